@@ -1,0 +1,1 @@
+//! One stable name for a fault.

@@ -1,0 +1,3 @@
+//! autonomous-orchestrator: finds faults on an unattended Linux gateway, repairs what it may,
+//! proves the repair and escalates the rest exactly once. `ARCHITECTURE.md` draws the flow.
+pub mod core;

@@ -1,0 +1,1 @@
+//! One integration binary: every module drives the real program as a black box.
