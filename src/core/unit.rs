@@ -1,0 +1,134 @@
+//! What a service manager says about one unit, whichever manager it is.
+
+use std::fmt;
+
+/// A validated, non-empty unit name: an empty target can not be built.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnitName(String);
+
+/// Longest unit name that systemd takes (`UNIT_NAME_MAX`, bytes).
+pub const UNIT_NAME_MAX: usize = 255;
+
+impl UnitName {
+    /// Takes what `systemd.unit(5)` allows: ASCII letters, digits, `:-_.\@`, not empty, not starting
+    /// with `-` (an option to the tools we call) and at most [`UNIT_NAME_MAX`] bytes.
+    pub fn new(name: &str) -> Result<Self, BadUnitName> {
+        let legal = |c: u8| c.is_ascii_alphanumeric() || b":-_.\\@".contains(&c);
+        if name.is_empty()
+            || name.len() > UNIT_NAME_MAX
+            || name.starts_with(['-', '.'])
+            || !name.bytes().all(legal)
+        {
+            return Err(BadUnitName(name.to_owned()));
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UnitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Not a unit name; acting on it is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadUnitName(pub String);
+
+impl fmt::Display for BadUnitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not a unit name", self.0)
+    }
+}
+
+impl std::error::Error for BadUnitName {}
+
+/// Facts of one unit in one sweep. Fields that a manager does not know stay at their default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnitState {
+    pub name: String,
+    /// `loaded`, `not-found`, `masked`, `bad-setting`, `error`.
+    pub load_state: String,
+    /// `active`, `inactive`, `failed`, `activating`, `deactivating`, `reloading`.
+    pub active_state: String,
+    pub sub_state: String,
+    /// `simple`, `notify`, `oneshot`, `forking`, `dbus`, …
+    pub service_type: String,
+    /// `success`, `exit-code`, `signal`, `core-dump`, `watchdog`, `oom-kill`, `start-limit-hit`, `timeout`, …
+    pub result: String,
+    /// `exited`, `killed`, `dumped`; empty when no process ended yet.
+    pub exit_code: String,
+    /// Exit status, or the signal number when killed.
+    pub exit_status: i32,
+    pub n_restarts: u32,
+    pub main_pid: u32,
+    /// `enabled`, `disabled`, `static`, `masked`, `generated`, …
+    pub unit_file_state: String,
+    /// `Restart=`: `no`, `always`, `on-failure`, …
+    pub restart: String,
+    pub remain_after_exit: bool,
+    /// `no` when a `Condition…=` was false at the last start.
+    pub condition_result: bool,
+    /// Timers, sockets and paths that start this unit on demand.
+    pub triggered_by: Vec<String>,
+    /// Targets and units that want or require this unit.
+    pub wanted_by: Vec<String>,
+    /// Units this one needs, started before it.
+    pub requires: Vec<String>,
+    pub fragment_path: String,
+    pub drop_in_paths: Vec<String>,
+    pub need_daemon_reload: bool,
+    /// First words of `ExecStart=` as absolute paths, without systemd's prefixes.
+    pub exec_start: Vec<String>,
+    pub working_directory: String,
+    pub user: String,
+    /// Microseconds since boot; 0 when it never happened.
+    pub active_enter_us: u64,
+    pub inactive_enter_us: u64,
+    pub inactive_exit_us: u64,
+    /// `true` when a human's stop job ended it rather than its own process (see the manager's notes).
+    pub stopped_by_job: bool,
+    pub control_group: String,
+}
+
+impl UnitState {
+    pub fn is_active(&self) -> bool {
+        matches!(self.active_state.as_str(), "active" | "reloading")
+    }
+
+    pub fn is_failed(&self) -> bool {
+        self.active_state == "failed"
+    }
+
+    pub fn is_changing(&self) -> bool {
+        matches!(self.active_state.as_str(), "activating" | "deactivating")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_names_are_refused() {
+        for bad in [
+            "",
+            "-a.service",
+            "a b.service",
+            "../x",
+            "a\n.service",
+            "é",
+            "a/b",
+            ".hidden",
+        ] {
+            assert!(UnitName::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(UnitName::new(&"a".repeat(256)).is_err());
+        assert!(UnitName::new("getty@tty1.service").is_ok());
+        assert!(UnitName::new("dev-disk-by\\x2duuid.swap").is_ok());
+    }
+}

@@ -1,0 +1,113 @@
+//! Detectors: each watches one aspect of the host and emits findings.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::core::class::Class;
+use crate::core::config::Config;
+use crate::core::finding::Finding;
+use crate::core::time::Timestamp;
+use crate::core::unit::UnitState;
+use crate::host::Host;
+use crate::services::{ServiceError, ServiceManager};
+
+/// The conditions that stand open in the store: gives detectors their hysteresis across restarts.
+#[derive(Clone, Debug, Default)]
+pub struct Open(BTreeSet<(Class, String)>);
+
+impl Open {
+    pub fn new(open: impl IntoIterator<Item = (Class, String)>) -> Self {
+        Self(open.into_iter().collect())
+    }
+
+    pub fn contains(&self, class: Class, subject: &str) -> bool {
+        // A set of pairs cannot be asked by (Class, &str) without an owned key; it is small.
+        self.0
+            .iter()
+            .any(|(c, s)| *c == class && s.as_str() == subject)
+    }
+}
+
+/// One look at the host, shared by all detectors of a sweep: each source is read at most once.
+#[derive(Debug)]
+pub struct Snapshot<'a> {
+    pub host: &'a Host,
+    pub config: &'a Config,
+    pub managers: &'a [Arc<dyn ServiceManager>],
+    pub open: &'a Open,
+    pub now: Timestamp,
+    units: OnceLock<Result<Vec<UnitState>, String>>,
+}
+
+impl<'a> Snapshot<'a> {
+    pub fn new(
+        host: &'a Host,
+        config: &'a Config,
+        managers: &'a [Arc<dyn ServiceManager>],
+        open: &'a Open,
+    ) -> Self {
+        Self {
+            host,
+            config,
+            managers,
+            open,
+            now: host.clock.now(),
+            units: OnceLock::new(),
+        }
+    }
+
+    /// Units of every service manager present; one query per manager and sweep.
+    pub fn units(&self) -> Result<&[UnitState], DetectError> {
+        let units = self.units.get_or_init(|| {
+            let mut all = Vec::new();
+            for manager in self.managers {
+                match manager.units() {
+                    Ok(units) => all.extend(units),
+                    Err(ServiceError::Absent(_)) => {}
+                    Err(why) => return Err(format!("{}: {why}", manager.name())),
+                }
+            }
+            Ok(all)
+        });
+        match units {
+            Ok(units) => Ok(units),
+            Err(why) => Err(DetectError::Broken(why.clone())),
+        }
+    }
+}
+
+/// What one run of a detector says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sweep {
+    /// Its source does not exist on this host: no fault, nothing to clear.
+    Absent(String),
+    /// All conditions that hold now; open conditions of its classes not among them are over.
+    Present(Vec<Finding>),
+}
+
+/// The detector itself failed; becomes a finding about ourselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DetectError {
+    Broken(String),
+}
+
+impl fmt::Display for DetectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Broken(why) = self;
+        f.write_str(why)
+    }
+}
+
+impl std::error::Error for DetectError {}
+
+/// One sweeping detector. `examine` is also the verification after a repair.
+pub trait Detector: Send + Sync + fmt::Debug {
+    fn name(&self) -> &'static str;
+    /// Classes that this detector alone raises by sweeping, and clears.
+    fn classes(&self) -> &'static [Class];
+    /// Time between sweeps.
+    fn interval(&self, config: &Config) -> Duration;
+    fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError>;
+}

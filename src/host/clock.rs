@@ -1,0 +1,73 @@
+//! One clock: wall time that never runs backwards within a process, and a monotonic reading for windows.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::core::time::Timestamp;
+
+/// A wall clock before this is wrong: boards without a battery start in 1970. 2025-01-01 UTC, in ms.
+pub const CLOCK_FLOOR: Timestamp = Timestamp::from_millis(1_735_689_600_000);
+
+/// Source of `now`. Tests move a manual clock; nothing else differs.
+#[derive(Debug)]
+pub enum Clock {
+    System {
+        started: Instant,
+        anchor_millis: i64,
+    },
+    Manual(AtomicI64),
+}
+
+impl Clock {
+    /// Anchored at the wall time of the call and driven by the monotonic clock from then on, so that a
+    /// jump of the wall clock moves no window.
+    pub fn system() -> Self {
+        Self::System {
+            started: Instant::now(),
+            anchor_millis: wall_millis(),
+        }
+    }
+
+    pub fn manual(at: Timestamp) -> Self {
+        Self::Manual(AtomicI64::new(at.as_millis()))
+    }
+
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::System {
+                started,
+                anchor_millis,
+            } => Timestamp::from_millis(*anchor_millis).plus(started.elapsed()),
+            Self::Manual(millis) => Timestamp::from_millis(millis.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// What the wall clock says now, to compare with [`Clock::now`].
+    pub fn wall(&self) -> Timestamp {
+        match self {
+            Self::System { .. } => Timestamp::from_millis(wall_millis()),
+            Self::Manual(_) => self.now(),
+        }
+    }
+
+    /// Moves a manual clock forward; a system clock moves by itself.
+    pub fn advance(&self, span: Duration) {
+        if let Self::Manual(millis) = self {
+            let by = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+            millis.fetch_add(by, Ordering::Relaxed);
+        }
+    }
+
+    /// False while the wall clock is before the build's floor.
+    pub fn is_sane(&self) -> bool {
+        self.wall() >= CLOCK_FLOOR
+    }
+}
+
+fn wall_millis() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_millis()).ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,60 @@
+//! The only operating-system access: every path goes through a root prefix, every child process has
+//! a deadline, and time comes from one clock.
+
+pub mod clock;
+pub mod exec;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clock::Clock;
+
+/// The host as the program sees it. A fixture tree can stand for it (`Host::at`).
+#[derive(Clone, Debug)]
+pub struct Host {
+    root: PathBuf,
+    pub clock: Arc<Clock>,
+}
+
+impl Host {
+    /// The real host.
+    pub fn real() -> Self {
+        Self {
+            root: PathBuf::from("/"),
+            clock: Arc::new(Clock::system()),
+        }
+    }
+
+    /// A directory tree that stands for a host, with a clock that only tests move.
+    pub fn at(root: impl Into<PathBuf>, clock: Clock) -> Self {
+        Self {
+            root: root.into(),
+            clock: Arc::new(clock),
+        }
+    }
+
+    /// True when this is the running machine, so that commands and signals mean something.
+    pub fn is_real(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// `path` (absolute, as the host names it) below the root prefix.
+    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// Reads a text file of at most `cap` bytes; invalid UTF-8 becomes U+FFFD.
+    pub fn read(&self, path: impl AsRef<Path>, cap: u64) -> io::Result<String> {
+        use std::io::Read;
+        let mut bytes = Vec::new();
+        std::fs::File::open(self.path(path))?
+            .take(cap)
+            .read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// Most a file under /proc, /sys or /etc is read of, in bytes.
+pub const READ_CAP: u64 = 1 << 20;

@@ -1,0 +1,57 @@
+//! Service managers: what runs, and starting, stopping, restarting it.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::core::unit::{UnitName, UnitState};
+
+/// Longest a service manager may take for one order.
+pub const ORDER_DEADLINE: Duration = Duration::from_secs(25);
+
+/// What can be ordered of a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    Start,
+    Stop,
+    Restart,
+    /// Clears failure and start-limit counters, then starts.
+    ResetFailedStart,
+}
+
+/// Why a service manager did not do what was asked.
+#[derive(Debug)]
+pub enum ServiceError {
+    /// This manager does not run on this host.
+    Absent(String),
+    UnknownUnit(String),
+    /// The manager's own words.
+    Refused(String),
+    Exec(crate::host::exec::ExecError),
+}
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent(name) => write!(f, "{name}: not running on this host"),
+            Self::UnknownUnit(unit) => write!(f, "{unit}: no such unit"),
+            Self::Refused(why) => write!(f, "refused: {why}"),
+            Self::Exec(why) => write!(f, "{why}"),
+        }
+    }
+}
+
+impl std::error::Error for ServiceError {}
+
+/// One way of running services. Four are maintained: systemd, OpenRC, SysV scripts, declared commands.
+pub trait ServiceManager: Send + Sync + fmt::Debug {
+    fn name(&self) -> &'static str;
+    /// All units it knows, in ONE query.
+    fn units(&self) -> Result<Vec<UnitState>, ServiceError>;
+    /// One unit, fresh.
+    fn unit(&self, unit: &UnitName) -> Result<UnitState, ServiceError>;
+    fn order(&self, order: Order, unit: &UnitName) -> Result<(), ServiceError>;
+    /// Re-reads unit files; nothing to do for managers that keep none.
+    fn reload(&self) -> Result<(), ServiceError>;
+    /// The unit that a process belongs to, if any.
+    fn unit_of(&self, pid: u32) -> Option<String>;
+}
