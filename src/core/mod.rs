@@ -2,8 +2,10 @@
 pub mod action;
 pub mod class;
 pub mod config;
+pub mod correlate;
 pub mod finding;
 pub mod fingerprint;
+pub mod policy;
 pub mod task;
 pub mod time;
 pub mod unit;
