@@ -5,6 +5,7 @@ pub mod config;
 pub mod correlate;
 pub mod finding;
 pub mod fingerprint;
+pub mod phases;
 pub mod policy;
 pub mod task;
 pub mod time;
