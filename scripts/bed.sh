@@ -15,7 +15,7 @@
 #   AO_CACHE       where the root file systems are kept
 #   AO_MIRROR      Debian mirror, default mmdebstrap's
 set -euo pipefail
-# shellcheck source=scripts/lib.sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 ROOTFS_REV=1
