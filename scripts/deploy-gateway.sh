@@ -109,6 +109,7 @@ sync
 rm -rf "$KEPT" && mv "$KEPT.new" "$KEPT"
 
 # --- the change ---------------------------------------------------------------
+mkdir -p "$(dirname "$BIN")"
 place "$NEW" "$BIN" 755 || roll_back "the new binary could not be written"
 say "installing $version"
 "$BIN" install || roll_back "install ended with status $?"
