@@ -168,6 +168,8 @@ fi
 mount -t tmpfs -o mode=755 tmpfs "$r/run"
 mkdir -p "$r/run/lock"
 mount -t tmpfs -o mode=1777 tmpfs "$r/tmp"
+echo "127.0.0.1 localhost $name" >"$r/etc/hosts"
+echo "$name" >"$r/etc/hostname"
 hostname "$name"
 ip link set lo up
 cd "$r"
