@@ -137,10 +137,9 @@ def age_s(pid):
 
 def leave_unit(pid):
     """Moves a process out of every unit's cgroup, as an orphan of a login is."""
-    # Every hierarchy: on hybrid hosts each controller has one of its own.
-    for root in ["/sys/fs/cgroup", *glob.glob("/sys/fs/cgroup/*")]:
-        if not os.path.exists(f"{root}/cgroup.procs") or os.path.exists(f"{root}/cgroup.type"):
-            continue
+    # One hierarchy on v2; on older and hybrid hosts each controller has its own.
+    unified = os.path.exists("/sys/fs/cgroup/cgroup.procs")
+    for root in ["/sys/fs/cgroup"] if unified else glob.glob("/sys/fs/cgroup/*"):
         os.makedirs(f"{root}/e2e-orphan", exist_ok=True)
         with open(f"{root}/e2e-orphan/cgroup.procs", "w", encoding="utf-8") as out:
             out.write(str(pid))
