@@ -3,8 +3,8 @@
 #
 #   scripts/test.sh [--long] [SECTION…]
 #
-# Sections in order: format clippy test scripts static arm64 import e2e
-# install footprint; with --long also deploy (an emulated arm64 machine) and
+# Sections in order: format clippy test scripts static arm64 import badinput
+# e2e install footprint; with --long also deploy (an emulated arm64 machine) and
 # soak. Only the named ones run when any is named. What a section needs is
 # installed (Debian). Sections that need root or namespaces skip elsewhere;
 # with CI=true a skip is a failure, and the static builds take their standard
@@ -15,7 +15,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
-DEFAULT=(format clippy test scripts static arm64 import e2e install footprint)
+DEFAULT=(format clippy test scripts static arm64 import badinput e2e install footprint)
 LONG=(deploy soak)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
@@ -71,6 +71,13 @@ section_import() {
   local binary
   binary=$(native_binary)
   scripts/e2e/import.sh "$binary"
+}
+
+section_badinput() {
+  need_bed
+  local binary
+  binary=$(native_binary)
+  scripts/e2e/bad_input.sh "$binary"
 }
 
 section_e2e() {
