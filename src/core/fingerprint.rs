@@ -3,9 +3,12 @@
 //! The template is a pure function of the message, so the name is the same on every host and after
 //! every restart. `docs/FINGERPRINT.md` lists the placeholders and what each rule adds.
 
+mod class;
+mod item;
 mod kind;
 mod rules;
 mod scan;
+mod shape;
 mod words;
 
 use std::borrow::Cow;
@@ -26,7 +29,7 @@ pub const MESSAGE_CAP: usize = 4096;
 /// Writes the template of `message` into `out`, which is cleared first and reused.
 pub fn template_into(message: &str, out: &mut String) {
     out.clear();
-    scan::Scanner::run(capped(message), out, rules::All);
+    scan::Scanner::run(capped(message), out, true, rules::All);
 }
 
 /// The template of `message`.
@@ -38,13 +41,22 @@ pub fn template(message: &str) -> String {
 
 /// [`template_into`] with some rules left out; for measurements only.
 #[doc(hidden)]
-pub fn template_with(message: &str, only: Only, out: &mut String) {
+pub fn template_with(message: &str, typed: bool, only: Only, out: &mut String) {
     out.clear();
-    scan::Scanner::run(capped(message), out, only);
+    scan::Scanner::run(capped(message), out, typed, only);
 }
 
 fn capped(message: &str) -> &str {
-    message.get(..message.floor_char_boundary(MESSAGE_CAP)).unwrap_or(message)
+    message.get(..boundary(message)).unwrap_or(message)
+}
+
+/// The last character boundary within the cap.
+fn boundary(text: &str) -> usize {
+    let mut at = text.len().min(MESSAGE_CAP);
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
 }
 
 /// A message line from bytes: invalid UTF-8 becomes U+FFFD, cut at [`MESSAGE_CAP`] bytes.
@@ -54,7 +66,7 @@ pub fn lossy_line(bytes: &[u8]) -> Cow<'_, str> {
     match String::from_utf8_lossy(head) {
         Cow::Borrowed(text) => Cow::Borrowed(capped(text)),
         Cow::Owned(mut text) => {
-            text.truncate(text.floor_char_boundary(MESSAGE_CAP));
+            text.truncate(boundary(&text));
             Cow::Owned(text)
         }
     }
@@ -129,8 +141,7 @@ impl FromStr for Fingerprint {
 
 /// The fingerprint of one finding.
 pub fn fingerprint(class: &str, subject: &str, message: &str) -> Fingerprint {
-    let mut template = String::with_capacity(message.len().min(MESSAGE_CAP));
-    Hasher::new(class, subject).fingerprint(message, &mut template)
+    Hasher::new(class, subject).fingerprint(message, &mut String::with_capacity(message.len().min(MESSAGE_CAP)))
 }
 
 /// Hashes many messages of one class and subject; the common fields are absorbed once.
@@ -154,11 +165,12 @@ impl Hasher {
         Hasher(hash)
     }
 
-    /// The fingerprint of `message`; `template` is scratch space and holds the template afterwards.
-    pub fn fingerprint(&self, message: &str, template: &mut String) -> Fingerprint {
-        template_into(message, template);
+    /// The fingerprint of `message`; `scratch` spares an allocation per message.
+    pub fn fingerprint(&self, message: &str, scratch: &mut String) -> Fingerprint {
+        scratch.clear();
+        scan::Scanner::run(capped(message), scratch, false, rules::All);
         let mut hash = self.0.clone();
-        field(&mut hash, template.as_bytes());
+        field(&mut hash, scratch.as_bytes());
         Fingerprint(hash.finalize().into())
     }
 }

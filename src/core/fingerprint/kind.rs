@@ -1,38 +1,92 @@
-//! Placeholder types.
+//! Placeholder types. They are for the reader: what is hashed has no types, because one slot may
+//! hold `test9` today and `webmaster` tomorrow, an address or a host name.
 
-/// What a variable part of a message was.
-///
-/// Shapes that one slot can take by chance share a type (a hexadecimal id may happen to have
-/// decimal digits only), so that the type never splits one fault in two.
+/// What told that a part of a message is variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Number, hex, duration, size, version, time, address, id, UUID, hash: what digits tell.
-    Num,
-    /// Host name or e-mail address without a digit.
+    /// A digit, or hexadecimal digits only; the shape refines it.
+    Number,
+    /// A host name.
     Host,
-    /// Rooted, relative or Windows path; file and unit names.
+    /// `user@host`
+    Mail,
+    /// A path, a file name or a unit name.
     Path,
     /// `scheme://…`
     Url,
-    /// Value of `key=value`, quoted text, truth value, empty pair of brackets.
-    Val,
-    /// User, host or device in a known position.
+    /// The value of a key, a truth value, an empty pair of brackets.
+    Value,
+    /// A quoted token.
+    Quoted,
+    /// A user, host, device, class in a known position.
     Name,
-    /// Weekday or month.
+    /// A weekday or month.
     Date,
 }
 
 impl Kind {
-    /// The placeholder text.
-    pub const fn text(self) -> &'static str {
+    /// The placeholder for `item`.
+    pub fn text(self, item: &[u8]) -> &'static str {
         match self {
-            Kind::Num => "<num>",
+            Kind::Number => number(item),
             Kind::Host => "<host>",
+            Kind::Mail => "<mail>",
             Kind::Path => "<path>",
             Kind::Url => "<url>",
-            Kind::Val => "<val>",
+            Kind::Value => "<val>",
+            Kind::Quoted => "<str>",
             Kind::Name => "<name>",
             Kind::Date => "<time>",
         }
     }
+}
+
+/// What kind of number: by the bytes it is made of, and their arrangement.
+fn number(item: &[u8]) -> &'static str {
+    let count = |byte: u8| item.iter().filter(|&&b| b == byte).count();
+    let digits = item.iter().filter(|b| b.is_ascii_digit()).count();
+    let all = |extra: &[u8]| item.iter().all(|b| b.is_ascii_digit() || extra.contains(b));
+    let hex = |extra: &[u8]| item.iter().all(|b| b.is_ascii_hexdigit() || extra.contains(b));
+    let groups = |separator: u8, len: usize| item.split(|&b| b == separator).all(|g| g.len() == len);
+    if all(b"-") && item.iter().skip(1).all(u8::is_ascii_digit) {
+        return "<num>";
+    }
+    if (hex(b":") && count(b':') == 5 && groups(b':', 2)) || (hex(b"-") && count(b'-') == 5 && groups(b'-', 2)) {
+        return "<mac>";
+    }
+    if hex(b":.") && count(b':') >= 2 && (count(b':') > 2 || !all(b":")) {
+        return "<ip>";
+    }
+    if item.len() == 36 && hex(b"-") && count(b'-') == 4 {
+        return "<uuid>";
+    }
+    match count(b'.') {
+        3 if all(b".") => return "<ip>",
+        1 if all(b".-") && count(b'-') <= 1 => return "<float>",
+        2.. if all(b".") => return "<version>",
+        _ => {}
+    }
+    if all(b"-/:.T") && (count(b'-') == 2 || count(b'/') == 2 || count(b':') >= 1) {
+        return "<time>";
+    }
+    if item.starts_with(b"0x") || item.starts_with(b"0X") {
+        return "<hex>";
+    }
+    if hex(b"") {
+        return if matches!(item.len(), 32 | 40 | 64 | 128) { "<hash>" } else { "<hex>" };
+    }
+    if item.first().is_some_and(u8::is_ascii_digit) {
+        let suffix = item.iter().position(u8::is_ascii_alphabetic).and_then(|p| item.get(p..));
+        match suffix {
+            Some(b"ms" | b"us" | b"ns" | b"s" | b"min" | b"h" | b"d" | b"sec") => return "<duration>",
+            Some(b"B" | b"K" | b"M" | b"G" | b"T" | b"k" | b"kB" | b"KB" | b"MB" | b"GB" | b"KiB" | b"MiB" | b"GiB") => {
+                return "<size>";
+            }
+            _ => {}
+        }
+    }
+    if item.first().is_some_and(|b| *b == b'v' || *b == b'V') && digits > 0 && count(b'.') > 0 {
+        return "<version>";
+    }
+    "<id>"
 }

@@ -9,59 +9,65 @@ pub enum Rule {
     /// Anything with a digit: numbers, hex, durations, versions, ids, UUIDs, times.
     Digits = 1,
     /// IPv6 and MAC addresses and letters-only hex, which digits alone do not tell.
-    Hex = 1 << 1,
+    Address = 1 << 1,
     /// Rooted, home, relative and Windows paths.
     Path = 1 << 2,
     /// `scheme://…` and `user@host`.
     Url = 1 << 3,
     /// The value after `key=` or `key =`.
     KeyValue = 1 << 4,
-    /// Quoted strings.
+    /// Quoted tokens.
     Quoted = 1 << 5,
-    /// Names in known positions: `user X`, `password for X`, `host X`, `device X`.
+    /// Names in known positions: `user X`, `password for X`, `host X`, cron's and sudo's commands.
     Position = 1 << 6,
+    /// Identifiers after a noun for a thing: `class X`, `module X`, `service X`.
+    Thing = 1 << 7,
     /// Dotted host names.
-    Host = 1 << 7,
+    Host = 1 << 8,
+    /// Reverse-DNS names of packages, classes and bundles.
+    Package = 1 << 9,
     /// File names and unit names, told by their suffix.
-    File = 1 << 8,
-    /// Weekday and month names, AM/PM and zones beside numbers.
-    Date = 1 << 9,
+    File = 1 << 10,
+    /// Weekday and month names in a date.
+    Date = 1 << 11,
     /// A unit after a number belongs to the number.
-    Unit = 1 << 10,
+    Unit = 1 << 12,
     /// A run of placeholders is one placeholder.
-    Runs = 1 << 11,
-    /// true, false, null in any position; yes, no, on, off as a value.
-    Bool = 1 << 12,
+    Runs = 1 << 13,
+    /// true, false, null, NaN in any position; yes, no, on, off after `key:`.
+    Constant = 1 << 14,
     /// A free-standing `()` or `[]` is an empty value.
-    Empty = 1 << 13,
-    /// Runs of white space count as one space.
-    Space = 1 << 14,
-    /// Exit statuses, results and errno are exempt from the masks.
-    Literal = 1 << 15,
-    /// Placeholders carry their type.
-    Typed = 1 << 16,
+    Empty = 1 << 15,
+    /// Runs of white space and long rulers count as one.
+    Space = 1 << 16,
+    /// Names of standards that hold a digit (IPv6, ext4) stay words.
+    Standard = 1 << 17,
+    /// Exit statuses, results, errno and quoted messages are exempt from the masks.
+    Literal = 1 << 18,
 }
 
 impl Rule {
     /// Every rule with its name, in bit order: the table that the bench walks.
-    pub const TABLE: [(Rule, &'static str); 17] = [
+    pub const TABLE: [(Rule, &'static str); 19] = [
         (Rule::Digits, "digits"),
-        (Rule::Hex, "hex"),
+        (Rule::Address, "address"),
         (Rule::Path, "path"),
         (Rule::Url, "url"),
         (Rule::KeyValue, "key-value"),
         (Rule::Quoted, "quoted"),
         (Rule::Position, "position"),
+        (Rule::Thing, "thing"),
         (Rule::Host, "host"),
+        (Rule::Package, "package"),
         (Rule::File, "file"),
         (Rule::Date, "date"),
         (Rule::Unit, "unit"),
         (Rule::Runs, "runs"),
-        (Rule::Bool, "bool"),
+        (Rule::Constant, "constant"),
         (Rule::Empty, "empty"),
         (Rule::Space, "space"),
+        (Rule::Standard, "standard"),
         (Rule::Literal, "literal"),
-        (Rule::Typed, "typed"),
     ];
 }
 

@@ -1,37 +1,46 @@
-//! Closed word lists. Each is a property of English, of the C library or of DNS, never of one program.
+//! Closed word lists. Each is a property of English, of POSIX or of DNS, never of one program.
 
 /// What a word says about the item that follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cue {
     /// Nothing.
     None,
-    /// `user`, `username`, `login`: a name follows.
-    User,
-    /// `host`, `hostname`, `rhost`: a host follows.
-    Host,
-    /// `device`, `dev`, `interface`: a device follows.
-    Device,
+    /// `user`, `host`, `device`: a name follows.
+    Name,
+    /// `class`, `module`, `service`: a name follows if it looks like an identifier.
+    Thing,
+    /// `from`, `to`: `NAME[address]` follows.
+    Peer,
+    /// `by`: `NAME(uid=…)` follows.
+    Actor,
     /// `password`, `failures`, `session`: `for NAME` may follow.
     Grant,
-    /// `for` after a [`Cue::Grant`].
-    GrantFor,
+    /// `CMD`: the command in parentheses follows.
+    Command,
     /// `exit`, `exited`: `status N` or `code N` may follow.
     Exit,
-    /// `exit status`, `exit code`, `errno`, `signal`: the number is a literal.
+    /// `exit status`, `errno`, `signal`: the number is a literal.
     Status,
-    /// `result`: the quoted value is a literal.
+    /// `result`: the value is a literal.
     Result,
 }
 
 /// The cue of a word, given the cue before it.
+#[inline]
 pub fn cue(word: &[u8], before: Cue) -> Cue {
     match word {
-        b"user" | b"User" | b"username" | b"USER" => Cue::User,
-        b"host" | b"hostname" | b"Host" | b"rhost" => Cue::Host,
-        b"device" | b"dev" | b"interface" | b"Device" => Cue::Device,
+        b"user" | b"User" | b"username" | b"USER" | b"host" | b"hostname" | b"Host" | b"rhost" | b"device"
+        | b"dev" | b"interface" | b"Device" | b"Comm" | b"comm" => Cue::Name,
+        b"class" | b"module" | b"process" | b"service" | b"unit" | b"job" | b"thread" | b"queue" | b"table"
+        | b"database" | b"domain" | b"zone" | b"group" | b"node" | b"server" | b"client" | b"package"
+        | b"file" | b"task" | b"container" | b"image" | b"volume" | b"pool" | b"topic" | b"program"
+        | b"plugin" | b"driver" | b"daemon" | b"Class" | b"Service" | b"Unit" | b"Module" => Cue::Thing,
+        b"from" | b"to" => Cue::Peer,
+        b"by" => Cue::Actor,
+        b"CMD" => Cue::Command,
         b"password" | b"Password" | b"publickey" | b"none" | b"failures" | b"failure" | b"session"
         | b"login" | b"logins" => Cue::Grant,
-        b"for" if before == Cue::Grant => Cue::GrantFor,
+        b"for" if before == Cue::Grant => Cue::Name,
         b"exit" | b"exited" | b"Exit" | b"exits" => Cue::Exit,
         b"with" if before == Cue::Exit => Cue::Exit,
         b"status" | b"code" | b"value" if before == Cue::Exit => Cue::Status,
@@ -56,11 +65,30 @@ pub fn is_function_word(word: &[u8]) -> bool {
             | b"error" | b"errors" | b"key" | b"keys" | b"address" | b"controller" | b"node" | b"file"
             | b"driver" | b"bus" | b"type" | b"class" | b"number" | b"available" | b"unreachable"
             | b"down" | b"up" | b"manager" | b"entry" | b"defined" | b"parameter" | b"invalid"
-            | b"descriptor" | b"not_found" | b"found" | b"disconnected" | b"mapper" | b"already"
+            | b"descriptor" | b"found" | b"disconnected" | b"mapper" | b"already" | b"or_resource"
     )
 }
 
-/// Units of time and size that may stand after a number.
+/// Keys whose value says how something ended: which fault it is, not where.
+pub fn is_outcome_key(key: &[u8]) -> bool {
+    matches!(
+        key,
+        b"code" | b"Result" | b"result" | b"status" | b"errno" | b"error" | b"err" | b"reason" | b"cause"
+            | b"Status" | b"Error" | b"Reason" | b"Cause" | b"level" | b"severity"
+    )
+}
+
+/// Keys of structured logs whose value is the message itself.
+pub fn is_message_key(key: &[u8]) -> bool {
+    matches!(key, b"msg" | b"message" | b"text" | b"event" | b"MESSAGE" | b"Message") || is_outcome_key(key)
+}
+
+/// Keys whose value is a command line up to the end.
+pub fn is_command_key(key: &[u8]) -> bool {
+    matches!(key, b"COMMAND" | b"CMD" | b"cmd" | b"cmdline" | b"command")
+}
+
+/// Units of time and size, and the clock words that may stand after a number.
 pub fn is_unit(word: &[u8]) -> bool {
     matches!(
         word,
@@ -108,4 +136,22 @@ pub fn is_top_level(label: &[u8]) -> bool {
         b"com" | b"net" | b"org" | b"edu" | b"gov" | b"mil" | b"int" | b"arpa" | b"info" | b"biz" | b"name"
             | b"local" | b"lan" | b"home" | b"internal" | b"localdomain" | b"localhost"
     ) || (label.len() == 2 && label.iter().all(u8::is_ascii_lowercase))
+}
+
+/// First labels of reverse-DNS names, and the roots of the Java platform.
+pub fn is_package_root(label: &[u8]) -> bool {
+    matches!(
+        label,
+        b"com" | b"org" | b"net" | b"io" | b"edu" | b"gov" | b"java" | b"javax" | b"sun" | b"android"
+            | b"androidx" | b"scala" | b"de" | b"cn" | b"jp" | b"uk" | b"fr"
+    )
+}
+
+/// Names of standards and formats that hold a digit: words, not numbers.
+pub fn is_standard(item: &[u8]) -> bool {
+    const NAMES: [&str; 22] = [
+        "ipv4", "ipv6", "ext2", "ext3", "ext4", "ext4-fs", "x86", "x86_64", "i386", "i686", "sha1", "sha256",
+        "sha512", "md5", "utf-8", "utf8", "utf-16", "base64", "http2", "f2fs", "jbd2", "i2c",
+    ];
+    item.len() <= 8 && NAMES.iter().any(|n| item.eq_ignore_ascii_case(n.as_bytes()))
 }

@@ -1,0 +1,397 @@
+//! Judging one item: by what stood before it, then by its shape.
+
+use super::class::{self, AT, BACKSLASH, COLON, DIGIT, HEX, ITEM, LETTER, SLASH, SPACE};
+use super::kind::Kind;
+use super::rules::{Rule, RuleSet};
+use super::scan::{Expect, Scanner};
+use super::words::Cue;
+use super::{shape, words};
+
+/// Longest address with its colons, in bytes.
+const ADDRESS: usize = 64;
+
+impl<R: RuleSet> Scanner<'_, '_, R> {
+    /// One item: the longest run of item bytes. Returns where to go on.
+    #[inline(always)]
+    pub(super) fn item(&mut self, at: usize) -> usize {
+        let mut seen = 0;
+        let mut end = at;
+        for &byte in self.rest(at) {
+            let classes = class::class(byte);
+            if classes & ITEM == 0 {
+                break;
+            }
+            seen |= classes;
+            end += 1;
+        }
+        if seen & !(LETTER | HEX) == 0 { self.word(at, end) } else { self.mixed(at, end, seen) }
+    }
+
+    /// An item that is not letters alone.
+    fn mixed(&mut self, at: usize, end: usize, seen: u16) -> usize {
+        if seen & COLON != 0 && seen & SLASH != 0 && self.rules.has(Rule::Url) {
+            if let Some(next) = self.url(at, end) {
+                return next;
+            }
+        }
+        let (from, to) = self.core(at, end);
+        if from >= to {
+            return self.punctuation(at, end);
+        }
+        if seen & DIGIT != 0 && self.rules.has(Rule::Literal) && self.outcome(from, to) {
+            return end;
+        }
+        if self.expect != Expect::Nothing {
+            if let Some(next) = self.value(from, to, end) {
+                return next.max(end);
+            }
+        }
+        let next = self.shaped(from, to, seen);
+        if next > to {
+            return next.max(end);
+        }
+        if to < end && !matches!(self.before(end), Some(b':' | b'.')) {
+            self.number = false;
+        }
+        end
+    }
+
+    /// Punctuation alone: `--`, `...`, `/`.
+    fn punctuation(&mut self, at: usize, end: usize) -> usize {
+        let item = self.bytes(at, end);
+        if item == b"/" && self.expect == Expect::Value && self.rules.has(Rule::KeyValue) {
+            self.mask(at, end, Kind::Path);
+        }
+        self.number = false;
+        if item != b":" {
+            self.cue = Cue::None;
+        }
+        self.expect = Expect::Nothing;
+        match item.first() {
+            Some(&byte) if item.len() > 4 => self.ruler(at, byte),
+            _ => end,
+        }
+    }
+
+    /// The item without the punctuation around it.
+    #[inline(always)]
+    fn core(&self, at: usize, end: usize) -> (usize, usize) {
+        let mut from = at;
+        let mut to = end;
+        while to > from && matches!(self.before(to), Some(b'.' | b':' | b'-' | b'@')) {
+            to -= 1;
+        }
+        while from < to {
+            match (self.byte(from), self.byte(from + 1)) {
+                (Some(b'-'), Some(b'0'..=b'9')) | (Some(b'.'), Some(b'/' | b'.')) => break,
+                (Some(b'.' | b':' | b'-' | b'@'), _) => from += 1,
+                _ => break,
+            }
+        }
+        if to - from == 1 && matches!(self.byte(from), Some(b'/' | b'\\' | b'~')) {
+            return (to, to);
+        }
+        (from, to)
+    }
+
+    /// Exit statuses and errno stay: `203/EXEC` after `status=`, the number after `exit code`.
+    fn outcome(&mut self, from: usize, to: usize) -> bool {
+        let item = self.bytes(from, to);
+        let (key_from, key_to) = self.key;
+        let exempt = match shape::is_exit_status(item) {
+            Some(true) => self.cue == Cue::Status || self.bytes(key_from, key_to) == b"status",
+            Some(false) => self.cue == Cue::Status,
+            None => shape::is_errno(item),
+        };
+        if exempt {
+            self.done();
+        }
+        exempt
+    }
+
+    /// The value after `key=`; None if it turns out to be none.
+    fn value(&mut self, from: usize, to: usize, end: usize) -> Option<usize> {
+        if !self.rules.has(Rule::KeyValue) {
+            return None;
+        }
+        let spaced = self.expect == Expect::SpacedValue;
+        if spaced && self.byte(end) == Some(b'=') && self.byte(end + 1) != Some(b'=') {
+            return None;
+        }
+        let item = self.bytes(from, to);
+        let (key_from, key_to) = self.key;
+        let digits = item.iter().any(u8::is_ascii_digit);
+        let outcome = !digits && words::is_outcome_key(self.bytes(key_from, key_to));
+        if self.rules.has(Rule::Literal) && (outcome || shape::is_errno(item)) {
+            self.done();
+            return Some(end);
+        }
+        let last = self.listed(to);
+        self.mask(from, last, Kind::Value);
+        self.done();
+        self.number = digits;
+        Some(last)
+    }
+
+    /// End of a list value: `a,b,c` or `A|B`, up to the next key.
+    fn listed(&self, to: usize) -> usize {
+        let mut last = to;
+        while matches!(self.byte(last), Some(b',' | b'|')) {
+            let len = self.ahead(last + 1).iter().take_while(|&&b| class::is(b, ITEM)).count();
+            let next = last + 1 + len;
+            if len == 0 || self.byte(next) == Some(b'=') || self.bytes(next, next + 2) == b" =" {
+                break;
+            }
+            last = next;
+        }
+        last
+    }
+
+    /// `scheme://…` up to white space, a quote or a closing bracket.
+    fn url(&mut self, at: usize, end: usize) -> Option<usize> {
+        let item = self.bytes(at, end);
+        let colon = item.windows(3).position(|w| w == b"://")?;
+        let scheme = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+        let start = item.get(..colon)?.iter().rposition(|b| !scheme(b)).map_or(0, |p| p + 1);
+        if start >= colon {
+            return None;
+        }
+        let rest = self.rest(at);
+        let closes = |b: u8| class::is(b, SPACE) || matches!(b, b'"' | b'\'' | b'<' | b'>' | b')' | b']' | b'}' | b'|');
+        let mut len = rest.iter().position(|&b| closes(b)).unwrap_or(rest.len());
+        while len > colon + 3 && matches!(rest.get(len - 1), Some(b'.' | b',' | b':' | b';' | b'!')) {
+            len -= 1;
+        }
+        self.mask(at + start, at + len, Kind::Url);
+        self.done();
+        Some(at + len)
+    }
+
+    /// An item told by its shape as a whole, else by its parts. Returns where to go on.
+    fn shaped(&mut self, from: usize, to: usize, seen: u16) -> usize {
+        let item = self.bytes(from, to);
+        if seen & (SLASH | BACKSLASH) != 0 && self.rules.has(Rule::Path) {
+            if let Some(skip) = shape::path_start(item) {
+                return self.path(from, to, skip);
+            }
+        }
+        if seen & COLON != 0 {
+            if item.len() <= ADDRESS && self.rules.has(Rule::Address) && shape::is_address(item) {
+                self.number(from, to);
+            } else {
+                self.parts(from, to);
+            }
+            return to;
+        }
+        if seen & AT != 0 && self.rules.has(Rule::Url) && shape::is_mail(item) {
+            self.mask(from, to, Kind::Mail);
+            self.done();
+            return to;
+        }
+        self.part(from, to);
+        to
+    }
+
+    /// A path. `path:line` and `path: text` end it at the colon; a drive letter does not.
+    fn path(&mut self, from: usize, to: usize, skip: usize) -> usize {
+        let item = self.bytes(from, to);
+        if skip > 0 {
+            self.parts(from, from + skip);
+        }
+        let tail = item.get(skip + 2..).unwrap_or_default();
+        let mut end = tail.iter().position(|&b| b == b':').map_or(to, |p| from + skip + 2 + p);
+        if end == to {
+            end = self.bracketed(to);
+        }
+        self.mask(from + skip, end, Kind::Path);
+        self.done();
+        if end < to {
+            self.parts(end, to);
+        }
+        end.max(to)
+    }
+
+    /// End of a path that runs on through balanced brackets (`/var/x[2017,07]-a(1).txt`).
+    fn bracketed(&self, at: usize) -> usize {
+        let mut depth = 0u32;
+        let mut end = at;
+        for (i, &b) in self.ahead(at).iter().enumerate() {
+            match b {
+                b'[' | b'(' => depth += 1,
+                b']' | b')' if depth > 0 => depth -= 1,
+                b',' if depth > 0 => {}
+                b'$' | b'+' | b'#' | b'%' => {}
+                b':' if depth == 0 => break,
+                _ if class::is(b, ITEM) => {}
+                _ => break,
+            }
+            if depth == 0 {
+                end = at + i + 1;
+            }
+        }
+        while end > at && matches!(self.before(end), Some(b'.' | b'-')) {
+            end -= 1;
+        }
+        end
+    }
+
+    /// The parts of an item between colons.
+    fn parts(&mut self, from: usize, to: usize) {
+        let mut start = from;
+        let mut colons = 0;
+        while start < to {
+            let rest = self.bytes(start, to);
+            if start > from && rest.len() <= ADDRESS && self.rules.has(Rule::Address) && shape::is_address(rest) {
+                self.number(start, to);
+                return;
+            }
+            let len = rest.iter().position(|&b| b == b':').unwrap_or(rest.len());
+            if len > 0 {
+                let part = rest.get(..len).unwrap_or_default();
+                if colons == 1 && self.rules.has(Rule::Constant) && shape::is_switch(part) {
+                    self.mask(start, start + len, Kind::Value);
+                    self.done();
+                } else {
+                    self.part(start, start + len);
+                }
+                colons = 0;
+            }
+            colons += 1;
+            start += len + 1;
+        }
+    }
+
+    /// One part without a colon.
+    fn part(&mut self, from: usize, to: usize) {
+        let item = self.bytes(from, to);
+        if item.contains(&b'.') && self.rules.has(Rule::Package) && shape::is_package(item) {
+            let inner = self.ahead(to).iter().take_while(|&&b| b == b'$' || b.is_ascii_alphanumeric());
+            let end = if self.byte(to) == Some(b'$') { to + inner.count() } else { to };
+            self.mask(from, end, Kind::Name);
+            self.done();
+            return;
+        }
+        if item.iter().any(u8::is_ascii_digit) {
+            if self.rules.has(Rule::Standard) && words::is_standard(item) {
+                self.done();
+                self.key = (from, to);
+                return;
+            }
+            if self.rules.has(Rule::Digits) {
+                // `Class@1f2e`: the class is a word, the identity is not.
+                let at = item.iter().position(|&b| b == b'@').unwrap_or(0);
+                let class = item.get(..at).unwrap_or_default();
+                let skip = if at > 0 && !class.iter().any(u8::is_ascii_digit) { at + 1 } else { 0 };
+                self.number(from + skip, to);
+                return;
+            }
+        }
+        let kind = if self.rules.has(Rule::File) && shape::is_file(item) {
+            Kind::Path
+        } else if self.rules.has(Rule::Host) && shape::is_host(item) {
+            Kind::Host
+        } else {
+            self.word(from, to);
+            return;
+        };
+        self.mask(from, to, kind);
+        self.done();
+    }
+
+    /// What digits tell.
+    #[inline(always)]
+    fn number(&mut self, from: usize, to: usize) {
+        self.mask(from, to, Kind::Number);
+        self.done();
+        self.number = true;
+        self.key = (from, to);
+    }
+
+    /// A word: letters, or an item that no shape claimed. Returns where to go on.
+    #[inline(always)]
+    fn word(&mut self, from: usize, to: usize) -> usize {
+        let item = self.bytes(from, to);
+        if self.expect != Expect::Nothing {
+            if let Some(next) = self.value(from, to, to) {
+                return next;
+            }
+        }
+        if self.number && self.rules.has(Rule::Unit) && words::is_unit(item) {
+            return self.unit(to);
+        }
+        if let Some(kind) = self.variable(item, to) {
+            self.mask(from, to, kind);
+            self.done();
+            return to;
+        }
+        let before = self.cue;
+        self.done();
+        self.key = (from, to);
+        self.cue = words::cue(item, before);
+        to
+    }
+
+    /// Whether a word is variable, by itself or because of what stands around it.
+    #[inline(always)]
+    fn variable(&self, item: &[u8], to: usize) -> Option<Kind> {
+        let rules = self.rules;
+        if rules.has(Rule::Constant) && shape::is_constant(item) {
+            return Some(Kind::Value);
+        }
+        if self.cue != Cue::None && rules.has(Rule::Position) && self.named(item, to) {
+            return Some(Kind::Name);
+        }
+        let capital = item.first().is_some_and(u8::is_ascii_uppercase);
+        if capital && rules.has(Rule::Date) && words::is_date_word(item) && self.dated(to) {
+            return Some(Kind::Date);
+        }
+        if rules.has(Rule::Host) && item == b"localhost" {
+            return Some(Kind::Host);
+        }
+        let hex = rules.has(Rule::Address)
+            && (item.len() >= 8 || self.number)
+            && item.iter().all(u8::is_ascii_hexdigit)
+            && (item.len() >= 8 || self.dumped(item.len(), to));
+        hex.then_some(Kind::Number)
+    }
+
+    /// A unit goes with its number.
+    fn unit(&mut self, to: usize) -> usize {
+        let end = if self.bytes(to, to + 3) == b"(s)" { to + 3 } else { to };
+        self.out.truncate(self.masked.1);
+        self.flushed = end;
+        self.done();
+        self.unit = true;
+        end
+    }
+
+    /// Whether the word is a name because of the word before it.
+    fn named(&self, item: &[u8], to: usize) -> bool {
+        match self.cue {
+            Cue::Name => !words::is_function_word(item),
+            Cue::Thing => self.rules.has(Rule::Thing) && shape::is_identifier(item),
+            Cue::Peer => self.byte(to) == Some(b'[') && self.byte(to + 1).is_some_and(|b| b.is_ascii_digit()),
+            Cue::Actor => self.bytes(to, to + 5) == b"(uid=",
+            _ => false,
+        }
+    }
+
+    /// Whether a letters-only word stands in a hex dump: the next item is a hex group of its length.
+    fn dumped(&self, len: usize, to: usize) -> bool {
+        let rest = self.bytes(to, to + 6);
+        let group = rest.iter().skip(1).take_while(|b| b.is_ascii_hexdigit()).count();
+        matches!(len, 2 | 4) && (rest.is_empty() || (rest.first() == Some(&b' ') && group == len))
+    }
+
+    /// Whether a weekday or month name stands in a date: a number or another such name follows.
+    fn dated(&self, to: usize) -> bool {
+        let ahead = self.bytes(to, (to + 16).min(self.text.len()));
+        let skip = ahead.iter().take_while(|b| matches!(b, b' ' | b',' | b'-' | b'/')).count();
+        if skip == 0 || skip > 3 {
+            return false;
+        }
+        let tail = ahead.get(skip..).unwrap_or_default();
+        let word = tail.iter().take_while(|b| b.is_ascii_alphabetic()).count();
+        tail.first().is_some_and(u8::is_ascii_digit) || words::is_date_word(tail.get(..word).unwrap_or_default())
+    }
+}
