@@ -13,7 +13,12 @@ fn main() -> io::Result<()> {
         }
         return Ok(());
     }
-    let left_out = args.iter().skip_while(|a| *a != "--without").nth(1).cloned().unwrap_or_default();
+    let left_out = args
+        .iter()
+        .skip_while(|a| *a != "--without")
+        .nth(1)
+        .cloned()
+        .unwrap_or_default();
     let typed = args.iter().any(|a| a == "--typed");
     let mut mask = u32::MAX;
     for name in left_out.split(',').filter(|n| !n.is_empty()) {

@@ -10,7 +10,13 @@ fn main() -> ExitCode {
     let mut output = BufWriter::with_capacity(64 * 1024, stdout().lock());
     let class = value("--class").unwrap_or_else(|| "log_error".to_owned());
     let subject = value("--subject").unwrap_or_default();
-    match autonomous_orchestrator::cli::fingerprint::filter(&mut input, &mut output, &class, &subject, template) {
+    match autonomous_orchestrator::cli::fingerprint::filter(
+        &mut input,
+        &mut output,
+        &class,
+        &subject,
+        template,
+    ) {
         Ok(_) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

@@ -28,7 +28,8 @@ const fn table() -> [u16; 256] {
     let mut table = [OTHER; 256];
     let mut i = 0;
     while i < 256 {
-        #[allow(clippy::indexing_slicing)] // const evaluation: an index out of range fails the build
+        #[allow(clippy::indexing_slicing)]
+        // const evaluation: an index out of range fails the build
         {
             table[i] = of(i as u8);
         }

@@ -1,6 +1,8 @@
 //! Judging one item: by what stood before it, then by its shape.
 
-use super::class::{self, AT, BACKSLASH, COLON, DIGIT, HEX, ITEM, LETTER, SLASH, SPACE};
+use super::class::{
+    self, ALNUM, AT, BACKSLASH, COLON, DIGIT, DOT, HEX, ITEM, LETTER, SLASH, SPACE,
+};
 use super::kind::Kind;
 use super::rules::{Rule, RuleSet};
 use super::scan::{Expect, Scanner};
@@ -24,7 +26,11 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
             seen |= classes;
             end += 1;
         }
-        if seen & !(LETTER | HEX) == 0 { self.word(at, end) } else { self.mixed(at, end, seen) }
+        if seen & !(LETTER | HEX) == 0 {
+            self.word(at, end)
+        } else {
+            self.mixed(at, end, seen)
+        }
     }
 
     /// An item that is not letters alone.
@@ -98,11 +104,11 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     fn outcome(&mut self, from: usize, to: usize) -> bool {
         let item = self.bytes(from, to);
         let (key_from, key_to) = self.key;
-        let exempt = match shape::is_exit_status(item) {
-            Some(true) => self.cue == Cue::Status || self.bytes(key_from, key_to) == b"status",
-            Some(false) => self.cue == Cue::Status,
-            None => shape::is_errno(item),
-        };
+        let exempt = (self.cue == Cue::Status && shape::is_exit_status(item).is_some())
+            || (self.expect == Expect::Value
+                && self.bytes(key_from, key_to) == b"status"
+                && shape::is_exit_status(item) == Some(true))
+            || (item.first() == Some(&b'E') && shape::is_errno(item));
         if exempt {
             self.done();
         }
@@ -111,6 +117,9 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
 
     /// The value after `key=`; None if it turns out to be none.
     fn value(&mut self, from: usize, to: usize, end: usize) -> Option<usize> {
+        if self.expect == Expect::ListValue {
+            return self.pair(from, to);
+        }
         if !self.rules.has(Rule::KeyValue) {
             return None;
         }
@@ -121,10 +130,21 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
         let item = self.bytes(from, to);
         let (key_from, key_to) = self.key;
         let digits = item.iter().any(u8::is_ascii_digit);
-        let outcome = !digits && words::is_outcome_key(self.bytes(key_from, key_to));
-        if self.rules.has(Rule::Literal) && (outcome || shape::is_errno(item)) {
-            self.done();
-            return Some(end);
+        if self.rules.has(Rule::Literal) {
+            // `reason=AuthFail:code:5`: the outcome is a word, its details are scanned.
+            let head = item.iter().position(|&b| b == b':').unwrap_or(item.len());
+            let word = item
+                .get(..head)
+                .unwrap_or_default()
+                .iter()
+                .all(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'-'));
+            if (word && words::is_outcome_key(self.bytes(key_from, key_to)))
+                || shape::is_errno(item)
+            {
+                self.done();
+                self.parts(from + head, to);
+                return Some(end);
+            }
         }
         let last = self.listed(to);
         self.mask(from, last, Kind::Value);
@@ -133,11 +153,51 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
         Some(last)
     }
 
+    /// The word of `key: word` where such pairs are listed: another follows it or went before it.
+    fn pair(&mut self, from: usize, to: usize) -> Option<usize> {
+        self.expect = Expect::Nothing;
+        let (key_from, key_to) = self.key;
+        let went_before = matches!(
+            self.bytes(key_from.saturating_sub(2), key_from),
+            b", " | b"; "
+        );
+        let listed = match self.byte(to) {
+            Some(b',' | b';') => went_before || self.key_follows(to + 1),
+            Some(b'}' | b']' | b')') | None => went_before,
+            _ => false,
+        };
+        if !listed
+            || self.bytes(from, to).contains(&b':')
+            || !self.rules.has(Rule::Pair)
+            || words::is_outcome_key(self.bytes(key_from, key_to))
+        {
+            return None;
+        }
+        self.mask(from, to, Kind::Value);
+        self.done();
+        Some(to)
+    }
+
+    /// Whether ` key:` comes next.
+    fn key_follows(&self, at: usize) -> bool {
+        let ahead = self.ahead(at);
+        let word = ahead
+            .iter()
+            .skip(1)
+            .take_while(|&&b| class::is(b, ALNUM))
+            .count();
+        ahead.first() == Some(&b' ') && word > 0 && ahead.get(word + 1) == Some(&b':')
+    }
+
     /// End of a list value: `a,b,c` or `A|B`, up to the next key.
     fn listed(&self, to: usize) -> usize {
         let mut last = to;
         while matches!(self.byte(last), Some(b',' | b'|')) {
-            let len = self.ahead(last + 1).iter().take_while(|&&b| class::is(b, ITEM)).count();
+            let len = self
+                .ahead(last + 1)
+                .iter()
+                .take_while(|&&b| class::is(b, ITEM))
+                .count();
             let next = last + 1 + len;
             if len == 0 || self.byte(next) == Some(b'=') || self.bytes(next, next + 2) == b" =" {
                 break;
@@ -152,14 +212,22 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
         let item = self.bytes(at, end);
         let colon = item.windows(3).position(|w| w == b"://")?;
         let scheme = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
-        let start = item.get(..colon)?.iter().rposition(|b| !scheme(b)).map_or(0, |p| p + 1);
+        let start = item
+            .get(..colon)?
+            .iter()
+            .rposition(|b| !scheme(b))
+            .map_or(0, |p| p + 1);
         if start >= colon {
             return None;
         }
         let rest = self.rest(at);
-        let closes = |b: u8| class::is(b, SPACE) || matches!(b, b'"' | b'\'' | b'<' | b'>' | b')' | b']' | b'}' | b'|');
+        let closes = |b: u8| {
+            class::is(b, SPACE)
+                || matches!(b, b'"' | b'\'' | b'<' | b'>' | b')' | b']' | b'}' | b'|')
+        };
         let mut len = rest.iter().position(|&b| closes(b)).unwrap_or(rest.len());
-        while len > colon + 3 && matches!(rest.get(len - 1), Some(b'.' | b',' | b':' | b';' | b'!')) {
+        while len > colon + 3 && matches!(rest.get(len - 1), Some(b'.' | b',' | b':' | b';' | b'!'))
+        {
             len -= 1;
         }
         self.mask(at + start, at + len, Kind::Url);
@@ -188,7 +256,7 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
             self.done();
             return to;
         }
-        self.part(from, to);
+        self.part(from, to, seen);
         to
     }
 
@@ -199,7 +267,10 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
             self.parts(from, from + skip);
         }
         let tail = item.get(skip + 2..).unwrap_or_default();
-        let mut end = tail.iter().position(|&b| b == b':').map_or(to, |p| from + skip + 2 + p);
+        let mut end = tail
+            .iter()
+            .position(|&b| b == b':')
+            .map_or(to, |p| from + skip + 2 + p);
         if end == to {
             end = self.bracketed(to);
         }
@@ -241,18 +312,31 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
         let mut colons = 0;
         while start < to {
             let rest = self.bytes(start, to);
-            if start > from && rest.len() <= ADDRESS && self.rules.has(Rule::Address) && shape::is_address(rest) {
+            if start > from
+                && rest.len() <= ADDRESS
+                && self.rules.has(Rule::Address)
+                && shape::is_address(rest)
+            {
                 self.number(start, to);
                 return;
             }
-            let len = rest.iter().position(|&b| b == b':').unwrap_or(rest.len());
+            let mut len = 0;
+            let mut seen = 0;
+            for &byte in rest {
+                let classes = class::class(byte);
+                if classes & COLON != 0 {
+                    break;
+                }
+                seen |= classes;
+                len += 1;
+            }
             if len > 0 {
                 let part = rest.get(..len).unwrap_or_default();
                 if colons == 1 && self.rules.has(Rule::Constant) && shape::is_switch(part) {
                     self.mask(start, start + len, Kind::Value);
                     self.done();
                 } else {
-                    self.part(start, start + len);
+                    self.part(start, start + len, seen);
                 }
                 colons = 0;
             }
@@ -262,40 +346,59 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     }
 
     /// One part without a colon.
-    fn part(&mut self, from: usize, to: usize) {
-        let item = self.bytes(from, to);
-        if item.contains(&b'.') && self.rules.has(Rule::Package) && shape::is_package(item) {
-            let inner = self.ahead(to).iter().take_while(|&&b| b == b'$' || b.is_ascii_alphanumeric());
-            let end = if self.byte(to) == Some(b'$') { to + inner.count() } else { to };
-            self.mask(from, end, Kind::Name);
-            self.done();
+    #[inline(always)]
+    fn part(&mut self, from: usize, to: usize, seen: u16) {
+        if seen & DOT != 0 && self.dotted(from, to) {
             return;
         }
-        if item.iter().any(u8::is_ascii_digit) {
-            if self.rules.has(Rule::Standard) && words::is_standard(item) {
+        if seen & DIGIT != 0 && self.rules.has(Rule::Digits) {
+            let item = self.bytes(from, to);
+            if seen & (LETTER | HEX) != 0
+                && self.rules.has(Rule::Standard)
+                && words::is_standard(item)
+            {
                 self.done();
                 self.key = (from, to);
                 return;
             }
-            if self.rules.has(Rule::Digits) {
+            let mut start = from;
+            if seen & AT != 0 {
                 // `Class@1f2e`: the class is a word, the identity is not.
                 let at = item.iter().position(|&b| b == b'@').unwrap_or(0);
                 let class = item.get(..at).unwrap_or_default();
-                let skip = if at > 0 && !class.iter().any(u8::is_ascii_digit) { at + 1 } else { 0 };
-                self.number(from + skip, to);
-                return;
+                if at > 0 && !class.iter().any(u8::is_ascii_digit) {
+                    start += at + 1;
+                }
             }
+            self.number(start, to);
+            return;
         }
-        let kind = if self.rules.has(Rule::File) && shape::is_file(item) {
+        self.word(from, to);
+    }
+
+    /// Names with a dot inside: packages, files, units, hosts.
+    fn dotted(&mut self, from: usize, to: usize) -> bool {
+        let item = self.bytes(from, to);
+        let mut end = to;
+        let kind = if self.rules.has(Rule::Package) && shape::is_package(item) {
+            if self.byte(to) == Some(b'$') {
+                end += self
+                    .ahead(to)
+                    .iter()
+                    .take_while(|&&b| b == b'$' || b.is_ascii_alphanumeric())
+                    .count();
+            }
+            Kind::Name
+        } else if self.rules.has(Rule::File) && shape::is_file(item) {
             Kind::Path
         } else if self.rules.has(Rule::Host) && shape::is_host(item) {
             Kind::Host
         } else {
-            self.word(from, to);
-            return;
+            return false;
         };
-        self.mask(from, to, kind);
+        self.mask(from, end, kind);
         self.done();
+        true
     }
 
     /// What digits tell.
@@ -342,7 +445,12 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
             return Some(Kind::Name);
         }
         let capital = item.first().is_some_and(u8::is_ascii_uppercase);
-        if capital && rules.has(Rule::Date) && words::is_date_word(item) && self.dated(to) {
+        if capital
+            && item.len() >= 3
+            && rules.has(Rule::Date)
+            && words::is_date_word(item)
+            && self.dated(to)
+        {
             return Some(Kind::Date);
         }
         if rules.has(Rule::Host) && item == b"localhost" {
@@ -357,7 +465,11 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
 
     /// A unit goes with its number.
     fn unit(&mut self, to: usize) -> usize {
-        let end = if self.bytes(to, to + 3) == b"(s)" { to + 3 } else { to };
+        let end = if self.bytes(to, to + 3) == b"(s)" {
+            to + 3
+        } else {
+            to
+        };
         self.out.truncate(self.masked.1);
         self.flushed = end;
         self.done();
@@ -370,7 +482,9 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
         match self.cue {
             Cue::Name => !words::is_function_word(item),
             Cue::Thing => self.rules.has(Rule::Thing) && shape::is_identifier(item),
-            Cue::Peer => self.byte(to) == Some(b'[') && self.byte(to + 1).is_some_and(|b| b.is_ascii_digit()),
+            Cue::Peer => {
+                self.byte(to) == Some(b'[') && self.byte(to + 1).is_some_and(|b| b.is_ascii_digit())
+            }
             Cue::Actor => self.bytes(to, to + 5) == b"(uid=",
             _ => false,
         }
@@ -379,19 +493,27 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     /// Whether a letters-only word stands in a hex dump: the next item is a hex group of its length.
     fn dumped(&self, len: usize, to: usize) -> bool {
         let rest = self.bytes(to, to + 6);
-        let group = rest.iter().skip(1).take_while(|b| b.is_ascii_hexdigit()).count();
+        let group = rest
+            .iter()
+            .skip(1)
+            .take_while(|b| b.is_ascii_hexdigit())
+            .count();
         matches!(len, 2 | 4) && (rest.is_empty() || (rest.first() == Some(&b' ') && group == len))
     }
 
     /// Whether a weekday or month name stands in a date: a number or another such name follows.
     fn dated(&self, to: usize) -> bool {
         let ahead = self.bytes(to, (to + 16).min(self.text.len()));
-        let skip = ahead.iter().take_while(|b| matches!(b, b' ' | b',' | b'-' | b'/')).count();
+        let skip = ahead
+            .iter()
+            .take_while(|b| matches!(b, b' ' | b',' | b'-' | b'/'))
+            .count();
         if skip == 0 || skip > 3 {
             return false;
         }
         let tail = ahead.get(skip..).unwrap_or_default();
         let word = tail.iter().take_while(|b| b.is_ascii_alphabetic()).count();
-        tail.first().is_some_and(u8::is_ascii_digit) || words::is_date_word(tail.get(..word).unwrap_or_default())
+        tail.first().is_some_and(u8::is_ascii_digit)
+            || words::is_date_word(tail.get(..word).unwrap_or_default())
     }
 }

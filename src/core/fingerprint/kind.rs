@@ -46,12 +46,18 @@ fn number(item: &[u8]) -> &'static str {
     let count = |byte: u8| item.iter().filter(|&&b| b == byte).count();
     let digits = item.iter().filter(|b| b.is_ascii_digit()).count();
     let all = |extra: &[u8]| item.iter().all(|b| b.is_ascii_digit() || extra.contains(b));
-    let hex = |extra: &[u8]| item.iter().all(|b| b.is_ascii_hexdigit() || extra.contains(b));
-    let groups = |separator: u8, len: usize| item.split(|&b| b == separator).all(|g| g.len() == len);
+    let hex = |extra: &[u8]| {
+        item.iter()
+            .all(|b| b.is_ascii_hexdigit() || extra.contains(b))
+    };
+    let groups =
+        |separator: u8, len: usize| item.split(|&b| b == separator).all(|g| g.len() == len);
     if all(b"-") && item.iter().skip(1).all(u8::is_ascii_digit) {
         return "<num>";
     }
-    if (hex(b":") && count(b':') == 5 && groups(b':', 2)) || (hex(b"-") && count(b'-') == 5 && groups(b'-', 2)) {
+    if (hex(b":") && count(b':') == 5 && groups(b':', 2))
+        || (hex(b"-") && count(b'-') == 5 && groups(b'-', 2))
+    {
         return "<mac>";
     }
     if hex(b":.") && count(b':') >= 2 && (count(b':') > 2 || !all(b":")) {
@@ -73,13 +79,25 @@ fn number(item: &[u8]) -> &'static str {
         return "<hex>";
     }
     if hex(b"") {
-        return if matches!(item.len(), 32 | 40 | 64 | 128) { "<hash>" } else { "<hex>" };
+        return if matches!(item.len(), 32 | 40 | 64 | 128) {
+            "<hash>"
+        } else {
+            "<hex>"
+        };
     }
     if item.first().is_some_and(u8::is_ascii_digit) {
-        let suffix = item.iter().position(u8::is_ascii_alphabetic).and_then(|p| item.get(p..));
+        let suffix = item
+            .iter()
+            .position(u8::is_ascii_alphabetic)
+            .and_then(|p| item.get(p..));
         match suffix {
-            Some(b"ms" | b"us" | b"ns" | b"s" | b"min" | b"h" | b"d" | b"sec") => return "<duration>",
-            Some(b"B" | b"K" | b"M" | b"G" | b"T" | b"k" | b"kB" | b"KB" | b"MB" | b"GB" | b"KiB" | b"MiB" | b"GiB") => {
+            Some(b"ms" | b"us" | b"ns" | b"s" | b"min" | b"h" | b"d" | b"sec") => {
+                return "<duration>";
+            }
+            Some(
+                b"B" | b"K" | b"M" | b"G" | b"T" | b"k" | b"kB" | b"KB" | b"MB" | b"GB" | b"KiB"
+                | b"MiB" | b"GiB",
+            ) => {
                 return "<size>";
             }
             _ => {}

@@ -44,11 +44,13 @@ pub enum Rule {
     Standard = 1 << 17,
     /// Exit statuses, results, errno and quoted messages are exempt from the masks.
     Literal = 1 << 18,
+    /// The word of `key: word` in a list of such pairs.
+    Pair = 1 << 19,
 }
 
 impl Rule {
     /// Every rule with its name, in bit order: the table that the bench walks.
-    pub const TABLE: [(Rule, &'static str); 19] = [
+    pub const TABLE: [(Rule, &'static str); 20] = [
         (Rule::Digits, "digits"),
         (Rule::Address, "address"),
         (Rule::Path, "path"),
@@ -68,6 +70,7 @@ impl Rule {
         (Rule::Space, "space"),
         (Rule::Standard, "standard"),
         (Rule::Literal, "literal"),
+        (Rule::Pair, "pair"),
     ];
 }
 

@@ -7,8 +7,8 @@
 use super::class::{self, ALNUM, EQUALS, ITEM, OPEN, QUOTE, SPACE};
 use super::kind::Kind;
 use super::rules::{Rule, RuleSet};
+use super::words;
 use super::words::Cue;
-use super::{shape, words};
 
 /// How far a closing quote or bracket is looked for, in bytes: names are shorter than this.
 pub const LOOK_AHEAD: usize = 256;
@@ -24,6 +24,8 @@ pub enum Expect {
     Value,
     /// After `key= `: a value, unless what comes is the next key.
     SpacedValue,
+    /// After `key: `: a value, if a list goes on or ends after it.
+    ListValue,
 }
 
 /// State of one pass.
@@ -69,7 +71,11 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
             key: (0, 0),
             closing: usize::MAX,
         };
-        let end = if rules.has(Rule::Space) { text.trim_end().len() } else { text.len() };
+        let end = if rules.has(Rule::Space) {
+            text.trim_end().len()
+        } else {
+            text.len()
+        };
         let mut at = 0;
         while at < end {
             let Some(byte) = scanner.byte(at) else { break };
@@ -125,7 +131,8 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
     #[inline(always)]
     pub(super) fn flush(&mut self, to: usize) {
         if self.flushed < to {
-            self.out.push_str(self.text.get(self.flushed..to).unwrap_or_default());
+            self.out
+                .push_str(self.text.get(self.flushed..to).unwrap_or_default());
             self.flushed = to;
         }
     }
@@ -134,7 +141,9 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
     pub(super) fn mask(&mut self, from: usize, to: usize, kind: Kind) {
         let signed = from > self.flushed
             && self.before(from) == Some(b'+')
-            && self.before(from - 1).is_none_or(|b| !class::is(b, ALNUM) && b != b')');
+            && self
+                .before(from - 1)
+                .is_none_or(|b| !class::is(b, ALNUM) && b != b')');
         self.flush(if signed { from - 1 } else { from });
         self.flushed = to;
         let (_, last) = self.masked;
@@ -143,7 +152,11 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
             return;
         }
         let start = self.out.len();
-        self.out.push_str(if self.typed { kind.text(self.bytes(from, to)) } else { "<*>" });
+        self.out.push_str(if self.typed {
+            kind.text(self.bytes(from, to))
+        } else {
+            "<*>"
+        });
         self.earlier = last;
         self.masked = (start, self.out.len());
     }
@@ -153,7 +166,12 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
     fn joins(&self, last: usize) -> bool {
         let tail = self.out.as_bytes().get(last..).unwrap_or_default();
         tail.len() <= JOIN
-            && tail.iter().all(|b| matches!(b, b' ' | b',' | b':' | b'/' | b'-' | b'|' | b'#' | b';' | b'.' | b'+'))
+            && tail.iter().all(|b| {
+                matches!(
+                    b,
+                    b' ' | b',' | b':' | b'/' | b'-' | b'|' | b'#' | b';' | b'.' | b'+'
+                )
+            })
     }
 
     /// White space: one space stands for a run.
@@ -163,7 +181,8 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
         while self.byte(next).is_some_and(|b| class::is(b, SPACE)) {
             next += 1;
         }
-        if (next > at + 1 || at == 0 || self.byte(at) != Some(b' ')) && self.rules.has(Rule::Space) {
+        if (next > at + 1 || at == 0 || self.byte(at) != Some(b' ')) && self.rules.has(Rule::Space)
+        {
             self.flush(at);
             if at > 0 {
                 self.out.push(' ');
@@ -172,6 +191,8 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
         }
         if self.expect == Expect::Value {
             self.expect = Expect::SpacedValue;
+        } else if next == at + 1 && self.key.1 + 1 == at && self.before(at) == Some(b':') {
+            self.expect = Expect::ListValue;
         }
         next
     }
@@ -226,7 +247,10 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
             && self.earlier > 0
             && self.flushed == at
             && self.out.len() == end
-            && matches!(self.out.as_bytes().get(self.earlier..start), Some(b" (" | b"("));
+            && matches!(
+                self.out.as_bytes().get(self.earlier..start),
+                Some(b" (" | b"(")
+            );
         if repeats {
             self.out.truncate(self.earlier);
             self.masked = (0, self.earlier);
@@ -239,7 +263,9 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
     fn open(&mut self, at: usize, byte: u8) -> Option<usize> {
         let close = if byte == b'(' { b')' } else { b']' };
         if self.byte(at + 1) == Some(close) {
-            let free = self.before(at).is_none_or(|b| matches!(b, b' ' | b'=' | b':'));
+            let free = self
+                .before(at)
+                .is_none_or(|b| matches!(b, b' ' | b'=' | b':'));
             if !free || !self.rules.has(Rule::Empty) {
                 return None;
             }
@@ -289,6 +315,16 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
         self.ruler(at, b'=')
     }
 
+    /// Whether a quote at `at` stands where an object has its keys: after `{` or `,`.
+    fn in_object(&self, at: usize) -> bool {
+        let before = if self.before(at) == Some(b' ') {
+            at.saturating_sub(1)
+        } else {
+            at
+        };
+        matches!(self.before(before), Some(b'{' | b','))
+    }
+
     /// A quoted string, if the quote opens one here. One token is a value; a phrase is text, since it
     /// may be the very message (`msg="connection refused"`).
     fn quote(&mut self, at: usize, quote: u8) -> Option<usize> {
@@ -311,7 +347,7 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
         let (from, to) = (at + 1, at + 1 + len);
         let (key_from, key_to) = self.key;
         let key = self.bytes(key_from, key_to);
-        let is_key = matches!(self.byte(to + 1), Some(b':')) && !phrase && len > 0;
+        let is_key = !phrase && self.byte(to + 1) == Some(b':') && self.in_object(at);
         let text = phrase || is_key || words::is_message_key(key) || self.cue == Cue::Result;
         if text && self.rules.has(Rule::Literal) {
             self.done();

@@ -4,7 +4,8 @@ use super::words;
 
 /// An errno or signal name: `EADDRINUSE`, `E2BIG`, `SIGKILL`.
 pub fn is_errno(item: &[u8]) -> bool {
-    let capitals = |rest: &[u8], least| rest.len() >= least && rest.iter().all(u8::is_ascii_uppercase);
+    let capitals =
+        |rest: &[u8], least| rest.len() >= least && rest.iter().all(u8::is_ascii_uppercase);
     match item {
         b"E2BIG" | b"EL2NSYNC" | b"EL3HLT" | b"EL3RST" => true,
         [b'S', b'I', b'G', rest @ ..] => capitals(rest, 2),
@@ -35,27 +36,53 @@ pub fn is_exit_status(item: &[u8]) -> Option<bool> {
 pub fn is_constant(item: &[u8]) -> bool {
     matches!(
         item,
-        b"true" | b"false" | b"True" | b"False" | b"TRUE" | b"FALSE" | b"null" | b"NaN" | b"Infinity"
+        b"true"
+            | b"false"
+            | b"True"
+            | b"False"
+            | b"TRUE"
+            | b"FALSE"
+            | b"null"
+            | b"NaN"
+            | b"Infinity"
     )
 }
 
 /// What else is a truth value right after `key:`.
 pub fn is_switch(item: &[u8]) -> bool {
     is_constant(item)
-        || matches!(item, b"yes" | b"no" | b"Yes" | b"No" | b"YES" | b"NO" | b"on" | b"off" | b"none" | b"None" | b"nil")
+        || matches!(
+            item,
+            b"yes"
+                | b"no"
+                | b"Yes"
+                | b"No"
+                | b"YES"
+                | b"NO"
+                | b"on"
+                | b"off"
+                | b"none"
+                | b"None"
+                | b"nil"
+        )
 }
 
 /// A name rather than an English word: `foo_bar`, `fooBar`, `foo-bar`, `foo.bar`.
 pub fn is_identifier(item: &[u8]) -> bool {
-    let camel = item.windows(2).any(|w| matches!(w, [a, b] if a.is_ascii_lowercase() && b.is_ascii_uppercase()));
+    let camel = item
+        .windows(2)
+        .any(|w| matches!(w, [a, b] if a.is_ascii_lowercase() && b.is_ascii_uppercase()));
     camel || item.iter().any(|b| matches!(b, b'_' | b'-' | b'.'))
 }
 
 /// Offset at which a path begins in the item.
 pub fn path_start(item: &[u8]) -> Option<usize> {
-    let word = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'~' | 0x80..);
+    let word =
+        |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'~' | 0x80..);
     match item {
-        [b'/', next, ..] | [b'\\', next, ..] if word(next) || Some(next) == item.first() => return Some(0),
+        [b'/', next, ..] | [b'\\', next, ..] if word(next) || Some(next) == item.first() => {
+            return Some(0);
+        }
         [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic() => return Some(0),
         [b'.', b'/', ..] | [b'.', b'.', b'/', ..] | [b'~', b'/', ..] => return Some(0),
         _ => {}
@@ -119,7 +146,9 @@ pub fn is_host(item: &[u8]) -> bool {
     last_label(item).is_some_and(|(stem, label)| {
         words::is_top_level(label)
             && stem.len() >= 2
-            && stem.iter().all(|b| b.is_ascii_lowercase() || matches!(b, b'-' | b'.' | b'_'))
+            && stem
+                .iter()
+                .all(|b| b.is_ascii_lowercase() || matches!(b, b'-' | b'.' | b'_'))
             && !stem.windows(2).any(|w| w == b"..")
     })
 }
@@ -127,10 +156,17 @@ pub fn is_host(item: &[u8]) -> bool {
 /// A reverse-DNS name (`org.example.Thing`), unless its last label names an error or a constant.
 pub fn is_package(item: &[u8]) -> bool {
     let mut labels = item.split(|&b| b == b'.');
-    let Some((_, last)) = last_label(item) else { return false };
-    words::is_package_root(labels.next().unwrap_or_default())
-        && labels.clone().count() >= 2
-        && labels.all(|l| l.first().is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_'))
+    if !words::is_package_root(labels.next().unwrap_or_default()) {
+        return false;
+    }
+    let Some((_, last)) = last_label(item) else {
+        return false;
+    };
+    labels.clone().count() >= 2
+        && labels.all(|l| {
+            l.first()
+                .is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_')
+        })
         && !last.ends_with(b"Exception")
         && !last.ends_with(b"Error")
         && !is_symbol(last)

@@ -29,23 +29,24 @@ pub enum Cue {
 #[inline]
 pub fn cue(word: &[u8], before: Cue) -> Cue {
     match word {
-        b"user" | b"User" | b"username" | b"USER" | b"host" | b"hostname" | b"Host" | b"rhost" | b"device"
-        | b"dev" | b"interface" | b"Device" | b"Comm" | b"comm" => Cue::Name,
-        b"class" | b"module" | b"process" | b"service" | b"unit" | b"job" | b"thread" | b"queue" | b"table"
-        | b"database" | b"domain" | b"zone" | b"group" | b"node" | b"server" | b"client" | b"package"
-        | b"file" | b"task" | b"container" | b"image" | b"volume" | b"pool" | b"topic" | b"program"
-        | b"plugin" | b"driver" | b"daemon" | b"Class" | b"Service" | b"Unit" | b"Module" => Cue::Thing,
+        b"user" | b"User" | b"username" | b"USER" | b"host" | b"hostname" | b"Host" | b"rhost"
+        | b"device" | b"dev" | b"interface" | b"Device" | b"Comm" | b"comm" => Cue::Name,
+        b"class" | b"module" | b"process" | b"service" | b"unit" | b"job" | b"thread"
+        | b"queue" | b"table" | b"database" | b"domain" | b"zone" | b"group" | b"node"
+        | b"server" | b"client" | b"package" | b"file" | b"task" | b"container" | b"image"
+        | b"volume" | b"pool" | b"topic" | b"program" | b"plugin" | b"driver" | b"daemon"
+        | b"Class" | b"Service" | b"Unit" | b"Module" => Cue::Thing,
         b"from" | b"to" => Cue::Peer,
         b"by" => Cue::Actor,
         b"CMD" => Cue::Command,
-        b"password" | b"Password" | b"publickey" | b"none" | b"failures" | b"failure" | b"session"
-        | b"login" | b"logins" => Cue::Grant,
+        b"password" | b"Password" | b"publickey" | b"none" | b"failures" | b"failure"
+        | b"session" | b"login" | b"logins" => Cue::Grant,
         b"for" if before == Cue::Grant => Cue::Name,
         b"exit" | b"exited" | b"Exit" | b"exits" => Cue::Exit,
         b"with" if before == Cue::Exit => Cue::Exit,
         b"status" | b"code" | b"value" if before == Cue::Exit => Cue::Status,
-        b"errno" | b"signal" | b"exitcode" | b"exitCode" | b"exit_code" | b"exit-code" | b"exit_status"
-        | b"exitStatus" | b"ExitCode" => Cue::Status,
+        b"errno" | b"signal" | b"exitcode" | b"exitCode" | b"exit_code" | b"exit-code"
+        | b"exit_status" | b"exitStatus" | b"ExitCode" => Cue::Status,
         b"result" | b"Result" => Cue::Result,
         _ => Cue::None,
     }
@@ -55,17 +56,96 @@ pub fn cue(word: &[u8], before: Cue) -> Cue {
 pub fn is_function_word(word: &[u8]) -> bool {
     matches!(
         word,
-        b"is" | b"are" | b"was" | b"were" | b"be" | b"been" | b"has" | b"have" | b"had" | b"not" | b"no"
-            | b"to" | b"of" | b"for" | b"from" | b"in" | b"on" | b"at" | b"by" | b"with" | b"and" | b"or"
-            | b"as" | b"but" | b"if" | b"then" | b"that" | b"this" | b"the" | b"a" | b"an" | b"will"
-            | b"can" | b"cannot" | b"could" | b"may" | b"must" | b"name" | b"names" | b"id" | b"ids"
-            | b"data" | b"input" | b"agent" | b"space" | b"process" | b"processes" | b"request"
-            | b"requests" | b"session" | b"sessions" | b"authentication" | b"account" | b"accounts"
-            | b"group" | b"groups" | b"unknown" | b"does" | b"did" | b"limit" | b"mode" | b"list"
-            | b"error" | b"errors" | b"key" | b"keys" | b"address" | b"controller" | b"node" | b"file"
-            | b"driver" | b"bus" | b"type" | b"class" | b"number" | b"available" | b"unreachable"
-            | b"down" | b"up" | b"manager" | b"entry" | b"defined" | b"parameter" | b"invalid"
-            | b"descriptor" | b"found" | b"disconnected" | b"mapper" | b"already" | b"or_resource"
+        b"is"
+            | b"are"
+            | b"was"
+            | b"were"
+            | b"be"
+            | b"been"
+            | b"has"
+            | b"have"
+            | b"had"
+            | b"not"
+            | b"no"
+            | b"to"
+            | b"of"
+            | b"for"
+            | b"from"
+            | b"in"
+            | b"on"
+            | b"at"
+            | b"by"
+            | b"with"
+            | b"and"
+            | b"or"
+            | b"as"
+            | b"but"
+            | b"if"
+            | b"then"
+            | b"that"
+            | b"this"
+            | b"the"
+            | b"a"
+            | b"an"
+            | b"will"
+            | b"can"
+            | b"cannot"
+            | b"could"
+            | b"may"
+            | b"must"
+            | b"name"
+            | b"names"
+            | b"id"
+            | b"ids"
+            | b"data"
+            | b"input"
+            | b"agent"
+            | b"space"
+            | b"process"
+            | b"processes"
+            | b"request"
+            | b"requests"
+            | b"session"
+            | b"sessions"
+            | b"authentication"
+            | b"account"
+            | b"accounts"
+            | b"group"
+            | b"groups"
+            | b"unknown"
+            | b"does"
+            | b"did"
+            | b"limit"
+            | b"mode"
+            | b"list"
+            | b"error"
+            | b"errors"
+            | b"key"
+            | b"keys"
+            | b"address"
+            | b"controller"
+            | b"node"
+            | b"file"
+            | b"driver"
+            | b"bus"
+            | b"type"
+            | b"class"
+            | b"number"
+            | b"available"
+            | b"unreachable"
+            | b"down"
+            | b"up"
+            | b"manager"
+            | b"entry"
+            | b"defined"
+            | b"parameter"
+            | b"invalid"
+            | b"descriptor"
+            | b"found"
+            | b"disconnected"
+            | b"mapper"
+            | b"already"
+            | b"or_resource"
     )
 }
 
@@ -73,14 +153,30 @@ pub fn is_function_word(word: &[u8]) -> bool {
 pub fn is_outcome_key(key: &[u8]) -> bool {
     matches!(
         key,
-        b"code" | b"Result" | b"result" | b"status" | b"errno" | b"error" | b"err" | b"reason" | b"cause"
-            | b"Status" | b"Error" | b"Reason" | b"Cause" | b"level" | b"severity"
+        b"code"
+            | b"Result"
+            | b"result"
+            | b"status"
+            | b"errno"
+            | b"error"
+            | b"err"
+            | b"reason"
+            | b"cause"
+            | b"Status"
+            | b"Error"
+            | b"Reason"
+            | b"Cause"
+            | b"level"
+            | b"severity"
     )
 }
 
 /// Keys of structured logs whose value is the message itself.
 pub fn is_message_key(key: &[u8]) -> bool {
-    matches!(key, b"msg" | b"message" | b"text" | b"event" | b"MESSAGE" | b"Message") || is_outcome_key(key)
+    matches!(
+        key,
+        b"msg" | b"message" | b"text" | b"event" | b"MESSAGE" | b"Message"
+    ) || is_outcome_key(key)
 }
 
 /// Keys whose value is a command line up to the end.
@@ -92,13 +188,73 @@ pub fn is_command_key(key: &[u8]) -> bool {
 pub fn is_unit(word: &[u8]) -> bool {
     matches!(
         word,
-        b"ns" | b"us" | b"ms" | b"s" | b"sec" | b"secs" | b"second" | b"seconds" | b"msec" | b"msecs"
-            | b"usec" | b"usecs" | b"min" | b"mins" | b"minute" | b"minutes" | b"hour" | b"hours" | b"h"
-            | b"day" | b"days" | b"week" | b"weeks" | b"millisecond" | b"milliseconds" | b"microseconds"
-            | b"nanoseconds" | b"B" | b"byte" | b"bytes" | b"kB" | b"KB" | b"MB" | b"GB" | b"TB" | b"KiB"
-            | b"MiB" | b"GiB" | b"TiB" | b"K" | b"M" | b"G" | b"Kb" | b"Mb" | b"Gb" | b"Hz" | b"kHz"
-            | b"MHz" | b"GHz" | b"AM" | b"PM" | b"am" | b"pm" | b"UTC" | b"GMT" | b"CET" | b"CEST"
-            | b"EST" | b"EDT" | b"PST" | b"PDT" | b"CST" | b"CDT" | b"MST" | b"MDT" | b"BST" | b"JST"
+        b"ns"
+            | b"us"
+            | b"ms"
+            | b"s"
+            | b"sec"
+            | b"secs"
+            | b"second"
+            | b"seconds"
+            | b"msec"
+            | b"msecs"
+            | b"usec"
+            | b"usecs"
+            | b"min"
+            | b"mins"
+            | b"minute"
+            | b"minutes"
+            | b"hour"
+            | b"hours"
+            | b"h"
+            | b"day"
+            | b"days"
+            | b"week"
+            | b"weeks"
+            | b"millisecond"
+            | b"milliseconds"
+            | b"microseconds"
+            | b"nanoseconds"
+            | b"B"
+            | b"byte"
+            | b"bytes"
+            | b"kB"
+            | b"KB"
+            | b"MB"
+            | b"GB"
+            | b"TB"
+            | b"KiB"
+            | b"MiB"
+            | b"GiB"
+            | b"TiB"
+            | b"K"
+            | b"M"
+            | b"G"
+            | b"Kb"
+            | b"Mb"
+            | b"Gb"
+            | b"Hz"
+            | b"kHz"
+            | b"MHz"
+            | b"GHz"
+            | b"AM"
+            | b"PM"
+            | b"am"
+            | b"pm"
+            | b"UTC"
+            | b"GMT"
+            | b"CET"
+            | b"CEST"
+            | b"EST"
+            | b"EDT"
+            | b"PST"
+            | b"PDT"
+            | b"CST"
+            | b"CDT"
+            | b"MST"
+            | b"MDT"
+            | b"BST"
+            | b"JST"
     )
 }
 
@@ -106,11 +262,43 @@ pub fn is_unit(word: &[u8]) -> bool {
 pub fn is_date_word(word: &[u8]) -> bool {
     matches!(
         word,
-        b"Mon" | b"Tue" | b"Wed" | b"Thu" | b"Fri" | b"Sat" | b"Sun" | b"Jan" | b"Feb" | b"Mar" | b"Apr"
-            | b"May" | b"Jun" | b"Jul" | b"Aug" | b"Sep" | b"Oct" | b"Nov" | b"Dec" | b"Monday"
-            | b"Tuesday" | b"Wednesday" | b"Thursday" | b"Friday" | b"Saturday" | b"Sunday"
-            | b"January" | b"February" | b"March" | b"April" | b"June" | b"July" | b"August"
-            | b"September" | b"October" | b"November" | b"December"
+        b"Mon"
+            | b"Tue"
+            | b"Wed"
+            | b"Thu"
+            | b"Fri"
+            | b"Sat"
+            | b"Sun"
+            | b"Jan"
+            | b"Feb"
+            | b"Mar"
+            | b"Apr"
+            | b"May"
+            | b"Jun"
+            | b"Jul"
+            | b"Aug"
+            | b"Sep"
+            | b"Oct"
+            | b"Nov"
+            | b"Dec"
+            | b"Monday"
+            | b"Tuesday"
+            | b"Wednesday"
+            | b"Thursday"
+            | b"Friday"
+            | b"Saturday"
+            | b"Sunday"
+            | b"January"
+            | b"February"
+            | b"March"
+            | b"April"
+            | b"June"
+            | b"July"
+            | b"August"
+            | b"September"
+            | b"October"
+            | b"November"
+            | b"December"
     )
 }
 
@@ -118,14 +306,83 @@ pub fn is_date_word(word: &[u8]) -> bool {
 pub fn is_file_suffix(suffix: &[u8]) -> bool {
     matches!(
         suffix,
-        b"service" | b"socket" | b"mount" | b"automount" | b"timer" | b"target" | b"device" | b"slice"
-            | b"scope" | b"swap" | b"path" | b"conf" | b"cfg" | b"ini" | b"log" | b"txt" | b"xml"
-            | b"json" | b"yaml" | b"yml" | b"toml" | b"properties" | b"so" | b"dll" | b"exe" | b"sys"
-            | b"jar" | b"war" | b"class" | b"java" | b"py" | b"pl" | b"sh" | b"c" | b"h" | b"cc" | b"cpp"
-            | b"rs" | b"go" | b"js" | b"ts" | b"html" | b"htm" | b"php" | b"css" | b"png" | b"jpg"
-            | b"gif" | b"gz" | b"zip" | b"tar" | b"tgz" | b"db" | b"sqlite" | b"sock" | b"pid" | b"lock"
-            | b"tmp" | b"bak" | b"cab" | b"dat" | b"bin" | b"img" | b"iso" | b"apk" | b"dex" | b"csv"
-            | b"pem" | b"crt" | b"cer" | b"pdf" | b"doc" | b"ko" | b"rpm" | b"deb" | b"plist" | b"app"
+        b"service"
+            | b"socket"
+            | b"mount"
+            | b"automount"
+            | b"timer"
+            | b"target"
+            | b"device"
+            | b"slice"
+            | b"scope"
+            | b"swap"
+            | b"path"
+            | b"conf"
+            | b"cfg"
+            | b"ini"
+            | b"log"
+            | b"txt"
+            | b"xml"
+            | b"json"
+            | b"yaml"
+            | b"yml"
+            | b"toml"
+            | b"properties"
+            | b"so"
+            | b"dll"
+            | b"exe"
+            | b"sys"
+            | b"jar"
+            | b"war"
+            | b"class"
+            | b"java"
+            | b"py"
+            | b"pl"
+            | b"sh"
+            | b"c"
+            | b"h"
+            | b"cc"
+            | b"cpp"
+            | b"rs"
+            | b"go"
+            | b"js"
+            | b"ts"
+            | b"html"
+            | b"htm"
+            | b"php"
+            | b"css"
+            | b"png"
+            | b"jpg"
+            | b"gif"
+            | b"gz"
+            | b"zip"
+            | b"tar"
+            | b"tgz"
+            | b"db"
+            | b"sqlite"
+            | b"sock"
+            | b"pid"
+            | b"lock"
+            | b"tmp"
+            | b"bak"
+            | b"cab"
+            | b"dat"
+            | b"bin"
+            | b"img"
+            | b"iso"
+            | b"apk"
+            | b"dex"
+            | b"csv"
+            | b"pem"
+            | b"crt"
+            | b"cer"
+            | b"pdf"
+            | b"doc"
+            | b"ko"
+            | b"rpm"
+            | b"deb"
+            | b"plist"
+            | b"app"
     )
 }
 
@@ -133,8 +390,23 @@ pub fn is_file_suffix(suffix: &[u8]) -> bool {
 pub fn is_top_level(label: &[u8]) -> bool {
     matches!(
         label,
-        b"com" | b"net" | b"org" | b"edu" | b"gov" | b"mil" | b"int" | b"arpa" | b"info" | b"biz" | b"name"
-            | b"local" | b"lan" | b"home" | b"internal" | b"localdomain" | b"localhost"
+        b"com"
+            | b"net"
+            | b"org"
+            | b"edu"
+            | b"gov"
+            | b"mil"
+            | b"int"
+            | b"arpa"
+            | b"info"
+            | b"biz"
+            | b"name"
+            | b"local"
+            | b"lan"
+            | b"home"
+            | b"internal"
+            | b"localdomain"
+            | b"localhost"
     ) || (label.len() == 2 && label.iter().all(u8::is_ascii_lowercase))
 }
 
@@ -142,16 +414,35 @@ pub fn is_top_level(label: &[u8]) -> bool {
 pub fn is_package_root(label: &[u8]) -> bool {
     matches!(
         label,
-        b"com" | b"org" | b"net" | b"io" | b"edu" | b"gov" | b"java" | b"javax" | b"sun" | b"android"
-            | b"androidx" | b"scala" | b"de" | b"cn" | b"jp" | b"uk" | b"fr"
+        b"com"
+            | b"org"
+            | b"net"
+            | b"io"
+            | b"edu"
+            | b"gov"
+            | b"java"
+            | b"javax"
+            | b"sun"
+            | b"android"
+            | b"androidx"
+            | b"scala"
+            | b"de"
+            | b"cn"
+            | b"jp"
+            | b"uk"
+            | b"fr"
     )
 }
 
 /// Names of standards and formats that hold a digit: words, not numbers.
 pub fn is_standard(item: &[u8]) -> bool {
     const NAMES: [&str; 22] = [
-        "ipv4", "ipv6", "ext2", "ext3", "ext4", "ext4-fs", "x86", "x86_64", "i386", "i686", "sha1", "sha256",
-        "sha512", "md5", "utf-8", "utf8", "utf-16", "base64", "http2", "f2fs", "jbd2", "i2c",
+        "ipv4", "ipv6", "ext2", "ext3", "ext4", "ext4-fs", "x86", "x86_64", "i386", "i686", "sha1",
+        "sha256", "sha512", "md5", "utf-8", "utf8", "utf-16", "base64", "http2", "f2fs", "jbd2",
+        "i2c",
     ];
-    item.len() <= 8 && NAMES.iter().any(|n| item.eq_ignore_ascii_case(n.as_bytes()))
+    item.len() <= 8
+        && NAMES
+            .iter()
+            .any(|n| item.eq_ignore_ascii_case(n.as_bytes()))
 }
