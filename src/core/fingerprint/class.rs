@@ -70,3 +70,18 @@ pub fn class(byte: u8) -> u16 {
 pub fn is(byte: u8, classes: u16) -> bool {
     class(byte) & classes != 0
 }
+
+/// How many of the eight bytes, from the first on, are ASCII letters.
+#[inline(always)]
+pub fn leading_letters(chunk: [u8; 8]) -> usize {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_le_bytes(chunk);
+    // Bit 7 of each byte tells: at least `a`, at most `z`, and ASCII. No sum carries into the next byte.
+    let lower = (word | (ONES * 0x20)) & !HIGH;
+    let letters = (lower + ONES * (0x80 - b'a' as u64))
+        & !(lower + ONES * (0x7f - b'z' as u64))
+        & !word
+        & HIGH;
+    ((letters ^ HIGH).trailing_zeros() / 8) as usize
+}

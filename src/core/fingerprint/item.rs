@@ -18,7 +18,18 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     pub(super) fn item(&mut self, at: usize) -> usize {
         let mut seen = 0;
         let mut end = at;
-        for &byte in self.rest(at) {
+        // Most items begin with letters, most words end with them: eight at a time.
+        while let Some(chunk) = self.rest(end).first_chunk::<8>() {
+            let letters = class::leading_letters(*chunk);
+            if letters > 0 {
+                seen |= LETTER;
+                end += letters;
+            }
+            if letters < 8 {
+                break;
+            }
+        }
+        for &byte in self.rest(end) {
             let classes = class::class(byte);
             if classes & ITEM == 0 {
                 break;
@@ -35,10 +46,12 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
 
     /// An item that is not letters alone.
     fn mixed(&mut self, at: usize, end: usize, seen: u16) -> usize {
-        if seen & COLON != 0 && seen & SLASH != 0 && self.rules.has(Rule::Url) {
-            if let Some(next) = self.url(at, end) {
-                return next;
-            }
+        if seen & COLON != 0
+            && seen & SLASH != 0
+            && self.rules.has(Rule::Url)
+            && let Some(next) = self.url(at, end)
+        {
+            return next;
         }
         let (from, to) = self.core(at, end);
         if from >= to {
@@ -47,10 +60,10 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
         if seen & DIGIT != 0 && self.rules.has(Rule::Literal) && self.outcome(from, to) {
             return end;
         }
-        if self.expect != Expect::Nothing {
-            if let Some(next) = self.value(from, to, end) {
-                return next.max(end);
-            }
+        if self.expect != Expect::Nothing
+            && let Some(next) = self.value(from, to, end)
+        {
+            return next.max(end);
         }
         let next = self.shaped(from, to, seen);
         if next > to {
@@ -238,10 +251,11 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     /// An item told by its shape as a whole, else by its parts. Returns where to go on.
     fn shaped(&mut self, from: usize, to: usize, seen: u16) -> usize {
         let item = self.bytes(from, to);
-        if seen & (SLASH | BACKSLASH) != 0 && self.rules.has(Rule::Path) {
-            if let Some(skip) = shape::path_start(item) {
-                return self.path(from, to, skip);
-            }
+        if seen & (SLASH | BACKSLASH) != 0
+            && self.rules.has(Rule::Path)
+            && let Some(skip) = shape::path_start(item)
+        {
+            return self.path(from, to, skip);
         }
         if seen & COLON != 0 {
             if item.len() <= ADDRESS && self.rules.has(Rule::Address) && shape::is_address(item) {
@@ -414,10 +428,22 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     #[inline(always)]
     fn word(&mut self, from: usize, to: usize) -> usize {
         let item = self.bytes(from, to);
-        if self.expect != Expect::Nothing {
-            if let Some(next) = self.value(from, to, to) {
-                return next;
-            }
+        let context = self.expect != Expect::Nothing || self.cue != Cue::None || self.number;
+        if !context && !words::may_be_listed(item) && !shape::is_long_hex(item) {
+            self.unit = false;
+            self.key = (from, to);
+            return to;
+        }
+        self.telling(from, to)
+    }
+
+    /// A word that context or a list may make more than plain text.
+    fn telling(&mut self, from: usize, to: usize) -> usize {
+        let item = self.bytes(from, to);
+        if self.expect != Expect::Nothing
+            && let Some(next) = self.value(from, to, to)
+        {
+            return next;
         }
         if self.number && self.rules.has(Rule::Unit) && words::is_unit(item) {
             return self.unit(to);
@@ -438,7 +464,7 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     #[inline(always)]
     fn variable(&self, item: &[u8], to: usize) -> Option<Kind> {
         let rules = self.rules;
-        if rules.has(Rule::Constant) && shape::is_constant(item) {
+        if rules.has(Rule::Constant) && words::is_constant(item) {
             return Some(Kind::Value);
         }
         if self.cue != Cue::None && rules.has(Rule::Position) && self.named(item, to) {
@@ -453,13 +479,11 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
         {
             return Some(Kind::Date);
         }
-        if rules.has(Rule::Host) && item == b"localhost" {
+        if rules.has(Rule::Host) && words::is_localhost(item) {
             return Some(Kind::Host);
         }
         let hex = rules.has(Rule::Address)
-            && (item.len() >= 8 || self.number)
-            && item.iter().all(u8::is_ascii_hexdigit)
-            && (item.len() >= 8 || self.dumped(item.len(), to));
+            && (shape::is_long_hex(item) || (self.number && self.dumped(item, to)));
         hex.then_some(Kind::Number)
     }
 
@@ -491,14 +515,18 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     }
 
     /// Whether a letters-only word stands in a hex dump: the next item is a hex group of its length.
-    fn dumped(&self, len: usize, to: usize) -> bool {
+    fn dumped(&self, item: &[u8], to: usize) -> bool {
+        let len = item.len();
+        if !matches!(len, 2 | 4) || !item.iter().all(u8::is_ascii_hexdigit) {
+            return false;
+        }
         let rest = self.bytes(to, to + 6);
         let group = rest
             .iter()
             .skip(1)
             .take_while(|b| b.is_ascii_hexdigit())
             .count();
-        matches!(len, 2 | 4) && (rest.is_empty() || (rest.first() == Some(&b' ') && group == len))
+        rest.is_empty() || (rest.first() == Some(&b' ') && group == len)
     }
 
     /// Whether a weekday or month name stands in a date: a number or another such name follows.

@@ -202,15 +202,17 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
         if classes & EQUALS != 0 {
             return self.equals(at);
         }
-        if classes & QUOTE != 0 && self.rules.has(Rule::Quoted) && at != self.closing {
-            if let Some(next) = self.quote(at, byte) {
-                return next;
-            }
+        if classes & QUOTE != 0
+            && self.rules.has(Rule::Quoted)
+            && at != self.closing
+            && let Some(next) = self.quote(at, byte)
+        {
+            return next;
         }
-        if classes & OPEN != 0 {
-            if let Some(next) = self.open(at, byte) {
-                return next;
-            }
+        if classes & OPEN != 0
+            && let Some(next) = self.open(at, byte)
+        {
+            return next;
         }
         if byte == b')' && self.unit && self.restated(at) {
             self.done();

@@ -32,25 +32,9 @@ pub fn is_exit_status(item: &[u8]) -> Option<bool> {
     }
 }
 
-/// Truth values and the numbers that are none.
-pub fn is_constant(item: &[u8]) -> bool {
-    matches!(
-        item,
-        b"true"
-            | b"false"
-            | b"True"
-            | b"False"
-            | b"TRUE"
-            | b"FALSE"
-            | b"null"
-            | b"NaN"
-            | b"Infinity"
-    )
-}
-
 /// What else is a truth value right after `key:`.
 pub fn is_switch(item: &[u8]) -> bool {
-    is_constant(item)
+    words::is_constant(item)
         || matches!(
             item,
             b"yes"
@@ -93,6 +77,12 @@ pub fn path_start(item: &[u8]) -> Option<usize> {
         [b'/' | b'\\', next, ..] if word(next) => Some(colon + 1),
         _ => None,
     }
+}
+
+/// Eight or more hexadecimal digits: no English word has so many letters from a to f alone.
+#[inline(always)]
+pub fn is_long_hex(item: &[u8]) -> bool {
+    item.len() >= 8 && item.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// IPv6 or MAC address: groups of hexadecimal digits between colons.

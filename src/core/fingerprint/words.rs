@@ -25,29 +25,97 @@ pub enum Cue {
     Result,
 }
 
+/// Lists whose words change how the scanner goes on: what is on none of them is plain text.
+macro_rules! lexicon {
+    ($($(#[$doc:meta])* $list:ident $is:ident: $($word:literal)*;)*) => {
+        $($(#[$doc])* pub fn $is(word: &[u8]) -> bool { matches!(word, $($word)|*) }
+        const $list: &[&[u8]] = &[$($word),*];)*
+        const LISTS: &[&[&[u8]]] = &[$($list),*];
+    };
+}
+
+lexicon! {
+    /// A user, host, device or command name follows.
+    NAMING is_naming: b"user" b"User" b"username" b"USER" b"host" b"hostname" b"Host" b"rhost" b"device" b"dev"
+        b"interface" b"Device" b"Comm" b"comm";
+    /// An identifier may follow.
+    THINGS is_thing: b"class" b"module" b"process" b"service" b"unit" b"job" b"thread" b"queue" b"table"
+        b"database" b"domain" b"zone" b"group" b"node" b"server" b"client" b"package" b"file" b"task"
+        b"container" b"image" b"volume" b"pool" b"topic" b"program" b"plugin" b"driver" b"daemon" b"Class"
+        b"Service" b"Unit" b"Module";
+    /// `NAME[address]` may follow.
+    PEERS is_peer: b"from" b"to";
+    /// `for NAME` may follow.
+    GRANTS is_grant: b"password" b"Password" b"publickey" b"none" b"failures" b"failure" b"session" b"login"
+        b"logins";
+    /// `status N` or `code N` may follow.
+    EXITS is_exit: b"exit" b"exited" b"Exit" b"exits";
+    /// The number that follows is a literal.
+    STATUSES is_status: b"errno" b"signal" b"exitcode" b"exitCode" b"exit_code" b"exit-code" b"exit_status"
+        b"exitStatus" b"ExitCode";
+    /// `NAME(uid=…)` follows.
+    ACTORS is_actor: b"by";
+    /// `(COMMAND)` follows.
+    COMMANDS is_command: b"CMD";
+    /// A literal follows.
+    RESULTS is_result: b"result" b"Result";
+    /// The one host name without a dot that is the same everywhere.
+    LOCALHOST is_localhost: b"localhost";
+    /// Truth values and the numbers that are none.
+    CONSTANTS is_constant: b"true" b"false" b"True" b"False" b"TRUE" b"FALSE" b"null" b"NaN" b"Infinity";
+    /// Weekday and month names, short and long, capitalised as dates write them.
+    DATES is_date_word: b"Mon" b"Tue" b"Wed" b"Thu" b"Fri" b"Sat" b"Sun" b"Jan" b"Feb" b"Mar" b"Apr" b"May"
+        b"Jun" b"Jul" b"Aug" b"Sep" b"Oct" b"Nov" b"Dec" b"Monday" b"Tuesday" b"Wednesday" b"Thursday"
+        b"Friday" b"Saturday" b"Sunday" b"January" b"February" b"March" b"April" b"June" b"July" b"August"
+        b"September" b"October" b"November" b"December";
+}
+
+/// For each first byte, the lengths of listed words that begin with it, as a bit set.
+const LENGTHS: [u32; 256] = lengths();
+
+#[allow(clippy::indexing_slicing)] // const evaluation: an index out of range fails the build
+const fn lengths() -> [u32; 256] {
+    let mut table = [0; 256];
+    let mut list = 0;
+    while list < LISTS.len() {
+        let mut word = 0;
+        while word < LISTS[list].len() {
+            let bytes = LISTS[list][word];
+            table[bytes[0] as usize] |= 1 << bytes.len();
+            word += 1;
+        }
+        list += 1;
+    }
+    table
+}
+
+/// Whether the word may be on a list. Most words are not, and this look-up is all that they cost.
+#[inline(always)]
+pub fn may_be_listed(word: &[u8]) -> bool {
+    let first = word.first().copied().unwrap_or_default();
+    word.len() < 32
+        && LENGTHS.get(usize::from(first)).copied().unwrap_or_default() >> word.len() & 1 != 0
+}
+
 /// The cue of a word, given the cue before it.
-#[inline]
 pub fn cue(word: &[u8], before: Cue) -> Cue {
+    match (before, word) {
+        (Cue::Grant, b"for") => return Cue::Name,
+        (Cue::Exit, b"with") => return Cue::Exit,
+        (Cue::Exit, b"status" | b"code" | b"value") => return Cue::Status,
+        _ => {}
+    }
     match word {
-        b"user" | b"User" | b"username" | b"USER" | b"host" | b"hostname" | b"Host" | b"rhost"
-        | b"device" | b"dev" | b"interface" | b"Device" | b"Comm" | b"comm" => Cue::Name,
-        b"class" | b"module" | b"process" | b"service" | b"unit" | b"job" | b"thread"
-        | b"queue" | b"table" | b"database" | b"domain" | b"zone" | b"group" | b"node"
-        | b"server" | b"client" | b"package" | b"file" | b"task" | b"container" | b"image"
-        | b"volume" | b"pool" | b"topic" | b"program" | b"plugin" | b"driver" | b"daemon"
-        | b"Class" | b"Service" | b"Unit" | b"Module" => Cue::Thing,
-        b"from" | b"to" => Cue::Peer,
-        b"by" => Cue::Actor,
-        b"CMD" => Cue::Command,
-        b"password" | b"Password" | b"publickey" | b"none" | b"failures" | b"failure"
-        | b"session" | b"login" | b"logins" => Cue::Grant,
-        b"for" if before == Cue::Grant => Cue::Name,
-        b"exit" | b"exited" | b"Exit" | b"exits" => Cue::Exit,
-        b"with" if before == Cue::Exit => Cue::Exit,
-        b"status" | b"code" | b"value" if before == Cue::Exit => Cue::Status,
-        b"errno" | b"signal" | b"exitcode" | b"exitCode" | b"exit_code" | b"exit-code"
-        | b"exit_status" | b"exitStatus" | b"ExitCode" => Cue::Status,
-        b"result" | b"Result" => Cue::Result,
+        _ if !may_be_listed(word) => Cue::None,
+        _ if is_actor(word) => Cue::Actor,
+        _ if is_command(word) => Cue::Command,
+        _ if is_result(word) => Cue::Result,
+        _ if is_naming(word) => Cue::Name,
+        _ if is_thing(word) => Cue::Thing,
+        _ if is_peer(word) => Cue::Peer,
+        _ if is_grant(word) => Cue::Grant,
+        _ if is_exit(word) => Cue::Exit,
+        _ if is_status(word) => Cue::Status,
         _ => Cue::None,
     }
 }
@@ -255,50 +323,6 @@ pub fn is_unit(word: &[u8]) -> bool {
             | b"MDT"
             | b"BST"
             | b"JST"
-    )
-}
-
-/// Weekday and month names, short and long, capitalised as dates write them.
-pub fn is_date_word(word: &[u8]) -> bool {
-    matches!(
-        word,
-        b"Mon"
-            | b"Tue"
-            | b"Wed"
-            | b"Thu"
-            | b"Fri"
-            | b"Sat"
-            | b"Sun"
-            | b"Jan"
-            | b"Feb"
-            | b"Mar"
-            | b"Apr"
-            | b"May"
-            | b"Jun"
-            | b"Jul"
-            | b"Aug"
-            | b"Sep"
-            | b"Oct"
-            | b"Nov"
-            | b"Dec"
-            | b"Monday"
-            | b"Tuesday"
-            | b"Wednesday"
-            | b"Thursday"
-            | b"Friday"
-            | b"Saturday"
-            | b"Sunday"
-            | b"January"
-            | b"February"
-            | b"March"
-            | b"April"
-            | b"June"
-            | b"July"
-            | b"August"
-            | b"September"
-            | b"October"
-            | b"November"
-            | b"December"
     )
 }
 
