@@ -100,3 +100,67 @@ impl Work {
         output.write_all(&text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use std::io::{BufReader, Cursor};
+
+    use super::*;
+    use crate::core::fingerprint::{fingerprint, template};
+
+    fn run(input: &[u8], buffer: usize, as_template: bool) -> (u64, Vec<String>) {
+        let mut output = Vec::new();
+        let mut input = BufReader::with_capacity(buffer, Cursor::new(input));
+        let lines = filter(&mut input, &mut output, "log_error", "", as_template).unwrap();
+        let text = String::from_utf8(output).unwrap();
+        (lines, text.lines().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn one_line_in_one_line_out() {
+        let (lines, out) = run(b"retry 1\n\nretry 2\r\n", 64, true);
+        assert_eq!(
+            (lines, out),
+            (
+                3,
+                vec!["retry <num>".into(), String::new(), "retry <num>".into()]
+            )
+        );
+        let (lines, out) = run(b"no end 5", 64, false);
+        assert_eq!(
+            (lines, out),
+            (
+                1,
+                vec![fingerprint("log_error", "", "no end 7").to_string()]
+            )
+        );
+        assert_eq!(run(b"", 64, false), (0, vec![]));
+        assert_eq!(run(b"\n", 64, true), (1, vec![String::new()]));
+    }
+
+    #[test]
+    fn the_size_of_the_buffer_changes_nothing() {
+        let mut input = Vec::new();
+        for i in 0..40u32 {
+            input
+                .extend(format!("line {i} é\u{1f600} of {}\n", "x".repeat(i as usize * 7)).bytes());
+        }
+        input.extend(b"\xff\xfe bad\0bytes\n");
+        let whole = run(&input, 1 << 16, true);
+        for buffer in [1, 2, 3, 7, 64] {
+            assert_eq!(run(&input, buffer, true), whole);
+        }
+    }
+
+    #[test]
+    fn a_line_of_megabytes_counts_by_its_head() {
+        let mut input = "word é ".repeat(1 << 20).into_bytes();
+        input.extend(b"\nnext 5\n");
+        let (lines, out) = run(&input, 4096, true);
+        assert_eq!(lines, 2);
+        assert_eq!(out[0], template(&"word é ".repeat(1 << 10)));
+        assert_eq!(out[1], "next <num>");
+    }
+}

@@ -9,6 +9,8 @@ mod kind;
 mod rules;
 mod scan;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::borrow::Cow;

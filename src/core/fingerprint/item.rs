@@ -446,11 +446,12 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
             return next;
         }
         if self.number && self.rules.has(Rule::Unit) && words::is_unit(item) {
-            return self.unit(to);
+            return self.unit(item, to);
         }
         if let Some(kind) = self.variable(item, to) {
             self.mask(from, to, kind);
             self.done();
+            self.number = kind == Kind::Number;
             return to;
         }
         let before = self.cue;
@@ -488,13 +489,19 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     }
 
     /// A unit goes with its number.
-    fn unit(&mut self, to: usize) -> usize {
+    fn unit(&mut self, item: &[u8], to: usize) -> usize {
         let end = if self.bytes(to, to + 3) == b"(s)" {
             to + 3
         } else {
             to
         };
-        self.out.truncate(self.masked.1);
+        let (start, last) = self.masked;
+        self.out.truncate(last);
+        if self.typed && matches!(self.out.get(start..), Some("<num>" | "<float>")) {
+            self.out.truncate(start);
+            self.out.push_str(Kind::measured(item));
+            self.masked = (start, self.out.len());
+        }
         self.flushed = end;
         self.done();
         self.unit = true;

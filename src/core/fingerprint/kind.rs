@@ -39,6 +39,21 @@ impl Kind {
             Kind::Date => "<time>",
         }
     }
+
+    /// The placeholder of a number with `unit`.
+    pub fn measured(unit: &[u8]) -> &'static str {
+        match unit.last() {
+            Some(b'z') => "<num>",
+            Some(b'B' | b'K' | b'M' | b'G' | b'b') => "<size>",
+            _ if unit.starts_with(b"byte") => "<size>",
+            _ if unit.first().is_some_and(u8::is_ascii_uppercase)
+                || matches!(unit, b"am" | b"pm") =>
+            {
+                "<time>"
+            }
+            _ => "<duration>",
+        }
+    }
 }
 
 /// What kind of number: by the bytes it is made of, and their arrangement.

@@ -34,7 +34,7 @@ pub struct Scanner<'t, 'o, R> {
     pub(super) out: &'o mut String,
     pub(super) rules: R,
     /// Whether placeholders carry their type (the template) or not (the key that is hashed).
-    typed: bool,
+    pub(super) typed: bool,
     /// Everything of `text` before this is in `out` or masked.
     pub(super) flushed: usize,
     /// Where the last placeholder begins and ends in `out`; 0 for none.
