@@ -77,16 +77,25 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
             text.len()
         };
         let mut at = 0;
-        while at < end {
-            let Some(byte) = scanner.byte(at) else { break };
+        while let Some(byte) = scanner.byte(at) {
+            if at >= end {
+                break;
+            }
             let classes = class::class(byte);
-            at = if classes & ITEM != 0 {
-                scanner.item(at)
+            if classes & ITEM != 0 {
+                at = scanner.item(at);
+                // After an item comes one space, as a rule, and then the next item.
+                if scanner.byte(at) == Some(b' ')
+                    && !scanner.byte(at + 1).is_some_and(|b| class::is(b, SPACE))
+                {
+                    scanner.spaced(at);
+                    at += 1;
+                }
             } else if classes & SPACE != 0 {
-                scanner.space(at)
+                at = scanner.space(at);
             } else {
-                scanner.mark(at, byte, classes)
-            };
+                at = scanner.mark(at, byte, classes);
+            }
         }
         scanner.flush(end);
     }
@@ -189,12 +198,22 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
             }
             self.flushed = next;
         }
-        if self.expect == Expect::Value {
+        if next == at + 1 {
+            self.spaced(at);
+        } else if self.expect == Expect::Value {
             self.expect = Expect::SpacedValue;
-        } else if next == at + 1 && self.key.1 + 1 == at && self.before(at) == Some(b':') {
-            self.expect = Expect::ListValue;
         }
         next
+    }
+
+    /// What one space does to the context.
+    #[inline(always)]
+    fn spaced(&mut self, at: usize) {
+        if self.expect == Expect::Value {
+            self.expect = Expect::SpacedValue;
+        } else if self.key.1 + 1 == at && self.before(at) == Some(b':') {
+            self.expect = Expect::ListValue;
+        }
     }
 
     /// Punctuation that is no part of an item.
