@@ -1,7 +1,7 @@
 //! Judging one item: by what stood before it, then by its shape.
 
 use super::class::{
-    self, ALNUM, AT, BACKSLASH, COLON, DIGIT, DOT, HEX, ITEM, LETTER, SLASH, SPACE,
+    self, ALNUM, AT, BACKSLASH, COLON, DASH, DIGIT, DOT, HEX, ITEM, LETTER, SLASH, SPACE,
 };
 use super::kind::Kind;
 use super::rules::{Rule, RuleSet};
@@ -29,19 +29,52 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
                 break;
             }
         }
+        // What was seen before the last byte, which often is a full stop or a colon.
+        let mut body = seen;
         for &byte in self.rest(end) {
             let classes = class::class(byte);
             if classes & ITEM == 0 {
                 break;
             }
+            body = seen;
             seen |= classes;
             end += 1;
         }
-        if seen & !(LETTER | HEX) == 0 {
-            self.word(at, end)
+        let stopped = matches!(self.before(end), Some(b':' | b'.'));
+        let (to, most) = if stopped {
+            (end - 1, body)
         } else {
-            self.mixed(at, end, seen)
+            (end, seen)
+        };
+        if most & !(LETTER | HEX) == 0 {
+            return if to > at {
+                self.word(at, to).max(end)
+            } else {
+                self.punctuation(at, end)
+            };
         }
+        if self.plain_number(at, to, most) {
+            self.number(at, to);
+            return end;
+        }
+        self.mixed(at, end, seen)
+    }
+
+    /// Whether digits alone decide: no context, no name, no address, no literal.
+    #[inline(always)]
+    fn plain_number(&self, from: usize, to: usize, seen: u16) -> bool {
+        let dotted = seen & !(DIGIT | DOT) == 0;
+        let dashed = seen & !(LETTER | HEX | DIGIT | DASH) == 0;
+        seen & DIGIT != 0
+            && (dotted || dashed)
+            && self.expect == Expect::Nothing
+            && self.cue != Cue::Status
+            && self.rules.has(Rule::Digits)
+            && self.byte(from).is_some_and(|b| class::is(b, ALNUM))
+            && self.before(to).is_some_and(|b| class::is(b, ALNUM))
+            && (dotted
+                || !(words::is_standard(self.bytes(from, to))
+                    || shape::is_errno(self.bytes(from, to))))
     }
 
     /// An item that is not letters alone.
