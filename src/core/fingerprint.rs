@@ -6,11 +6,13 @@
 mod class;
 mod item;
 mod kind;
+mod path;
 mod rules;
 mod scan;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod value;
 mod words;
 
 use std::borrow::Cow;

@@ -1,8 +1,6 @@
 //! Judging one item: by what stood before it, then by its shape.
 
-use super::class::{
-    self, ALNUM, AT, BACKSLASH, COLON, DASH, DIGIT, DOT, HEX, ITEM, LETTER, SLASH, SPACE,
-};
+use super::class::{self, ALNUM, AT, BACKSLASH, COLON, DASH, DIGIT, DOT, HEX, ITEM, LETTER, SLASH};
 use super::kind::Kind;
 use super::rules::{Rule, RuleSet};
 use super::scan::{Expect, Scanner};
@@ -72,6 +70,7 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
             && self.rules.has(Rule::Digits)
             && self.byte(from).is_some_and(|b| class::is(b, ALNUM))
             && self.before(to).is_some_and(|b| class::is(b, ALNUM))
+            && !(to - from == 1 && self.leveled(from, to))
             && (dotted
                 || !(words::is_standard(self.bytes(from, to))
                     || shape::is_errno(self.bytes(from, to))))
@@ -108,23 +107,6 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
         end
     }
 
-    /// Punctuation alone: `--`, `...`, `/`.
-    fn punctuation(&mut self, at: usize, end: usize) -> usize {
-        let item = self.bytes(at, end);
-        if item == b"/" && self.expect == Expect::Value && self.rules.has(Rule::KeyValue) {
-            self.mask(at, end, Kind::Path);
-        }
-        self.number = false;
-        if item != b":" {
-            self.cue = Cue::None;
-        }
-        self.expect = Expect::Nothing;
-        match item.first() {
-            Some(&byte) if item.len() > 4 => self.ruler(at, byte),
-            _ => end,
-        }
-    }
-
     /// The item without the punctuation around it.
     #[inline(always)]
     fn core(&self, at: usize, end: usize) -> (usize, usize) {
@@ -144,141 +126,6 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
             return (to, to);
         }
         (from, to)
-    }
-
-    /// Exit statuses and errno stay: `203/EXEC` after `status=`, the number after `exit code`.
-    fn outcome(&mut self, from: usize, to: usize) -> bool {
-        let item = self.bytes(from, to);
-        let (key_from, key_to) = self.key;
-        let exempt = (self.cue == Cue::Status && shape::is_exit_status(item).is_some())
-            || (self.expect == Expect::Value
-                && self.bytes(key_from, key_to) == b"status"
-                && shape::is_exit_status(item) == Some(true))
-            || (item.first() == Some(&b'E') && shape::is_errno(item));
-        if exempt {
-            self.done();
-        }
-        exempt
-    }
-
-    /// The value after `key=`; None if it turns out to be none.
-    fn value(&mut self, from: usize, to: usize, end: usize) -> Option<usize> {
-        if self.expect == Expect::ListValue {
-            return self.pair(from, to);
-        }
-        if !self.rules.has(Rule::KeyValue) {
-            return None;
-        }
-        let spaced = self.expect == Expect::SpacedValue;
-        if spaced && self.byte(end) == Some(b'=') && self.byte(end + 1) != Some(b'=') {
-            return None;
-        }
-        let item = self.bytes(from, to);
-        let (key_from, key_to) = self.key;
-        let digits = item.iter().any(u8::is_ascii_digit);
-        if self.rules.has(Rule::Literal) {
-            // `reason=AuthFail:code:5`: the outcome is a word, its details are scanned.
-            let head = item.iter().position(|&b| b == b':').unwrap_or(item.len());
-            let word = item
-                .get(..head)
-                .unwrap_or_default()
-                .iter()
-                .all(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'-'));
-            if (word && words::is_outcome_key(self.bytes(key_from, key_to)))
-                || shape::is_errno(item)
-            {
-                self.done();
-                self.parts(from + head, to);
-                return Some(end);
-            }
-        }
-        let last = self.listed(to);
-        self.mask(from, last, Kind::Value);
-        self.done();
-        self.number = digits;
-        Some(last)
-    }
-
-    /// The word of `key: word` where such pairs are listed: another follows it or went before it.
-    fn pair(&mut self, from: usize, to: usize) -> Option<usize> {
-        self.expect = Expect::Nothing;
-        let (key_from, key_to) = self.key;
-        let went_before = matches!(
-            self.bytes(key_from.saturating_sub(2), key_from),
-            b", " | b"; "
-        );
-        let listed = match self.byte(to) {
-            Some(b',' | b';') => went_before || self.key_follows(to + 1),
-            Some(b'}' | b']' | b')') | None => went_before,
-            _ => false,
-        };
-        if !listed
-            || self.bytes(from, to).contains(&b':')
-            || !self.rules.has(Rule::Pair)
-            || words::is_outcome_key(self.bytes(key_from, key_to))
-        {
-            return None;
-        }
-        self.mask(from, to, Kind::Value);
-        self.done();
-        Some(to)
-    }
-
-    /// Whether ` key:` comes next.
-    fn key_follows(&self, at: usize) -> bool {
-        let ahead = self.ahead(at);
-        let word = ahead
-            .iter()
-            .skip(1)
-            .take_while(|&&b| class::is(b, ALNUM))
-            .count();
-        ahead.first() == Some(&b' ') && word > 0 && ahead.get(word + 1) == Some(&b':')
-    }
-
-    /// End of a list value: `a,b,c` or `A|B`, up to the next key.
-    fn listed(&self, to: usize) -> usize {
-        let mut last = to;
-        while matches!(self.byte(last), Some(b',' | b'|')) {
-            let len = self
-                .ahead(last + 1)
-                .iter()
-                .take_while(|&&b| class::is(b, ITEM))
-                .count();
-            let next = last + 1 + len;
-            if len == 0 || self.byte(next) == Some(b'=') || self.bytes(next, next + 2) == b" =" {
-                break;
-            }
-            last = next;
-        }
-        last
-    }
-
-    /// `scheme://…` up to white space, a quote or a closing bracket.
-    fn url(&mut self, at: usize, end: usize) -> Option<usize> {
-        let item = self.bytes(at, end);
-        let colon = item.windows(3).position(|w| w == b"://")?;
-        let scheme = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
-        let start = item
-            .get(..colon)?
-            .iter()
-            .rposition(|b| !scheme(b))
-            .map_or(0, |p| p + 1);
-        if start >= colon {
-            return None;
-        }
-        let rest = self.rest(at);
-        let closes = |b: u8| {
-            class::is(b, SPACE)
-                || matches!(b, b'"' | b'\'' | b'<' | b'>' | b')' | b']' | b'}' | b'|')
-        };
-        let mut len = rest.iter().position(|&b| closes(b)).unwrap_or(rest.len());
-        while len > colon + 3 && matches!(rest.get(len - 1), Some(b'.' | b',' | b':' | b';' | b'!'))
-        {
-            len -= 1;
-        }
-        self.mask(at + start, at + len, Kind::Url);
-        self.done();
-        Some(at + len)
     }
 
     /// An item told by its shape as a whole, else by its parts. Returns where to go on.
@@ -307,54 +154,8 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
         to
     }
 
-    /// A path. `path:line` and `path: text` end it at the colon; a drive letter does not.
-    fn path(&mut self, from: usize, to: usize, skip: usize) -> usize {
-        let item = self.bytes(from, to);
-        if skip > 0 {
-            self.parts(from, from + skip);
-        }
-        let tail = item.get(skip + 2..).unwrap_or_default();
-        let mut end = tail
-            .iter()
-            .position(|&b| b == b':')
-            .map_or(to, |p| from + skip + 2 + p);
-        if end == to {
-            end = self.bracketed(to);
-        }
-        self.mask(from + skip, end, Kind::Path);
-        self.done();
-        if end < to {
-            self.parts(end, to);
-        }
-        end.max(to)
-    }
-
-    /// End of a path that runs on through balanced brackets (`/var/x[2017,07]-a(1).txt`).
-    fn bracketed(&self, at: usize) -> usize {
-        let mut depth = 0u32;
-        let mut end = at;
-        for (i, &b) in self.ahead(at).iter().enumerate() {
-            match b {
-                b'[' | b'(' => depth += 1,
-                b']' | b')' if depth > 0 => depth -= 1,
-                b',' if depth > 0 => {}
-                b'$' | b'+' | b'#' | b'%' => {}
-                b':' if depth == 0 => break,
-                _ if class::is(b, ITEM) => {}
-                _ => break,
-            }
-            if depth == 0 {
-                end = at + i + 1;
-            }
-        }
-        while end > at && matches!(self.before(end), Some(b'.' | b'-')) {
-            end -= 1;
-        }
-        end
-    }
-
     /// The parts of an item between colons.
-    fn parts(&mut self, from: usize, to: usize) {
+    pub(super) fn parts(&mut self, from: usize, to: usize) {
         let mut start = from;
         let mut colons = 0;
         while start < to {
@@ -452,7 +253,11 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     #[inline(always)]
     fn number(&mut self, from: usize, to: usize) {
         self.mask(from, to, Kind::Number);
+        let owned = self.cue == Cue::Thing && self.bytes(to, to + 2) == b" (";
         self.done();
+        if owned {
+            self.cue = Cue::Owner;
+        }
         self.number = true;
         self.key = (from, to);
     }
@@ -481,7 +286,7 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
         if self.number && self.rules.has(Rule::Unit) && words::is_unit(item) {
             return self.unit(item, to);
         }
-        if let Some(kind) = self.variable(item, to) {
+        if let Some(kind) = self.variable(item, from, to) {
             self.mask(from, to, kind);
             self.done();
             self.number = kind == Kind::Number;
@@ -496,12 +301,12 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
 
     /// Whether a word is variable, by itself or because of what stands around it.
     #[inline(always)]
-    fn variable(&self, item: &[u8], to: usize) -> Option<Kind> {
+    fn variable(&self, item: &[u8], from: usize, to: usize) -> Option<Kind> {
         let rules = self.rules;
         if rules.has(Rule::Constant) && words::is_constant(item) {
             return Some(Kind::Value);
         }
-        if self.cue != Cue::None && rules.has(Rule::Position) && self.named(item, to) {
+        if self.cue != Cue::None && rules.has(Rule::Position) && self.named(item, from, to) {
             return Some(Kind::Name);
         }
         let capital = item.first().is_some_and(u8::is_ascii_uppercase);
@@ -542,13 +347,19 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     }
 
     /// Whether the word is a name because of the word before it.
-    fn named(&self, item: &[u8], to: usize) -> bool {
+    fn named(&self, item: &[u8], from: usize, to: usize) -> bool {
         match self.cue {
-            Cue::Name => !words::is_function_word(item),
+            Cue::Name => {
+                // `device: No such device`: a capital after a colon begins a sentence.
+                let sentence = item.first().is_some_and(u8::is_ascii_uppercase)
+                    && self.bytes(from.saturating_sub(2), from) == b": ";
+                !sentence && !words::is_function_word(item)
+            }
             Cue::Thing => self.rules.has(Rule::Thing) && shape::is_identifier(item),
             Cue::Peer => {
                 self.byte(to) == Some(b'[') && self.byte(to + 1).is_some_and(|b| b.is_ascii_digit())
             }
+            Cue::Owner => self.byte(to) == Some(b')'),
             Cue::Actor => self.bytes(to, to + 5) == b"(uid=",
             _ => false,
         }

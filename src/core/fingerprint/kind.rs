@@ -22,6 +22,8 @@ pub enum Kind {
     Name,
     /// A weekday or month.
     Date,
+    /// `comm:pid`
+    Process,
 }
 
 impl Kind {
@@ -37,6 +39,7 @@ impl Kind {
             Kind::Quoted => "<str>",
             Kind::Name => "<name>",
             Kind::Date => "<time>",
+            Kind::Process => "<process>",
         }
     }
 

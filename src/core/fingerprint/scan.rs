@@ -7,8 +7,8 @@
 use super::class::{self, ALNUM, EQUALS, ITEM, OPEN, QUOTE, SPACE};
 use super::kind::Kind;
 use super::rules::{Rule, RuleSet};
-use super::words;
 use super::words::Cue;
+use super::{shape, words};
 
 /// How far a closing quote or bracket is looked for, in bytes: names are shorter than this.
 pub const LOOK_AHEAD: usize = 256;
@@ -294,8 +294,14 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
             self.done();
             return Some(at + 2);
         }
-        if byte != b'(' || !self.rules.has(Rule::Position) {
+        if !self.rules.has(Rule::Position) {
             return None;
+        }
+        if byte == b'[' {
+            let len = shape::process_tag(self.ahead(at + 1))?;
+            self.mask(at + 1, at + 1 + len, Kind::Process);
+            self.done();
+            return Some(at + 2 + len);
         }
         if at == 0 {
             let len = self.ahead(1).iter().position(|&b| b == b')')?;
@@ -369,7 +375,10 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
         let (key_from, key_to) = self.key;
         let key = self.bytes(key_from, key_to);
         let is_key = !phrase && self.byte(to + 1) == Some(b':') && self.in_object(at);
-        let text = phrase || is_key || words::is_message_key(key) || self.cue == Cue::Result;
+        let text = (phrase && !shape::is_agent(self.bytes(from, to)))
+            || is_key
+            || words::is_message_key(key)
+            || self.cue == Cue::Result;
         if text && self.rules.has(Rule::Literal) {
             self.done();
             self.closing = to;

@@ -7,7 +7,8 @@ pub fn is_errno(item: &[u8]) -> bool {
     let capitals =
         |rest: &[u8], least| rest.len() >= least && rest.iter().all(u8::is_ascii_uppercase);
     match item {
-        b"E2BIG" | b"EL2NSYNC" | b"EL3HLT" | b"EL3RST" => true,
+        b"E2BIG" => true,
+        [b'E', b'L', b'2' | b'3', rest @ ..] => capitals(rest, 3),
         [b'S', b'I', b'G', rest @ ..] => capitals(rest, 2),
         [b'E', rest @ ..] => capitals(rest, 2) && item.len() <= 16,
         _ => false,
@@ -28,7 +29,7 @@ pub fn is_exit_status(item: &[u8]) -> Option<bool> {
     let short = (1..=3).contains(&number.len()) && number.iter().all(u8::is_ascii_digit);
     match parts.next() {
         None => short.then_some(false),
-        Some(name) => (short && is_symbol(name)).then_some(true),
+        Some(name) => (short && (is_symbol(name) || name == b"n/a")).then_some(true),
     }
 }
 
@@ -51,12 +52,13 @@ pub fn is_switch(item: &[u8]) -> bool {
         )
 }
 
-/// A name rather than an English word: `foo_bar`, `fooBar`, `foo-bar`, `foo.bar`.
+/// A name rather than an English word: `foo_bar`, `fooBar`, `foo.bar`. A hyphen tells nothing
+/// (`read-only`).
 pub fn is_identifier(item: &[u8]) -> bool {
     let camel = item
         .windows(2)
         .any(|w| matches!(w, [a, b] if a.is_ascii_lowercase() && b.is_ascii_uppercase()));
-    camel || item.iter().any(|b| matches!(b, b'_' | b'-' | b'.'))
+    camel || item.iter().any(|b| matches!(b, b'_' | b'.'))
 }
 
 /// Offset at which a path begins in the item.
@@ -160,4 +162,28 @@ pub fn is_package(item: &[u8]) -> bool {
         && !last.ends_with(b"Exception")
         && !last.ends_with(b"Error")
         && !is_symbol(last)
+}
+
+/// `Product/1.2 …`: a quoted phrase that begins so is a user agent, not a message.
+pub fn is_agent(phrase: &[u8]) -> bool {
+    let name = phrase
+        .iter()
+        .take_while(|b| b.is_ascii_alphabetic())
+        .count();
+    name > 0
+        && phrase.get(name) == Some(&b'/')
+        && phrase.get(name + 1).is_some_and(u8::is_ascii_digit)
+}
+
+/// Length of `comm:pid` before a `]`: the tag of a process.
+pub fn process_tag(ahead: &[u8]) -> Option<usize> {
+    let close = ahead.iter().position(|&b| b == b']' || b == b' ')?;
+    let tag = ahead
+        .get(..close)
+        .filter(|_| ahead.get(close) == Some(&b']'))?;
+    let colon = tag.iter().rposition(|&b| b == b':')?;
+    let (name, pid) = (tag.get(..colon)?, tag.get(colon + 1..)?);
+    let named = name.first().is_some_and(u8::is_ascii_alphabetic);
+    let digits = !pid.is_empty() && pid.iter().all(u8::is_ascii_digit);
+    (named && digits && !name.contains(&b'[')).then_some(close)
 }

@@ -11,6 +11,8 @@ pub enum Cue {
     Thing,
     /// `from`, `to`: `NAME[address]` follows.
     Peer,
+    /// `process N`: `(NAME)` follows.
+    Owner,
     /// `by`: `NAME(uid=…)` follows.
     Actor,
     /// `password`, `failures`, `session`: `for NAME` may follow.
@@ -42,7 +44,7 @@ lexicon! {
     THINGS is_thing: b"class" b"module" b"process" b"service" b"unit" b"job" b"thread" b"queue" b"table"
         b"database" b"domain" b"zone" b"group" b"node" b"server" b"client" b"package" b"file" b"task"
         b"container" b"image" b"volume" b"pool" b"topic" b"program" b"plugin" b"driver" b"daemon" b"Class"
-        b"Service" b"Unit" b"Module";
+        b"pid" b"PID" b"Process" b"Service" b"Unit" b"Module";
     /// `NAME[address]` may follow.
     PEERS is_peer: b"from" b"to";
     /// `for NAME` may follow.
@@ -213,7 +215,15 @@ pub fn is_function_word(word: &[u8]) -> bool {
             | b"disconnected"
             | b"mapper"
             | b"already"
-            | b"or_resource"
+            | b"required"
+            | b"while"
+            | b"when"
+            | b"because"
+            | b"after"
+            | b"before"
+            | b"during"
+            | b"failed"
+            | b"busy"
     )
 }
 
