@@ -31,13 +31,28 @@ names = sorted(d for d in os.listdir(data) if os.path.exists(os.path.join(data, 
 rules = subprocess.check_output([bench, "--list"], text=True).split()
 print("| rule left out | GA | FGA | hidden | tasks | " + " | ".join(names) + " |")
 print("|---" * (5 + len(names)) + "|")
-for rule in ["none"] + rules:
-    cmd = bench + ("" if rule == "none" else " --without " + rule)
+def run(without, sets):
+    cmd = bench + (" --without " + without if without else "")
     out = json.loads(subprocess.check_output([sys.executable, evaluator, "run", "--json", "--kind", "corrected",
-        "--data", data, "--datasets", ",".join(names), "--cmd", cmd]))
-    a = out.pop("AVERAGE")
+        "--data", data, "--datasets", ",".join(sets), "--cmd", cmd]))
+    return out, out.pop("AVERAGE")
+
+scores = {}
+for rule in [""] + rules:
+    out, a = run(rule, names)
+    scores[rule] = {n: out[n]["GA"] + out[n]["FGA"] for n in names}
     cells = ["%.3f / %.3f" % (out[n]["GA"], out[n]["FGA"]) for n in names]
-    print("| %s | %.4f | %.4f | %.4f | %.3f | %s |" % (rule, a["GA"], a["FGA"], a["hidden"], a["tasks"], " | ".join(cells)))
+    print("| %s | %.4f | %.4f | %.4f | %.3f | %s |" % (rule or "none", a["GA"], a["FGA"], a["hidden"], a["tasks"], " | ".join(cells)))
+
+# Each set judged by rules that the other sets alone chose: a rule that costs them goes.
+print("\n| set left out | rules the others drop | GA | FGA | hidden | tasks |\n|---|---|---|---|---|---|")
+for n in names:
+    others = [m for m in names if m != n]
+    total = lambda rule: sum(scores[rule][m] for m in others)
+    drop = [r for r in rules if total(r) > total("") + 1e-9]
+    out, _ = run(",".join(drop), [n])
+    m = out[n]
+    print("| %s | %s | %.4f | %.4f | %.4f | %.3f |" % (n, ", ".join(drop) or "none", m["GA"], m["FGA"], m["hidden"], m["tasks"]))
 PY
 }
 

@@ -196,7 +196,7 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     /// One part without a colon.
     #[inline(always)]
     fn part(&mut self, from: usize, to: usize, seen: u16) {
-        if seen & DOT != 0 && self.dotted(from, to) {
+        if seen & DOT != 0 && (self.led(from, to) || self.dotted(from, to)) {
             return;
         }
         if seen & DIGIT != 0 && self.rules.has(Rule::Digits) {
@@ -222,6 +222,31 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
             return;
         }
         self.word(from, to);
+    }
+
+    /// `label......5`: leader dots part a label from its value.
+    fn led(&mut self, from: usize, to: usize) -> bool {
+        let leader = |at: usize| self.bytes(at, to).windows(3).position(|w| w == b"...");
+        let Some(mut len) = leader(from) else {
+            return false;
+        };
+        let mut at = from;
+        loop {
+            let label = self.bytes(at, at + len);
+            if len > 0 {
+                let seen = label.iter().fold(0, |seen, &b| seen | class::class(b));
+                self.part(at, at + len, seen & !DOT);
+            }
+            if at + len >= to {
+                return true;
+            }
+            at = self.ruler(at + len, b'.');
+            let rest = self.bytes(at, to);
+            len = rest
+                .windows(3)
+                .position(|w| w == b"...")
+                .unwrap_or(rest.len());
+        }
     }
 
     /// Names with a dot inside: packages, files, units, hosts.

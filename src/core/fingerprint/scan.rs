@@ -24,6 +24,8 @@ pub enum Expect {
     Value,
     /// After `key= `: a value, unless what comes is the next key.
     SpacedValue,
+    /// After `"key":`: a quoted value.
+    Member,
     /// After `key: `: a value, if a list goes on or ends after it.
     ListValue,
 }
@@ -365,20 +367,26 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
         loop {
             let byte = *ahead.get(len)?;
             let after = ahead.get(len + 1).copied().unwrap_or(b' ');
+            let escaped = byte == b'\\' && after == quote;
             if (byte == close || byte == quote) && !class::is(after, ALNUM) {
                 break;
+            }
+            if escaped {
+                len += 1;
             }
             phrase |= class::is(byte, SPACE);
             len += 1;
         }
         let (from, to) = (at + 1, at + 1 + len);
-        let (key_from, key_to) = self.key;
-        let key = self.bytes(key_from, key_to);
         let is_key = !phrase && self.byte(to + 1) == Some(b':') && self.in_object(at);
-        let text = (phrase && !shape::is_agent(self.bytes(from, to)))
-            || is_key
-            || words::is_message_key(key)
-            || self.cue == Cue::Result;
+        let (key_from, key_to) = self.key;
+        let assigned = !matches!(self.expect, Expect::Nothing | Expect::ListValue);
+        let text = if assigned {
+            words::is_message_key(self.bytes(key_from, key_to))
+        } else {
+            phrase && !shape::is_agent(self.bytes(from, to))
+        };
+        let text = text || is_key || self.cue == Cue::Result;
         if text && self.rules.has(Rule::Literal) {
             self.done();
             self.closing = to;
@@ -386,6 +394,7 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
                 return Some(from);
             }
             self.key = (from, to);
+            self.expect = Expect::Member;
             // Past the colon, so that it does not end the key.
             return Some(to + 2);
         }

@@ -82,6 +82,21 @@ fn each_placeholder_has_its_type() {
         ("CPU: 3 PID: 812", "CPU: <num> PID: <num>"),
         ("sshd[812]: bye", "sshd[<num>]: bye"),
         ("link eth0 down", "link <id> down"),
+        ("wait enable......5", "wait enable....<num>"),
+        ("name=\"two words\" end", "name=\"<str>\" end"),
+        (
+            "{\"name\": \"two words\", \"n\": 5}",
+            "{\"name\": \"<str>\", \"n\": <num>}",
+        ),
+        ("GET /a?b=c HTTP/1.1", "GET <path>"),
+        (
+            "stuck for 22s! [java:812]",
+            "stuck for <duration>! [<process>]",
+        ),
+        (
+            "Killed process 812 (java) now",
+            "Killed process <num> (<name>) now",
+        ),
         ("class org.example.app.Main loaded", "class <name> loaded"),
     ];
     for (message, expected) in cases {
@@ -107,6 +122,10 @@ fn outcomes_stay_literal() {
         "msg=\"connection refused\" err=\"permission denied\"",
         "java.net.ConnectException: Connection refused",
         "using IPv6 on ext4",
+        "device: No such device",
+        "Level 2 not synchronized",
+        "status=32/n/a",
+        "{\"level\":\"error\",\"msg\":\"it said \\\"no way\\\" twice\"}",
     ] {
         assert_eq!(template(message), message);
     }

@@ -36,6 +36,10 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
 
     /// The value after `key=`; None if it turns out to be none.
     pub(super) fn value(&mut self, from: usize, to: usize, end: usize) -> Option<usize> {
+        if self.expect == Expect::Member {
+            self.expect = Expect::Nothing;
+            return None;
+        }
         if self.expect == Expect::ListValue {
             return self.pair(from, to);
         }

@@ -253,7 +253,18 @@ pub fn is_outcome_key(key: &[u8]) -> bool {
 pub fn is_message_key(key: &[u8]) -> bool {
     matches!(
         key,
-        b"msg" | b"message" | b"text" | b"event" | b"MESSAGE" | b"Message"
+        b"msg"
+            | b"message"
+            | b"text"
+            | b"event"
+            | b"MESSAGE"
+            | b"Message"
+            | b"description"
+            | b"detail"
+            | b"details"
+            | b"summary"
+            | b"exception"
+            | b"warning"
     ) || is_outcome_key(key)
 }
 
