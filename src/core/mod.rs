@@ -4,6 +4,8 @@ pub mod class;
 pub mod config;
 pub mod finding;
 pub mod fingerprint;
+pub mod logline;
+pub mod rules;
 pub mod task;
 pub mod time;
 pub mod unit;
