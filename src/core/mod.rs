@@ -4,6 +4,8 @@ pub mod class;
 pub mod config;
 pub mod finding;
 pub mod fingerprint;
+pub mod kernel;
+pub mod kernel_table;
 pub mod logline;
 pub mod rules;
 pub mod task;
