@@ -4,6 +4,7 @@ pub mod class;
 pub mod config;
 pub mod finding;
 pub mod fingerprint;
+pub mod judge;
 pub mod kernel;
 pub mod kernel_table;
 pub mod logline;

@@ -1,5 +1,9 @@
 //! Detectors: each watches one aspect of the host and emits findings.
 
+pub mod journal;
+pub mod port_conflict;
+pub mod stream;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
