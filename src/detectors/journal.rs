@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -160,6 +161,14 @@ impl Entry<'_> {
     }
 }
 
+/// Where journald keeps its files.
+const PLACES: [&str; 2] = ["/run/log/journal", "/var/log/journal"];
+
+/// True when this host keeps a journal.
+pub fn is_present() -> bool {
+    PLACES.iter().any(|place| Path::new(place).is_dir())
+}
+
 /// True when the journal of this host holds the kernel's lines: then `/dev/kmsg` is not read as well.
 pub fn carries_kernel() -> bool {
     let args = ["-k", "-n", "1", "-q", "-o", "cat", "--no-pager"];
@@ -172,8 +181,7 @@ pub fn run(context: &StreamContext<'_>, sink: &mut Sink<'_>) -> Result<StreamEnd
     if !context.host.is_real() {
         return Ok(StreamEnd::Absent("not the running host".to_owned()));
     }
-    let places = ["/run/log/journal", "/var/log/journal"];
-    if !places.iter().any(|place| context.host.path(place).is_dir()) {
+    if !is_present() {
         return Ok(StreamEnd::Absent("no journal on this host".to_owned()));
     }
     let position = match &context.position {

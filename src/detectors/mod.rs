@@ -2,6 +2,9 @@
 
 pub mod journal;
 pub mod port_conflict;
+pub mod service_failed;
+pub mod service_flapping;
+pub mod service_inactive;
 pub mod stream;
 
 use std::collections::BTreeSet;
@@ -114,4 +117,21 @@ pub trait Detector: Send + Sync + fmt::Debug {
     /// Time between sweeps.
     fn interval(&self, config: &Config) -> Duration;
     fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError>;
+}
+
+/// Units are swept this often when no journal tells of changes.
+const UNIT_SWEEP_WITHOUT_EVENTS: Duration = Duration::from_secs(5);
+
+/// Time between unit sweeps: slow where the journal pokes, 5 s where nothing tells.
+fn unit_interval(config: &Config) -> Duration {
+    if config.detect.journal && journal::is_present() {
+        Duration::from_secs(config.detect.unit_sweep_s.max(1))
+    } else {
+        UNIT_SWEEP_WITHOUT_EVENTS
+    }
+}
+
+/// Our own units are never judged: no daemon can repair itself from within.
+fn is_own(unit: &str) -> bool {
+    unit.starts_with(crate::core::judge::OWN_NAME)
 }
