@@ -8,6 +8,7 @@ pub mod judge;
 pub mod judge_unit;
 pub mod kernel;
 pub mod kernel_table;
+pub mod lines;
 pub mod logline;
 pub mod rules;
 pub mod task;

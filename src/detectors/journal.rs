@@ -200,6 +200,13 @@ pub fn run(context: &StreamContext<'_>, sink: &mut Sink<'_>) -> Result<StreamEnd
         collector: Collector::new(STREAM, position),
         fresh: true,
     };
+    if context.position.is_none() && !follower.collector.position().is_empty() {
+        // Stored before the first line comes: a crash until then must not move the start.
+        follower.collector.count_line();
+        if follower.collector.flush(sink).is_err() {
+            return Ok(StreamEnd::Stopped);
+        }
+    }
     let mut ends = 0;
     let mut backoff = BACKOFF_FIRST;
     loop {

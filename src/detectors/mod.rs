@@ -1,6 +1,8 @@
 //! Detectors: each watches one aspect of the host and emits findings.
 
 pub mod journal;
+pub mod kmsg;
+pub mod logfile;
 pub mod port_conflict;
 pub mod service_failed;
 pub mod service_flapping;

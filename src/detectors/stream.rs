@@ -97,7 +97,8 @@ pub struct Collector {
     poke: bool,
     lines: usize,
     started: Instant,
-    given: Instant,
+    /// When something was last given on; the first position goes at once, or a crash would forget the start.
+    given: Option<Instant>,
 }
 
 impl Collector {
@@ -110,7 +111,7 @@ impl Collector {
             poke: false,
             lines: 0,
             started: Instant::now(),
-            given: Instant::now(),
+            given: None,
         }
     }
 
@@ -118,12 +119,26 @@ impl Collector {
         &self.position
     }
 
-    /// Everything up to `position` was judged.
+    pub fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// One more line was judged, and everything up to `position`.
     pub fn advance(&mut self, position: &str) {
+        self.count_line();
+        self.move_to(position);
+    }
+
+    /// One more line was judged; its position follows by [`Collector::move_to`].
+    pub fn count_line(&mut self) {
         if self.lines == 0 {
             self.started = Instant::now();
         }
         self.lines += 1;
+    }
+
+    /// Everything up to `position` was judged.
+    pub fn move_to(&mut self, position: &str) {
         self.position.clear();
         self.position.push_str(position);
     }
@@ -165,7 +180,8 @@ impl Collector {
 
     /// Gives on what was collected. A bare position waits for [`BARE_EVERY`].
     pub fn flush(&mut self, sink: &mut Sink<'_>) -> Result<(), StreamStop> {
-        if !self.has_news() && (self.lines == 0 || self.given.elapsed() < BARE_EVERY) {
+        let soon = self.given.is_some_and(|at| at.elapsed() < BARE_EVERY);
+        if !self.has_news() && (self.lines == 0 || soon) {
             return Ok(());
         }
         sink(Batch {
@@ -177,7 +193,7 @@ impl Collector {
         self.index.clear();
         self.poke = false;
         self.lines = 0;
-        self.given = Instant::now();
+        self.given = Some(Instant::now());
         Ok(())
     }
 }
