@@ -1,13 +1,18 @@
 //! Detectors: each watches one aspect of the host and emits findings.
 
+pub mod disk;
 pub mod journal;
 pub mod kmsg;
 pub mod logfile;
+pub mod memory;
+pub mod mount_table;
 pub mod port_conflict;
+pub mod readonly_fs;
 pub mod service_failed;
 pub mod service_flapping;
 pub mod service_inactive;
 pub mod stream;
+pub mod unit_path;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -136,4 +141,9 @@ fn unit_interval(config: &Config) -> Duration {
 /// Our own units are never judged: no daemon can repair itself from within.
 fn is_own(unit: &str) -> bool {
     unit.starts_with(crate::core::judge::OWN_NAME)
+}
+
+/// Time between sweeps of disk, memory, mounts and processes.
+fn host_interval(config: &Config) -> Duration {
+    Duration::from_secs(config.detect.host_sweep_s.max(1))
 }
