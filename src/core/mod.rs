@@ -1,7 +1,9 @@
 //! Pure core: no file system, network, process, thread, clock or database. `now` is an argument.
 pub mod action;
+pub mod audit;
 pub mod class;
 pub mod config;
+pub mod correlate;
 pub mod finding;
 pub mod fingerprint;
 pub mod judge;
@@ -10,6 +12,9 @@ pub mod kernel;
 pub mod kernel_table;
 pub mod lines;
 pub mod logline;
+pub mod phases;
+pub mod policy;
+pub mod redact;
 pub mod rules;
 pub mod task;
 pub mod time;

@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use nix::sys::statvfs::statvfs;
-
 use crate::core::class::Class;
 use crate::core::config::Config;
 use crate::core::finding::{Finding, Severity, evidence};
 use crate::core::judge_unit::matches_glob;
 use crate::core::time::Timestamp;
-use crate::detectors::mount_table::{self, Mount};
+use crate::detectors::mount_table::holds_data;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
+use crate::host::mounts::{self, Mount, Usage};
 
 /// From here on services fail at any moment, percent.
 const CRITICAL_PERCENT: u64 = 97;
@@ -23,36 +22,6 @@ const TREND_LEAST: Duration = Duration::from_secs(30);
 
 /// Seconds until the file system is full, at the pace of the last ten minutes.
 pub const FULL_IN_S: &str = "full_in_s";
-
-/// How full a file system is, in bytes and inodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    pub used: u64,
-    /// For users other than root.
-    pub available: u64,
-    pub inodes: u64,
-    pub inodes_free: u64,
-}
-
-impl Usage {
-    /// As `df` counts: reserved blocks are neither used nor available.
-    fn percent(&self) -> u64 {
-        percent(self.used, self.used.saturating_add(self.available))
-    }
-
-    fn inode_percent(&self) -> u64 {
-        percent(self.inodes.saturating_sub(self.inodes_free), self.inodes)
-    }
-}
-
-/// Rounded up; 0 of nothing is 0.
-fn percent(part: u64, whole: u64) -> u64 {
-    if whole == 0 {
-        return 0;
-    }
-    let exact = (u128::from(part) * 100).div_ceil(u128::from(whole));
-    u64::try_from(exact).unwrap_or(100)
-}
 
 /// Remembers free space to tell the time to full; a restart only forgets the trend.
 #[derive(Debug, Default)]
@@ -74,27 +43,17 @@ impl Detector for Disk {
     }
 
     fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
-        let mounts = match mount_table::read(look.host) {
+        let mounts = match mounts::mounts(look.host) {
             Ok(mounts) => mounts,
             Err(why) => return Ok(Sweep::Absent(format!("no mount table: {why}"))),
         };
         let mut found = Vec::new();
         for mount in judged(&mounts, &look.config.detect.ignore_mounts) {
             // Gone in between, or not ours to ask: the next sweep looks again.
-            let Ok(stat) = statvfs(&look.host.path(&mount.point)) else {
+            let Ok(usage) = mounts::usage(look.host, &mount.point) else {
                 continue;
             };
-            let unit = stat.fragment_size();
-            let usage = Usage {
-                used: stat
-                    .blocks()
-                    .saturating_sub(stat.blocks_free())
-                    .saturating_mul(unit),
-                available: stat.blocks_available().saturating_mul(unit),
-                inodes: stat.files(),
-                inodes_free: stat.files_free(),
-            };
-            let full_in = self.full_in(&mount.point, usage.available, look.now);
+            let full_in = self.full_in(&mount.point, usage.available_bytes, look.now);
             found.extend(judge_space(mount, usage, full_in, look));
             found.extend(judge_inodes(mount, usage, look));
         }
@@ -124,12 +83,12 @@ impl Disk {
 fn judged<'m>(mounts: &'m [Mount], ignored: &[String]) -> Vec<&'m Mount> {
     let mut fitting: Vec<&Mount> = mounts
         .iter()
-        .filter(|mount| mount.holds_data() && !mount.read_only && !mount.super_read_only)
+        .filter(|mount| holds_data(mount) && !mount.read_only)
         .filter(|mount| !ignored.iter().any(|glob| matches_glob(glob, &mount.point)))
         .collect();
     fitting.sort_by_key(|mount| mount.point.len());
     let mut seen = BTreeSet::new();
-    fitting.retain(|mount| seen.insert(mount.device.as_str()));
+    fitting.retain(|mount| seen.insert(mount.number.as_str()));
     fitting
 }
 
@@ -149,7 +108,7 @@ fn judge_space(
     look: &Snapshot<'_>,
 ) -> Option<Finding> {
     let marks = &look.config.detect;
-    let percent = usage.percent();
+    let percent = u64::from(usage.used_percent);
     if !over(
         look,
         Class::DiskFull,
@@ -167,8 +126,8 @@ fn judge_space(
     };
     let message = format!(
         "file system is {percent} % full: {} KiB left of {} KiB",
-        usage.available / 1024,
-        usage.used.saturating_add(usage.available) / 1024
+        usage.available_bytes / 1024,
+        usage.total_bytes / 1024
     );
     let full_in = full_in.map_or_else(String::new, |span| span.as_secs().to_string());
     let finding = Finding::new(
@@ -181,14 +140,14 @@ fn judge_space(
     );
     Some(
         with_mount(finding, mount, percent)
-            .with(evidence::AVAILABLE_BYTES, usage.available.to_string())
+            .with(evidence::AVAILABLE_BYTES, usage.available_bytes.to_string())
             .with(FULL_IN_S, full_in),
     )
 }
 
 fn judge_inodes(mount: &Mount, usage: Usage, look: &Snapshot<'_>) -> Option<Finding> {
     let marks = &look.config.detect;
-    let percent = usage.inode_percent();
+    let percent = u64::from(usage.inodes_used_percent);
     if !over(
         look,
         Class::InodeFull,
@@ -201,7 +160,7 @@ fn judge_inodes(mount: &Mount, usage: Usage, look: &Snapshot<'_>) -> Option<Find
     }
     let message = format!(
         "file system has used {percent} % of its inodes: {} left of {}",
-        usage.inodes_free, usage.inodes
+        usage.free_inodes, usage.total_inodes
     );
     let finding = Finding::new(
         Class::InodeFull,
@@ -217,7 +176,7 @@ fn judge_inodes(mount: &Mount, usage: Usage, look: &Snapshot<'_>) -> Option<Find
 fn with_mount(finding: Finding, mount: &Mount, percent: u64) -> Finding {
     finding
         .with(evidence::MOUNT, mount.point.as_str())
-        .with(evidence::DEVICE, mount.source.as_str())
+        .with(evidence::DEVICE, mount.device.as_str())
         .with(evidence::USED_PERCENT, percent.to_string())
 }
 
@@ -230,17 +189,16 @@ mod tests {
     use crate::host::clock::Clock;
 
     fn mount(text: &str) -> Mount {
-        mount_table::parse(text).into_iter().next().unwrap()
+        mounts::parse_mountinfo(text).into_iter().next().unwrap()
     }
 
     const DATA: &str = "36 35 8:1 / /data rw - ext4 /dev/sda1 rw";
 
-    fn full(used: u64) -> Usage {
+    fn full(used: u8) -> Usage {
         Usage {
-            used,
-            available: 100 - used,
-            inodes: 0,
-            inodes_free: 0,
+            used_percent: used,
+            total_bytes: 100,
+            ..Usage::default()
         }
     }
 
@@ -276,7 +234,7 @@ mod tests {
     #[test]
     fn each_device_is_judged_once() {
         let text = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 8:1 /x /srv/bind rw - ext4 /dev/sda1 rw\n3 1 7:0 / /snap ro - squashfs /dev/loop0 ro\n4 1 0:5 / /proc rw - proc proc rw\n5 1 8:2 / /ignored rw - ext4 /dev/sda2 rw\n";
-        let mounts = mount_table::parse(text);
+        let mounts = mounts::parse_mountinfo(text);
         let points: Vec<_> = judged(&mounts, &["/ign*".to_owned()])
             .iter()
             .map(|m| m.point.clone())

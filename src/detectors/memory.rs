@@ -6,7 +6,7 @@ use crate::core::class::Class;
 use crate::core::config::Config;
 use crate::core::finding::{Finding, Severity, evidence};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
-use crate::host::READ_CAP;
+use crate::host::memory;
 
 const SUBJECT: &str = "memory";
 /// Cleared this many points above the mark at which it is raised.
@@ -29,15 +29,12 @@ impl Detector for Memory {
     }
 
     fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
-        let text = match look.host.read("/proc/meminfo", READ_CAP) {
-            Ok(text) => text,
-            Err(why) => return Ok(Sweep::Absent(format!("no /proc/meminfo: {why}"))),
-        };
-        let Some((total, available)) = parse(&text) else {
+        let Some(memory) = memory::memory(look.host) else {
             return Ok(Sweep::Absent(
                 "this kernel does not tell MemAvailable".to_owned(),
             ));
         };
+        let (total, available) = (memory.total_kib, memory.available_kib);
         let open = look.open.contains(Class::MemoryPressure, SUBJECT);
         let raise = u64::from(look.config.detect.memory_low_percent);
         Ok(Sweep::Present(
@@ -56,22 +53,6 @@ impl Detector for Memory {
     }
 }
 
-/// Total and available memory in KiB.
-fn parse(text: &str) -> Option<(u64, u64)> {
-    let field = |name: &str| {
-        text.lines()
-            .find_map(|line| line.strip_prefix(name))?
-            .split_ascii_whitespace()
-            .next()?
-            .parse::<u64>()
-            .ok()
-    };
-    Some((
-        field("MemTotal:").filter(|kib| *kib > 0)?,
-        field("MemAvailable:")?,
-    ))
-}
-
 fn judge(total: u64, available: u64, raise_below: u64, open: bool) -> Option<String> {
     let mark = if open {
         raise_below + CLEAR_ABOVE
@@ -88,9 +69,6 @@ mod tests {
 
     #[test]
     fn raised_low_cleared_higher() {
-        let text = "MemTotal:        1000 kB\nMemFree: 1 kB\nMemAvailable:     45 kB\n";
-        assert_eq!(parse(text), Some((1000, 45)));
-        assert_eq!(parse("MemTotal: 0 kB\nMemAvailable: 0 kB"), None);
         assert!(judge(1000, 45, 5, false).is_some());
         assert!(judge(1000, 60, 5, false).is_none());
         assert!(judge(1000, 60, 5, true).is_some());

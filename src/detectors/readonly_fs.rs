@@ -8,9 +8,10 @@ use crate::core::class::Class;
 use crate::core::config::Config;
 use crate::core::finding::{Finding, Severity, evidence};
 use crate::core::judge_unit::matches_glob;
-use crate::detectors::mount_table::{self, Mount};
+use crate::detectors::mount_table::is_on_device;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::READ_CAP;
+use crate::host::mounts::{self, Mount};
 
 /// Remembers which mounts were writable; after a restart /etc/fstab and the open conditions tell.
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ impl Detector for ReadonlyFs {
     }
 
     fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
-        let mounts = match mount_table::read(look.host) {
+        let mounts = match mounts::mounts(look.host) {
             Ok(mounts) => mounts,
             Err(why) => return Ok(Sweep::Absent(format!("no mount table: {why}"))),
         };
@@ -41,7 +42,7 @@ impl Detector for ReadonlyFs {
             return Err(DetectError::Broken("its memory is poisoned".to_owned()));
         };
         let mut found = Vec::new();
-        for mount in mounts.iter().filter(|mount| mount.is_on_device()) {
+        for mount in mounts.iter().filter(|mount| is_on_device(mount)) {
             if look
                 .config
                 .detect
@@ -51,7 +52,7 @@ impl Detector for ReadonlyFs {
             {
                 continue;
             }
-            if !mount.read_only && !mount.super_read_only {
+            if !mount.read_only {
                 writable.insert(mount.point.clone());
                 continue;
             }
@@ -67,7 +68,7 @@ impl Detector for ReadonlyFs {
 
 /// Why a read-only mount is a fault; `None` when it is meant to be so.
 fn judge(mount: &Mount, wanted: bool, was_writable: bool) -> Option<&'static str> {
-    if mount.super_read_only && !mount.read_only {
+    if mount.fs_read_only && !mount.mount_read_only {
         // A remount by hand sets both: this one is the kernel's answer to an error.
         Some("the kernel turned it read-only after an error")
     } else if wanted {
@@ -105,7 +106,7 @@ fn finding(mount: &Mount, why: &str, look: &Snapshot<'_>) -> Finding {
         look.now,
     )
     .with(evidence::MOUNT, mount.point.as_str())
-    .with(evidence::DEVICE, mount.source.as_str())
+    .with(evidence::DEVICE, mount.device.as_str())
 }
 
 #[cfg(test)]
@@ -115,7 +116,7 @@ mod tests {
 
     #[test]
     fn only_an_unwanted_change_is_a_fault() {
-        let mounts = mount_table::parse(
+        let mounts = mounts::parse_mountinfo(
             "1 0 8:1 / /a rw - ext4 /dev/sda1 ro\n1 0 8:2 / /b ro - ext4 /dev/sda2 ro\n",
         );
         let [kernel, plain] = mounts.as_slice() else {
