@@ -14,6 +14,7 @@ pub mod lines;
 pub mod logline;
 pub mod phases;
 pub mod policy;
+pub mod ports;
 pub mod redact;
 pub mod rules;
 pub mod task;

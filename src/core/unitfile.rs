@@ -29,6 +29,8 @@ pub struct Needs {
     pub other_root: bool,
     /// Ports that the unit declares (`ListenStream=`, `ListenDatagram=`), as `tcp/8080`.
     pub listens: Vec<String>,
+    /// Values of `ExecStart=`, as written.
+    pub commands: Vec<String>,
 }
 
 /// Directories that systemd itself creates below these places.
@@ -188,6 +190,7 @@ fn resolve(unit: &str, gathered: Gathered, found: &mut Needs) {
             }
         }
     }
+    found.commands.clone_from(&gathered.exec);
     for file in &gathered.environment_files {
         if !file.starts_with('-') && !file.contains(['*', '?', '[']) {
             add("EnvironmentFile", Need::File, file.trim_matches('"'));

@@ -1,18 +1,24 @@
 //! Detectors: each watches one aspect of the host and emits findings.
 
+pub mod clock_sync;
 pub mod disk;
 pub mod journal;
 pub mod kmsg;
 pub mod logfile;
 pub mod memory;
 pub mod mount_table;
+pub mod network;
 pub mod port_conflict;
+pub mod probe;
 pub mod readonly_fs;
 pub mod service_failed;
 pub mod service_flapping;
 pub mod service_inactive;
+pub mod stale_process;
 pub mod stream;
+pub mod thermal;
 pub mod unit_path;
+pub mod wear;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -146,4 +152,24 @@ fn is_own(unit: &str) -> bool {
 /// Time between sweeps of disk, memory, mounts and processes.
 fn host_interval(config: &Config) -> Duration {
     Duration::from_secs(config.detect.host_sweep_s.max(1))
+}
+
+/// The table of all sweeping detectors, in the order of a sweep: causes before their symptoms.
+pub fn all() -> Vec<Box<dyn Detector>> {
+    vec![
+        Box::new(readonly_fs::ReadonlyFs::default()),
+        Box::new(disk::Disk::default()),
+        Box::new(memory::Memory),
+        Box::new(unit_path::InvalidUnitPath),
+        Box::new(port_conflict::PortConflict::default()),
+        Box::new(service_failed::ServiceFailed),
+        Box::new(service_inactive::ServiceInactive::default()),
+        Box::new(service_flapping::ServiceFlapping::default()),
+        Box::new(probe::Probes::default()),
+        Box::new(stale_process::StaleProcess::default()),
+        Box::new(network::Network),
+        Box::new(thermal::Thermal),
+        Box::new(clock_sync::ClockSync),
+        Box::new(wear::Wear),
+    ]
 }
