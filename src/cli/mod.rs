@@ -1,2 +1,3 @@
 //! Command line.
 pub mod fingerprint;
+pub mod replay;
