@@ -3,5 +3,6 @@
 pub mod actions;
 pub mod core;
 pub mod detectors;
+pub mod escalation;
 pub mod host;
 pub mod services;

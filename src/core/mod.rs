@@ -2,8 +2,12 @@
 pub mod action;
 pub mod class;
 pub mod config;
+pub mod delivery;
 pub mod finding;
 pub mod fingerprint;
+pub mod issue;
+pub mod redact;
+pub mod reply;
 pub mod task;
 pub mod time;
 pub mod unit;
