@@ -6,3 +6,4 @@ pub mod detectors;
 pub mod escalation;
 pub mod host;
 pub mod services;
+pub mod store;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use crate::core::audit::hex;
 use crate::core::finding::Severity;
 use crate::core::time::Timestamp;
 
@@ -26,12 +27,6 @@ const _: () = assert!(FIRST_LOOK_AFTER.as_secs() < SECOND_LOOK_AFTER.as_secs());
 /// Name in hidden markers and labels.
 const MARKER: &str = "autonomous-orchestrator";
 
-/// SHA-256 over length-prefixed gateway id, fingerprint and episode: 64 lower-case hex.
-/// Equal only for the same life of the same problem on the same gateway.
-pub fn delivery_key(gateway_id: &str, fingerprint: &str, episode: u64) -> String {
-    digest(&[gateway_id, fingerprint, &episode.to_string()])
-}
-
 /// SHA-256 of the fields, each preceded by its length as 8 bytes, little endian.
 fn digest(fields: &[&str]) -> String {
     let mut hash = Sha256::new();
@@ -39,12 +34,7 @@ fn digest(fields: &[&str]) -> String {
         hash.update((field.len() as u64).to_le_bytes());
         hash.update(field.as_bytes());
     }
-    hash.finalize()
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    hex(&hash.finalize())
 }
 
 /// Hidden comment that tells an issue's key.
@@ -170,7 +160,7 @@ pub struct Delivery {
     pub attempts: u32,
     /// JSON, see [`Payload`].
     pub payload: String,
-    /// See [`delivery_key`].
+    /// 64 hex, see [`crate::core::audit::delivery_key`].
     pub delivery_key: String,
     pub issue_number: Option<i64>,
     pub created_at: Timestamp,
@@ -209,7 +199,7 @@ pub struct Payload {
     pub title: String,
     /// Markdown of a new issue.
     pub body: String,
-    /// Markdown of a comment; empty = none.
+    /// Markdown of a comment; where empty, `message` or else `body` is written.
     pub comment: String,
     /// New text of the status block; empty = leave it.
     pub status: String,
@@ -228,7 +218,7 @@ impl Payload {
 
     /// Text of the comment to write, if any.
     pub fn comment_text(&self) -> Option<&str> {
-        [&self.comment, &self.message]
+        [&self.comment, &self.message, &self.body]
             .into_iter()
             .map(|text| text.trim())
             .find(|text| !text.is_empty())
@@ -399,20 +389,6 @@ pub fn spread(gateway_id: &str, purpose: &str) -> u32 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn keys_differ_by_every_field_and_by_their_borders() {
-        let key = delivery_key("gw", "ab", 1);
-        assert_eq!(key.len(), 64);
-        for other in [
-            delivery_key("gw", "ab", 2),
-            delivery_key("gwa", "b", 1),
-            delivery_key("gv", "ab", 1),
-        ] {
-            assert_ne!(key, other);
-        }
-        assert_eq!(label(&key).len(), 15);
-    }
 
     #[test]
     fn a_quoted_marker_claims_nothing() {

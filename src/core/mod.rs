@@ -1,11 +1,15 @@
 //! Pure core: no file system, network, process, thread, clock or database. `now` is an argument.
 pub mod action;
+pub mod audit;
 pub mod class;
 pub mod config;
+pub mod correlate;
 pub mod delivery;
 pub mod finding;
 pub mod fingerprint;
 pub mod issue;
+pub mod phases;
+pub mod policy;
 pub mod redact;
 pub mod reply;
 pub mod task;

@@ -254,6 +254,11 @@ fn named_value(prefix: &str, value: &str) -> bool {
         || inner.len() >= 8 && looks_random(prefix, inner)
 }
 
+/// [`Redactor::redact`] for a single text.
+pub fn redact(text: &str) -> String {
+    Redactor::new().redact(text)
+}
+
 /// The compiled patterns. Costs some hundred KB while it lives: make one, use it, drop it.
 #[derive(Debug)]
 pub struct Redactor {

@@ -279,10 +279,9 @@ impl<T: Tracker> Courier<T> {
             Hold::Limited { after, .. } => {
                 let own = self.grown(LIMIT_BASE, LIMIT_MOST, self.limits_met);
                 // Everyone held by one limit is told the same time: come back spread over the next tenth.
-                let asked = after.map(|after| {
-                    self.grown(after, after.saturating_add(HOUR), 0)
-                        .min(after + after / 10 + ATTEMPT_GAP)
-                });
+                let share = spread(&self.limits.gateway_id, delivery.delivery_key.as_str());
+                let asked =
+                    after.map(|after| after.saturating_add(after.saturating_mul(share) / 10_000));
                 if after.is_none() {
                     self.limits_met = self.limits_met.saturating_add(1);
                 }

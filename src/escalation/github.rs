@@ -1,6 +1,7 @@
 //! GitHub issues: one issue per delivery key through timeouts, lost answers and restarts.
 
 pub mod api;
+pub mod check;
 
 use std::path::PathBuf;
 use std::time::Duration;

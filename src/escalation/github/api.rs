@@ -26,7 +26,7 @@ pub enum Failure {
     /// Redirected to another host.
     Elsewhere(String),
     /// An answer that is not success.
-    Status(Reply),
+    Status(Box<Reply>),
     /// Success with content that cannot be used.
     Unreadable(String),
 }
@@ -161,7 +161,7 @@ impl Api {
         if (200..300).contains(&response.status) {
             Ok(response)
         } else {
-            Err(Failure::Status(reply))
+            Err(Failure::Status(Box::new(reply)))
         }
     }
 
