@@ -1,6 +1,8 @@
 //! Pure core: no file system, network, process, thread, clock or database. `now` is an argument.
 pub mod action;
 pub mod audit;
+pub mod cause;
+pub mod cause_rules;
 pub mod class;
 pub mod config;
 pub mod correlate;
