@@ -1,6 +1,7 @@
 //! Pure core: no file system, network, process, thread, clock or database. `now` is an argument.
 pub mod action;
 pub mod audit;
+pub mod advisors;
 pub mod cause;
 pub mod cause_rules;
 pub mod class;
@@ -23,6 +24,10 @@ pub mod redact;
 pub mod reply;
 pub mod resolve;
 pub mod rules;
+pub mod consensus;
+pub mod retrieval;
+pub mod runbook;
+pub mod stem;
 pub mod task;
 pub mod time;
 pub mod unit;
