@@ -3,6 +3,7 @@
 pub mod actions;
 pub mod cli;
 pub mod core;
+pub mod daemon;
 pub mod detectors;
 pub mod escalation;
 pub mod host;

@@ -1,11 +1,12 @@
 //! Pure core: no file system, network, process, thread, clock or database. `now` is an argument.
 pub mod action;
-pub mod audit;
 pub mod advisors;
+pub mod audit;
 pub mod cause;
 pub mod cause_rules;
 pub mod class;
 pub mod config;
+pub mod consensus;
 pub mod correlate;
 pub mod delivery;
 pub mod finding;
@@ -23,9 +24,8 @@ pub mod ports;
 pub mod redact;
 pub mod reply;
 pub mod resolve;
-pub mod rules;
-pub mod consensus;
 pub mod retrieval;
+pub mod rules;
 pub mod runbook;
 pub mod stem;
 pub mod task;
