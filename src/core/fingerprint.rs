@@ -4,6 +4,7 @@
 //! every restart. `docs/FINGERPRINT.md` lists the placeholders and what each rule adds.
 
 mod class;
+mod hash;
 mod item;
 mod kind;
 mod path;
@@ -19,8 +20,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use sha2::{Digest, Sha256};
-
+pub use hash::Hasher;
 #[doc(hidden)]
 pub use rules::{Only, Rule};
 
@@ -171,41 +171,4 @@ pub fn fingerprint(class: &str, subject: &str, message: &str) -> Fingerprint {
         message,
         &mut String::with_capacity(message.len().min(MESSAGE_CAP)),
     )
-}
-
-/// Hashes many messages of one class and subject; the common fields are absorbed once.
-#[derive(Clone)]
-pub struct Hasher(Sha256);
-
-impl fmt::Debug for Hasher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hasher")
-    }
-}
-
-impl Hasher {
-    /// Absorbs version, class and subject.
-    pub fn new(class: &str, subject: &str) -> Self {
-        let mut hash = Sha256::new();
-        field(&mut hash, b"ao-fp");
-        field(&mut hash, &ALGORITHM_VERSION.to_le_bytes());
-        field(&mut hash, class.as_bytes());
-        field(&mut hash, subject.as_bytes());
-        Hasher(hash)
-    }
-
-    /// The fingerprint of `message`; `scratch` spares an allocation per message.
-    pub fn fingerprint(&self, message: &str, scratch: &mut String) -> Fingerprint {
-        scratch.clear();
-        scan::Scanner::run(capped(message), scratch, false, rules::All);
-        let mut hash = self.0.clone();
-        field(&mut hash, scratch.as_bytes());
-        Fingerprint(hash.finalize().into())
-    }
-}
-
-/// Length first, so that no two lists of fields share one byte string.
-fn field(hash: &mut Sha256, bytes: &[u8]) {
-    hash.update(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
-    hash.update(bytes);
 }

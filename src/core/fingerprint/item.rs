@@ -328,22 +328,17 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     #[inline(always)]
     fn variable(&self, item: &[u8], from: usize, to: usize) -> Option<Kind> {
         let rules = self.rules;
-        if rules.has(Rule::Constant) && words::is_constant(item) {
+        let listed = words::may_be_listed(item);
+        if listed && rules.has(Rule::Constant) && words::is_constant(item) {
             return Some(Kind::Value);
         }
         if self.cue != Cue::None && rules.has(Rule::Position) && self.named(item, from, to) {
             return Some(Kind::Name);
         }
-        let capital = item.first().is_some_and(u8::is_ascii_uppercase);
-        if capital
-            && item.len() >= 3
-            && rules.has(Rule::Date)
-            && words::is_date_word(item)
-            && self.dated(to)
-        {
+        if listed && rules.has(Rule::Date) && words::is_date_word(item) && self.dated(to) {
             return Some(Kind::Date);
         }
-        if rules.has(Rule::Host) && words::is_localhost(item) {
+        if listed && rules.has(Rule::Host) && words::is_localhost(item) {
             return Some(Kind::Host);
         }
         let hex = rules.has(Rule::Address)
