@@ -289,7 +289,12 @@ fn resolve(written: Written, file: &str, patterns: &mut Vec<String>) -> Result<R
     let mut captures = Vec::new();
     // The built-in patterns are checked by a test; compiling each once more at every start costs memory.
     let unchecked = file == BUILTIN_NAME;
-    for pattern in written.r#match.iter().chain(&written.ignore).filter(|_| !unchecked) {
+    for pattern in written
+        .r#match
+        .iter()
+        .chain(&written.ignore)
+        .filter(|_| !unchecked)
+    {
         // Each pattern by itself first, so that the error names the rule.
         let regex = RegexBuilder::new(pattern)
             .unicode(false)
