@@ -364,6 +364,14 @@ impl Config {
                 ));
             }
         }
+        for probe in &self.probe {
+            if !probe.http.is_empty() && !probe.http.starts_with("http://") {
+                return bad(format!(
+                    "probe '{}': http must begin with http://; for https use a command probe, as in command = [\"curl\", \"-fsS\", \"https://…\"]",
+                    probe.name
+                ));
+            }
+        }
         for service in &self.service {
             if service.name.is_empty() || service.start.is_empty() || service.pid_file.is_empty() {
                 return bad(format!(

@@ -237,9 +237,7 @@ fn find_stamp(text: &str) -> Option<(usize, usize, u64)> {
     {
         from = open + 1;
         let inner = text.get(from..)?;
-        let Some(close) = inner.find(']') else {
-            return None;
-        };
+        let close = inner.find(']')?;
         if let Some(micros) = inner.get(..close).and_then(stamp_micros) {
             return Some((open, from + close + 1, micros));
         }

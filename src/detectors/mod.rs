@@ -1,6 +1,8 @@
 //! Detectors: each watches one aspect of the host and emits findings.
 
 pub mod clock_sync;
+pub mod config_drift;
+pub mod containers;
 pub mod disk;
 pub mod journal;
 pub mod kmsg;
@@ -165,6 +167,8 @@ pub fn all() -> Vec<Box<dyn Detector>> {
         Box::new(service_failed::ServiceFailed),
         Box::new(service_inactive::ServiceInactive::default()),
         Box::new(service_flapping::ServiceFlapping::default()),
+        Box::new(config_drift::ConfigDrift::default()),
+        Box::new(containers::Containers),
         Box::new(probe::Probes::default()),
         Box::new(stale_process::StaleProcess::default()),
         Box::new(network::Network),

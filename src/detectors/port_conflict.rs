@@ -45,10 +45,13 @@ fn is_hinted(unit: &str, now: Timestamp) -> bool {
     })
 }
 
+/// When the unit last went down, and its restarts: a new one means new words in its log.
+type Life = (u64, u32);
+
 /// Ports a unit was refused, with the state of the unit they were read in: read again when it changed.
 #[derive(Debug, Default)]
 pub struct PortConflict {
-    told: Mutex<BTreeMap<String, ((u64, u32), Vec<String>)>>,
+    told: Mutex<BTreeMap<String, (Life, Vec<String>)>>,
 }
 
 impl Detector for PortConflict {
