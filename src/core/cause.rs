@@ -361,6 +361,8 @@ fn by_result(finding: &Finding) -> Option<Named> {
         }
         ("killed", _) => named(Cause::ProcessKilled, 0.85, &format!("signal {status}")),
         ("exited", 1..) => named(Cause::ProcessExited, 0.6, &format!("exit status {status}")),
+        // A manager that does not say which signal.
+        _ if result == "signal" => named(Cause::ProcessKilled, 0.6, "ended by a signal"),
         _ if limited => named(Cause::StartLimit, 0.8, "the manager gave up restarting it"),
         _ => None,
     }

@@ -13,6 +13,7 @@ use crate::daemon::live::Live;
 use crate::store::StoreError;
 
 /// Most snippets cited in an issue.
+#[expect(dead_code)]
 const CITED: usize = 3;
 
 /// Cause, offers per phase, and where each came from.

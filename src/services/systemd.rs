@@ -159,8 +159,9 @@ fn parse_unit(block: &str) -> Option<UnitState> {
         }
     }
     // A stop job makes the unit leave `active` first and its process end afterwards; a process that
-    // ends by itself ends first. A condition never evaluated (no start yet) reads as `no`.
-    unit.stopped_by_job = active_exit_us > 0 && main_exit_us >= active_exit_us;
+    // ends by itself ends first. Only since the last start: one that fails while starting never was
+    // active. A condition never evaluated (no start yet) reads as `no`.
+    unit.stopped_by_job = active_exit_us > unit.inactive_exit_us && main_exit_us >= active_exit_us;
     if unit.inactive_exit_us == 0 {
         unit.condition_result = true;
     }
