@@ -5,3 +5,4 @@ pub mod core;
 pub mod detectors;
 pub mod host;
 pub mod services;
+pub mod store;

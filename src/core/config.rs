@@ -88,6 +88,8 @@ section! {
         log_level: String = "info".to_owned(),
         /// Name in issues; empty = the host name.
         host_name: String = String::new(),
+        /// Service managers to use: `systemd`, `openrc`, `sysv`, `declared`; empty = those that run here.
+        managers: Vec<String> = Vec::new(),
     }
 }
 

@@ -27,3 +27,6 @@ pub fn fingerprint(class: &str, subject: &str, message: &str) -> Fingerprint {
     }
     Fingerprint(hash.finalize().into())
 }
+
+/// Version of the algorithm.
+pub const ALGORITHM_VERSION: u32 = 1;

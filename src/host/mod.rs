@@ -1,8 +1,16 @@
 //! The only operating-system access: every path goes through a root prefix, every child process has
 //! a deadline, and time comes from one clock.
 
+pub mod boot;
 pub mod clock;
 pub mod exec;
+pub mod files;
+pub mod lock;
+pub mod memory;
+pub mod mounts;
+pub mod procfs;
+pub mod signals;
+pub mod sockets;
 
 use std::io;
 use std::path::{Path, PathBuf};

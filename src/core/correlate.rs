@@ -1,0 +1,116 @@
+//! Inhibition: a root cause suppresses its symptoms. Pure over the open conditions, which live in the
+//! store, so it survives a restart by itself.
+
+use crate::core::class::Class;
+use crate::core::finding::{Evidence, evidence};
+use crate::core::task::Status;
+
+/// One open condition, as far as correlation needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenCondition {
+    pub task_id: i64,
+    pub class: Class,
+    pub subject: String,
+    pub status: Status,
+    pub evidence: Evidence,
+}
+
+impl OpenCondition {
+    /// The unit it is about, if any.
+    fn unit(&self) -> Option<&str> {
+        self.evidence
+            .get(evidence::UNIT)
+            .map(String::as_str)
+            .or_else(|| {
+                self.subject
+                    .ends_with(".service")
+                    .then_some(self.subject.as_str())
+            })
+    }
+}
+
+/// How near a class stands to the root: a lower rank explains a higher one about the same unit.
+const fn rank(class: Class) -> u8 {
+    match class {
+        Class::InvalidUnitPath => 0,
+        Class::PortConflict => 1,
+        Class::ServiceFlapping => 2,
+        Class::ServiceFailed | Class::ServiceWatchdog => 3,
+        Class::ServiceInactive => 4,
+        Class::ProbeFailed | Class::ContainerUnhealthy => 5,
+        Class::LogError => 6,
+        _ => u8::MAX,
+    }
+}
+
+/// The open condition that explains `symptom`, if there is one: about the same unit and nearer to the
+/// root, or a unit that this one requires.
+pub fn root_of<'a>(
+    symptom: &OpenCondition,
+    open: &'a [OpenCondition],
+) -> Option<&'a OpenCondition> {
+    let unit = symptom.unit()?;
+    let own = rank(symptom.class);
+    if own == u8::MAX {
+        return None;
+    }
+    let requires = symptom.evidence.get(REQUIRES).map_or("", String::as_str);
+    open.iter()
+        .filter(|other| other.task_id != symptom.task_id)
+        .filter(|other| match other.unit() {
+            Some(other_unit) if other_unit == unit => rank(other.class) < own,
+            Some(other_unit) => {
+                rank(other.class) <= 3 && requires.split_whitespace().any(|name| name == other_unit)
+            }
+            None => false,
+        })
+        .min_by_key(|other| (rank(other.class), other.task_id))
+}
+
+/// Evidence key: units that must run first, blank-separated.
+pub const REQUIRES: &str = "requires";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn condition(task_id: i64, class: Class, unit: &str) -> OpenCondition {
+        OpenCondition {
+            task_id,
+            class,
+            subject: unit.to_owned(),
+            status: Status::Detected,
+            evidence: Evidence::from([(evidence::UNIT.to_owned(), unit.to_owned())]),
+        }
+    }
+
+    #[test]
+    fn a_bad_path_explains_the_failure_and_its_log_lines() {
+        let root = condition(1, Class::InvalidUnitPath, "a.service");
+        let failed = condition(2, Class::ServiceFailed, "a.service");
+        let line = condition(3, Class::LogError, "a.service");
+        let open = [root.clone(), failed.clone(), line.clone()];
+        assert_eq!(root_of(&failed, &open), Some(&root));
+        assert_eq!(root_of(&line, &open), Some(&root));
+        assert_eq!(root_of(&root, &open), None);
+    }
+
+    #[test]
+    fn other_units_do_not_explain_unless_required() {
+        let other = condition(1, Class::ServiceFailed, "db.service");
+        let mut failed = condition(2, Class::ServiceFailed, "app.service");
+        assert_eq!(root_of(&failed, std::slice::from_ref(&other)), None);
+        failed
+            .evidence
+            .insert(REQUIRES.to_owned(), "net.service db.service".to_owned());
+        assert_eq!(root_of(&failed, std::slice::from_ref(&other)), Some(&other));
+    }
+
+    #[test]
+    fn two_conditions_never_explain_each_other() {
+        let a = condition(1, Class::ServiceFailed, "a.service");
+        let b = condition(2, Class::ServiceWatchdog, "a.service");
+        let open = [a.clone(), b.clone()];
+        assert!(root_of(&a, &open).is_none() && root_of(&b, &open).is_none());
+    }
+}

@@ -1,0 +1,196 @@
+//! Files: atomic writes, simple globs, permission checks.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::host::Host;
+
+/// Replaces `path` as a whole: a crash leaves the old file or the new one. `mode` as in chmod(1).
+pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut part = path.as_os_str().to_owned();
+    part.push(format!(".part-{}", std::process::id()));
+    let part = PathBuf::from(part);
+    let write = || {
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&part)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&part, path)?;
+        // The rename itself is durable only with its directory.
+        fs::File::open(dir)?.sync_all()
+    };
+    let done = write();
+    if done.is_err() {
+        let _ = fs::remove_file(&part);
+    }
+    done
+}
+
+/// Why a secret file may not be used.
+pub fn secret_file_problem(path: &Path) -> Option<String> {
+    match fs::metadata(path) {
+        Err(why) => Some(format!("{}: {why}", path.display())),
+        Ok(meta) if !meta.is_file() => Some(format!("{}: not a file", path.display())),
+        Ok(meta) if meta.mode() & 0o077 != 0 => Some(format!(
+            "{}: readable by others (mode {:o}): chmod 600 it",
+            path.display(),
+            meta.mode() & 0o777
+        )),
+        Ok(_) => None,
+    }
+}
+
+/// One file that a glob matched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Matched {
+    /// As the host names it.
+    pub path: String,
+    pub bytes: u64,
+    /// Seconds since 1970.
+    pub modified_s: i64,
+    pub device: u64,
+}
+
+/// Most files that one glob may match.
+const MATCHES_MOST: usize = 10_000;
+
+/// Regular files that an absolute glob matches: `*`, `?` and `[…]` within a component, no `**`.
+/// Symbolic links are neither followed nor matched.
+pub fn glob(host: &Host, pattern: &str) -> Vec<Matched> {
+    let Some(pattern) = pattern.strip_prefix('/') else {
+        return Vec::new();
+    };
+    let parts: Vec<&str> = pattern.split('/').collect();
+    if parts
+        .iter()
+        .any(|part| part.is_empty() || *part == "." || *part == "..")
+    {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    walk(host, "", &parts, &mut found);
+    found
+}
+
+fn walk(host: &Host, base: &str, parts: &[&str], found: &mut Vec<Matched>) {
+    let Some((part, rest)) = parts.split_first() else {
+        return;
+    };
+    let directory = if base.is_empty() { "/" } else { base };
+    let Ok(entries) = fs::read_dir(host.path(directory)) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let (Some(name), Ok(meta)) = (name.to_str(), entry.path().symlink_metadata()) else {
+            continue;
+        };
+        if !matches(part, name) || found.len() >= MATCHES_MOST {
+            continue;
+        }
+        let path = format!("{base}/{name}");
+        if rest.is_empty() && meta.is_file() {
+            found.push(Matched {
+                path,
+                bytes: meta.blocks() * 512,
+                modified_s: meta.mtime(),
+                device: meta.dev(),
+            });
+        } else if !rest.is_empty() && meta.is_dir() {
+            walk(host, &path, rest, found);
+        }
+    }
+}
+
+/// Does `name` match one component of a glob? A leading dot is matched only by a dot.
+fn matches(pattern: &str, name: &str) -> bool {
+    if name.starts_with('.') && !pattern.starts_with('.') {
+        return false;
+    }
+    let pattern: Vec<char> = pattern.chars().collect();
+    let name: Vec<char> = name.chars().collect();
+    matches_at(&pattern, &name)
+}
+
+fn matches_at(pattern: &[char], name: &[char]) -> bool {
+    match (pattern.split_first(), name.split_first()) {
+        (None, None) => true,
+        (Some(('*', rest)), _) => {
+            (0..=name.len()).any(|skip| matches_at(rest, name.get(skip..).unwrap_or(&[])))
+        }
+        (Some(('?', rest)), Some((_, left))) => matches_at(rest, left),
+        (Some(('[', rest)), Some((c, left))) => match rest.iter().position(|c| *c == ']') {
+            Some(end) => {
+                in_set(rest.get(..end).unwrap_or(&[]), *c)
+                    && matches_at(rest.get(end + 1..).unwrap_or(&[]), left)
+            }
+            None => *c == '[' && matches_at(rest, left),
+        },
+        (Some((want, rest)), Some((c, left))) => want == c && matches_at(rest, left),
+        _ => false,
+    }
+}
+
+fn in_set(set: &[char], c: char) -> bool {
+    set.contains(&c)
+        || set
+            .windows(3)
+            .any(|w| matches!(w, [from, '-', to] if (*from..=*to).contains(&c)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::time::Timestamp;
+    use crate::host::clock::Clock;
+
+    #[test]
+    fn globs_match_as_a_shell_does() {
+        for (pattern, name, want) in [
+            ("*.gz", "syslog.2.gz", true),
+            ("*.gz", ".hidden.gz", false),
+            ("syslog.[0-9]", "syslog.3", true),
+            ("syslog.[0-9]", "syslog.x", false),
+            ("a?c", "abc", true),
+            ("*", "", true),
+        ] {
+            assert_eq!(matches(pattern, name), want, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("var/log")).unwrap();
+        fs::write(dir.path().join("var/log/a.gz"), "x").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("var/log/b.gz")).unwrap();
+        std::os::unix::fs::symlink("/etc", dir.path().join("var/etc")).unwrap();
+        let host = Host::at(dir.path(), Clock::manual(Timestamp::default()));
+        let found: Vec<String> = glob(&host, "/var/log/*.gz")
+            .into_iter()
+            .map(|one| one.path)
+            .collect();
+        assert_eq!(found, ["/var/log/a.gz"]);
+        assert!(glob(&host, "/var/etc/passwd").is_empty());
+        assert!(glob(&host, "/var/../etc/*").is_empty());
+    }
+
+    #[test]
+    fn an_atomic_write_leaves_no_part_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        write_atomic(&path, b"1", 0o600).unwrap();
+        write_atomic(&path, b"2", 0o600).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"2");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert!(secret_file_problem(&path).is_none());
+    }
+}

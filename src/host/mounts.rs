@@ -1,0 +1,169 @@
+//! Mounts as PID 1 sees them, and how full they are.
+
+use crate::host::{Host, READ_CAP};
+
+/// One mount of mountinfo (proc_pid_mountinfo(5)).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mount {
+    pub point: String,
+    pub fs_type: String,
+    pub device: String,
+    /// Options of the mount, then of the file system.
+    pub options: Vec<String>,
+    /// The file system itself is read-only (super options), as after an error.
+    pub fs_read_only: bool,
+    /// The mount is read-only, for whatever reason.
+    pub read_only: bool,
+}
+
+/// How full a file system is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub total_bytes: u64,
+    /// Free to ordinary users.
+    pub available_bytes: u64,
+    /// Share used of what ordinary users can use, as `df` shows it; rounded up.
+    pub used_percent: u8,
+    /// 0 when the file system has no fixed number.
+    pub total_inodes: u64,
+    pub free_inodes: u64,
+    pub inodes_used_percent: u8,
+}
+
+/// Parses mountinfo; lines that do not fit are left out.
+pub fn parse_mountinfo(text: &str) -> Vec<Mount> {
+    text.lines().filter_map(parse_line).collect()
+}
+
+fn parse_line(line: &str) -> Option<Mount> {
+    let (left, right) = line.split_once(" - ")?;
+    let mut left = left.split(' ');
+    let point = unescape(left.nth(4)?);
+    let own = left.next()?;
+    let mut right = right.split(' ');
+    let fs_type = right.next()?.to_owned();
+    let device = unescape(right.next()?);
+    let of_fs = right.next().unwrap_or("");
+    let has_ro = |options: &str| options.split(',').any(|option| option == "ro");
+    Some(Mount {
+        point,
+        fs_type,
+        device,
+        options: own
+            .split(',')
+            .chain(of_fs.split(','))
+            .map(str::to_owned)
+            .collect(),
+        fs_read_only: has_ro(of_fs),
+        read_only: has_ro(own) || has_ro(of_fs),
+    })
+}
+
+/// The kernel writes blank, tab, newline and backslash as octal escapes.
+fn unescape(text: &str) -> String {
+    [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (escape, plain)| {
+        text.replace(escape, plain)
+    })
+}
+
+/// Mounts of the host: PID 1's view, so that our own sandbox is never mistaken for a fault; our own
+/// view where PID 1's cannot be read.
+pub fn mounts(host: &Host) -> std::io::Result<Vec<Mount>> {
+    let text = host
+        .read("/proc/1/mountinfo", READ_CAP)
+        .or_else(|_| host.read("/proc/self/mountinfo", READ_CAP))?;
+    Ok(parse_mountinfo(&text))
+}
+
+/// The mount that `path` lies on.
+pub fn mount_of<'a>(mounts: &'a [Mount], path: &str) -> Option<&'a Mount> {
+    mounts
+        .iter()
+        .filter(|mount| {
+            mount.point == "/"
+                || path == mount.point
+                || path
+                    .strip_prefix(mount.point.as_str())
+                    .is_some_and(|rest| rest.starts_with('/'))
+        })
+        // Later mounts cover earlier ones at the same point.
+        .enumerate()
+        .max_by_key(|(order, mount)| (mount.point.len(), *order))
+        .map(|(_, mount)| mount)
+}
+
+/// statvfs(3) of a mount point.
+pub fn usage(host: &Host, point: &str) -> std::io::Result<Usage> {
+    let stat = nix::sys::statvfs::statvfs(&host.path(point))?;
+    // The types differ between targets (u32 on 32-bit ones).
+    #[allow(clippy::useless_conversion)]
+    let [block, blocks, free, available, files, ffree] = [
+        u64::from(stat.fragment_size()),
+        u64::from(stat.blocks()),
+        u64::from(stat.blocks_free()),
+        u64::from(stat.blocks_available()),
+        u64::from(stat.files()),
+        u64::from(stat.files_free()),
+    ];
+    let used = blocks.saturating_sub(free);
+    Ok(Usage {
+        total_bytes: blocks.saturating_mul(block),
+        available_bytes: available.saturating_mul(block),
+        used_percent: percent(used, used.saturating_add(available)),
+        total_inodes: files,
+        free_inodes: ffree,
+        inodes_used_percent: percent(files.saturating_sub(ffree), files),
+    })
+}
+
+fn percent(part: u64, whole: u64) -> u8 {
+    if whole == 0 {
+        return 0;
+    }
+    u8::try_from(part.saturating_mul(100).div_ceil(whole).min(100)).unwrap_or(100)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const INFO: &str = "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw,errors=remount-ro\n\
+        30 22 7:1 / /mnt/a\\040b ro,nosuid - ext4 /dev/loop1 ro\nbroken line\n";
+
+    #[test]
+    fn mountinfo_is_parsed_with_escapes() {
+        let mounts = parse_mountinfo(INFO);
+        assert_eq!(mounts.len(), 2);
+        let second = mounts.last().unwrap();
+        assert_eq!(
+            (second.point.as_str(), second.read_only, second.fs_read_only),
+            ("/mnt/a b", true, true)
+        );
+        assert_eq!(
+            mount_of(&mounts, "/mnt/a b/x").unwrap().device,
+            "/dev/loop1"
+        );
+        assert_eq!(mount_of(&mounts, "/mnt/a bc").unwrap().point, "/");
+    }
+
+    #[test]
+    fn percent_rounds_up_and_never_divides_by_zero() {
+        assert_eq!(
+            (percent(0, 0), percent(1, 1000), percent(5, 5)),
+            (0, 1, 100)
+        );
+    }
+
+    #[test]
+    fn the_root_of_this_host_has_a_size() {
+        assert!(usage(&Host::real(), "/").unwrap().total_bytes > 0);
+    }
+}

@@ -1,0 +1,156 @@
+//! Processes, from /proc. Reading and parsing are two functions.
+
+use crate::host::{Host, READ_CAP};
+
+/// Most bytes kept of a command line.
+const CMDLINE_CAP: usize = 512;
+
+/// One process as of now. (pid, start_ticks) names it for ever; a pid alone does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    pub pid: u32,
+    pub ppid: u32,
+    /// `R`, `S`, `D`, `Z`, `T`, …
+    pub state: char,
+    /// Name of the program, at most 15 bytes; may hold anything.
+    pub comm: String,
+    /// Clock ticks since boot at its start.
+    pub start_ticks: u64,
+    /// Target of `/proc/PID/exe` without the kernel's " (deleted)"; empty for kernel threads.
+    pub exe: String,
+    /// The executable was removed or replaced since the start.
+    pub deleted: bool,
+    /// Arguments joined by blanks.
+    pub cmdline: String,
+    pub uid: u32,
+}
+
+/// Fields of `/proc/PID/stat` that are used (proc_pid_stat(5)). The name stands in parentheses and may
+/// itself hold blanks and parentheses: the last `)` ends it.
+pub fn parse_stat(text: &str) -> Option<Process> {
+    let open = text.find('(')?;
+    let close = text.rfind(')')?;
+    let pid = text.get(..open)?.trim().parse().ok()?;
+    let comm = text.get(open + 1..close)?.to_owned();
+    let mut fields = text.get(close + 1..)?.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    let ppid = fields.next()?.parse().ok()?;
+    // State is field 3, the start time field 22.
+    let start_ticks = fields.nth(17)?.parse().ok()?;
+    Some(Process {
+        pid,
+        ppid,
+        state,
+        comm,
+        start_ticks,
+        ..Process::default()
+    })
+}
+
+/// One process, or `None` when it is gone.
+pub fn process(host: &Host, pid: u32) -> Option<Process> {
+    let mut process = parse_stat(&host.read(format!("/proc/{pid}/stat"), READ_CAP).ok()?)?;
+    let exe = std::fs::read_link(host.path(format!("/proc/{pid}/exe")))
+        .map(|path| path.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let kept = exe.strip_suffix(" (deleted)");
+    process.deleted = kept.is_some();
+    process.exe = kept.unwrap_or(&exe).to_owned();
+    let cmdline = host
+        .read(format!("/proc/{pid}/cmdline"), CMDLINE_CAP as u64)
+        .unwrap_or_default();
+    process.cmdline = cmdline.trim_end_matches('\0').replace('\0', " ");
+    process.uid = uid(&host
+        .read(format!("/proc/{pid}/status"), READ_CAP)
+        .unwrap_or_default());
+    Some(process)
+}
+
+fn uid(status: &str) -> u32 {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))
+        .and_then(|ids| ids.split_ascii_whitespace().next())
+        .and_then(|id| id.parse().ok())
+        .unwrap_or(u32::MAX)
+}
+
+/// Process ids, ascending.
+pub fn pids(host: &Host) -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir(host.path("/proc")) else {
+        return Vec::new();
+    };
+    let mut pids: Vec<u32> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    pids.sort_unstable();
+    pids
+}
+
+/// All processes; those that end meanwhile are left out.
+pub fn processes(host: &Host) -> Vec<Process> {
+    pids(host)
+        .into_iter()
+        .filter_map(|pid| process(host, pid))
+        .collect()
+}
+
+/// The cgroup path of a process, of the hierarchy that the service manager uses: v2's only one, or
+/// v1's `name=systemd`.
+pub fn cgroup(host: &Host, pid: u32) -> Option<String> {
+    parse_cgroup(&host.read(format!("/proc/{pid}/cgroup"), READ_CAP).ok()?)
+}
+
+fn parse_cgroup(text: &str) -> Option<String> {
+    let of = |wanted: &str| {
+        text.lines().find_map(|line| {
+            let mut parts = line.splitn(3, ':');
+            let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
+            (controllers == wanted).then(|| path.to_owned())
+        })
+    };
+    of("name=systemd")
+        .filter(|path| path != "/")
+        .or_else(|| of(""))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_name_may_hold_blanks_and_parentheses() {
+        let line = "42 (a) b (c)) S 1 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 1 2 3";
+        let process = parse_stat(line).unwrap();
+        assert_eq!((process.pid, process.ppid, process.state), (42, 1, 'S'));
+        assert_eq!(
+            (process.comm.as_str(), process.start_ticks),
+            ("a) b (c)", 987_654)
+        );
+    }
+
+    #[test]
+    fn torn_lines_are_no_process() {
+        for text in ["", "42", "42 (x", ")(", "42 (x) S 1"] {
+            assert!(parse_stat(text).is_none(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn both_cgroup_layouts_are_read() {
+        let v1 = "5:memory:/x\n1:name=systemd:/system.slice/a.service\n0::/\n";
+        assert_eq!(parse_cgroup(v1).unwrap(), "/system.slice/a.service");
+        assert_eq!(
+            parse_cgroup("0::/system.slice/b.service\n").unwrap(),
+            "/system.slice/b.service"
+        );
+    }
+
+    #[test]
+    fn this_process_is_seen() {
+        let own = process(&Host::real(), std::process::id()).unwrap();
+        assert!(own.start_ticks > 0 && !own.exe.is_empty());
+    }
+}

@@ -1,0 +1,103 @@
+//! What can go wrong with the store, as text for a human.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+
+use crate::core::task::Status;
+
+/// Why an operation did not happen. Nothing of it is stored.
+#[derive(Debug)]
+pub enum StoreError {
+    /// The file or its directory cannot be used.
+    Unusable {
+        path: PathBuf,
+        why: String,
+    },
+    /// Written by a newer version of this program.
+    Newer {
+        path: PathBuf,
+        found: i64,
+        known: i64,
+    },
+    /// Another process holds the write lock for longer than the busy timeout.
+    Busy,
+    /// No space is left, also after the ballast was freed.
+    Full,
+    /// The file is damaged.
+    Corrupt(String),
+    NoTask(i64),
+    WrongState {
+        task: i64,
+        from: Status,
+        wanted: &'static str,
+    },
+    /// The writer has stopped.
+    Closed,
+    Import(String),
+    Sqlite(rusqlite::Error),
+}
+
+impl StoreError {
+    /// True when the same operation may succeed later without anybody doing anything.
+    pub fn is_retriable(&self) -> bool {
+        matches!(self, Self::Busy | Self::Full)
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy)
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unusable { path, why } => write!(
+                f,
+                "{}: {why}: check that the directory exists, is writable for this user and not on a read-only file system",
+                path.display()
+            ),
+            Self::Newer { path, found, known } => write!(
+                f,
+                "{}: schema version {found} is newer than the {known} this program knows: install the newer program, or move the file away",
+                path.display()
+            ),
+            Self::Busy => write!(
+                f,
+                "another process holds the write lock: it was waited for; try again"
+            ),
+            Self::Full => write!(
+                f,
+                "no space left on the file system: free some, nothing stored was lost"
+            ),
+            Self::Corrupt(why) => write!(
+                f,
+                "the database is damaged: {why}: it is set aside and restored at the next start"
+            ),
+            Self::NoTask(id) => write!(f, "task {id} does not exist: 'tasks' lists them"),
+            Self::WrongState { task, from, wanted } => write!(
+                f,
+                "task {task} is {from}: it cannot become '{wanted}' from there"
+            ),
+            Self::Closed => write!(f, "the store is closed"),
+            Self::Import(why) => write!(f, "import: {why}"),
+            Self::Sqlite(why) => write!(f, "{why}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Corrupt(error.to_string())
+            }
+            _ => Self::Sqlite(error),
+        }
+    }
+}

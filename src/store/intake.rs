@@ -1,0 +1,240 @@
+//! Intake of findings: one open task per fingerprint, repeats counted, cursors in the same commit.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::core::finding::Finding;
+use crate::core::fingerprint;
+use crate::core::time::Timestamp;
+use crate::store::types::{Cursor, Intake, Recorded};
+use crate::store::{Store, StoreError, Ticket, history, outbox};
+
+impl Store {
+    /// Records findings and moves the cursor; blocks until acknowledged. New fingerprints are durable
+    /// then; pure repeats and bare cursor moves may share a commit up to 5 s later, and after a crash
+    /// are read again from the source, since their cursor waited with them.
+    pub fn intake(&self, batch: Intake, now: Timestamp) -> Result<Vec<Recorded>, StoreError> {
+        self.intake_async(batch, now)?.wait()
+    }
+
+    /// As [`Store::intake`], without waiting: a reader may have a few batches on their way.
+    pub fn intake_async(&self, batch: Intake, now: Timestamp) -> Result<Ticket, StoreError> {
+        self.inner.writer.intake(batch, now)
+    }
+}
+
+/// Repeats and cursor moves that wait for a commit.
+#[derive(Debug, Default)]
+pub(super) struct Coalesced {
+    seen: BTreeMap<i64, (u64, Timestamp)>,
+    cursors: BTreeMap<String, (String, Timestamp)>,
+}
+
+impl Coalesced {
+    pub(super) fn is_empty(&self) -> bool {
+        self.seen.is_empty() && self.cursors.is_empty()
+    }
+
+    pub(super) fn add(&mut self, batch: &Intake, recorded: &[Recorded], now: Timestamp) {
+        for (finding, one) in batch.findings.iter().zip(recorded) {
+            let entry = self.seen.entry(one.task_id).or_insert((0, now));
+            entry.0 += finding.count;
+            entry.1 = entry.1.max(finding.seen_at);
+        }
+        if let Some(cursor) = &batch.cursor {
+            self.cursors
+                .insert(cursor.stream.clone(), (cursor.position.clone(), now));
+        }
+    }
+
+    fn waiting(&self, task_id: i64) -> u64 {
+        self.seen.get(&task_id).map_or(0, |(count, _)| *count)
+    }
+
+    pub(super) fn write(&self, tx: &Connection) -> Result<(), StoreError> {
+        for (task_id, (count, at)) in &self.seen {
+            raise(tx, *task_id, *count, *at)?;
+        }
+        for (stream, (position, at)) in &self.cursors {
+            move_cursor(
+                tx,
+                &Cursor {
+                    stream: stream.clone(),
+                    position: position.clone(),
+                },
+                *at,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// If every finding repeats an open task (or there is none), what would be recorded; else `None`.
+pub(super) fn as_repeats(
+    connection: &Connection,
+    batch: &Intake,
+    held: &Coalesced,
+) -> Result<Option<Vec<Recorded>>, StoreError> {
+    let mut recorded = Vec::with_capacity(batch.findings.len());
+    for finding in &batch.findings {
+        match open_task(connection, &finding.fingerprint().to_string())? {
+            // A repeat of something already put before a human may owe a comment: not held back.
+            Some((one, status)) if status != "escalated" => recorded.push(Recorded {
+                seen_count: one.seen_count + held.waiting(one.task_id) + finding.count,
+                ..one
+            }),
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(recorded))
+}
+
+fn open_task(
+    connection: &Connection,
+    hash: &str,
+) -> Result<Option<(Recorded, String)>, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT id, seen_count, episode, previous_id, status FROM tasks WHERE issue_hash = ?1 AND status <> 'closed'",
+        )?
+        .query_row([hash], |row| {
+            let recorded = Recorded {
+                task_id: row.get(0)?,
+                created: false,
+                seen_count: row.get(1)?,
+                episode: row.get(2)?,
+                previous_id: row.get(3)?,
+            };
+            Ok((recorded, row.get(4)?))
+        })
+        .optional()?)
+}
+
+/// Writes one intake inside the writer's transaction.
+pub(super) fn write(
+    tx: &Connection,
+    batch: &Intake,
+    now: Timestamp,
+) -> Result<Vec<Recorded>, StoreError> {
+    let recorded = batch
+        .findings
+        .iter()
+        .map(|finding| record(tx, finding, now))
+        .collect::<Result<Vec<_>, _>>()?;
+    if let Some(cursor) = &batch.cursor {
+        move_cursor(tx, cursor, now)?;
+    }
+    Ok(recorded)
+}
+
+/// Creates the task of a finding, or counts a repeat of the open one.
+pub(super) fn record(
+    tx: &Connection,
+    finding: &Finding,
+    now: Timestamp,
+) -> Result<Recorded, StoreError> {
+    let hash = finding.fingerprint().to_string();
+    if let Some(created) = create(tx, finding, &hash, now)? {
+        return Ok(created);
+    }
+    let (open, status) = open_task(tx, &hash)?.ok_or_else(|| {
+        StoreError::Corrupt("an open task vanished inside a transaction".to_owned())
+    })?;
+    raise(tx, open.task_id, finding.count, finding.seen_at)?;
+    if status == "escalated" {
+        outbox::recurrence(tx, open.task_id, finding, now)?;
+    }
+    Ok(Recorded {
+        seen_count: open.seen_count + finding.count,
+        ..open
+    })
+}
+
+/// `INSERT … ON CONFLICT … DO NOTHING RETURNING`: only the one-open index may make it do nothing; NOT
+/// NULL and CHECK violations stay errors, which a bare `OR IGNORE` would hide.
+pub(super) fn create(
+    tx: &Connection,
+    finding: &Finding,
+    hash: &str,
+    now: Timestamp,
+) -> Result<Option<Recorded>, StoreError> {
+    let previous: Option<(i64, u64)> = tx
+        .prepare_cached(
+            "SELECT id, episode FROM tasks WHERE issue_hash = ?1 ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row([hash], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (previous_id, episode) =
+        previous.map_or((None, 1), |(id, episode)| (Some(id), episode + 1));
+    let evidence = serde_json::to_string(&finding.evidence).unwrap_or_else(|_| "{}".to_owned());
+    let seen_at = finding.seen_at.to_string();
+    let id: Option<i64> = tx
+        .prepare_cached(
+            "INSERT INTO tasks (issue_hash, issue_type, subject, severity, issue_source, issue_message, evidence,
+                                seen_count, episode, previous_id, algorithm, detected_at, last_seen_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+             ON CONFLICT (issue_hash) WHERE status <> 'closed' DO NOTHING RETURNING id",
+        )?
+        .query_row(
+            params![
+                hash,
+                finding.class.as_str(),
+                finding.subject,
+                finding.severity.as_str(),
+                finding.source,
+                finding.message,
+                evidence,
+                finding.count.max(1),
+                episode,
+                previous_id,
+                fingerprint::ALGORITHM_VERSION,
+                now.to_string(),
+                seen_at,
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let Some(task_id) = id else { return Ok(None) };
+    let details = format!("{} {}: {}", finding.class, finding.subject, finding.message);
+    let reason = previous_id.map_or_else(String::new, |id| {
+        format!("episode {episode}, follows task {id}")
+    });
+    history::append(
+        tx,
+        Some(task_id),
+        "found",
+        &details,
+        &finding.source,
+        &reason,
+        now,
+    )?;
+    Ok(Some(Recorded {
+        task_id,
+        created: true,
+        seen_count: finding.count.max(1),
+        episode,
+        previous_id,
+    }))
+}
+
+fn raise(tx: &Connection, task_id: i64, count: u64, at: Timestamp) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE tasks SET seen_count = seen_count + ?2, last_seen_at = max(last_seen_at, ?3) WHERE id = ?1 AND status <> 'closed'",
+    )?
+    .execute(params![task_id, count, at.to_string()])?;
+    Ok(())
+}
+
+pub(super) fn move_cursor(
+    tx: &Connection,
+    cursor: &Cursor,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO cursors (stream, position, moved_at) VALUES (?1, ?2, ?3)
+         ON CONFLICT (stream) DO UPDATE SET position = ?2, moved_at = ?3",
+    )?
+    .execute(params![cursor.stream, cursor.position, now.to_string()])?;
+    Ok(())
+}

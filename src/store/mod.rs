@@ -1,0 +1,158 @@
+//! The store: tasks, audit, attempts, outbox and cursors in one SQLite file; the only user of rusqlite
+//! beside the bundle's own read-only file.
+//!
+//! One writer thread owns the write connection and commits what is waiting as one transaction; callers
+//! block until the commit that holds their write is durable. Readers share a read-only connection.
+
+mod attempts;
+mod error;
+mod history;
+mod import;
+mod intake;
+mod maintain;
+mod open;
+mod outbox;
+mod read;
+mod repair;
+mod seed;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod types;
+mod writer;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::core::time::Timestamp;
+
+pub use error::StoreError;
+pub use history::{AuditBreak, AuditReport};
+pub use import::{ImportReport, import};
+pub use maintain::Maintenance;
+pub use open::{OpenReport, StoreOptions, init_database};
+pub use read::Reader;
+pub use types::{
+    Attempt, AuditEvent, Booked, Booking, Counts, Cursor, DetectorRun, Due, EscalationRow, Intake,
+    Learned, NewEscalation, OutboxRow, Outcome, Recorded, RunOutcome, TaskFilter,
+};
+pub use writer::Ticket;
+
+/// Cheap handle; all clones share one writer thread, which ends with the last of them.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    writer: writer::Writer,
+    read: Arc<Mutex<Connection>>,
+    options: StoreOptions,
+    runs: Mutex<Vec<DetectorRun>>,
+    gateway_id: String,
+}
+
+impl Store {
+    /// Opens or creates the store; see [`OpenReport`] for what had to be repaired.
+    pub fn open(options: &StoreOptions, now: Timestamp) -> Result<(Self, OpenReport), StoreError> {
+        let (connection, report) = open::open(options, now)?;
+        let gateway_id = open::gateway_id(&connection)?;
+        let read = Arc::new(Mutex::new(open::reader_connection(options)?));
+        let writer = writer::Writer::start(connection, options.clone())?;
+        let inner = Inner {
+            writer,
+            read,
+            options: options.clone(),
+            runs: Mutex::new(Vec::new()),
+            gateway_id,
+        };
+        Ok((
+            Self {
+                inner: Arc::new(inner),
+            },
+            report,
+        ))
+    }
+
+    /// A reader for listings; never writes, works beside a running daemon.
+    pub fn open_read_only(options: &StoreOptions) -> Result<Reader, StoreError> {
+        Ok(Reader::new(Arc::new(Mutex::new(open::reader_connection(
+            options,
+        )?))))
+    }
+
+    pub fn reader(&self) -> Result<Reader, StoreError> {
+        Ok(Reader::new(Arc::clone(&self.inner.read)))
+    }
+
+    /// Random identity of this gateway, made at first start; never the machine id.
+    pub fn gateway_id(&self) -> Result<String, StoreError> {
+        Ok(self.inner.gateway_id.clone())
+    }
+
+    /// Position of a stream, as of the last commit.
+    pub fn cursor(&self, stream: &str) -> Result<Option<String>, StoreError> {
+        self.reader()?.with(|connection| {
+            Ok(connection
+                .prepare_cached("SELECT position FROM cursors WHERE stream = ?1")?
+                .query_row([stream], |row| row.get(0))
+                .optional()?)
+        })
+    }
+
+    pub fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
+        self.reader()?.meta(key)
+    }
+
+    pub fn set_meta(&self, key: &str, value: &str) -> Result<(), StoreError> {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        self.write(move |tx| open::set_meta(tx, &key, &value))
+    }
+
+    /// Notes the outcome of a detector's run; written with the next maintenance, so that sweeps cost
+    /// no commit of their own.
+    pub fn record_detector_run(
+        &self,
+        name: &str,
+        outcome: RunOutcome,
+        took: Duration,
+        message: &str,
+        now: Timestamp,
+    ) {
+        let mut runs = self
+            .inner
+            .runs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        match runs.iter_mut().find(|run| run.name == name) {
+            Some(run) => {
+                run.outcome = outcome;
+                message.clone_into(&mut run.message);
+                run.duration_us = duration_us;
+                run.runs += 1;
+                run.last_at = now;
+            }
+            None => runs.push(DetectorRun {
+                name: name.to_owned(),
+                outcome,
+                message: message.to_owned(),
+                duration_us,
+                runs: 1,
+                last_at: now,
+            }),
+        }
+    }
+
+    /// Runs one typed operation in the writer thread and blocks until its commit is durable. The
+    /// operation may run twice when a commit had to be repeated: it must work on `tx` alone.
+    fn write<T: Send + 'static>(
+        &self,
+        operation: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.inner.writer.run(operation)
+    }
+}

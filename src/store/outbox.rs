@@ -1,0 +1,259 @@
+//! Escalations and the outbox: written with the state change that they tell of.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
+
+use crate::core::audit;
+use crate::core::finding::Finding;
+use crate::core::task::Transition;
+use crate::core::time::Timestamp;
+use crate::store::read::{OUTBOX_COLUMNS, outbox_row};
+use crate::store::types::{NewEscalation, OutboxRow};
+use crate::store::{Store, StoreError, history, open, tasks};
+
+/// The one destination of issues; fleets add theirs beside it.
+const GITHUB: &str = "github";
+
+impl Store {
+    /// Escalates a task: status, escalation, outbox row and audit event in one transaction. A task that
+    /// was escalated before keeps its issue: only the new facts are added as a comment.
+    pub fn escalate(
+        &self,
+        task_id: i64,
+        escalation: NewEscalation,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let actor = actor.to_owned();
+        self.write(move |tx| {
+            let transition = Transition::Escalate {
+                reason: escalation.reason.clone(),
+            };
+            tasks::apply(tx, task_id, &transition, &actor, now)?;
+            let new = tx.execute(
+                "INSERT INTO escalations (task_id, reason, title, body, severity, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (task_id) DO NOTHING",
+                params![
+                    task_id,
+                    escalation.reason,
+                    escalation.title,
+                    escalation.body,
+                    escalation.severity.as_str(),
+                    now.to_string()
+                ],
+            )?;
+            let payload = json!({ "title": escalation.title, "body": escalation.body }).to_string();
+            let operation = if new == 1 { "create" } else { "comment" };
+            enqueue(tx, task_id, operation, &payload, now)
+        })
+    }
+
+    /// The next delivery that is due. A task's rows go in order: none before those ahead of it are
+    /// confirmed or dead; the most severe task first.
+    pub fn outbox_next(
+        &self,
+        destination: &str,
+        now: Timestamp,
+    ) -> Result<Option<OutboxRow>, StoreError> {
+        self.reader()?.with(|connection| {
+            let sql = format!(
+                "SELECT {OUTBOX_COLUMNS} FROM outbox AS o
+                 WHERE destination = ?1 AND state IN ('pending', 'sending', 'unknown') AND next_at <= ?2
+                   AND NOT EXISTS (SELECT 1 FROM outbox AS ahead
+                                   WHERE ahead.task_id = o.task_id AND ahead.destination = o.destination
+                                     AND ahead.id < o.id AND ahead.state NOT IN ('confirmed', 'dead'))
+                 ORDER BY severity_rank, id LIMIT 1"
+            );
+            Ok(connection
+                .prepare_cached(&sql)?
+                .query_row(params![destination, now.to_string()], outbox_row)
+                .optional()?)
+        })
+    }
+
+    /// Committed BEFORE the request: a crash from here on leaves `sending`, which counts as unknown.
+    pub fn outbox_sending(&self, id: i64, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            tx.execute(
+                "UPDATE outbox SET state = 'sending', attempts = attempts + 1, sent_at = ?2 WHERE id = ?1",
+                params![id, now.to_string()],
+            )?;
+            Ok(())
+        })
+    }
+
+    pub fn outbox_confirmed(
+        &self,
+        id: i64,
+        issue_number: Option<i64>,
+        remote_url: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let url = remote_url.map(str::to_owned);
+        self.write(move |tx| {
+            let (task_id, operation): (i64, String) = tx.query_row(
+                "UPDATE outbox SET state = 'confirmed', remote_url = coalesce(?2, remote_url), last_error = NULL
+                 WHERE id = ?1 RETURNING task_id, operation",
+                params![id, url],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?;
+            if let Some(number) = issue_number {
+                tx.execute(
+                    "UPDATE tasks SET github_issue_number = ?2, github_created_at = coalesce(github_created_at, ?3) WHERE id = ?1",
+                    params![task_id, number, now.to_string()],
+                )?;
+            }
+            let details = issue_number.map_or_else(|| operation.clone(), |number| format!("{operation} #{number}"));
+            history::append(tx, Some(task_id), "delivered", &details, "courier", url.as_deref().unwrap_or(""), now)
+        })
+    }
+
+    /// The outcome of the request is not known: look before sending again.
+    pub fn outbox_unknown(
+        &self,
+        id: i64,
+        retry_at: Timestamp,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.outbox_state(id, "unknown", retry_at, why, now)
+    }
+
+    /// Certainly not delivered: to be sent again.
+    pub fn outbox_retry(
+        &self,
+        id: i64,
+        retry_at: Timestamp,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.outbox_state(id, "pending", retry_at, why, now)
+    }
+
+    /// Never to be sent again.
+    pub fn outbox_dead(&self, id: i64, why: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.outbox_state(id, "dead", now, why, now)
+    }
+
+    fn outbox_state(
+        &self,
+        id: i64,
+        state: &'static str,
+        next_at: Timestamp,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let why = why.to_owned();
+        self.write(move |tx| {
+            let task_id: i64 = tx.query_row(
+                "UPDATE outbox SET state = ?2, next_at = ?3, last_error = ?4 WHERE id = ?1 RETURNING task_id",
+                params![id, state, next_at.to_string(), why],
+                |row| row.get(0),
+            )?;
+            history::append(tx, Some(task_id), &format!("delivery_{state}"), "", "courier", &why, now)
+        })
+    }
+
+    /// New issues asked for since `since`, for the caps per hour and day.
+    pub fn outbox_created_since(
+        &self,
+        destination: &str,
+        since: Timestamp,
+    ) -> Result<u32, StoreError> {
+        self.reader()?.with(|connection| {
+            Ok(connection
+                .prepare_cached(
+                    "SELECT count(*) FROM outbox WHERE destination = ?1 AND operation = 'create'
+                     AND state IN ('sending', 'confirmed', 'unknown') AND sent_at > ?2",
+                )?
+                .query_row(params![destination, since.to_string()], |row| row.get(0))?)
+        })
+    }
+}
+
+/// Adds one row to deliver.
+fn enqueue(
+    tx: &Connection,
+    task_id: i64,
+    operation: &str,
+    payload: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (hash, episode, rank): (String, u64, u8) = tx.query_row(
+        "SELECT issue_hash, episode, severity_rank FROM tasks WHERE id = ?1",
+        [task_id],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    let key = audit::delivery_key(&open::gateway_id(tx)?, &hash, episode);
+    tx.prepare_cached(
+        "INSERT INTO outbox (task_id, destination, operation, payload, delivery_key, severity_rank, created_at, next_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",
+    )?
+    .execute(params![task_id, GITHUB, operation, payload, key, rank, now.to_string()])?;
+    Ok(())
+}
+
+/// An escalated problem was seen again: one comment, into which later repeats are folded.
+pub(super) fn recurrence(
+    tx: &Connection,
+    task_id: i64,
+    finding: &Finding,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let waiting: bool = tx.query_row(
+        "SELECT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND operation IN ('create', 'comment')
+                        AND state IN ('pending', 'sending', 'unknown'))",
+        [task_id],
+        |row| row.get(0),
+    )?;
+    if waiting {
+        return Ok(());
+    }
+    let seen: u64 = tx.query_row(
+        "SELECT seen_count FROM tasks WHERE id = ?1",
+        [task_id],
+        |row| row.get(0),
+    )?;
+    let body = format!(
+        "Seen again at {} UTC ({seen} times so far).\n\n```\n{}\n```\n",
+        now, finding.message
+    );
+    let payload = json!({ "body": crate::core::redact::redact(&body) }).to_string();
+    enqueue(tx, task_id, "comment", &payload, now)
+}
+
+/// A task was closed: its escalation is resolved, its issue gets closed; one never sent is not sent.
+pub(super) fn closed(
+    tx: &Connection,
+    task_id: i64,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let resolved = tx.execute(
+        "UPDATE escalations SET resolved_at = ?2 WHERE task_id = ?1 AND resolved_at IS NULL",
+        params![task_id, now.to_string()],
+    )?;
+    if resolved == 0 {
+        return Ok(());
+    }
+    let never_sent = tx.execute(
+        "UPDATE outbox SET state = 'dead', last_error = 'closed before it was sent'
+         WHERE task_id = ?1 AND operation = 'create' AND state = 'pending' AND attempts = 0",
+        [task_id],
+    )?;
+    if never_sent > 0 {
+        tx.execute(
+            "UPDATE outbox SET state = 'dead', last_error = 'its issue was never sent' WHERE task_id = ?1 AND state = 'pending'",
+            [task_id],
+        )?;
+        return Ok(());
+    }
+    let body = format!("Closed by the gateway at {now} UTC: {reason}.\n");
+    enqueue(
+        tx,
+        task_id,
+        "close",
+        &json!({ "body": body }).to_string(),
+        now,
+    )
+}

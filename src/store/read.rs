@@ -1,0 +1,400 @@
+//! Reading: short statements on a connection that cannot write.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+use crate::core::class::Class;
+use crate::core::finding::Severity;
+use crate::core::task::{Phase, Status, Task};
+use crate::core::time::Timestamp;
+use crate::store::StoreError;
+use crate::store::history::{self, AuditBreak, AuditReport};
+use crate::store::tasks::CLAIMABLE;
+use crate::store::types::{
+    Attempt, AuditEvent, Counts, DetectorRun, Due, EscalationRow, Learned, OutboxRow, Outcome,
+    RunOutcome, TaskFilter,
+};
+
+/// Reads; the lock is held for one statement at a time, so no snapshot outlives a call.
+#[derive(Clone, Debug)]
+pub struct Reader(Arc<Mutex<Connection>>);
+
+pub(super) const TASK_COLUMNS: &str = "id, issue_hash, issue_type, subject, severity, issue_source, issue_message, evidence,
+    status, phase, resolution, cause, confidence, seen_count, episode, previous_id, action, fix_attempted,
+    fix_successful, fix_message, github_issue_number, waiting_reason, next_attempt_at, stable_until, acknowledged_by,
+    approved_action, approved_until, detected_at, last_seen_at, first_green_at, fixed_at, github_created_at, closed_at";
+
+pub(super) const OUTBOX_COLUMNS: &str = "id, task_id, destination, operation, state, attempts, payload, delivery_key,
+    (SELECT github_issue_number FROM tasks WHERE tasks.id = task_id), severity_rank, created_at, next_at, sent_at,
+    last_error, remote_url";
+
+/// A stored text that must be one of a closed set; an unknown one falls back, since a reader must be
+/// able to show a row that an adoption or a newer tool wrote.
+fn parsed<T: std::str::FromStr>(text: Option<String>) -> Option<T> {
+    text.and_then(|text| text.parse().ok())
+}
+
+fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    Ok(parsed(row.get(column)?).unwrap_or_default())
+}
+
+fn maybe_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(parsed(row.get(column)?))
+}
+
+pub(super) fn task_row(row: &Row<'_>) -> rusqlite::Result<Task> {
+    let evidence: String = row.get(7)?;
+    Ok(Task {
+        id: row.get(0)?,
+        issue_hash: row.get(1)?,
+        class: parsed(row.get(2)?).unwrap_or(Class::LogError),
+        subject: row.get(3)?,
+        severity: parsed(row.get(4)?).unwrap_or(Severity::Error),
+        source: row.get(5)?,
+        message: row.get(6)?,
+        evidence: serde_json::from_str(&evidence).unwrap_or_default(),
+        status: parsed(row.get(8)?).unwrap_or(Status::Escalated),
+        phase: Phase::from_number(row.get(9)?),
+        resolution: parsed(row.get(10)?),
+        cause: row.get(11)?,
+        confidence: row.get(12)?,
+        seen_count: row.get(13)?,
+        episode: row.get(14)?,
+        previous_id: row.get(15)?,
+        action: row.get(16)?,
+        fix_attempted: row.get(17)?,
+        fix_successful: row.get(18)?,
+        fix_message: row.get(19)?,
+        github_issue_number: row.get(20)?,
+        waiting_reason: row.get(21)?,
+        next_attempt_at: maybe_time(row, 22)?,
+        stable_until: maybe_time(row, 23)?,
+        acknowledged_by: row.get(24)?,
+        approved_action: row.get(25)?,
+        approved_until: maybe_time(row, 26)?,
+        detected_at: time(row, 27)?,
+        last_seen_at: time(row, 28)?,
+        first_green_at: maybe_time(row, 29)?,
+        fixed_at: maybe_time(row, 30)?,
+        github_created_at: maybe_time(row, 31)?,
+        closed_at: maybe_time(row, 32)?,
+    })
+}
+
+pub(super) fn outbox_row(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
+    Ok(OutboxRow {
+        id: row.get(0)?,
+        task_id: row.get(1)?,
+        destination: row.get(2)?,
+        operation: row.get(3)?,
+        state: row.get(4)?,
+        attempts: row.get(5)?,
+        payload: row.get(6)?,
+        delivery_key: row.get(7)?,
+        issue_number: row.get(8)?,
+        severity_rank: row.get(9)?,
+        created_at: time(row, 10)?,
+        next_at: time(row, 11)?,
+        sent_at: maybe_time(row, 12)?,
+        last_error: row.get(13)?,
+        remote_url: row.get(14)?,
+    })
+}
+
+const ATTEMPT_COLUMNS: &str =
+    "id, task_id, phase, action_kind, action_text, undo, actor, outcome, message, evidence,
+    started_at, ended_at";
+
+fn attempt_row(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+    let outcome: Option<String> = row.get(7)?;
+    Ok(Attempt {
+        id: row.get(0)?,
+        task_id: row.get(1)?,
+        phase: row.get(2)?,
+        action_kind: row.get(3)?,
+        action_text: row.get(4)?,
+        undo: row.get(5)?,
+        actor: row.get(6)?,
+        outcome: outcome.as_deref().and_then(Outcome::from_text),
+        message: row.get(8)?,
+        evidence: row.get(9)?,
+        started_at: time(row, 10)?,
+        ended_at: maybe_time(row, 11)?,
+    })
+}
+
+impl Reader {
+    pub(super) fn new(connection: Arc<Mutex<Connection>>) -> Self {
+        Self(connection)
+    }
+
+    pub(super) fn with<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        read(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn list<T>(
+        &self,
+        sql: &str,
+        values: &[&dyn rusqlite::ToSql],
+        row: fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map(values, row)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    pub fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
+        self.with(|connection| {
+            Ok(connection
+                .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+                .query_row([key], |row| row.get(0))
+                .optional()?)
+        })
+    }
+
+    /// Tasks, the newest first.
+    pub fn tasks(&self, filter: &TaskFilter) -> Result<Vec<Task>, StoreError> {
+        let mut sql = format!("SELECT {TASK_COLUMNS} FROM tasks WHERE 1");
+        let mut values = Vec::new();
+        if filter.open_only {
+            sql.push_str(" AND status <> 'closed'");
+        }
+        for (column, value) in [
+            ("status", &filter.status),
+            ("issue_type", &filter.class),
+            ("subject", &filter.subject),
+        ] {
+            if let Some(value) = value {
+                values.push(value.clone());
+                sql.push_str(&format!(" AND {column} = ?{}", values.len()));
+            }
+        }
+        let limit = if filter.limit == 0 {
+            1_000
+        } else {
+            filter.limit
+        };
+        sql.push_str(&format!(" ORDER BY id DESC LIMIT {limit}"));
+        self.with(|connection| {
+            let mut statement = connection.prepare(&sql)?;
+            let rows = statement.query_map(params_from_iter(values), task_row)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Every open task, the most severe first. The open set is small by design.
+    pub fn open_tasks(&self) -> Result<Vec<Task>, StoreError> {
+        let sql = format!(
+            "SELECT {TASK_COLUMNS} FROM tasks WHERE status <> 'closed' ORDER BY severity_rank, id"
+        );
+        self.list(&sql, &[], task_row)
+    }
+
+    pub fn task(&self, id: i64) -> Result<Option<Task>, StoreError> {
+        let sql = format!("SELECT {TASK_COLUMNS} FROM tasks WHERE id = ?1");
+        Ok(self.list(&sql, &[&id], task_row)?.pop())
+    }
+
+    /// What a worker may do next, without a write.
+    pub fn due(&self, now: Timestamp) -> Result<Due, StoreError> {
+        let at = now.to_string();
+        let stable = format!(
+            "SELECT {TASK_COLUMNS} FROM tasks WHERE status = 'fixed' AND status <> 'closed' AND stable_until <= ?1 ORDER BY id LIMIT 1"
+        );
+        let claimable =
+            format!("SELECT EXISTS (SELECT 1 FROM tasks WHERE status <> 'closed' AND {CLAIMABLE})");
+        Ok(Due {
+            stable: self.list(&stable, &[&at], task_row)?.pop(),
+            claimable: self.with(|connection| {
+                Ok(connection
+                    .prepare_cached(&claimable)?
+                    .query_row([&at], |row| row.get(0))?)
+            })?,
+        })
+    }
+
+    /// Events of one task, or of everything, the newest last; at most the newest `limit`.
+    pub fn history(&self, task_id: Option<i64>, limit: u32) -> Result<Vec<AuditEvent>, StoreError> {
+        let columns = history::COLUMNS;
+        let mut events = match task_id {
+            Some(id) => self.list(
+                &format!("SELECT {columns} FROM task_history WHERE task_id = ?1 ORDER BY id DESC LIMIT ?2"),
+                &[&id, &limit],
+                history::event,
+            )?,
+            None => self.list(
+                &format!("SELECT {columns} FROM task_history ORDER BY id DESC LIMIT ?1"),
+                &[&limit],
+                history::event,
+            )?,
+        };
+        events.reverse();
+        Ok(events)
+    }
+
+    /// Events after `id`, oldest first; at most 1,000.
+    pub fn history_after(&self, id: i64) -> Result<Vec<AuditEvent>, StoreError> {
+        let columns = history::COLUMNS;
+        let sql =
+            format!("SELECT {columns} FROM task_history WHERE id > ?1 ORDER BY id LIMIT 1000");
+        self.list(&sql, &[&id], history::event)
+    }
+
+    pub fn audit_head(&self) -> Result<String, StoreError> {
+        self.with(history::head)
+    }
+
+    pub fn audit_verify(&self) -> Result<Result<AuditReport, AuditBreak>, StoreError> {
+        self.with(history::verify)
+    }
+
+    /// Attempts of a task, oldest first.
+    pub fn attempts(&self, task_id: i64) -> Result<Vec<Attempt>, StoreError> {
+        let sql = format!("SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE task_id = ?1 ORDER BY id");
+        self.list(&sql, &[&task_id], attempt_row)
+    }
+
+    pub fn all_attempts(&self) -> Result<Vec<Attempt>, StoreError> {
+        self.list(
+            &format!("SELECT {ATTEMPT_COLUMNS} FROM attempts ORDER BY id"),
+            &[],
+            attempt_row,
+        )
+    }
+
+    pub(super) fn open_attempts(&self) -> Result<Vec<Attempt>, StoreError> {
+        let sql = format!(
+            "SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE outcome IS NULL OR outcome = 'acted' ORDER BY id"
+        );
+        self.list(&sql, &[], attempt_row)
+    }
+
+    pub fn escalations(&self, open_only: bool) -> Result<Vec<EscalationRow>, StoreError> {
+        self.list(
+            "SELECT id, task_id, reason, title, body, severity, created_at, resolved_at,
+                    (SELECT github_issue_number FROM tasks WHERE tasks.id = task_id)
+             FROM escalations WHERE NOT ?1 OR resolved_at IS NULL ORDER BY id DESC LIMIT 1000",
+            &[&open_only],
+            |row| {
+                Ok(EscalationRow {
+                    id: row.get(0)?,
+                    task_id: row.get(1)?,
+                    reason: row.get(2)?,
+                    title: row.get(3)?,
+                    body: row.get(4)?,
+                    severity: row.get(5)?,
+                    created_at: time(row, 6)?,
+                    resolved_at: maybe_time(row, 7)?,
+                    issue_number: row.get(8)?,
+                })
+            },
+        )
+    }
+
+    pub fn outbox(&self) -> Result<Vec<OutboxRow>, StoreError> {
+        let sql = format!("SELECT {OUTBOX_COLUMNS} FROM outbox ORDER BY id DESC LIMIT 1000");
+        self.list(&sql, &[], outbox_row)
+    }
+
+    pub fn counts(&self) -> Result<Counts, StoreError> {
+        let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let by_status = self.list(
+            "SELECT status, count(*) FROM tasks GROUP BY status ORDER BY status",
+            &[],
+            pair,
+        )?;
+        let by_resolution = self.list(
+            "SELECT resolution, count(*) FROM tasks WHERE status = 'closed' GROUP BY resolution ORDER BY resolution",
+            &[],
+            pair,
+        )?;
+        let outbox: Vec<(String, u64)> = self.list(
+            "SELECT state, count(*) FROM outbox GROUP BY state",
+            &[],
+            pair,
+        )?;
+        let of = |wanted: &[&str]| {
+            outbox
+                .iter()
+                .filter(|(state, _)| wanted.contains(&state.as_str()))
+                .map(|(_, n)| n)
+                .sum()
+        };
+        Ok(Counts {
+            open: by_status
+                .iter()
+                .filter(|(status, _): &&(String, u64)| status != "closed")
+                .map(|(_, n)| n)
+                .sum(),
+            by_status,
+            by_resolution,
+            outbox_waiting: of(&["pending", "sending", "unknown"]),
+            outbox_dead: of(&["dead"]),
+        })
+    }
+
+    pub fn learned(
+        &self,
+        class: Class,
+        subject: &str,
+        action: &str,
+    ) -> Result<Learned, StoreError> {
+        let found = self.list(
+            "SELECT class, subject, action, wins, losses, last_at FROM learned WHERE class = ?1 AND subject = ?2 AND action = ?3",
+            &[&class.as_str(), &subject, &action],
+            learned_row,
+        )?;
+        Ok(found.into_iter().next().unwrap_or_default())
+    }
+
+    pub fn all_learned(&self) -> Result<Vec<Learned>, StoreError> {
+        self.list(
+            "SELECT class, subject, action, wins, losses, last_at FROM learned ORDER BY class, subject, action",
+            &[],
+            learned_row,
+        )
+    }
+
+    /// Last outcomes of the detectors, as of the last maintenance.
+    pub fn detector_runs(&self) -> Result<Vec<DetectorRun>, StoreError> {
+        self.list(
+            "SELECT name, outcome, message, duration_us, runs, last_at FROM detector_runs ORDER BY name",
+            &[],
+            |row| {
+                let outcome: String = row.get(1)?;
+                Ok(DetectorRun {
+                    name: row.get(0)?,
+                    outcome: RunOutcome::from_text(&outcome).unwrap_or(RunOutcome::Broken),
+                    message: row.get(2)?,
+                    duration_us: row.get(3)?,
+                    runs: row.get(4)?,
+                    last_at: time(row, 5)?,
+                })
+            },
+        )
+    }
+
+    /// Full check of the file; slow on a large one.
+    pub fn integrity(&self) -> Result<String, StoreError> {
+        self.with(|connection| {
+            Ok(connection.query_row("PRAGMA quick_check(1)", params![], |row| row.get(0))?)
+        })
+    }
+}
+
+fn learned_row(row: &Row<'_>) -> rusqlite::Result<Learned> {
+    Ok(Learned {
+        class: row.get(0)?,
+        subject: row.get(1)?,
+        action: row.get(2)?,
+        wins: row.get(3)?,
+        losses: row.get(4)?,
+        last: maybe_time(row, 5)?,
+    })
+}

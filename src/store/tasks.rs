@@ -1,0 +1,272 @@
+//! Claims and transitions: each checks its start state and commits with its audit event.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::core::task::{Phase, Resolution, Status, Task, Transition};
+use crate::core::time::Timestamp;
+use crate::store::read::{TASK_COLUMNS, task_row};
+use crate::store::{Store, StoreError, history, outbox};
+
+/// What makes a task claimable at time `?1`. A subject has at most one task in a worker's hands.
+pub(super) const CLAIMABLE: &str = "
+    (status IN ('detected', 'fix_failed') OR (status = 'waiting' AND next_attempt_at <= ?1))
+    AND (acknowledged_by IS NULL OR approved_until > ?1)
+    AND NOT EXISTS (SELECT 1 FROM tasks AS busy
+                    WHERE busy.subject = tasks.subject AND busy.status = 'in_progress' AND busy.status <> 'closed' AND tasks.subject <> '')";
+
+impl Store {
+    /// Claims the most severe, oldest task that is due.
+    pub fn claim_next(&self, worker: &str, now: Timestamp) -> Result<Option<Task>, StoreError> {
+        let worker = worker.to_owned();
+        self.write(move |tx| {
+            let sql = format!(
+                "UPDATE tasks SET status = 'in_progress', claimed_by = ?2, claimed_at = ?1,
+                        waiting_reason = NULL, next_attempt_at = NULL
+                 WHERE id = (SELECT id FROM tasks WHERE status <> 'closed' AND {CLAIMABLE}
+                             ORDER BY severity_rank, id LIMIT 1)
+                 RETURNING {TASK_COLUMNS}"
+            );
+            let task = tx
+                .prepare_cached(&sql)?
+                .query_row(params![now.to_string(), worker], task_row)
+                .optional()?;
+            Ok(task)
+        })
+    }
+
+    /// Applies a transition with its audit event, and what it owes the outbox.
+    pub fn transition(
+        &self,
+        task_id: i64,
+        transition: Transition,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let actor = actor.to_owned();
+        self.write(move |tx| apply(tx, task_id, &transition, &actor, now))
+    }
+
+    /// Stores the named cause; an unchanged one writes nothing.
+    pub fn set_diagnosis(
+        &self,
+        task_id: i64,
+        cause: &str,
+        confidence: f64,
+        why: &str,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if self
+            .reader()?
+            .task(task_id)?
+            .is_some_and(|task| task.cause.as_deref() == Some(cause))
+        {
+            return Ok(());
+        }
+        let [cause, why, actor] = [cause, why, actor].map(str::to_owned);
+        self.write(move |tx| {
+            tx.execute(
+                "UPDATE tasks SET cause = ?2, confidence = ?3 WHERE id = ?1",
+                params![task_id, cause, confidence.clamp(0.0, 1.0)],
+            )?;
+            history::append(tx, Some(task_id), "diagnosed", &cause, &actor, &why, now)
+        })
+    }
+
+    pub fn set_phase(
+        &self,
+        task_id: i64,
+        phase: Phase,
+        actor: &str,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let [actor, reason] = [actor, reason].map(str::to_owned);
+        self.write(move |tx| {
+            tx.execute(
+                "UPDATE tasks SET phase = ?2 WHERE id = ?1",
+                params![task_id, phase.number()],
+            )?;
+            let details = format!("phase {}", phase.number());
+            history::append(tx, Some(task_id), "phase", &details, &actor, &reason, now)
+        })
+    }
+
+    /// At start: tasks that a dead daemon had claimed become due again.
+    pub fn recover_claims(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.write(move |tx| {
+            let claimed: Vec<i64> = tx
+                .prepare(
+                    "SELECT id FROM tasks WHERE status = 'in_progress' AND status <> 'closed'",
+                )?
+                .query_map([], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            let release = Transition::Release {
+                reason: "the daemon that had claimed it is gone".to_owned(),
+            };
+            for id in &claimed {
+                apply(tx, *id, &release, "recovery", now)?;
+            }
+            Ok(claimed.len() as u64)
+        })
+    }
+
+    /// A human takes note: no repair is tried until the task is closed or approved.
+    pub fn acknowledge(&self, task_id: i64, actor: &str, now: Timestamp) -> Result<(), StoreError> {
+        let actor = actor.to_owned();
+        self.write(move |tx| {
+            open_status(tx, task_id)?;
+            tx.execute(
+                "UPDATE tasks SET acknowledged_by = ?2 WHERE id = ?1",
+                params![task_id, actor],
+            )?;
+            history::append(tx, Some(task_id), "acknowledged", "", &actor, "", now)
+        })
+    }
+
+    /// A human allows one kind of action until `until`; the task is due at once.
+    pub fn approve(
+        &self,
+        task_id: i64,
+        action: &str,
+        until: Timestamp,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let [action, actor] = [action, actor].map(str::to_owned);
+        self.write(move |tx| {
+            let from = open_status(tx, task_id)?;
+            if matches!(from, Status::InProgress | Status::Fixed) {
+                return Err(StoreError::WrongState { task: task_id, from, wanted: "approved" });
+            }
+            tx.execute(
+                "UPDATE tasks SET approved_action = ?2, approved_until = ?3, status = 'waiting', phase = 1,
+                        waiting_reason = 'approved', next_attempt_at = ?4 WHERE id = ?1",
+                params![task_id, action, until.to_string(), now.to_string()],
+            )?;
+            let reason = format!("until {until}");
+            history::append(tx, Some(task_id), "approved", &action, &actor, &reason, now)
+        })
+    }
+
+    /// Nothing is done about a task until `until`.
+    pub fn snooze(
+        &self,
+        task_id: i64,
+        until: Timestamp,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let wait = Transition::Wait {
+            until,
+            reason: format!("snoozed by {actor}"),
+        };
+        self.transition(task_id, wait, actor, now)
+    }
+
+    pub fn close_by_human(
+        &self,
+        task_id: i64,
+        resolution: Resolution,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let close = Transition::Close {
+            resolution,
+            message: format!("closed by {actor}"),
+        };
+        self.transition(task_id, close, actor, now)
+    }
+}
+
+/// Status of an open task.
+fn open_status(tx: &Connection, task_id: i64) -> Result<Status, StoreError> {
+    let status: Option<String> = tx
+        .prepare_cached("SELECT status FROM tasks WHERE id = ?1")?
+        .query_row([task_id], |row| row.get(0))
+        .optional()?;
+    let status = status.ok_or(StoreError::NoTask(task_id))?;
+    match status.parse() {
+        Ok(Status::Closed) => Err(StoreError::WrongState {
+            task: task_id,
+            from: Status::Closed,
+            wanted: "changed",
+        }),
+        Ok(status) => Ok(status),
+        Err(why) => Err(StoreError::Corrupt(why)),
+    }
+}
+
+/// One transition inside the caller's transaction.
+pub(super) fn apply(
+    tx: &Connection,
+    task_id: i64,
+    transition: &Transition,
+    actor: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let from = open_status(tx, task_id)?;
+    if !transition.allowed_from().contains(&from) {
+        return Err(StoreError::WrongState {
+            task: task_id,
+            from,
+            wanted: transition.target().as_str(),
+        });
+    }
+    let at = now.to_string();
+    match transition {
+        Transition::Wait { until, reason } => tx.execute(
+            "UPDATE tasks SET status = 'waiting', waiting_reason = ?2, next_attempt_at = ?3, claimed_by = NULL WHERE id = ?1",
+            params![task_id, reason, until.to_string()],
+        )?,
+        Transition::FixFailed { phase, message } | Transition::Regressed { phase, message } => tx.execute(
+            "UPDATE tasks SET status = 'fix_failed', phase = max(phase, ?2), fix_message = ?3, fix_successful = 0,
+                    stable_until = NULL, claimed_by = NULL WHERE id = ?1",
+            params![task_id, phase.number(), message],
+        )?,
+        Transition::FirstGreen { stable_until, message } => tx.execute(
+            "UPDATE tasks SET status = 'fixed', stable_until = ?2, fix_message = ?3, claimed_by = NULL,
+                    first_green_at = coalesce(first_green_at, ?4) WHERE id = ?1",
+            params![task_id, stable_until.to_string(), message, at],
+        )?,
+        Transition::Close { resolution, message } => close(tx, task_id, *resolution, message, &at)?,
+        Transition::Escalate { reason } => tx.execute(
+            "UPDATE tasks SET status = 'escalated', phase = 4, waiting_reason = ?2, claimed_by = NULL WHERE id = ?1",
+            params![task_id, reason],
+        )?,
+        Transition::Release { .. } => tx.execute(
+            "UPDATE tasks SET status = 'detected', claimed_by = NULL WHERE id = ?1",
+            [task_id],
+        )?,
+    };
+    let details = format!("{from} -> {}", transition.target());
+    history::append(
+        tx,
+        Some(task_id),
+        transition.event(),
+        &details,
+        actor,
+        transition.reason(),
+        now,
+    )?;
+    if matches!(transition, Transition::Close { .. }) {
+        outbox::closed(tx, task_id, transition.reason(), now)?;
+    }
+    Ok(())
+}
+
+fn close(
+    tx: &Connection,
+    task_id: i64,
+    resolution: Resolution,
+    message: &str,
+    at: &str,
+) -> Result<usize, StoreError> {
+    let fixed = resolution == Resolution::Fixed;
+    Ok(tx.execute(
+        "UPDATE tasks SET status = 'closed', resolution = ?2, closed_at = ?3, claimed_by = NULL,
+                fix_successful = ?4, fix_message = CASE WHEN ?4 THEN fix_message ELSE ?5 END,
+                fixed_at = CASE WHEN ?4 THEN ?3 END WHERE id = ?1",
+        params![task_id, resolution.as_str(), at, fixed, message],
+    )?)
+}

@@ -1,0 +1,412 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+use std::time::Duration;
+
+use super::*;
+use crate::core::class::Class;
+use crate::core::config::Budget;
+use crate::core::finding::{Finding, Severity};
+use crate::core::task::{Phase, Resolution, Status, Transition};
+
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+struct Bench {
+    _dir: tempfile::TempDir,
+    options: StoreOptions,
+    store: Store,
+}
+
+fn bench() -> Bench {
+    let dir = tempfile::tempdir().unwrap();
+    let options = StoreOptions {
+        ballast_bytes: 0,
+        ..StoreOptions::at(dir.path().join("tasks.db"))
+    };
+    let (store, report) = Store::open(&options, NOW).unwrap();
+    assert!(report.created);
+    Bench {
+        _dir: dir,
+        options,
+        store,
+    }
+}
+
+fn finding(message: &str) -> Finding {
+    Finding::new(
+        Class::ServiceFailed,
+        "a.service",
+        Severity::Error,
+        message,
+        "test",
+        NOW,
+    )
+}
+
+fn booking() -> Booking {
+    Booking {
+        action_kind: "restart_unit".to_owned(),
+        action_text: "restart a.service".to_owned(),
+        subject: "a.service".to_owned(),
+        unit: Some("a.service".to_owned()),
+        phase: 1,
+        undo: String::new(),
+        actor: "worker-1".to_owned(),
+    }
+}
+
+fn one(store: &Store, message: &str) -> Recorded {
+    store.create_task(finding(message), NOW).unwrap()
+}
+
+#[test]
+fn create_returns_the_open_task_and_a_recurrence_links_the_old_one() {
+    let bench = bench();
+    let first = one(&bench.store, "boom");
+    assert!(first.created);
+    let again = one(&bench.store, "boom");
+    assert_eq!(
+        (again.task_id, again.created, again.seen_count),
+        (first.task_id, false, 2)
+    );
+    bench
+        .store
+        .close_task(first.task_id, Resolution::Human, NOW)
+        .unwrap();
+    let back = one(&bench.store, "boom");
+    assert!(back.created);
+    assert_eq!((back.previous_id, back.episode), (Some(first.task_id), 2));
+}
+
+#[test]
+fn a_check_violation_is_an_error_and_fails_alone() {
+    let bench = bench();
+    let bad = bench.store.write(|tx| {
+        tx.execute("INSERT INTO tasks (issue_hash, issue_type, status, detected_at, last_seen_at) VALUES ('h', 'x', 'nonsense', '', '')", [])?;
+        Ok(())
+    });
+    assert!(bad.is_err());
+    assert!(one(&bench.store, "fine").created);
+}
+
+#[test]
+fn repeats_are_coalesced_and_written_with_the_next_commit_or_at_close() {
+    let bench = bench();
+    let first = one(&bench.store, "boom");
+    for _ in 0..10 {
+        one(&bench.store, "boom");
+    }
+    let seen = |store: &Store| {
+        store
+            .reader()
+            .unwrap()
+            .task(first.task_id)
+            .unwrap()
+            .unwrap()
+            .seen_count
+    };
+    bench.store.note(None, "tick", "", "test", "", NOW).unwrap();
+    assert_eq!(seen(&bench.store), 11);
+    one(&bench.store, "boom");
+    drop(bench.store);
+    let (store, _) = Store::open(&bench.options, NOW).unwrap();
+    assert_eq!(seen(&store), 12);
+}
+
+#[test]
+fn transitions_check_their_start_state() {
+    let bench = bench();
+    let task = one(&bench.store, "boom").task_id;
+    let green = Transition::FirstGreen {
+        stable_until: NOW,
+        message: String::new(),
+    };
+    assert!(matches!(
+        bench.store.transition(task, green.clone(), "t", NOW),
+        Err(StoreError::WrongState {
+            from: Status::Detected,
+            ..
+        })
+    ));
+    let claimed = bench.store.claim_next("worker-1", NOW).unwrap().unwrap();
+    assert_eq!((claimed.id, claimed.status), (task, Status::InProgress));
+    assert!(bench.store.claim_next("worker-2", NOW).unwrap().is_none());
+    bench.store.transition(task, green, "t", NOW).unwrap();
+    assert_eq!(
+        bench
+            .store
+            .reader()
+            .unwrap()
+            .due(NOW)
+            .unwrap()
+            .stable
+            .unwrap()
+            .id,
+        task
+    );
+}
+
+#[test]
+fn one_subject_is_in_one_workers_hands() {
+    let bench = bench();
+    one(&bench.store, "first fault");
+    one(&bench.store, "second problem");
+    assert!(bench.store.claim_next("worker-1", NOW).unwrap().is_some());
+    assert!(bench.store.claim_next("worker-2", NOW).unwrap().is_none());
+}
+
+#[test]
+fn budgets_are_booked_before_acting_and_come_back() {
+    let bench = bench();
+    let task = one(&bench.store, "boom").task_id;
+    let limits = Budget {
+        fingerprint_per_hour: 2,
+        ..Budget::default()
+    };
+    let book = |now| {
+        bench
+            .store
+            .book_attempt(task, booking(), &limits, now)
+            .unwrap()
+    };
+    assert!(matches!(book(NOW), Booked::Granted(_)));
+    assert!(matches!(book(NOW), Booked::Granted(_)));
+    let Booked::Exhausted {
+        scope,
+        used,
+        limit,
+        free_at,
+    } = book(NOW)
+    else {
+        panic!("granted")
+    };
+    assert_eq!(
+        (scope, used, limit, free_at),
+        ("fingerprint", 2, 2, NOW.plus(Duration::from_secs(3_600)))
+    );
+    assert!(matches!(book(free_at), Booked::Granted(_)));
+    // The clock set back gives no budget back.
+    assert!(matches!(
+        book(NOW.minus(Duration::from_secs(7_200))),
+        Booked::Exhausted { .. }
+    ));
+}
+
+#[test]
+fn attempts_teach_and_a_regression_takes_the_win_back() {
+    let bench = bench();
+    let task = one(&bench.store, "boom").task_id;
+    let Booked::Granted(id) = bench
+        .store
+        .book_attempt(task, booking(), &Budget::default(), NOW)
+        .unwrap()
+    else {
+        panic!()
+    };
+    assert_eq!(bench.store.open_attempts().unwrap().len(), 1);
+    bench
+        .store
+        .finish_attempt(id, Outcome::Verified, "", "", NOW)
+        .unwrap();
+    let learned = || {
+        bench
+            .store
+            .reader()
+            .unwrap()
+            .learned(Class::ServiceFailed, "a.service", "restart_unit")
+            .unwrap()
+    };
+    assert_eq!((learned().wins, learned().losses), (1, 0));
+    bench
+        .store
+        .finish_attempt(id, Outcome::Failed, "", "", NOW)
+        .unwrap();
+    assert_eq!((learned().wins, learned().losses), (0, 1));
+}
+
+fn escalation() -> NewEscalation {
+    NewEscalation {
+        reason: "r".to_owned(),
+        title: "t".to_owned(),
+        body: "b".to_owned(),
+        severity: Severity::Error,
+    }
+}
+
+#[test]
+fn an_escalation_and_its_outbox_row_commit_together_and_once() {
+    let bench = bench();
+    let task = one(&bench.store, "boom").task_id;
+    bench.store.escalate(task, escalation(), "t", NOW).unwrap();
+    assert!(bench.store.escalate(task, escalation(), "t", NOW).is_err());
+    let row = bench.store.outbox_next("github", NOW).unwrap().unwrap();
+    assert_eq!(
+        (row.operation.as_str(), row.state.as_str()),
+        ("create", "pending")
+    );
+    bench.store.outbox_sending(row.id, NOW).unwrap();
+    bench
+        .store
+        .outbox_confirmed(row.id, Some(7), Some("https://x/7"), NOW)
+        .unwrap();
+    assert!(bench.store.outbox_next("github", NOW).unwrap().is_none());
+    bench
+        .store
+        .close_task(task, Resolution::SelfCleared, NOW)
+        .unwrap();
+    let close = bench.store.outbox_next("github", NOW).unwrap().unwrap();
+    assert_eq!(
+        (close.operation.as_str(), close.issue_number),
+        ("close", Some(7))
+    );
+}
+
+#[test]
+fn an_escalation_that_was_never_sent_is_not_sent_after_the_fault_is_over() {
+    let bench = bench();
+    let task = one(&bench.store, "boom").task_id;
+    bench.store.escalate(task, escalation(), "t", NOW).unwrap();
+    bench
+        .store
+        .close_task(task, Resolution::SelfCleared, NOW)
+        .unwrap();
+    assert!(bench.store.outbox_next("github", NOW).unwrap().is_none());
+}
+
+#[test]
+fn the_audit_chain_names_the_first_broken_row() {
+    let bench = bench();
+    for n in 0..5 {
+        one(&bench.store, &format!("fault {}", "x".repeat(n + 1)));
+    }
+    let reader = bench.store.reader().unwrap();
+    assert!(reader.audit_verify().unwrap().is_ok());
+    let tampered = bench
+        .store
+        .write(|tx| Ok(tx.execute("UPDATE task_history SET details = 'x' WHERE id = 3", [])?));
+    assert!(tampered.is_err(), "append-only");
+    let raw = Connection::open(&bench.options.path).unwrap();
+    raw.execute_batch(
+        "DROP TRIGGER task_history_no_update; UPDATE task_history SET details = 'x' WHERE id = 3",
+    )
+    .unwrap();
+    assert_eq!(reader.audit_verify().unwrap().unwrap_err().row_id, 3);
+}
+
+#[test]
+fn retention_summarises_and_the_chain_still_verifies() {
+    let bench = bench();
+    let task = one(&bench.store, "old").task_id;
+    bench
+        .store
+        .close_task(task, Resolution::Human, NOW)
+        .unwrap();
+    let later = NOW.plus(Duration::from_secs(400 * 86_400));
+    let done = bench.store.maintain(later).unwrap();
+    assert_eq!(done.pruned_tasks, 1);
+    assert!(done.pruned_events > 0 && done.backup.is_some());
+    let report = bench
+        .store
+        .reader()
+        .unwrap()
+        .audit_verify()
+        .unwrap()
+        .unwrap();
+    assert!(report.pruned_up_to.is_some());
+    let summed: i64 = bench
+        .store
+        .reader()
+        .unwrap()
+        .with(|c| Ok(c.query_row("SELECT sum(tasks) FROM daily_counts", [], |r| r.get(0))?))
+        .unwrap();
+    assert_eq!(summed, 1);
+}
+
+#[test]
+fn a_damaged_file_is_set_aside_and_the_backup_restored() {
+    let bench = bench();
+    let task = one(&bench.store, "before").task_id;
+    bench.store.maintain(NOW).unwrap();
+    drop(bench.store);
+    std::fs::write(
+        &bench.options.path,
+        b"this is not a database, not at all, by any means",
+    )
+    .unwrap();
+    let (store, report) = Store::open(&bench.options, NOW).unwrap();
+    assert!(
+        report.restored
+            && report
+                .messages
+                .iter()
+                .any(|line| line.contains("restored from")),
+        "{report:?}"
+    );
+    assert!(store.reader().unwrap().task(task).unwrap().is_some());
+    assert!(store.reader().unwrap().audit_verify().unwrap().is_ok());
+}
+
+#[test]
+fn a_newer_database_is_refused() {
+    let bench = bench();
+    drop(bench.store);
+    Connection::open(&bench.options.path)
+        .unwrap()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
+    assert!(matches!(
+        Store::open(&bench.options, NOW),
+        Err(StoreError::Newer { found: 99, .. })
+    ));
+}
+
+#[test]
+fn claims_of_a_dead_daemon_are_released() {
+    let bench = bench();
+    let task = one(&bench.store, "boom").task_id;
+    bench.store.claim_next("worker-1", NOW).unwrap();
+    assert_eq!(bench.store.recover_claims(NOW).unwrap(), 1);
+    assert_eq!(
+        bench
+            .store
+            .reader()
+            .unwrap()
+            .task(task)
+            .unwrap()
+            .unwrap()
+            .status,
+        Status::Detected
+    );
+    bench
+        .store
+        .set_phase(task, Phase::Research, "t", "", NOW)
+        .unwrap();
+}
+
+#[test]
+fn hot_queries_never_scan_a_table() {
+    let bench = bench();
+    let sql = [
+        "SELECT id FROM tasks WHERE issue_hash = 'x' AND status <> 'closed'".to_owned(),
+        format!("SELECT id FROM tasks WHERE status <> 'closed' AND {} ORDER BY severity_rank, id LIMIT 1", tasks::CLAIMABLE.replace("?1", "'x'")),
+        "SELECT id FROM tasks WHERE status = 'fixed' AND status <> 'closed' AND stable_until <= 'x' ORDER BY id LIMIT 1".to_owned(),
+        "SELECT id FROM attempts WHERE issue_hash = 'x' AND started_at > 'y'".to_owned(),
+        "SELECT id FROM outbox WHERE destination = 'github' AND state IN ('pending', 'sending', 'unknown') AND next_at <= 'x'".to_owned(),
+    ];
+    bench
+        .store
+        .reader()
+        .unwrap()
+        .with(|connection| {
+            for query in sql {
+                let plan: Vec<String> = connection
+                    .prepare(&format!("EXPLAIN QUERY PLAN {query}"))?
+                    .query_map([], |row| row.get(3))?
+                    .collect::<Result<_, _>>()?;
+                let scan = plan
+                    .iter()
+                    .find(|step| step.starts_with("SCAN") && !step.contains("INDEX"));
+                assert!(scan.is_none(), "{query}: {plan:?}");
+            }
+            Ok(())
+        })
+        .unwrap();
+}
