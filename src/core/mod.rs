@@ -9,6 +9,7 @@ pub mod fingerprint;
 pub mod phases;
 pub mod policy;
 pub mod redact;
+pub mod stats;
 pub mod task;
 pub mod time;
 pub mod unit;
