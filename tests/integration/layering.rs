@@ -35,14 +35,32 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// What the core must not name, and what to do instead.
 const IMPURE: &[(&[&str], &str)] = &[
-    (&["std", "fs"], "take the text as an argument; an edge reads it (crate::host)"),
-    (&["std", "net"], "parse text only; sockets belong to an edge"),
-    (&["std", "process"], "return data; crate::host::exec runs commands"),
-    (&["std", "thread"], "stay single-threaded; threads belong to crate::daemon"),
+    (
+        &["std", "fs"],
+        "take the text as an argument; an edge reads it (crate::host)",
+    ),
+    (
+        &["std", "net"],
+        "parse text only; sockets belong to an edge",
+    ),
+    (
+        &["std", "process"],
+        "return data; crate::host::exec runs commands",
+    ),
+    (
+        &["std", "thread"],
+        "stay single-threaded; threads belong to crate::daemon",
+    ),
     (&["std", "env"], "take the value as an argument"),
     (&["rusqlite"], "return data; crate::store writes it"),
-    (&["nix"], "take the fact as an argument; crate::host asks the kernel"),
-    (&["ureq"], "return the request as data; crate::escalation sends it"),
+    (
+        &["nix"],
+        "take the fact as an argument; crate::host asks the kernel",
+    ),
+    (
+        &["ureq"],
+        "return the request as data; crate::escalation sends it",
+    ),
 ];
 
 /// Names that read a clock, under whatever path they are imported.
@@ -50,7 +68,11 @@ const CLOCKS: &[&str] = &["Instant", "SystemTime", "now_utc", "now_local"];
 
 /// Crates that one layer alone uses.
 const OWNED: &[(&str, &[&str], &str)] = &[
-    ("rusqlite", &["store", "bundle"], "add an operation to crate::store"),
+    (
+        "rusqlite",
+        &["store", "bundle"],
+        "add an operation to crate::store",
+    ),
     ("ureq", &["escalation"], "use crate::escalation::http"),
 ];
 
@@ -106,7 +128,10 @@ fn literal(text: &str) -> Option<usize> {
     let prefix = text.len() - raw.len();
     if let Some(after) = raw.strip_prefix('r') {
         let hashes = after.chars().take_while(|c| *c == '#').count();
-        if after.get(hashes..).is_some_and(|body| body.starts_with('"')) {
+        if after
+            .get(hashes..)
+            .is_some_and(|body| body.starts_with('"'))
+        {
             let end = format!("\"{}", "#".repeat(hashes));
             let begin = prefix + 1 + hashes + 1;
             let body = text.get(begin..)?;
@@ -138,11 +163,14 @@ fn without_tests(tokens: &[(usize, Token)]) -> Tokens {
     let marker = ["#", "[", "cfg", "(", "test", ")", "]"];
     let is_marker = |at: usize| {
         tokens.get(at..at + marker.len()).is_some_and(|window| {
-            window.iter().zip(marker).all(|((_, token), want)| match token {
-                Token::Word(word) => word == want,
-                Token::Mark(mark) => want.chars().eq([*mark]),
-                Token::Sep => false,
-            })
+            window
+                .iter()
+                .zip(marker)
+                .all(|((_, token), want)| match token {
+                    Token::Word(word) => word == want,
+                    Token::Mark(mark) => want.chars().eq([*mark]),
+                    Token::Sep => false,
+                })
         })
     };
     let mut out = Vec::new();
@@ -378,8 +406,16 @@ fn the_layers_are_kept() -> Result<(), Box<dyn Error>> {
 fn what_is_forbidden_is_found_where_it_stands() {
     let cases = [
         ("src/detectors/a.rs", "\nuse crate::store::Store;", 2),
-        ("src/actions/a.rs", "use crate::{core::x,\n    detectors::y};", 2),
-        ("src/store/a.rs", "fn f() { super::super::escalation::g() }", 1),
+        (
+            "src/actions/a.rs",
+            "use crate::{core::x,\n    detectors::y};",
+            2,
+        ),
+        (
+            "src/store/a.rs",
+            "fn f() { super::super::escalation::g() }",
+            1,
+        ),
         ("src/host/mod.rs", "use super::services::Order;", 1),
         ("src/escalation/github/api.rs", "use crate::store;", 1),
         ("src/daemon/a.rs", "use crate::cli::main;", 1),
@@ -387,14 +423,22 @@ fn what_is_forbidden_is_found_where_it_stands() {
         ("src/core/a.rs", "fn f() {\n std::fs::read(p) }", 2),
         ("src/core/a.rs", "use std::{fmt, process::Command};", 1),
         ("src/core/a.rs", "use std::time::{Duration, Instant};", 1),
-        ("src/core/a.rs", "use std::time;\nfn f() { time::SystemTime::now() }", 2),
+        (
+            "src/core/a.rs",
+            "use std::time;\nfn f() { time::SystemTime::now() }",
+            2,
+        ),
         ("src/core/a.rs", "use nix::unistd;", 1),
         ("src/cli/a.rs", "use rusqlite::Connection;", 1),
         ("src/store/a.rs", "use ureq::Agent;", 1),
         ("src/cli/a.rs", "fn f() { todo!() }", 1),
         ("src/lib.rs", "#![allow(dead_code)]", 1),
         ("src/core/a.rs", "#[cfg(test)]\nmod tests;\nuse std::fs;", 3),
-        ("src/core/a.rs", "const A: &str = r#\"\"\"#; use std::fs::read;", 1),
+        (
+            "src/core/a.rs",
+            "const A: &str = r#\"\"\"#; use std::fs::read;",
+            1,
+        ),
     ];
     for (file, source, line) in cases {
         let wrong = judge(file, source);
@@ -411,13 +455,34 @@ fn what_is_forbidden_is_found_where_it_stands() {
 #[test]
 fn what_is_allowed_passes() {
     let cases = [
-        ("src/detectors/a.rs", "use crate::{core::x, host::Host, services, detectors::Sweep};"),
-        ("src/escalation/github.rs", "use super::tracker::Tracker; use ureq::Agent;"),
-        ("src/cli/a.rs", "use crate::daemon::Runtime; use crate::store::Store;"),
-        ("src/core/a.rs", "// std::fs::read\n/* rusqlite::X */ const A: &str = \"std::fs::read\";"),
-        ("src/core/a.rs", "const A: char = '\"'; fn f<'a>(x: &'a str) {} use std::time::Duration;"),
-        ("src/core/a.rs", "#[cfg(test)]\n#[path = \"x.rs\"]\nmod tests { use std::fs; fn f() {} }"),
-        ("src/core/a/tests.rs", "#![allow(clippy::unwrap_used)]\nuse std::fs;"),
+        (
+            "src/detectors/a.rs",
+            "use crate::{core::x, host::Host, services, detectors::Sweep};",
+        ),
+        (
+            "src/escalation/github.rs",
+            "use super::tracker::Tracker; use ureq::Agent;",
+        ),
+        (
+            "src/cli/a.rs",
+            "use crate::daemon::Runtime; use crate::store::Store;",
+        ),
+        (
+            "src/core/a.rs",
+            "// std::fs::read\n/* rusqlite::X */ const A: &str = \"std::fs::read\";",
+        ),
+        (
+            "src/core/a.rs",
+            "const A: char = '\"'; fn f<'a>(x: &'a str) {} use std::time::Duration;",
+        ),
+        (
+            "src/core/a.rs",
+            "#[cfg(test)]\n#[path = \"x.rs\"]\nmod tests { use std::fs; fn f() {} }",
+        ),
+        (
+            "src/core/a/tests.rs",
+            "#![allow(clippy::unwrap_used)]\nuse std::fs;",
+        ),
     ];
     for (file, source) in cases {
         assert_eq!(judge(file, source), Vec::<String>::new(), "{source}");
