@@ -10,6 +10,7 @@ use crate::core::runbook;
 use crate::core::task::Task;
 use crate::daemon::Runtime;
 use crate::daemon::live::Live;
+use crate::host::Host;
 use crate::store::StoreError;
 
 /// Most snippets cited in an issue.
@@ -57,7 +58,7 @@ pub fn diagnose(
             finding,
             &named,
             &candidates,
-            &changes(runtime, finding),
+            &changes(&runtime.host, finding),
             now,
         ),
         advisors::analyst(finding, &named, &candidates, &snippets),
@@ -116,9 +117,9 @@ fn offers(candidates: &[runbook::Candidate], advice: &[Advice]) -> Offers {
 }
 
 /// What changed on the box around the unit, read from the host; everything is optional.
-fn changes(runtime: &Runtime, finding: &Finding) -> Changes {
+pub(super) fn changes(host: &Host, finding: &Finding) -> Changes {
     let modified = |path: Option<&str>| {
-        let meta = std::fs::metadata(runtime.host.path(path?)).ok()?;
+        let meta = std::fs::metadata(host.path(path?)).ok()?;
         let since = meta
             .modified()
             .ok()?
@@ -134,7 +135,7 @@ fn changes(runtime: &Runtime, finding: &Finding) -> Changes {
     Changes {
         unit_file_changed_at: modified(named.then_some(unit_file.as_str())),
         exe_changed_at: modified(finding.fact(evidence::PATH)),
-        last_boot: crate::host::boot::booted_at(&runtime.host),
+        last_boot: crate::host::boot::booted_at(host),
         ..Changes::default()
     }
 }

@@ -291,7 +291,7 @@ impl GitHub {
     fn warn_dropped(&mut self, issue: &Issue, key: &str) {
         let labelled = issue.labels.iter().any(|one| one.name() == label(key));
         let assigned = self.settings.github.assignees.is_empty() || !issue.assignees.is_empty();
-        if !(labelled && assigned) && !self.warned_dropped {
+        if !(self.warned_dropped || labelled && assigned) {
             self.warned_dropped = true;
             log::warn!(
                 "{}: labels or assignees of issue #{} were dropped: the token lacks the right to set them; deliveries stay exactly-once by the hidden marker",

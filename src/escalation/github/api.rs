@@ -308,11 +308,7 @@ impl Api {
                 }
                 let entries: Vec<T> = parse(&response)?;
                 let last = entries.len() < size as usize;
-                found = entries
-                    .into_iter()
-                    .filter(|entry| matches(entry))
-                    .next_back()
-                    .or(found);
+                found = entries.into_iter().rfind(|entry| matches(entry)).or(found);
                 if last {
                     return Ok(found.map_or(Look::Nothing, Look::Found));
                 }
