@@ -16,6 +16,7 @@ pub mod phases;
 pub mod policy;
 pub mod ports;
 pub mod redact;
+pub mod resolve;
 pub mod rules;
 pub mod task;
 pub mod time;
