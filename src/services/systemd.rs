@@ -12,7 +12,7 @@ const QUERY_DEADLINE: Duration = Duration::from_secs(15);
 
 /// What is asked of every unit; the names are systemd's own (org.freedesktop.systemd1(5)).
 const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,Type,Result,ExecMainCode,ExecMainStatus,NRestarts,MainPID,\
-UnitFileState,Restart,RemainAfterExit,ConditionResult,TriggeredBy,WantedBy,RequiredBy,Requires,FragmentPath,DropInPaths,\
+UnitFileState,Restart,RemainAfterExit,ConditionResult,ConditionTimestampMonotonic,TriggeredBy,WantedBy,RequiredBy,Requires,FragmentPath,DropInPaths,\
 NeedDaemonReload,ExecStart,WorkingDirectory,User,ActiveEnterTimestampMonotonic,InactiveEnterTimestampMonotonic,\
 InactiveExitTimestampMonotonic,ExecMainStartTimestampMonotonic,ExecMainExitTimestampMonotonic,ActiveExitTimestampMonotonic,ControlGroup";
 
@@ -115,6 +115,7 @@ fn parse_unit(block: &str) -> Option<UnitState> {
         condition_result: true,
         ..UnitState::default()
     };
+    let mut condition_us = 0_u64;
     let (mut main_start_us, mut main_exit_us, mut active_exit_us) = (0_u64, 0_u64, 0_u64);
     for line in block.lines() {
         let Some((name, value)) = line.split_once('=') else {
@@ -138,6 +139,7 @@ fn parse_unit(block: &str) -> Option<UnitState> {
             "Restart" => unit.restart = text(),
             "RemainAfterExit" => unit.remain_after_exit = value == "yes",
             "ConditionResult" => unit.condition_result = value != "no",
+            "ConditionTimestampMonotonic" => condition_us = number(),
             "TriggeredBy" => unit.triggered_by = words().collect(),
             "WantedBy" | "RequiredBy" => unit.wanted_by.extend(words()),
             "Requires" => unit.requires = words().collect(),
@@ -164,7 +166,7 @@ fn parse_unit(block: &str) -> Option<UnitState> {
     // The process must be the one that was active then: one that fails in a later start is no stop.
     unit.stopped_by_job =
         active_exit_us > 0 && main_start_us <= active_exit_us && main_exit_us >= active_exit_us;
-    if unit.inactive_exit_us == 0 {
+    if condition_us == 0 {
         unit.condition_result = true;
     }
     (!unit.name.is_empty()).then_some(unit)
