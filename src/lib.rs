@@ -3,7 +3,9 @@
 pub mod actions;
 pub mod cli;
 pub mod core;
+pub mod daemon;
 pub mod detectors;
+pub mod escalation;
 pub mod host;
 pub mod services;
 pub mod store;

@@ -162,10 +162,11 @@ fn parse_unit(block: &str) -> Option<UnitState> {
         }
     }
     // A stop job makes the unit leave `active` first and its process end afterwards; a process that
-    // ends by itself ends first. A condition never evaluated (no start yet) reads as `no`.
-    // The process must be the one that was active then: one that fails in a later start is no stop.
-    unit.stopped_by_job =
-        active_exit_us > 0 && main_start_us <= active_exit_us && main_exit_us >= active_exit_us;
+    // ends by itself ends first. Only since the last start, and only of the process that was active then:
+    // one that fails while starting is no stop. A condition never evaluated (no start yet) reads as `no`.
+    unit.stopped_by_job = active_exit_us > unit.inactive_exit_us
+        && main_start_us <= active_exit_us
+        && main_exit_us >= active_exit_us;
     if condition_us == 0 {
         unit.condition_result = true;
     }
