@@ -52,7 +52,7 @@ CREATE UNIQUE INDEX tasks_one_open ON tasks (issue_hash) WHERE status <> 'closed
 -- Claiming looks at the open set only, which stays small however long the history grows.
 CREATE INDEX tasks_open ON tasks (status, severity_rank, id) WHERE status <> 'closed';
 -- Where backing off ends; the due ones come first.
-CREATE INDEX tasks_waiting ON tasks (next_attempt_at) WHERE status = 'waiting';
+CREATE INDEX tasks_due ON tasks (next_attempt_at) WHERE status <> 'closed' AND next_attempt_at IS NOT NULL;
 CREATE INDEX tasks_open_subject ON tasks (subject, status) WHERE status <> 'closed';
 CREATE INDEX tasks_history_of_hash ON tasks (issue_hash, id);
 CREATE INDEX tasks_closed_at ON tasks (closed_at, resolution) WHERE status = 'closed';

@@ -32,6 +32,7 @@ mod tests;
 mod types;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -154,6 +155,16 @@ impl Store {
         })?;
         self.inner.health.set_restored(false);
         Ok(())
+    }
+
+    /// Positions of all streams.
+    pub fn cursors(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        self.reader()?.with(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT stream, position FROM cursors")?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 
     pub fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {

@@ -26,8 +26,8 @@ pub(super) const NEXT_CLAIM: &str = "
                               AND busy.status = 'in_progress' AND busy.status <> 'closed')
             ORDER BY severity_rank, id LIMIT 1)
         UNION ALL
-        SELECT * FROM (SELECT id, severity_rank FROM tasks
-            WHERE status = 'waiting' AND next_attempt_at <= ?1
+        SELECT * FROM (SELECT id, severity_rank FROM tasks INDEXED BY tasks_due
+            WHERE status IN ('waiting', 'escalated') AND status <> 'closed' AND next_attempt_at <= ?1
               AND (acknowledged_by IS NULL OR approved_until > ?1)
               AND NOT EXISTS (SELECT 1 FROM tasks AS busy WHERE busy.subject = tasks.subject AND tasks.subject <> ''
                               AND busy.status = 'in_progress' AND busy.status <> 'closed')
@@ -40,7 +40,8 @@ impl Store {
         let worker = worker.to_owned();
         let sql = format!(
             "UPDATE tasks SET status = 'in_progress', claimed_by = ?2, claimed_at = ?1,
-                    waiting_reason = NULL, next_attempt_at = NULL
+                    waiting_reason = NULL, next_attempt_at = NULL,
+                    phase = CASE status WHEN 'escalated' THEN 1 ELSE phase END -- armed again: from the start
              WHERE id = ({NEXT_CLAIM}) RETURNING {TASK_COLUMNS}"
         );
         self.inner.health.at(now);
@@ -262,9 +263,9 @@ pub(super) fn apply(
             params![task_id, stable_until.to_string(), message, at],
         )?,
         Transition::Close { resolution, message } => close(tx, task_id, *resolution, message, &at)?,
-        Transition::Escalate { reason } => tx.execute(
-            "UPDATE tasks SET status = 'escalated', phase = 4, waiting_reason = ?2, claimed_by = NULL WHERE id = ?1",
-            params![task_id, reason],
+        Transition::Escalate { reason, retry_at } => tx.execute(
+            "UPDATE tasks SET status = 'escalated', phase = 4, waiting_reason = ?2, next_attempt_at = ?3, claimed_by = NULL WHERE id = ?1",
+            params![task_id, reason, retry_at.map(|at| at.to_string())],
         )?,
         Transition::Release { .. } => tx.execute(
             "UPDATE tasks SET status = 'detected', claimed_by = NULL WHERE id = ?1",
@@ -297,7 +298,7 @@ fn close(
     let fixed = resolution == Resolution::Fixed;
     Ok(tx.execute(
         "UPDATE tasks SET status = 'closed', resolution = ?2, closed_at = ?3, claimed_by = NULL,
-                fix_successful = ?4, fix_message = CASE WHEN ?4 THEN fix_message ELSE ?5 END,
+                next_attempt_at = NULL, stable_until = NULL, fix_successful = ?4, fix_message = CASE WHEN ?4 THEN fix_message ELSE ?5 END,
                 fixed_at = CASE WHEN ?4 THEN ?3 END WHERE id = ?1",
         params![task_id, resolution.as_str(), at, fixed, message],
     )?)
