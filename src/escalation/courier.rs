@@ -38,7 +38,8 @@ const _: () = assert!(OFFLINE_BASE.as_secs() < OFFLINE_MOST.as_secs());
 
 /// The durable queue. Implemented by the daemon over the store, and by the schedule tests in memory.
 pub trait Outbox {
-    /// The due row that goes first: severity, then age; rows of one task in order. `sending` rows count as due.
+    /// The due row that goes first: severity, then age; rows of one task in order. `sending` rows count as due,
+    /// and so does a row put off by more than [`PUT_OFF_MOST`](crate::core::delivery::PUT_OFF_MOST).
     fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, String>;
     /// Durable on return. Counts one attempt.
     fn sending(&self, id: i64, now: Timestamp) -> Result<(), String>;
@@ -201,7 +202,7 @@ impl<T: Tracker> Courier<T> {
     ) -> Result<(), String> {
         let id = delivery.id;
         let name = self.tracker.destination().to_owned();
-        if !matches!(step, Step::Hold(_)) {
+        if !matches!(step, Step::Hold { .. }) {
             self.reached(outbox, now)?;
         }
         match step {
@@ -231,7 +232,7 @@ impl<T: Tracker> Courier<T> {
                 }
                 outbox.unknown(id, now.plus(after), &note.with(&why), now)
             }
-            Step::Hold(hold) => self.hold(outbox, delivery, &hold, begun, now),
+            Step::Hold { hold, note } => self.hold(outbox, delivery, &hold, note, begun, now),
         }
     }
 
@@ -265,6 +266,7 @@ impl<T: Tracker> Courier<T> {
         outbox: &dyn Outbox,
         delivery: &Delivery,
         hold: &Hold,
+        note: Note,
         begun: bool,
         now: Timestamp,
     ) -> Result<(), String> {
@@ -303,8 +305,8 @@ impl<T: Tracker> Courier<T> {
             self.not_before
         );
         let note = Note {
-            looked: delivery.note().looked.filter(|_| !begun),
-            ..delivery.note()
+            looked: note.looked.filter(|_| !begun),
+            ..note
         };
         let at = self.not_before.plus(row_after);
         if begun {

@@ -1,1 +1,3 @@
 //! One integration binary: every module drives the real program as a black box.
+
+mod github;
