@@ -32,6 +32,7 @@ const RULES: &[(&[&str], &str, Judge)] = &[
     (
         &[
             "gh",
+            "github_pat_",
             "gl",
             "akia",
             "asia",
