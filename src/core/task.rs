@@ -176,7 +176,11 @@ pub enum Transition {
         message: String,
     },
     /// To `escalated`; the outbox row is written in the same transaction.
-    Escalate { reason: String },
+    Escalate {
+        reason: String,
+        /// When it is tried again by itself; `None` waits for a human.
+        retry_at: Option<Timestamp>,
+    },
     /// Claimed by a worker that stopped or crashed: back to where it can be claimed again.
     Release { reason: String },
 }
@@ -233,9 +237,9 @@ impl Transition {
     /// The reason that reaches the audit.
     pub fn reason(&self) -> &str {
         match self {
-            Self::Wait { reason, .. } | Self::Escalate { reason } | Self::Release { reason } => {
-                reason
-            }
+            Self::Wait { reason, .. }
+            | Self::Escalate { reason, .. }
+            | Self::Release { reason } => reason,
             Self::FixFailed { message, .. }
             | Self::FirstGreen { message, .. }
             | Self::Regressed { message, .. }

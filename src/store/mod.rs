@@ -21,6 +21,7 @@ mod tests;
 mod types;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -100,6 +101,16 @@ impl Store {
                 .prepare_cached("SELECT position FROM cursors WHERE stream = ?1")?
                 .query_row([stream], |row| row.get(0))
                 .optional()?)
+        })
+    }
+
+    /// Positions of all streams.
+    pub fn cursors(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        self.reader()?.with(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT stream, position FROM cursors")?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
         })
     }
 

@@ -14,6 +14,8 @@ use crate::store::{Store, StoreError, history, open, tasks};
 
 /// The one destination of issues; fleets add theirs beside it.
 const GITHUB: &str = "github";
+/// Rounds of trying again that are told as a comment.
+const COMMENTED_ROUNDS: u32 = 2;
 
 impl Store {
     /// Escalates a task: status, escalation, outbox row and audit event in one transaction. A task that
@@ -29,7 +31,13 @@ impl Store {
         self.write(move |tx| {
             let transition = Transition::Escalate {
                 reason: escalation.reason.clone(),
+                retry_at: escalation.retry_at,
             };
+            let times: u32 = tx.query_row(
+                "SELECT count(*) FROM task_history WHERE task_id = ?1 AND action = 'escalated'",
+                [task_id],
+                |row| row.get(0),
+            )?;
             tasks::apply(tx, task_id, &transition, &actor, now)?;
             let new = tx.execute(
                 "INSERT INTO escalations (task_id, reason, title, body, severity, created_at)
@@ -44,6 +52,10 @@ impl Store {
                 ],
             )?;
             let payload = json!({ "title": escalation.title, "body": escalation.body }).to_string();
+            // A problem that stays is not told again and again: after a few rounds its issue says it all.
+            if times > COMMENTED_ROUNDS {
+                return Ok(());
+            }
             let operation = if new == 1 { "create" } else { "comment" };
             enqueue(tx, task_id, operation, &payload, now)
         })

@@ -9,7 +9,7 @@ use crate::store::{Store, StoreError, history, outbox};
 
 /// What makes a task claimable at time `?1`. A subject has at most one task in a worker's hands.
 pub(super) const CLAIMABLE: &str = "
-    (status IN ('detected', 'fix_failed') OR (status = 'waiting' AND next_attempt_at <= ?1))
+    (status IN ('detected', 'fix_failed') OR (status IN ('waiting', 'escalated') AND next_attempt_at <= ?1))
     AND (acknowledged_by IS NULL OR approved_until > ?1)
     AND NOT EXISTS (SELECT 1 FROM tasks AS busy
                     WHERE busy.subject = tasks.subject AND busy.status = 'in_progress' AND busy.status <> 'closed' AND tasks.subject <> '')";
@@ -21,7 +21,8 @@ impl Store {
         self.write(move |tx| {
             let sql = format!(
                 "UPDATE tasks SET status = 'in_progress', claimed_by = ?2, claimed_at = ?1,
-                        waiting_reason = NULL, next_attempt_at = NULL
+                        waiting_reason = NULL, next_attempt_at = NULL,
+                        phase = CASE status WHEN 'escalated' THEN 1 ELSE phase END -- armed again: from the start
                  WHERE id = (SELECT id FROM tasks WHERE status <> 'closed' AND {CLAIMABLE}
                              ORDER BY severity_rank, id LIMIT 1)
                  RETURNING {TASK_COLUMNS}"
@@ -230,9 +231,9 @@ pub(super) fn apply(
             params![task_id, stable_until.to_string(), message, at],
         )?,
         Transition::Close { resolution, message } => close(tx, task_id, *resolution, message, &at)?,
-        Transition::Escalate { reason } => tx.execute(
-            "UPDATE tasks SET status = 'escalated', phase = 4, waiting_reason = ?2, claimed_by = NULL WHERE id = ?1",
-            params![task_id, reason],
+        Transition::Escalate { reason, retry_at } => tx.execute(
+            "UPDATE tasks SET status = 'escalated', phase = 4, waiting_reason = ?2, next_attempt_at = ?3, claimed_by = NULL WHERE id = ?1",
+            params![task_id, reason, retry_at.map(|at| at.to_string())],
         )?,
         Transition::Release { .. } => tx.execute(
             "UPDATE tasks SET status = 'detected', claimed_by = NULL WHERE id = ?1",

@@ -228,6 +228,7 @@ fn escalation() -> NewEscalation {
         title: "t".to_owned(),
         body: "b".to_owned(),
         severity: Severity::Error,
+        retry_at: None,
     }
 }
 

@@ -128,6 +128,8 @@ pub struct NewEscalation {
     pub title: String,
     pub body: String,
     pub severity: Severity,
+    /// When the gateway tries again by itself.
+    pub retry_at: Option<Timestamp>,
 }
 
 /// One row of `escalations`.

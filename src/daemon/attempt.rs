@@ -1,0 +1,324 @@
+//! One attempt: booked durably, undo recorded, done, verified; and what a crash in between means.
+
+use std::time::Duration;
+
+use crate::actions::{self, ActionError, Undo};
+use crate::core::action::{Action, ActionKind};
+use crate::core::task::{Phase, Task, Transition};
+use crate::core::time::Timestamp;
+use crate::daemon::Runtime;
+use crate::daemon::diagnose::Diagnosis;
+use crate::daemon::escalate;
+use crate::daemon::live::Live;
+use crate::daemon::verify::{self, Look};
+use crate::store::{Attempt, Booked, Booking, Outcome, StoreError};
+
+/// First pause between two looks after an action; doubles up to [`LOOK_PAUSE_MAX`].
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+const LOOK_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// While another disruptive action holds the host's slot.
+const SLOT_RECHECK: Duration = Duration::from_secs(2);
+
+/// Takes `action` for a claimed task and leaves the task fixed, failed or waiting.
+pub fn take(
+    runtime: &Runtime,
+    live: &Live,
+    task: &Task,
+    phase: Phase,
+    action: &Action,
+    diagnosis: &Diagnosis,
+    worker: &str,
+) -> Result<(), StoreError> {
+    let now = runtime.host.clock.now();
+    let Some(_slot) = runtime.slot(action) else {
+        let reason = "slot: another disruptive action is running".to_owned();
+        let until = now.plus(SLOT_RECHECK);
+        return runtime
+            .store
+            .transition(task.id, Transition::Wait { until, reason }, worker, now);
+    };
+    let shop = runtime.workshop(live);
+    let undo = match actions::undo_record(&shop, action) {
+        Ok(undo) => undo,
+        Err(why) => {
+            return fail_unbooked(runtime, task, phase, action, &why.to_string(), worker, now);
+        }
+    };
+    let booking = Booking {
+        action_kind: action.kind().as_str().to_owned(),
+        action_text: action.to_string(),
+        subject: task.subject.clone(),
+        unit: action.unit().map(|unit| unit.as_str().to_owned()),
+        phase: phase.number(),
+        undo: serde_json::to_string(&undo).unwrap_or_default(),
+        actor: worker.to_owned(),
+    };
+    let attempt = match runtime
+        .store
+        .book_attempt(task.id, booking, &live.config.budget, now)?
+    {
+        Booked::Granted(attempt) => attempt,
+        Booked::Exhausted {
+            scope,
+            used,
+            limit,
+            free_at,
+        } => {
+            let reason = format!(
+                "budget of this {scope} is spent ({used} of {limit}), free again at {free_at}"
+            );
+            return escalate::to_human(
+                runtime,
+                live,
+                task,
+                diagnosis,
+                &reason,
+                Some(free_at),
+                worker,
+                now,
+            );
+        }
+    };
+    log::info!("task {}: {action}", task.id);
+    match actions::execute(&shop, action) {
+        Ok(done) => {
+            let evidence = serde_json::to_string(&done.evidence).unwrap_or_default();
+            runtime.store.finish_attempt(
+                attempt,
+                Outcome::Acted,
+                &done.message,
+                &evidence,
+                runtime.host.clock.now(),
+            )?;
+            prove(runtime, live, task, phase, action, attempt, &undo, worker)
+        }
+        Err(why) => {
+            let outcome = match why {
+                ActionError::Failed(_) => Outcome::Failed,
+                ActionError::PreconditionGone(_) | ActionError::Refused(_) => Outcome::Refused,
+            };
+            log::warn!("task {}: {action}: {why}", task.id);
+            failed(
+                runtime,
+                live,
+                task,
+                phase,
+                attempt,
+                outcome,
+                &format!("{action}: {why}"),
+                &undo,
+                worker,
+            )
+        }
+    }
+}
+
+/// Looks again with the detector until it is green or the phase's time is over.
+#[allow(clippy::too_many_arguments)] // One attempt's whole context, passed straight on.
+fn prove(
+    runtime: &Runtime,
+    live: &Live,
+    task: &Task,
+    phase: Phase,
+    action: &Action,
+    attempt: i64,
+    undo: &Undo,
+    worker: &str,
+) -> Result<(), StoreError> {
+    let deadline = Duration::from_secs(live.config.fix.quick_deadline_s);
+    let started = std::time::Instant::now();
+    let mut pause = LOOK_PAUSE;
+    loop {
+        match verify::look(runtime, task) {
+            Look::Clear => {
+                let now = runtime.host.clock.now();
+                runtime
+                    .store
+                    .finish_attempt(attempt, Outcome::Verified, "green", "", now)?;
+                let window = Duration::from_secs(live.config.fix.stability_s);
+                log::info!("green: task {} after {action}", task.id);
+                let message = format!("{action}; verified by its detector");
+                let green = Transition::FirstGreen {
+                    stable_until: now.plus(window),
+                    message,
+                };
+                runtime.store.transition(task.id, green, worker, now)?;
+                // What this one caused may be over too.
+                runtime.poke.ring();
+                return Ok(());
+            }
+            Look::Present(_) if started.elapsed() < deadline && !runtime.stopping() => {
+                runtime.beat(worker);
+                runtime.poke.pause(pause);
+                pause = (pause * 2).min(LOOK_PAUSE_MAX);
+            }
+            Look::Present(finding) => {
+                let message = format!("{action}: still there afterwards: {}", finding.message);
+                return failed(
+                    runtime,
+                    live,
+                    task,
+                    phase,
+                    attempt,
+                    Outcome::Failed,
+                    &message,
+                    undo,
+                    worker,
+                );
+            }
+            Look::Unknown(why) => {
+                let message = format!("{action}: cannot verify: {why}");
+                return failed(
+                    runtime,
+                    live,
+                    task,
+                    phase,
+                    attempt,
+                    Outcome::Unknown,
+                    &message,
+                    undo,
+                    worker,
+                );
+            }
+        }
+    }
+}
+
+/// An attempt did not hold: takes it back and makes the task due again.
+#[allow(clippy::too_many_arguments)] // As above.
+fn failed(
+    runtime: &Runtime,
+    live: &Live,
+    task: &Task,
+    phase: Phase,
+    attempt: i64,
+    outcome: Outcome,
+    message: &str,
+    undo: &Undo,
+    worker: &str,
+) -> Result<(), StoreError> {
+    let now = runtime.host.clock.now();
+    let message = match take_back(runtime, live, undo) {
+        Some(undone) => format!("{message}; {undone}"),
+        None => message.to_owned(),
+    };
+    runtime
+        .store
+        .finish_attempt(attempt, outcome, &message, "", now)?;
+    runtime.store.transition(
+        task.id,
+        Transition::FixFailed { phase, message },
+        worker,
+        now,
+    )?;
+    runtime.work.ring();
+    Ok(())
+}
+
+/// Undoes; the text says what was put back, or that it could not be.
+pub fn take_back(runtime: &Runtime, live: &Live, undo: &Undo) -> Option<String> {
+    if *undo == Undo::None {
+        return None;
+    }
+    Some(match actions::undo(&runtime.workshop(live), undo) {
+        Ok(done) => format!("undone: {done}"),
+        Err(why) => {
+            log::error!("undo failed: {why}");
+            format!("undo FAILED: {why}")
+        }
+    })
+}
+
+fn fail_unbooked(
+    runtime: &Runtime,
+    task: &Task,
+    phase: Phase,
+    action: &Action,
+    why: &str,
+    worker: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    refused(runtime, task, phase, action.kind(), why, worker, now)?;
+    let message = format!("{action}: {why}");
+    runtime.store.transition(
+        task.id,
+        Transition::FixFailed { phase, message },
+        worker,
+        now,
+    )
+}
+
+/// Writes down an action that was not taken, so that it is not offered again in this episode.
+pub fn refused(
+    runtime: &Runtime,
+    task: &Task,
+    phase: Phase,
+    kind: ActionKind,
+    why: &str,
+    worker: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    log::info!("task {}: {kind} refused: {why}", task.id);
+    let booking = Booking {
+        action_kind: kind.as_str().to_owned(),
+        action_text: kind.as_str().to_owned(),
+        subject: task.subject.clone(),
+        unit: None,
+        phase: phase.number(),
+        undo: String::new(),
+        actor: worker.to_owned(),
+    };
+    runtime.store.record_refusal(task.id, booking, why, now)
+}
+
+/// After a crash in the middle of an action: verify first, never repeat blindly.
+pub fn recover(
+    runtime: &Runtime,
+    task: &Task,
+    attempt: &Attempt,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let live = runtime.live();
+    let actor = "recovery";
+    match verify::look(runtime, task) {
+        Look::Clear => {
+            runtime.store.finish_attempt(
+                attempt.id,
+                Outcome::Verified,
+                "green after an interrupted attempt",
+                "",
+                now,
+            )?;
+            let stable_until = now.plus(Duration::from_secs(live.config.fix.stability_s));
+            let message = format!("{}; interrupted, found green", attempt.action_text);
+            runtime.store.transition(
+                task.id,
+                Transition::FirstGreen {
+                    stable_until,
+                    message,
+                },
+                actor,
+                now,
+            )
+        }
+        Look::Present(_) | Look::Unknown(_) => {
+            let undo: Undo = serde_json::from_str(&attempt.undo).unwrap_or(Undo::None);
+            let undone =
+                take_back(runtime, &live, &undo).unwrap_or_else(|| "nothing to undo".to_owned());
+            let message = format!(
+                "{}: interrupted and not green; {undone}",
+                attempt.action_text
+            );
+            runtime
+                .store
+                .finish_attempt(attempt.id, Outcome::Unknown, &message, "", now)?;
+            let phase = Phase::from_number(i64::from(attempt.phase));
+            runtime.store.transition(
+                task.id,
+                Transition::FixFailed { phase, message },
+                actor,
+                now,
+            )
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! `demo`: a small declared service of its own in a temporary directory, broken in three ways, found,
+//! repaired, verified and audited live. Needs no root and no init; touches nothing else.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::core::config::Config;
+use crate::core::task::{Resolution, Task};
+use crate::daemon::{self, Options, Runtime, Timing};
+use crate::detectors;
+use crate::host::Host;
+
+/// Longest wait for one repair, well above what it needs.
+const REPAIR_DEADLINE: Duration = Duration::from_secs(60);
+/// Stability window of the demo; the default is 60 s.
+const WINDOW_S: u64 = 1;
+const SERVICE: &str = "demo-web";
+/// Detectors that the demo needs; the others would report on the host it runs on.
+const DETECTORS: &[&str] = &[
+    "service_failed",
+    "service_inactive",
+    "port_conflict",
+    "probe_failed",
+];
+
+/// Runs the demo, printing to `out`. `Ok(false)` when a repair did not come in time.
+pub fn run(out: &mut dyn Write) -> Result<bool, String> {
+    let stage = Stage::build()?;
+    let text = |what: std::io::Error| format!("output: {what}");
+    writeln!(
+        out,
+        "A web service of our own on 127.0.0.1:{} in {} is watched and repaired.\n\
+         Shortened for the demo: stability window {WINDOW_S} s instead of 60 s, sweeps every second.\n",
+        stage.port,
+        stage.directory.display()
+    )
+    .map_err(text)?;
+    let options = Options {
+        config_file: stage.directory.join("config.toml"),
+        config_named: true,
+        state_dir: None,
+        dry_run: false,
+        timing: Timing {
+            clear_hold: Some(Duration::from_secs(1)),
+        },
+    };
+    let runtime =
+        Runtime::start(Host::real(), stage.config()?, &options).map_err(|why| why.to_string())?;
+    let mut good = true;
+    std::thread::scope(|scope| -> Result<(), String> {
+        let daemon = scope.spawn(|| daemon::run(&runtime).map_err(|why| why.to_string()));
+        let played = play(&runtime, &stage, out, &mut good);
+        runtime.stop();
+        let ended = daemon
+            .join()
+            .map_err(|_| "the daemon's thread ended by panic".to_owned())?;
+        played.and(ended)
+    })?;
+    finish(&runtime, out, good)?;
+    Ok(good)
+}
+
+fn play(
+    runtime: &Runtime,
+    stage: &Stage,
+    out: &mut dyn Write,
+    good: &mut bool,
+) -> Result<(), String> {
+    let mut watch = Watch::new(runtime);
+    if !watch.until(out, |_| stage.answers())? {
+        *good = false;
+        return Ok(());
+    }
+    for (number, fault) in [Fault::Killed, Fault::Hung, Fault::PortTaken]
+        .into_iter()
+        .enumerate()
+    {
+        writeln!(out, "\n{}. {}", number + 1, fault.title()).map_err(|why| why.to_string())?;
+        let intruder = stage.inject(fault)?;
+        let repaired = watch.repair(out)? && stage.answers();
+        if let Some(mut intruder) = intruder {
+            // Ended by the repair; if not, it must not outlive the demo.
+            let _ = intruder.kill();
+            let _ = intruder.wait();
+        }
+        if !repaired {
+            *good = false;
+            writeln!(out, "   NOT repaired in {} s", REPAIR_DEADLINE.as_secs())
+                .map_err(|why| why.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+fn finish(runtime: &Runtime, out: &mut dyn Write, good: bool) -> Result<(), String> {
+    let reader = runtime.store.reader().map_err(|why| why.to_string())?;
+    let audit = reader
+        .audit_verify()
+        .map_err(|why| why.to_string())?
+        .map_or_else(
+            |broken| format!("BROKEN: {broken}"),
+            |report| {
+                format!(
+                    "ok, {} events, head {:.12}…",
+                    report.events, report.head_hash
+                )
+            },
+        );
+    let fixed = reader
+        .tasks(&crate::store::TaskFilter::default())
+        .map_err(|why| why.to_string())?
+        .iter()
+        .filter(|task| task.resolution == Some(Resolution::Fixed))
+        .count();
+    let verdict = if good {
+        "all found, repaired and verified"
+    } else {
+        "NOT all repaired"
+    };
+    writeln!(
+        out,
+        "\n{fixed} tasks closed as fixed: {verdict}. audit verify: {audit}"
+    )
+    .map_err(|why| why.to_string())
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Killed,
+    Hung,
+    PortTaken,
+}
+
+impl Fault {
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Killed => "Its process is killed (SIGKILL).",
+            Self::Hung => "Its process hangs (SIGSTOP): it runs, but no longer answers.",
+            Self::PortTaken => "It is stopped and a stale process of nobody takes its port.",
+        }
+    }
+}
+
+/// The temporary directory, the port, and what is played on them.
+struct Stage {
+    directory: PathBuf,
+    port: u16,
+    program: PathBuf,
+}
+
+impl Stage {
+    fn build() -> Result<Self, String> {
+        let program = std::env::current_exe().map_err(|why| format!("own executable: {why}"))?;
+        let directory = std::env::temp_dir().join(format!(
+            "autonomous-orchestrator-demo-{}",
+            std::process::id()
+        ));
+        std::fs::create_dir(&directory).map_err(|why| format!("{}: {why}", directory.display()))?;
+        // The port is free now; the service takes it a moment later.
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .and_then(|listener| listener.local_addr())
+            .map_err(|why| format!("127.0.0.1: {why}"))?
+            .port();
+        Ok(Self {
+            directory,
+            port,
+            program,
+        })
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.directory.join("demo-web.pid")
+    }
+
+    /// The configuration, written out so that `--config` can be tried on it by hand.
+    fn config(&self) -> Result<Config, String> {
+        let disabled: Vec<&str> = detectors::all()
+            .iter()
+            .map(|detector| detector.name())
+            .filter(|name| !DETECTORS.contains(name))
+            .collect();
+        let dir = self.directory.display();
+        let text = format!(
+            "[daemon]\nstate_dir = \"{dir}/state\"\nruntime_dir = \"{dir}\"\nkill_switch = \"{dir}/disable\"\n\
+             rules_dir = \"{dir}/rules.d\"\nrunbooks_dir = \"{dir}/runbooks.d\"\nbundle = \"{dir}/none\"\n\
+             startup_grace_s = 0\nlog_level = \"error\"\nmanagers = [\"declared\"]\nworkers = 2\n\
+             [mode]\nmedium = \"auto\"\n\
+             [detect]\njournal = false\nkernel_log = false\nunit_sweep_s = 1\nstale_after_s = 0\ndisabled = {disabled:?}\n\
+             [fix]\nstability_s = {WINDOW_S}\nquick_deadline_s = 10\n\
+             [[service]]\nname = \"{SERVICE}\"\nstart = [{program:?}, \"demo\", \"--serve\", \"{port}\", {pid:?}]\n\
+             pid_file = {pid:?}\nport = \"tcp/{port}\"\ndirectory = \"{dir}\"\n\
+             [[probe]]\nname = \"{SERVICE}-http\"\nhttp = \"http://127.0.0.1:{port}/\"\ninterval_s = 1\ntimeout_s = 1\nunit = \"{SERVICE}\"\n",
+            program = self.program.display().to_string(),
+            port = self.port,
+            pid = self.pid_file().display().to_string(),
+        );
+        std::fs::write(self.directory.join("config.toml"), &text).map_err(|why| why.to_string())?;
+        Config::parse(&text).map_err(|why| format!("demo configuration: {why}"))
+    }
+
+    fn service_pid(&self) -> Option<Pid> {
+        let text = std::fs::read_to_string(self.pid_file()).ok()?;
+        text.trim()
+            .parse()
+            .ok()
+            .filter(|pid| *pid > 1)
+            .map(Pid::from_raw)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), String> {
+        let pid = self
+            .service_pid()
+            .ok_or("the demo service has no pid file")?;
+        kill(pid, signal).map_err(|why| format!("{signal}: {why}"))
+    }
+
+    fn inject(&self, fault: Fault) -> Result<Option<Child>, String> {
+        match fault {
+            Fault::Killed => self.signal(Signal::SIGKILL).map(|()| None),
+            Fault::Hung => self.signal(Signal::SIGSTOP).map(|()| None),
+            Fault::PortTaken => {
+                self.signal(Signal::SIGKILL)?;
+                // Wins the race for the port by trying until it has it.
+                let stale = self.directory.join("stale.pid");
+                Command::new(&self.program)
+                    .args(["demo", "--serve", &self.port.to_string()])
+                    .arg(stale)
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .map(Some)
+                    .map_err(|why| format!("stale process: {why}"))
+            }
+        }
+    }
+
+    /// The service itself (not an intruder on its port) answers.
+    fn answers(&self) -> bool {
+        self.service_pid().is_some_and(|pid| {
+            get(self.port).is_some_and(|body| body.trim() == format!("pid {pid}"))
+        })
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // Both end the demo's own leftovers only; nothing depends on it.
+        let _ = self.signal(Signal::SIGKILL);
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Follows the audit trail and prints it as it grows.
+struct Watch<'a> {
+    runtime: &'a Runtime,
+    started: Instant,
+    last_event: i64,
+}
+
+impl<'a> Watch<'a> {
+    fn new(runtime: &'a Runtime) -> Self {
+        Self {
+            runtime,
+            started: Instant::now(),
+            last_event: 0,
+        }
+    }
+
+    /// Prints new events until `done` or the deadline; false at the deadline.
+    fn until(
+        &mut self,
+        out: &mut dyn Write,
+        mut done: impl FnMut(&[Task]) -> bool,
+    ) -> Result<bool, String> {
+        let deadline = Instant::now() + REPAIR_DEADLINE;
+        loop {
+            self.print_new(out)?;
+            let reader = self.runtime.store.reader().map_err(|why| why.to_string())?;
+            let open = reader.open_tasks().map_err(|why| why.to_string())?;
+            drop(reader);
+            if done(&open) {
+                self.print_new(out)?;
+                return Ok(true);
+            }
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            self.runtime.halt.pause(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits for the tasks of one fault to appear and to be closed.
+    fn repair(&mut self, out: &mut dyn Write) -> Result<bool, String> {
+        Ok(self.until(out, |open| !open.is_empty())? && self.until(out, |open| open.is_empty())?)
+    }
+
+    fn print_new(&mut self, out: &mut dyn Write) -> Result<(), String> {
+        let reader = self.runtime.store.reader().map_err(|why| why.to_string())?;
+        for event in reader
+            .history_after(self.last_event)
+            .map_err(|why| why.to_string())?
+        {
+            self.last_event = event.id;
+            let Some(task_id) = event.task_id else {
+                continue;
+            };
+            let at = self.started.elapsed().as_secs_f32();
+            let what = [event.details.as_str(), event.reason.as_str()]
+                .into_iter()
+                .filter(|text| !text.is_empty())
+                .collect::<Vec<_>>()
+                .join(" — ");
+            writeln!(
+                out,
+                "   {at:5.1} s  task {task_id}  {:<12} {what:.100}",
+                event.action
+            )
+            .map_err(|why| why.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// Body of `GET /`, if anybody answers within a second.
+fn get(port: u16) -> Option<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.take(4096).read_to_string(&mut answer).ok()?;
+    answer
+        .split_once("\r\n\r\n")
+        .map(|(_, body)| body.to_owned())
+}
+
+/// The demo's service (`demo --serve PORT PIDFILE`): answers every request with its process id.
+pub fn serve(port: u16, pid_file: &Path) -> Result<(), String> {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    let listener = loop {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(listener) => break listener,
+            Err(why) if Instant::now() >= deadline => {
+                return Err(format!("bind 127.0.0.1:{port}: {why}"));
+            }
+            Err(_) => std::thread::yield_now(),
+        }
+    };
+    std::fs::write(pid_file, format!("{}\n", std::process::id()))
+        .map_err(|why| format!("{}: {why}", pid_file.display()))?;
+    let body = format!("pid {}\n", std::process::id());
+    for stream in listener.incoming().flatten() {
+        answer(stream, &body);
+    }
+    Ok(())
+}
+
+fn answer(mut stream: TcpStream, body: &str) {
+    // A client that goes away or sends nothing costs a second at most; there is nobody to tell.
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
+    let mut request = [0_u8; 1024];
+    let _ = stream.read(&mut request);
+    let _ = write!(
+        stream,
+        "HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+}

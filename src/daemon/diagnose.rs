@@ -1,0 +1,141 @@
+//! Diagnosis: cause rules, runbooks, the bundle and the three advisors, put together for one task.
+
+use crate::core::advisors::{self, Advice, Changes, LearnedRow};
+use crate::core::cause::{self, Cause};
+use crate::core::consensus;
+use crate::core::finding::{Finding, evidence};
+use crate::core::phases::{Offer, Offers};
+use crate::core::retrieval::Snippet;
+use crate::core::runbook;
+use crate::core::task::Task;
+use crate::daemon::Runtime;
+use crate::daemon::live::Live;
+use crate::host::Host;
+use crate::store::StoreError;
+
+/// Most snippets cited in an issue.
+#[expect(dead_code)]
+const CITED: usize = 3;
+
+/// Cause, offers per phase, and where each came from.
+#[derive(Clone, Debug)]
+pub struct Diagnosis {
+    pub cause: Cause,
+    /// 0..=1.
+    pub confidence: f64,
+    /// The rule that named the cause.
+    pub why: String,
+    pub offers: Offers,
+    pub snippets: Vec<Snippet>,
+    pub advice: Vec<Advice>,
+}
+
+/// Names the cause of `finding` and ranks what could be done about it.
+pub fn diagnose(
+    runtime: &Runtime,
+    live: &Live,
+    task: &Task,
+    finding: &Finding,
+) -> Result<Diagnosis, StoreError> {
+    let named = cause::name_cause(finding);
+    let candidates = runbook::select(&live.runbooks, finding, named.cause);
+    let snippets = Vec::new();
+    let reader = runtime.store.reader()?;
+    let mut learned = Vec::new();
+    for candidate in &candidates {
+        let row = reader.learned(task.class, &task.subject, candidate.kind.as_str())?;
+        learned.push(LearnedRow {
+            action: candidate.kind,
+            wins: row.wins,
+            losses: row.losses,
+            last: row.last,
+        });
+    }
+    let now = runtime.host.clock.now();
+    let advice = vec![
+        advisors::operator(finding, &named, &candidates, &learned, now),
+        advisors::historian(
+            finding,
+            &named,
+            &candidates,
+            &changes(&runtime.host, finding),
+            now,
+        ),
+        advisors::analyst(finding, &named, &candidates, &snippets),
+    ];
+    let offers = offers(&candidates, &advice);
+    Ok(Diagnosis {
+        cause: named.cause,
+        confidence: named.confidence,
+        why: named.why,
+        offers,
+        snippets,
+        advice,
+    })
+}
+
+fn offers(candidates: &[runbook::Candidate], advice: &[Advice]) -> Offers {
+    let from_runbook = |candidate: &runbook::Candidate| Offer {
+        kind: candidate.kind,
+        why: format!("runbook {}", candidate.runbook_id),
+        confidence: if candidate.certain { 0.9 } else { 0.5 },
+    };
+    let consensus = consensus::decide(advice);
+    let allowed = |kind| candidates.iter().any(|candidate| candidate.kind == kind);
+    Offers {
+        certain: candidates
+            .iter()
+            .filter(|one| one.certain)
+            .map(from_runbook)
+            .collect(),
+        researched: advice
+            .iter()
+            .filter(|one| one.advisor == advisors::Advisor::Analyst)
+            .flat_map(|one| {
+                one.actions
+                    .iter()
+                    .map(move |(kind, weight)| (one, *kind, *weight))
+            })
+            // An advisor ranks; only a runbook allows.
+            .filter(|(_, kind, _)| allowed(*kind))
+            .map(|(one, kind, weight)| Offer {
+                kind,
+                why: format!("{}: {}", one.advisor.as_str(), one.evidence),
+                confidence: f64::from(weight),
+            })
+            .collect(),
+        agreed: consensus
+            .agreed
+            .filter(|agreed| allowed(agreed.action))
+            .map(|agreed| Offer {
+                kind: agreed.action,
+                why: agreed.why,
+                confidence: agreed.confidence,
+            }),
+        disagreement: consensus.reason,
+    }
+}
+
+/// What changed on the box around the unit, read from the host; everything is optional.
+pub(super) fn changes(host: &Host, finding: &Finding) -> Changes {
+    let modified = |path: Option<&str>| {
+        let meta = std::fs::metadata(host.path(path?)).ok()?;
+        let since = meta
+            .modified()
+            .ok()?
+            .duration_since(std::time::UNIX_EPOCH)
+            .ok()?;
+        i64::try_from(since.as_millis())
+            .ok()
+            .map(crate::core::time::Timestamp::from_millis)
+    };
+    let unit = finding.fact(evidence::UNIT).unwrap_or(&finding.subject);
+    let unit_file = format!("/etc/systemd/system/{unit}");
+    let named = crate::core::unit::UnitName::new(unit).is_ok();
+    Changes {
+        unit_file_changed_at: modified(named.then_some(unit_file.as_str())),
+        exe_changed_at: modified(finding.fact(evidence::PATH)),
+        last_boot: crate::host::boot::booted_at(host),
+        ..Changes::default()
+    }
+}

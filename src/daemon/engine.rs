@@ -1,0 +1,393 @@
+//! The workers: claim a task, name its cause, pass the gates, act, prove it, learn from it.
+
+use std::time::Duration;
+
+use crate::core::action::Action;
+use crate::core::class::Clearing;
+use crate::core::correlate::{self, OpenCondition};
+use crate::core::finding::Finding;
+use crate::core::phases::{self, Offer, Plan, Tried};
+use crate::core::policy::{self, Gate, GateFacts, Verdict};
+use crate::core::resolve;
+use crate::core::task::{Phase, Resolution, Task, Transition};
+use crate::core::time::Timestamp;
+use crate::daemon::diagnose::{self, Diagnosis};
+use crate::daemon::live::Live;
+use crate::daemon::verify::{self, Look};
+use crate::daemon::{Runtime, attempt, escalate};
+use crate::store::{Outcome, StoreError};
+
+/// Longest wait without a ring: due back-offs and stability windows are looked at again.
+const IDLE_WAIT: Duration = Duration::from_secs(1);
+/// A finding known only from lines, and without a repair, is looked at again this often while it is
+/// too young to bother a human.
+const YOUNG_LOG_RECHECK: Duration = Duration::from_secs(60);
+
+/// Thread body of one worker.
+pub fn run(runtime: &Runtime, name: &str) {
+    let mut rings = 0;
+    while !runtime.stopping() {
+        match step(runtime, name) {
+            Ok(true) => {}
+            Ok(false) => rings = runtime.work.wait(rings, IDLE_WAIT),
+            Err(why) => {
+                log::error!("{name}: {why}");
+                rings = runtime.work.wait(rings, IDLE_WAIT);
+            }
+        }
+        runtime.beat(name);
+    }
+}
+
+/// One unit of work; false when nothing is due.
+pub fn step(runtime: &Runtime, worker: &str) -> Result<bool, StoreError> {
+    let now = runtime.host.clock.now();
+    let work = runtime.store.reader()?.due(now)?;
+    if let Some(task) = work.stable {
+        return end_of_window(runtime, &task, worker, now).map(|()| true);
+    }
+    if !work.claimable {
+        return Ok(false);
+    }
+    let Some(task) = runtime.store.claim_next(worker, now)? else {
+        return Ok(false);
+    };
+    log::debug!("{worker}: task {} {} {}", task.id, task.class, task.subject);
+    handle(runtime, &task, worker)?;
+    Ok(true)
+}
+
+/// A stability window is over: still green closes the task, anything else is a regression.
+fn end_of_window(
+    runtime: &Runtime,
+    task: &Task,
+    worker: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    match verify::look(runtime, task) {
+        Look::Present(finding) => runtime.regressed(task, &finding, now),
+        Look::Unknown(why) => {
+            log::debug!("task {}: cannot look again: {why}", task.id);
+            runtime.close(
+                task,
+                Resolution::Fixed,
+                "no repeat within the stability window",
+                worker,
+                now,
+            )
+        }
+        Look::Clear => {
+            log::info!("fixed: task {} {} {}", task.id, task.class, task.subject);
+            runtime.close(
+                task,
+                Resolution::Fixed,
+                "verified by its detector and stable through the window",
+                worker,
+                now,
+            )
+        }
+    }
+}
+
+/// Takes one claimed task one step further.
+fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError> {
+    let live = runtime.live();
+    let now = runtime.host.clock.now();
+    let finding = match verify::look(runtime, task) {
+        Look::Clear => {
+            return runtime.close(
+                task,
+                Resolution::SelfCleared,
+                "gone before anything was done",
+                worker,
+                now,
+            );
+        }
+        Look::Present(finding) => finding,
+        Look::Unknown(_) => verify::finding_of(task),
+    };
+    if let Some(root) = inhibitor(runtime, task, &finding)? {
+        let wait = policy::admit(&facts(runtime, &live, task, None, Some(root), now), now);
+        return settle(runtime, &live, task, wait, worker, now);
+    }
+    let diagnosis = diagnose::diagnose(runtime, &live, task, &finding)?;
+    runtime.store.set_diagnosis(
+        task.id,
+        diagnosis.cause.as_str(),
+        diagnosis.confidence,
+        &diagnosis.why,
+        worker,
+        now,
+    )?;
+    if let Some(until) = too_young(&live, task, &diagnosis, now) {
+        let reason =
+            "a log finding without a repair: put before a human only if it goes on".to_owned();
+        return runtime
+            .store
+            .transition(task.id, Transition::Wait { until, reason }, worker, now);
+    }
+    let tried = tried(runtime, task)?;
+    match phases::plan(task.phase, &diagnosis.offers, &tried) {
+        Plan::Escalate { reason } => {
+            let retry_at = rearm(runtime, &live, task, &tried, now)?;
+            escalate::to_human(
+                runtime, &live, task, &diagnosis, &reason, retry_at, worker, now,
+            )
+        }
+        Plan::Act { phase, offer } => {
+            if phase != task.phase {
+                runtime
+                    .store
+                    .set_phase(task.id, phase, worker, &offer.why, now)?;
+            }
+            act(
+                runtime, &live, task, &finding, &diagnosis, phase, &offer, worker,
+            )
+        }
+    }
+}
+
+/// The failing root cause that explains this finding, as text for the reason.
+fn inhibitor(
+    runtime: &Runtime,
+    task: &Task,
+    finding: &Finding,
+) -> Result<Option<String>, StoreError> {
+    let open: Vec<OpenCondition> = runtime
+        .store
+        .reader()?
+        .open_tasks()?
+        .iter()
+        .map(condition)
+        .collect();
+    let mut own = condition(task);
+    own.evidence = finding.evidence.clone();
+    Ok(correlate::root_of(&own, &open)
+        .map(|root| format!("task {} ({} {})", root.task_id, root.class, root.subject)))
+}
+
+fn condition(task: &Task) -> OpenCondition {
+    OpenCondition {
+        task_id: task.id,
+        class: task.class,
+        subject: task.subject.clone(),
+        status: task.status,
+        evidence: task.evidence.clone(),
+    }
+}
+
+/// A log line that nothing can repair waits before it reaches a human: most stop by themselves.
+fn too_young(live: &Live, task: &Task, diagnosis: &Diagnosis, now: Timestamp) -> Option<Timestamp> {
+    let patience = Duration::from_secs(live.config.fix.log_escalate_after_s);
+    let nothing_to_do =
+        diagnosis.offers.certain.is_empty() && diagnosis.offers.researched.is_empty();
+    let lines_only = task.class.clearing() == Clearing::Quiet && !task.class.is_self();
+    let lasted = task.last_seen_at.since(task.detected_at);
+    let young = lines_only
+        && nothing_to_do
+        && lasted < patience
+        && task.severity < crate::core::finding::Severity::Critical;
+    young.then(|| now.plus(YOUNG_LOG_RECHECK))
+}
+
+/// Attempts of this episode that are over.
+fn tried(runtime: &Runtime, task: &Task) -> Result<Vec<Tried>, StoreError> {
+    // Rounds before the last re-arming are over: what failed then may work now.
+    let round = Duration::from_secs(runtime.live().config.fix.rearm_s);
+    let now = runtime.host.clock.now();
+    Ok(runtime
+        .store
+        .reader()?
+        .attempts(task.id)?
+        .iter()
+        .filter(|attempt| now.since(attempt.started_at) < round)
+        .filter_map(|attempt| {
+            Some(Tried {
+                phase: Phase::from_number(i64::from(attempt.phase)),
+                kind: attempt.action_kind.parse().ok()?,
+                acted: attempt.outcome != Some(Outcome::Refused),
+            })
+        })
+        .collect())
+}
+
+/// When a task that was tried in vain is tried again by itself: later each round, never given up
+/// silently for ever. One that nothing could be done about waits for a human.
+fn rearm(
+    runtime: &Runtime,
+    live: &Live,
+    task: &Task,
+    tried: &[Tried],
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    if !tried.iter().any(|one| one.acted) {
+        return Ok(None);
+    }
+    let history = runtime.store.reader()?.history(Some(task.id), 1_000)?;
+    let rounds = history
+        .iter()
+        .filter(|event| event.action == "escalated")
+        .count();
+    let first = Duration::from_secs(live.config.fix.rearm_s);
+    let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
+    Ok(Some(now.plus(policy::rearm_after(first, rounds))))
+}
+
+#[allow(clippy::too_many_arguments)] // One step's whole context; a struct would only be taken apart again.
+fn act(
+    runtime: &Runtime,
+    live: &Live,
+    task: &Task,
+    finding: &Finding,
+    diagnosis: &Diagnosis,
+    phase: Phase,
+    offer: &Offer,
+    worker: &str,
+) -> Result<(), StoreError> {
+    let now = runtime.host.clock.now();
+    let action = match resolve::resolve(offer.kind, finding, &live.config) {
+        Ok(action) => action,
+        Err(why) => {
+            attempt::refused(runtime, task, phase, offer.kind, &why, worker, now)?;
+            return runtime.store.transition(
+                task.id,
+                Transition::FixFailed {
+                    phase,
+                    message: format!("{}: {why}", offer.kind),
+                },
+                worker,
+                now,
+            );
+        }
+    };
+    let shop = runtime.workshop(live);
+    let gone = crate::actions::precondition(&shop, &action)
+        .err()
+        .map(|why| why.to_string());
+    match policy::admit(
+        &facts(runtime, live, task, Some((&action, gone)), None, now),
+        now,
+    ) {
+        Verdict::Go => attempt::take(runtime, live, task, phase, &action, diagnosis, worker),
+        Verdict::Gone { reason } => {
+            attempt::refused(runtime, task, phase, offer.kind, &reason, worker, now)?;
+            let message = format!("{action}: {reason}");
+            runtime.store.transition(
+                task.id,
+                Transition::FixFailed { phase, message },
+                worker,
+                now,
+            )
+        }
+        Verdict::Human { gate, reason } => {
+            let reason = format!("{reason}; proposed: {action} ({gate})");
+            runtime.store.note(
+                Some(task.id),
+                "proposed",
+                &action.to_string(),
+                worker,
+                &reason,
+                now,
+            )?;
+            if runtime.dry_run {
+                let until = now.plus(Duration::from_secs(3_600));
+                return runtime.store.transition(
+                    task.id,
+                    Transition::Wait { until, reason },
+                    worker,
+                    now,
+                );
+            }
+            escalate::proposal(
+                runtime, live, task, diagnosis, &action, &reason, worker, now,
+            )
+        }
+        verdict @ Verdict::Wait { .. } => settle(runtime, live, task, verdict, worker, now),
+    }
+}
+
+/// Facts for the gates, read now.
+fn facts(
+    runtime: &Runtime,
+    live: &Live,
+    task: &Task,
+    action: Option<(&Action, Option<String>)>,
+    inhibited_by: Option<String>,
+    now: Timestamp,
+) -> GateFacts {
+    let (mode, approved, precondition_gone) = match action {
+        Some((action, gone)) => {
+            let declared = match action {
+                Action::RunDeclared { name } => Some(name.as_str()),
+                _ => None,
+            };
+            let risk = live.config.risk_of(action.kind(), declared);
+            let approved = task.approved_action.as_deref() == Some(action.kind().as_str())
+                && task.approved_until.is_some_and(|until| until > now);
+            (runtime.mode(live, task.class, risk), approved, gone)
+        }
+        None => (live.config.mode.limit, false, None),
+    };
+    GateFacts {
+        kill_switch: runtime.kill_switch(live),
+        clock_sane: runtime.host.clock.is_sane(),
+        grace_until: runtime.grace_until(live, now),
+        precondition_gone,
+        inhibited_by,
+        // Flapping subjects have their own class, whose runbook says what may be done.
+        flapping: None,
+        mode,
+        approved,
+    }
+}
+
+/// Puts a waiting verdict into the store.
+fn settle(
+    runtime: &Runtime,
+    live: &Live,
+    task: &Task,
+    verdict: Verdict,
+    worker: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let transition = match verdict {
+        Verdict::Wait {
+            gate,
+            until,
+            reason,
+        } => {
+            let until = if gate == Gate::StartupGrace {
+                runtime.grace_until(live, now).unwrap_or(until)
+            } else {
+                until
+            };
+            Transition::Wait {
+                until,
+                reason: format!("{gate}: {reason}"),
+            }
+        }
+        Verdict::Go | Verdict::Human { .. } | Verdict::Gone { .. } => Transition::Release {
+            reason: "nothing to wait for".to_owned(),
+        },
+    };
+    runtime.store.transition(task.id, transition, worker, now)
+}
+
+/// At start: attempts that a crash cut short are verified first and never repeated blindly.
+pub fn recover(runtime: &Runtime, now: Timestamp) -> Result<usize, StoreError> {
+    let cut_short = runtime.store.open_attempts()?;
+    for attempt in &cut_short {
+        let Some(task) = runtime.store.reader()?.task(attempt.task_id)? else {
+            continue;
+        };
+        attempt::recover(runtime, &task, attempt, now)?;
+    }
+    let released = runtime.store.recover_claims(now)?;
+    if released > 0 || !cut_short.is_empty() {
+        log::warn!(
+            "after an unclean end: {} attempts verified, {released} claims released",
+            cut_short.len()
+        );
+    }
+    Ok(cut_short.len())
+}

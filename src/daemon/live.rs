@@ -1,0 +1,110 @@
+//! What a reload replaces as one: configuration, rules, runbooks, service managers, bundle.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::core::config::{Config, ConfigError};
+use crate::core::rules::RuleSet;
+use crate::core::runbook::{self, Runbook};
+use crate::host::{Host, READ_CAP};
+use crate::services::{self, ServiceManager};
+
+/// One consistent set. Threads take an `Arc` of it per step, so a reload never changes a step in flight.
+#[derive(Debug)]
+pub struct Live {
+    pub config: Config,
+    pub rules: Arc<RuleSet>,
+    pub runbooks: Vec<Runbook>,
+    pub managers: Vec<Arc<dyn ServiceManager>>,
+}
+
+/// A file that keeps the program from starting, or from taking over a changed configuration.
+#[derive(Debug)]
+pub struct LoadError {
+    pub file: PathBuf,
+    pub what: String,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file.display(), self.what)
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// Reads the configuration. A missing file at the default place means the defaults; a missing file
+/// that was named is an error.
+pub fn config(host: &Host, file: &Path, named: bool) -> Result<Config, LoadError> {
+    let fail = |what: String| LoadError {
+        file: file.to_owned(),
+        what,
+    };
+    match host.read(file, READ_CAP) {
+        Ok(text) => Config::parse(&text).map_err(|error: ConfigError| fail(error.to_string())),
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound && !named => Ok(Config::default()),
+        Err(why) => Err(fail(format!("cannot read: {why}"))),
+    }
+}
+
+impl Live {
+    /// Loads everything that `config` names. Nothing of the old set is touched on an error.
+    pub fn load(host: &Host, config: Config) -> Result<Self, LoadError> {
+        let rules =
+            RuleSet::load(&texts(host, &config.daemon.rules_dir)?).map_err(|error| LoadError {
+                file: PathBuf::from(&error.file),
+                what: error.to_string(),
+            })?;
+        let mut runbooks = Vec::new();
+        // The operator's own come first: they win over the built-in ones.
+        for (file, text) in texts(host, &config.daemon.runbooks_dir)? {
+            runbooks.extend(runbook::parse(&file, &text).map_err(|error| LoadError {
+                file: PathBuf::from(&file),
+                what: error.to_string(),
+            })?);
+        }
+        runbooks.extend(runbook::builtin());
+        let mut managers = services::present(host, &config);
+        let wanted = &config.daemon.managers;
+        managers.retain(|manager| {
+            wanted.is_empty() || wanted.iter().any(|name| name == manager.name())
+        });
+        Ok(Self {
+            config,
+            rules: Arc::new(rules),
+            runbooks,
+            managers,
+        })
+    }
+}
+
+/// The `*.toml` files of a directory, by name. A missing directory holds none.
+pub fn texts(host: &Host, directory: &str) -> Result<Vec<(String, String)>, LoadError> {
+    let entries = match std::fs::read_dir(host.path(directory)) {
+        Ok(entries) => entries,
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(why) => {
+            return Err(LoadError {
+                file: PathBuf::from(directory),
+                what: format!("cannot list: {why}"),
+            });
+        }
+    };
+    let mut names: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| Path::new(directory).join(entry.file_name()))
+        .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
+        .collect();
+    names.sort();
+    names
+        .into_iter()
+        .map(|path| match host.read(&path, READ_CAP) {
+            Ok(text) => Ok((path.display().to_string(), text)),
+            Err(why) => Err(LoadError {
+                file: path,
+                what: format!("cannot read: {why}"),
+            }),
+        })
+        .collect()
+}

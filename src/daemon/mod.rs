@@ -1,0 +1,76 @@
+//! The composition root: what runs, on which thread, and in which order it stops.
+//!
+//! Threads: supervisor (the caller's), `writer` (owned by the store), `scanner`, one `stream-…` per
+//! source, `worker-1…N`, `courier`. Producers stop first, then those they feed; the writer is last.
+
+pub mod attempt;
+pub mod bell;
+pub mod courier;
+pub mod demo;
+pub mod diagnose;
+pub mod engine;
+pub mod escalate;
+pub mod explain;
+pub mod live;
+pub mod logging;
+pub mod once;
+pub mod runtime;
+pub mod scanner;
+pub mod status;
+pub mod streams;
+pub mod supervisor;
+pub mod verify;
+
+use std::thread::{self, Scope, ScopedJoinHandle};
+
+pub use runtime::{Options, Runtime, StartError, Timing};
+
+use crate::store::StoreError;
+
+/// Starts every thread, supervises until a stop is asked for, then drains.
+pub fn run(runtime: &Runtime) -> Result<(), StoreError> {
+    engine::recover(runtime, runtime.host.clock.now())?;
+    thread::scope(|scope| {
+        let mut producers = vec![spawn(scope, "scanner", || scanner::run(runtime))];
+        for source in streams::sources(runtime) {
+            let name = format!("stream-{}", source.name());
+            producers.push(spawn(scope, &name, move || streams::run(runtime, source)));
+        }
+        let mut consumers = vec![spawn(scope, "courier", || courier::run(runtime))];
+        for number in 1..=runtime.live().config.daemon.workers {
+            let name = format!("worker-{number}");
+            let own = name.clone();
+            consumers.push(spawn(scope, &name, move || engine::run(runtime, &own)));
+        }
+        supervisor::supervise(runtime);
+        runtime.stop();
+        for thread in producers.into_iter().chain(consumers) {
+            if thread.join().is_err() {
+                log::error!("a thread ended by panic");
+            }
+        }
+    });
+    status::write(runtime, "stopped");
+    Ok(())
+}
+
+/// Stack of a thread of ours: the deepest path is JSON and SQLite, far below this.
+const STACK_BYTES: usize = 512 << 10;
+
+fn spawn<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    name: &str,
+    body: impl FnOnce() + Send + 'scope,
+) -> ScopedJoinHandle<'scope, ()> {
+    let builder = thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(STACK_BYTES);
+    match builder.spawn_scoped(scope, body) {
+        Ok(handle) => handle,
+        Err(why) => {
+            // Without its threads the daemon would look alive and watch nothing.
+            log::error!("cannot start thread {name}: {why}");
+            std::process::exit(1)
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `scan` and `run --once`: the same detectors and workers, without threads.
+
+use crate::core::config::Config;
+use crate::core::finding::Finding;
+use crate::daemon::live::{Live, LoadError};
+use crate::daemon::{Runtime, engine, scanner};
+use crate::detectors::{self, Open, Snapshot, Sweep};
+use crate::host::Host;
+use crate::store::StoreError;
+
+/// One detector's answer in a scan.
+#[derive(Clone, Debug)]
+pub struct ScanLine {
+    pub detector: &'static str,
+    /// `Err` holds why it is absent or broken.
+    pub outcome: Result<usize, String>,
+    pub millis: u128,
+}
+
+/// What one look at the host says.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    pub findings: Vec<Finding>,
+    pub lines: Vec<ScanLine>,
+}
+
+/// Looks at the host once. Touches nothing, stores nothing.
+pub fn scan(host: &Host, config: Config) -> Result<Scan, LoadError> {
+    let live = Live::load(host, config)?;
+    let open = Open::default();
+    let look = Snapshot::new(host, &live.config, &live.managers, &open);
+    let mut scan = Scan {
+        findings: Vec::new(),
+        lines: Vec::new(),
+    };
+    for detector in detectors::all() {
+        if live
+            .config
+            .detect
+            .disabled
+            .iter()
+            .any(|name| name == detector.name())
+        {
+            continue;
+        }
+        let started = std::time::Instant::now();
+        let result = detector.examine(&look);
+        let millis = started.elapsed().as_millis();
+        let outcome = match result {
+            Ok(Sweep::Present(findings)) => {
+                let count = findings.len();
+                scan.findings.extend(findings);
+                Ok(count)
+            }
+            Ok(Sweep::Absent(why)) => Err(format!("absent: {why}")),
+            Err(why) => Err(format!("broken: {why}")),
+        };
+        scan.lines.push(ScanLine {
+            detector: detector.name(),
+            outcome,
+            millis,
+        });
+    }
+    scan.findings.sort_by(|a, b| {
+        b.severity
+            .cmp(&a.severity)
+            .then_with(|| a.subject.cmp(&b.subject))
+    });
+    Ok(scan)
+}
+
+/// One sweep, then work until nothing is due.
+pub fn run_once(runtime: &Runtime) -> Result<scanner::Pass, StoreError> {
+    let now = runtime.host.clock.now();
+    engine::recover(runtime, now)?;
+    let pass = scanner::sweep(runtime, &mut scanner::Schedule::default(), false, now)?;
+    while engine::step(runtime, "worker-1")? {}
+    Ok(pass)
+}

@@ -1,0 +1,341 @@
+//! What all threads share, and the small decisions that need more than one of its parts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::time::{Duration, Instant};
+
+use crate::actions::Workshop;
+use crate::core::action::{Action, Risk};
+use crate::core::class::Class;
+use crate::core::config::{Config, Mode};
+use crate::core::finding::Finding;
+use crate::core::task::{Resolution, Task, Transition};
+use crate::core::time::Timestamp;
+use crate::daemon::attempt;
+use crate::daemon::bell::Bell;
+use crate::daemon::live::{self, Live, LoadError};
+use crate::detectors::{self, Detector};
+use crate::host::Host;
+use crate::store::{Outcome, Store, StoreError, StoreOptions};
+
+/// How to start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub config_file: PathBuf,
+    /// The file was named on the command line: it must exist.
+    pub config_named: bool,
+    /// In place of the configured one.
+    pub state_dir: Option<String>,
+    /// Look, record and say what would be done; touch and send nothing.
+    pub dry_run: bool,
+    pub timing: Timing,
+}
+
+/// Times that `demo` and tests shorten; `None` means the built-in one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timing {
+    pub clear_hold: Option<Duration>,
+}
+
+/// Why the daemon did not start.
+#[derive(Debug)]
+pub enum StartError {
+    Config(LoadError),
+    Store(StoreError),
+    Running(String),
+    State(PathBuf, std::io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(why) => write!(f, "configuration: {why}"),
+            Self::Store(why) => write!(f, "store: {why}"),
+            Self::Running(who) => write!(
+                f,
+                "another instance is running ({who}): stop it first, or ask it with 'status'"
+            ),
+            Self::State(path, why) => write!(
+                f,
+                "state directory {}: {why}: create it writable for this user, or name another with daemon.state_dir",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Shared by all threads of one daemon.
+#[derive(Debug)]
+pub struct Runtime {
+    pub host: Host,
+    pub store: Store,
+    pub detectors: Vec<Box<dyn Detector>>,
+    pub dry_run: bool,
+    pub timing: Timing,
+    pub started_at: Timestamp,
+    /// Rung when a task may be due.
+    pub work: Bell,
+    /// Rung when units may have changed.
+    pub poke: Bell,
+    /// Rung when something may be deliverable.
+    pub courier: Bell,
+    /// Rung when everything must stop.
+    pub halt: Bell,
+    config_file: PathBuf,
+    config_named: bool,
+    state_dir: Option<String>,
+    live: RwLock<Arc<Live>>,
+    stop: Arc<AtomicBool>,
+    journal: AtomicBool,
+    restored: AtomicBool,
+    disruptive: Mutex<()>,
+    beats: Mutex<BTreeMap<String, Instant>>,
+    backup_dir: PathBuf,
+}
+
+impl Runtime {
+    /// Opens the store and loads everything; the caller holds the instance lock.
+    pub fn start(host: Host, config: Config, options: &Options) -> Result<Self, StartError> {
+        let state = host.path(&config.daemon.state_dir);
+        std::fs::create_dir_all(&state).map_err(|why| StartError::State(state.clone(), why))?;
+        let now = host.clock.now();
+        let live = Live::load(&host, config).map_err(StartError::Config)?;
+        let (store, report) =
+            Store::open(&store_options(&host, &live.config), now).map_err(StartError::Store)?;
+        for line in &report.messages {
+            log::warn!("store: {line}");
+        }
+        Ok(Self {
+            detectors: detectors::all(),
+            dry_run: options.dry_run,
+            timing: options.timing,
+            started_at: now,
+            work: Bell::default(),
+            poke: Bell::default(),
+            courier: Bell::default(),
+            halt: Bell::default(),
+            config_file: options.config_file.clone(),
+            config_named: options.config_named,
+            state_dir: options.state_dir.clone(),
+            live: RwLock::new(Arc::new(live)),
+            stop: Arc::new(AtomicBool::new(false)),
+            journal: AtomicBool::new(false),
+            restored: AtomicBool::new(report.restored),
+            disruptive: Mutex::new(()),
+            beats: Mutex::new(BTreeMap::new()),
+            backup_dir: state.join("backups"),
+            host,
+            store,
+        })
+    }
+
+    pub fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Loads the configuration again; nothing changes on an error.
+    pub fn reload(&self) -> Result<(), LoadError> {
+        let mut config = live::config(&self.host, &self.config_file, self.config_named)?;
+        if let Some(dir) = &self.state_dir {
+            dir.clone_into(&mut config.daemon.state_dir);
+        }
+        let fresh = Arc::new(Live::load(&self.host, config)?);
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        self.poke.ring();
+        self.work.ring();
+        self.courier.ring();
+        Ok(())
+    }
+
+    pub fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for bell in [&self.work, &self.poke, &self.courier, &self.halt] {
+            bell.ring();
+        }
+    }
+
+    /// A thread says that it is alive.
+    pub fn beat(&self, thread: &str) {
+        let mut beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
+        match beats.get_mut(thread) {
+            Some(at) => *at = Instant::now(),
+            None => {
+                beats.insert(thread.to_owned(), Instant::now());
+            }
+        }
+    }
+
+    pub fn all_threads_alive(&self, stuck_after: Duration) -> bool {
+        let beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
+        let stuck: Vec<&String> = beats
+            .iter()
+            .filter(|(_, at)| at.elapsed() > stuck_after)
+            .map(|(name, _)| name)
+            .collect();
+        if !stuck.is_empty() {
+            log::error!("no sign of life from: {stuck:?}");
+        }
+        stuck.is_empty()
+    }
+
+    /// True while the journal is read, so that units need not be polled.
+    pub fn journal_followed(&self) -> bool {
+        self.journal.load(Ordering::Relaxed)
+    }
+
+    pub fn set_journal_followed(&self, followed: bool) {
+        self.journal.store(followed, Ordering::Relaxed);
+    }
+
+    /// Text of the kill switch, when it is on.
+    pub fn kill_switch(&self, live: &Live) -> Option<String> {
+        match self.host.read(&live.config.daemon.kill_switch, 4096) {
+            Ok(text) if text.trim().is_empty() => Some("no reason given".to_owned()),
+            Ok(text) => Some(text.trim().to_owned()),
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => None,
+            // Present but unreadable: somebody wanted it on.
+            Err(why) => Some(format!("{}: {why}", live.config.daemon.kill_switch)),
+        }
+    }
+
+    /// End of the start-up grace while it lasts.
+    pub fn grace_until(&self, live: &Live, now: Timestamp) -> Option<Timestamp> {
+        let until = self
+            .started_at
+            .plus(Duration::from_secs(live.config.daemon.startup_grace_s));
+        (until > now).then_some(until)
+    }
+
+    /// Mode for an action; after a restore nothing is done unasked until one clean sweep.
+    pub fn mode(&self, live: &Live, class: Class, risk: Risk) -> Mode {
+        let mode = live.config.mode_for(class, risk);
+        match (self.dry_run, self.restored.load(Ordering::Relaxed)) {
+            (true, _) => Mode::Observe,
+            (false, true) => mode.min(Mode::Suggest),
+            (false, false) => mode,
+        }
+    }
+
+    /// One full sweep found nothing: whatever a restore left unknown is settled.
+    pub fn clean_sweep(&self) {
+        self.restored.store(false, Ordering::Relaxed);
+    }
+
+    /// The host's slot for disruptive actions; `None` while another one is running.
+    pub fn slot(&self, action: &Action) -> Option<Option<MutexGuard<'_, ()>>> {
+        if !action.kind().is_disruptive() {
+            return Some(None);
+        }
+        match self.disruptive.try_lock() {
+            Ok(guard) => Some(Some(guard)),
+            Err(TryLockError::Poisoned(poisoned)) => Some(Some(poisoned.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    pub fn workshop<'a>(&'a self, live: &'a Live) -> Workshop<'a> {
+        Workshop {
+            host: &self.host,
+            config: &live.config,
+            managers: &live.managers,
+            backup_dir: &self.backup_dir,
+        }
+    }
+
+    pub fn host_name(&self, live: &Live) -> String {
+        if live.config.daemon.host_name.is_empty() {
+            crate::host::boot::host_name(&self.host)
+        } else {
+            live.config.daemon.host_name.clone()
+        }
+    }
+
+    pub fn close(
+        &self,
+        task: &Task,
+        resolution: Resolution,
+        message: &str,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let message = message.to_owned();
+        self.store.transition(
+            task.id,
+            Transition::Close {
+                resolution,
+                message,
+            },
+            actor,
+            now,
+        )?;
+        self.courier.ring();
+        Ok(())
+    }
+
+    /// A fixed task is seen broken again inside its window: the fix did not hold; take it back.
+    pub fn regressed(
+        &self,
+        task: &Task,
+        finding: &Finding,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let actor = "stability";
+        let mut phase = task.phase;
+        let mut message = format!("came back inside the stability window: {}", finding.message);
+        if let Some(last) = self
+            .store
+            .reader()?
+            .attempts(task.id)?
+            .into_iter()
+            .rev()
+            .find(|one| one.outcome == Some(Outcome::Verified))
+        {
+            phase = crate::core::task::Phase::from_number(i64::from(last.phase));
+            let undo = serde_json::from_str(&last.undo).unwrap_or(crate::actions::Undo::None);
+            if let Some(undone) = attempt::take_back(self, &self.live(), &undo) {
+                message = format!("{message}; {undone}");
+            }
+            self.store
+                .finish_attempt(last.id, Outcome::Failed, &message, "", now)?;
+        }
+        log::warn!(
+            "task {} {} {}: {message}",
+            task.id,
+            task.class,
+            task.subject
+        );
+        self.store.transition(
+            task.id,
+            Transition::Regressed { phase, message },
+            actor,
+            now,
+        )?;
+        self.work.ring();
+        Ok(())
+    }
+}
+
+/// Where the store is and its bounds, from the configuration.
+pub fn store_options(host: &Host, config: &Config) -> StoreOptions {
+    StoreOptions {
+        path: host.path(&config.daemon.state_dir).join("tasks.db"),
+        busy_timeout: Duration::from_millis(u64::from(config.store.busy_timeout_ms)),
+        ballast_bytes: u64::from(config.store.ballast_kib) << 10,
+        retain_days: config.store.retain_days,
+        max_bytes: u64::from(config.store.max_mib) << 20,
+        backup_every: Duration::from_secs(u64::from(config.store.backup_hours) * 3_600),
+    }
+}

@@ -1,0 +1,301 @@
+//! The scanner thread: sweeps what is due, records what holds, closes what is over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crate::core::class::{Class, Clearing};
+use crate::core::config::Config;
+use crate::core::finding::{Finding, Severity};
+use crate::core::task::{Resolution, Status, Task, Transition};
+use crate::core::time::Timestamp;
+use crate::daemon::Runtime;
+use crate::detectors::{Detector, Open, Snapshot, Sweep};
+use crate::store::{Intake, RunOutcome, StoreError};
+
+/// Actor name in the audit.
+const ACTOR: &str = "scanner";
+/// A sweep-class condition must stay gone this long before it counts as over by itself, so that a unit
+/// that is restarted by its manager every few seconds stays one task.
+const CLEAR_HOLD: Duration = Duration::from_secs(10);
+/// Longest wait between two passes: due times are looked at again.
+const PASS_MAX: Duration = Duration::from_secs(5);
+/// A poke is answered this long after it, so that one burst of journal lines makes one sweep.
+const POKE_SETTLE: Duration = Duration::from_millis(40);
+
+/// When each detector is due, and since when each open condition is gone.
+#[derive(Debug, Default)]
+pub struct Schedule {
+    due: BTreeMap<&'static str, Timestamp>,
+    gone_since: BTreeMap<i64, Timestamp>,
+    broken: BTreeSet<&'static str>,
+}
+
+/// What one pass did; printed by `run --once` and logged at debug level.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Pass {
+    pub findings: usize,
+    pub new_tasks: usize,
+    pub cleared: usize,
+}
+
+/// Thread body: sweep, then wait for a poke or the next due time.
+pub fn run(runtime: &Runtime) {
+    let mut schedule = Schedule::default();
+    let mut rings = 0;
+    let mut poked = false;
+    while !runtime.stopping() {
+        let now = runtime.host.clock.now();
+        match sweep(runtime, &mut schedule, poked, now) {
+            Ok(pass) if pass.new_tasks > 0 => runtime.work.ring(),
+            Ok(_) => {}
+            Err(why) => log::error!("sweep: {why}"),
+        }
+        runtime.beat("scanner");
+        let heard = runtime
+            .poke
+            .wait(rings, next_wait(&schedule, runtime.host.clock.now()));
+        poked = heard != rings;
+        if poked {
+            std::thread::sleep(POKE_SETTLE);
+        }
+        rings = runtime.poke.wait(heard, Duration::ZERO);
+    }
+}
+
+fn next_wait(schedule: &Schedule, now: Timestamp) -> Duration {
+    schedule
+        .due
+        .values()
+        .min()
+        .map_or(PASS_MAX, |due| due.since(now))
+        .clamp(Duration::from_millis(50), PASS_MAX)
+}
+
+/// True for detectors whose facts change with units: a poke makes them due at once.
+fn listens_to_units(detector: &dyn Detector) -> bool {
+    detector.classes().iter().any(|class| {
+        matches!(
+            class,
+            Class::ServiceFailed
+                | Class::ServiceInactive
+                | Class::ServiceFlapping
+                | Class::ServiceWatchdog
+                | Class::PortConflict
+                | Class::InvalidUnitPath
+        )
+    })
+}
+
+/// One pass over all detectors that are due.
+pub fn sweep(
+    runtime: &Runtime,
+    schedule: &mut Schedule,
+    poked: bool,
+    now: Timestamp,
+) -> Result<Pass, StoreError> {
+    let live = runtime.live();
+    let due: Vec<&dyn Detector> = runtime
+        .detectors
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|detector| {
+            !live
+                .config
+                .detect
+                .disabled
+                .iter()
+                .any(|name| name == detector.name())
+        })
+        .filter(|detector| {
+            (poked && listens_to_units(*detector))
+                || schedule
+                    .due
+                    .get(detector.name())
+                    .is_none_or(|at| *at <= now)
+        })
+        .collect();
+    let tasks = runtime.store.reader()?.open_tasks()?;
+    let open = Open::new(tasks.iter().map(|task| (task.class, task.subject.clone())));
+    let look = Snapshot::new(&runtime.host, &live.config, &live.managers, &open);
+    let mut found = Vec::new();
+    let mut covered = BTreeSet::new();
+    for detector in due {
+        schedule.due.insert(
+            detector.name(),
+            now.plus(interval(detector, &live.config, runtime)),
+        );
+        let started = Instant::now();
+        let result = detector.examine(&look);
+        let took = started.elapsed();
+        match result {
+            Ok(Sweep::Absent(why)) => runtime.store.record_detector_run(
+                detector.name(),
+                RunOutcome::Absent,
+                took,
+                &why,
+                now,
+            ),
+            Ok(Sweep::Present(findings)) => {
+                covered.extend(detector.classes().iter().copied());
+                schedule.broken.remove(detector.name());
+                runtime
+                    .store
+                    .record_detector_run(detector.name(), RunOutcome::Ok, took, "", now);
+                found.extend(findings);
+            }
+            Err(why) => {
+                log::warn!("detector {}: {why}", detector.name());
+                schedule.broken.insert(detector.name());
+                runtime.store.record_detector_run(
+                    detector.name(),
+                    RunOutcome::Broken,
+                    took,
+                    &why.to_string(),
+                    now,
+                );
+                found.push(broken(detector.name(), &why.to_string(), now));
+            }
+        }
+    }
+    if schedule.broken.is_empty() {
+        covered.insert(Class::SelfDetectorBroken);
+    }
+    record(runtime, schedule, &tasks, found, &covered, now)
+}
+
+/// Where the journal tells of unit changes, units are swept at the slower, configured pace.
+fn interval(detector: &dyn Detector, config: &Config, runtime: &Runtime) -> Duration {
+    let own = detector.interval(config);
+    if listens_to_units(detector) && !runtime.journal_followed() {
+        return own.min(Duration::from_secs(5));
+    }
+    own
+}
+
+fn broken(name: &str, why: &str, now: Timestamp) -> Finding {
+    Finding::new(
+        Class::SelfDetectorBroken,
+        name,
+        Severity::Warning,
+        &format!("detector failed: {why}"),
+        "scanner",
+        now,
+    )
+}
+
+/// Writes down what one pass saw: new conditions, repeats, regressions, ends.
+fn record(
+    runtime: &Runtime,
+    schedule: &mut Schedule,
+    tasks: &[Task],
+    found: Vec<Finding>,
+    covered: &BTreeSet<Class>,
+    now: Timestamp,
+) -> Result<Pass, StoreError> {
+    let mut pass = Pass {
+        findings: found.len(),
+        ..Pass::default()
+    };
+    let mut fresh = Vec::new();
+    let mut present = BTreeSet::new();
+    for finding in found {
+        // One open task per condition: a sweep knows its condition by class and subject, even when
+        // the wording (a result, an exit status) changed since.
+        match tasks
+            .iter()
+            .find(|task| task.class == finding.class && task.subject == finding.subject)
+        {
+            Some(task) => {
+                present.insert(task.id);
+                schedule.gone_since.remove(&task.id);
+                if task.status == Status::Fixed {
+                    runtime.regressed(task, &finding, now)?;
+                }
+            }
+            None => fresh.push(finding),
+        }
+    }
+    if !fresh.is_empty() {
+        for finding in &fresh {
+            log::warn!(
+                "found {} {}: {}",
+                finding.class,
+                finding.subject,
+                finding.message
+            );
+        }
+        let recorded = runtime.store.intake(
+            Intake {
+                findings: fresh,
+                cursor: None,
+            },
+            now,
+        )?;
+        pass.new_tasks = recorded.iter().filter(|one| one.created).count();
+    }
+    for task in tasks {
+        if is_over(runtime, schedule, task, covered, &present, now) {
+            runtime.store.transition(
+                task.id,
+                Transition::Close {
+                    resolution: Resolution::SelfCleared,
+                    message: "the condition ended by itself".to_owned(),
+                },
+                ACTOR,
+                now,
+            )?;
+            schedule.gone_since.remove(&task.id);
+            log::info!("over: task {} {} {}", task.id, task.class, task.subject);
+            runtime.courier.ring();
+            pass.cleared += 1;
+        }
+    }
+    let open: BTreeSet<i64> = tasks.iter().map(|task| task.id).collect();
+    schedule.gone_since.retain(|id, _| open.contains(id));
+    look_again(runtime, schedule, tasks, now);
+    Ok(pass)
+}
+
+/// Conditions that seem over are looked at again as soon as their hold time ends.
+fn look_again(runtime: &Runtime, schedule: &mut Schedule, tasks: &[Task], now: Timestamp) {
+    let hold = runtime.timing.clear_hold.unwrap_or(CLEAR_HOLD);
+    for task in tasks
+        .iter()
+        .filter(|task| schedule.gone_since.contains_key(&task.id))
+    {
+        for detector in &runtime.detectors {
+            if detector.classes().contains(&task.class)
+                && let Some(due) = schedule.due.get_mut(detector.name())
+            {
+                *due = (*due).min(now.plus(hold));
+            }
+        }
+    }
+}
+
+/// May this open task be closed because its condition ended without us?
+fn is_over(
+    runtime: &Runtime,
+    schedule: &mut Schedule,
+    task: &Task,
+    covered: &BTreeSet<Class>,
+    present: &BTreeSet<i64>,
+    now: Timestamp,
+) -> bool {
+    // A claimed task and one in its stability window belong to a worker.
+    if matches!(
+        task.status,
+        Status::InProgress | Status::Fixed | Status::Closed
+    ) {
+        return false;
+    }
+    if task.class.clearing() != Clearing::Sweep {
+        let quiet = Duration::from_secs(runtime.live().config.detect.quiet_s);
+        return now.since(task.last_seen_at) >= quiet;
+    }
+    if !covered.contains(&task.class) || present.contains(&task.id) {
+        return false;
+    }
+    let since = *schedule.gone_since.entry(task.id).or_insert(now);
+    now.since(since) >= runtime.timing.clear_hold.unwrap_or(CLEAR_HOLD)
+}

@@ -1,0 +1,159 @@
+//! Reader threads: each follows one stream and hands batches to the store; the source is the buffer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::class::Class;
+use crate::core::finding::{Finding, Severity};
+use crate::daemon::Runtime;
+use crate::detectors::stream::{Batch, StreamContext, StreamEnd, StreamStop};
+use crate::detectors::{journal, kmsg, logfile};
+use crate::store::{Cursor, Intake, StoreError};
+
+/// First pause before a broken stream is opened again; doubles up to [`RETRY_MAX`].
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// One stream of this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Journal,
+    KernelLog,
+    /// All of `[[log_file]]`, one thread.
+    LogFiles,
+}
+
+impl Source {
+    /// Name of the stream: thread, cursor and findings carry it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Journal => "journal",
+            Self::KernelLog => "kmsg",
+            Self::LogFiles => "files",
+        }
+    }
+}
+
+/// The streams that exist here. One kernel source per host: the journal where there is one.
+pub fn sources(runtime: &Runtime) -> Vec<Source> {
+    let live = runtime.live();
+    let mut sources = Vec::new();
+    let journal = live.config.detect.journal && journal::is_present();
+    if journal {
+        sources.push(Source::Journal);
+        runtime.set_journal_followed(true);
+    }
+    if live.config.detect.kernel_log && !(journal && journal::carries_kernel()) {
+        sources.push(Source::KernelLog);
+    }
+    if !live.config.log_file.is_empty() {
+        sources.push(Source::LogFiles);
+    }
+    sources
+}
+
+/// Thread body: follow, and open again with growing pauses when the source breaks.
+pub fn run(runtime: &Runtime, source: Source) {
+    let name = source.name();
+    let mut pause = RETRY_FIRST;
+    while !runtime.stopping() {
+        let started = std::time::Instant::now();
+        match follow(runtime, source, name) {
+            Ok(StreamEnd::Stopped) => return,
+            Ok(StreamEnd::Absent(why)) => {
+                log::info!("stream {name}: absent: {why}");
+                return;
+            }
+            Err(why) => {
+                log::warn!(
+                    "stream {name}: {why}; opening it again in {} ms",
+                    pause.as_millis()
+                );
+                report_broken(runtime, name, &why);
+            }
+        }
+        if started.elapsed() > RETRY_MAX {
+            pause = RETRY_FIRST;
+        }
+        runtime.halt.pause(pause);
+        pause = (pause * 2).min(RETRY_MAX);
+    }
+}
+
+fn follow(runtime: &Runtime, source: Source, name: &str) -> Result<StreamEnd, String> {
+    let live = runtime.live();
+    let context = StreamContext {
+        host: &runtime.host,
+        config: &live.config,
+        rules: Arc::clone(&live.rules),
+        stop: runtime.stop_flag(),
+        position: runtime.store.cursor(name).map_err(|why| why.to_string())?,
+    };
+    let mut sink = |batch: Batch| accept(runtime, batch);
+    match source {
+        Source::Journal => journal::run(&context, &mut sink),
+        Source::KernelLog => kmsg::run(&context, &mut sink),
+        Source::LogFiles => {
+            let positions = runtime.store.cursors().map_err(|why| why.to_string())?;
+            logfile::run(&context, &positions, &mut sink)
+        }
+    }
+    .map_err(|why| why.to_string())
+}
+
+/// Puts a batch into the store: findings and cursor commit together. A busy or full store is waited
+/// for; the source keeps what was not taken.
+fn accept(runtime: &Runtime, batch: Batch) -> Result<(), StreamStop> {
+    if batch.poke {
+        runtime.poke.ring();
+    }
+    for finding in &batch.findings {
+        log::debug!("{} {}: {}", finding.class, finding.subject, finding.message);
+    }
+    let had_findings = !batch.findings.is_empty();
+    let intake = Intake {
+        findings: batch.findings,
+        cursor: Some(Cursor {
+            stream: batch.stream,
+            position: batch.position,
+        }),
+    };
+    loop {
+        match runtime
+            .store
+            .intake(intake.clone(), runtime.host.clock.now())
+        {
+            Ok(_) => {
+                if had_findings {
+                    runtime.work.ring();
+                }
+                return Ok(());
+            }
+            Err(StoreError::Closed) => return Err(StreamStop),
+            Err(why) => log::error!("intake: {why}; trying again"),
+        }
+        if runtime.stopping() {
+            return Err(StreamStop);
+        }
+        runtime.halt.pause(Duration::from_secs(1));
+    }
+}
+
+fn report_broken(runtime: &Runtime, name: &str, why: &str) {
+    let now = runtime.host.clock.now();
+    let finding = Finding::new(
+        Class::SelfGap,
+        name,
+        Severity::Warning,
+        &format!("stream broken: {why}"),
+        name,
+        now,
+    );
+    let intake = Intake {
+        findings: vec![finding],
+        cursor: None,
+    };
+    if let Err(why) = runtime.store.intake(intake, now) {
+        log::error!("intake: {why}");
+    }
+}

@@ -1,0 +1,57 @@
+//! Verification: the detector that found a condition looks again.
+
+use crate::core::class::Clearing;
+use crate::core::finding::Finding;
+use crate::core::task::Task;
+use crate::daemon::Runtime;
+use crate::detectors::{Open, Snapshot, Sweep};
+
+/// What a second look says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The condition still holds; the finding carries fresh evidence.
+    Present(Finding),
+    Clear,
+    /// Only new lines would tell, or the detector could not look.
+    Unknown(String),
+}
+
+/// The stored finding of a task, as its detector reported it.
+pub fn finding_of(task: &Task) -> Finding {
+    Finding {
+        class: task.class,
+        subject: task.subject.clone(),
+        severity: task.severity,
+        message: task.message.clone(),
+        evidence: task.evidence.clone(),
+        source: task.source.clone(),
+        seen_at: task.last_seen_at,
+        count: task.seen_count,
+    }
+}
+
+/// Asks the detector of the task's class whether the condition still holds.
+pub fn look(runtime: &Runtime, task: &Task) -> Look {
+    if task.class.clearing() != Clearing::Sweep {
+        return Look::Unknown("known only from its log lines".to_owned());
+    }
+    let Some(detector) = runtime
+        .detectors
+        .iter()
+        .find(|detector| detector.classes().contains(&task.class))
+    else {
+        return Look::Unknown(format!("no detector looks for {}", task.class));
+    };
+    let live = runtime.live();
+    // Counts as open, so that hysteresis asks for the low mark before it says clear.
+    let open = Open::new([(task.class, task.subject.clone())]);
+    let look = Snapshot::new(&runtime.host, &live.config, &live.managers, &open);
+    match detector.examine(&look) {
+        Ok(Sweep::Present(findings)) => findings
+            .into_iter()
+            .find(|finding| finding.class == task.class && finding.subject == task.subject)
+            .map_or(Look::Clear, Look::Present),
+        Ok(Sweep::Absent(why)) => Look::Unknown(why),
+        Err(why) => Look::Unknown(why.to_string()),
+    }
+}

@@ -1,0 +1,169 @@
+//! Containers, asked over the engine's own socket (Docker, Podman): exited, unhealthy, in a restart loop.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::core::class::Class;
+use crate::core::config::Config;
+use crate::core::finding::{Finding, Severity};
+use crate::core::time::Timestamp;
+use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
+
+const SOCKETS: &[&str] = &[
+    "/run/docker.sock",
+    "/var/run/docker.sock",
+    "/run/podman/podman.sock",
+];
+const INTERVAL: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Most of an answer that is read, bytes: some hundred containers.
+const ANSWER_CAP: u64 = 4 << 20;
+/// HTTP/1.0: the answer ends with the connection, never chunked.
+const REQUEST: &[u8] = b"GET /containers/json?all=true HTTP/1.0\r\nHost: localhost\r\n\r\n";
+
+/// Exit codes of a container that was stopped: by SIGKILL and SIGTERM.
+const STOPPED: &[i32] = &[0, 137, 143];
+
+#[derive(Debug, Deserialize)]
+struct Container {
+    #[serde(rename = "Names", default)]
+    names: Option<Vec<String>>,
+    #[serde(rename = "State", default)]
+    state: String,
+    /// Docker: `Exited (1) 3 minutes ago`, `Up 5 minutes (unhealthy)`.
+    #[serde(rename = "Status", default)]
+    status: String,
+    #[serde(rename = "Image", default)]
+    image: String,
+}
+
+#[derive(Debug)]
+pub struct Containers;
+
+impl Detector for Containers {
+    fn name(&self) -> &'static str {
+        "container_unhealthy"
+    }
+
+    fn classes(&self) -> &'static [Class] {
+        &[Class::ContainerUnhealthy]
+    }
+
+    fn interval(&self, _config: &Config) -> Duration {
+        INTERVAL
+    }
+
+    fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
+        let there = SOCKETS
+            .iter()
+            .map(|socket| look.host.path(socket))
+            .find(|socket| socket.exists());
+        let Some(socket) = there else {
+            return Ok(Sweep::Absent("no container engine's socket".to_owned()));
+        };
+        let body = match UnixStream::connect(&socket).and_then(ask) {
+            Ok(body) => body,
+            // A socket unit starts the engine on demand: nothing answers, nothing is broken.
+            Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => {
+                return Ok(Sweep::Absent(
+                    "the container engine does not run".to_owned(),
+                ));
+            }
+            Err(why) => {
+                return Err(DetectError::Broken(format!("{}: {why}", socket.display())));
+            }
+        };
+        let containers = parse(&body)
+            .map_err(|why| DetectError::Broken(format!("{}: {why}", socket.display())))?;
+        let found = containers
+            .iter()
+            .filter_map(|one| judge(one, look.now))
+            .collect();
+        Ok(Sweep::Present(found))
+    }
+}
+
+fn ask(mut stream: UnixStream) -> io::Result<String> {
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    stream.write_all(REQUEST)?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_CAP).read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+fn parse(answer: &str) -> Result<Vec<Container>, String> {
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .ok_or("the answer is not HTTP")?;
+    let status = head.lines().next().unwrap_or("");
+    if status.split(' ').nth(1) != Some("200") {
+        return Err(format!("answered {status}"));
+    }
+    serde_json::from_str(body.trim()).map_err(|why| why.to_string())
+}
+
+fn judge(container: &Container, now: Timestamp) -> Option<Finding> {
+    let name = container.names.as_ref()?.first()?.trim_start_matches('/');
+    let (severity, what) = match container.state.as_str() {
+        "restarting" => (Severity::Error, "restarts again and again".to_owned()),
+        "dead" => (Severity::Error, "is dead".to_owned()),
+        "running" if container.status.contains("(unhealthy)") => {
+            (Severity::Error, "fails its health check".to_owned())
+        }
+        "exited" => {
+            let code = exit_code(&container.status)?;
+            if STOPPED.contains(&code) {
+                return None;
+            }
+            (Severity::Error, format!("exited with status={code}"))
+        }
+        _ => return None,
+    };
+    let message = format!("container {what}, image {}", container.image);
+    Some(Finding::new(
+        Class::ContainerUnhealthy,
+        name,
+        severity,
+        &message,
+        "containers",
+        now,
+    ))
+}
+
+fn exit_code(status: &str) -> Option<i32> {
+    let (_, rest) = status.split_once('(')?;
+    rest.split_once(')')?.0.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_unwanted_states_are_faults() {
+        let answer = "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n[{\"Names\":[\"/a\"],\"State\":\"running\",\"Status\":\"Up 5 minutes (unhealthy)\",\"Image\":\"x\"},{\"Names\":[\"/b\"],\"State\":\"exited\",\"Status\":\"Exited (1) 3 minutes ago\",\"Image\":\"x\"},{\"Names\":[\"/c\"],\"State\":\"exited\",\"Status\":\"Exited (143) 3 days ago\",\"Image\":\"x\"},{\"Names\":null,\"State\":\"exited\",\"Status\":\"Exited (1)\"},{\"Names\":[\"/d\"],\"State\":\"running\",\"Status\":\"Up 2 hours (healthy)\"},{\"Names\":[\"/e\"],\"State\":\"restarting\"}]";
+        let found: Vec<_> = parse(answer)
+            .unwrap()
+            .iter()
+            .filter_map(|one| judge(one, Timestamp::from_millis(0)))
+            .map(|finding| finding.subject)
+            .collect();
+        assert_eq!(found, ["a", "b", "e"]);
+    }
+
+    #[test]
+    fn a_bad_answer_is_an_error() {
+        for bad in [
+            "",
+            "HTTP/1.0 500 x\r\n\r\n",
+            "HTTP/1.0 200 OK\r\n\r\nnot json",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}
