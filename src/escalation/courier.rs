@@ -172,7 +172,11 @@ impl<T: Tracker> Courier<T> {
             let why = delivery
                 .note()
                 .with("waiting: the cap on new issues is reached");
-            outbox.retry(delivery.id, free_at, &why, now)?;
+            // After a restore a row is `unknown` without ever having been sent by this store: it stays that.
+            match delivery.state {
+                State::Unknown => outbox.unknown(delivery.id, free_at, &why, now)?,
+                _ => outbox.retry(delivery.id, free_at, &why, now)?,
+            }
             return Ok(Next { at: now });
         }
         let mut begun = false;
@@ -339,10 +343,7 @@ impl<T: Tracker> Courier<T> {
         delivery: &Delivery,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, String> {
-        if delivery.operation != Operation::Create
-            || delivery.state != State::Pending
-            || delivery.attempts > 0
-        {
+        if delivery.operation != Operation::Create || delivery.attempts > 0 {
             return Ok(None);
         }
         let mut free_at = None;

@@ -11,4 +11,5 @@
 
 mod outbox;
 mod schedules;
+mod stub;
 mod world;
