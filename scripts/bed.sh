@@ -11,6 +11,7 @@
 #
 #   BED_FAULTS=1   (default) loop devices and the kernel log are visible inside
 #   BED_TIMEOUT    seconds for the test, default 600
+#   BED_ENV        NAME=VALUE words for the test's environment
 #   BED_TMPFS      size of the writable layer, default 2g
 #   AO_CACHE       where the root file systems are kept
 #   AO_MIRROR      Debian mirror, default mmdebstrap's
@@ -168,6 +169,8 @@ fi
 mount -t tmpfs -o mode=755 tmpfs "$r/run"
 mkdir -p "$r/run/lock"
 mount -t tmpfs -o mode=1777 tmpfs "$r/tmp"
+echo "127.0.0.1 localhost $name" >"$r/etc/hosts"
+echo "$name" >"$r/etc/hostname"
 hostname "$name"
 ip link set lo up
 cd "$r"
@@ -286,12 +289,15 @@ run() {
   boot
   for pair; do copy_in "${pair%%:*}" "${pair#*:}"; done
   copy_in "$test" /root/test.sh
+  local vars
+  read -ra vars <<<"${BED_ENV:-}"
+  INNER_ENV+=("${vars[@]}")
   # Under systemd through systemd-run: it gives the test the bed's own
   # capabilities and cgroup. In the background, because a trap cannot run
   # while a foreground command does.
   if [ "$INIT" = systemd ]; then
     timeout "${BED_TIMEOUT:-600}" "${DROP[@]}" nsenter -t "$LEADER" -a "${INNER_ENV[@]}" \
-      systemd-run -q --pipe --wait -p KillMode=control-group -p "Environment=HOME=/root LANG=C.UTF-8" \
+      systemd-run -q --pipe --wait -p KillMode=control-group -p "Environment=HOME=/root LANG=C.UTF-8 ${BED_ENV:-}" \
       /bin/bash /root/test.sh &
   else
     timeout "${BED_TIMEOUT:-600}" "${DROP[@]}" nsenter -t "$LEADER" -a "${INNER_ENV[@]}" \
@@ -315,7 +321,7 @@ run() {
 
 ROOTFS='' BED='' WORK='' OUTER='' LEADER='' TESTER='' INIT=''
 CGS=()
-[ $# -ge 2 ] || { sed -n '2,17s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,18s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 command=$1 INIT=$2
 shift 2
 packages "$INIT" >/dev/null

@@ -16,12 +16,13 @@ find_cargo() {
     command -v "$cargo" >/dev/null 2>&1 || continue
     version_ge "$("$cargo" --version 2>/dev/null | cut -d' ' -f2)" "$(msrv)" || continue
     CARGO=$cargo
+    # Its own compiler, not an older one that PATH finds first.
+    [ "$cargo" != /usr/bin/cargo ] || export RUSTC=/usr/bin/rustc
     return 0
   done
   return 1
 }
 
-# rustc beside the cargo that was found: a PATH with another one first would mix them.
 use_debian_rust() {
   apt_need /nonexistent/rustc:rustc-web /nonexistent/cargo:cargo-web
   CARGO=/usr/bin/cargo

@@ -4,6 +4,7 @@ pub mod actions;
 pub mod cli;
 pub mod core;
 pub mod detectors;
+pub mod escalation;
 pub mod host;
 pub mod services;
 pub mod store;

@@ -6,6 +6,7 @@ Runs inside the systemd bed: `faults.py prepare` before the daemon is started,
 Each fault is described where it is injected. Only units named e2e-* are made.
 """
 
+import glob
 import os
 import signal
 import subprocess
@@ -34,10 +35,10 @@ def write(path, text, mode=0o644):
     os.chmod(path, mode)
 
 
-def unit(name, service, section="", install=True):
+def unit(name, service, section="", install=True, folder=UNITS):
     """A service of the test; enabled when it has an [Install] section."""
     wanted = "[Install]\nWantedBy=multi-user.target\n" if install else ""
-    write(f"{UNITS}/{name}", f"[Unit]\nDescription=End-to-end fixture\n{section}\n[Service]\n{service}\n{wanted}")
+    write(f"{folder}/{name}", f"[Unit]\nDescription=End-to-end fixture\n{section}\n[Service]\n{service}\n{wanted}")
 
 
 def start(*names):
@@ -136,9 +137,9 @@ def age_s(pid):
 
 def leave_unit(pid):
     """Moves a process out of every unit's cgroup, as an orphan of a login is."""
-    for root in ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"):
-        if not os.path.exists(f"{root}/cgroup.procs"):
-            continue
+    # One hierarchy on v2; on older and hybrid hosts each controller has its own.
+    unified = os.path.exists("/sys/fs/cgroup/cgroup.procs")
+    for root in ["/sys/fs/cgroup"] if unified else glob.glob("/sys/fs/cgroup/*"):
         os.makedirs(f"{root}/e2e-orphan", exist_ok=True)
         with open(f"{root}/e2e-orphan/cgroup.procs", "w", encoding="utf-8") as out:
             out.write(str(pid))
@@ -217,7 +218,8 @@ def prepare_untouched():
     write(f"{UNITS}/e2e-socket.socket", "[Socket]\nListenStream=/run/e2e.socket\nAccept=no\n[Install]\nWantedBy=sockets.target\n")
     unit("e2e-timer.service", "Type=oneshot\nExecStart=/bin/true", install=False)
     write(f"{UNITS}/e2e-timer.timer", "[Timer]\nOnBootSec=10h\n[Install]\nWantedBy=timers.target\n")
-    unit("e2e-masked.service", LONG)
+    # Where packages put theirs: a unit file in /etc cannot be masked.
+    unit("e2e-masked.service", LONG, folder="/lib/systemd/system")
     start("e2e-stopped.service", "e2e-oneshot.service", "e2e-condition.service", "e2e-socket.socket", "e2e-timer.timer", "e2e-masked.service")
 
 
@@ -231,7 +233,8 @@ def prepare():
     os.makedirs("/srv/e2e-work/data", exist_ok=True)
     os.makedirs("/srv/e2e-exit", exist_ok=True)
     unit("e2e-workdir.service", f"WorkingDirectory=/srv/e2e-work/data\n{LONG}")
-    listen = "ExecStart=/usr/bin/socat TCP-LISTEN:{},reuseaddr,fork EXEC:/bin/cat"
+    # socat ends with 143 when it is stopped; that is no failure.
+    listen = "SuccessExitStatus=143\nExecStart=/usr/bin/socat TCP-LISTEN:{},reuseaddr,fork EXEC:/bin/cat"
     unit("e2e-port1.service", listen.format(9102))
     unit("e2e-port2.service", listen.format(9102))
     unit("e2e-stale.service", listen.format(9103))

@@ -5,8 +5,7 @@
 #   scripts/e2e/run.sh [BINARY]
 #
 # BINARY defaults to dist/autonomous-orchestrator-x86_64-unknown-linux-musl,
-# built when missing. Needs root (namespaces). Exit status is the run's.
-#   KEEP=DIR   the store, the journal and the stub's logs are copied to DIR
+# built when missing. Needs root (namespaces). Exit status is that of the run.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"

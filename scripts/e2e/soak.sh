@@ -1,10 +1,10 @@
 #!/bin/bash
 # Runs INSIDE the systemd bed as root: a long time with a fault every 10 s.
 # Memory, threads and files must not grow, every fault must be fixed.
-#   FOOTPRINT_SECONDS   default 1800
+#   SOAK_SECONDS   default 1800
 set -euo pipefail
 NAME=autonomous-orchestrator
-WINDOW=${FOOTPRINT_SECONDS:-1800}
+WINDOW=${SOAK_SECONDS:-1800}
 cat >/etc/systemd/system/soak.service <<'UNIT'
 [Service]
 ExecStart=/bin/sleep infinity

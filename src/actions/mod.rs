@@ -1,12 +1,25 @@
 //! Actions: one file each; precondition, undo record, execution, undo.
 
+mod daemon_reload;
+mod free_disk;
+mod path_drop_in;
+mod remount_rw;
+mod restart_interface;
+mod run_declared;
+mod sync_clock;
+mod terminate_process;
+mod units;
+mod vacuum_journal;
+
 use std::fmt;
 use std::sync::Arc;
 
-use crate::core::action::Action;
+use crate::core::action::{Action, ActionKind};
 use crate::core::config::Config;
+use crate::core::finding::Evidence;
+use crate::core::unit::UnitName;
 use crate::host::Host;
-use crate::services::ServiceManager;
+use crate::services::{Order, ServiceManager};
 
 /// What actions work with.
 #[derive(Debug)]
@@ -61,5 +74,89 @@ impl fmt::Display for ActionError {
 
 impl std::error::Error for ActionError {}
 
-/// Reads the host again: may this action still be taken? Touches nothing.
-pub type Precondition = fn(&Workshop<'_>, &Action) -> Result<(), ActionError>;
+/// What an action did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    pub message: String,
+    /// Facts for the audit: bytes freed, file written, output.
+    pub evidence: Evidence,
+}
+
+impl Done {
+    fn new(message: String) -> Self {
+        Self {
+            message,
+            evidence: Evidence::new(),
+        }
+    }
+
+    fn with(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.evidence.insert(key.to_owned(), value.into());
+        self
+    }
+}
+
+/// The functions of one action.
+struct Row {
+    /// Reads the host again: may this action still be taken? Touches nothing.
+    precondition: fn(&Workshop<'_>, &Action) -> Result<(), ActionError>,
+    undo_record: fn(&Workshop<'_>, &Action) -> Result<Undo, ActionError>,
+    execute: fn(&Workshop<'_>, &Action) -> Result<Done, ActionError>,
+}
+
+macro_rules! row {
+    ($module:ident) => {
+        Row {
+            precondition: $module::precondition,
+            undo_record: $module::undo_record,
+            execute: $module::execute,
+        }
+    };
+}
+
+/// The one table of actions: which file does what.
+const fn row(kind: ActionKind) -> Row {
+    match kind {
+        ActionKind::StartUnit
+        | ActionKind::RestartUnit
+        | ActionKind::StopUnit
+        | ActionKind::ResetFailedStart => row!(units),
+        ActionKind::DaemonReload => row!(daemon_reload),
+        ActionKind::PathDropIn => row!(path_drop_in),
+        ActionKind::TerminateProcess => row!(terminate_process),
+        ActionKind::VacuumJournal => row!(vacuum_journal),
+        ActionKind::FreeDisk => row!(free_disk),
+        ActionKind::RemountRw => row!(remount_rw),
+        ActionKind::SyncClock => row!(sync_clock),
+        ActionKind::RestartInterface => row!(restart_interface),
+        ActionKind::RunDeclared => row!(run_declared),
+    }
+}
+
+/// May this action still be taken? Reads the host again and touches nothing.
+pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionError> {
+    (row(action.kind()).precondition)(shop, action)
+}
+
+/// How the action would be taken back; makes backups, changes nothing.
+pub fn undo_record(shop: &Workshop<'_>, action: &Action) -> Result<Undo, ActionError> {
+    (row(action.kind()).undo_record)(shop, action)
+}
+
+pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
+    (row(action.kind()).execute)(shop, action)
+}
+
+/// Takes an action back by its record; doing it twice is the same as once.
+pub fn undo(shop: &Workshop<'_>, undo: &Undo) -> Result<String, ActionError> {
+    match undo {
+        Undo::None => Ok("nothing to undo".to_owned()),
+        Undo::RestoreFile { path, backup } => path_drop_in::restore(shop, path, backup.as_deref()),
+        Undo::StartUnit { unit } => {
+            let unit = UnitName::new(unit).map_err(|why| ActionError::Refused(why.to_string()))?;
+            units::order_unit(shop, Order::Start, &unit)?;
+            Ok(format!("{unit} started again"))
+        }
+        Undo::RemountReadOnly { mount } => remount_rw::back(shop, mount),
+    }
+}

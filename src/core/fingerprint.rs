@@ -1,32 +1,211 @@
-//! One stable name for a fault (placeholder until the scanner lands in the next commit).
-use sha2::{Digest, Sha256};
-use std::fmt;
+//! One stable name for a fault: SHA-256 over class, subject and message template.
+//!
+//! The template is a pure function of the message, so the name is the same on every host and after
+//! every restart. `docs/FINGERPRINT.md` lists the placeholders and what each rule adds.
 
-/// SHA-256 of algorithm version, class, subject and template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+mod class;
+mod item;
+mod kind;
+mod path;
+mod rules;
+mod scan;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod value;
+mod words;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+
+#[doc(hidden)]
+pub use rules::{Only, Rule};
+
+/// Version of template and hash layout; a change of either raises it, and open tasks are re-keyed.
+pub const ALGORITHM_VERSION: u32 = 1;
+
+/// Only the first 4096 bytes of a message count: what comes later is payload, not identity.
+pub const MESSAGE_CAP: usize = 4096;
+
+/// Writes the template of `message` into `out`, which is cleared first and reused.
+pub fn template_into(message: &str, out: &mut String) {
+    out.clear();
+    scan::Scanner::run(capped(message), out, true, rules::All);
+}
+
+/// The template of `message`.
+pub fn template(message: &str) -> String {
+    let mut out = String::with_capacity(message.len().min(MESSAGE_CAP));
+    template_into(message, &mut out);
+    out
+}
+
+/// [`template_into`] with some rules left out; for measurements only.
+#[doc(hidden)]
+pub fn template_with(message: &str, typed: bool, only: Only, out: &mut String) {
+    out.clear();
+    scan::Scanner::run(capped(message), out, typed, only);
+}
+
+fn capped(message: &str) -> &str {
+    message.get(..boundary(message)).unwrap_or(message)
+}
+
+/// The last character boundary within the cap.
+fn boundary(text: &str) -> usize {
+    let mut at = text.len().min(MESSAGE_CAP);
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// A message line from bytes: invalid UTF-8 becomes U+FFFD, cut at [`MESSAGE_CAP`] bytes.
+pub fn lossy_line(bytes: &[u8]) -> Cow<'_, str> {
+    // Decoding a little more than the cap keeps a character that straddles it whole, so that it is dropped, not broken.
+    let head = bytes.get(..MESSAGE_CAP + 4).unwrap_or(bytes);
+    // Nearly every line is valid: the plain check is faster than the lossy one.
+    if let Ok(text) = std::str::from_utf8(head) {
+        return Cow::Borrowed(capped(text));
+    }
+    let mut text = String::from_utf8_lossy(head).into_owned();
+    text.truncate(boundary(&text));
+    Cow::Owned(text)
+}
+
+/// The identity of a fault: 32 bytes, shown as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint([u8; 32]);
 
+/// Both hexadecimal digits of each byte: a look-up a byte, since a storm prints millions.
+const PAIRS: [[u8; 2]; 256] = pairs();
+
+const fn pairs() -> [[u8; 2]; 256] {
+    const fn digit(nibble: u8) -> u8 {
+        if nibble < 10 {
+            b'0' + nibble
+        } else {
+            b'a' + nibble - 10
+        }
+    }
+    let mut table = [[0; 2]; 256];
+    let mut i = 0;
+    while i < 256 {
+        #[allow(clippy::indexing_slicing)]
+        // const evaluation: an index out of range fails the build
+        {
+            table[i] = [digit(i as u8 >> 4), digit(i as u8 & 15)];
+        }
+        i += 1;
+    }
+    table
+}
+
 impl Fingerprint {
-    pub const fn as_bytes(&self) -> &[u8; 32] {
+    /// The raw digest.
+    pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// All 64 hexadecimal digits, without an allocation.
+    pub fn hex(&self) -> [u8; 64] {
+        let mut out = [0; 64];
+        for (pair, byte) in out.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(PAIRS.get(usize::from(byte)).unwrap_or(&[b'0'; 2]));
+        }
+        out
+    }
+
+    /// The first 12 hexadecimal digits, for tables and labels.
+    pub fn short(&self) -> String {
+        self.to_string().chars().take(12).collect()
     }
 }
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.pad(std::str::from_utf8(&self.hex()).unwrap_or_default())
     }
 }
 
-/// Fingerprint of a message of `class` about `subject`.
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+/// A text that is no fingerprint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParseError;
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cannot read the fingerprint: it is not 64 lower-case hexadecimal digits: copy it whole from `tasks --json`")
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+impl FromStr for Fingerprint {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(ParseError);
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| ParseError)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| ParseError)?;
+        }
+        Ok(Fingerprint(bytes))
+    }
+}
+
+/// The fingerprint of one finding.
 pub fn fingerprint(class: &str, subject: &str, message: &str) -> Fingerprint {
-    let mut hash = Sha256::new();
-    for field in [class, subject, message] {
-        hash.update((field.len() as u64).to_le_bytes());
-        hash.update(field.as_bytes());
-    }
-    Fingerprint(hash.finalize().into())
+    Hasher::new(class, subject).fingerprint(
+        message,
+        &mut String::with_capacity(message.len().min(MESSAGE_CAP)),
+    )
 }
 
-/// Version of the algorithm.
-pub const ALGORITHM_VERSION: u32 = 1;
+/// Hashes many messages of one class and subject; the common fields are absorbed once.
+#[derive(Clone)]
+pub struct Hasher(Sha256);
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hasher")
+    }
+}
+
+impl Hasher {
+    /// Absorbs version, class and subject.
+    pub fn new(class: &str, subject: &str) -> Self {
+        let mut hash = Sha256::new();
+        field(&mut hash, b"ao-fp");
+        field(&mut hash, &ALGORITHM_VERSION.to_le_bytes());
+        field(&mut hash, class.as_bytes());
+        field(&mut hash, subject.as_bytes());
+        Hasher(hash)
+    }
+
+    /// The fingerprint of `message`; `scratch` spares an allocation per message.
+    pub fn fingerprint(&self, message: &str, scratch: &mut String) -> Fingerprint {
+        scratch.clear();
+        scan::Scanner::run(capped(message), scratch, false, rules::All);
+        let mut hash = self.0.clone();
+        field(&mut hash, scratch.as_bytes());
+        Fingerprint(hash.finalize().into())
+    }
+}
+
+/// Length first, so that no two lists of fields share one byte string.
+fn field(hash: &mut Sha256, bytes: &[u8]) {
+    hash.update(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
+    hash.update(bytes);
+}

@@ -1,5 +1,25 @@
 //! Detectors: each watches one aspect of the host and emits findings.
 
+pub mod clock_sync;
+pub mod disk;
+pub mod journal;
+pub mod kmsg;
+pub mod logfile;
+pub mod memory;
+pub mod mount_table;
+pub mod network;
+pub mod port_conflict;
+pub mod probe;
+pub mod readonly_fs;
+pub mod service_failed;
+pub mod service_flapping;
+pub mod service_inactive;
+pub mod stale_process;
+pub mod stream;
+pub mod thermal;
+pub mod unit_path;
+pub mod wear;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -110,4 +130,46 @@ pub trait Detector: Send + Sync + fmt::Debug {
     /// Time between sweeps.
     fn interval(&self, config: &Config) -> Duration;
     fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError>;
+}
+
+/// Units are swept this often when no journal tells of changes.
+const UNIT_SWEEP_WITHOUT_EVENTS: Duration = Duration::from_secs(5);
+
+/// Time between unit sweeps: slow where the journal pokes, 5 s where nothing tells.
+fn unit_interval(config: &Config) -> Duration {
+    if config.detect.journal && journal::is_present() {
+        Duration::from_secs(config.detect.unit_sweep_s.max(1))
+    } else {
+        UNIT_SWEEP_WITHOUT_EVENTS
+    }
+}
+
+/// Our own units are never judged: no daemon can repair itself from within.
+fn is_own(unit: &str) -> bool {
+    unit.starts_with(crate::core::judge::OWN_NAME)
+}
+
+/// Time between sweeps of disk, memory, mounts and processes.
+fn host_interval(config: &Config) -> Duration {
+    Duration::from_secs(config.detect.host_sweep_s.max(1))
+}
+
+/// The table of all sweeping detectors, in the order of a sweep: causes before their symptoms.
+pub fn all() -> Vec<Box<dyn Detector>> {
+    vec![
+        Box::new(readonly_fs::ReadonlyFs::default()),
+        Box::new(disk::Disk::default()),
+        Box::new(memory::Memory),
+        Box::new(unit_path::InvalidUnitPath),
+        Box::new(port_conflict::PortConflict::default()),
+        Box::new(service_failed::ServiceFailed),
+        Box::new(service_inactive::ServiceInactive::default()),
+        Box::new(service_flapping::ServiceFlapping::default()),
+        Box::new(probe::Probes::default()),
+        Box::new(stale_process::StaleProcess::default()),
+        Box::new(network::Network),
+        Box::new(thermal::Thermal),
+        Box::new(clock_sync::ClockSync),
+        Box::new(wear::Wear),
+    ]
 }

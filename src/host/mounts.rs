@@ -8,6 +8,11 @@ pub struct Mount {
     pub point: String,
     pub fs_type: String,
     pub device: String,
+    /// `major:minor` of the file system: the same for all its mounts.
+    pub number: String,
+    /// The mount itself is read-only. With a read-only file system and a writable mount it was the kernel
+    /// that turned it, after an error: a remount by hand sets both.
+    pub mount_read_only: bool,
     /// Options of the mount, then of the file system.
     pub options: Vec<String>,
     /// The file system itself is read-only (super options), as after an error.
@@ -38,7 +43,8 @@ pub fn parse_mountinfo(text: &str) -> Vec<Mount> {
 fn parse_line(line: &str) -> Option<Mount> {
     let (left, right) = line.split_once(" - ")?;
     let mut left = left.split(' ');
-    let point = unescape(left.nth(4)?);
+    let number = left.nth(2)?.to_owned();
+    let point = unescape(left.nth(1)?);
     let own = left.next()?;
     let mut right = right.split(' ');
     let fs_type = right.next()?.to_owned();
@@ -54,6 +60,8 @@ fn parse_line(line: &str) -> Option<Mount> {
             .chain(of_fs.split(','))
             .map(str::to_owned)
             .collect(),
+        number,
+        mount_read_only: has_ro(own),
         fs_read_only: has_ro(of_fs),
         read_only: has_ro(own) || has_ro(of_fs),
     })

@@ -1,7 +1,16 @@
 //! Service managers: what runs, and starting, stopping, restarting it.
 
+mod declared;
+mod openrc;
+mod systemd;
+mod sysv;
+
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::core::config::Config;
+use crate::host::Host;
 
 use crate::core::unit::{UnitName, UnitState};
 
@@ -54,4 +63,35 @@ pub trait ServiceManager: Send + Sync + fmt::Debug {
     fn reload(&self) -> Result<(), ServiceError>;
     /// The unit that a process belongs to, if any.
     fn unit_of(&self, pid: u32) -> Option<String>;
+}
+
+/// The managers that run on this host. Declared services go beside whichever init there is.
+pub fn present(host: &Host, config: &Config) -> Vec<Arc<dyn ServiceManager>> {
+    let mut managers: Vec<Arc<dyn ServiceManager>> = Vec::new();
+    if let Some(manager) = systemd::Systemd::present(host) {
+        managers.push(Arc::new(manager));
+    } else if let Some(manager) = openrc::OpenRc::present(host) {
+        managers.push(Arc::new(manager));
+    } else if let Some(manager) = sysv::Sysv::present(host) {
+        managers.push(Arc::new(manager));
+    }
+    if let Some(manager) = declared::Declared::present(host, config) {
+        managers.push(Arc::new(manager));
+    }
+    managers
+}
+
+/// The manager that knows `unit`, with the unit's state read now.
+pub fn find(
+    managers: &[Arc<dyn ServiceManager>],
+    unit: &UnitName,
+) -> Result<(Arc<dyn ServiceManager>, UnitState), ServiceError> {
+    let mut last = ServiceError::UnknownUnit(unit.to_string());
+    for manager in managers {
+        match manager.unit(unit) {
+            Ok(state) => return Ok((Arc::clone(manager), state)),
+            Err(why) => last = why,
+        }
+    }
+    Err(last)
 }

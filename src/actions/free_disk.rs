@@ -1,0 +1,99 @@
+//! Removes allow-listed files from one mount, oldest first, until it is below the target.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use crate::actions::{ActionError, Done, Undo, Workshop};
+use crate::core::action::Action;
+use crate::core::finding::evidence;
+use crate::host::files::{self, Matched};
+use crate::host::mounts;
+
+/// Never removed: a file younger than this may still be written to.
+const YOUNGEST_S: i64 = 60;
+
+fn target(action: &Action) -> Result<(&str, u8), ActionError> {
+    match action {
+        Action::FreeDisk {
+            mount,
+            target_percent,
+        } if mount.starts_with('/') => Ok((mount, *target_percent)),
+        other => Err(ActionError::Refused(format!("{other} names no mount"))),
+    }
+}
+
+/// What may go from this mount, oldest first.
+fn candidates(shop: &Workshop<'_>, mount: &str) -> Result<Vec<Matched>, ActionError> {
+    let device = fs::metadata(shop.host.path(mount))
+        .map_err(|why| ActionError::PreconditionGone(format!("{mount}: {why}")))?
+        .dev();
+    let now_s = shop.host.clock.wall().as_millis() / 1000;
+    let mut found: Vec<Matched> = shop
+        .config
+        .fix
+        .cleanable
+        .iter()
+        .flat_map(|glob| files::glob(shop.host, glob))
+        .filter(|file| file.device == device && now_s - file.modified_s >= YOUNGEST_S)
+        .collect();
+    found.sort_by(|a, b| (a.modified_s, &a.path).cmp(&(b.modified_s, &b.path)));
+    found.dedup_by(|a, b| a.path == b.path);
+    Ok(found)
+}
+
+fn used(shop: &Workshop<'_>, mount: &str) -> Result<u8, ActionError> {
+    mounts::usage(shop.host, mount)
+        .map(|usage| usage.used_percent)
+        .map_err(|why| ActionError::PreconditionGone(format!("{mount}: {why}")))
+}
+
+pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionError> {
+    let (mount, target_percent) = target(action)?;
+    if used(shop, mount)? <= target_percent {
+        return Err(ActionError::PreconditionGone(format!(
+            "{mount} is below {target_percent} % again"
+        )));
+    }
+    if candidates(shop, mount)?.is_empty() {
+        return Err(ActionError::PreconditionGone(format!(
+            "nothing in fix.cleanable lies on {mount}"
+        )));
+    }
+    Ok(())
+}
+
+pub fn undo_record(_shop: &Workshop<'_>, _action: &Action) -> Result<Undo, ActionError> {
+    // Removed files are gone: that is why only what the operator listed is touched.
+    Ok(Undo::None)
+}
+
+pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
+    let (mount, target_percent) = target(action)?;
+    let (mut bytes, mut count) = (0_u64, 0_u32);
+    for file in candidates(shop, mount)? {
+        if used(shop, mount)? <= target_percent {
+            break;
+        }
+        // Looked at again, without following a link that took its place.
+        let path = shop.host.path(&file.path);
+        if !path
+            .symlink_metadata()
+            .is_ok_and(|meta| meta.is_file() && meta.dev() == file.device)
+        {
+            continue;
+        }
+        match fs::remove_file(&path) {
+            Ok(()) => {
+                bytes += file.bytes;
+                count += 1;
+            }
+            Err(why) => log::warn!("free disk: {}: {why}", file.path),
+        }
+    }
+    let left = used(shop, mount)?;
+    Ok(Done::new(format!(
+        "removed {count} files, {bytes} bytes; {mount} is at {left} %"
+    ))
+    .with("freed_bytes", bytes.to_string())
+    .with(evidence::USED_PERCENT, left.to_string()))
+}

@@ -1,0 +1,61 @@
+//! Takes a listed network interface down and up.
+
+use std::time::Duration;
+
+use crate::actions::{ActionError, Done, Undo, Workshop};
+use crate::core::action::Action;
+use crate::host::exec;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn target(action: &Action) -> Result<&str, ActionError> {
+    match action {
+        Action::RestartInterface { interface }
+            if !interface.is_empty() && !interface.starts_with('-') =>
+        {
+            Ok(interface)
+        }
+        other => Err(ActionError::Refused(format!("{other} names no interface"))),
+    }
+}
+
+pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionError> {
+    let interface = target(action)?;
+    if !shop
+        .config
+        .detect
+        .interfaces
+        .iter()
+        .any(|name| name == interface)
+    {
+        return Err(ActionError::Refused(format!(
+            "{interface} is not listed in detect.interfaces"
+        )));
+    }
+    let state = shop
+        .host
+        .read(format!("/sys/class/net/{interface}/operstate"), 64);
+    match state.as_deref().map(str::trim) {
+        Ok("up") => Err(ActionError::PreconditionGone(format!(
+            "{interface} is up again"
+        ))),
+        Ok(_) => Ok(()),
+        Err(why) => Err(ActionError::PreconditionGone(format!("{interface}: {why}"))),
+    }
+}
+
+pub fn undo_record(_shop: &Workshop<'_>, _action: &Action) -> Result<Undo, ActionError> {
+    Ok(Undo::None)
+}
+
+pub fn execute(_shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
+    let interface = target(action)?;
+    for state in ["down", "up"] {
+        let out = exec::run("ip", &["link", "set", "dev", interface, state], DEADLINE)
+            .map_err(|why| ActionError::Failed(why.to_string()))?;
+        if !out.success() {
+            return Err(ActionError::Failed(out.reason()));
+        }
+    }
+    Ok(Done::new(format!("{interface} taken down and up")))
+}

@@ -1,0 +1,166 @@
+//! `fingerprint`: one message a line in, one fingerprint or template a line out.
+
+use std::io::{self, BufRead, Write};
+
+use crate::core::fingerprint::{Hasher, MESSAGE_CAP, lossy_line, template_into};
+
+/// What of a line is kept; a few bytes over the cap so that a character across it is not broken.
+const KEEP: usize = MESSAGE_CAP + 4;
+
+/// Filters `input` to `output` in order and returns the number of lines.
+///
+/// Memory is bounded whatever the length of a line: beyond the first [`MESSAGE_CAP`] bytes it is skipped.
+///
+/// # Errors
+/// Reading `input` or writing `output` failed.
+pub fn filter(
+    input: &mut dyn BufRead,
+    output: &mut dyn Write,
+    class: &str,
+    subject: &str,
+    as_template: bool,
+) -> io::Result<u64> {
+    let mut work = Work {
+        hasher: Hasher::new(class, subject),
+        template: String::with_capacity(2 * MESSAGE_CAP),
+        as_template,
+        lines: 0,
+    };
+    // The head of a line that spans buffers.
+    let mut partial: Vec<u8> = Vec::with_capacity(KEEP);
+    let mut open = false;
+    loop {
+        let buffer = match input.fill_buf() {
+            Ok(buffer) => buffer,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        let size = buffer.len();
+        if size == 0 {
+            break;
+        }
+        let mut rest = buffer;
+        loop {
+            // On a slice this is the standard library's memchr and cannot fail.
+            let before = rest;
+            let used = rest.skip_until(b'\n')?;
+            let Some(line) = before.get(..used).and_then(|l| l.strip_suffix(b"\n")) else {
+                rest = before;
+                break;
+            };
+            if open {
+                keep(&mut partial, line);
+                work.line(&partial, output)?;
+                partial.clear();
+                open = false;
+            } else {
+                work.line(line, output)?;
+            }
+        }
+        if !rest.is_empty() {
+            keep(&mut partial, rest);
+            open = true;
+        }
+        input.consume(size);
+    }
+    if open {
+        work.line(&partial, output)?;
+    }
+    output.flush()?;
+    Ok(work.lines)
+}
+
+fn keep(partial: &mut Vec<u8>, part: &[u8]) {
+    let room = KEEP.saturating_sub(partial.len());
+    partial.extend_from_slice(part.get(..room).unwrap_or(part));
+}
+
+struct Work {
+    hasher: Hasher,
+    template: String,
+    as_template: bool,
+    lines: u64,
+}
+
+impl Work {
+    fn line(&mut self, line: &[u8], output: &mut dyn Write) -> io::Result<()> {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let message = lossy_line(line);
+        self.lines += 1;
+        if self.as_template {
+            template_into(&message, &mut self.template);
+            self.template.push('\n');
+            return output.write_all(self.template.as_bytes());
+        }
+        let mut text = [b'\n'; 65];
+        let hex = self.hasher.fingerprint(&message, &mut self.template).hex();
+        if let Some(place) = text.get_mut(..64) {
+            place.copy_from_slice(&hex);
+        }
+        output.write_all(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use std::io::{BufReader, Cursor};
+
+    use super::*;
+    use crate::core::fingerprint::{fingerprint, template};
+
+    fn run(input: &[u8], buffer: usize, as_template: bool) -> (u64, Vec<String>) {
+        let mut output = Vec::new();
+        let mut input = BufReader::with_capacity(buffer, Cursor::new(input));
+        let lines = filter(&mut input, &mut output, "log_error", "", as_template).unwrap();
+        let text = String::from_utf8(output).unwrap();
+        (lines, text.lines().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn one_line_in_one_line_out() {
+        let (lines, out) = run(b"retry 1\n\nretry 2\r\n", 64, true);
+        assert_eq!(
+            (lines, out),
+            (
+                3,
+                vec!["retry <num>".into(), String::new(), "retry <num>".into()]
+            )
+        );
+        let (lines, out) = run(b"no end 5", 64, false);
+        assert_eq!(
+            (lines, out),
+            (
+                1,
+                vec![fingerprint("log_error", "", "no end 7").to_string()]
+            )
+        );
+        assert_eq!(run(b"", 64, false), (0, vec![]));
+        assert_eq!(run(b"\n", 64, true), (1, vec![String::new()]));
+    }
+
+    #[test]
+    fn the_size_of_the_buffer_changes_nothing() {
+        let mut input = Vec::new();
+        for i in 0..40u32 {
+            input
+                .extend(format!("line {i} é\u{1f600} of {}\n", "x".repeat(i as usize * 7)).bytes());
+        }
+        input.extend(b"\xff\xfe bad\0bytes\n");
+        let whole = run(&input, 1 << 16, true);
+        for buffer in [1, 2, 3, 7, 64] {
+            assert_eq!(run(&input, buffer, true), whole);
+        }
+    }
+
+    #[test]
+    fn a_line_of_megabytes_counts_by_its_head() {
+        let mut input = "word é ".repeat(1 << 20).into_bytes();
+        input.extend(b"\nnext 5\n");
+        let (lines, out) = run(&input, 4096, true);
+        assert_eq!(lines, 2);
+        assert_eq!(out[0], template(&"word é ".repeat(1 << 10)));
+        assert_eq!(out[1], "next <num>");
+    }
+}

@@ -1,0 +1,96 @@
+//! Cuts a byte stream into lines: partial last lines wait, endless ones are cut, NUL bytes are left out.
+
+/// Bytes kept of one line; the rest of it is read and skipped.
+pub const LINE_CAP: usize = 4096;
+
+/// A line being read and how far the stream was consumed.
+#[derive(Clone, Debug, Default)]
+pub struct LineSplitter {
+    kept: Vec<u8>,
+    /// Bytes of the line so far, kept or not.
+    length: u64,
+}
+
+impl LineSplitter {
+    /// Takes the next bytes and calls `each` for every finished line with its text (without line end,
+    /// invalid UTF-8 as U+FFFD) and its length in the stream, line end included.
+    pub fn push(&mut self, bytes: &[u8], each: &mut dyn FnMut(&str, u64)) {
+        let mut rest = bytes;
+        while let Some(at) = rest.iter().position(|c| *c == b'\n') {
+            let (line, tail) = rest.split_at(at);
+            self.keep(line);
+            self.length += 1;
+            self.end(each);
+            rest = tail.get(1..).unwrap_or(&[]);
+        }
+        self.keep(rest);
+    }
+
+    /// The stream ended: a last line without line end counts as a line.
+    pub fn finish(&mut self, each: &mut dyn FnMut(&str, u64)) {
+        if self.length > 0 {
+            self.end(each);
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.kept.clear();
+        self.length = 0;
+    }
+
+    fn keep(&mut self, part: &[u8]) {
+        self.length += part.len() as u64;
+        // A writer that does not append leaves a hole of NULs after a truncation: it must not use up the cap.
+        let room = LINE_CAP.saturating_sub(self.kept.len());
+        self.kept
+            .extend(part.iter().copied().filter(|c| *c != 0).take(room));
+    }
+
+    fn end(&mut self, each: &mut dyn FnMut(&str, u64)) {
+        let line = self.kept.strip_suffix(b"\r").unwrap_or(&self.kept);
+        each(&String::from_utf8_lossy(line), self.length);
+        self.kept.clear();
+        self.length = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(parts: &[&[u8]]) -> Vec<(String, u64)> {
+        let mut got = Vec::new();
+        let mut splitter = LineSplitter::default();
+        for part in parts {
+            splitter.push(part, &mut |line, len| got.push((line.to_owned(), len)));
+        }
+        splitter.finish(&mut |line, len| got.push((line.to_owned(), len)));
+        got
+    }
+
+    #[test]
+    fn lines_come_whole_however_they_arrive() {
+        let want = [
+            ("ab".to_owned(), 3),
+            (String::new(), 1),
+            ("c".to_owned(), 1),
+        ];
+        assert_eq!(split(&[b"ab\n\nc"]), want);
+        assert_eq!(split(&[b"a", b"b", b"\n", b"\nc"]), want);
+        assert_eq!(split(&[]), []);
+    }
+
+    #[test]
+    fn hostile_bytes_are_no_harm() {
+        assert_eq!(split(&[b"\0\0a\0b\r\n"]), [("ab".to_owned(), 7)]);
+        assert_eq!(split(&[b"\xff\n"]), [("\u{fffd}".to_owned(), 2)]);
+        let long = vec![b'x'; 3_000_000];
+        let got = split(&[&long, b"\nnext\n"]);
+        assert_eq!(
+            got.iter().map(|(l, n)| (l.len(), *n)).collect::<Vec<_>>(),
+            [(LINE_CAP, 3_000_001), (4, 5)]
+        );
+        let hole = vec![0; 1_000_000];
+        assert_eq!(split(&[&hole, b"end\n"]), [("end".to_owned(), 1_000_004)]);
+    }
+}

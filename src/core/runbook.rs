@@ -1,0 +1,560 @@
+//! Runbooks: which actions may be taken against a finding, as data. Only a runbook allows an action;
+//! advisors rank among what it allows.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::core::action::ActionKind;
+use crate::core::cause::Cause;
+use crate::core::class::Class;
+use crate::core::finding::{Finding, evidence};
+
+const BUILTIN: &str = include_str!("runbooks/builtin.toml");
+/// Most steps of one runbook: more can never be tried within the phases' attempts.
+const STEPS_MAX: usize = 8;
+
+/// One runbook. Empty lists match everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runbook {
+    pub id: String,
+    pub classes: Vec<Class>,
+    /// Globs with `*` and `?`.
+    pub subjects: Vec<String>,
+    pub causes: Vec<Cause>,
+    pub exit_statuses: Vec<i32>,
+    /// Evidence keys that must be known.
+    pub requires: Vec<String>,
+    pub steps: Vec<Step>,
+    pub notes: String,
+}
+
+/// One allowed action. It is verified by the detector that found the fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub action: ActionKind,
+    /// True for phase 1: tried at once. False: offered to the analyst in phase 2.
+    pub certain: bool,
+}
+
+/// An action that a runbook allows for a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub kind: ActionKind,
+    pub runbook_id: String,
+    /// Place in the runbook, from 1.
+    pub step: usize,
+    pub certain: bool,
+}
+
+/// A runbook file that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunbookError {
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    pub what: String,
+}
+
+impl fmt::Display for RunbookError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, what } = self;
+        write!(
+            f,
+            "{file}:{line}: {what}: correct it, or move the file out of runbooks.d"
+        )
+    }
+}
+
+impl std::error::Error for RunbookError {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    runbook: Vec<Raw>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    id: Spanned<String>,
+    #[serde(default)]
+    class: Vec<Spanned<String>>,
+    #[serde(default)]
+    subject: Vec<Spanned<String>>,
+    #[serde(default)]
+    cause: Vec<Spanned<String>>,
+    #[serde(default)]
+    exit_status: Vec<i32>,
+    #[serde(default)]
+    requires: Vec<String>,
+    #[serde(default)]
+    step: Vec<RawStep>,
+    #[serde(default)]
+    notes: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStep {
+    action: Spanned<String>,
+    phase: Spanned<u8>,
+    #[serde(default)]
+    verify: Option<Spanned<String>>,
+}
+
+/// Reads the runbooks of one file; `file` is only for messages.
+pub fn parse(file: &str, text: &str) -> Result<Vec<Runbook>, RunbookError> {
+    let at = |offset: usize, what: String| RunbookError {
+        file: file.to_owned(),
+        line: text.get(..offset).unwrap_or(text).matches('\n').count() + 1,
+        what,
+    };
+    let raw: File = toml::from_str(text).map_err(|why| {
+        let offset = why.span().map_or(0, |span| span.start);
+        at(offset, why.message().trim().to_owned())
+    })?;
+    let mut books: Vec<Runbook> = Vec::with_capacity(raw.runbook.len());
+    for one in raw.runbook {
+        let offset = one.id.span().start;
+        let book = one.check().map_err(|(offset, what)| at(offset, what))?;
+        if books.iter().any(|other| other.id == book.id) {
+            return Err(at(
+                offset,
+                format!("runbook id '{}' is used twice", book.id),
+            ));
+        }
+        books.push(book);
+    }
+    Ok(books)
+}
+
+impl Raw {
+    fn check(self) -> Result<Runbook, (usize, String)> {
+        let id = checked_id(&self.id)?;
+        if let Some(empty) = self.subject.iter().find(|glob| glob.get_ref().is_empty()) {
+            return Err((
+                empty.span().start,
+                "an empty subject matches nothing; leave the key out for all".to_owned(),
+            ));
+        }
+        if self.step.len() > STEPS_MAX {
+            return Err((self.id.span().start, format!("more than {STEPS_MAX} steps")));
+        }
+        Ok(Runbook {
+            classes: names(&self.class)?,
+            causes: names(&self.cause)?,
+            subjects: self.subject.into_iter().map(Spanned::into_inner).collect(),
+            exit_statuses: self.exit_status,
+            requires: self.requires,
+            steps: self
+                .step
+                .iter()
+                .map(RawStep::check)
+                .collect::<Result<_, _>>()?,
+            notes: self.notes,
+            id,
+        })
+    }
+}
+
+impl RawStep {
+    fn check(&self) -> Result<Step, (usize, String)> {
+        let [action] = names::<ActionKind>(std::slice::from_ref(&self.action))?
+            .try_into()
+            .map_err(|_| (self.action.span().start, "one action is needed".to_owned()))?;
+        let certain = match self.phase.get_ref() {
+            1 => true,
+            2 => false,
+            other => {
+                return Err((
+                    self.phase.span().start,
+                    format!("phase {other}: write 1 (at once) or 2 (after research)"),
+                ));
+            }
+        };
+        match &self.verify {
+            Some(by) if by.get_ref() != "detector" => Err((
+                by.span().start,
+                format!(
+                    "verify '{}': an action is verified by the detector that found the fault; write \"detector\"",
+                    by.get_ref()
+                ),
+            )),
+            _ => Ok(Step { action, certain }),
+        }
+    }
+}
+
+fn checked_id(id: &Spanned<String>) -> Result<String, (usize, String)> {
+    let text = id.get_ref();
+    let legal = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
+    if text.is_empty() || text.len() > 64 || !text.bytes().all(legal) {
+        return Err((
+            id.span().start,
+            format!("id '{text}': 1 to 64 letters, digits, '-', '_' or '.'"),
+        ));
+    }
+    Ok(text.clone())
+}
+
+fn names<T: std::str::FromStr<Err: fmt::Display>>(
+    raw: &[Spanned<String>],
+) -> Result<Vec<T>, (usize, String)> {
+    raw.iter()
+        .map(|name| {
+            name.get_ref()
+                .parse::<T>()
+                .map_err(|why| (name.span().start, why.to_string()))
+        })
+        .collect()
+}
+
+/// The runbooks that ship inside the binary.
+pub fn builtin() -> Vec<Runbook> {
+    static BOOKS: OnceLock<Vec<Runbook>> = OnceLock::new();
+    // A test parses the embedded text; at run time an unreadable one would mean "do nothing", the safe side.
+    BOOKS
+        .get_or_init(|| parse("builtin.toml", BUILTIN).unwrap_or_default())
+        .clone()
+}
+
+impl Runbook {
+    /// Is this the book for `finding`, whose cause was named `cause`?
+    pub fn matches(&self, finding: &Finding, cause: Cause) -> bool {
+        let status = finding
+            .fact(evidence::EXIT_STATUS)
+            .and_then(|text| text.parse::<i32>().ok());
+        (self.classes.is_empty() || self.classes.contains(&finding.class))
+            && (self.causes.is_empty() || self.causes.contains(&cause))
+            && (self.subjects.is_empty()
+                || self
+                    .subjects
+                    .iter()
+                    .any(|glob| matches_glob(glob, &finding.subject)))
+            && (self.exit_statuses.is_empty()
+                || status.is_some_and(|status| self.exit_statuses.contains(&status)))
+            && self.requires.iter().all(|key| finding.fact(key).is_some())
+    }
+}
+
+/// The actions allowed for `finding`, in the order of the first book that matches. Later books do not
+/// count: an operator's book without steps keeps a built-in one from acting.
+pub fn select(books: &[Runbook], finding: &Finding, cause: Cause) -> Vec<Candidate> {
+    let Some(book) = books.iter().find(|book| book.matches(finding, cause)) else {
+        return Vec::new();
+    };
+    book.steps
+        .iter()
+        .enumerate()
+        .map(|(at, step)| Candidate {
+            kind: step.action,
+            runbook_id: book.id.clone(),
+            step: at + 1,
+            certain: step.certain,
+        })
+        .collect()
+}
+
+/// `*` is any run of characters, `?` is one byte. No recursion, so a hostile glob costs at most length².
+fn matches_glob(glob: &str, text: &str) -> bool {
+    let (glob, text) = (glob.as_bytes(), text.as_bytes());
+    let (mut at, mut seen) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while let Some(c) = text.get(seen) {
+        match glob.get(at) {
+            Some(b'*') => {
+                star = Some((at, seen));
+                at += 1;
+            }
+            Some(g) if g == c || *g == b'?' => {
+                at += 1;
+                seen += 1;
+            }
+            _ => match star {
+                Some((back, from)) => {
+                    at = back + 1;
+                    seen = from + 1;
+                    star = Some((back, seen));
+                }
+                None => return false,
+            },
+        }
+    }
+    glob.get(at..)
+        .is_some_and(|rest| rest.iter().all(|c| *c == b'*'))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+    use crate::core::finding::Severity;
+    use crate::core::time::Timestamp;
+
+    fn finding(class: Class, subject: &str, facts: &[(&str, &str)]) -> Finding {
+        let bare = Finding::new(
+            class,
+            subject,
+            Severity::Error,
+            "m",
+            "t",
+            Timestamp::from_millis(0),
+        );
+        facts
+            .iter()
+            .fold(bare, |finding, (key, value)| finding.with(key, *value))
+    }
+
+    fn kinds(
+        class: Class,
+        subject: &str,
+        facts: &[(&str, &str)],
+        cause: Cause,
+    ) -> Vec<&'static str> {
+        select(&builtin(), &finding(class, subject, facts), cause)
+            .iter()
+            .map(|one| one.kind.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn the_built_in_books_parse_and_end_with_a_human() {
+        let books = parse("builtin.toml", BUILTIN).unwrap();
+        assert!(books.len() > 10);
+        assert!(books.last().unwrap().steps.is_empty());
+    }
+
+    #[test]
+    fn each_fault_gets_its_repair_and_no_other() {
+        let moved = [("moved_to", "/b"), ("setting", "ExecStart"), ("path", "/a")];
+        let holder = [("holder_pid", "1"), ("holder_start", "2")];
+        for (class, subject, facts, cause, want) in [
+            (
+                Class::ServiceFailed,
+                "a.service",
+                &[][..],
+                Cause::ProcessKilled,
+                &["reset_failed_start"][..],
+            ),
+            (
+                Class::ServiceFailed,
+                "a.service",
+                &[],
+                Cause::StartLimit,
+                &["reset_failed_start"],
+            ),
+            (
+                Class::ServiceFailed,
+                "a.service",
+                &[],
+                Cause::Unknown,
+                &["reset_failed_start"],
+            ),
+            (
+                Class::ServiceFailed,
+                "a.service",
+                &moved,
+                Cause::PathMoved,
+                &["path_drop_in"],
+            ),
+            (
+                Class::ServiceFailed,
+                "a.service",
+                &[],
+                Cause::ExecMissing,
+                &[],
+            ),
+            (
+                Class::ServiceFailed,
+                "a.service",
+                &[],
+                Cause::UserMissing,
+                &[],
+            ),
+            (
+                Class::ServiceWatchdog,
+                "a.service",
+                &[],
+                Cause::WatchdogTimeout,
+                &["restart_unit"],
+            ),
+            (
+                Class::ServiceInactive,
+                "a.service",
+                &[],
+                Cause::StoppedUnexpectedly,
+                &["start_unit"],
+            ),
+            (
+                Class::ServiceFlapping,
+                "a.service",
+                &[],
+                Cause::KeepsRestarting,
+                &[],
+            ),
+            (
+                Class::InvalidUnitPath,
+                "a.service",
+                &moved,
+                Cause::PathMoved,
+                &["path_drop_in"],
+            ),
+            (
+                Class::InvalidUnitPath,
+                "a.service",
+                &[],
+                Cause::PathMissing,
+                &[],
+            ),
+            (
+                Class::PortConflict,
+                "tcp/80",
+                &holder,
+                Cause::PortHeldByStaleProcess,
+                &["terminate_process"],
+            ),
+            (
+                Class::PortConflict,
+                "tcp/80",
+                &[("holder_unit", "b.service")],
+                Cause::PortHeldByUnit,
+                &[],
+            ),
+            (
+                Class::DiskFull,
+                "/",
+                &[],
+                Cause::DiskFull,
+                &["vacuum_journal", "free_disk"],
+            ),
+            (
+                Class::DiskFull,
+                "/data",
+                &[],
+                Cause::DiskFull,
+                &["free_disk"],
+            ),
+            (
+                Class::ProbeFailed,
+                "web",
+                &[("unit", "w.service")],
+                Cause::HealthCheckFailed,
+                &["restart_unit"],
+            ),
+            (
+                Class::ProbeFailed,
+                "web",
+                &[],
+                Cause::HealthCheckFailed,
+                &[],
+            ),
+            (Class::OomKill, "x", &[], Cause::OutOfMemory, &[]),
+            (
+                Class::ReadonlyFs,
+                "/data",
+                &[],
+                Cause::ReadonlyAfterError,
+                &["remount_rw"],
+            ),
+            (
+                Class::ClockUnsynced,
+                "clock",
+                &[],
+                Cause::ClockWrong,
+                &["sync_clock"],
+            ),
+            (
+                Class::StaleProcess,
+                "x",
+                &holder,
+                Cause::StaleProcess,
+                &["terminate_process"],
+            ),
+            (Class::StaleProcess, "x", &holder, Cause::ZombieParent, &[]),
+            (Class::LogError, "", &[], Cause::ConnectionRefused, &[]),
+            (Class::KernelOops, "kernel", &[], Cause::KernelFault, &[]),
+            (Class::SelfStore, "store", &[], Cause::SelfImpaired, &[]),
+        ] {
+            assert_eq!(kinds(class, subject, facts, cause), want, "{class} {cause}");
+        }
+    }
+
+    #[test]
+    fn an_operators_book_comes_first() {
+        let mut books = parse(
+            "own.toml",
+            "[[runbook]]\nid = \"hands-off\"\nsubject = [\"plc-*\"]\n",
+        )
+        .unwrap();
+        books.extend(builtin());
+        assert!(
+            select(
+                &books,
+                &finding(Class::ServiceFailed, "plc-1.service", &[]),
+                Cause::ProcessKilled
+            )
+            .is_empty()
+        );
+        assert_eq!(
+            select(
+                &books,
+                &finding(Class::ServiceFailed, "web.service", &[]),
+                Cause::ProcessKilled
+            )
+            .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn mistakes_name_file_and_line() {
+        for (text, line, what) in [
+            (
+                "[[runbook]]\nid = \"a\"\nclass = [\"nope\"]",
+                3,
+                "unknown class",
+            ),
+            (
+                "[[runbook]]\nid = \"a\"\ncause = [\n\"nope\"]",
+                4,
+                "not a cause",
+            ),
+            (
+                "[[runbook]]\nid = \"a\"\n[[runbook.step]]\naction = \"rm\"\nphase = 1",
+                4,
+                "unknown action",
+            ),
+            (
+                "[[runbook]]\nid = \"a\"\n[[runbook.step]]\naction = \"sync_clock\"\nphase = 3",
+                5,
+                "phase 3",
+            ),
+            (
+                "[[runbook]]\nid = \"a\"\n[[runbook.step]]\naction = \"sync_clock\"\nphase = 1\nverify = \"hope\"",
+                6,
+                "verify",
+            ),
+            ("[[runbook]]\nid = \"a b\"", 2, "id 'a b'"),
+            (
+                "[[runbook]]\nid = \"a\"\nsubject = [\"\"]",
+                3,
+                "empty subject",
+            ),
+            (
+                "[[runbook]]\nid = \"a\"\n[[runbook]]\nid = \"a\"",
+                4,
+                "twice",
+            ),
+            ("[[runbook]]\nid = \"a\"\ncolour = 1", 3, "colour"),
+            ("[[runbook", 1, ""),
+        ] {
+            let error = parse("f.toml", text).unwrap_err();
+            assert_eq!(error.line, line, "{text}: {error}");
+            assert!(error.what.contains(what), "{error}");
+        }
+    }
+}

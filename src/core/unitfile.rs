@@ -1,0 +1,347 @@
+//! Unit files: which paths and users a unit needs before it can start.
+
+/// What must exist for a setting to work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    Executable,
+    Directory,
+    File,
+    User,
+}
+
+/// One thing that a unit needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needed {
+    /// `ExecStart`, `WorkingDirectory`, …
+    pub setting: &'static str,
+    pub need: Need,
+    /// Absolute path, or a user name.
+    pub value: String,
+}
+
+/// What a unit needs, as its files say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    pub needed: Vec<Needed>,
+    /// Paths whose absence makes systemd skip the unit (`ConditionPathExists=` and its kin).
+    pub conditions: Vec<String>,
+    /// `true` when the paths live in another root (`RootDirectory=`, `RootImage=`).
+    pub other_root: bool,
+    /// Ports that the unit declares (`ListenStream=`, `ListenDatagram=`), as `tcp/8080`.
+    pub listens: Vec<String>,
+    /// Values of `ExecStart=`, as written.
+    pub commands: Vec<String>,
+}
+
+/// Directories that systemd itself creates below these places.
+const CREATED: &[(&str, &str)] = &[
+    ("RuntimeDirectory", "/run/"),
+    ("StateDirectory", "/var/lib/"),
+    ("CacheDirectory", "/var/cache/"),
+    ("LogsDirectory", "/var/log/"),
+    ("ConfigurationDirectory", "/etc/"),
+];
+
+#[derive(Default)]
+struct Gathered {
+    exec_pre: Vec<String>,
+    exec: Vec<String>,
+    environment_files: Vec<String>,
+    directory: String,
+    user: String,
+    dynamic_user: bool,
+    created: Vec<String>,
+}
+
+/// Reads a unit file and its drop-ins, in the order in which systemd applies them.
+pub fn needs(unit: &str, texts: &[String]) -> Needs {
+    let mut found = Needs::default();
+    let mut gathered = Gathered::default();
+    for text in texts {
+        let mut section = String::new();
+        for line in logical_lines(text) {
+            let line = line.trim();
+            if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+                name.clone_into(&mut section);
+            } else if let Some((key, value)) = line.split_once('=') {
+                setting(
+                    &section,
+                    key.trim(),
+                    value.trim(),
+                    &mut gathered,
+                    &mut found,
+                );
+            }
+        }
+    }
+    resolve(unit, gathered, &mut found);
+    found
+}
+
+/// Lines with `\` continuations joined; comments, also inside a continuation, left out.
+fn logical_lines(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut joined: Option<String> = None;
+    for raw in text.lines() {
+        let trimmed = raw.trim_start();
+        if trimmed.starts_with(['#', ';']) {
+            continue;
+        }
+        let mut line = joined.take().unwrap_or_default();
+        match raw.strip_suffix('\\') {
+            Some(part) => {
+                line.push_str(part);
+                line.push(' ');
+                joined = Some(line);
+            }
+            None => {
+                line.push_str(raw);
+                lines.push(line);
+            }
+        }
+    }
+    lines.extend(joined);
+    lines
+}
+
+fn setting(section: &str, key: &str, value: &str, gathered: &mut Gathered, found: &mut Needs) {
+    let list = |items: &mut Vec<String>| {
+        // An empty assignment resets the list.
+        if value.is_empty() {
+            items.clear();
+        } else {
+            items.push(value.to_owned());
+        }
+    };
+    match (section, key) {
+        ("Service", "ExecStart") => list(&mut gathered.exec),
+        ("Service", "ExecStartPre") => list(&mut gathered.exec_pre),
+        ("Service", "EnvironmentFile") => list(&mut gathered.environment_files),
+        ("Service", "WorkingDirectory") => value.clone_into(&mut gathered.directory),
+        ("Service", "User") => value.clone_into(&mut gathered.user),
+        ("Service", "DynamicUser") => {
+            gathered.dynamic_user = matches!(value, "yes" | "true" | "1" | "on");
+        }
+        ("Service", "RootDirectory" | "RootImage") => found.other_root = !value.is_empty(),
+        ("Service", _) if key.ends_with("Directory") => {
+            if let Some((_, base)) = CREATED.iter().find(|(name, _)| *name == key) {
+                let names = value.split_ascii_whitespace();
+                gathered.created.extend(names.map(|name| {
+                    let name = name.split(':').next().unwrap_or(name);
+                    format!("{base}{name}")
+                }));
+            }
+        }
+        ("Unit", _)
+            if key.starts_with("ConditionPath")
+                || key.starts_with("ConditionFile")
+                || key.starts_with("ConditionDirectory")
+                || key.starts_with("AssertPath") =>
+        {
+            let path = value.trim_start_matches('|');
+            if path.starts_with('/') {
+                found.conditions.push(path.to_owned());
+            }
+        }
+        ("Socket", "ListenStream") => found.listens.extend(port(value, "tcp")),
+        ("Socket", "ListenDatagram") => found.listens.extend(port(value, "udp")),
+        _ => {}
+    }
+}
+
+/// `8080`, `0.0.0.0:8080`, `[::]:8080`; `None` for Unix sockets.
+fn port(value: &str, transport: &str) -> Option<String> {
+    if value.starts_with(['/', '@']) {
+        return None;
+    }
+    let number: u16 = value.rsplit(':').next()?.parse().ok()?;
+    Some(format!("{transport}/{number}"))
+}
+
+fn resolve(unit: &str, gathered: Gathered, found: &mut Needs) {
+    let mut add = |setting, need, value: &str| {
+        let Some(value) = expand(unit, value) else {
+            return;
+        };
+        let created = gathered
+            .created
+            .iter()
+            .any(|made| value == *made || value.starts_with(&format!("{made}/")));
+        let wanted = match need {
+            Need::User => !value.bytes().all(|c| c.is_ascii_digit()),
+            _ => value.starts_with('/') && !created,
+        };
+        let needed = Needed {
+            setting,
+            need,
+            value,
+        };
+        if wanted && !found.needed.contains(&needed) {
+            found.needed.push(needed);
+        }
+    };
+    for (setting, lines) in [
+        ("ExecStartPre", &gathered.exec_pre),
+        ("ExecStart", &gathered.exec),
+    ] {
+        for line in lines {
+            if let Some(program) = program(line) {
+                add(setting, Need::Executable, &program);
+            }
+        }
+    }
+    found.commands.clone_from(&gathered.exec);
+    for file in &gathered.environment_files {
+        if !file.starts_with('-') && !file.contains(['*', '?', '[']) {
+            add("EnvironmentFile", Need::File, file.trim_matches('"'));
+        }
+    }
+    let directory = gathered.directory.trim_matches('"');
+    if !directory.starts_with(['-', '~']) {
+        add("WorkingDirectory", Need::Directory, directory);
+    }
+    if !gathered.user.is_empty() && !gathered.dynamic_user {
+        add("User", Need::User, &gathered.user);
+    }
+}
+
+/// First word of an `Exec…=` line without systemd's prefixes; `None` when its failure is ignored (`-`)
+/// or when it is no absolute path.
+pub fn program(line: &str) -> Option<String> {
+    let mut rest = line.trim_start();
+    while let Some(prefix) = rest.chars().next().filter(|c| "@-:+!|".contains(*c)) {
+        if prefix == '-' {
+            return None;
+        }
+        rest = rest.get(1..)?;
+    }
+    let word = match rest.strip_prefix(['"', '\'']) {
+        Some(quoted) => quoted.split(['"', '\'']).next()?,
+        None => rest.split_ascii_whitespace().next()?,
+    };
+    (word.starts_with('/') && !word.contains('$')).then(|| word.to_owned())
+}
+
+/// Fills in the specifiers that depend on the name alone; `None` when another one is used.
+fn expand(unit: &str, value: &str) -> Option<String> {
+    if !value.contains('%') {
+        return Some(value.to_owned());
+    }
+    let stem = unit.rsplit_once('.').map_or(unit, |(stem, _)| stem);
+    let (prefix, instance) = stem.split_once('@').unwrap_or((stem, ""));
+    let mut out = String::with_capacity(value.len());
+    let mut chars = value.chars();
+    while let Some(c) = chars.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        match chars.next()? {
+            '%' => out.push('%'),
+            'n' => out.push_str(unit),
+            'N' => out.push_str(stem),
+            'p' => out.push_str(prefix),
+            'i' => out.push_str(instance),
+            't' => out.push_str("/run"),
+            'S' => out.push_str("/var/lib"),
+            'C' => out.push_str("/var/cache"),
+            'L' => out.push_str("/var/log"),
+            'E' => out.push_str("/etc"),
+            _ => return None,
+        }
+    }
+    Some(out)
+}
+
+/// How well `candidate` stands for the lost `path`: number of equal components at the end, at least 1 when
+/// the names agree.
+pub fn common_suffix(path: &str, candidate: &str) -> usize {
+    path.rsplit('/')
+        .zip(candidate.rsplit('/'))
+        .take_while(|(a, b)| a == b && !a.is_empty())
+        .count()
+}
+
+/// The one best of the candidates; `None` when none has the name or two are equally good.
+pub fn best_candidate<'a>(path: &str, candidates: &'a [String]) -> Option<&'a str> {
+    let best = candidates
+        .iter()
+        .map(|candidate| common_suffix(path, candidate))
+        .max()
+        .filter(|score| *score > 0)?;
+    let mut top = candidates
+        .iter()
+        .filter(|candidate| common_suffix(path, candidate) == best);
+    let first = top.next()?;
+    top.next().is_none().then_some(first.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn of(text: &str) -> Vec<(&'static str, String)> {
+        needs("app@one.service", &[text.to_owned()])
+            .needed
+            .into_iter()
+            .map(|needed| (needed.setting, needed.value))
+            .collect()
+    }
+
+    #[test]
+    fn paths_of_a_unit() {
+        let text = "[Unit]\nDescription=x\n[Service]\n# ExecStart=/no\nExecStartPre=-/bin/maybe\nExecStart=!/opt/%p/bin/app \\\n  # inside\n  --flag\nWorkingDirectory=/srv/%i\nEnvironmentFile=-/etc/default/app\nEnvironmentFile=/etc/app.env\nUser=gw\n";
+        assert_eq!(
+            of(text),
+            [
+                ("ExecStart", "/opt/app/bin/app".to_owned()),
+                ("EnvironmentFile", "/etc/app.env".to_owned()),
+                ("WorkingDirectory", "/srv/one".to_owned()),
+                ("User", "gw".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_known_is_left_out() {
+        for text in [
+            "[Service]\nExecStart=app\n",
+            "[Service]\nExecStart=/x/%m/app\n",
+            "[Service]\nWorkingDirectory=~\nUser=1000\n",
+            "[Service]\nStateDirectory=app\nWorkingDirectory=/var/lib/app\n",
+            "[Service]\nDynamicUser=yes\nUser=gone\n",
+            "[Service]\nEnvironmentFile=/etc/env.d/*.conf\n",
+            "[Service]\nExecStart=/old\nExecStart=\n",
+            "",
+            "garbage\n[\n=\n",
+        ] {
+            assert_eq!(of(text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_drop_in_replaces() {
+        let texts = [
+            "[Service]\nExecStart=/old\n",
+            "[Service]\nExecStart=\nExecStart=/new\n",
+        ];
+        let found = needs("a.service", &texts.map(str::to_owned));
+        assert_eq!(found.needed.first().unwrap().value, "/new");
+        let socket =
+            "[Socket]\nListenStream=0.0.0.0:8080\nListenStream=/run/x\nListenDatagram=53\n";
+        let found = needs("a.socket", &[socket.to_owned()]);
+        assert_eq!(found.listens, ["tcp/8080", "udp/53"]);
+    }
+
+    #[test]
+    fn the_nearest_namesake_wins() {
+        let lost = "/opt/app/v1/bin/run";
+        let names = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+        let two = names(&["/opt/app/v2/bin/run", "/opt/app/tools/run"]);
+        assert_eq!(best_candidate(lost, &two), Some("/opt/app/v2/bin/run"));
+        let tie = names(&["/opt/app/v2/bin/run", "/opt/app/v3/bin/run"]);
+        assert_eq!(best_candidate(lost, &tie), None);
+        assert_eq!(best_candidate(lost, &names(&["/opt/other"])), None);
+    }
+}

@@ -1,0 +1,87 @@
+//! A clock that should be synchronised and is not.
+
+use std::time::Duration;
+
+use nix::libc;
+
+use crate::core::class::Class;
+use crate::core::config::Config;
+use crate::core::finding::{Finding, Severity, evidence};
+use crate::core::unit::UnitState;
+use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
+use crate::host::boot::uptime_millis;
+
+const INTERVAL: Duration = Duration::from_secs(30);
+/// A time daemon needs so long after its start for the first synchronisation over a slow uplink.
+const PATIENCE_MS: i64 = 600_000;
+/// Units that synchronise the clock. Without one running, an unsynchronised clock is how the box was built.
+const DAEMONS: &[&str] = &[
+    "systemd-timesyncd",
+    "chronyd",
+    "chrony",
+    "ntpd",
+    "ntp",
+    "ntpsec",
+    "openntpd",
+    "ptp4l",
+    "phc2sys",
+];
+
+#[derive(Debug)]
+pub struct ClockSync;
+
+impl Detector for ClockSync {
+    fn name(&self) -> &'static str {
+        "clock_unsynced"
+    }
+
+    fn classes(&self) -> &'static [Class] {
+        &[Class::ClockUnsynced]
+    }
+
+    fn interval(&self, _config: &Config) -> Duration {
+        INTERVAL
+    }
+
+    fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
+        if !look.host.is_real() {
+            return Ok(Sweep::Absent("not the running host".to_owned()));
+        }
+        let Some(daemon) = look.units()?.iter().find(|unit| is_time_daemon(unit)) else {
+            return Ok(Sweep::Absent(
+                "no time synchronisation runs here".to_owned(),
+            ));
+        };
+        let up = uptime_millis(look.host).unwrap_or(0);
+        let since = i64::try_from(daemon.active_enter_us / 1000).unwrap_or(i64::MAX);
+        if !is_unsynced() || up.saturating_sub(since) < PATIENCE_MS {
+            return Ok(Sweep::Present(Vec::new()));
+        }
+        let message = "the clock is not synchronised although a time daemon runs";
+        let finding = Finding::new(
+            Class::ClockUnsynced,
+            "clock",
+            Severity::Warning,
+            message,
+            "clock",
+            look.now,
+        );
+        Ok(Sweep::Present(vec![
+            finding.with(evidence::UNIT, daemon.name.as_str()),
+        ]))
+    }
+}
+
+fn is_time_daemon(unit: &UnitState) -> bool {
+    let name = unit.name.strip_suffix(".service").unwrap_or(&unit.name);
+    unit.is_active() && DAEMONS.contains(&name)
+}
+
+/// The kernel's own view: true until a time daemon has told it that the clock is right.
+fn is_unsynced() -> bool {
+    // SAFETY: timex is a plain C struct of integers, for which all zeroes is a valid value.
+    let mut state: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is valid for the call; `modes` is 0, so the kernel only fills the struct in.
+    let answer = unsafe { libc::adjtimex(&raw mut state) };
+    answer >= 0 && state.status & libc::STA_UNSYNC != 0
+}

@@ -1,0 +1,482 @@
+//! The journal, followed through `journalctl`: linking libsystemd would end the static binary.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+
+use crate::core::judge::{JournalJudge, JournalLine};
+use crate::core::time::Timestamp;
+use crate::detectors::DetectError;
+use crate::detectors::port_conflict;
+use crate::detectors::stream::{Collector, Sink, StreamContext, StreamEnd, StreamStop, WAIT};
+use crate::host::clock::CLOCK_FLOOR;
+use crate::host::exec::{self, ExecError};
+
+/// Name of this stream, the key of its cursor.
+pub const STREAM: &str = "journal";
+
+const FIELDS: &str = "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT,UNIT,MESSAGE_ID,_PID,_COMM,_TRANSPORT,COREDUMP_UNIT,COREDUMP_COMM";
+/// Longest entry, bytes: fields over 4096 bytes come as null, so this is never reached by an honest one.
+const ENTRY_CAP: usize = 256 << 10;
+const READ_CHUNK: usize = 64 << 10;
+const QUERY_DEADLINE: Duration = Duration::from_secs(20);
+const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+const BACKOFF_MOST: Duration = Duration::from_secs(60);
+/// After this many ends in a row without a line the stream counts as broken.
+const ENDS_MOST: u32 = 5;
+
+/// One entry of `journalctl -o json`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Entry<'a> {
+    #[serde(rename = "__CURSOR", borrow)]
+    pub cursor: Text<'a>,
+    #[serde(rename = "__REALTIME_TIMESTAMP", borrow)]
+    pub realtime_us: Text<'a>,
+    #[serde(rename = "MESSAGE", borrow)]
+    pub message: Text<'a>,
+    #[serde(rename = "PRIORITY", borrow)]
+    pub priority: Text<'a>,
+    #[serde(rename = "SYSLOG_IDENTIFIER", borrow)]
+    pub identifier: Text<'a>,
+    #[serde(rename = "_SYSTEMD_UNIT", borrow)]
+    pub unit: Text<'a>,
+    #[serde(rename = "UNIT", borrow)]
+    pub about: Text<'a>,
+    #[serde(rename = "MESSAGE_ID", borrow)]
+    pub message_id: Text<'a>,
+    #[serde(rename = "_PID", borrow)]
+    pub pid: Text<'a>,
+    #[serde(rename = "_COMM", borrow)]
+    pub comm: Text<'a>,
+    #[serde(rename = "_TRANSPORT", borrow)]
+    pub transport: Text<'a>,
+    #[serde(rename = "COREDUMP_UNIT", borrow)]
+    pub coredump_unit: Text<'a>,
+    #[serde(rename = "COREDUMP_COMM", borrow)]
+    pub coredump_comm: Text<'a>,
+}
+
+/// A field: text, an array of bytes when it is not clean UTF-8, an array of texts when the field stands
+/// several times (the first counts), or null when it is too long.
+#[derive(Debug, Default)]
+pub struct Text<'a>(Cow<'a, str>);
+
+impl Text<'_> {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a journal field")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Text::default())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+                #[derive(Deserialize)]
+                #[serde(untagged)]
+                enum Item {
+                    Byte(u8),
+                    Text(String),
+                    Other(serde::de::IgnoredAny),
+                }
+                let mut bytes = Vec::new();
+                let mut first = None;
+                while let Some(item) = items.next_element::<Item>()? {
+                    match item {
+                        Item::Byte(byte) => bytes.push(byte),
+                        Item::Text(text) => first = first.or(Some(text)),
+                        Item::Other(_) => {}
+                    }
+                }
+                let text = first.unwrap_or_else(|| String::from_utf8_lossy(&bytes).into_owned());
+                Ok(Text(Cow::Owned(text)))
+            }
+        }
+        from.deserialize_any(Any)
+    }
+}
+
+impl Entry<'_> {
+    /// Parses one line of output; `None` when it is not an entry.
+    pub fn parse(line: &[u8]) -> Option<Entry<'_>> {
+        serde_json::from_slice(line).ok()
+    }
+
+    pub fn line(&self) -> JournalLine<'_> {
+        JournalLine {
+            message: self.message.as_str(),
+            priority: self.priority.as_str(),
+            identifier: self.identifier.as_str(),
+            unit: self.unit.as_str(),
+            about: self.about.as_str(),
+            message_id: self.message_id.as_str(),
+            pid: self.pid.as_str(),
+            comm: self.comm.as_str(),
+            transport: self.transport.as_str(),
+            coredump_unit: self.coredump_unit.as_str(),
+            coredump_comm: self.coredump_comm.as_str(),
+        }
+    }
+
+    /// When it was written; `now` when the entry says nothing believable.
+    fn seen_at(&self, now: Timestamp) -> Timestamp {
+        self.realtime_us
+            .as_str()
+            .parse::<i64>()
+            .map(|us| Timestamp::from_millis(us / 1000))
+            .ok()
+            .filter(|at| *at >= CLOCK_FLOOR && *at <= now)
+            .unwrap_or(now)
+    }
+}
+
+/// Where journald keeps its files.
+const PLACES: [&str; 2] = ["/run/log/journal", "/var/log/journal"];
+
+/// True when this host keeps a journal.
+pub fn is_present() -> bool {
+    PLACES.iter().any(|place| Path::new(place).is_dir())
+}
+
+/// True when the journal of this host holds the kernel's lines: then `/dev/kmsg` is not read as well.
+pub fn carries_kernel() -> bool {
+    let args = ["-k", "-n", "1", "-q", "-o", "cat", "--no-pager"];
+    exec::run("journalctl", &args, QUERY_DEADLINE)
+        .is_ok_and(|out| out.success() && !out.stdout.is_empty())
+}
+
+/// Follows the journal until stopped.
+pub fn run(context: &StreamContext<'_>, sink: &mut Sink<'_>) -> Result<StreamEnd, DetectError> {
+    if !context.host.is_real() {
+        return Ok(StreamEnd::Absent("not the running host".to_owned()));
+    }
+    if !is_present() {
+        return Ok(StreamEnd::Absent("no journal on this host".to_owned()));
+    }
+    let position = match &context.position {
+        Some(position) if !position.is_empty() => position.clone(),
+        _ => match newest_cursor() {
+            Ok(cursor) => cursor,
+            Err(ExecError::Absent(why)) => {
+                return Ok(StreamEnd::Absent(format!("{why}: not installed")));
+            }
+            Err(why) => return Err(DetectError::Broken(why.to_string())),
+        },
+    };
+    let mut follower = Follower {
+        context,
+        judge: JournalJudge::new(std::process::id()),
+        collector: Collector::new(STREAM, position),
+        fresh: true,
+    };
+    if context.position.is_none() && !follower.collector.position().is_empty() {
+        // Stored before the first line comes: a crash until then must not move the start.
+        follower.collector.count_line();
+        if follower.collector.flush(sink).is_err() {
+            return Ok(StreamEnd::Stopped);
+        }
+    }
+    let mut ends = 0;
+    let mut backoff = BACKOFF_FIRST;
+    loop {
+        match follower.follow(sink) {
+            Ok(Followed::Stopped) | Err(StreamError::Stop) => return Ok(StreamEnd::Stopped),
+            Ok(Followed::Ended { lines, why }) => {
+                ends = if lines > 0 { 0 } else { ends + 1 };
+                backoff = if lines > 0 { BACKOFF_FIRST } else { backoff };
+                if ends >= ENDS_MOST {
+                    return Err(DetectError::Broken(format!(
+                        "journalctl ends at once: {why}"
+                    )));
+                }
+            }
+            Err(StreamError::Broken(why)) => return Err(DetectError::Broken(why)),
+        }
+        if context.stopped() {
+            return Ok(StreamEnd::Stopped);
+        }
+        context.pause(backoff);
+        backoff = (backoff * 2).min(BACKOFF_MOST);
+    }
+}
+
+/// Cursor of the newest entry; empty for an empty journal, which is then read from its start.
+fn newest_cursor() -> Result<String, ExecError> {
+    let args = [
+        "-n",
+        "1",
+        "-q",
+        "-o",
+        "json",
+        "--no-pager",
+        "--output-fields=PRIORITY",
+    ];
+    let out = exec::run("journalctl", &args, QUERY_DEADLINE)?;
+    let cursor = out.stdout.split(|c| *c == b'\n').find_map(Entry::parse);
+    Ok(cursor.map_or_else(String::new, |entry| entry.cursor.as_str().to_owned()))
+}
+
+enum Followed {
+    Stopped,
+    Ended { lines: u64, why: String },
+}
+
+enum StreamError {
+    Stop,
+    Broken(String),
+}
+
+impl From<StreamStop> for StreamError {
+    fn from(_: StreamStop) -> Self {
+        Self::Stop
+    }
+}
+
+struct Follower<'a, 'b> {
+    context: &'a StreamContext<'b>,
+    judge: JournalJudge,
+    collector: Collector,
+    /// No entry of this child was seen yet: the first must be the one of the cursor.
+    fresh: bool,
+}
+
+/// The child ends with its reader, whatever way the reader ends.
+struct Journalctl(Child);
+
+impl Drop for Journalctl {
+    fn drop(&mut self) {
+        if let Ok(id) = i32::try_from(self.0.id()) {
+            // Already gone is fine.
+            let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
+        }
+        let _ = self.0.wait();
+    }
+}
+
+impl Follower<'_, '_> {
+    fn follow(&mut self, sink: &mut Sink<'_>) -> Result<Followed, StreamError> {
+        let broken = |what: &str, why: &dyn fmt::Display| {
+            StreamError::Broken(format!("journalctl: {what}: {why}"))
+        };
+        let mut child = Journalctl(
+            self.command()
+                .spawn()
+                .map_err(|why| broken("cannot start", &why))?,
+        );
+        let Some(mut out) = child.0.stdout.take() else {
+            return Err(broken("cannot start", &"no output"));
+        };
+        fcntl(&out, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|why| broken("pipe", &why))?;
+        self.fresh = true;
+        let mut lines = 0_u64;
+        let mut pending = Vec::with_capacity(READ_CHUNK);
+        loop {
+            if self.context.stopped() {
+                return Ok(Followed::Stopped);
+            }
+            let wait = if self.collector.has_news() {
+                Duration::ZERO
+            } else {
+                WAIT
+            };
+            if !readable(&out, wait).map_err(|why| broken("poll", &why))? {
+                self.collector.flush(sink)?;
+                continue;
+            }
+            let open = fill(&mut out, &mut pending).map_err(|why| broken("read", &why))?;
+            lines += self.take_lines(&mut pending, sink)?;
+            if !open {
+                self.collector.flush(sink)?;
+                return Ok(Followed::Ended {
+                    lines,
+                    why: last_words(&mut child.0),
+                });
+            }
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("journalctl");
+        command.args([
+            "-q",
+            "-o",
+            "json",
+            "--follow",
+            "--no-tail",
+            "--no-pager",
+            FIELDS,
+        ]);
+        if self.collector.position().is_empty() {
+            command.arg("--boot");
+        } else {
+            // With --cursor the first entry is the known one: its absence shows that lines were lost.
+            command.arg(format!("--cursor={}", self.collector.position()));
+        }
+        command
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        command
+    }
+
+    fn take_lines(
+        &mut self,
+        pending: &mut Vec<u8>,
+        sink: &mut Sink<'_>,
+    ) -> Result<u64, StreamError> {
+        let mut lines = 0;
+        let mut from = 0;
+        while let Some(len) = pending
+            .get(from..)
+            .and_then(|rest| rest.iter().position(|c| *c == b'\n'))
+        {
+            if let Some(entry) = pending.get(from..from + len).and_then(Entry::parse) {
+                self.entry(&entry);
+                lines += 1;
+            }
+            from += len + 1;
+            if self.collector.is_full() {
+                self.collector.flush(sink)?;
+            }
+        }
+        pending.drain(..from);
+        if pending.len() > ENTRY_CAP {
+            pending.clear();
+            let now = self.context.host.clock.now();
+            self.collector
+                .gap("an entry larger than 256 KiB was skipped", now);
+        }
+        Ok(lines)
+    }
+
+    fn entry(&mut self, entry: &Entry<'_>) {
+        let now = self.context.host.clock.now();
+        if std::mem::take(&mut self.fresh) && !self.collector.position().is_empty() {
+            if entry.cursor.as_str() == self.collector.position() {
+                return;
+            }
+            let what = "the journal no longer holds the last entry read: entries may be lost; raise SystemMaxUse= in journald.conf";
+            self.collector.gap(what, now);
+        }
+        let verdict = self
+            .judge
+            .judge(&entry.line(), &self.context.rules, entry.seen_at(now));
+        if verdict.poke {
+            self.collector.poke();
+        }
+        if let Some(unit) = verdict.port_taken {
+            port_conflict::hint(&unit, now);
+        }
+        if let Some(finding) = verdict.finding {
+            self.collector.add(finding);
+        }
+        self.collector.advance(entry.cursor.as_str());
+    }
+}
+
+fn readable(out: &ChildStdout, wait: Duration) -> nix::Result<bool> {
+    let timeout = PollTimeout::try_from(wait).unwrap_or(PollTimeout::ZERO);
+    let mut fds = [PollFd::new(out.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut fds, timeout) {
+        Ok(ready) => Ok(ready > 0),
+        Err(nix::errno::Errno::EINTR) => Ok(false),
+        Err(why) => Err(why),
+    }
+}
+
+/// Reads once; false at the end of the output.
+fn fill(out: &mut ChildStdout, pending: &mut Vec<u8>) -> std::io::Result<bool> {
+    let start = pending.len();
+    pending.resize(start + READ_CHUNK, 0);
+    let got = out.read(pending.get_mut(start..).unwrap_or(&mut []));
+    pending.truncate(start + got.as_ref().map_or(0, |n| *n));
+    match got {
+        Ok(n) => Ok(n > 0),
+        Err(why)
+            if matches!(
+                why.kind(),
+                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted
+            ) =>
+        {
+            Ok(true)
+        }
+        Err(why) => Err(why),
+    }
+}
+
+/// What the ended child said on stderr, cut.
+fn last_words(child: &mut Child) -> String {
+    let end = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < end && matches!(child.try_wait(), Ok(None)) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut words = [0_u8; 400];
+    let got = child
+        .stderr
+        .as_mut()
+        .and_then(|err| err.read(&mut words).ok())
+        .unwrap_or(0);
+    let text = String::from_utf8_lossy(words.get(..got).unwrap_or(&[])).into_owned();
+    text.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_shape_of_a_field_is_read() {
+        let line = br#"{"__CURSOR":"s=1","MESSAGE":[72,105,255],"PRIORITY":"3","_SYSTEMD_UNIT":["a.service","b.service"],"UNIT":null,"__REALTIME_TIMESTAMP":"1763878648123456","X":{"y":1}}"#;
+        let entry = Entry::parse(line).unwrap();
+        assert_eq!(entry.cursor.as_str(), "s=1");
+        assert_eq!(entry.message.as_str(), "Hi\u{fffd}");
+        assert_eq!(entry.unit.as_str(), "a.service");
+        assert_eq!(entry.about.as_str(), "");
+        let now = Timestamp::from_millis(1_763_878_700_000);
+        assert_eq!(entry.seen_at(now).as_millis(), 1_763_878_648_123);
+        assert_eq!(entry.seen_at(Timestamp::from_millis(5)).as_millis(), 5);
+    }
+
+    #[test]
+    fn escapes_and_garbage_are_no_harm() {
+        let entry = Entry::parse(br#"{"MESSAGE":"a\tb \u00e9"}"#).unwrap();
+        assert_eq!(entry.message.as_str(), "a\tb \u{e9}");
+        for bad in [&b""[..], b"{", b"[1]", b"\xff\xfe", b"{\"MESSAGE\":{}}"] {
+            assert!(Entry::parse(bad).is_none() || bad == b"[1]", "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,683 @@
+//! Plain log files, followed through rotation by rename and by copy-and-truncate.
+//!
+//! The cursor of a file is (device, inode, offset, digest of its first bytes). The digest tells a reused
+//! inode from the old file, a truncated file that grew again from the one that was read, and finds the copy
+//! that copy-and-truncate left beside it: what was not yet read is read there.
+
+use std::collections::BTreeMap;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use crate::core::config::LogFile;
+use crate::core::finding::{Finding, evidence};
+use crate::core::judge::{OWN_NAME, of_kernel};
+use crate::core::kernel::KernelReader;
+use crate::core::lines::LineSplitter;
+use crate::core::logline::{LogLine, parse_syslog, split_console};
+use crate::core::rules::RuleSet;
+use crate::core::time::Timestamp;
+use crate::detectors::DetectError;
+use crate::detectors::stream::{Collector, Sink, StreamContext, StreamEnd, StreamStop, WAIT};
+
+/// First bytes that identify a file.
+const HEAD: usize = 256;
+const READ_CHUNK: usize = 64 << 10;
+/// Chunks read of one file before the next file has its turn.
+const TURN: usize = 16;
+
+/// Name of the stream of one file, the key of its cursor.
+pub fn stream_name(path: &str) -> String {
+    format!("file:{path}")
+}
+
+/// Where reading stands in which file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    pub device: u64,
+    pub inode: u64,
+    /// Start of the first line not yet judged, bytes.
+    pub offset: u64,
+    head_len: usize,
+    head_hash: u64,
+}
+
+impl Position {
+    pub fn text(&self) -> String {
+        let Self {
+            device,
+            inode,
+            offset,
+            head_len,
+            head_hash,
+        } = self;
+        format!("{device}:{inode}:{offset}:{head_len}:{head_hash:x}")
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(':');
+        let found = Self {
+            device: parts.next()?.parse().ok()?,
+            inode: parts.next()?.parse().ok()?,
+            offset: parts.next()?.parse().ok()?,
+            head_len: parts.next()?.parse().ok().filter(|len| *len <= HEAD)?,
+            head_hash: u64::from_str_radix(parts.next()?, 16).ok()?,
+        };
+        parts.next().is_none().then_some(found)
+    }
+
+    fn at_start(meta: &Metadata) -> Self {
+        Self {
+            device: meta.dev(),
+            inode: meta.ino(),
+            ..Self::default()
+        }
+    }
+
+    fn same_inode(&self, meta: &Metadata) -> bool {
+        self.device == meta.dev() && self.inode == meta.ino()
+    }
+
+    /// True while `file` still begins as it did when this position was taken.
+    fn fits(&self, file: &File) -> bool {
+        file.metadata().is_ok_and(|meta| meta.len() >= self.offset)
+            && head_of(file, self.head_len).is_ok_and(|hash| hash == Some(self.head_hash))
+    }
+
+    fn learn_head(&mut self, file: &File) {
+        if self.head_len < HEAD {
+            let len = usize::try_from(self.offset).unwrap_or(HEAD).min(HEAD);
+            if let Ok(Some(hash)) = head_of(file, len) {
+                (self.head_len, self.head_hash) = (len, hash);
+            }
+        }
+    }
+}
+
+/// FNV-1a of the first `len` bytes; `None` when the file is shorter.
+fn head_of(file: &File, len: usize) -> io::Result<Option<u64>> {
+    let mut bytes = [0_u8; HEAD];
+    let Some(head) = bytes.get_mut(..len) else {
+        return Ok(None);
+    };
+    match file.read_exact_at(head, 0) {
+        Ok(()) => {}
+        Err(why) if why.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(why) => return Err(why),
+    }
+    Ok(Some(
+        head.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        }),
+    ))
+}
+
+/// Follows all `[[log_file]]` of the configuration until stopped. `positions`: durable cursors by stream name.
+pub fn run(
+    context: &StreamContext<'_>,
+    positions: &BTreeMap<String, String>,
+    sink: &mut Sink<'_>,
+) -> Result<StreamEnd, DetectError> {
+    if context.config.log_file.is_empty() {
+        return Ok(StreamEnd::Absent("no log_file is configured".to_owned()));
+    }
+    let mut tails: Vec<Tail> = context
+        .config
+        .log_file
+        .iter()
+        .map(|file| {
+            let known = positions.get(&stream_name(&file.path)).map(String::as_str);
+            Tail::new(file, context.host.path(&file.path), known)
+        })
+        .collect();
+    while !context.stopped() {
+        let mut more = false;
+        for tail in &mut tails {
+            match tail.turn(context, sink) {
+                Ok(busy) => more |= busy,
+                Err(StreamStop) => return Ok(StreamEnd::Stopped),
+            }
+        }
+        if !more {
+            context.pause(WAIT);
+        }
+    }
+    Ok(StreamEnd::Stopped)
+}
+
+/// One followed file.
+#[derive(Debug)]
+pub struct Tail {
+    path: PathBuf,
+    open: Option<File>,
+    position: Position,
+    /// Read beyond the last whole line, bytes.
+    ahead: u64,
+    splitter: LineSplitter,
+    reader: LineReader,
+    collector: Collector,
+    /// A position from before the start still looks for its file.
+    resuming: bool,
+    /// The first look ever: old lines are history, not news.
+    first: bool,
+}
+
+impl Tail {
+    /// `known`: the durable position, `None` the very first time.
+    pub fn new(file: &LogFile, path: PathBuf, known: Option<&str>) -> Self {
+        let position = known.and_then(Position::parse);
+        Self {
+            path,
+            open: None,
+            position: position.unwrap_or_default(),
+            ahead: 0,
+            splitter: LineSplitter::default(),
+            reader: LineReader::new(file),
+            collector: Collector::new(&stream_name(&file.path), known.unwrap_or("").to_owned()),
+            resuming: position.is_some(),
+            first: known.is_none(),
+        }
+    }
+
+    /// Reads what is there, up to a bound; true when there is more.
+    pub fn turn(
+        &mut self,
+        context: &StreamContext<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<bool, StreamStop> {
+        let now = context.host.clock.now();
+        let mut more = false;
+        if self.ensure_open(now) {
+            for _ in 0..TURN {
+                more = self.read_chunk(context, now, sink)? || self.next_file(context, now);
+                if !more || context.stopped() {
+                    break;
+                }
+            }
+        }
+        self.collector.flush(sink)?;
+        Ok(more)
+    }
+
+    fn ensure_open(&mut self, now: Timestamp) -> bool {
+        if self.open.is_some() {
+            return true;
+        }
+        if std::mem::take(&mut self.resuming) {
+            if let Some(file) = self.find_read_file() {
+                self.open = Some(file);
+                return true;
+            }
+            if self.path.exists() {
+                let what = "the rotated log file with the last line read is gone: its rest was not judged; keep one rotated file uncompressed (delaycompress)";
+                self.collector.gap(what, now);
+            } else {
+                self.resuming = true;
+                return false;
+            }
+        }
+        let Ok(file) = File::open(&self.path) else {
+            // Not there yet: whatever appears is new.
+            self.first = false;
+            return false;
+        };
+        let Ok(meta) = file.metadata() else {
+            return false;
+        };
+        self.start(file, &meta);
+        true
+    }
+
+    fn start(&mut self, file: File, meta: &Metadata) {
+        self.position = Position::at_start(meta);
+        self.splitter.clear();
+        self.ahead = 0;
+        if std::mem::take(&mut self.first) {
+            self.position.offset = line_start_before_end(&file, meta.len());
+        }
+        self.position.learn_head(&file);
+        self.open = Some(file);
+        self.collector.advance(&self.position.text());
+    }
+
+    /// True when something was read.
+    fn read_chunk(
+        &mut self,
+        context: &StreamContext<'_>,
+        now: Timestamp,
+        sink: &mut Sink<'_>,
+    ) -> Result<bool, StreamStop> {
+        let Some(file) = &self.open else {
+            return Ok(false);
+        };
+        let mut chunk = vec![0_u8; READ_CHUNK];
+        let got = file
+            .read_at(&mut chunk, self.position.offset + self.ahead)
+            .unwrap_or(0);
+        // Looked at after reading: bytes read before a truncation are then read again from its copy.
+        if got == 0 || !self.position.fits(file) {
+            return Ok(false);
+        }
+        let Self {
+            position,
+            ahead,
+            splitter,
+            reader,
+            collector,
+            ..
+        } = self;
+        let mut stopped = Ok(());
+        let mut consumed = 0;
+        splitter.push(chunk.get(..got).unwrap_or(&[]), &mut |line, length| {
+            consumed += length;
+            position.offset += length;
+            reader.line(line, &context.rules, now, collector);
+            collector.count_line();
+            if collector.is_full() && stopped.is_ok() {
+                position.learn_head(file);
+                collector.move_to(&position.text());
+                stopped = collector.flush(sink);
+            }
+        });
+        *ahead = (*ahead + got as u64).saturating_sub(consumed);
+        position.learn_head(file);
+        collector.move_to(&position.text());
+        stopped.map(|()| true)
+    }
+
+    /// At the end of the open file: the one to read after it, if there is one.
+    fn next_file(&mut self, context: &StreamContext<'_>, now: Timestamp) -> bool {
+        let Some(file) = &self.open else { return false };
+        let Ok(current) = std::fs::metadata(&self.path) else {
+            return false;
+        };
+        if !self.position.fits(file) {
+            // Truncated in place: the rest may stand in a copy.
+            self.splitter.clear();
+            self.ahead = 0;
+            self.open = None;
+            if let Some(copy) = self.find_read_file() {
+                self.open = Some(copy);
+                return true;
+            }
+            return self.start_path();
+        }
+        if self.position.same_inode(&current) {
+            return false;
+        }
+        if current.len() == 0 {
+            // Rotated, but the writer may still hold the old file.
+            return false;
+        }
+        // Renamed: a last line without line end will get no more.
+        let Self {
+            splitter,
+            reader,
+            collector,
+            position,
+            ..
+        } = self;
+        splitter.finish(&mut |line, length| {
+            position.offset += length;
+            reader.line(line, &context.rules, now, collector);
+        });
+        self.ahead = 0;
+        match self.newer_than_read() {
+            Some(file) => match file.metadata() {
+                Ok(meta) => {
+                    self.start(file, &meta);
+                    true
+                }
+                Err(_) => false,
+            },
+            None => self.start_path(),
+        }
+    }
+
+    fn start_path(&mut self) -> bool {
+        let Ok(file) = File::open(&self.path) else {
+            return false;
+        };
+        let Ok(meta) = file.metadata() else {
+            return false;
+        };
+        self.start(file, &meta);
+        true
+    }
+
+    /// The file that the position speaks of, wherever it stands now; sets the position to it.
+    fn find_read_file(&mut self) -> Option<File> {
+        let family = family(&self.path);
+        let fitting = |(path, meta): &(PathBuf, Metadata)| {
+            let file = File::open(path).ok()?;
+            self.position.fits(&file).then_some((file, meta.clone()))
+        };
+        let same = family
+            .iter()
+            .filter(|(_, meta)| self.position.same_inode(meta))
+            .find_map(fitting);
+        // A copy has the same first bytes; an empty head would fit everything.
+        let copy = || {
+            let known = self.position.head_len > 0;
+            family.iter().filter(|_| known).rev().find_map(fitting)
+        };
+        let (file, meta) = same.or_else(copy)?;
+        self.position.device = meta.dev();
+        self.position.inode = meta.ino();
+        Some(file)
+    }
+
+    /// The oldest file of the family that is newer than the one just read.
+    fn newer_than_read(&self) -> Option<File> {
+        let family = family(&self.path);
+        let at = family
+            .iter()
+            .position(|(_, meta)| self.position.same_inode(meta))?;
+        let (path, _) = family.get(at + 1)?;
+        File::open(path).ok()
+    }
+}
+
+/// The log file and its uncompressed rotated siblings, oldest first.
+fn family(path: &Path) -> Vec<(PathBuf, Metadata)> {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str()))
+    else {
+        return Vec::new();
+    };
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let mut found: Vec<(PathBuf, Metadata)> = entries
+        .flatten()
+        .filter(|entry| {
+            entry.file_name().to_str().is_some_and(|other| {
+                other == name || other.strip_prefix(name).is_some_and(is_rotation)
+            })
+        })
+        .filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)))
+        .filter(|(_, meta)| meta.is_file())
+        .collect();
+    found.sort_by_key(|(other, meta)| {
+        let newest = other == path;
+        let number = other
+            .extension()
+            .and_then(|ext| ext.to_str())
+            .and_then(|ext| ext.parse::<i64>().ok())
+            .unwrap_or(0);
+        (newest, meta.mtime(), meta.mtime_nsec(), -number)
+    });
+    found
+}
+
+/// `.1`, `-20251123`, `.old`: what rotation adds to a name, uncompressed.
+fn is_rotation(suffix: &str) -> bool {
+    let rest = suffix.strip_prefix(['.', '-']).unwrap_or("");
+    rest == "old"
+        || (rest.starts_with(|c: char| c.is_ascii_digit())
+            && rest
+                .bytes()
+                .all(|c| c.is_ascii_digit() || matches!(c, b'-' | b'.' | b'T' | b':')))
+}
+
+/// Start of the last line of the file when it has no line end yet, else its end.
+fn line_start_before_end(file: &File, size: u64) -> u64 {
+    let from = size.saturating_sub(READ_CHUNK as u64);
+    let mut tail = vec![0_u8; usize::try_from(size - from).unwrap_or(0)];
+    if file.read_exact_at(&mut tail, from).is_err() {
+        return size;
+    }
+    tail.iter()
+        .rposition(|c| *c == b'\n')
+        .map_or(size, |at| from + at as u64 + 1)
+}
+
+/// Judges the lines of one file.
+#[derive(Debug)]
+struct LineReader {
+    subject: String,
+    path: String,
+    kernel: KernelReader,
+}
+
+impl LineReader {
+    fn new(file: &LogFile) -> Self {
+        Self {
+            subject: file.unit.clone(),
+            path: file.path.clone(),
+            kernel: KernelReader::default(),
+        }
+    }
+
+    fn line(&mut self, text: &str, rules: &RuleSet, now: Timestamp, collector: &mut Collector) {
+        let (identifier, message) = match parse_syslog(text) {
+            Some(line) => (line.identifier, line.message),
+            None => ("", text),
+        };
+        if identifier.starts_with(OWN_NAME) {
+            return;
+        }
+        let source = collector.stream().to_owned();
+        if identifier == "kernel" {
+            for (at, part) in split_console(message) {
+                let Some(fault) = self.kernel.line(at, part) else {
+                    continue;
+                };
+                let verdict = of_kernel(fault, &source, now);
+                if verdict.poke {
+                    collector.poke();
+                }
+                if let Some(finding) = verdict.finding {
+                    collector.add(finding);
+                }
+            }
+            return;
+        }
+        let subject = [self.subject.as_str(), identifier, self.path.as_str()]
+            .into_iter()
+            .find(|name| !name.is_empty())
+            .unwrap_or_default();
+        let line = LogLine {
+            identifier,
+            ..LogLine::text(message, subject)
+        };
+        if let Some(hit) = rules.classify(&line) {
+            let finding =
+                Finding::new(hit.class, &hit.subject, hit.severity, message, &source, now)
+                    .with(evidence::UNIT, self.subject.as_str())
+                    .with(evidence::PATH, self.path.as_str());
+            collector.add(finding);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use std::fs;
+    use std::io::Write;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::core::config::Config;
+    use crate::detectors::stream::Batch;
+    use crate::host::Host;
+    use crate::host::clock::Clock;
+
+    /// A followed file in a directory of its own, restarted at will.
+    struct Bed {
+        dir: tempfile::TempDir,
+        config: Config,
+        host: Host,
+        cursor: Option<String>,
+        seen: BTreeMap<String, u64>,
+    }
+
+    impl Bed {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let mut config = Config::default();
+            config.log_file.push(LogFile {
+                path: "/app.log".to_owned(),
+                unit: "app".to_owned(),
+            });
+            let host = Host::at(dir.path(), Clock::manual(Timestamp::from_millis(0)));
+            Self {
+                dir,
+                config,
+                host,
+                cursor: None,
+                seen: BTreeMap::new(),
+            }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.dir.path().join(name)
+        }
+
+        fn append(&self, name: &str, text: &str) {
+            let mut file = fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(self.path(name))
+                .unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        }
+
+        fn tail(&self) -> Tail {
+            Tail::new(
+                &self.config.log_file[0],
+                self.path("app.log"),
+                self.cursor.as_deref(),
+            )
+        }
+
+        fn context(&self) -> StreamContext<'_> {
+            StreamContext {
+                host: &self.host,
+                config: &self.config,
+                rules: Arc::new(RuleSet::builtin().unwrap()),
+                stop: Arc::new(AtomicBool::new(false)),
+                position: None,
+            }
+        }
+
+        /// Turns until nothing more is read; what was accepted is remembered as a store would.
+        fn drain(&mut self, tail: &mut Tail) {
+            let mut batches: Vec<Batch> = Vec::new();
+            let context = self.context();
+            while tail
+                .turn(&context, &mut |batch| {
+                    batches.push(batch);
+                    Ok(())
+                })
+                .unwrap()
+            {}
+            for batch in batches {
+                for finding in batch.findings {
+                    *self.seen.entry(finding.message).or_default() += finding.count;
+                }
+                self.cursor = Some(batch.position);
+            }
+        }
+
+        fn seen(&self) -> Vec<(&str, u64)> {
+            self.seen.iter().map(|(m, n)| (m.as_str(), *n)).collect()
+        }
+    }
+
+    #[test]
+    fn old_lines_are_history_and_partial_lines_wait() {
+        let mut bed = Bed::new();
+        bed.append("app.log", "ERROR old\nERROR par");
+        let mut tail = bed.tail();
+        bed.drain(&mut tail);
+        assert_eq!(bed.seen(), []);
+        bed.append("app.log", "tial\nfine\n");
+        bed.drain(&mut tail);
+        assert_eq!(bed.seen(), [("ERROR partial", 1)]);
+    }
+
+    #[test]
+    fn rotation_by_rename_loses_and_repeats_nothing() {
+        let mut bed = Bed::new();
+        bed.append("app.log", "start\n");
+        let mut tail = bed.tail();
+        bed.drain(&mut tail);
+        bed.append("app.log", "ERROR one\n");
+        bed.drain(&mut tail);
+        // Two rotations between two looks, the daemon restarted in between.
+        bed.append("app.log", "ERROR two\n");
+        fs::rename(bed.path("app.log"), bed.path("app.log.1")).unwrap();
+        bed.append("app.log", "ERROR three\n");
+        fs::rename(bed.path("app.log.1"), bed.path("app.log.2")).unwrap();
+        fs::rename(bed.path("app.log"), bed.path("app.log.1")).unwrap();
+        bed.append("app.log", "ERROR four\n");
+        let mut again = bed.tail();
+        bed.drain(&mut again);
+        bed.append("app.log", "ERROR five\n");
+        bed.drain(&mut again);
+        let want = ["five", "four", "one", "three", "two"].map(|n| (format!("ERROR {n}"), 1));
+        assert_eq!(bed.seen.into_iter().collect::<Vec<_>>(), want);
+    }
+
+    #[test]
+    fn copy_and_truncate_is_read_to_the_end_in_the_copy() {
+        let mut bed = Bed::new();
+        bed.append("app.log", "the first line of the day\n");
+        let mut tail = bed.tail();
+        bed.drain(&mut tail);
+        bed.append("app.log", "ERROR one\n");
+        bed.drain(&mut tail);
+        bed.append("app.log", "ERROR two\n");
+        fs::copy(bed.path("app.log"), bed.path("app.log.1")).unwrap();
+        fs::write(bed.path("app.log"), "").unwrap();
+        bed.append(
+            "app.log",
+            "another first line, longer than all that stood here before it was cut\nERROR three\n",
+        );
+        bed.drain(&mut tail);
+        bed.append("app.log", "ERROR four\n");
+        let mut again = bed.tail();
+        bed.drain(&mut again);
+        let want = ["four", "one", "three", "two"].map(|n| (format!("ERROR {n}"), 1));
+        assert_eq!(bed.seen.into_iter().collect::<Vec<_>>(), want);
+    }
+
+    #[test]
+    fn a_lost_rotated_file_is_said() {
+        let mut bed = Bed::new();
+        bed.append("app.log", "a line\n");
+        let mut tail = bed.tail();
+        bed.drain(&mut tail);
+        bed.append("app.log", "ERROR x\n");
+        bed.drain(&mut tail);
+        fs::remove_file(bed.path("app.log")).unwrap();
+        bed.append("other", "keeps the inode busy");
+        bed.append("app.log", "something else entirely, and an\nERROR y\n");
+        let mut again = bed.tail();
+        bed.drain(&mut again);
+        assert_eq!(bed.seen.get("ERROR y"), Some(&1));
+        assert!(
+            bed.seen.keys().any(|m| m.contains("rotated log file")),
+            "{:?}",
+            bed.seen
+        );
+    }
+
+    #[test]
+    fn positions_are_text() {
+        let position = Position {
+            device: 1,
+            inode: 2,
+            offset: 3,
+            head_len: 4,
+            head_hash: 5,
+        };
+        assert_eq!(Position::parse(&position.text()), Some(position));
+        for bad in ["", "1:2:3", "1:2:3:4:zz", "1:2:3:400:5", "1:2:3:4:5:6"] {
+            assert_eq!(Position::parse(bad), None, "{bad}");
+        }
+    }
+}

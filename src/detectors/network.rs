@@ -1,0 +1,56 @@
+//! Network interfaces that the operator says must be up.
+
+use std::time::Duration;
+
+use crate::core::class::Class;
+use crate::core::config::Config;
+use crate::core::finding::{Finding, Severity, evidence};
+use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
+
+const INTERVAL: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub struct Network;
+
+impl Detector for Network {
+    fn name(&self) -> &'static str {
+        "network_down"
+    }
+
+    fn classes(&self) -> &'static [Class] {
+        &[Class::NetworkDown]
+    }
+
+    fn interval(&self, _config: &Config) -> Duration {
+        INTERVAL
+    }
+
+    fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
+        let wanted = &look.config.detect.interfaces;
+        if wanted.is_empty() {
+            return Ok(Sweep::Absent("detect.interfaces names none".to_owned()));
+        }
+        let found = wanted
+            .iter()
+            .filter_map(|interface| {
+                let path = format!("/sys/class/net/{interface}/operstate");
+                let what = match look.host.read(path, 64) {
+                    // Tunnels and modems say unknown while they work.
+                    Ok(state) if matches!(state.trim(), "up" | "unknown") => return None,
+                    Ok(state) => format!("interface is {}", state.trim()),
+                    Err(_) => "interface does not exist".to_owned(),
+                };
+                let finding = Finding::new(
+                    Class::NetworkDown,
+                    interface,
+                    Severity::Error,
+                    &what,
+                    "network",
+                    look.now,
+                );
+                Some(finding.with(evidence::DEVICE, interface.as_str()))
+            })
+            .collect();
+        Ok(Sweep::Present(found))
+    }
+}

@@ -1,0 +1,269 @@
+//! Ports that a unit needs and something else holds.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::core::class::Class;
+use crate::core::config::Config;
+use crate::core::finding::{Finding, Severity, evidence};
+use crate::core::judge::tells_port_taken;
+use crate::core::judge_unit::is_excluded;
+use crate::core::ports::{of_command, of_message};
+use crate::core::time::Timestamp;
+use crate::core::unit::UnitState;
+use crate::core::unitfile::needs;
+use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
+use crate::host::sockets::{self, Holder};
+use crate::host::{READ_CAP, exec};
+
+/// A journal line makes a unit suspect for this long; the sweep then decides.
+const HINT_LIFE: Duration = Duration::from_secs(60);
+/// Most units under suspicion at a time.
+const HINTS_MOST: usize = 32;
+/// Units whose log is read in one sweep: a storm must not fork for each.
+const LOGS_MOST: usize = 8;
+const LOG_DEADLINE: Duration = Duration::from_secs(5);
+
+static HINTS: Mutex<Vec<(String, Timestamp)>> = Mutex::new(Vec::new());
+
+/// The journal told that `unit` could not bind an address. Only a hint: after a restart the unit's own
+/// recent lines tell the same.
+pub fn hint(unit: &str, now: Timestamp) {
+    let Ok(mut hints) = HINTS.lock() else { return };
+    hints.retain(|(name, at)| name != unit && now.since(*at) < HINT_LIFE);
+    if hints.len() < HINTS_MOST {
+        hints.push((unit.to_owned(), now));
+    }
+}
+
+fn is_hinted(unit: &str, now: Timestamp) -> bool {
+    HINTS.lock().is_ok_and(|hints| {
+        hints
+            .iter()
+            .any(|(name, at)| name == unit && now.since(*at) < HINT_LIFE)
+    })
+}
+
+/// Ports a unit was refused, with the state of the unit they were read in: read again when it changed.
+#[derive(Debug, Default)]
+pub struct PortConflict {
+    told: Mutex<BTreeMap<String, ((u64, u32), Vec<String>)>>,
+}
+
+impl Detector for PortConflict {
+    fn name(&self) -> &'static str {
+        "port_conflict"
+    }
+
+    fn classes(&self) -> &'static [Class] {
+        &[Class::PortConflict]
+    }
+
+    fn interval(&self, config: &Config) -> Duration {
+        super::unit_interval(config)
+    }
+
+    fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
+        if look.managers.is_empty() && look.config.service.is_empty() {
+            return Ok(Sweep::Absent("no service manager".to_owned()));
+        }
+        let mut found = Vec::new();
+        let mut logs = 0;
+        let units = look.units()?;
+        for unit in units {
+            let open = look.open.contains(Class::PortConflict, &unit.name);
+            let down = unit.is_failed() || unit.is_changing();
+            let suspect = down || open || is_hinted(&unit.name, look.now);
+            if !suspect
+                || super::is_own(&unit.name)
+                || is_excluded(unit, &look.config.detect.ignore_units)
+            {
+                continue;
+            }
+            let ports = self.ports_refused(unit, look, &mut logs);
+            found.extend(judge(unit, &ports, look));
+        }
+        for service in &look.config.service {
+            let running = units
+                .iter()
+                .any(|unit| unit.name == service.name && unit.is_active());
+            if !running && !service.port.is_empty() {
+                let unit = UnitState {
+                    name: service.name.clone(),
+                    ..UnitState::default()
+                };
+                found.extend(judge(&unit, std::slice::from_ref(&service.port), look));
+            }
+        }
+        found.sort_by(|a, b| a.subject.cmp(&b.subject));
+        found.dedup_by(|a, b| a.subject == b.subject);
+        Ok(Sweep::Present(found))
+    }
+}
+
+impl PortConflict {
+    /// Ports that the unit was refused, by its own last words and what it declares.
+    fn ports_refused(
+        &self,
+        unit: &UnitState,
+        look: &Snapshot<'_>,
+        logs: &mut usize,
+    ) -> Vec<String> {
+        let state = (unit.inactive_enter_us, unit.n_restarts);
+        let Ok(mut told) = self.told.lock() else {
+            return Vec::new();
+        };
+        if let Some((seen, ports)) = told.get(&unit.name)
+            && *seen == state
+            && !is_hinted(&unit.name, look.now)
+        {
+            return ports.clone();
+        }
+        if *logs >= LOGS_MOST || !look.host.is_real() {
+            return Vec::new();
+        }
+        *logs += 1;
+        let ports = read_ports(unit, look);
+        told.retain(|_, (_, ports)| !ports.is_empty());
+        told.insert(unit.name.clone(), (state, ports.clone()));
+        ports
+    }
+}
+
+fn read_ports(unit: &UnitState, look: &Snapshot<'_>) -> Vec<String> {
+    let args = [
+        "-u",
+        &unit.name,
+        "-n",
+        "20",
+        "-q",
+        "-o",
+        "cat",
+        "--no-pager",
+    ];
+    let Ok(out) = exec::run("journalctl", &args, LOG_DEADLINE) else {
+        return Vec::new();
+    };
+    let text = out.text();
+    let refused: Vec<&str> = text.lines().filter(|line| tells_port_taken(line)).collect();
+    if refused.is_empty() {
+        return Vec::new();
+    }
+    let mut ports: Vec<String> = refused.iter().filter_map(|line| of_message(line)).collect();
+    if ports.is_empty() {
+        ports = declared(unit, look);
+    }
+    ports.sort();
+    ports.dedup();
+    ports
+}
+
+/// Ports in the unit's files: listening sockets, and numbers in the command line. Which of them counts is
+/// decided by who holds it.
+fn declared(unit: &UnitState, look: &Snapshot<'_>) -> Vec<String> {
+    let texts: Vec<String> = std::iter::once(&unit.fragment_path)
+        .chain(&unit.drop_in_paths)
+        .filter_map(|path| look.host.read(path, READ_CAP).ok())
+        .collect();
+    let needs = needs(&unit.name, &texts);
+    let commands = needs.commands.iter().flat_map(|line| of_command(line));
+    needs.listens.iter().cloned().chain(commands).collect()
+}
+
+/// The first refused port that a stranger holds.
+fn judge(unit: &UnitState, ports: &[String], look: &Snapshot<'_>) -> Option<Finding> {
+    ports.iter().find_map(|port| {
+        let holders = sockets::holders(look.host, port);
+        let holder = stranger(unit, &holders, look)?;
+        Some(finding(unit, port, holder.0, holder.1.as_deref(), look.now))
+    })
+}
+
+/// A holder that does not belong to the unit, with the unit that it does belong to. A port that the unit
+/// itself holds is no conflict, whoever else shares it.
+fn stranger<'h>(
+    unit: &UnitState,
+    holders: &'h [Holder],
+    look: &Snapshot<'_>,
+) -> Option<(&'h Holder, Option<String>)> {
+    let mut strange = None;
+    for holder in holders {
+        let owner = look
+            .managers
+            .iter()
+            .find_map(|manager| manager.unit_of(holder.pid));
+        let own = owner.as_deref() == Some(&unit.name)
+            || (unit.main_pid != 0 && unit.main_pid == holder.pid);
+        if own {
+            return None;
+        }
+        strange = strange.or(Some((holder, owner)));
+    }
+    strange
+}
+
+fn finding(
+    unit: &UnitState,
+    port: &str,
+    holder: &Holder,
+    owner: Option<&str>,
+    now: Timestamp,
+) -> Finding {
+    let of = owner.map_or_else(|| "no unit".to_owned(), |name| format!("unit {name}"));
+    let message = format!("port {port} is held by {} of {of}", holder.comm);
+    Finding::new(
+        Class::PortConflict,
+        &unit.name,
+        Severity::Error,
+        &message,
+        "sockets",
+        now,
+    )
+    .with(evidence::UNIT, unit.name.as_str())
+    .with(evidence::PORT, port)
+    .with(evidence::HOLDER_PID, holder.pid.to_string())
+    .with(evidence::HOLDER_START, holder.start_ticks.to_string())
+    .with(evidence::HOLDER_COMMAND, holder.cmdline.as_str())
+    .with(evidence::HOLDER_EXE, holder.exe.as_str())
+    .with(evidence::HOLDER_UNIT, owner.unwrap_or(""))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::core::config::DeclaredService;
+    use crate::detectors::Open;
+    use crate::host::Host;
+
+    #[test]
+    fn a_declared_port_held_by_a_stranger_is_named() {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = format!("tcp/{}", socket.local_addr().unwrap().port());
+        let mut config = Config::default();
+        config.service.push(DeclaredService {
+            name: "app".to_owned(),
+            port: port.clone(),
+            ..DeclaredService::default()
+        });
+        let (host, open) = (Host::real(), Open::default());
+        let look = Snapshot::new(&host, &config, &[], &open);
+        let Ok(Sweep::Present(found)) = PortConflict::default().examine(&look) else {
+            return;
+        };
+        let found = found.first().unwrap();
+        assert_eq!(found.fact(evidence::PORT), Some(port.as_str()));
+        let own = std::process::id().to_string();
+        assert_eq!(found.fact(evidence::HOLDER_PID), Some(own.as_str()));
+        assert_eq!(found.fact(evidence::HOLDER_UNIT), None);
+        drop(socket);
+        let look = Snapshot::new(&host, &config, &[], &open);
+        assert_eq!(
+            PortConflict::default().examine(&look),
+            Ok(Sweep::Present(Vec::new()))
+        );
+    }
+}

@@ -1,0 +1,381 @@
+//! The operator's probes: HTTP, TCP and commands with the exit codes of Nagios plugins.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::core::class::Class;
+use crate::core::config::{Config, Probe};
+use crate::core::finding::{Finding, Severity, cut, evidence};
+use crate::core::time::Timestamp;
+use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
+use crate::host::exec;
+
+/// Most that is read of an answer; the status line is at its start.
+const ANSWER_CAP: u64 = 4096;
+const OUTPUT_CAP: usize = 500;
+
+/// Why a probe failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Failure {
+    severity: Severity,
+    what: String,
+}
+
+impl Failure {
+    fn error(what: impl fmt::Display) -> Self {
+        Self {
+            severity: Severity::Error,
+            what: what.to_string(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Memory {
+    at: Timestamp,
+    failures: u32,
+    last: Option<Failure>,
+}
+
+/// Counts consecutive failures in memory; what stood open before a restart stays so until a success.
+#[derive(Debug, Default)]
+pub struct Probes {
+    memory: Mutex<BTreeMap<String, Memory>>,
+}
+
+impl Detector for Probes {
+    fn name(&self) -> &'static str {
+        "probe_failed"
+    }
+
+    fn classes(&self) -> &'static [Class] {
+        &[Class::ProbeFailed]
+    }
+
+    fn interval(&self, config: &Config) -> Duration {
+        let shortest = config
+            .probe
+            .iter()
+            .map(|probe| probe.interval_s.max(1))
+            .min();
+        Duration::from_secs(shortest.unwrap_or(60))
+    }
+
+    fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
+        if look.config.probe.is_empty() {
+            return Ok(Sweep::Absent("no probe is configured".to_owned()));
+        }
+        let Ok(mut memory) = self.memory.lock() else {
+            return Err(DetectError::Broken("its memory is poisoned".to_owned()));
+        };
+        let is_open = |probe: &Probe| look.open.contains(Class::ProbeFailed, &probe.name);
+        let due: Vec<&Probe> = look
+            .config
+            .probe
+            .iter()
+            .filter(|probe| {
+                // A failing one is asked at every look: that is how a repair is verified.
+                let span = Duration::from_secs(probe.interval_s.max(1));
+                is_open(probe)
+                    || memory.get(&probe.name).is_none_or(|known| {
+                        look.now.since(known.at) + Duration::from_millis(500) >= span
+                    })
+            })
+            .collect();
+        for (probe, answer) in ask_all(&due) {
+            let known = memory.entry(probe.name.clone()).or_default();
+            known.at = look.now;
+            known.failures = if answer.is_some() {
+                known.failures.saturating_add(1)
+            } else {
+                0
+            };
+            known.last = answer;
+        }
+        let found = look
+            .config
+            .probe
+            .iter()
+            .filter_map(|probe| {
+                let known = memory.get(&probe.name)?;
+                let enough = known.failures >= probe.failures.max(1) || is_open(probe);
+                let failure = known.last.as_ref().filter(|_| enough)?;
+                Some(finding(probe, failure, look.now))
+            })
+            .collect();
+        Ok(Sweep::Present(found))
+    }
+}
+
+/// Asks all at once: one slow peer must not delay the others. At most one thread per due probe, briefly.
+fn ask_all<'p>(due: &[&'p Probe]) -> Vec<(&'p Probe, Option<Failure>)> {
+    const AT_ONCE: usize = 8;
+    let mut answers = Vec::new();
+    for group in due.chunks(AT_ONCE) {
+        std::thread::scope(|scope| {
+            let asked: Vec<_> = group
+                .iter()
+                .map(|probe| (*probe, scope.spawn(|| ask(probe).err())))
+                .collect();
+            for (probe, thread) in asked {
+                let answer = thread
+                    .join()
+                    .unwrap_or_else(|_| Some(Failure::error("the probe itself failed")));
+                answers.push((probe, answer));
+            }
+        });
+    }
+    answers
+}
+
+fn finding(probe: &Probe, failure: &Failure, now: Timestamp) -> Finding {
+    let port = probe
+        .tcp
+        .rsplit(':')
+        .next()
+        .filter(|port| !port.is_empty())
+        .map_or_else(String::new, |port| format!("tcp/{port}"));
+    Finding::new(
+        Class::ProbeFailed,
+        &probe.name,
+        failure.severity,
+        &failure.what,
+        "probes",
+        now,
+    )
+    .with(evidence::PROBE, probe.name.as_str())
+    .with(evidence::UNIT, probe.unit.as_str())
+    .with(evidence::PORT, port)
+}
+
+fn ask(probe: &Probe) -> Result<(), Failure> {
+    let timeout = Duration::from_secs(probe.timeout_s.max(1));
+    if !probe.http.is_empty() {
+        http(&probe.http, probe.expect_status, timeout)
+    } else if !probe.tcp.is_empty() {
+        connect(&probe.tcp, timeout)
+            .map(drop)
+            .map_err(|why| Failure::error(format_args!("tcp {}: {}", probe.tcp, reason(&why))))
+    } else {
+        command(&probe.command, timeout)
+    }
+}
+
+/// The words of an error without its number: they are the same everywhere.
+fn reason(why: &io::Error) -> String {
+    let text = why.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+fn connect(address: &str, timeout: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(stream) => return Ok(stream),
+            Err(why) => last = why,
+        }
+    }
+    Err(last)
+}
+
+/// One GET over plain HTTP/1.1; only the status line counts.
+fn http(url: &str, expect: u16, timeout: Duration) -> Result<(), Failure> {
+    let fail = |what: &dyn fmt::Display| Failure::error(format_args!("GET {url}: {what}"));
+    let rest = url
+        .strip_prefix("http://")
+        .ok_or_else(|| fail(&"only http:// is probed; use a command probe for https"))?;
+    let (authority, path) = match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, "/"),
+    };
+    let authority = authority.rsplit('@').next().unwrap_or(authority);
+    let has_port = authority
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let address = if has_port {
+        authority.to_owned()
+    } else {
+        format!("{authority}:80")
+    };
+    let end = Instant::now() + timeout;
+    let mut stream = connect(&address, timeout).map_err(|why| fail(&reason(&why)))?;
+    let status = exchange(&mut stream, authority, path, end).map_err(|why| {
+        let late = matches!(
+            why.kind(),
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+        );
+        if late {
+            fail(&"no answer in time")
+        } else {
+            fail(&reason(&why))
+        }
+    })?;
+    let good = match expect {
+        0 => (200..400).contains(&status),
+        wanted => status == wanted,
+    };
+    if good {
+        Ok(())
+    } else {
+        Err(fail(&format_args!("status {status}")))
+    }
+}
+
+fn exchange(stream: &mut TcpStream, host: &str, path: &str, end: Instant) -> io::Result<u16> {
+    let left = || {
+        end.saturating_duration_since(Instant::now())
+            .max(Duration::from_millis(1))
+    };
+    stream.set_write_timeout(Some(left()))?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: autonomous-orchestrator\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    let mut chunk = [0_u8; 512];
+    while !answer.contains(&b'\n') && (answer.len() as u64) < ANSWER_CAP {
+        stream.set_read_timeout(Some(left()))?;
+        let got = stream.read(&mut chunk)?;
+        if got == 0 {
+            break;
+        }
+        answer.extend_from_slice(chunk.get(..got).unwrap_or(&[]));
+        if Instant::now() >= end {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+    let text = String::from_utf8_lossy(&answer);
+    let line = text.lines().next().unwrap_or("");
+    line.strip_prefix("HTTP/")
+        .and_then(|rest| rest.split(' ').nth(1))
+        .and_then(|status| status.parse().ok())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
+}
+
+/// Nagios plugin: 0 good, 1 warning, 2 critical, everything else unknown. The first line of output says why.
+fn command(argv: &[String], timeout: Duration) -> Result<(), Failure> {
+    let Some((program, args)) = argv.split_first() else {
+        return Err(Failure::error("the probe has no command"));
+    };
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let out = exec::run(program, &args, timeout).map_err(Failure::error)?;
+    let severity = match out.status {
+        0 => return Ok(()),
+        1 => Severity::Warning,
+        2 => Severity::Critical,
+        _ => Severity::Error,
+    };
+    let text = out.text();
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty());
+    // Performance data after the bar changes all the time.
+    let what = first.map_or_else(
+        || out.reason(),
+        |line| line.split('|').next().unwrap_or(line).trim().to_owned(),
+    );
+    Err(Failure {
+        severity,
+        what: format!(
+            "{program} ended with {}: {}",
+            out.status,
+            cut(&what, OUTPUT_CAP)
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::detectors::Open;
+    use crate::host::Host;
+    use crate::host::clock::Clock;
+
+    /// Answers one request with `text` and returns the address.
+    fn answering(text: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || {
+            if let Ok((mut peer, _)) = listener.accept() {
+                let mut request = [0_u8; 1024];
+                let _ = peer.read(&mut request);
+                let _ = peer.write_all(text.as_bytes());
+            }
+        });
+        address
+    }
+
+    fn http_of(text: &'static str, expect: u16) -> Result<(), Failure> {
+        let url = format!("http://{}/health", answering(text));
+        http(&url, expect, Duration::from_secs(10))
+    }
+
+    #[test]
+    fn http_counts_the_status_alone() {
+        assert_eq!(http_of("HTTP/1.1 204 No Content\r\n\r\n", 0), Ok(()));
+        assert_eq!(http_of("HTTP/1.0 404 Not Found\r\n", 404), Ok(()));
+        assert!(
+            http_of("HTTP/1.1 503 Busy\r\n", 0)
+                .unwrap_err()
+                .what
+                .ends_with("status 503")
+        );
+        assert!(
+            http_of("SSH-2.0-x\r\n", 0)
+                .unwrap_err()
+                .what
+                .contains("not HTTP")
+        );
+        assert!(http_of("", 0).is_err());
+        assert!(http("https://x/", 0, Duration::from_secs(1)).is_err());
+    }
+
+    #[test]
+    fn nagios_codes_count() {
+        let run = |script: &str| {
+            let argv = ["sh", "-c", script].map(str::to_owned);
+            command(&argv, Duration::from_secs(10))
+        };
+        assert_eq!(run("exit 0"), Ok(()));
+        let warning = run("echo 'DISK WARNING - low | used=81%'; exit 1").unwrap_err();
+        assert_eq!(warning.severity, Severity::Warning);
+        assert_eq!(warning.what, "sh ended with 1: DISK WARNING - low");
+        assert_eq!(run("exit 2").unwrap_err().severity, Severity::Critical);
+        assert!(command(&[], Duration::from_secs(1)).is_err());
+    }
+
+    #[test]
+    fn only_failures_in_a_row_are_a_finding() {
+        let mut config = Config::default();
+        config.probe.push(Probe {
+            name: "p".to_owned(),
+            command: vec!["false".to_owned()],
+            failures: 2,
+            interval_s: 1,
+            ..Probe::default()
+        });
+        let host = Host::at("/nowhere", Clock::manual(Timestamp::from_millis(0)));
+        let probes = Probes::default();
+        let closed = Open::default();
+        let look = |config: &Config, open: &Open| match probes.examine(&Snapshot::new(
+            &host,
+            config,
+            &[],
+            open,
+        )) {
+            Ok(Sweep::Present(found)) => found.len(),
+            _ => usize::MAX,
+        };
+        assert_eq!(look(&config, &closed), 0);
+        host.clock.advance(Duration::from_secs(1));
+        assert_eq!(look(&config, &closed), 1);
+        let open = Open::new([(Class::ProbeFailed, "p".to_owned())]);
+        config.probe[0].command = vec!["true".to_owned()];
+        assert_eq!(look(&config, &open), 0);
+    }
+}

@@ -1,0 +1,75 @@
+//! Temperatures that the kernel measures.
+
+use std::time::Duration;
+
+use crate::core::class::Class;
+use crate::core::config::Config;
+use crate::core::finding::{Finding, Severity, evidence};
+use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
+
+const ZONES: &str = "/sys/class/thermal";
+/// Time between looks.
+const INTERVAL: Duration = Duration::from_secs(30);
+/// Readings beyond this are a broken sensor, degrees Celsius.
+const BELIEVABLE_C: i64 = 200;
+
+#[derive(Debug)]
+pub struct Thermal;
+
+impl Detector for Thermal {
+    fn name(&self) -> &'static str {
+        "thermal"
+    }
+
+    fn classes(&self) -> &'static [Class] {
+        &[Class::Thermal]
+    }
+
+    fn interval(&self, _config: &Config) -> Duration {
+        INTERVAL
+    }
+
+    fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
+        let zones: Vec<String> = std::fs::read_dir(look.host.path(ZONES))
+            .map(|entries| {
+                entries
+                    .flatten()
+                    .filter_map(|entry| entry.file_name().into_string().ok())
+                    .filter(|name| name.starts_with("thermal_zone"))
+                    .collect()
+            })
+            .unwrap_or_default();
+        if zones.is_empty() {
+            return Ok(Sweep::Absent("no temperature sensor".to_owned()));
+        }
+        let marks = &look.config.detect;
+        let found = zones
+            .iter()
+            .filter_map(|zone| {
+                let read = |file: &str| look.host.read(format!("{ZONES}/{zone}/{file}"), 64);
+                let celsius = read("temp").ok()?.trim().parse::<i64>().ok()? / 1000;
+                let open = look.open.contains(Class::Thermal, zone);
+                let mark = if open {
+                    marks.thermal_low_c
+                } else {
+                    marks.thermal_high_c
+                };
+                if celsius < i64::from(mark) || celsius > BELIEVABLE_C {
+                    return None;
+                }
+                let kind = read("type").unwrap_or_default();
+                let message = format!("{} is {celsius} degrees hot", kind.trim());
+                let finding = Finding::new(
+                    Class::Thermal,
+                    zone,
+                    Severity::Error,
+                    &message,
+                    "thermal",
+                    look.now,
+                );
+                Some(finding.with(evidence::DEVICE, kind.trim()))
+            })
+            .collect();
+        Ok(Sweep::Present(found))
+    }
+}

@@ -1,0 +1,395 @@
+//! Paths and users that unit files name and the host does not have: found before the unit fails.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::core::class::Class;
+use crate::core::config::{Config, DeclaredService};
+use crate::core::finding::{Finding, Severity, evidence};
+use crate::core::judge_unit::is_excluded;
+use crate::core::time::Timestamp;
+use crate::core::unit::UnitState;
+use crate::core::unitfile::{Need, Needed, best_candidate, needs};
+use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
+use crate::host::{Host, READ_CAP};
+
+/// Bounds of the search for where a path went: directory levels and entries looked at.
+const SEARCH_DEPTH: usize = 4;
+const SEARCH_ENTRIES: usize = 4_000;
+/// Searches of one sweep; the others say only what is missing.
+const SEARCHES_MOST: usize = 8;
+/// Where programs and services live, searched when nothing of the old path is left.
+const USUAL_PLACES: &[&str] = &[
+    "/usr/local/bin",
+    "/usr/local/sbin",
+    "/usr/bin",
+    "/usr/sbin",
+    "/opt",
+    "/srv",
+    "/usr/local",
+    "/home",
+];
+
+#[derive(Debug)]
+pub struct InvalidUnitPath;
+
+impl Detector for InvalidUnitPath {
+    fn name(&self) -> &'static str {
+        "invalid_unit_path"
+    }
+
+    fn classes(&self) -> &'static [Class] {
+        &[Class::InvalidUnitPath]
+    }
+
+    fn interval(&self, config: &Config) -> Duration {
+        Duration::from_secs(config.detect.path_sweep_s.max(1))
+    }
+
+    fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
+        let declared = &look.config.service;
+        if look.managers.is_empty() && declared.is_empty() {
+            return Ok(Sweep::Absent("no service manager".to_owned()));
+        }
+        let view = View::new(look.host);
+        let mut found = Vec::new();
+        for unit in look.units()? {
+            if concerns(unit) && !is_excluded(unit, &look.config.detect.ignore_units) {
+                view.unit(unit, look.now, &mut found);
+            }
+        }
+        for service in declared {
+            view.declared(service, look.now, &mut found);
+        }
+        Ok(Sweep::Present(found))
+    }
+}
+
+/// Only units that matter: enabled, running, starting or failed.
+fn concerns(unit: &UnitState) -> bool {
+    let enabled = unit.unit_file_state.starts_with("enabled");
+    !unit.fragment_path.is_empty()
+        && !super::is_own(&unit.name)
+        && (enabled || unit.is_active() || unit.is_failed() || unit.is_changing())
+}
+
+/// The file system as the service manager sees it.
+struct View<'a> {
+    host: &'a Host,
+    root: PathBuf,
+    /// Names in /etc/passwd; `None` when users also come from elsewhere.
+    users: Option<String>,
+}
+
+impl<'a> View<'a> {
+    fn new(host: &'a Host) -> Self {
+        // Our own sandbox may hide what PID 1 sees; its root shows it when we may look.
+        let first = host.path("/proc/1/root");
+        let root = if std::fs::read_dir(&first).is_ok() {
+            first
+        } else {
+            host.path("/")
+        };
+        let elsewhere = host
+            .read("/etc/nsswitch.conf", READ_CAP)
+            .unwrap_or_default()
+            .lines()
+            .filter(|line| line.starts_with("passwd"))
+            .any(|line| {
+                ["ldap", "sss", "winbind", "nis"]
+                    .iter()
+                    .any(|from| line.contains(from))
+            });
+        let users = if elsewhere {
+            None
+        } else {
+            host.read("/etc/passwd", READ_CAP).ok()
+        };
+        Self { host, root, users }
+    }
+
+    fn below(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    fn unit(&self, unit: &UnitState, now: Timestamp, found: &mut Vec<Finding>) {
+        let files = std::iter::once(&unit.fragment_path).chain(&unit.drop_in_paths);
+        let texts: Vec<String> = files
+            .filter_map(|path| self.host.read(path, READ_CAP).ok())
+            .collect();
+        let needs = needs(&unit.name, &texts);
+        // A false condition is the author's own way to say: not on this host.
+        let skipped = needs.conditions.iter().any(|condition| {
+            condition
+                .strip_prefix('!')
+                .map_or_else(|| self.is_missing(condition), |path| !self.is_missing(path))
+        });
+        if needs.other_root || skipped {
+            return;
+        }
+        let severity = if unit.is_active() {
+            Severity::Warning
+        } else {
+            Severity::Error
+        };
+        for needed in &needs.needed {
+            if let Some(what) = self.wrong(needed) {
+                found.push(self.finding(&unit.name, needed, what, severity, now, found.len()));
+            }
+        }
+    }
+
+    fn declared(&self, service: &DeclaredService, now: Timestamp, found: &mut Vec<Finding>) {
+        let program = service.start.first().cloned().unwrap_or_default();
+        let wanted = [
+            ("ExecStart", Need::Executable, program),
+            (
+                "WorkingDirectory",
+                Need::Directory,
+                service.directory.clone(),
+            ),
+        ];
+        for (setting, need, value) in wanted {
+            let needed = Needed {
+                setting,
+                need,
+                value,
+            };
+            if needed.value.starts_with('/')
+                && let Some(what) = self.wrong(&needed)
+            {
+                let finding = self.finding(
+                    &service.name,
+                    &needed,
+                    what,
+                    Severity::Error,
+                    now,
+                    found.len(),
+                );
+                found.push(finding);
+            }
+        }
+    }
+
+    /// What is wrong with a needed thing; `None` when it is there, or when it cannot be known.
+    fn wrong(&self, needed: &Needed) -> Option<&'static str> {
+        if needed.need == Need::User {
+            let known = self
+                .users
+                .as_ref()?
+                .lines()
+                .any(|line| line.split(':').next() == Some(needed.value.as_str()));
+            return (!known).then_some("does not exist");
+        }
+        match std::fs::metadata(self.below(&needed.value)) {
+            Ok(meta) => match needed.need {
+                Need::Directory if !meta.is_dir() => Some("is no directory"),
+                Need::Executable if !meta.is_file() => Some("is no file"),
+                Need::Executable if meta.permissions().mode() & 0o111 == 0 => {
+                    Some("is not executable")
+                }
+                _ => None,
+            },
+            Err(why) if is_gone(&why) => {
+                // An absolute link would leave the root that we look through: ask without it as well.
+                let here = std::fs::metadata(self.host.path(&needed.value));
+                here.is_err_and(|why| is_gone(&why))
+                    .then_some("does not exist")
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn is_missing(&self, path: &str) -> bool {
+        std::fs::metadata(self.below(path)).is_err_and(|why| is_gone(&why))
+            && std::fs::metadata(self.host.path(path)).is_err_and(|why| is_gone(&why))
+    }
+
+    fn finding(
+        &self,
+        unit: &str,
+        needed: &Needed,
+        what: &str,
+        severity: Severity,
+        now: Timestamp,
+        searched: usize,
+    ) -> Finding {
+        let message = format!("{} {what}: {}", needed.setting, needed.value);
+        let finding = Finding::new(
+            Class::InvalidUnitPath,
+            unit,
+            severity,
+            &message,
+            "unit_files",
+            now,
+        )
+        .with(evidence::UNIT, unit)
+        .with(evidence::SETTING, needed.setting)
+        .with(evidence::PATH, needed.value.as_str());
+        if needed.need == Need::User || what != "does not exist" || searched >= SEARCHES_MOST {
+            return finding;
+        }
+        match self.moved_to(&needed.value, needed.need) {
+            Some((place, how)) => finding
+                .with(evidence::MOVED_TO, place)
+                .with(evidence::MOVED_HOW, how),
+            None => finding,
+        }
+    }
+
+    /// Where a lost path may stand now: the only best namesake below its nearest living ancestor, else in
+    /// the usual places.
+    fn moved_to(&self, lost: &str, need: Need) -> Option<(String, &'static str)> {
+        let ancestor = Path::new(lost)
+            .ancestors()
+            .skip(1)
+            .find(|path| self.below(&path.to_string_lossy()).is_dir())?
+            .to_path_buf();
+        if ancestor != Path::new("/") {
+            let near = self.namesakes(&ancestor, lost, need);
+            if let Some(place) = best_candidate(lost, &near) {
+                return Some((place.to_owned(), "sibling"));
+            }
+            if !near.is_empty() {
+                return None;
+            }
+        }
+        let mut far = Vec::new();
+        for place in USUAL_PLACES {
+            for found in self.namesakes(Path::new(place), lost, need) {
+                if !far.contains(&found) {
+                    far.push(found);
+                }
+            }
+        }
+        best_candidate(lost, &far).map(|place| (place.to_owned(), "same_name"))
+    }
+
+    /// Files or directories with the name of `lost` below `start`, within the search bounds.
+    fn namesakes(&self, start: &Path, lost: &str, need: Need) -> Vec<String> {
+        let Some(name) = Path::new(lost).file_name() else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        let mut queue = VecDeque::from([(start.to_path_buf(), 0)]);
+        let mut looked = 0;
+        while let Some((directory, depth)) = queue.pop_front() {
+            let Ok(entries) = std::fs::read_dir(self.below(&directory.to_string_lossy())) else {
+                continue;
+            };
+            for entry in entries.flatten() {
+                looked += 1;
+                if looked > SEARCH_ENTRIES {
+                    return found;
+                }
+                let path = directory.join(entry.file_name());
+                let Ok(kind) = entry.file_type() else {
+                    continue;
+                };
+                if entry.file_name() == name && self.serves(&path, need) {
+                    found.push(path.to_string_lossy().into_owned());
+                }
+                if kind.is_dir() && depth < SEARCH_DEPTH {
+                    queue.push_back((path, depth + 1));
+                }
+            }
+        }
+        found
+    }
+
+    fn serves(&self, path: &Path, need: Need) -> bool {
+        std::fs::metadata(self.below(&path.to_string_lossy())).is_ok_and(|meta| match need {
+            Need::Executable => meta.is_file() && meta.permissions().mode() & 0o111 != 0,
+            Need::Directory => meta.is_dir(),
+            Need::File => meta.is_file(),
+            Need::User => false,
+        })
+    }
+}
+
+fn is_gone(why: &io::Error) -> bool {
+    matches!(
+        why.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use std::fs;
+
+    use super::*;
+    use crate::host::clock::Clock;
+
+    fn write(root: &Path, path: &str, text: &str, mode: u32) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn examine(root: &Path, unit_text: &str) -> Vec<Finding> {
+        write(root, "etc/systemd/system/app.service", unit_text, 0o644);
+        write(root, "etc/passwd", "root:x:0:0::/root:/bin/sh\n", 0o644);
+        let host = Host::at(root, Clock::manual(Timestamp::from_millis(0)));
+        let unit = UnitState {
+            name: "app.service".to_owned(),
+            fragment_path: "/etc/systemd/system/app.service".to_owned(),
+            unit_file_state: "enabled".to_owned(),
+            ..UnitState::default()
+        };
+        assert!(concerns(&unit));
+        let mut found = Vec::new();
+        View::new(&host).unit(&unit, Timestamp::from_millis(0), &mut found);
+        found
+    }
+
+    #[test]
+    fn a_moved_program_is_named_with_its_new_place() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "opt/app/v2/bin/run", "x", 0o755);
+        write(dir.path(), "opt/app/doc/run", "x", 0o644);
+        let found = examine(dir.path(), "[Service]\nExecStart=/opt/app/v1/bin/run --x\n");
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            found[0].fact(evidence::MOVED_TO),
+            Some("/opt/app/v2/bin/run")
+        );
+        assert_eq!(found[0].fact(evidence::SETTING), Some("ExecStart"));
+        assert_eq!(
+            found[0].message,
+            "ExecStart does not exist: /opt/app/v1/bin/run"
+        );
+    }
+
+    #[test]
+    fn users_directories_and_modes_are_checked() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "usr/bin/tool", "x", 0o644);
+        let found = examine(
+            dir.path(),
+            "[Service]\nExecStart=/usr/bin/tool\nUser=gone\nWorkingDirectory=/srv/gone\nEnvironmentFile=-/etc/gone\n",
+        );
+        let said: Vec<_> = found.iter().map(|f| f.message.as_str()).collect();
+        assert_eq!(
+            said,
+            [
+                "ExecStart is not executable: /usr/bin/tool",
+                "WorkingDirectory does not exist: /srv/gone",
+                "User does not exist: gone",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_false_condition_is_no_fault() {
+        let dir = tempfile::tempdir().unwrap();
+        let text =
+            "[Unit]\nConditionPathExists=/usr/bin/tool\n[Service]\nExecStart=/usr/bin/tool\n";
+        assert_eq!(examine(dir.path(), text), []);
+    }
+}

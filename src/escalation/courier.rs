@@ -1,0 +1,377 @@
+//! Decides when the next outbox row is tried and books what came of it.
+//!
+//! One attempt per [`Courier::tick`]; time is an argument and nothing sleeps here: the daemon's thread is
+//! `loop { tick; wait until Next::at or a hint }`. All that must survive a restart is in the outbox row; what is
+//! kept here (holds, failure counts) only spares requests.
+
+use std::time::Duration;
+
+pub use crate::core::delivery::{Delivery, Note, Operation, Payload, State, Step};
+
+use super::tracker::Tracker;
+use crate::core::config;
+use crate::core::delivery::{FIRST_LOOK_AFTER, Hold, backoff, spread};
+use crate::core::time::Timestamp;
+
+/// Without work: how often the outbox is looked at although no hint came.
+const IDLE: Duration = Duration::from_secs(30);
+/// Between two attempts, as GitHub asks.
+const ATTEMPT_GAP: Duration = Duration::from_secs(1);
+/// While held: how often a changed token is noticed.
+const HELD_POLL: Duration = Duration::from_secs(60);
+/// After the outbox itself failed.
+const STORE_RETRY: Duration = Duration::from_secs(5);
+const OFFLINE_BASE: Duration = Duration::from_secs(15);
+const OFFLINE_MOST: Duration = Duration::from_secs(900);
+/// A limit without a time: at least a minute, says GitHub.
+const LIMIT_BASE: Duration = Duration::from_secs(60);
+const LIMIT_MOST: Duration = Duration::from_secs(3_600);
+const PARK_BASE: Duration = Duration::from_secs(900);
+const PARK_MOST: Duration = Duration::from_secs(6 * 3_600);
+/// Limits without a time in a row before a human is told locally.
+const LIMITS_BEFORE_PARK: u32 = 6;
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+const _: () = assert!(ATTEMPT_GAP.as_secs() < IDLE.as_secs());
+const _: () = assert!(OFFLINE_BASE.as_secs() < OFFLINE_MOST.as_secs());
+
+/// The durable queue. Implemented by the daemon over the store, and by the schedule tests in memory.
+pub trait Outbox {
+    /// The due row that goes first: severity, then age; rows of one task in order. `sending` rows count as due.
+    fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, String>;
+    /// Durable on return. Counts one attempt.
+    fn sending(&self, id: i64, now: Timestamp) -> Result<(), String>;
+    fn confirmed(
+        &self,
+        id: i64,
+        issue_number: Option<i64>,
+        url: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), String>;
+    fn unknown(
+        &self,
+        id: i64,
+        retry_at: Timestamp,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), String>;
+    /// Back to `pending`.
+    fn retry(&self, id: i64, retry_at: Timestamp, why: &str, now: Timestamp) -> Result<(), String>;
+    fn dead(&self, id: i64, why: &str, now: Timestamp) -> Result<(), String>;
+    /// `create` rows that were marked as sending since then, whatever came of them.
+    fn created_since(&self, destination: &str, since: Timestamp) -> Result<u32, String>;
+    /// Raises the local finding `self_escalation_down`.
+    fn parked(&self, why: &str, now: Timestamp) -> Result<(), String>;
+    /// Clears it.
+    fn unparked(&self, now: Timestamp) -> Result<(), String>;
+}
+
+/// When to call [`Courier::tick`] again; a hint may come earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Next {
+    pub at: Timestamp,
+}
+
+/// Bounds of one destination.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// New issues.
+    pub per_hour: u32,
+    pub per_day: u32,
+    /// Random id of this gateway: spreads the back-off of many gateways.
+    pub gateway_id: String,
+}
+
+impl Limits {
+    pub fn new(escalation: &config::Escalation, gateway_id: &str) -> Self {
+        Self {
+            per_hour: escalation.per_hour,
+            per_day: escalation.per_day,
+            gateway_id: gateway_id.to_owned(),
+        }
+    }
+}
+
+/// Serves one destination.
+#[derive(Debug)]
+pub struct Courier<T> {
+    tracker: T,
+    limits: Limits,
+    not_before: Timestamp,
+    /// Set while a human has to act.
+    parked: Option<String>,
+    /// The local finding may stem from before the start: cleared with the first success.
+    finding_may_stand: bool,
+    /// Failed attempts in a row: unreachable or in trouble, limited without a time, parked.
+    failures: u32,
+    limits_met: u32,
+    parks: u32,
+}
+
+impl<T: Tracker> Courier<T> {
+    pub fn new(tracker: T, limits: Limits) -> Self {
+        Self {
+            tracker,
+            limits,
+            not_before: Timestamp::from_millis(i64::MIN),
+            parked: None,
+            finding_may_stand: true,
+            failures: 0,
+            limits_met: 0,
+            parks: 0,
+        }
+    }
+
+    /// Why nothing is sent now, for `status`.
+    pub fn parked(&self) -> Option<&str> {
+        self.parked.as_deref()
+    }
+
+    /// Makes at most one attempt.
+    pub fn tick(&mut self, outbox: &dyn Outbox, now: Timestamp) -> Next {
+        if now < self.not_before {
+            if self.parked.is_some() && self.tracker.renewed() {
+                log::info!("{}: new token: trying again", self.tracker.destination());
+                self.not_before = now;
+            } else {
+                return Next {
+                    at: self.not_before.min(now.plus(HELD_POLL)),
+                };
+            }
+        }
+        match self.attempt(outbox, now) {
+            Ok(next) => next,
+            Err(why) => {
+                log::error!(
+                    "{}: the outbox failed: {why}: trying again",
+                    self.tracker.destination()
+                );
+                self.not_before = now.plus(STORE_RETRY);
+                Next {
+                    at: self.not_before,
+                }
+            }
+        }
+    }
+
+    fn attempt(&mut self, outbox: &dyn Outbox, now: Timestamp) -> Result<Next, String> {
+        let Some(delivery) = outbox.next(self.tracker.destination(), now)? else {
+            return Ok(Next { at: now.plus(IDLE) });
+        };
+        if delivery.state == State::Sending {
+            // Only this thread sends, so the row stems from a process that died in the middle.
+            let why = delivery
+                .note()
+                .with("the daemon stopped while this was being sent");
+            outbox.unknown(delivery.id, now.plus(FIRST_LOOK_AFTER), &why, now)?;
+            return Ok(Next { at: now });
+        }
+        if let Some(free_at) = self.capped(outbox, &delivery, now)? {
+            let why = delivery
+                .note()
+                .with("waiting: the cap on new issues is reached");
+            outbox.retry(delivery.id, free_at, &why, now)?;
+            return Ok(Next { at: now });
+        }
+        let mut begun = false;
+        let step = self.tracker.deliver(
+            &delivery,
+            &mut || {
+                outbox.sending(delivery.id, now)?;
+                begun = true;
+                Ok(())
+            },
+            now,
+        );
+        self.not_before = now.plus(ATTEMPT_GAP);
+        self.book(outbox, &delivery, step, begun, now)?;
+        Ok(Next {
+            at: self.not_before,
+        })
+    }
+
+    fn book(
+        &mut self,
+        outbox: &dyn Outbox,
+        delivery: &Delivery,
+        step: Step,
+        begun: bool,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        let id = delivery.id;
+        let name = self.tracker.destination().to_owned();
+        if !matches!(step, Step::Hold(_)) {
+            self.reached(outbox, now)?;
+        }
+        match step {
+            Step::Confirmed { number, url } => {
+                log::info!(
+                    "{name}: {} for task {} delivered",
+                    delivery.operation,
+                    delivery.task_id
+                );
+                outbox.confirmed(id, number, url.as_deref(), now)
+            }
+            Step::Dead { why } => {
+                log::error!(
+                    "{name}: {} for task {} cannot be delivered: {why}",
+                    delivery.operation,
+                    delivery.task_id
+                );
+                outbox.dead(id, &delivery.note().with(&why), now)
+            }
+            Step::Retry { after, note, why } => {
+                outbox.retry(id, now.plus(after), &note.with(&why), now)
+            }
+            Step::Unknown { after, note, why } => {
+                if begun {
+                    // The write itself met trouble: give the other side a rest before the next row.
+                    self.rest(now);
+                }
+                outbox.unknown(id, now.plus(after), &note.with(&why), now)
+            }
+            Step::Hold(hold) => self.hold(outbox, delivery, &hold, begun, now),
+        }
+    }
+
+    /// An answer that concerns one row alone: the destination works.
+    fn reached(&mut self, outbox: &dyn Outbox, now: Timestamp) -> Result<(), String> {
+        if self.finding_may_stand {
+            outbox.unparked(now)?;
+            self.finding_may_stand = false;
+        }
+        self.parked = None;
+        self.failures = 0;
+        self.limits_met = 0;
+        self.parks = 0;
+        Ok(())
+    }
+
+    fn rest(&mut self, now: Timestamp) -> Duration {
+        let span = self.grown(OFFLINE_BASE, OFFLINE_MOST, self.failures);
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = now.plus(span);
+        span
+    }
+
+    fn grown(&self, base: Duration, most: Duration, times: u32) -> Duration {
+        let purpose = format!("{}/{times}", self.tracker.destination());
+        backoff(base, most, times, spread(&self.limits.gateway_id, &purpose))
+    }
+
+    fn hold(
+        &mut self,
+        outbox: &dyn Outbox,
+        delivery: &Delivery,
+        hold: &Hold,
+        begun: bool,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        let why = hold.why();
+        let mut row_after = Duration::ZERO;
+        match hold {
+            Hold::Offline { .. } => {
+                self.rest(now);
+            }
+            // Should it be this row that the other side stumbles over, the others get their turn first.
+            Hold::Trouble { .. } => row_after = self.rest(now).saturating_mul(2),
+            Hold::Limited { after, .. } => {
+                let own = self.grown(LIMIT_BASE, LIMIT_MOST, self.limits_met);
+                // Everyone held by one limit is told the same time: come back spread over the next tenth.
+                let share = spread(&self.limits.gateway_id, delivery.delivery_key.as_str());
+                let asked =
+                    after.map(|after| after.saturating_add(after.saturating_mul(share) / 10_000));
+                if after.is_none() {
+                    self.limits_met = self.limits_met.saturating_add(1);
+                }
+                self.not_before = now.plus(asked.unwrap_or(own));
+                if self.limits_met >= LIMITS_BEFORE_PARK {
+                    self.park(outbox, why, now)?;
+                }
+            }
+            Hold::Parked { .. } => {
+                let span = self.grown(PARK_BASE, PARK_MOST, self.parks);
+                self.parks = self.parks.saturating_add(1);
+                self.not_before = now.plus(span);
+                self.park(outbox, why, now)?;
+            }
+        }
+        log::warn!(
+            "{}: {why}: next attempt at {}",
+            self.tracker.destination(),
+            self.not_before
+        );
+        let note = Note {
+            looked: delivery.note().looked.filter(|_| !begun),
+            ..delivery.note()
+        };
+        let at = self.not_before.plus(row_after);
+        if begun {
+            // It was marked as sending, and it is known that nothing was done.
+            outbox.retry(delivery.id, at, &note.with(why), now)
+        } else if row_after.is_zero() {
+            // Untouched: days without a network cost no writes.
+            Ok(())
+        } else if delivery.state == State::Unknown {
+            outbox.unknown(delivery.id, at, &note.with(why), now)
+        } else {
+            outbox.retry(delivery.id, at, &note.with(why), now)
+        }
+    }
+
+    fn park(&mut self, outbox: &dyn Outbox, why: &str, now: Timestamp) -> Result<(), String> {
+        if self.parked.as_deref() != Some(why) {
+            outbox.parked(why, now)?;
+            self.parked = Some(why.to_owned());
+            self.finding_may_stand = true;
+        }
+        Ok(())
+    }
+
+    /// When the cap on new issues lets this row go; `None` = now. A row whose write may have happened has had
+    /// its place already.
+    fn capped(
+        &self,
+        outbox: &dyn Outbox,
+        delivery: &Delivery,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, String> {
+        if delivery.operation != Operation::Create
+            || delivery.state != State::Pending
+            || delivery.attempts > 0
+        {
+            return Ok(None);
+        }
+        let mut free_at = None;
+        for (most, window) in [(self.limits.per_hour, HOUR), (self.limits.per_day, DAY)] {
+            let at = slot(outbox, self.tracker.destination(), most, window, now)?;
+            free_at = free_at.max(at);
+        }
+        Ok(free_at)
+    }
+}
+
+/// The time at which fewer than `most` rows lie within the window before it: found by halving, to the second.
+fn slot(
+    outbox: &dyn Outbox,
+    destination: &str,
+    most: u32,
+    window: Duration,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, String> {
+    let start = now.minus(window);
+    if outbox.created_since(destination, start)? < most {
+        return Ok(None);
+    }
+    let (mut full, mut free) = (0, window.as_secs() + 1);
+    while free - full > 1 {
+        let middle = full + (free - full) / 2;
+        if outbox.created_since(destination, start.plus(Duration::from_secs(middle)))? < most {
+            free = middle;
+        } else {
+            full = middle;
+        }
+    }
+    Ok(Some(now.plus(Duration::from_secs(free))))
+}

@@ -1,0 +1,585 @@
+//! GitHub issues: one issue per delivery key through timeouts, lost answers and restarts.
+
+pub mod api;
+pub mod check;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use self::api::{Api, Failure, Issue, Look};
+use super::http::Transport;
+use super::token::{self, Secret, TokenError};
+use super::tracker::Tracker;
+use crate::core::config;
+use crate::core::delivery::{
+    AfterLook, Delivery, FIRST_LOOK_AFTER, Hold, LOOK_AGAIN_AFTER, Note, Operation, Payload, State,
+    Step, after_empty_look, backoff, label, marker,
+};
+use crate::core::issue::{BODY_CAP, TITLE_CAP, fit, replace_status};
+use crate::core::redact::Redactor;
+use crate::core::reply::Verdict;
+use crate::core::time::Timestamp;
+
+/// Name of this destination in the outbox.
+pub const DESTINATION: &str = "github";
+/// The repository's visibility is looked up again after this time.
+const VISIBILITY_VALID: Duration = Duration::from_secs(24 * 3600);
+/// A look by creator starts this long before the row was made, or before the server's present if that is earlier.
+const LOOK_BACK: Duration = Duration::from_secs(24 * 3600);
+/// Between two writes, as GitHub asks.
+const WRITE_GAP: Duration = Duration::from_secs(1);
+const RETRY_BASE: Duration = Duration::from_secs(30);
+const RETRY_MOST: Duration = Duration::from_secs(3_600);
+
+/// What the tracker needs to know beside its transport.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub github: config::Github,
+    /// systemd's `$CREDENTIALS_DIRECTORY`.
+    pub credentials: Option<PathBuf>,
+    /// A closed issue younger than this is reopened rather than followed by a new one.
+    pub reopen: Duration,
+}
+
+/// The tracker.
+#[derive(Debug)]
+pub struct GitHub {
+    settings: Settings,
+    api: Api,
+    checked_at: Option<Timestamp>,
+    /// Login of the token's user, once asked.
+    login: Option<Option<String>>,
+    warned_dropped: bool,
+}
+
+/// Why a sequence ends early.
+type Stop = Box<Step>;
+
+impl GitHub {
+    pub fn new(settings: Settings, transport: Box<dyn Transport + Send>) -> Self {
+        let api = Api::new(
+            transport,
+            &settings.github.api_url,
+            &settings.github.repository,
+        );
+        Self {
+            settings,
+            api,
+            checked_at: None,
+            login: None,
+            warned_dropped: false,
+        }
+    }
+
+    fn read_token(&self) -> Result<Secret, TokenError> {
+        let file = PathBuf::from(&self.settings.github.token_file);
+        token::read(&file, self.settings.credentials.as_deref())
+    }
+
+    /// Token readable, repository visible and not public: else nothing leaves the box.
+    fn gate(&mut self, now: Timestamp) -> Result<(), Stop> {
+        let token = self
+            .read_token()
+            .map_err(|error| parked(error.to_string()))?;
+        if self.api.token.as_ref() != Some(&token) {
+            self.api.token = Some(token);
+            self.checked_at = None;
+            self.login = None;
+        }
+        let valid = |at: Timestamp| at <= now && now.since(at) < VISIBILITY_VALID;
+        if self.checked_at.is_some_and(valid) {
+            return Ok(());
+        }
+        let repository = self
+            .api
+            .repository(now)
+            .map_err(|failure| self.not_read(failure, now))?;
+        let name = &self.settings.github.repository;
+        if !repository.private && !self.settings.github.allow_public {
+            return Err(parked(format!(
+                "{name} is public: issues hold data of this host: use a private repository, or set escalation.github.allow_public"
+            )));
+        }
+        if repository.archived {
+            return Err(parked(format!(
+                "{name} is archived: it takes no issues: unarchive it or name another"
+            )));
+        }
+        if repository.has_issues == Some(false) {
+            return Err(parked(format!(
+                "{name} has issues switched off: switch them on in its settings"
+            )));
+        }
+        self.checked_at = Some(now);
+        Ok(())
+    }
+
+    /// A failed read: nothing was done, the destination rests.
+    fn not_read(&self, failure: Failure, now: Timestamp) -> Stop {
+        Box::new(match failure {
+            Failure::NotSent(why) => Step::Hold(Hold::Offline { why }),
+            Failure::Unknown(why) | Failure::Unreadable(why) => Step::Hold(Hold::Trouble { why }),
+            Failure::Elsewhere(why) => Step::Hold(Hold::Parked { why }),
+            Failure::Status(reply) => {
+                let why = reply.describe();
+                match reply.verdict(now) {
+                    Verdict::Limited(after) => Step::Hold(Hold::Limited { after, why }),
+                    Verdict::Forbidden | Verdict::Missing | Verdict::Gone => {
+                        return parked(self.permission(&why));
+                    }
+                    Verdict::Refused | Verdict::Unclear | Verdict::Done => {
+                        Step::Hold(Hold::Trouble { why })
+                    }
+                }
+            }
+        })
+    }
+
+    fn permission(&self, why: &str) -> String {
+        format!(
+            "GitHub refuses {}: {why}: check that the repository exists and that the token is valid and has 'Issues: write' on it",
+            self.settings.github.repository
+        )
+    }
+
+    /// A failed write that must not happen twice.
+    fn not_written(&self, failure: Failure, note: &Note, now: Timestamp) -> Step {
+        let unknown = |why| Step::Unknown {
+            after: FIRST_LOOK_AFTER,
+            note: Note {
+                looked: None,
+                ..note.clone()
+            },
+            why,
+        };
+        match failure {
+            Failure::Unknown(why) | Failure::Unreadable(why) => unknown(why),
+            Failure::Status(reply) => match reply.verdict(now) {
+                Verdict::Unclear => unknown(reply.describe()),
+                Verdict::Refused => Step::Dead {
+                    why: reply.describe(),
+                },
+                _ => *self.not_read(Failure::Status(reply), now),
+            },
+            other => *self.not_read(other, now),
+        }
+    }
+
+    /// The issue with this delivery's key, if it is there.
+    fn look(
+        &mut self,
+        delivery: &Delivery,
+        note: &Note,
+        now: Timestamp,
+    ) -> Result<Look<Issue>, Stop> {
+        let key = &delivery.delivery_key;
+        let marker = marker(key);
+        let by_label = self.api.find_by_label(&label(key), &marker, now);
+        let found = by_label.map_err(|failure| self.not_read(failure, now))?;
+        // A row never sent yet can at most stem from an older backup: the label is enough for that.
+        let never_sent = delivery.state == State::Pending && !note.accepted;
+        if never_sent || !matches!(found, Look::Nothing) {
+            return Ok(found);
+        }
+        if self.login.is_none() {
+            let login = self
+                .api
+                .login(now)
+                .map_err(|failure| self.not_read(failure, now))?;
+            self.login = Some(login);
+        }
+        let login = self.login.clone().flatten();
+        let since = delivery
+            .created_at
+            .min(self.api.server_time(now))
+            .minus(LOOK_BACK);
+        self.api
+            .find_by_creator(login.as_deref(), since, &marker, now)
+            .map_err(|failure| self.not_read(failure, now))
+    }
+
+    fn create(&mut self, attempt: &mut Attempt<'_>) -> Result<Step, Stop> {
+        let (delivery, now) = (attempt.delivery, attempt.now);
+        match self.look(delivery, &attempt.note, now)? {
+            Look::Found(issue) => return Ok(confirmed(&issue)),
+            Look::Inconclusive => {
+                return Ok(Step::Unknown {
+                    after: LOOK_AGAIN_AFTER,
+                    note: attempt.note.clone(),
+                    why: "too many issues to tell whether it was created: look by hand, then run outbox retry or drop".to_owned(),
+                });
+            }
+            Look::Nothing => {}
+        }
+        attempt.may_write(self.api.server_time(now))?;
+        let issue = self.new_issue(attempt);
+        (attempt.begin)().map_err(store_trouble)?;
+        let (created, by_location) = match self.api.create(issue, now) {
+            Ok(answer) => answer,
+            Err(Failure::Status(reply))
+                if reply.verdict(now) == Verdict::Refused && !attempt.note.plain =>
+            {
+                // An assignee who left must not keep a problem from a human: once more without extras.
+                return Ok(Step::Retry {
+                    after: WRITE_GAP,
+                    note: Note {
+                        plain: true,
+                        looked: None,
+                        ..attempt.note.clone()
+                    },
+                    why: reply.describe(),
+                });
+            }
+            Err(failure) => return Ok(self.not_written(failure, &attempt.note, now)),
+        };
+        let Some(created) = created else {
+            let note = Note {
+                accepted: true,
+                looked: None,
+                ..attempt.note.clone()
+            };
+            return Ok(match by_location {
+                Some(number) => Step::Confirmed {
+                    number: Some(number),
+                    url: None,
+                },
+                None => Step::Unknown {
+                    after: FIRST_LOOK_AFTER,
+                    note,
+                    why: "created, but the answer cannot be read".to_owned(),
+                },
+            });
+        };
+        self.warn_dropped(&created, &delivery.delivery_key);
+        Ok(confirmed(&created))
+    }
+
+    fn new_issue(&self, attempt: &Attempt<'_>) -> Value {
+        let key = &attempt.delivery.delivery_key;
+        let payload = &attempt.payload;
+        let title = fit(&Redactor::new().redact(&payload.title), TITLE_CAP);
+        let title = if title.trim().is_empty() {
+            "Fault that needs a human".to_owned()
+        } else {
+            title
+        };
+        let mut body = String::new();
+        if let Some(previous) = payload.previous_issue {
+            body = format!("Seen before: #{previous}.\n\n");
+        }
+        body += &payload.body;
+        let body = finish(&body, &marker(key));
+        let github = &self.settings.github;
+        let mut labels = vec![label(key)];
+        if attempt.note.plain {
+            return json!({ "title": title, "body": body, "labels": labels });
+        }
+        labels.extend(github.labels.iter().cloned());
+        let mut issue = json!({ "title": title, "body": body, "labels": labels });
+        if let Some(fields) = issue
+            .as_object_mut()
+            .filter(|_| !github.assignees.is_empty())
+        {
+            fields.insert("assignees".to_owned(), json!(github.assignees));
+        }
+        issue
+    }
+
+    /// GitHub drops labels and assignees in silence where the token may not set them.
+    fn warn_dropped(&mut self, issue: &Issue, key: &str) {
+        let labelled = issue.labels.iter().any(|one| one.name() == label(key));
+        let assigned = self.settings.github.assignees.is_empty() || !issue.assignees.is_empty();
+        if !(labelled && assigned) && !self.warned_dropped {
+            self.warned_dropped = true;
+            log::warn!(
+                "{}: labels or assignees of issue #{} were dropped: the token lacks the right to set them; deliveries stay exactly-once by the hidden marker",
+                self.settings.github.repository,
+                issue.number
+            );
+        }
+    }
+
+    /// Comment, close, reopen and status: all on an issue that exists.
+    fn revise(&mut self, attempt: &mut Attempt<'_>) -> Result<Step, Stop> {
+        let (delivery, now) = (attempt.delivery, attempt.now);
+        let number = match delivery.issue_number {
+            Some(number) => number,
+            None => match self.look(
+                delivery,
+                &Note {
+                    accepted: true,
+                    ..attempt.note.clone()
+                },
+                now,
+            )? {
+                Look::Found(issue) => issue.number,
+                Look::Nothing | Look::Inconclusive if delivery.operation == Operation::Close => {
+                    return Ok(Step::Confirmed {
+                        number: None,
+                        url: None,
+                    });
+                }
+                Look::Nothing | Look::Inconclusive => {
+                    return self.follow_up(attempt, "its issue was never found");
+                }
+            },
+        };
+        let issue = match self.api.issue(number, now) {
+            Ok(issue) => issue,
+            Err(Failure::Status(reply))
+                if matches!(reply.status, 403 | 404 | 410) && !limited(&reply, now) =>
+            {
+                // The issue alone, or everything? Only the repository's own answer tells.
+                self.checked_at = None;
+                self.gate(now)?;
+                return self.follow_up(
+                    attempt,
+                    &format!("issue #{number} is gone: {}", reply.describe()),
+                );
+            }
+            Err(failure) => return Err(self.not_read(failure, now)),
+        };
+        let closed = issue.state == "closed";
+        if closed && delivery.operation == Operation::Close {
+            return Ok(confirmed(&issue));
+        }
+        if closed && delivery.operation == Operation::Reopen && self.closed_long_ago(&issue, now) {
+            attempt.payload.previous_issue = Some(number);
+            return self.follow_up(attempt, "it was closed too long ago to be reopened");
+        }
+        if issue.locked {
+            return Ok(Step::Dead {
+                why: format!("issue #{number} is locked"),
+            });
+        }
+        if let Some(step) = self.write_comment(attempt, &issue)? {
+            return Ok(step);
+        }
+        self.write_change(attempt, &issue)
+    }
+
+    /// The issue cannot be used: a recurrence becomes a new issue, the rest has nothing left to say.
+    fn follow_up(&mut self, attempt: &mut Attempt<'_>, why: &str) -> Result<Step, Stop> {
+        let tells = !attempt.payload.title.is_empty() && !attempt.payload.body.is_empty();
+        if attempt.delivery.operation == Operation::Reopen && tells {
+            return self.create(attempt);
+        }
+        Ok(Step::Dead {
+            why: why.to_owned(),
+        })
+    }
+
+    fn closed_long_ago(&self, issue: &Issue, now: Timestamp) -> bool {
+        issue
+            .closed_at
+            .as_deref()
+            .and_then(|at| at.parse::<Timestamp>().ok())
+            .is_some_and(|at| self.api.server_time(now).since(at) > self.settings.reopen)
+    }
+
+    /// Writes the row's comment unless it is there. `None` = go on.
+    fn write_comment(
+        &mut self,
+        attempt: &mut Attempt<'_>,
+        issue: &Issue,
+    ) -> Result<Option<Step>, Stop> {
+        let (delivery, now) = (attempt.delivery, attempt.now);
+        let Some(text) = attempt.payload.comment_text().map(str::to_owned) else {
+            return Ok(None);
+        };
+        if attempt.note.commented || delivery.operation == Operation::Update {
+            return Ok(None);
+        }
+        let marker = delivery.row_marker();
+        if delivery.state != State::Pending || attempt.note.accepted {
+            let since = delivery
+                .created_at
+                .min(self.api.server_time(now))
+                .minus(LOOK_BACK);
+            let look = self.api.find_comment(issue.number, since, &marker, now);
+            match look.map_err(|failure| self.not_read(failure, now))? {
+                Look::Found(_) => {
+                    attempt.note.commented = true;
+                    return Ok(None);
+                }
+                Look::Nothing | Look::Inconclusive => {
+                    attempt.may_write(self.api.server_time(now))?
+                }
+            }
+        }
+        let body = finish(&text, &marker);
+        (attempt.begin)().map_err(store_trouble)?;
+        if let Err(failure) = self.api.comment(issue.number, &body, now) {
+            return Ok(Some(self.not_written(failure, &attempt.note, now)));
+        }
+        attempt.note = Note {
+            commented: true,
+            looked: None,
+            ..attempt.note.clone()
+        };
+        if change_of(attempt, issue).is_empty() {
+            return Ok(Some(confirmed(issue)));
+        }
+        Ok(Some(Step::Retry {
+            after: WRITE_GAP,
+            note: attempt.note.clone(),
+            why: "comment written, the change follows".to_owned(),
+        }))
+    }
+
+    /// State and status block. The same change twice does no harm, so an unclear outcome is simply repeated.
+    fn write_change(&mut self, attempt: &mut Attempt<'_>, issue: &Issue) -> Result<Step, Stop> {
+        let change = change_of(attempt, issue);
+        if change.is_empty() {
+            return Ok(confirmed(issue));
+        }
+        (attempt.begin)().map_err(store_trouble)?;
+        match self
+            .api
+            .change(issue.number, Value::Object(change), attempt.now)
+        {
+            Ok(()) => Ok(confirmed(issue)),
+            Err(failure) => Ok(
+                match self.not_written(failure, &attempt.note, attempt.now) {
+                    Step::Unknown { why, note, .. } => Step::Retry {
+                        after: backoff(RETRY_BASE, RETRY_MOST, attempt.delivery.attempts, 0),
+                        note,
+                        why,
+                    },
+                    other => other,
+                },
+            ),
+        }
+    }
+}
+
+impl Tracker for GitHub {
+    fn destination(&self) -> &str {
+        DESTINATION
+    }
+
+    fn deliver(
+        &mut self,
+        delivery: &Delivery,
+        begin: &mut dyn FnMut() -> Result<(), String>,
+        now: Timestamp,
+    ) -> Step {
+        let payload = match Payload::parse(&delivery.payload) {
+            Ok(payload) => payload,
+            Err(why) => return Step::Dead { why },
+        };
+        if let Err(stop) = self.gate(now) {
+            return *stop;
+        }
+        let mut attempt = Attempt {
+            delivery,
+            payload,
+            note: delivery.note(),
+            begin,
+            now,
+        };
+        let step = match delivery.operation {
+            Operation::Create => self.create(&mut attempt),
+            Operation::Comment | Operation::Close | Operation::Reopen | Operation::Update => {
+                self.revise(&mut attempt)
+            }
+        };
+        step.unwrap_or_else(|stop| *stop)
+    }
+
+    fn renewed(&mut self) -> bool {
+        let changed = match self.read_token() {
+            Ok(token) => self.api.token.as_ref() != Some(&token),
+            Err(_) => false,
+        };
+        if changed {
+            self.checked_at = None;
+        }
+        changed
+    }
+}
+
+/// One attempt at one row.
+struct Attempt<'a> {
+    delivery: &'a Delivery,
+    payload: Payload,
+    note: Note,
+    begin: &'a mut dyn FnMut() -> Result<(), String>,
+    now: Timestamp,
+}
+
+impl Attempt<'_> {
+    /// After an empty look: go on, or stop with the wait that is due.
+    fn may_write(&mut self, server_now: Timestamp) -> Result<(), Stop> {
+        match after_empty_look(self.delivery.state, &self.note, server_now) {
+            AfterLook::Write => Ok(()),
+            AfterLook::Wait(after, note) => Err(Box::new(Step::Unknown {
+                after,
+                note,
+                why: "looked and found nothing yet".to_owned(),
+            })),
+            AfterLook::GiveUpLooking => Err(Box::new(Step::Confirmed {
+                number: None,
+                url: None,
+            })),
+        }
+    }
+}
+
+/// Fields of the issue to change; empty = none.
+fn change_of(attempt: &Attempt<'_>, issue: &Issue) -> Map<String, Value> {
+    let mut change = Map::new();
+    match (attempt.delivery.operation, issue.state.as_str()) {
+        (Operation::Close, "open") => {
+            let reason = match attempt.payload.resolution.as_str() {
+                "not_a_fault" | "superseded" => "not_planned",
+                _ => "completed",
+            };
+            change.insert("state".to_owned(), json!("closed"));
+            change.insert("state_reason".to_owned(), json!(reason));
+        }
+        (Operation::Reopen, "closed") => {
+            change.insert("state".to_owned(), json!("open"));
+        }
+        _ => {}
+    }
+    let old = issue.body.as_deref().unwrap_or("");
+    let status = Redactor::new().redact(&attempt.payload.status);
+    if !status.trim().is_empty()
+        && let Some(new) = replace_status(old, &status)
+        && new != old
+    {
+        change.insert("body".to_owned(), json!(new));
+    }
+    change
+}
+
+/// Text as it leaves the box: redacted once more, within bounds, marked.
+fn finish(text: &str, marker: &str) -> String {
+    let text = Redactor::new().redact(text);
+    let room = BODY_CAP.saturating_sub(marker.len() + 2);
+    format!("{}\n\n{marker}", fit(text.trim_end(), room))
+}
+
+fn confirmed(issue: &Issue) -> Step {
+    Step::Confirmed {
+        number: Some(issue.number),
+        url: Some(issue.html_url.clone()).filter(|url| !url.is_empty()),
+    }
+}
+
+fn parked(why: String) -> Stop {
+    Box::new(Step::Hold(Hold::Parked { why }))
+}
+
+fn store_trouble(why: String) -> Stop {
+    Box::new(Step::Hold(Hold::Trouble {
+        why: format!("the store did not take it: {why}"),
+    }))
+}
+
+fn limited(reply: &crate::core::reply::Reply, now: Timestamp) -> bool {
+    matches!(reply.verdict(now), Verdict::Limited(_))
+}

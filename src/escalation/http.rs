@@ -1,0 +1,408 @@
+//! One HTTPS request, told apart by what may have happened on the other side.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ureq::http::{Method, Uri};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{
+    ConnectionDetails, Connector, DefaultConnector, Transport as Wire,
+};
+
+use super::token::Secret;
+use crate::core::reply::Reply;
+
+/// Most that is read of an answer's body, in bytes.
+pub const BODY_CAP: u64 = 1 << 20;
+/// Most that is read of an answer's head, in bytes.
+const HEAD_CAP: usize = 64 << 10;
+/// Name lookup and connecting, each.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Redirects followed for one request.
+const REDIRECTS_MAX: u32 = 3;
+/// Largest CA file read, in bytes.
+const CA_FILE_CAP: u64 = 4 << 20;
+
+/// A request to send.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: Verb,
+    pub url: String,
+    /// Sent as `Authorization: Bearer`, to the host of `url` only.
+    pub token: Option<Secret>,
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON text.
+    pub body: Option<String>,
+}
+
+/// The methods that are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    Get,
+    Post,
+    Patch,
+}
+
+/// An answer, whole or cut at [`BODY_CAP`].
+#[derive(Clone, Debug, Default)]
+pub struct Response {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Invalid UTF-8 reads as U+FFFD.
+    pub body: String,
+    /// The body is longer than was read, or broke off.
+    pub cut: bool,
+    /// Where the request ended up after permanent redirects, if it moved.
+    pub moved_to: Option<String>,
+}
+
+impl Response {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// What decides about the request.
+    pub fn reply(&self) -> Reply {
+        let text = |name| self.header(name).map(str::to_owned);
+        let message = serde_json::from_str::<serde_json::Value>(&self.body)
+            .ok()
+            .and_then(|value| Some(value.get("message")?.as_str()?.to_owned()))
+            .unwrap_or_else(|| self.body.chars().take(200).collect());
+        Reply {
+            status: self.status,
+            retry_after: text("retry-after"),
+            remaining: text("x-ratelimit-remaining"),
+            reset: text("x-ratelimit-reset"),
+            date: text("date"),
+            message: if self.status < 300 {
+                String::new()
+            } else {
+                message
+            },
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// Not a byte of the request left: name, connection or TLS failed.
+    NotSent(String),
+    /// The request may have arrived.
+    Unknown(String),
+    /// The answer points to another host, where a request with content is not repeated.
+    Elsewhere(String),
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent(why) => write!(f, "not sent: {why}"),
+            Self::Unknown(why) => write!(f, "no answer: {why}"),
+            Self::Elsewhere(host) => write!(f, "redirected to another host, {host}: not followed"),
+        }
+    }
+}
+
+impl std::error::Error for SendError {}
+
+/// Moves requests: over TLS in the daemon, to a simulated server in the schedule tests.
+pub trait Transport: fmt::Debug {
+    fn send(&self, request: &Request) -> Result<Response, SendError>;
+}
+
+/// HTTPS by ureq and rustls. No pool: requests are rare, and an idle connection that was closed by the
+/// other side would make a harmless failure look like an unknown outcome.
+pub struct Https {
+    agent: ureq::Agent,
+    reached: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for Https {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Https")
+    }
+}
+
+impl Https {
+    /// `timeout` bounds each of: sending, waiting for the answer, reading it. `ca_file` (PEM; empty = none) adds
+    /// roots to the bundled ones. A proxy is taken from the environment.
+    pub fn new(timeout: Duration, ca_file: &str) -> Result<Self, String> {
+        let roots = match ca_file {
+            "" => RootCerts::WebPki,
+            path => RootCerts::from(with_bundled(read_ca(Path::new(path))?)),
+        };
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .root_certs(roots)
+            .build();
+        let config = ureq::Agent::config_builder()
+            .https_only(true)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .max_idle_connections(0)
+            .max_response_header_size(HEAD_CAP)
+            .user_agent(concat!(
+                "autonomous-orchestrator/",
+                env!("CARGO_PKG_VERSION")
+            ))
+            .timeout_resolve(Some(CONNECT_TIMEOUT))
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_send_request(Some(timeout))
+            .timeout_send_body(Some(timeout))
+            .timeout_recv_response(Some(timeout))
+            .timeout_recv_body(Some(timeout))
+            .tls_config(tls)
+            .build();
+        let reached = Arc::new(AtomicBool::new(false));
+        let connector = DefaultConnector::new().chain(Reached(Arc::clone(&reached)));
+        Ok(Self {
+            agent: ureq::Agent::with_parts(config, connector, DefaultResolver::default()),
+            reached,
+        })
+    }
+
+    fn send_once(
+        &self,
+        request: &Request,
+        url: &str,
+        authorized: bool,
+    ) -> Result<Response, SendError> {
+        let method = match request.method {
+            Verb::Get => Method::GET,
+            Verb::Post => Method::POST,
+            Verb::Patch => Method::PATCH,
+        };
+        let mut builder = ureq::http::Request::builder().method(method).uri(url);
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
+        }
+        if let Some(token) = request.token.as_ref().filter(|_| authorized) {
+            builder = builder.header("authorization", format!("Bearer {}", token.expose()));
+        }
+        self.reached.store(false, Ordering::Relaxed);
+        let bad = |error: ureq::http::Error| SendError::NotSent(error.to_string());
+        let answer = match &request.body {
+            Some(body) => {
+                let builder = builder.header("content-type", "application/json");
+                self.agent.run(builder.body(body.as_str()).map_err(bad)?)
+            }
+            None => self.agent.run(builder.body(()).map_err(bad)?),
+        };
+        let mut answer = answer.map_err(|error| self.classify(&error))?;
+        let headers = answer
+            .headers()
+            .iter()
+            .map(|(name, value)| {
+                let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+                (name.as_str().to_owned(), value)
+            })
+            .collect();
+        let (body, cut) = read_body(answer.body_mut());
+        Ok(Response {
+            status: answer.status().as_u16(),
+            headers,
+            body,
+            cut,
+            moved_to: None,
+        })
+    }
+
+    /// Before the TLS handshake was complete, nothing of the request can have been sent.
+    fn classify(&self, error: &ureq::Error) -> SendError {
+        let why = error.to_string();
+        if self.reached.load(Ordering::Relaxed) {
+            SendError::Unknown(why)
+        } else {
+            SendError::NotSent(why)
+        }
+    }
+}
+
+impl Transport for Https {
+    fn send(&self, request: &Request) -> Result<Response, SendError> {
+        let mut url = request.url.clone();
+        let mut authorized = true;
+        let mut permanent = true;
+        let mut moved = false;
+        for _ in 0..=REDIRECTS_MAX {
+            let mut response = self.send_once(request, &url, authorized)?;
+            if !matches!(response.status, 301 | 302 | 307 | 308) {
+                response.moved_to = Some(url).filter(|_| moved && permanent);
+                return Ok(response);
+            }
+            permanent &= matches!(response.status, 301 | 308);
+            let target = response.header("location").unwrap_or_default();
+            let target = absolute(&url, target).ok_or_else(|| {
+                SendError::NotSent(format!(
+                    "answer {} without a usable location",
+                    response.status
+                ))
+            })?;
+            if !same_host(&request.url, &target) {
+                if request.body.is_some() {
+                    return Err(SendError::Elsewhere(host_of(&target)));
+                }
+                // The token is for the configured host alone.
+                authorized = false;
+            }
+            url = target;
+            moved = true;
+        }
+        Err(SendError::NotSent(format!(
+            "more than {REDIRECTS_MAX} redirects"
+        )))
+    }
+}
+
+/// Last link of the connector chain: notes that a connection, TLS included, stood.
+#[derive(Debug)]
+struct Reached(Arc<AtomicBool>);
+
+impl<In: Wire> Connector<In> for Reached {
+    type Out = In;
+
+    fn connect(
+        &self,
+        _: &ConnectionDetails,
+        chained: Option<In>,
+    ) -> Result<Option<In>, ureq::Error> {
+        if chained.is_some() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+        Ok(chained)
+    }
+}
+
+/// Reads up to the cap. A body that breaks off keeps its beginning: the status already tells the outcome.
+fn read_body(body: &mut ureq::Body) -> (String, bool) {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    let outcome = body.as_reader().take(BODY_CAP + 1).read_to_end(&mut bytes);
+    let cap = usize::try_from(BODY_CAP).unwrap_or(usize::MAX);
+    let cut = outcome.is_err() || bytes.len() > cap;
+    bytes.truncate(cap);
+    (String::from_utf8_lossy(&bytes).into_owned(), cut)
+}
+
+fn read_ca(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
+    use std::io::Read;
+    let what = |why: String| {
+        format!(
+            "cannot use ca_file {}: {why}: give a PEM file with at least one certificate",
+            path.display()
+        )
+    };
+    let mut pem = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(CA_FILE_CAP).read_to_end(&mut pem))
+        .map_err(|error| what(error.to_string()))?;
+    let mut found = Vec::new();
+    for item in parse_pem(&pem) {
+        if let PemItem::Certificate(certificate) = item.map_err(|error| what(error.to_string()))? {
+            found.push(certificate);
+        }
+    }
+    if found.is_empty() {
+        return Err(what("it holds no certificate".to_owned()));
+    }
+    Ok(found)
+}
+
+/// Specific roots replace the bundled ones in ureq: both are wanted.
+fn with_bundled(mut own: Vec<Certificate<'static>>) -> Vec<Certificate<'static>> {
+    let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
+    own.extend(bundled.iter().map(|der| Certificate::from_der(der)));
+    own
+}
+
+/// `location` against the URL that answered with it; only https.
+fn absolute(base: &str, location: &str) -> Option<String> {
+    if location.starts_with('/') && !location.starts_with("//") {
+        let uri: Uri = base.parse().ok()?;
+        return Some(format!("https://{}{location}", uri.authority()?));
+    }
+    let uri: Uri = location.parse().ok()?;
+    (uri.scheme_str() == Some("https")).then(|| location.to_owned())
+}
+
+fn host_of(url: &str) -> String {
+    url.parse::<Uri>()
+        .ok()
+        .and_then(|uri| uri.authority().map(ToString::to_string))
+        .unwrap_or_default()
+        .to_ascii_lowercase()
+}
+
+fn same_host(a: &str, b: &str) -> bool {
+    host_of(a) == host_of(b)
+}
+
+/// Percent-encodes a query value.
+pub fn encode(text: &str) -> String {
+    use fmt::Write as _;
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn locations_are_resolved_and_never_leave_https() {
+        let base = "https://api.example:8443/repos/a/b/issues?x=1";
+        assert_eq!(
+            absolute(base, "/repositories/7/issues").unwrap(),
+            "https://api.example:8443/repositories/7/issues"
+        );
+        assert_eq!(absolute(base, "http://api.example:8443/x"), None);
+        assert_eq!(absolute(base, "//evil/x"), None);
+        assert!(same_host(base, "https://API.example:8443/y"));
+        assert!(!same_host(base, "https://api.example/y"));
+    }
+
+    #[test]
+    fn plain_http_and_dead_ports_are_not_sent() {
+        let https = Https::new(Duration::from_secs(5), "").unwrap();
+        let mut request = Request {
+            method: Verb::Post,
+            url: "http://127.0.0.1:9/".to_owned(),
+            token: None,
+            headers: Vec::new(),
+            body: Some("{}".to_owned()),
+        };
+        assert!(matches!(https.send(&request), Err(SendError::NotSent(_))));
+        request.url = "https://127.0.0.1:9/".to_owned();
+        assert!(matches!(https.send(&request), Err(SendError::NotSent(_))));
+    }
+
+    #[test]
+    fn a_ca_file_that_is_none_says_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.pem");
+        std::fs::write(&path, "hello").unwrap();
+        let error = Https::new(Duration::from_secs(5), path.to_str().unwrap()).unwrap_err();
+        assert!(error.contains("no certificate"), "{error}");
+        assert!(Https::new(Duration::from_secs(5), "/nonexistent/ca.pem").is_err());
+    }
+
+    #[test]
+    fn query_values_are_encoded() {
+        assert_eq!(encode("a b+c:Z"), "a%20b%2Bc%3AZ");
+    }
+}

@@ -1,0 +1,9 @@
+//! EDGE: the only HTTP client. Puts what the outbox holds in front of a human, once.
+//!
+//! [`courier`] decides when, a [`tracker::Tracker`] knows how, [`http`] moves the bytes, [`token`] reads the secret.
+
+pub mod courier;
+pub mod github;
+pub mod http;
+pub mod token;
+pub mod tracker;

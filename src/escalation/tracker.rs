@@ -1,0 +1,24 @@
+//! What the courier asks of a place where humans look.
+
+use std::fmt;
+
+use crate::core::delivery::{Delivery, Step};
+use crate::core::time::Timestamp;
+
+/// One destination of deliveries.
+pub trait Tracker: fmt::Debug {
+    /// Name in the outbox, as in `github`.
+    fn destination(&self) -> &str;
+
+    /// Makes one attempt, at most one write. `begin` commits the row as `sending` and is called right before
+    /// a write; when it fails, nothing may be written. Never blocks longer than the transport's time limits.
+    fn deliver(
+        &mut self,
+        delivery: &Delivery,
+        begin: &mut dyn FnMut() -> Result<(), String>,
+        now: Timestamp,
+    ) -> Step;
+
+    /// True when what a human had to change has changed since the last attempt (a new token).
+    fn renewed(&mut self) -> bool;
+}

@@ -1,0 +1,203 @@
+//! Services run by commands that the operator declared, known by their pid files.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::core::action::ProcessIdentity;
+use crate::core::config::{Config, DeclaredService};
+use crate::core::unit::{UnitName, UnitState};
+use crate::host::exec::{self, ExecError};
+use crate::host::procfs::{self, Process};
+use crate::host::{Host, signals};
+use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};
+
+/// Time for a started service to write its pid file.
+const PID_DEADLINE: Duration = Duration::from_secs(5);
+const PID_PAUSE: Duration = Duration::from_millis(20);
+/// Time for a service to end after TERM; a stopped or hung one gets KILL then.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+pub struct Declared {
+    host: Host,
+    services: Vec<DeclaredService>,
+}
+
+impl Declared {
+    pub fn present(host: &Host, config: &Config) -> Option<Self> {
+        let services = config.service.clone();
+        (host.is_real() && !services.is_empty()).then(|| Self {
+            host: host.clone(),
+            services,
+        })
+    }
+
+    fn service(&self, unit: &UnitName) -> Result<&DeclaredService, ServiceError> {
+        self.services
+            .iter()
+            .find(|service| service.name == unit.as_str())
+            .ok_or_else(|| ServiceError::UnknownUnit(unit.to_string()))
+    }
+
+    /// The live process that the pid file names.
+    fn process(&self, service: &DeclaredService) -> Option<Process> {
+        let pid = self
+            .host
+            .read(&service.pid_file, 64)
+            .ok()?
+            .trim()
+            .parse()
+            .ok()?;
+        procfs::process(&self.host, pid).filter(|process| process.state != 'Z')
+    }
+
+    fn state(&self, service: &DeclaredService) -> UnitState {
+        let process = self.process(service);
+        let pid_file = self.host.path(&service.pid_file).exists();
+        let active = process.is_some();
+        UnitState {
+            name: service.name.clone(),
+            load_state: "loaded".to_owned(),
+            // A pid file without its process: it did not stop, it died.
+            active_state: if active {
+                "active"
+            } else if pid_file {
+                "failed"
+            } else {
+                "inactive"
+            }
+            .to_owned(),
+            sub_state: if active { "running" } else { "dead" }.to_owned(),
+            service_type: "forking".to_owned(),
+            result: if active || !pid_file {
+                "success"
+            } else {
+                "signal"
+            }
+            .to_owned(),
+            main_pid: process.map_or(0, |process| process.pid),
+            unit_file_state: "enabled".to_owned(),
+            condition_result: true,
+            wanted_by: vec!["declared".to_owned()],
+            exec_start: service.start.first().cloned().into_iter().collect(),
+            working_directory: service.directory.clone(),
+            ..UnitState::default()
+        }
+    }
+
+    fn start(&self, service: &DeclaredService) -> Result<(), ServiceError> {
+        if self.process(service).is_some() {
+            return Ok(());
+        }
+        let Some((program, args)) = service.start.split_first() else {
+            return Err(ServiceError::Refused(format!(
+                "{}: no start command",
+                service.name
+            )));
+        };
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        if !service.directory.is_empty() {
+            command.current_dir(self.host.path(&service.directory));
+        }
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command
+            .spawn()
+            .map_err(|why| ServiceError::Exec(ExecError::Spawn(program.clone(), why)))?;
+        let deadline = Instant::now() + PID_DEADLINE;
+        let answer = loop {
+            if self.process(service).is_some() {
+                break Ok(());
+            }
+            let ended = child.try_wait().ok().flatten();
+            if ended.is_some_and(|status| !status.success()) {
+                break Err(ServiceError::Refused(format!(
+                    "{program}: it ended at once"
+                )));
+            }
+            if Instant::now() >= deadline {
+                break Err(ServiceError::Refused(format!(
+                    "{}: no live process in {}",
+                    service.name, service.pid_file
+                )));
+            }
+            std::thread::sleep(PID_PAUSE);
+        };
+        // Somebody must reap it when it ends, or it would stay behind as a zombie of ours.
+        std::thread::Builder::new()
+            .name("reaper".to_owned())
+            .stack_size(64 << 10)
+            .spawn(move || child.wait())
+            .map_err(|why| ServiceError::Exec(ExecError::Spawn(program.clone(), why)))?;
+        answer
+    }
+
+    fn stop(&self, service: &DeclaredService) -> Result<(), ServiceError> {
+        if let Some((program, args)) = service.stop.split_first() {
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let out = exec::run(program, &args, ORDER_DEADLINE).map_err(ServiceError::Exec)?;
+            return if out.success() {
+                Ok(())
+            } else {
+                Err(ServiceError::Refused(out.reason()))
+            };
+        }
+        let Some(process) = self.process(service) else {
+            return Ok(());
+        };
+        let identity = ProcessIdentity {
+            pid: process.pid,
+            start_ticks: process.start_ticks,
+            exe: process.exe,
+        };
+        match signals::terminate(&self.host, &identity, STOP_GRACE) {
+            Ok(_) | Err(signals::SignalError::Gone(_)) => Ok(()),
+            Err(why) => Err(ServiceError::Refused(why.to_string())),
+        }
+    }
+}
+
+impl ServiceManager for Declared {
+    fn name(&self) -> &'static str {
+        "declared"
+    }
+
+    fn units(&self) -> Result<Vec<UnitState>, ServiceError> {
+        Ok(self
+            .services
+            .iter()
+            .map(|service| self.state(service))
+            .collect())
+    }
+
+    fn unit(&self, unit: &UnitName) -> Result<UnitState, ServiceError> {
+        self.service(unit).map(|service| self.state(service))
+    }
+
+    fn order(&self, order: Order, unit: &UnitName) -> Result<(), ServiceError> {
+        let service = self.service(unit)?;
+        match order {
+            Order::Start | Order::ResetFailedStart => self.start(service),
+            Order::Stop => self.stop(service),
+            Order::Restart => self.stop(service).and_then(|()| self.start(service)),
+        }
+    }
+
+    fn reload(&self) -> Result<(), ServiceError> {
+        Ok(())
+    }
+
+    fn unit_of(&self, pid: u32) -> Option<String> {
+        self.services
+            .iter()
+            .find(|service| {
+                self.process(service)
+                    .is_some_and(|process| process.pid == pid)
+            })
+            .map(|service| service.name.clone())
+    }
+}

@@ -1,0 +1,227 @@
+//! systemd through `systemctl`: one `show` for all units of a sweep.
+
+use std::time::Duration;
+
+use crate::core::unit::{UnitName, UnitState};
+use crate::host::exec::{self, ExecError, Output};
+use crate::host::{Host, procfs};
+use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};
+
+/// Longest a query may take before the manager counts as stuck.
+const QUERY_DEADLINE: Duration = Duration::from_secs(15);
+
+/// What is asked of every unit; the names are systemd's own (org.freedesktop.systemd1(5)).
+const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,Type,Result,ExecMainCode,ExecMainStatus,NRestarts,MainPID,\
+UnitFileState,Restart,RemainAfterExit,ConditionResult,TriggeredBy,WantedBy,RequiredBy,Requires,FragmentPath,DropInPaths,\
+NeedDaemonReload,ExecStart,WorkingDirectory,User,ActiveEnterTimestampMonotonic,InactiveEnterTimestampMonotonic,\
+InactiveExitTimestampMonotonic,ExecMainExitTimestampMonotonic,ActiveExitTimestampMonotonic,ControlGroup";
+
+#[derive(Debug)]
+pub struct Systemd {
+    host: Host,
+}
+
+impl Systemd {
+    /// `None` where systemd is not the running init (sd_booted(3)).
+    pub fn present(host: &Host) -> Option<Self> {
+        let running = host.is_real() && host.path("/run/systemd/system").is_dir();
+        running.then(|| Self { host: host.clone() })
+    }
+
+    fn call(&self, args: &[&str], deadline: Duration) -> Result<Output, ServiceError> {
+        match exec::run("systemctl", args, deadline) {
+            Ok(out) => Ok(out),
+            Err(ExecError::Absent(_)) => Err(ServiceError::Absent("systemctl".to_owned())),
+            Err(why) => Err(ServiceError::Exec(why)),
+        }
+    }
+
+    fn show(&self, what: &[&str]) -> Result<Vec<UnitState>, ServiceError> {
+        let mut args = vec!["show", "--all", "--no-pager", "-p", PROPERTIES];
+        args.extend(what);
+        let out = self.call(&args, QUERY_DEADLINE)?;
+        if !out.success() {
+            return Err(ServiceError::Refused(out.reason()));
+        }
+        Ok(parse_show(&out.text()))
+    }
+}
+
+impl ServiceManager for Systemd {
+    fn name(&self) -> &'static str {
+        "systemd"
+    }
+
+    fn units(&self) -> Result<Vec<UnitState>, ServiceError> {
+        self.show(&["--type=service", "*"])
+    }
+
+    fn unit(&self, unit: &UnitName) -> Result<UnitState, ServiceError> {
+        let found = self.show(&["--", unit.as_str()])?;
+        found
+            .into_iter()
+            .find(|state| state.load_state != "not-found")
+            .ok_or_else(|| ServiceError::UnknownUnit(unit.to_string()))
+    }
+
+    fn order(&self, order: Order, unit: &UnitName) -> Result<(), ServiceError> {
+        let verb = match order {
+            Order::Start => "start",
+            Order::Stop => "stop",
+            Order::Restart => "restart",
+            Order::ResetFailedStart => {
+                // A unit that is not failed has nothing to reset: its answer does not matter.
+                self.call(&["reset-failed", "--", unit.as_str()], QUERY_DEADLINE)?;
+                "start"
+            }
+        };
+        let out = self.call(
+            &[verb, "--no-ask-password", "--", unit.as_str()],
+            ORDER_DEADLINE,
+        )?;
+        if out.success() {
+            Ok(())
+        } else {
+            Err(ServiceError::Refused(out.reason()))
+        }
+    }
+
+    fn reload(&self) -> Result<(), ServiceError> {
+        let out = self.call(&["daemon-reload"], ORDER_DEADLINE)?;
+        if out.success() {
+            Ok(())
+        } else {
+            Err(ServiceError::Refused(out.reason()))
+        }
+    }
+
+    fn unit_of(&self, pid: u32) -> Option<String> {
+        let cgroup = procfs::cgroup(&self.host, pid)?;
+        // Slices stand above, delegated sub-groups below: the unit is the last name of a unit type.
+        cgroup
+            .rsplit('/')
+            .find(|part| part.ends_with(".service"))
+            .map(str::to_owned)
+    }
+}
+
+/// Parses the answer of `systemctl show`: `Name=value` lines, units separated by an empty line.
+pub fn parse_show(text: &str) -> Vec<UnitState> {
+    text.split("\n\n").filter_map(parse_unit).collect()
+}
+
+fn parse_unit(block: &str) -> Option<UnitState> {
+    let mut unit = UnitState {
+        condition_result: true,
+        ..UnitState::default()
+    };
+    let (mut main_exit_us, mut active_exit_us) = (0_u64, 0_u64);
+    for line in block.lines() {
+        let Some((name, value)) = line.split_once('=') else {
+            continue;
+        };
+        let words = || value.split_ascii_whitespace().map(str::to_owned);
+        let number = || value.parse::<u64>().unwrap_or(0);
+        let text = || value.to_owned();
+        match name {
+            "Id" => unit.name = text(),
+            "LoadState" => unit.load_state = text(),
+            "ActiveState" => unit.active_state = text(),
+            "SubState" => unit.sub_state = text(),
+            "Type" => unit.service_type = text(),
+            "Result" => unit.result = text(),
+            "ExecMainCode" => unit.exit_code = exit_code(value).to_owned(),
+            "ExecMainStatus" => unit.exit_status = value.parse().unwrap_or(0),
+            "NRestarts" => unit.n_restarts = u32::try_from(number()).unwrap_or(u32::MAX),
+            "MainPID" => unit.main_pid = u32::try_from(number()).unwrap_or(0),
+            "UnitFileState" => unit.unit_file_state = text(),
+            "Restart" => unit.restart = text(),
+            "RemainAfterExit" => unit.remain_after_exit = value == "yes",
+            "ConditionResult" => unit.condition_result = value != "no",
+            "TriggeredBy" => unit.triggered_by = words().collect(),
+            "WantedBy" | "RequiredBy" => unit.wanted_by.extend(words()),
+            "Requires" => unit.requires = words().collect(),
+            "FragmentPath" => unit.fragment_path = text(),
+            "DropInPaths" => unit.drop_in_paths = words().collect(),
+            "NeedDaemonReload" => unit.need_daemon_reload = value == "yes",
+            "ExecStart" => unit.exec_start.extend(exec_path(value)),
+            "WorkingDirectory" => {
+                unit.working_directory = value.trim_start_matches(['!', '-']).to_owned()
+            }
+            "User" => unit.user = text(),
+            "ActiveEnterTimestampMonotonic" => unit.active_enter_us = number(),
+            "InactiveEnterTimestampMonotonic" => unit.inactive_enter_us = number(),
+            "InactiveExitTimestampMonotonic" => unit.inactive_exit_us = number(),
+            "ExecMainExitTimestampMonotonic" => main_exit_us = number(),
+            "ActiveExitTimestampMonotonic" => active_exit_us = number(),
+            "ControlGroup" => unit.control_group = text(),
+            _ => {}
+        }
+    }
+    // A stop job makes the unit leave `active` first and its process end afterwards; a process that
+    // ends by itself ends first. A condition never evaluated (no start yet) reads as `no`.
+    unit.stopped_by_job = active_exit_us > 0 && main_exit_us >= active_exit_us;
+    if unit.inactive_exit_us == 0 {
+        unit.condition_result = true;
+    }
+    (!unit.name.is_empty()).then_some(unit)
+}
+
+/// `ExecMainCode` is the numeric si_code of waitid(2).
+fn exit_code(code: &str) -> &'static str {
+    match code {
+        "1" => "exited",
+        "2" => "killed",
+        "3" => "dumped",
+        _ => "",
+    }
+}
+
+/// `{ path=/bin/x ; argv[]=… ; … }`
+fn exec_path(value: &str) -> Option<String> {
+    let rest = value.split_once("path=")?.1;
+    let path = rest.split(" ; ").next()?.trim();
+    (!path.is_empty()).then(|| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// As systemd 252 prints it.
+    const SHOW: &str = "Type=simple\nRestart=no\nNRestarts=0\nMainPID=0\nResult=exit-code\nExecMainExitTimestampMonotonic=500\n\
+        ExecMainCode=1\nExecMainStatus=203\nExecStart={ path=/opt/old/run ; argv[]=/opt/old/run --x ; ignore_errors=no ; \
+        start_time=[n/a] ; stop_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }\nWorkingDirectory=/opt/old\nId=a.service\n\
+        LoadState=loaded\nActiveState=failed\nSubState=failed\nUnitFileState=enabled\nConditionResult=yes\n\
+        InactiveExitTimestampMonotonic=400\nActiveExitTimestampMonotonic=501\nWantedBy=multi-user.target\n\n\
+        Id=b.service\nLoadState=masked\nActiveState=inactive\nConditionResult=no\n";
+
+    #[test]
+    fn show_is_parsed_unit_by_unit() {
+        let units = parse_show(SHOW);
+        assert_eq!(units.len(), 2);
+        let first = units.first().unwrap();
+        assert_eq!(
+            (
+                first.name.as_str(),
+                first.exit_status,
+                first.exit_code.as_str()
+            ),
+            ("a.service", 203, "exited")
+        );
+        assert_eq!(first.exec_start, ["/opt/old/run"]);
+        assert_eq!(first.wanted_by, ["multi-user.target"]);
+        assert!(
+            !first.stopped_by_job,
+            "its process ended before the unit left active"
+        );
+        assert_eq!(units.last().unwrap().load_state, "masked");
+    }
+
+    #[test]
+    fn torn_answers_are_no_units() {
+        assert!(parse_show("").is_empty());
+        assert!(parse_show("garbage\n\n\n=\n").is_empty());
+    }
+}
