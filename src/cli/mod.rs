@@ -1,3 +1,68 @@
-//! Command line.
+//! The command line: one static table of commands drives parsing, help and dispatch.
+
+pub mod commands;
+mod config;
+mod doctor;
+mod error;
+mod escalations;
 pub mod fingerprint;
+mod globals;
+mod help;
+mod history;
+mod import;
+mod install;
+mod knowledge;
+mod learn;
+mod outbox;
 pub mod replay;
+mod report;
+mod shape;
+mod stats;
+mod status;
+mod stored;
+mod table;
+mod tasks;
+mod typed;
+mod wire;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+pub use error::{CliError, Exit};
+pub use globals::Globals;
+use typed::Asked;
+pub use typed::Typed;
+
+/// Reads the command line, does what it asks for and returns the documented exit code.
+pub fn main() -> ExitCode {
+    let result = typed::read(std::env::args_os().skip(1)).and_then(|asked| answer(&asked));
+    match result {
+        Ok(exit) => exit.into(),
+        Err(why) => {
+            if why.is_worth_telling() {
+                // A closed standard error leaves nobody to tell.
+                let _ = writeln!(std::io::stderr(), "{}: {why}", help::NAME);
+            }
+            why.exit().into()
+        }
+    }
+}
+
+fn answer(asked: &Asked) -> Result<Exit, CliError> {
+    let plain = Globals::default();
+    match asked {
+        Asked::Run(command, typed, globals) => (command.run)(typed, globals),
+        Asked::Help(command) => {
+            plain.print(&command.map_or_else(help::overview, help::of_command))?;
+            Ok(Exit::Done)
+        }
+        Asked::Version => {
+            plain.print(&format!("{} {}\n", help::NAME, env!("CARGO_PKG_VERSION")))?;
+            Ok(Exit::Done)
+        }
+        Asked::Nothing => {
+            let _ = std::io::stderr().write_all(help::overview().as_bytes());
+            Ok(Exit::Usage)
+        }
+    }
+}

@@ -28,6 +28,7 @@ pub mod resolve;
 pub mod retrieval;
 pub mod rules;
 pub mod runbook;
+pub mod stats;
 pub mod stem;
 pub mod task;
 pub mod time;

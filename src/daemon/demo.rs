@@ -44,6 +44,7 @@ pub fn run(out: &mut dyn Write) -> Result<bool, String> {
     let options = Options {
         config_file: stage.directory.join("config.toml"),
         config_named: true,
+        state_dir: None,
         dry_run: false,
         timing: Timing {
             clear_hold: Some(Duration::from_secs(1)),

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod diagnose;
 pub mod engine;
 pub mod escalate;
+pub mod explain;
 pub mod live;
 pub mod logging;
 pub mod once;

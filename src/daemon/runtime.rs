@@ -27,6 +27,8 @@ pub struct Options {
     pub config_file: PathBuf,
     /// The file was named on the command line: it must exist.
     pub config_named: bool,
+    /// In place of the configured one.
+    pub state_dir: Option<String>,
     /// Look, record and say what would be done; touch and send nothing.
     pub dry_run: bool,
     pub timing: Timing,
@@ -86,6 +88,7 @@ pub struct Runtime {
     pub halt: Bell,
     config_file: PathBuf,
     config_named: bool,
+    state_dir: Option<String>,
     live: RwLock<Arc<Live>>,
     stop: Arc<AtomicBool>,
     journal: AtomicBool,
@@ -118,6 +121,7 @@ impl Runtime {
             halt: Bell::default(),
             config_file: options.config_file.clone(),
             config_named: options.config_named,
+            state_dir: options.state_dir.clone(),
             live: RwLock::new(Arc::new(live)),
             stop: Arc::new(AtomicBool::new(false)),
             journal: AtomicBool::new(false),
@@ -136,7 +140,10 @@ impl Runtime {
 
     /// Loads the configuration again; nothing changes on an error.
     pub fn reload(&self) -> Result<(), LoadError> {
-        let config = live::config(&self.host, &self.config_file, self.config_named)?;
+        let mut config = live::config(&self.host, &self.config_file, self.config_named)?;
+        if let Some(dir) = &self.state_dir {
+            dir.clone_into(&mut config.daemon.state_dir);
+        }
         let fresh = Arc::new(Live::load(&self.host, config)?);
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         self.poke.ring();

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::core::delivery::is_marked;
-use crate::core::reply::Reply;
+use crate::core::reply::{Reply, Verdict};
 use crate::core::time::Timestamp;
 use crate::escalation::http::{Request, Response, SendError, Transport, Verb, encode};
 use crate::escalation::token::Secret;
@@ -192,7 +192,11 @@ impl Api {
             Ok(response) => Ok(parse::<Value>(&response)?
                 .get("login")
                 .and_then(|login| login.as_str().map(str::to_owned))),
-            Err(Failure::Status(reply)) if matches!(reply.status, 403 | 404) => Ok(None),
+            Err(Failure::Status(reply))
+                if matches!(reply.verdict(now), Verdict::Forbidden | Verdict::Missing) =>
+            {
+                Ok(None)
+            }
             Err(failure) => Err(failure),
         }
     }
@@ -308,11 +312,7 @@ impl Api {
                 }
                 let entries: Vec<T> = parse(&response)?;
                 let last = entries.len() < size as usize;
-                found = entries
-                    .into_iter()
-                    .filter(|entry| matches(entry))
-                    .next_back()
-                    .or(found);
+                found = entries.into_iter().rfind(|entry| matches(entry)).or(found);
                 if last {
                     return Ok(found.map_or(Look::Nothing, Look::Found));
                 }

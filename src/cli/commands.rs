@@ -1,0 +1,479 @@
+//! The one table of commands, in the order in which `help` shows them.
+
+use crate::cli::{
+    CliError, Exit, Globals, Typed, config, doctor, escalations, help, history, import, install,
+    knowledge, learn, outbox, report, stats, status, tasks, wire,
+};
+
+/// An option. One without help is internal and not shown.
+#[derive(Debug)]
+pub struct Flag {
+    pub long: &'static str,
+    pub short: Option<char>,
+    /// Name of its value, if it takes one.
+    pub value: Option<&'static str>,
+    pub help: &'static str,
+}
+
+/// One command: what is typed, what `help` says, what runs.
+#[derive(Debug)]
+pub struct Command {
+    pub name: &'static str,
+    /// Its arguments, as in a usage line.
+    pub synopsis: &'static str,
+    /// One line of the overview.
+    pub brief: &'static str,
+    pub long: &'static str,
+    pub example: &'static str,
+    pub flags: &'static [Flag],
+    pub hidden: bool,
+    pub run: fn(&Typed, &Globals) -> Result<Exit, CliError>,
+}
+
+const fn switch(long: &'static str, help: &'static str) -> Flag {
+    Flag {
+        long,
+        short: None,
+        value: None,
+        help,
+    }
+}
+
+const fn option(long: &'static str, value: &'static str, help: &'static str) -> Flag {
+    Flag {
+        long,
+        short: None,
+        value: Some(value),
+        help,
+    }
+}
+
+pub const GLOBAL_FLAGS: &[Flag] = &[
+    Flag {
+        long: "config",
+        short: Some('c'),
+        value: Some("FILE"),
+        help: "configuration (default /etc/autonomous-orchestrator/config.toml)",
+    },
+    option(
+        "state-dir",
+        "DIR",
+        "state directory, in place of daemon.state_dir",
+    ),
+    option(
+        "root",
+        "DIR",
+        "look at the host in this directory tree (scan, doctor)",
+    ),
+    switch(
+        "json",
+        "print JSON: an array for a listing, an object for one thing",
+    ),
+    switch("no-color", "no colour; NO_COLOR does the same"),
+    switch("dry-run", "say what would be done; touch and send nothing"),
+    Flag {
+        long: "help",
+        short: Some('h'),
+        value: None,
+        help: "this text",
+    },
+    Flag {
+        long: "version",
+        short: Some('V'),
+        value: None,
+        help: "the version",
+    },
+];
+
+pub fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name == name)
+}
+
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "run",
+        synopsis: "[--once] [--dry-run]",
+        brief: "watch, repair, prove, escalate: the daemon",
+        long: "Runs in the foreground until SIGTERM; a service manager starts it (see `install`).\n\
+               SIGHUP reads the configuration again; a bad file leaves the old one in force.\n\
+               With --once: one sweep, then work until nothing is due. With --dry-run: findings are\n\
+               recorded and every decision is logged, but nothing is touched and nothing is sent.",
+        example: "autonomous-orchestrator run --once --dry-run",
+        flags: &[switch("once", "one sweep, work until nothing is due, end")],
+        hidden: false,
+        run: wire::run,
+    },
+    Command {
+        name: "scan",
+        synopsis: "",
+        brief: "look at this host once; change and store nothing",
+        long: "Runs every detector once and lists what it finds, the worst first. Needs no daemon, no\n\
+               state directory and no root, though root sees more. Exit code 7 when something was found.",
+        example: "autonomous-orchestrator scan --json",
+        flags: &[switch(
+            "verbose",
+            "also list every detector with its outcome and time",
+        )],
+        hidden: false,
+        run: wire::scan,
+    },
+    Command {
+        name: "status",
+        synopsis: "",
+        brief: "one page: daemon, tasks, escalations, deliveries, detectors",
+        long: "Is the daemon running, in which mode, what is open, what waits for a human, what could not\n\
+               be delivered, which detectors are absent or broken. Works without a running daemon.",
+        example: "autonomous-orchestrator status",
+        flags: &[],
+        hidden: false,
+        run: status::run,
+    },
+    Command {
+        name: "tasks",
+        synopsis: "[show ID | close ID | ack ID | snooze ID UNTIL]",
+        brief: "the open tasks; show, close, acknowledge or snooze one",
+        long: "Without a word: the open tasks, the newest first. `show` prints everything known about one.\n\
+               `close` ends it (as human; --as not_a_fault when it never was a fault, which counts as a false\n\
+               escalation). `ack` stops repairs until it is closed or approved. `snooze` leaves it alone until\n\
+               a time: 30m, 8h, 2d, or YYYY-MM-DD HH:MM:SS in UTC.",
+        example: "autonomous-orchestrator tasks --class service_failed\nautonomous-orchestrator tasks snooze 12 8h",
+        flags: &[
+            switch("all", "closed ones too"),
+            option("status", "STATUS", "only this status"),
+            option("class", "CLASS", "only this class"),
+            option("subject", "SUBJECT", "only this subject"),
+            option("limit", "N", "at most this many (default 1000)"),
+            option(
+                "as",
+                "RESOLUTION",
+                "for close: human, not_a_fault or superseded",
+            ),
+            option("by", "NAME", "who does it (default: the user)"),
+        ],
+        hidden: false,
+        run: tasks::run,
+    },
+    Command {
+        name: "approve",
+        synopsis: "ID [--action ACTION] [--for MINUTES]",
+        brief: "allow the action that a task waits for",
+        long: "In mode suggest a task waits until a human allows its action. The daemon checks every other\n\
+               gate again before it acts. The approval ends after the given time (default: fix.approval_s).\n\
+               Without --action: the one that the task's waiting reason names.",
+        example: "autonomous-orchestrator approve 12 --action terminate_process --for 30",
+        flags: &[
+            option("action", "ACTION", "the action id, as the task names it"),
+            option("for", "MINUTES", "how long the approval holds"),
+            option("by", "NAME", "who approves (default: the user)"),
+        ],
+        hidden: false,
+        run: tasks::approve,
+    },
+    Command {
+        name: "history",
+        synopsis: "[ID]",
+        brief: "what happened, why and by whom; of one task or of all",
+        long: "The audit events, the newest last. Each carries the hash of the one before (see `audit`).",
+        example: "autonomous-orchestrator history 12",
+        flags: &[option("limit", "N", "at most the newest N (default 200)")],
+        hidden: false,
+        run: history::run,
+    },
+    Command {
+        name: "audit",
+        synopsis: "verify",
+        brief: "check that the history was not changed",
+        long: "Walks the hash chain from its start. Compare the printed head with the one in the log or in\n\
+               an escalation: a cut tail shows there. Exit code 1 when the chain is broken.",
+        example: "autonomous-orchestrator audit verify",
+        flags: &[],
+        hidden: false,
+        run: history::audit,
+    },
+    Command {
+        name: "escalations",
+        synopsis: "[list | show ID | resolve ID | snooze ID UNTIL]",
+        brief: "what needs a human",
+        long: "Lists the open escalations; they are here even when nothing could be delivered. ID is the\n\
+               task's. `resolve` closes the task as done by a human (--as not_a_fault: there was no fault),\n\
+               which closes its issue too. `snooze` leaves the task alone until a time.",
+        example: "autonomous-orchestrator escalations show 12",
+        flags: &[
+            switch("all", "resolved ones too"),
+            option(
+                "as",
+                "RESOLUTION",
+                "for resolve: human, not_a_fault or superseded",
+            ),
+            option("by", "NAME", "who does it (default: the user)"),
+        ],
+        hidden: false,
+        run: escalations::run,
+    },
+    Command {
+        name: "outbox",
+        synopsis: "[list | retry [ID] | drop ID]",
+        brief: "deliveries that wait, and those that failed",
+        long: "`retry` makes a delivery due now (without an ID: all that wait or are dead). `drop` gives one\n\
+               up; the escalation itself stays.",
+        example: "autonomous-orchestrator outbox retry",
+        flags: &[
+            switch("all", "confirmed ones too"),
+            option("by", "NAME", "who does it (default: the user)"),
+        ],
+        hidden: false,
+        run: outbox::run,
+    },
+    Command {
+        name: "stats",
+        synopsis: "",
+        brief: "auto-fix rate, false escalations, time to repair, against the targets",
+        long: "Auto-fix rate: verified stable / settled tasks with an allowed action (target 70 %).\n\
+               False escalations: closed as no fault, or cleared untouched / escalations (target: a fifth of\n\
+               the 84.4 % of the system this one replaces). MTTR: from detection to first green, median and\n\
+               95th percentile (target: below 5 minutes). Per class and per week.",
+        example: "autonomous-orchestrator stats --weeks 8",
+        flags: &[option("weeks", "N", "the newest N weeks (default 12)")],
+        hidden: false,
+        run: stats::run,
+    },
+    Command {
+        name: "learn",
+        synopsis: "[show]",
+        brief: "what worked here, per class, subject and action",
+        long: "Every verified attempt counts for or against its action; the operator advisor ranks by them.",
+        example: "autonomous-orchestrator learn show",
+        flags: &[],
+        hidden: false,
+        run: learn::run,
+    },
+    Command {
+        name: "explain",
+        synopsis: "ID",
+        brief: "why a task has its cause, and what would be done next",
+        long: "Cause, candidate actions with their gates, what was tried, and the cited passages.",
+        example: "autonomous-orchestrator explain 12",
+        flags: &[],
+        hidden: false,
+        run: wire::explain,
+    },
+    Command {
+        name: "bundle",
+        synopsis: "build SOURCE… -o FILE | query TEXT | info | verify | diff NEWER",
+        brief: "build and ask the knowledge bundle",
+        long: "`build` reads runbooks, READMEs, unit files and configurations, redacts secrets and writes one\n\
+               read-only file. `query` prints the best passages with file and lines; with --batch it reads\n\
+               `id TAB text` lines and prints `id TAB passage TAB score`. `diff` compares with a newer bundle.",
+        example: "autonomous-orchestrator bundle build /etc/runbooks -o knowledge.bundle\n\
+                  autonomous-orchestrator bundle query --bundle knowledge.bundle \"mosquitto address already in use\"",
+        flags: &[
+            Flag {
+                long: "out",
+                short: Some('o'),
+                value: Some("FILE"),
+                help: "for build: the bundle to write (default: daemon.bundle)",
+            },
+            option(
+                "snippets",
+                "FILE",
+                "for build: ready-made passages, one JSON object a line",
+            ),
+            option(
+                "repository",
+                "DIR",
+                "for build: a git repository whose history is read",
+            ),
+            option(
+                "path-map",
+                "FILE",
+                "for build: `old -> new` paths, one a line",
+            ),
+            option("scope", "FILE", "for build: which files may go in"),
+            switch(
+                "without-knowledge",
+                "for build: leave out what ships with the program",
+            ),
+            option(
+                "bundle",
+                "FILE",
+                "the bundle to ask (default: daemon.bundle)",
+            ),
+            Flag {
+                long: "limit",
+                short: Some('k'),
+                value: Some("N"),
+                help: "for query: at most this many passages (default 5)",
+            },
+            switch("batch", "for query: `id TAB text` lines on standard input"),
+            switch(
+                "tsv",
+                "for query --batch: tab-separated lines (the only form)",
+            ),
+        ],
+        hidden: false,
+        run: knowledge::run,
+    },
+    Command {
+        name: "fingerprint",
+        synopsis: "[--template] [--class CLASS] [--subject SUBJECT]",
+        brief: "filter: one message a line in, one fingerprint a line out",
+        long: "Reads standard input. Order is kept and nothing else is printed; an empty line gives a line.\n\
+               With --template: the message with its variable parts replaced, in place of the hash.",
+        example: "journalctl -o cat -n 100 | autonomous-orchestrator fingerprint --template | sort | uniq -c",
+        flags: &[
+            switch("template", "print the template in place of the fingerprint"),
+            option(
+                "class",
+                "CLASS",
+                "class of the findings (default log_error)",
+            ),
+            option(
+                "subject",
+                "SUBJECT",
+                "subject of the findings (default empty)",
+            ),
+        ],
+        hidden: false,
+        run: wire::fingerprint,
+    },
+    Command {
+        name: "replay",
+        synopsis: "FILE…",
+        brief: "run recorded logs through rules and identity; change nothing",
+        long: "Reads log files (`-` is standard input) and shows which tasks they would have made.",
+        example: "autonomous-orchestrator replay /var/log/syslog.1",
+        flags: &[],
+        hidden: false,
+        run: wire::replay,
+    },
+    Command {
+        name: "report",
+        synopsis: "FILE.html",
+        brief: "write one self-contained HTML page",
+        long: "Open escalations, tasks over time, auto-fix rate, time to repair, detector health, budgets. No\n\
+               script, nothing from elsewhere: it can be mailed and opened offline. `-` is standard output.",
+        example: "autonomous-orchestrator report /tmp/gateway.html",
+        flags: &[],
+        hidden: false,
+        run: report::run,
+    },
+    Command {
+        name: "doctor",
+        synopsis: "",
+        brief: "check configuration, rights, store, sources, clock, network",
+        long: "One line a check: ok, warn or FAIL, with what to do. Exit code 1 when something FAILs.",
+        example: "sudo autonomous-orchestrator doctor",
+        flags: &[switch("offline", "leave the network alone")],
+        hidden: false,
+        run: doctor::run,
+    },
+    Command {
+        name: "config",
+        synopsis: "[check | show | default]",
+        brief: "check the configuration, show what is in force, print an example",
+        long: "`check` reads the configuration, the rules and the runbooks and prints `file:line: what:\n\
+               suggestion` for each mistake (exit code 3). `show` prints every value in force. `default`\n\
+               prints an example with all keys, their defaults and what they mean.",
+        example: "autonomous-orchestrator config default > config.toml\n\
+                  autonomous-orchestrator --config config.toml config check",
+        flags: &[],
+        hidden: false,
+        run: config::run,
+    },
+    Command {
+        name: "import",
+        synopsis: "FILE",
+        brief: "adopt the tasks.db of the Python daemon",
+        long: "Keeps every row; a copy of the original is left beside. Twice is the same as once. Stop the\n\
+               Python daemon first: a file in use is refused.",
+        example: "autonomous-orchestrator import /var/lib/autonomous-orchestrator/tasks.db",
+        flags: &[],
+        hidden: false,
+        run: import::run,
+    },
+    Command {
+        name: "install",
+        synopsis: "[--init INIT] [--start]",
+        brief: "install this program as a service of the init that runs here",
+        long: "Copies itself to /usr/local/bin, writes the systemd unit, the OpenRC or the SysV script, an\n\
+               example configuration (an existing one is kept) and the tmpfiles, and enables the service.\n\
+               Twice is the same as once.",
+        example: "sudo ./autonomous-orchestrator install --start",
+        flags: &[
+            option(
+                "init",
+                "INIT",
+                "systemd, openrc or sysv, in place of the one found",
+            ),
+            switch("start", "start it, or restart it when it runs"),
+            option(
+                "prefix",
+                "DIR",
+                "install below DIR; nothing is enabled or started",
+            ),
+        ],
+        hidden: false,
+        run: install::install,
+    },
+    Command {
+        name: "uninstall",
+        synopsis: "[--init INIT] [--purge]",
+        brief: "stop and remove what `install` wrote",
+        long: "The state and the configuration are kept unless --purge is given.",
+        example: "sudo autonomous-orchestrator uninstall",
+        flags: &[
+            option(
+                "init",
+                "INIT",
+                "systemd, openrc or sysv, in place of the one found",
+            ),
+            switch("purge", "remove the state and the configuration too"),
+            option("prefix", "DIR", "remove below DIR"),
+        ],
+        hidden: false,
+        run: install::uninstall,
+    },
+    Command {
+        name: "demo",
+        synopsis: "",
+        brief: "see it find, fix, verify and audit, in a sandbox of its own",
+        long: "Starts a small service in a temporary directory, breaks it in three ways and repairs it. Needs\n\
+               no root and no init; the stability window is shortened and the output says so.",
+        example: "autonomous-orchestrator demo",
+        flags: &[option("serve", "DIR", "")],
+        hidden: false,
+        run: wire::demo,
+    },
+    Command {
+        name: "help",
+        synopsis: "[COMMAND]",
+        brief: "this overview, or one command with an example",
+        long: "`COMMAND --help` does the same.",
+        example: "autonomous-orchestrator help tasks",
+        flags: &[],
+        hidden: false,
+        run: help::run,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_unique_and_no_flag_hides_a_global_one() {
+        let names: BTreeSet<_> = COMMANDS.iter().map(|command| command.name).collect();
+        assert_eq!(names.len(), COMMANDS.len());
+        for command in COMMANDS {
+            for flag in command.flags {
+                assert!(
+                    GLOBAL_FLAGS.iter().all(|global| global.long != flag.long),
+                    "{} --{}",
+                    command.name,
+                    flag.long
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! `config`: check, show, and the commented example.
+
+use std::io;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::cli::error::{CliError, Exit};
+use crate::cli::globals::{Globals, config_message, read_capped};
+use crate::cli::tasks::unknown_word;
+use crate::cli::typed::Typed;
+use crate::cli::wire;
+use crate::core::config::Config;
+use crate::host::{Host, READ_CAP};
+
+/// What `install` writes and `config default` prints.
+pub const EXAMPLE: &str = include_str!("example.toml");
+
+/// Checks the texts of one directory; each mistake as `file:line: what`.
+type Checker = fn(&[(String, String)]) -> Vec<String>;
+
+pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    typed.at_most(1)?;
+    match typed.word(0) {
+        Some("check") => check(globals),
+        Some("default") => {
+            globals.print(EXAMPLE)?;
+            Ok(Exit::Done)
+        }
+        None if typed.words().is_empty() => show(globals),
+        Some("show") => show(globals),
+        word => Err(unknown_word("config", word, &["check", "show", "default"])),
+    }
+}
+
+fn show(globals: &Globals) -> Result<Exit, CliError> {
+    let config = globals.load_config()?;
+    let failed = |why: &dyn std::fmt::Display| {
+        CliError::Failed(format!(
+            "configuration: cannot be shown: {why}: please report this"
+        ))
+    };
+    if globals.json {
+        let value = serde_json::to_value(&config).map_err(|why| failed(&why))?;
+        globals.print_json(&value)?;
+    } else {
+        let path = globals.config_path();
+        let from = if path.exists() {
+            path.display().to_string()
+        } else {
+            format!("the defaults; {} does not exist", path.display())
+        };
+        let text = toml::to_string(&config).map_err(|why| failed(&why))?;
+        globals.print(&format!("# in force, from {from}\n{text}"))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Everything that is wrong with the configuration, the rules and the runbooks.
+pub fn mistakes(globals: &Globals) -> Vec<String> {
+    let path = globals.config_path();
+    let config = match read_capped(path) {
+        Ok(text) => match Config::parse(&text) {
+            Ok(config) => config,
+            // What lies beside it is named in it: nothing more can be checked.
+            Err(why) => return vec![config_message(path, &text, &why)],
+        },
+        Err(why) if why.kind() == io::ErrorKind::NotFound && globals.config.is_none() => {
+            Config::default()
+        }
+        Err(why) => return vec![format!("{}: cannot be read: {why}", path.display())],
+    };
+    let host = globals.host();
+    let mut all = Vec::new();
+    let checks: [(&str, Checker); 2] = [
+        (&config.daemon.rules_dir, wire::check_rules),
+        (&config.daemon.runbooks_dir, wire::check_runbooks),
+    ];
+    for (directory, check) in checks {
+        match texts(&host, directory) {
+            Ok(texts) => all.extend(check(&texts)),
+            Err(why) => all.push(why),
+        }
+    }
+    all
+}
+
+fn check(globals: &Globals) -> Result<Exit, CliError> {
+    let mistakes = mistakes(globals);
+    let path = globals.config_path().display().to_string();
+    if globals.json {
+        globals.print_json(&json!({ "file": path, "mistakes": mistakes }))?;
+    }
+    if mistakes.is_empty() {
+        if !globals.json {
+            let none = if globals.config_path().exists() {
+                ""
+            } else {
+                " (there is no such file: all defaults hold)"
+            };
+            globals.print(&format!("{path}: ok{none}\n"))?;
+        }
+        return Ok(Exit::Done);
+    }
+    Err(CliError::Config(mistakes.join("\n")))
+}
+
+/// The `*.toml` files of a directory in the order of their names; a missing directory holds none.
+fn texts(host: &Host, directory: &str) -> Result<Vec<(String, String)>, String> {
+    let entries = match std::fs::read_dir(host.path(directory)) {
+        Ok(entries) => entries,
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(why) => return Err(format!("{directory}: cannot be listed: {why}")),
+    };
+    let mut names: Vec<_> = entries
+        .flatten()
+        .map(|entry| Path::new(directory).join(entry.file_name()))
+        .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
+        .collect();
+    names.sort();
+    names
+        .into_iter()
+        .map(|path| {
+            let name = path.display().to_string();
+            match host.read(&path, READ_CAP) {
+                Ok(text) => Ok((name, text)),
+                Err(why) => Err(format!("{name}: cannot be read: {why}")),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// The example with its keys switched on: every `#key = value` line; prose has `# ` in front.
+    fn switched_on() -> String {
+        EXAMPLE
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(rest) if !rest.starts_with([' ', '#']) && !rest.is_empty() => rest,
+                _ => line,
+            })
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
+    fn the_example_as_written_is_the_default() {
+        assert_eq!(Config::parse(EXAMPLE).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_example_switched_on_says_the_defaults() {
+        let mut config = Config::parse(&switched_on()).unwrap();
+        let default = Config::default();
+        assert_eq!(config.probe.len(), 3);
+        config.probe.clear();
+        config.log_file.clear();
+        config.service.clear();
+        config.command.clear();
+        config.mode.class.clear();
+        config.escalation.github = None;
+        assert_eq!(config, default);
+    }
+
+    #[test]
+    fn the_example_names_every_key() {
+        let shown = toml::to_string(&Config::parse(&switched_on()).unwrap()).unwrap();
+        for key in shown.lines().filter_map(|line| line.split_once(" = ")) {
+            let on = format!("\n#{} =", key.0);
+            assert!(EXAMPLE.contains(&on), "{} is not in the example", key.0);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read_again() {
+        let text = toml::to_string(&Config::default()).unwrap();
+        assert_eq!(Config::parse(&text).unwrap(), Config::default());
+    }
+}

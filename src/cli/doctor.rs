@@ -1,0 +1,425 @@
+//! `doctor`: one line a check, with what to do.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::statvfs::statvfs;
+use nix::unistd::{AccessFlags, access, geteuid};
+use serde_json::{Value, json};
+
+use crate::cli::error::{CliError, Exit};
+use crate::cli::globals::Globals;
+use crate::cli::table::{Tone, harmless};
+use crate::cli::typed::Typed;
+use crate::cli::{config, status, stored, wire};
+use crate::core::config::Config;
+use crate::host::Host;
+use crate::host::files::secret_file_problem;
+use crate::store::{Reader, Store};
+
+/// Below this much free space beside the store a repair may not be booked any more.
+const SPACE_FAIL_BYTES: u64 = 4 << 20;
+const SPACE_WARN_BYTES: u64 = 64 << 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    Ok,
+    Warn,
+    Fail,
+}
+
+impl Level {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "FAIL",
+        }
+    }
+
+    const fn tone(self) -> Tone {
+        match self {
+            Self::Ok => Tone::Good,
+            Self::Warn => Tone::Warn,
+            Self::Fail => Tone::Bad,
+        }
+    }
+}
+
+/// All checks so far, in order.
+#[derive(Debug, Default)]
+struct Page(Vec<(Level, &'static str, String, String)>);
+
+impl Page {
+    fn ok(&mut self, name: &'static str, what: impl Into<String>) {
+        self.0.push((Level::Ok, name, what.into(), String::new()));
+    }
+
+    fn warn(&mut self, name: &'static str, what: impl Into<String>, to_do: impl Into<String>) {
+        self.0.push((Level::Warn, name, what.into(), to_do.into()));
+    }
+
+    fn fail(&mut self, name: &'static str, what: impl Into<String>, to_do: impl Into<String>) {
+        self.0.push((Level::Fail, name, what.into(), to_do.into()));
+    }
+}
+
+pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    typed.at_most(0)?;
+    let host = globals.host();
+    let mut page = Page::default();
+    let config = check_config(&mut page, globals);
+    check_rights(&mut page, &host, &config);
+    check_store(&mut page, globals, &config);
+    check_space(&mut page, &host, &config);
+    check_daemon(&mut page, &host, &config);
+    check_sources(&mut page, &host, &config);
+    check_clock(&mut page, &host);
+    check_tracker(&mut page, &host, &config, typed.has("offline"));
+    let failed = page.0.iter().any(|(level, ..)| *level == Level::Fail);
+    if globals.json {
+        globals.print_json(&to_json(&page))?;
+    } else {
+        globals.print(&draw(&page, globals.colour()))?;
+    }
+    Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+fn to_json(page: &Page) -> Value {
+    page.0
+        .iter()
+        .map(|(level, name, what, to_do)| {
+            json!({
+                "check": name,
+                "level": level.as_str().to_lowercase(),
+                "what": what,
+                "to_do": if to_do.is_empty() { Value::Null } else { json!(to_do) },
+            })
+        })
+        .collect()
+}
+
+fn draw(page: &Page, colour: bool) -> String {
+    let mut text = String::new();
+    for (level, name, what, to_do) in &page.0 {
+        let mark = level
+            .tone()
+            .paint(&format!("{:<4}", level.as_str()), colour);
+        let _ = writeln!(text, "{mark}  {name:<13} {}", harmless(what));
+        if !to_do.is_empty() {
+            let _ = writeln!(text, "{:20} -> {}", "", harmless(to_do));
+        }
+    }
+    let count = |wanted| page.0.iter().filter(|(level, ..)| *level == wanted).count();
+    let _ = writeln!(
+        text,
+        "\n{} ok, {} warnings, {} failures",
+        count(Level::Ok),
+        count(Level::Warn),
+        count(Level::Fail)
+    );
+    text
+}
+
+fn check_config(page: &mut Page, globals: &Globals) -> Config {
+    let path = globals.config_path().display().to_string();
+    let mistakes = config::mistakes(globals);
+    for mistake in &mistakes {
+        page.fail(
+            "configuration",
+            mistake.as_str(),
+            "correct it, then run `config check`",
+        );
+    }
+    match globals.load_config() {
+        Ok(config) => {
+            if mistakes.is_empty() {
+                let from = if globals.config_path().exists() {
+                    path
+                } else {
+                    format!("{path} does not exist, all defaults hold")
+                };
+                page.ok("configuration", from);
+            }
+            if let Some(reason) = status::kill_switch(&globals.host(), &config) {
+                page.warn(
+                    "kill switch",
+                    format!("on, nothing is repaired: {reason}"),
+                    format!(
+                        "remove {} when the reason is gone",
+                        config.daemon.kill_switch
+                    ),
+                );
+            } else {
+                page.ok("kill switch", "off");
+            }
+            config
+        }
+        // The other checks still help.
+        Err(_) => Config::default(),
+    }
+}
+
+fn check_rights(page: &mut Page, host: &Host, config: &Config) {
+    if geteuid().is_root() {
+        page.ok("user", "root");
+    } else {
+        page.warn(
+            "user",
+            format!("uid {}: some checks see less", geteuid()),
+            "run `sudo autonomous-orchestrator doctor`",
+        );
+    }
+    let directory = host.path(&config.daemon.state_dir);
+    let shown = directory.display().to_string();
+    match std::fs::metadata(&directory) {
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => page.warn(
+            "state",
+            format!("{shown} does not exist yet"),
+            "the daemon makes it at its first start",
+        ),
+        Err(why) => page.fail("state", format!("{shown}: {why}"), "make it accessible"),
+        Ok(meta) if !meta.is_dir() => page.fail(
+            "state",
+            format!("{shown} is not a directory"),
+            "move it away, or name another with daemon.state_dir",
+        ),
+        Ok(meta) => {
+            if let Err(why) = access(&directory, AccessFlags::W_OK | AccessFlags::X_OK) {
+                page.fail(
+                    "state",
+                    format!("{shown} cannot be written: {}", why.desc()),
+                    "mount it read-write, or give this user the right",
+                );
+            } else if meta.mode() & 0o077 != 0 {
+                page.warn(
+                    "state",
+                    format!("{shown} is open to others (mode {:o})", meta.mode() & 0o777),
+                    format!("chmod 700 {shown}: it holds lines of your logs"),
+                );
+            } else {
+                page.ok("state", format!("{shown}, private and writable"));
+            }
+        }
+    }
+}
+
+fn check_store(page: &mut Page, globals: &Globals, config: &Config) {
+    let options = stored::options(globals, config);
+    let shown = options.path.display().to_string();
+    if !options.path.exists() {
+        page.warn(
+            "store",
+            format!("{shown} does not exist yet"),
+            "the daemon makes it at its first start; `import` adopts an old one",
+        );
+        return;
+    }
+    let restore =
+        "keep a copy; the daemon sets it aside and restores the newest backup at its next start";
+    let reader: Reader = match Store::open_read_only(&options) {
+        Ok(reader) => reader,
+        Err(why) => return page.fail("store", format!("{shown}: {why}"), restore),
+    };
+    match reader.integrity() {
+        Ok(answer) if answer == "ok" => page.ok("store", format!("{shown}, every page is sound")),
+        Ok(answer) => return page.fail("store", format!("{shown}: {answer}"), restore),
+        Err(why) => return page.fail("store", format!("{shown}: {why}"), restore),
+    }
+    match reader.audit_verify() {
+        Ok(Ok(report)) => page.ok(
+            "audit",
+            format!(
+                "{} events, head {}",
+                report.events,
+                report.head_hash.get(..16).unwrap_or(&report.head_hash)
+            ),
+        ),
+        Ok(Err(broken)) => page.fail(
+            "audit",
+            broken.to_string(),
+            "keep a copy and compare it with the head hashes in the log and the escalations",
+        ),
+        Err(why) => page.fail("audit", why.to_string(), "see the store"),
+    }
+    if let Ok(counts) = reader.counts() {
+        if counts.outbox_dead > 0 {
+            page.warn(
+                "outbox",
+                format!("{} deliveries were given up", counts.outbox_dead),
+                "see `outbox`, mend the cause, then `outbox retry`",
+            );
+        } else {
+            page.ok("outbox", format!("{} waiting", counts.outbox_waiting));
+        }
+    }
+}
+
+fn check_space(page: &mut Page, host: &Host, config: &Config) {
+    let mut directory: PathBuf = host.path(&config.daemon.state_dir);
+    while !directory.exists() {
+        match directory.parent() {
+            Some(parent) => directory = parent.to_owned(),
+            None => return,
+        }
+    }
+    let shown = directory.display().to_string();
+    let stat = match statvfs(&directory) {
+        Ok(stat) => stat,
+        Err(why) => {
+            return page.warn(
+                "disk",
+                format!("{shown}: {}", why.desc()),
+                "check the mount",
+            );
+        }
+    };
+    #[allow(clippy::useless_conversion, clippy::unnecessary_cast)] // Field widths differ by target.
+    let free = stat.blocks_available() as u64 * stat.fragment_size() as u64;
+    let text = format!("{} MiB free at {shown}", free >> 20);
+    if free < SPACE_FAIL_BYTES {
+        page.fail("disk", text, "free space: nothing can be recorded");
+    } else if free < SPACE_WARN_BYTES {
+        page.warn("disk", text, "free space soon");
+    } else {
+        page.ok("disk", text);
+    }
+}
+
+fn check_daemon(page: &mut Page, host: &Host, config: &Config) {
+    match status::Daemon::ask(host, config).pid() {
+        Some(pid) => page.ok("daemon", format!("running, pid {pid}")),
+        None => page.warn(
+            "daemon",
+            "not running",
+            "start the service, or `install --start` it",
+        ),
+    }
+}
+
+fn check_sources(page: &mut Page, host: &Host, config: &Config) {
+    let has = |path: &str| host.path(path).exists();
+    if has("/run/systemd/system") {
+        page.ok("init", "systemd");
+    } else if has("/run/openrc") {
+        page.ok("init", "OpenRC");
+    } else if has("/etc/init.d") {
+        page.ok("init", "SysV scripts");
+    } else if config.service.is_empty() {
+        page.warn(
+            "init",
+            "no systemd, OpenRC or SysV scripts: services are not watched",
+            "declare them as [[service]] in the configuration",
+        );
+    } else {
+        page.ok(
+            "init",
+            format!("{} declared services", config.service.len()),
+        );
+    }
+    let journal = has("/run/log/journal") || has("/var/log/journal");
+    match (config.detect.journal, journal) {
+        (false, _) => page.ok("journal", "switched off in the configuration"),
+        (true, false) => page.ok("journal", "absent on this host"),
+        (true, true) => match find_program(host, "journalctl") {
+            Some(_) => page.ok("journal", "present"),
+            None => page.warn(
+                "journal",
+                "there is a journal but no journalctl",
+                "install systemd's journalctl",
+            ),
+        },
+    }
+    if config.detect.kernel_log && !journal {
+        match std::fs::File::open(host.path("/dev/kmsg")) {
+            Ok(_) => page.ok("kernel log", "/dev/kmsg"),
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
+                page.ok("kernel log", "absent on this host");
+            }
+            Err(why) => page.warn(
+                "kernel log",
+                format!("/dev/kmsg: {why}"),
+                "run as root with CAP_SYSLOG",
+            ),
+        }
+    }
+    for file in &config.log_file {
+        match std::fs::File::open(host.path(&file.path)) {
+            Ok(_) => page.ok("log file", file.path.as_str()),
+            Err(why) => page.warn(
+                "log file",
+                format!("{}: {why}", file.path),
+                "it is followed as soon as it can be read",
+            ),
+        }
+    }
+}
+
+fn find_program(host: &Host, name: &str) -> Option<PathBuf> {
+    ["/usr/bin", "/bin", "/usr/local/bin"]
+        .iter()
+        .map(|directory| Path::new(directory).join(name))
+        .find(|path| host.path(path).exists())
+}
+
+fn check_clock(page: &mut Page, host: &Host) {
+    if !host.clock.is_sane() {
+        page.fail(
+            "clock",
+            format!("says {}: before this program was built", host.clock.wall()),
+            "set it, or start time synchronisation: nothing is repaired until then",
+        );
+        return;
+    }
+    let timesyncd = host.path("/run/systemd/timesync");
+    if timesyncd.exists() && !timesyncd.join("synchronized").exists() {
+        page.warn(
+            "clock",
+            "systemd-timesyncd has not synchronised it yet",
+            "check that a time server is reachable: `timedatectl timesync-status`",
+        );
+    } else {
+        page.ok("clock", format!("{} UTC", host.clock.wall()));
+    }
+}
+
+/// Token, trust, reachability and rights, in this order. A bad token FAILs: nothing can ever be delivered.
+/// The uplink comes and goes by design: deliveries wait, so that is a warning.
+fn check_tracker(page: &mut Page, host: &Host, config: &Config, offline: bool) {
+    let Some(github) = &config.escalation.github else {
+        return page.ok(
+            "network",
+            "no tracker configured: escalations stay on this host",
+        );
+    };
+    let token = host.path(&github.token_file);
+    if !token.exists() {
+        let to_do = format!(
+            "write the token alone into {0} and chmod 600 {0}, or hand it over as the systemd credential github-token",
+            token.display()
+        );
+        return page.warn(
+            "token",
+            format!("{} does not exist", token.display()),
+            to_do,
+        );
+    }
+    if let Some(why) = secret_file_problem(&token) {
+        let to_do = format!(
+            "write the token alone into {0}, then chmod 600 {0}; replace it if it may have leaked",
+            token.display()
+        );
+        return page.fail("token", why, to_do);
+    }
+    if offline {
+        return page.ok("network", "not looked at (--offline)");
+    }
+    for (what, good, to_do) in wire::reach_tracker(github, host.clock.now()) {
+        if good {
+            page.ok("tracker", what);
+        } else {
+            page.warn("tracker", what, to_do);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `escalations`: what needs a human, whether or not it could be delivered.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::cli::error::{CliError, Exit};
+use crate::cli::globals::Globals;
+use crate::cli::table::{Cell, Table, Tone, harmless};
+use crate::cli::typed::Typed;
+use crate::cli::{shape, stored, tasks};
+use crate::store::{EscalationRow, OutboxRow};
+
+pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    match typed.word(0) {
+        None if typed.words().is_empty() => list(typed, globals),
+        Some("list") => {
+            typed.at_most(1)?;
+            list(typed, globals)
+        }
+        Some("show") => show(typed, globals),
+        Some("resolve") => tasks::close(typed, globals),
+        Some("snooze") => tasks::snooze(typed, globals),
+        word => Err(tasks::unknown_word(
+            "escalations",
+            word,
+            &["list", "show", "resolve", "snooze"],
+        )),
+    }
+}
+
+/// How far the delivery of a task's escalation has come.
+pub fn delivery(row: &EscalationRow, outbox: &[OutboxRow]) -> String {
+    if let Some(number) = row.issue_number {
+        return format!("#{number}");
+    }
+    outbox
+        .iter()
+        .find(|delivery| delivery.task_id == row.task_id && delivery.operation == "create")
+        .map_or_else(|| "local".to_owned(), |delivery| delivery.state.clone())
+}
+
+fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    let config = globals.load_config()?;
+    let reader = stored::reader(globals, &config)?;
+    let rows = reader
+        .escalations(!typed.has("all"))
+        .map_err(stored::explain)?;
+    let outbox = reader.outbox().map_err(stored::explain)?;
+    let now = globals.now();
+    let mut table = Table::new(&["TASK", "SEVERITY", "AGE", "ISSUE", "TITLE"]);
+    for row in &rows {
+        let tone = if row.resolved_at.is_some() {
+            Tone::Dim
+        } else if row.severity == "warning" {
+            Tone::Warn
+        } else {
+            Tone::Bad
+        };
+        table.row([
+            row.task_id.to_string().into(),
+            Cell::new(row.severity.as_str(), tone),
+            shape::age(row.created_at, now).into(),
+            delivery(row, &outbox).into(),
+            row.title.as_str().into(),
+        ]);
+    }
+    let json = rows
+        .iter()
+        .map(|row| {
+            let mut value = shape::escalation(row);
+            if let Value::Object(map) = &mut value {
+                map.insert("delivery".to_owned(), json!(delivery(row, &outbox)));
+            }
+            value
+        })
+        .collect();
+    globals.listing(&Value::Array(json), &table, "Nothing needs a human.")?;
+    Ok(Exit::Done)
+}
+
+fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    let id = typed.id(1)?;
+    typed.at_most(2)?;
+    let config = globals.load_config()?;
+    let reader = stored::reader(globals, &config)?;
+    let rows = reader.escalations(false).map_err(stored::explain)?;
+    let Some(row) = rows.iter().find(|row| row.task_id == id) else {
+        return Err(CliError::Failed(format!(
+            "task {id} was never escalated: there is nothing to show: `escalations --all` lists them"
+        )));
+    };
+    if globals.json {
+        globals.print_json(&shape::escalation(row))?;
+        return Ok(Exit::Done);
+    }
+    let mut text = format!("{}\n\n", harmless(&row.title));
+    let _ = writeln!(text, "task       {}", row.task_id);
+    let _ = writeln!(text, "severity   {}", row.severity);
+    let _ = writeln!(text, "since      {}", shape::second(row.created_at));
+    if let Some(at) = row.resolved_at {
+        let _ = writeln!(text, "resolved   {}", shape::second(at));
+    }
+    if let Some(number) = row.issue_number {
+        let _ = writeln!(text, "issue      #{number}");
+    }
+    let _ = writeln!(text, "reason     {}\n", harmless(&row.reason));
+    for line in row.body.lines() {
+        text.push_str(&harmless(line));
+        text.push('\n');
+    }
+    globals.print(&text)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,239 @@
+//! What every command shares: the options before or after its name, the configuration, the output.
+
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::cli::error::CliError;
+use crate::cli::table::Table;
+use crate::core::config::{Config, ConfigError};
+use crate::core::time::Timestamp;
+use crate::host::Host;
+use crate::host::clock::Clock;
+
+/// Where the configuration lies unless `--config` says otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/autonomous-orchestrator/config.toml";
+/// Largest configuration that is read, bytes.
+const CONFIG_CAP: u64 = 1 << 20;
+
+/// Options that every command takes.
+#[derive(Clone, Debug, Default)]
+pub struct Globals {
+    pub config: Option<PathBuf>,
+    pub state_dir: Option<PathBuf>,
+    /// A directory tree that stands for the host.
+    pub root: Option<PathBuf>,
+    pub json: bool,
+    pub no_color: bool,
+    pub dry_run: bool,
+}
+
+impl Globals {
+    /// The file that is read: the one named, or the default one.
+    pub fn config_path(&self) -> &Path {
+        self.config
+            .as_deref()
+            .unwrap_or_else(|| Path::new(DEFAULT_CONFIG))
+    }
+
+    /// The configuration in force. Only the default file may be missing: then all defaults hold.
+    pub fn load_config(&self) -> Result<Config, CliError> {
+        let path = self.config_path();
+        let mut config = match read_capped(path) {
+            Ok(text) => Config::parse(&text).map_err(|why| config_error(path, &text, &why))?,
+            Err(why) if why.kind() == io::ErrorKind::NotFound && self.config.is_none() => {
+                Config::default()
+            }
+            Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(CliError::Permission(format!(
+                    "{}: cannot be read: {why}: run as root or name another file with --config",
+                    path.display()
+                )));
+            }
+            Err(why) => {
+                return Err(CliError::Config(format!(
+                    "{}: cannot be read: {why}: write one with `config default`, or leave --config out",
+                    path.display()
+                )));
+            }
+        };
+        if let Some(dir) = &self.state_dir {
+            config.daemon.state_dir = dir.display().to_string();
+        }
+        Ok(config)
+    }
+
+    /// The host this command looks at.
+    pub fn host(&self) -> Host {
+        match &self.root {
+            Some(root) => Host::at(root.clone(), Clock::system()),
+            None => Host::real(),
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        Clock::system().now()
+    }
+
+    /// Colour: on a terminal, unless `--no-color`, `NO_COLOR` (<https://no-color.org>) or a dumb one.
+    pub fn colour(&self) -> bool {
+        !self.no_color
+            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+            && io::stdout().is_terminal()
+    }
+
+    /// Columns of the terminal; none when the output goes elsewhere, so that nothing is cut for a filter.
+    pub fn width(&self) -> Option<usize> {
+        let stdout = io::stdout();
+        stdout.is_terminal().then(|| {
+            terminal_width(&stdout)
+                .or_else(|| std::env::var("COLUMNS").ok()?.parse().ok())
+                .unwrap_or(80)
+        })
+    }
+
+    /// Writes text to standard output at once.
+    pub fn print(&self, text: &str) -> Result<(), CliError> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()?;
+        Ok(())
+    }
+
+    /// One JSON value and a newline.
+    pub fn print_json(&self, value: &Value) -> Result<(), CliError> {
+        self.print(&format!("{value:#}\n"))
+    }
+
+    /// A listing: JSON with `--json`, else the table, else the sentence for an empty one.
+    pub fn listing(&self, json: &Value, table: &Table, empty: &str) -> Result<(), CliError> {
+        if self.json {
+            self.print_json(json)
+        } else if table.is_empty() {
+            self.print(&format!("{empty}\n"))
+        } else {
+            self.print(&table.draw(self.width(), self.colour()))
+        }
+    }
+}
+
+fn terminal_width(stdout: &io::Stdout) -> Option<usize> {
+    let mut size = nix::libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    use std::os::fd::AsRawFd;
+    // SAFETY: TIOCGWINSZ writes one `winsize` to the pointer, which is valid and exclusive for the call;
+    // the descriptor is open as long as `stdout` is borrowed.
+    let result = unsafe {
+        nix::libc::ioctl(
+            stdout.as_fd().as_raw_fd(),
+            nix::libc::TIOCGWINSZ,
+            &raw mut size,
+        )
+    };
+    (result == 0 && size.ws_col > 0).then(|| usize::from(size.ws_col))
+}
+
+/// Reads a text file; more than the cap is an error, not a silent cut.
+pub fn read_capped(path: &Path) -> io::Result<String> {
+    use std::io::Read;
+    let mut text = String::new();
+    let read = std::fs::File::open(path)?
+        .take(CONFIG_CAP + 1)
+        .read_to_string(&mut text)?;
+    if read as u64 > CONFIG_CAP {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "larger than 1 MiB",
+        ));
+    }
+    Ok(text)
+}
+
+/// `file:line: what: suggestion`, the form that editors jump to.
+pub fn config_error(path: &Path, text: &str, why: &ConfigError) -> CliError {
+    CliError::Config(config_message(path, text, why))
+}
+
+pub fn config_message(path: &Path, text: &str, why: &ConfigError) -> String {
+    let line = if why.line > 0 {
+        why.line
+    } else {
+        line_of_key(text, &why.what)
+    };
+    let place = if line > 0 {
+        format!("{}:{line}", path.display())
+    } else {
+        path.display().to_string()
+    };
+    match &why.suggestion {
+        Some(name) => format!("{place}: {}: did you mean '{name}'?", why.what),
+        None => format!("{place}: {}", why.what),
+    }
+}
+
+/// A bound is checked after parsing, when lines are gone: finds the line of the key that the message
+/// starts with (`daemon.workers is 17`); 0 when it names none.
+fn line_of_key(text: &str, what: &str) -> usize {
+    let name = what.split([' ', ':', ',']).next().unwrap_or("");
+    let Some((section, key)) = name.rsplit_once('.') else {
+        return 0;
+    };
+    let mut inside = false;
+    for (at, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(head) = line.strip_prefix('[') {
+            let head = head.trim_start_matches('[');
+            inside = head.split(']').next().map(str::trim) == Some(section);
+        } else if inside
+            && line
+                .strip_prefix(key)
+                .is_some_and(|rest| rest.trim_start().starts_with('='))
+        {
+            return at + 1;
+        }
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_bound_names_its_line() {
+        let text = "# c\n[store]\nworkers = 1\n[daemon]\nworkers = 17\n";
+        let text = text.replacen("workers = 1\n", "", 1);
+        let why = Config::parse(&text).unwrap_err();
+        assert_eq!(
+            config_message(Path::new("c.toml"), &text, &why),
+            "c.toml:4: daemon.workers is 17: it must be 1 to 16"
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_names_line_and_suggestion() {
+        let text = "[daemon]\nworkrs = 2\n";
+        let why = Config::parse(text).unwrap_err();
+        assert_eq!(
+            config_message(Path::new("c.toml"), text, &why),
+            "c.toml:2: unknown key 'workrs': did you mean 'workers'?"
+        );
+    }
+
+    #[test]
+    fn a_named_file_must_exist() {
+        let globals = Globals {
+            config: Some(PathBuf::from("/nonexistent/config.toml")),
+            ..Globals::default()
+        };
+        assert!(matches!(globals.load_config(), Err(CliError::Config(_))));
+    }
+}

@@ -1,0 +1,64 @@
+//! `import FILE`: adopts the Python daemon's database.
+
+use serde_json::json;
+
+use crate::cli::error::{CliError, Exit};
+use crate::cli::globals::Globals;
+use crate::cli::stored;
+use crate::cli::typed::Typed;
+
+pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    typed.at_most(1)?;
+    let source = typed
+        .path(0)
+        .ok_or_else(|| CliError::Usage("no file given: which database?: import FILE".to_owned()))?;
+    let config = globals.load_config()?;
+    if let Err(why) = std::fs::File::open(&source) {
+        return Err(CliError::file(
+            format_args!("{}: cannot be read", source.display()),
+            &why,
+            "name the tasks.db of the Python daemon",
+        ));
+    }
+    let options = stored::options(globals, &config);
+    if globals.dry_run {
+        globals.print(&format!(
+            "{} would be adopted as {}\n",
+            source.display(),
+            options.path.display()
+        ))?;
+        return Ok(Exit::Done);
+    }
+    if let Some(directory) = options.path.parent() {
+        make_private(directory)?;
+    }
+    let report = crate::store::import(&source, &options, globals.now()).map_err(stored::explain)?;
+    if globals.json {
+        globals.print_json(&json!({
+            "tasks": report.tasks,
+            "history": report.history,
+            "kept_tables": report.kept_tables,
+            "copy": report.copy.map(|path| path.display().to_string()),
+            "already": report.already,
+        }))?;
+    } else {
+        globals.print(&format!("{report}\n"))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The state directory, readable by its owner alone: evidence can hold what logs held.
+pub fn make_private(directory: &std::path::Path) -> Result<(), CliError> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|why| {
+            CliError::file(
+                format_args!("{}: cannot be created", directory.display()),
+                &why,
+                "run as root, or name another with --state-dir",
+            )
+        })
+}

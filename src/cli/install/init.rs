@@ -1,0 +1,297 @@
+//! What each init needs: files, links, and the commands that enable, start and stop.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::files::Tree;
+use crate::cli::error::CliError;
+use crate::cli::help::NAME;
+use crate::host::exec;
+
+const UNIT: &str = "/etc/systemd/system/autonomous-orchestrator.service";
+const TMPFILES: &str = "/etc/tmpfiles.d/autonomous-orchestrator.conf";
+const SCRIPT: &str = "/etc/init.d/autonomous-orchestrator";
+const LOGROTATE: &str = "/etc/logrotate.d/autonomous-orchestrator";
+/// Buildroot and BusyBox start every S??* in the order of the names.
+const BUSYBOX_LINK: &str = "/etc/init.d/S99autonomous-orchestrator";
+
+/// A path, its text and its mode.
+pub type Installed = (&'static str, &'static str, u32);
+
+const SYSTEMD_FILES: &[Installed] = &[
+    (
+        UNIT,
+        include_str!("../../../scripts/init/autonomous-orchestrator.service"),
+        0o644,
+    ),
+    (
+        TMPFILES,
+        include_str!("../../../scripts/init/autonomous-orchestrator.tmpfiles"),
+        0o644,
+    ),
+];
+const OPENRC_FILES: &[Installed] = &[
+    (
+        SCRIPT,
+        include_str!("../../../scripts/init/autonomous-orchestrator.openrc"),
+        0o755,
+    ),
+    (
+        LOGROTATE,
+        include_str!("../../../scripts/init/autonomous-orchestrator.logrotate"),
+        0o644,
+    ),
+];
+const SYSV_FILES: &[Installed] = &[(
+    SCRIPT,
+    include_str!("../../../scripts/init/autonomous-orchestrator.sysv"),
+    0o755,
+)];
+
+/// Longest that an init may take to stop or start us; the daemon drains in 5 s, scripts wait up to 15.
+const DEADLINE: Duration = Duration::from_secs(90);
+
+/// The init that runs the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Init {
+    Systemd,
+    OpenRc,
+    SysV,
+}
+
+impl FromStr for Init {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        [Self::Systemd, Self::OpenRc, Self::SysV]
+            .into_iter()
+            .find(|init| init.as_str() == name)
+            .ok_or_else(|| "one of systemd, openrc, sysv is needed".to_owned())
+    }
+}
+
+/// One command for the init.
+#[derive(Clone, Debug)]
+pub struct Order {
+    program: String,
+    args: Vec<String>,
+    /// Failing is no failure of ours: it was perhaps never started.
+    may_fail: bool,
+}
+
+impl Order {
+    fn new(program: &str, args: &[&str]) -> Self {
+        Self {
+            program: program.to_owned(),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            may_fail: false,
+        }
+    }
+
+    fn may_fail(mut self) -> Self {
+        self.may_fail = true;
+        self
+    }
+
+    pub fn give(&self) -> Result<(), CliError> {
+        let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
+        let why = match exec::run(&self.program, &args, DEADLINE) {
+            Ok(output) if output.success() => return Ok(()),
+            Ok(output) => output.reason(),
+            Err(why) => why.to_string(),
+        };
+        if self.may_fail {
+            return Ok(());
+        }
+        Err(CliError::Failed(format!(
+            "{self}: {why}: run it by hand, then `{NAME} install` again"
+        )))
+    }
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "run        {} {}", self.program, self.args.join(" "))
+    }
+}
+
+impl Init {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Systemd => "systemd",
+            Self::OpenRc => "openrc",
+            Self::SysV => "sysv",
+        }
+    }
+
+    /// The init that runs here. The directories under /run say what was booted, not what is installed.
+    pub fn find(tree: &Tree) -> Result<Self, CliError> {
+        if tree.has("/run/systemd/system") {
+            Ok(Self::Systemd)
+        } else if tree.has("/run/openrc") || tree.has("/sbin/openrc-run") {
+            Ok(Self::OpenRc)
+        } else if tree.has("/etc/init.d") {
+            Ok(Self::SysV)
+        } else {
+            Err(CliError::Failed(
+                "install: no systemd, OpenRC or /etc/init.d found: nothing would start it at boot: name one with --init, or let your init run `autonomous-orchestrator run`"
+                    .to_owned(),
+            ))
+        }
+    }
+
+    pub const fn files(self) -> &'static [Installed] {
+        match self {
+            Self::Systemd => SYSTEMD_FILES,
+            Self::OpenRc => OPENRC_FILES,
+            Self::SysV => SYSV_FILES,
+        }
+    }
+
+    /// A masked unit was switched off by a human; overwriting the mask would switch it on.
+    pub fn refuse_masked(self, tree: &Tree) -> Result<(), CliError> {
+        let masked = self == Self::Systemd
+            && std::fs::read_link(tree.path(Path::new(UNIT)))
+                .is_ok_and(|target| target == Path::new("/dev/null"));
+        if masked {
+            return Err(CliError::Failed(format!(
+                "{UNIT}: the unit is masked: somebody switched it off: `systemctl unmask {NAME}` first"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Links that start and stop it with the runlevels, where no tool makes them.
+    pub fn links(self, tree: &Tree) -> Vec<(PathBuf, PathBuf)> {
+        if self != Self::SysV || has_tool(tree) {
+            return Vec::new();
+        }
+        if tree.has("/etc/rc2.d") {
+            let start = ["2", "3", "4", "5"].map(|level| (level, "S99"));
+            let stop = ["0", "1", "6"].map(|level| (level, "K01"));
+            return start
+                .into_iter()
+                .chain(stop)
+                .filter(|(level, _)| tree.has(&format!("/etc/rc{level}.d")))
+                .map(|(level, order)| {
+                    (
+                        PathBuf::from(format!("/etc/rc{level}.d/{order}{NAME}")),
+                        PathBuf::from(format!("../init.d/{NAME}")),
+                    )
+                })
+                .collect();
+        }
+        if tree.has("/etc/init.d/rcS") {
+            return vec![(PathBuf::from(BUSYBOX_LINK), PathBuf::from(NAME))];
+        }
+        Vec::new()
+    }
+
+    pub fn enable(self) -> Vec<Order> {
+        match self {
+            Self::Systemd => vec![
+                Order::new("systemctl", &["daemon-reload"]),
+                Order::new("systemctl", &["enable", NAME]),
+                Order::new("systemd-tmpfiles", &["--create", TMPFILES]).may_fail(),
+            ],
+            Self::OpenRc => vec![Order::new("rc-update", &["add", NAME, "default"])],
+            Self::SysV => match runlevel_tool() {
+                Some(("update-rc.d", _)) => {
+                    vec![Order::new("update-rc.d", &[NAME, "defaults"])]
+                }
+                Some((tool, _)) => vec![Order::new(tool, &["--add", NAME])],
+                None => Vec::new(),
+            },
+        }
+    }
+
+    pub fn restart(self) -> Vec<Order> {
+        vec![match self {
+            Self::Systemd => Order::new("systemctl", &["restart", NAME]),
+            Self::OpenRc => Order::new("rc-service", &[NAME, "restart"]),
+            Self::SysV => Order::new(SCRIPT, &["restart"]),
+        }]
+    }
+
+    pub const fn start_line(self) -> &'static str {
+        match self {
+            Self::Systemd => "systemctl start autonomous-orchestrator",
+            Self::OpenRc => "rc-service autonomous-orchestrator start",
+            Self::SysV => "/etc/init.d/autonomous-orchestrator start",
+        }
+    }
+
+    /// Stops and disables; what is not there needs no stopping.
+    pub fn stop(self, tree: &Tree) -> Vec<Order> {
+        match self {
+            Self::Systemd if tree.has(UNIT) => {
+                vec![Order::new("systemctl", &["disable", "--now", NAME])]
+            }
+            Self::OpenRc if tree.has(SCRIPT) => vec![
+                Order::new("rc-service", &["--ifstarted", NAME, "stop"]),
+                Order::new("rc-update", &["del", NAME, "default"]).may_fail(),
+            ],
+            Self::SysV if tree.has(SCRIPT) => vec![Order::new(SCRIPT, &["stop"])],
+            _ => Vec::new(),
+        }
+    }
+
+    /// After the files are gone: the init forgets them.
+    pub fn forget(self) -> Vec<Order> {
+        match self {
+            Self::Systemd => vec![
+                Order::new("systemctl", &["daemon-reload"]),
+                Order::new("systemctl", &["reset-failed", NAME]).may_fail(),
+            ],
+            Self::OpenRc => Vec::new(),
+            Self::SysV => match runlevel_tool() {
+                Some(("update-rc.d", _)) => {
+                    vec![Order::new("update-rc.d", &[NAME, "remove"]).may_fail()]
+                }
+                Some((tool, _)) => vec![Order::new(tool, &["--del", NAME]).may_fail()],
+                None => Vec::new(),
+            },
+        }
+    }
+
+    /// What a human may want to do beside.
+    pub fn advice(self, tree: &Tree) -> Vec<String> {
+        if self != Self::SysV {
+            return Vec::new();
+        }
+        let mut advice = Vec::new();
+        if self.links(tree).is_empty() && !has_tool(tree) {
+            advice.push(format!(
+                "note: no runlevel directories here: have your boot scripts call `{SCRIPT} start`"
+            ));
+        }
+        let line = if tree.has("/etc/rc2.d") {
+            format!("ao:2345:respawn:{SCRIPT} foreground")
+        } else {
+            format!("::respawn:{SCRIPT} foreground")
+        };
+        advice.push(format!(
+            "note: this init does not restart what dies; one line in /etc/inittab does: {line}"
+        ));
+        advice
+    }
+}
+
+/// Tools that keep the runlevel links, and where they are.
+const RUNLEVEL_TOOLS: &[(&str, &str)] = &[
+    ("update-rc.d", "/usr/sbin/update-rc.d"),
+    ("chkconfig", "/sbin/chkconfig"),
+];
+
+fn runlevel_tool() -> Option<(&'static str, &'static str)> {
+    RUNLEVEL_TOOLS
+        .iter()
+        .copied()
+        .find(|(_, path)| Path::new(path).exists())
+}
+
+fn has_tool(tree: &Tree) -> bool {
+    RUNLEVEL_TOOLS.iter().any(|(_, path)| tree.has(path))
+}

@@ -1,0 +1,138 @@
+//! `install` and `uninstall`: files first, then the init, each step said and each repeatable.
+
+mod files;
+mod init;
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::config::EXAMPLE;
+use crate::cli::error::{CliError, Exit};
+use crate::cli::globals::Globals;
+use crate::cli::help::NAME;
+use crate::cli::typed::Typed;
+use files::{Step, Tree};
+use init::Init;
+
+const BINARY: &str = "/usr/local/bin/autonomous-orchestrator";
+const CONFIG_DIR: &str = "/etc/autonomous-orchestrator";
+const STATE_DIR: &str = "/var/lib/autonomous-orchestrator";
+const RUNTIME_DIR: &str = "/run/autonomous-orchestrator";
+
+/// What was typed, understood.
+struct Job<'a> {
+    globals: &'a Globals,
+    tree: Tree,
+    init: Init,
+    /// Below a prefix nothing is enabled, started or stopped.
+    staged: bool,
+}
+
+impl<'a> Job<'a> {
+    fn new(typed: &Typed, globals: &'a Globals) -> Result<Self, CliError> {
+        typed.at_most(0)?;
+        let prefix = typed.value("prefix").map(PathBuf::from);
+        let staged = prefix.is_some();
+        if prefix.as_ref().is_some_and(|prefix| !prefix.is_dir()) {
+            return Err(CliError::Usage(
+                "--prefix: not a directory: create it first".to_owned(),
+            ));
+        }
+        let tree = Tree::new(
+            prefix.unwrap_or_else(|| PathBuf::from("/")),
+            globals.dry_run,
+        );
+        let init = match typed.parsed::<Init>("init")? {
+            Some(init) => init,
+            None => Init::find(&tree)?,
+        };
+        if !staged && !globals.dry_run && !nix::unistd::geteuid().is_root() {
+            return Err(CliError::Permission(
+                "install: only root may write to /etc and /usr/local: run it with sudo".to_owned(),
+            ));
+        }
+        Ok(Self {
+            globals,
+            tree,
+            init,
+            staged,
+        })
+    }
+
+    fn say(&self, text: &str) -> Result<(), CliError> {
+        let would = if self.globals.dry_run { "would: " } else { "" };
+        self.globals.print(&format!("{would}{text}\n"))
+    }
+
+    fn step(&self, step: &Step) -> Result<(), CliError> {
+        self.say(&step.to_string())
+    }
+
+    /// Runs commands of the init, unless this is a staged or a dry run.
+    fn orders(&self, orders: Vec<init::Order>) -> Result<(), CliError> {
+        if self.staged {
+            return Ok(());
+        }
+        for order in orders {
+            self.say(&order.to_string())?;
+            if !self.globals.dry_run {
+                order.give()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub fn install(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    let job = Job::new(typed, globals)?;
+    let (tree, init) = (&job.tree, job.init);
+    job.say(&format!("init: {}", init.as_str()))?;
+    init.refuse_masked(tree)?;
+    job.step(&tree.copy_self(Path::new(BINARY))?)?;
+    job.step(&tree.directory(Path::new(CONFIG_DIR), 0o755)?)?;
+    for name in ["rules.d", "runbooks.d"] {
+        job.step(&tree.directory(&Path::new(CONFIG_DIR).join(name), 0o755)?)?;
+    }
+    job.step(&tree.directory(Path::new(STATE_DIR), 0o700)?)?;
+    let config = Path::new(CONFIG_DIR).join("config.toml");
+    job.step(&tree.write_new(&config, EXAMPLE, 0o644)?)?;
+    for (path, text, mode) in init.files() {
+        job.step(&tree.write(Path::new(path), text, *mode)?)?;
+    }
+    for (link, target) in init.links(tree) {
+        job.step(&tree.link(&link, &target)?)?;
+    }
+    job.orders(init.enable())?;
+    for advice in init.advice(tree) {
+        job.say(&advice)?;
+    }
+    if typed.has("start") {
+        job.orders(init.restart())?;
+    } else if !job.staged && !globals.dry_run {
+        globals.print(&format!("start it with: {}\n", init.start_line()))?;
+    }
+    Ok(Exit::Done)
+}
+
+pub fn uninstall(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    let job = Job::new(typed, globals)?;
+    let (tree, init) = (&job.tree, job.init);
+    job.orders(init.stop(tree))?;
+    for (link, _) in init.links(tree) {
+        job.step(&tree.remove(&link)?)?;
+    }
+    for (path, _, _) in init.files() {
+        job.step(&tree.remove(Path::new(path))?)?;
+    }
+    job.orders(init.forget())?;
+    job.step(&tree.remove(Path::new(BINARY))?)?;
+    job.step(&tree.remove_tree(Path::new(RUNTIME_DIR))?)?;
+    if typed.has("purge") {
+        job.step(&tree.remove_tree(Path::new(CONFIG_DIR))?)?;
+        job.step(&tree.remove_tree(Path::new(STATE_DIR))?)?;
+    } else {
+        globals.print(&format!(
+            "kept: {CONFIG_DIR} and {STATE_DIR} (`{NAME} uninstall --purge` removes them)\n"
+        ))?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,160 @@
+//! `outbox`: deliveries that wait or failed, and what a human can do about them.
+
+use serde_json::Value;
+
+use crate::cli::error::{CliError, Exit};
+use crate::cli::globals::Globals;
+use crate::cli::table::{Cell, Table, Tone};
+use crate::cli::tasks::unknown_word;
+use crate::cli::typed::Typed;
+use crate::cli::{shape, stored};
+use crate::store::{OutboxRow, StoreError};
+
+pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    match typed.word(0) {
+        None if typed.words().is_empty() => list(typed, globals),
+        Some("list") => {
+            typed.at_most(1)?;
+            list(typed, globals)
+        }
+        Some("retry") => retry(typed, globals),
+        Some("drop") => give_up(typed, globals),
+        word => Err(unknown_word("outbox", word, &["list", "retry", "drop"])),
+    }
+}
+
+fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    let config = globals.load_config()?;
+    let reader = stored::reader(globals, &config)?;
+    let mut rows = reader.outbox().map_err(stored::explain)?;
+    if !typed.has("all") {
+        rows.retain(|row| row.state != "confirmed");
+    }
+    let mut table = Table::new(&[
+        "ID",
+        "TASK",
+        "TO",
+        "OPERATION",
+        "STATE",
+        "TRIES",
+        "NEXT (UTC)",
+        "LAST ERROR",
+    ]);
+    for row in &rows {
+        let tone = match row.state.as_str() {
+            "dead" => Tone::Bad,
+            "confirmed" => Tone::Good,
+            _ => Tone::Warn,
+        };
+        let next = if is_open(row) {
+            shape::second(row.next_at)
+        } else {
+            "-".to_owned()
+        };
+        table.row([
+            row.id.to_string().into(),
+            row.task_id.to_string().into(),
+            row.destination.as_str().into(),
+            row.operation.as_str().into(),
+            Cell::new(row.state.as_str(), tone),
+            row.attempts.to_string().into(),
+            next.into(),
+            row.last_error.as_deref().unwrap_or("").into(),
+        ]);
+    }
+    let json = Value::Array(rows.iter().map(shape::delivery).collect());
+    globals.listing(&json, &table, "Nothing waits to be delivered.")?;
+    Ok(Exit::Done)
+}
+
+fn is_open(row: &OutboxRow) -> bool {
+    matches!(row.state.as_str(), "pending" | "sending" | "unknown")
+}
+
+/// What the courier noted about earlier attempts (`[accepted] …`) must outlive a retry, or a second issue
+/// could be made.
+fn notes(row: &OutboxRow) -> String {
+    let text = row.last_error.as_deref().unwrap_or("");
+    let mut end = 0;
+    let mut rest = text;
+    while let Some((_, after)) = rest
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("] "))
+    {
+        end = text.len() - after.len();
+        rest = after;
+    }
+    text.get(..end).unwrap_or("").to_owned()
+}
+
+/// Asks for deliveries now. Whatever may have reached the other side goes on as `unknown`: the courier
+/// looks before it sends again.
+fn retry(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    typed.at_most(2)?;
+    let wanted = match typed.word(1) {
+        Some(_) => Some(typed.id(1)?),
+        None => None,
+    };
+    let actor = stored::actor(typed)?;
+    let config = globals.load_config()?;
+    let rows = stored::reader(globals, &config)?
+        .outbox()
+        .map_err(stored::explain)?;
+    let rows: Vec<OutboxRow> = rows
+        .into_iter()
+        .filter(|row| wanted.is_none_or(|id| row.id == id) && row.state != "confirmed")
+        // Being sent at this moment by the daemon.
+        .filter(|row| row.state != "sending")
+        .collect();
+    if let (Some(id), true) = (wanted, rows.is_empty()) {
+        return Err(CliError::Failed(format!(
+            "delivery {id} cannot be tried again: it is unknown, confirmed or being sent: see `outbox --all`"
+        )));
+    }
+    if !globals.dry_run && !rows.is_empty() {
+        let now = globals.now();
+        let store = stored::store(globals, &config, now)?;
+        for row in &rows {
+            let why = format!("{}tried again for {actor}", notes(row));
+            let result = if row.state == "pending" {
+                store.outbox_retry(row.id, now, &why, now)
+            } else {
+                store.outbox_unknown(row.id, now, &why, now)
+            };
+            result.map_err(stored::explain)?;
+        }
+    }
+    let would = if globals.dry_run { " would be" } else { "" };
+    globals.print(&format!("{} deliveries{would} due now\n", rows.len()))?;
+    Ok(Exit::Done)
+}
+
+fn give_up(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    let id = typed.id(1)?;
+    typed.at_most(2)?;
+    let actor = stored::actor(typed)?;
+    let config = globals.load_config()?;
+    let rows = stored::reader(globals, &config)?
+        .outbox()
+        .map_err(stored::explain)?;
+    let row = rows
+        .iter()
+        .find(|row| row.id == id && is_open(row))
+        .ok_or_else(|| {
+            CliError::Failed(format!(
+                "delivery {id} does not wait: there is nothing to drop: see `outbox --all`"
+            ))
+        })?;
+    if !globals.dry_run {
+        let now = globals.now();
+        let store = stored::store(globals, &config, now)?;
+        let why = format!("{}dropped by {actor}", notes(row));
+        let result: Result<(), StoreError> = store.outbox_dead(id, &why, now);
+        result.map_err(stored::explain)?;
+    }
+    globals.print(&format!(
+        "delivery {id} dropped; the escalation of task {} stays\n",
+        row.task_id
+    ))?;
+    Ok(Exit::Done)
+}

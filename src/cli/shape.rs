@@ -1,0 +1,195 @@
+//! How stored rows look to a human and to a program.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cli::table::{Cell, Tone};
+use crate::core::finding::{Finding, Severity};
+use crate::core::task::{Status, Task};
+use crate::core::time::Timestamp;
+use crate::store::{Attempt, AuditEvent, DetectorRun, EscalationRow, OutboxRow};
+
+/// The documented JSON object of a task.
+pub fn task(task: &Task) -> Value {
+    json!({
+        "id": task.id,
+        "class": task.class.as_str(),
+        "subject": task.subject,
+        "severity": task.severity.as_str(),
+        "status": task.status.as_str(),
+        "phase": task.phase.number(),
+        "resolution": task.resolution.map(|resolution| resolution.as_str()),
+        "cause": task.cause,
+        "confidence": task.confidence,
+        "action": task.action,
+        "message": task.message,
+        "seen_count": task.seen_count,
+        "episode": task.episode,
+        "previous_id": task.previous_id,
+        "fingerprint": task.issue_hash,
+        "detected_at": time(task.detected_at),
+        "last_seen_at": time(task.last_seen_at),
+        "first_green_at": task.first_green_at.map(time),
+        "fixed_at": task.fixed_at.map(time),
+        "closed_at": task.closed_at.map(time),
+        "github_issue_number": task.github_issue_number,
+        "waiting_reason": task.waiting_reason,
+        "next_attempt_at": task.next_attempt_at.map(time),
+        "acknowledged_by": task.acknowledged_by,
+        "approved_action": task.approved_action,
+        "approved_until": task.approved_until.map(time),
+        "fix_attempted": task.fix_attempted,
+        "fix_successful": task.fix_successful,
+        "fix_message": task.fix_message,
+        "source": task.source,
+    })
+}
+
+pub fn attempt(attempt: &Attempt) -> Value {
+    json!({
+        "id": attempt.id,
+        "task_id": attempt.task_id,
+        "phase": attempt.phase,
+        "action": attempt.action_kind,
+        "text": attempt.action_text,
+        "actor": attempt.actor,
+        "outcome": attempt.outcome.map(|outcome| outcome.as_str()),
+        "message": attempt.message,
+        "started_at": time(attempt.started_at),
+        "ended_at": attempt.ended_at.map(time),
+    })
+}
+
+pub fn event(event: &AuditEvent) -> Value {
+    json!({
+        "id": event.id,
+        "task_id": event.task_id,
+        "timestamp": event.timestamp,
+        "action": event.action,
+        "details": event.details,
+        "actor": event.actor,
+        "reason": event.reason,
+        "hash": event.hash,
+        "prev_hash": event.prev_hash,
+    })
+}
+
+pub fn escalation(row: &EscalationRow) -> Value {
+    json!({
+        "id": row.id,
+        "task_id": row.task_id,
+        "severity": row.severity,
+        "title": row.title,
+        "reason": row.reason,
+        "body": row.body,
+        "created_at": time(row.created_at),
+        "resolved_at": row.resolved_at.map(time),
+        "github_issue_number": row.issue_number,
+    })
+}
+
+pub fn delivery(row: &OutboxRow) -> Value {
+    json!({
+        "id": row.id,
+        "task_id": row.task_id,
+        "destination": row.destination,
+        "operation": row.operation,
+        "state": row.state,
+        "attempts": row.attempts,
+        "created_at": time(row.created_at),
+        "next_at": time(row.next_at),
+        "sent_at": row.sent_at.map(time),
+        "last_error": row.last_error,
+        "github_issue_number": row.issue_number,
+        "remote_url": row.remote_url,
+        "delivery_key": row.delivery_key,
+    })
+}
+
+pub fn detector(run: &DetectorRun) -> Value {
+    json!({
+        "name": run.name,
+        "outcome": run.outcome.as_str(),
+        "message": run.message,
+        "duration_ms": run.duration_us as f64 / 1000.0,
+        "runs": run.runs,
+        "last_at": time(run.last_at),
+    })
+}
+
+pub fn finding(finding: &Finding) -> Value {
+    json!({
+        "class": finding.class.as_str(),
+        "subject": finding.subject,
+        "severity": finding.severity.as_str(),
+        "message": finding.message,
+        "evidence": finding.evidence,
+        "source": finding.source,
+        "fingerprint": finding.fingerprint().to_string(),
+        "seen_at": time(finding.seen_at),
+        "count": finding.count,
+    })
+}
+
+fn time(at: Timestamp) -> String {
+    at.to_string()
+}
+
+pub fn severity_cell(severity: Severity) -> Cell {
+    let tone = match severity {
+        Severity::Critical | Severity::Error => Tone::Bad,
+        Severity::Warning => Tone::Warn,
+        Severity::Info => Tone::Plain,
+    };
+    Cell::new(severity.as_str(), tone)
+}
+
+pub fn status_cell(status: Status) -> Cell {
+    let tone = match status {
+        Status::Escalated | Status::FixFailed => Tone::Bad,
+        Status::Waiting | Status::Detected | Status::InProgress => Tone::Warn,
+        Status::Fixed => Tone::Good,
+        Status::Closed => Tone::Dim,
+    };
+    Cell::new(status.as_str(), tone)
+}
+
+/// `45 s`, `12 m`, `3 h`, `5 d`: the largest unit that says enough.
+pub fn span(span: Duration) -> String {
+    match span.as_secs() {
+        s @ 0..=119 => format!("{s} s"),
+        s @ 120..=7_199 => format!("{} m", s / 60),
+        s @ 7_200..=172_799 => format!("{} h", s / 3_600),
+        s => format!("{} d", s / 86_400),
+    }
+}
+
+/// How long ago.
+pub fn age(at: Timestamp, now: Timestamp) -> String {
+    span(now.since(at))
+}
+
+/// Time without its milliseconds, for a human.
+pub fn second(at: Timestamp) -> String {
+    let text = at.to_string();
+    text.get(..19).map_or(text.clone(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_short() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (120, "2 m"),
+            (7_200, "2 h"),
+            (172_800, "2 d"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), text);
+        }
+    }
+}

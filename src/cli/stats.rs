@@ -1,0 +1,224 @@
+//! `stats`: the figures against their targets.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cli::error::{CliError, Exit};
+use crate::cli::globals::Globals;
+use crate::cli::table::{Cell, Table, Tone};
+use crate::cli::typed::Typed;
+use crate::cli::{shape, stored};
+use crate::core::stats::{
+    AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figures, MTTR_TARGET, Row, Stats, compute,
+};
+use crate::store::{Reader, TaskFilter};
+
+/// Most tasks that are read; retention keeps far fewer on a gateway.
+const MOST: u32 = 200_000;
+const DEFAULT_WEEKS: usize = 12;
+
+/// The rows that the figures are computed from.
+pub fn rows(reader: &Reader) -> Result<Vec<Row>, CliError> {
+    let filter = TaskFilter {
+        limit: MOST,
+        ..TaskFilter::default()
+    };
+    let escalated: BTreeSet<i64> = reader
+        .escalations(false)
+        .map_err(stored::explain)?
+        .iter()
+        .map(|row| row.task_id)
+        .collect();
+    let attempted: BTreeSet<i64> = reader
+        .all_attempts()
+        .map_err(stored::explain)?
+        .iter()
+        .map(|attempt| attempt.task_id)
+        .collect();
+    let tasks = reader.tasks(&filter).map_err(stored::explain)?;
+    Ok(tasks
+        .iter()
+        .map(|task| {
+            Row::new(
+                task,
+                escalated.contains(&task.id) || task.github_issue_number.is_some(),
+                attempted.contains(&task.id),
+            )
+        })
+        .collect())
+}
+
+pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    typed.at_most(0)?;
+    let weeks = typed.parsed("weeks")?.unwrap_or(DEFAULT_WEEKS);
+    let config = globals.load_config()?;
+    let stats = compute(&rows(&stored::reader(globals, &config)?)?);
+    if globals.json {
+        globals.print_json(&to_json(&stats, weeks))?;
+        return Ok(Exit::Done);
+    }
+    let (width, colour) = (globals.width(), globals.colour());
+    let mut summary = Table::new(&["FIGURE", "VALUE", "TARGET", "OF"]);
+    for (name, value, target, of) in summary_lines(&stats.all) {
+        summary.row([name.into(), value, target.into(), of.into()]);
+    }
+    let mut text = summary.draw(width, colour);
+    if !stats.by_class.is_empty() {
+        let mut table = group_table("CLASS");
+        for (class, figures) in &stats.by_class {
+            table.row(group_row(class.as_str().to_owned(), figures));
+        }
+        text.push('\n');
+        text.push_str(&table.draw(width, colour));
+        let mut table = group_table("WEEK");
+        for (week, figures) in stats.by_week.iter().rev().take(weeks) {
+            table.row(group_row(week.to_string(), figures));
+        }
+        text.push('\n');
+        text.push_str(&table.draw(width, colour));
+    }
+    globals.print(&text)?;
+    Ok(Exit::Done)
+}
+
+pub fn percent(rate: Option<f64>) -> String {
+    rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.1} %", rate * 100.0))
+}
+
+pub fn repair_time(time: Option<Duration>) -> String {
+    time.map_or_else(
+        || "-".to_owned(),
+        |time| {
+            if time < Duration::from_secs(10) {
+                format!("{:.1} s", time.as_secs_f64())
+            } else {
+                shape::span(time)
+            }
+        },
+    )
+}
+
+/// Met, missed, or nothing to judge yet.
+pub fn judged(met: Option<bool>) -> Tone {
+    match met {
+        Some(true) => Tone::Good,
+        Some(false) => Tone::Bad,
+        None => Tone::Dim,
+    }
+}
+
+fn summary_lines(all: &Figures) -> Vec<(&'static str, Cell, String, String)> {
+    let auto = all.auto_fix_rate();
+    let needless = all.false_escalation_rate();
+    vec![
+        (
+            "auto-fix rate",
+            Cell::new(
+                percent(auto),
+                judged(auto.map(|rate| rate >= AUTO_FIX_TARGET)),
+            ),
+            format!(">= {:.0} %", AUTO_FIX_TARGET * 100.0),
+            format!(
+                "{} verified stable of {} with an allowed action",
+                all.fixed, all.fixable
+            ),
+        ),
+        (
+            "false escalations",
+            Cell::new(
+                percent(needless),
+                judged(needless.map(|rate| rate <= FALSE_ESCALATION_TARGET)),
+            ),
+            format!("<= {:.1} %", FALSE_ESCALATION_TARGET * 100.0),
+            format!("{} needless of {} escalated", all.needless, all.escalated),
+        ),
+        (
+            "MTTR median",
+            Cell::new(
+                repair_time(all.mttr_median),
+                judged(all.mttr_median.map(|time| time < MTTR_TARGET)),
+            ),
+            "< 5 m".to_owned(),
+            "detection to first green, of the fixed".to_owned(),
+        ),
+        (
+            "MTTR p95",
+            Cell::new(repair_time(all.mttr_p95), Tone::Plain),
+            "-".to_owned(),
+            format!("of {} tasks in all", all.tasks),
+        ),
+    ]
+}
+
+fn group_table(first: &'static str) -> Table {
+    Table::new(&[
+        first,
+        "TASKS",
+        "FIXED",
+        "FIXABLE",
+        "AUTO-FIX",
+        "ESCALATED",
+        "FALSE",
+        "MTTR",
+        "P95",
+    ])
+}
+
+fn group_row(name: String, figures: &Figures) -> Vec<Cell> {
+    let auto = figures.auto_fix_rate();
+    vec![
+        name.into(),
+        figures.tasks.to_string().into(),
+        figures.fixed.to_string().into(),
+        figures.fixable.to_string().into(),
+        Cell::new(
+            percent(auto),
+            judged(auto.map(|rate| rate >= AUTO_FIX_TARGET)),
+        ),
+        figures.escalated.to_string().into(),
+        percent(figures.false_escalation_rate()).into(),
+        repair_time(figures.mttr_median).into(),
+        repair_time(figures.mttr_p95).into(),
+    ]
+}
+
+fn figures_json(figures: &Figures) -> Value {
+    json!({
+        "tasks": figures.tasks,
+        "fixed": figures.fixed,
+        "fixable": figures.fixable,
+        "auto_fix_rate": figures.auto_fix_rate(),
+        "escalated": figures.escalated,
+        "false_escalations": figures.needless,
+        "false_escalation_rate": figures.false_escalation_rate(),
+        "mttr_median_s": figures.mttr_median.map(|time| time.as_secs_f64()),
+        "mttr_p95_s": figures.mttr_p95.map(|time| time.as_secs_f64()),
+    })
+}
+
+fn to_json(stats: &Stats, weeks: usize) -> Value {
+    let by_class: serde_json::Map<_, _> = stats
+        .by_class
+        .iter()
+        .map(|(class, figures)| (class.as_str().to_owned(), figures_json(figures)))
+        .collect();
+    let by_week: serde_json::Map<_, _> = stats
+        .by_week
+        .iter()
+        .rev()
+        .take(weeks)
+        .map(|(week, figures)| (week.to_string(), figures_json(figures)))
+        .collect();
+    json!({
+        "all": figures_json(&stats.all),
+        "by_class": by_class,
+        "by_week": by_week,
+        "targets": {
+            "auto_fix_rate": AUTO_FIX_TARGET,
+            "false_escalation_rate": FALSE_ESCALATION_TARGET,
+            "mttr_median_s": MTTR_TARGET.as_secs(),
+        },
+    })
+}

@@ -1,0 +1,173 @@
+//! Opening the store for a command, and what every command that writes needs.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cli::error::CliError;
+use crate::cli::globals::Globals;
+use crate::cli::typed::Typed;
+use crate::core::config::Config;
+use crate::core::time::Timestamp;
+use crate::store::{Reader, Store, StoreError, StoreOptions};
+
+/// Where the store is and its bounds, as the daemon has them.
+pub fn options(globals: &Globals, config: &Config) -> StoreOptions {
+    StoreOptions {
+        path: path(globals, config),
+        busy_timeout: Duration::from_millis(u64::from(config.store.busy_timeout_ms)),
+        ballast_bytes: u64::from(config.store.ballast_kib) << 10,
+        retain_days: config.store.retain_days,
+        max_bytes: u64::from(config.store.max_mib) << 20,
+        backup_every: Duration::from_secs(u64::from(config.store.backup_hours) * 3_600),
+    }
+}
+
+pub fn path(globals: &Globals, config: &Config) -> PathBuf {
+    globals
+        .host()
+        .path(&config.daemon.state_dir)
+        .join("tasks.db")
+}
+
+/// A reader for a listing. Never creates anything: a listing of nothing is a mistake worth telling.
+pub fn reader(globals: &Globals, config: &Config) -> Result<Reader, CliError> {
+    let options = options(globals, config);
+    must_exist(&options)?;
+    Store::open_read_only(&options).map_err(explain)
+}
+
+/// The store for a command that writes, beside a running daemon.
+pub fn store(globals: &Globals, config: &Config, now: Timestamp) -> Result<Store, CliError> {
+    let options = options(globals, config);
+    must_exist(&options)?;
+    // Opening for writing sets a damaged file aside; only the daemon, which then holds no old handle to it,
+    // may do that.
+    let answer = Store::open_read_only(&options)
+        .and_then(|reader| reader.integrity())
+        .map_err(explain)?;
+    if answer != "ok" {
+        return Err(explain(StoreError::Corrupt(answer)));
+    }
+    let (store, report) = Store::open(&options, now).map_err(explain)?;
+    for message in &report.messages {
+        use io::Write;
+        let _ = writeln!(io::stderr(), "store: {message}");
+    }
+    Ok(store)
+}
+
+fn must_exist(options: &StoreOptions) -> Result<(), CliError> {
+    let path = options.path.display();
+    match std::fs::File::open(&options.path) {
+        Ok(_) => Ok(()),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Err(CliError::Store(format!(
+            "{path}: there is no store yet: start the daemon, or name its directory with --state-dir"
+        ))),
+        Err(why) if why.kind() == io::ErrorKind::PermissionDenied => Err(CliError::Permission(
+            format!("{path}: cannot be opened: {why}: run as root"),
+        )),
+        Err(why) => Err(CliError::Store(format!(
+            "{path}: cannot be opened: {why}: see `doctor`"
+        ))),
+    }
+}
+
+/// A question that makes no sense is told apart from a store that does not work.
+pub fn explain(why: StoreError) -> CliError {
+    match why {
+        StoreError::NoTask(_) | StoreError::WrongState { .. } | StoreError::Import(_) => {
+            CliError::Failed(why.to_string())
+        }
+        _ => CliError::Store(format!("store: {why}")),
+    }
+}
+
+/// Who is written into the audit: `--by`, else whoever called sudo, else the user.
+pub fn actor(typed: &Typed) -> Result<String, CliError> {
+    let given = typed.parsed::<String>("by")?;
+    let named = given.or_else(|| {
+        ["SUDO_USER", "USER", "LOGNAME"]
+            .iter()
+            .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    });
+    let name = named.unwrap_or_else(|| format!("uid {}", nix::unistd::getuid()));
+    // The name ends up in one line of the audit.
+    let clean: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+    if clean.trim().is_empty() {
+        return Err(CliError::Usage(
+            "--by '': an empty name says nothing: give one".to_owned(),
+        ));
+    }
+    Ok(clean)
+}
+
+/// Longest snooze: after it nobody remembers why.
+const SNOOZE_MAX: Duration = Duration::from_secs(90 * 86_400);
+
+/// `30m`, `8h`, `2d`, or a time in UTC; always ahead of `now`.
+pub fn until(text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
+    let bad = |why: &str| {
+        CliError::Usage(format!(
+            "'{text}': {why}: write 30m, 8h, 2d or 'YYYY-MM-DD HH:MM:SS' in UTC, at most 90 days ahead"
+        ))
+    };
+    let at = match span(text) {
+        Some(span) => now.plus(span),
+        None => text
+            .parse()
+            .map_err(|_| bad("is neither a span nor a time"))?,
+    };
+    if at <= now {
+        return Err(bad("is not in the future"));
+    }
+    if at.since(now) > SNOOZE_MAX {
+        return Err(bad("is too far ahead"));
+    }
+    Ok(at)
+}
+
+fn span(text: &str) -> Option<Duration> {
+    let unit = text.chars().last()?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
+    Some(Duration::from_secs(count.saturating_mul(seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn spans_and_times_are_read() {
+        let now: Timestamp = "2026-01-01 00:00:00".parse().unwrap();
+        assert_eq!(
+            until("8h", now).unwrap().to_string(),
+            "2026-01-01 08:00:00.000"
+        );
+        assert_eq!(
+            until("2026-01-02 00:00:00", now).unwrap().to_string(),
+            "2026-01-02 00:00:00.000"
+        );
+        for bad in [
+            "",
+            "h",
+            "0m",
+            "-5m",
+            "é",
+            "91d",
+            "99999999999999999999d",
+            "18446744073709551615d",
+            "2025-01-01 00:00:00",
+        ] {
+            assert!(until(bad, now).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Aligned tables: as wide as the terminal, colour only where a human looks.
+
+use std::fmt::Write as _;
+
+/// A colour by what it says, not by what it looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tone {
+    #[default]
+    Plain,
+    Good,
+    Warn,
+    Bad,
+    Dim,
+    Strong,
+}
+
+impl Tone {
+    const fn code(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Good => Some("32"),
+            Self::Warn => Some("33"),
+            Self::Bad => Some("31"),
+            Self::Dim => Some("2"),
+            Self::Strong => Some("1"),
+        }
+    }
+
+    /// `text` in this tone, if `colour` is on.
+    pub fn paint(self, text: &str, colour: bool) -> String {
+        match self.code() {
+            Some(code) if colour => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+            _ => text.to_owned(),
+        }
+    }
+}
+
+/// One cell. Its text is made harmless when the table is drawn.
+#[derive(Clone, Debug, Default)]
+pub struct Cell {
+    text: String,
+    tone: Tone,
+}
+
+impl Cell {
+    pub fn new(text: impl Into<String>, tone: Tone) -> Self {
+        Self {
+            text: text.into(),
+            tone,
+        }
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::new(text, Tone::Plain)
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::new(text, Tone::Plain)
+    }
+}
+
+/// Narrowest that the last column is cut to, in characters.
+const LAST_MIN: usize = 16;
+
+/// Rows under a heading. Only the last column is cut, and only when a width is given.
+#[derive(Clone, Debug)]
+pub struct Table {
+    head: Vec<&'static str>,
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    pub fn new(head: &[&'static str]) -> Self {
+        Self {
+            head: head.to_vec(),
+            rows: Vec::new(),
+        }
+    }
+
+    pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The drawn table, one line a row, each ending in a newline.
+    pub fn draw(&self, width: Option<usize>, colour: bool) -> String {
+        let head: Vec<Cell> = self
+            .head
+            .iter()
+            .map(|name| Cell::new(*name, Tone::Strong))
+            .collect();
+        let lines: Vec<Vec<(String, Tone)>> = std::iter::once(&head)
+            .chain(&self.rows)
+            .map(|row| {
+                row.iter()
+                    .map(|cell| (harmless(&cell.text), cell.tone))
+                    .collect()
+            })
+            .collect();
+        let mut widths = vec![0_usize; self.head.len()];
+        for line in &lines {
+            for (wide, (text, _)) in widths.iter_mut().zip(line) {
+                *wide = (*wide).max(text.chars().count());
+            }
+        }
+        let mut out = String::new();
+        for line in &lines {
+            draw_line(&mut out, line, &widths, width, colour);
+        }
+        out
+    }
+}
+
+fn draw_line(
+    out: &mut String,
+    line: &[(String, Tone)],
+    widths: &[usize],
+    width: Option<usize>,
+    colour: bool,
+) {
+    let mut used = 0;
+    for (at, ((text, tone), wide)) in line.iter().zip(widths).enumerate() {
+        let last = at + 1 == line.len();
+        let room = match (last, width) {
+            (true, Some(width)) => width.saturating_sub(used).max(LAST_MIN),
+            _ => usize::MAX,
+        };
+        let shown = shorten(text, room);
+        out.push_str(&tone.paint(&shown, colour));
+        if !last {
+            let gap = wide.saturating_sub(shown.chars().count()) + 2;
+            let _ = write!(out, "{:gap$}", "");
+            used += wide + 2;
+        }
+    }
+    while out.ends_with(' ') {
+        out.pop();
+    }
+    out.push('\n');
+}
+
+/// At most `room` characters, the last one an ellipsis when something was cut.
+pub fn shorten(text: &str, room: usize) -> String {
+    if text.chars().count() <= room {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(room.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+/// Text of a log line may hold escape sequences that would drive the reader's terminal: every control
+/// character, and the ones that turn the writing direction, become visible and harmless.
+pub fn harmless(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\n' | '\t' | '\r' => ' ',
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => {
+                '\u{fffd}'
+            }
+            c if c.is_control() => '\u{fffd}',
+            c => c,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Table {
+        let mut table = Table::new(&["ID", "SUBJECT", "MESSAGE"]);
+        table.row(["1".into(), "a.service".into(), "short".into()]);
+        table.row([
+            "12".into(),
+            Cell::new("b", Tone::Bad),
+            "a message that is longer than the terminal is wide".into(),
+        ]);
+        table
+    }
+
+    #[test]
+    fn columns_line_up_and_the_last_is_cut() {
+        let drawn = sample().draw(Some(40), false);
+        assert_eq!(
+            drawn,
+            "ID  SUBJECT    MESSAGE\n1   a.service  short\n12  b          a message that is longer…\n"
+        );
+        assert!(sample().draw(None, false).contains("terminal is wide"));
+    }
+
+    #[test]
+    fn colour_is_only_there_when_asked_for() {
+        assert!(!sample().draw(None, false).contains('\u{1b}'));
+        assert!(sample().draw(None, true).contains("\u{1b}[31mb\u{1b}[0m"));
+    }
+
+    #[test]
+    fn hostile_text_cannot_drive_the_terminal() {
+        let mut table = Table::new(&["A"]);
+        table.row(["\u{1b}[2Jx\ny\u{202e}z".into()]);
+        let drawn = table.draw(None, false);
+        assert_eq!(drawn, "A\n\u{fffd}[2Jx y\u{fffd}z\n");
+    }
+}

@@ -1,0 +1,428 @@
+//! `tasks` and `approve`.
+
+use std::fmt::Write as _;
+use std::str::FromStr;
+
+use serde_json::{Value, json};
+
+use crate::cli::error::{CliError, Exit};
+use crate::cli::globals::Globals;
+use crate::cli::table::{Table, harmless};
+use crate::cli::typed::Typed;
+use crate::cli::{shape, stored};
+use crate::core::action::ActionKind;
+use crate::core::class::Class;
+use crate::core::config::nearest;
+use crate::core::task::{Resolution, Status, Task};
+use crate::core::time::Timestamp;
+use crate::store::{Attempt, AuditEvent, Reader, TaskFilter};
+
+pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    match typed.word(0) {
+        None if typed.words().is_empty() => list(typed, globals),
+        Some("list") => {
+            typed.at_most(1)?;
+            list(typed, globals)
+        }
+        Some("show") => show(typed, globals),
+        Some("close") => close(typed, globals),
+        Some("ack") => acknowledge(typed, globals),
+        Some("snooze") => snooze(typed, globals),
+        word => Err(unknown_word(
+            "tasks",
+            word,
+            &["list", "show", "close", "ack", "snooze"],
+        )),
+    }
+}
+
+/// A second word that the command does not know.
+pub fn unknown_word(command: &str, word: Option<&str>, known: &[&str]) -> CliError {
+    let word = word.unwrap_or("");
+    let near = nearest(word, known.iter().copied());
+    CliError::Usage(match near {
+        Some(near) => {
+            format!("`{command} {word}`: there is no such thing: did you mean `{command} {near}`?")
+        }
+        None => format!(
+            "`{command} {word}`: there is no such thing: one of {}",
+            known.join(", ")
+        ),
+    })
+}
+
+fn filter(typed: &Typed) -> Result<TaskFilter, CliError> {
+    let status: Option<Status> = typed.parsed("status")?;
+    let class: Option<Class> = typed.parsed("class")?;
+    Ok(TaskFilter {
+        open_only: !typed.has("all") && status != Some(Status::Closed),
+        status: status.map(|status| status.as_str().to_owned()),
+        class: class.map(|class| class.as_str().to_owned()),
+        subject: typed.parsed("subject")?,
+        limit: typed.parsed("limit")?.unwrap_or(0),
+    })
+}
+
+fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    let filter = filter(typed)?;
+    let config = globals.load_config()?;
+    let reader = stored::reader(globals, &config)?;
+    let tasks = reader.tasks(&filter).map_err(stored::explain)?;
+    let json = Value::Array(tasks.iter().map(shape::task).collect());
+    let empty = if filter.open_only {
+        "No open tasks."
+    } else {
+        "No tasks."
+    };
+    globals.listing(&json, &table(&tasks, globals.now()), empty)?;
+    Ok(Exit::Done)
+}
+
+fn table(tasks: &[Task], now: Timestamp) -> Table {
+    let mut table = Table::new(&[
+        "ID", "SEVERITY", "STATUS", "CLASS", "SUBJECT", "SEEN", "AGE", "MESSAGE",
+    ]);
+    for task in tasks {
+        table.row([
+            task.id.to_string().into(),
+            shape::severity_cell(task.severity),
+            shape::status_cell(task.status),
+            task.class.as_str().into(),
+            task.subject.as_str().into(),
+            task.seen_count.to_string().into(),
+            shape::age(task.detected_at, now).into(),
+            task.message.as_str().into(),
+        ]);
+    }
+    table
+}
+
+/// The task, or the error that it does not exist.
+pub fn find(reader: &Reader, id: i64) -> Result<Task, CliError> {
+    reader
+        .task(id)
+        .map_err(stored::explain)?
+        .ok_or_else(|| stored::explain(crate::store::StoreError::NoTask(id)))
+}
+
+fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    let id = typed.id(1)?;
+    typed.at_most(2)?;
+    let config = globals.load_config()?;
+    let reader = stored::reader(globals, &config)?;
+    let task = find(&reader, id)?;
+    let attempts = reader.attempts(id).map_err(stored::explain)?;
+    let events = reader.history(Some(id), 1_000).map_err(stored::explain)?;
+    if globals.json {
+        let mut value = shape::task(&task);
+        if let Value::Object(map) = &mut value {
+            map.insert("evidence".to_owned(), json!(task.evidence));
+            map.insert(
+                "attempts".to_owned(),
+                attempts.iter().map(shape::attempt).collect(),
+            );
+            map.insert(
+                "history".to_owned(),
+                events.iter().map(shape::event).collect(),
+            );
+        }
+        globals.print_json(&value)?;
+    } else {
+        globals.print(&page(&task, &attempts, &events))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn page(task: &Task, attempts: &[Attempt], events: &[AuditEvent]) -> String {
+    let mut text = format!(
+        "task {}: {} {}\n\n",
+        task.id,
+        task.class,
+        harmless(&task.subject)
+    );
+    let mut line = |name: &str, value: String| {
+        if !value.is_empty() {
+            let _ = writeln!(text, "{name:<12} {}", harmless(&value));
+        }
+    };
+    let maybe = |value: &Option<String>| value.clone().unwrap_or_default();
+    let time = |value: Option<Timestamp>| value.map(shape::second).unwrap_or_default();
+    line("message", task.message.clone());
+    line("severity", task.severity.to_string());
+    let resolution = task.resolution.map_or(String::new(), |r| format!(" ({r})"));
+    line(
+        "status",
+        format!("{}{resolution}, phase {}", task.status, task.phase.number()),
+    );
+    line("waiting for", maybe(&task.waiting_reason));
+    line("next attempt", time(task.next_attempt_at));
+    let sure = task
+        .confidence
+        .map_or(String::new(), |sure| format!(" ({:.0} %)", sure * 100.0));
+    line(
+        "cause",
+        task.cause
+            .as_ref()
+            .map_or(String::new(), |cause| format!("{cause}{sure}")),
+    );
+    line("action", maybe(&task.action));
+    line("result", maybe(&task.fix_message));
+    line(
+        "seen",
+        format!(
+            "{} times, {} to {}",
+            task.seen_count,
+            shape::second(task.detected_at),
+            shape::second(task.last_seen_at)
+        ),
+    );
+    line(
+        "episode",
+        match task.previous_id {
+            Some(previous) => format!("{}, after task {previous}", task.episode),
+            None => task.episode.to_string(),
+        },
+    );
+    line("first green", time(task.first_green_at));
+    line("closed", time(task.closed_at));
+    line("acked by", maybe(&task.acknowledged_by));
+    if let Some(action) = &task.approved_action {
+        line(
+            "approved",
+            format!("{action} until {}", time(task.approved_until)),
+        );
+    }
+    line(
+        "issue",
+        task.github_issue_number
+            .map_or(String::new(), |n| format!("#{n}")),
+    );
+    line("found by", task.source.clone());
+    line("fingerprint", task.issue_hash.clone());
+    if !task.evidence.is_empty() {
+        text.push_str("\nevidence\n");
+        for (key, value) in &task.evidence {
+            for (at, part) in value.lines().enumerate() {
+                let key = if at == 0 { key.as_str() } else { "" };
+                let _ = writeln!(text, "  {key:<18} {}", harmless(part));
+            }
+        }
+    }
+    if !attempts.is_empty() {
+        text.push_str("\nattempts\n");
+        for attempt in attempts {
+            let outcome = attempt.outcome.map_or("open", |outcome| outcome.as_str());
+            let _ = writeln!(
+                text,
+                "  {} phase {} {}: {outcome}: {}",
+                shape::second(attempt.started_at),
+                attempt.phase,
+                harmless(&attempt.action_text),
+                harmless(&attempt.message)
+            );
+        }
+    }
+    text.push_str("\nhistory\n");
+    for event in events {
+        let _ = writeln!(text, "  {}", event_line(event));
+    }
+    text
+}
+
+/// One audit event in one line.
+pub fn event_line(event: &AuditEvent) -> String {
+    let at = event.timestamp.get(..19).unwrap_or(&event.timestamp);
+    let details = if event.details.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", event.details)
+    };
+    let reason = if event.reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", event.reason)
+    };
+    harmless(&format!(
+        "{at} {}{details} by {}{reason}",
+        event.action, event.actor
+    ))
+}
+
+/// `--as`, with `fixed` and `self_cleared` left to the program: only a verification may say them.
+pub fn resolution(typed: &Typed) -> Result<Resolution, CliError> {
+    match typed.parsed::<Resolution>("as")? {
+        None => Ok(Resolution::Human),
+        Some(Resolution::Fixed | Resolution::SelfCleared) => Err(CliError::Usage(
+            "--as: only the program says fixed or self_cleared, after it verified: use human, not_a_fault or superseded"
+                .to_owned(),
+        )),
+        Some(resolution) => Ok(resolution),
+    }
+}
+
+/// Closes the task whose id is the second word, for `tasks close` and `escalations resolve`.
+pub fn close(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    let id = typed.id(1)?;
+    typed.at_most(2)?;
+    let (resolution, actor) = (resolution(typed)?, stored::actor(typed)?);
+    change(
+        globals,
+        id,
+        &format!("closed as {resolution}"),
+        |store, now| store.close_by_human(id, resolution, &actor, now),
+    )
+}
+
+fn acknowledge(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    let id = typed.id(1)?;
+    typed.at_most(2)?;
+    let actor = stored::actor(typed)?;
+    change(
+        globals,
+        id,
+        "acknowledged: no repair until it is closed or approved",
+        |store, now| store.acknowledge(id, &actor, now),
+    )
+}
+
+pub fn snooze(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    let id = typed.id(1)?;
+    let word = typed.word(2).ok_or_else(|| {
+        CliError::Usage("no time given: how long?: write 30m, 8h or 2d".to_owned())
+    })?;
+    // `snooze 4 2026-01-01 08:00:00` without quotes is two words and clear enough.
+    let text = typed
+        .word(3)
+        .map_or_else(|| word.to_owned(), |hour| format!("{word} {hour}"));
+    typed.at_most(4)?;
+    let until = stored::until(&text, globals.now())?;
+    let actor = stored::actor(typed)?;
+    change(
+        globals,
+        id,
+        &format!("left alone until {}", shape::second(until)),
+        |store, now| store.snooze(id, until, &actor, now),
+    )
+}
+
+/// Opens the store, makes one change and says what it did.
+pub fn change(
+    globals: &Globals,
+    id: i64,
+    done: &str,
+    make: impl FnOnce(&crate::store::Store, Timestamp) -> Result<(), crate::store::StoreError>,
+) -> Result<Exit, CliError> {
+    let config = globals.load_config()?;
+    if globals.dry_run {
+        find(&stored::reader(globals, &config)?, id)?;
+        globals.print(&format!("task {id} would be {done}\n"))?;
+        return Ok(Exit::Done);
+    }
+    let now = globals.now();
+    let store = stored::store(globals, &config, now)?;
+    make(&store, now).map_err(stored::explain)?;
+    if globals.json {
+        let task = find(&store.reader().map_err(stored::explain)?, id)?;
+        globals.print_json(&shape::task(&task))?;
+    } else {
+        globals.print(&format!("task {id}: {done}\n"))?;
+    }
+    Ok(Exit::Done)
+}
+
+pub fn approve(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    let id = typed.id(0)?;
+    typed.at_most(1)?;
+    let config = globals.load_config()?;
+    let actor = stored::actor(typed)?;
+    let minutes: Option<u64> = typed.parsed("for")?;
+    let seconds = minutes.map_or(config.fix.approval_s, |minutes| minutes.saturating_mul(60));
+    let now = globals.now();
+    let until = stored::until(&format!("{seconds}s"), now)?;
+    let action = match typed.parsed::<String>("action")? {
+        Some(name) => ActionKind::from_str(&name).map_err(|why| {
+            let names = ActionKind::ALL.iter().map(|kind| kind.as_str());
+            CliError::Usage(match nearest(&name, names) {
+                Some(near) => format!("--action: {why}: did you mean '{near}'?"),
+                None => format!("--action: {why}: the issue and `tasks show {id}` name it"),
+            })
+        })?,
+        None => proposed(&stored::reader(globals, &config)?, id)?,
+    };
+    let done = format!("{action} approved until {}", shape::second(until));
+    change(globals, id, &done, |store, now| {
+        store.approve(id, action.as_str(), until, &actor, now)
+    })
+}
+
+/// The action that the last proposal in the task's history names.
+fn proposed(reader: &Reader, id: i64) -> Result<ActionKind, CliError> {
+    find(reader, id)?;
+    let events = reader.history(Some(id), 1_000).map_err(stored::explain)?;
+    events
+        .iter()
+        .rev()
+        .filter(|event| event.action == "proposed")
+        .find_map(|event| kind_of(&event.details))
+        .ok_or_else(|| {
+            CliError::Usage(format!(
+                "task {id} proposes no action: which one is meant?: name it with --action, see `explain {id}`"
+            ))
+        })
+}
+
+/// The kind whose text begins like this; the longest beginning wins (`restart interface` before `restart`).
+fn kind_of(text: &str) -> Option<ActionKind> {
+    const BEGINNINGS: &[(&str, ActionKind)] = &[
+        ("reset-failed and start ", ActionKind::ResetFailedStart),
+        ("restart interface ", ActionKind::RestartInterface),
+        ("restart ", ActionKind::RestartUnit),
+        ("start ", ActionKind::StartUnit),
+        ("stop ", ActionKind::StopUnit),
+        ("daemon-reload", ActionKind::DaemonReload),
+        ("drop-in for ", ActionKind::PathDropIn),
+        ("terminate process ", ActionKind::TerminateProcess),
+        ("vacuum journal ", ActionKind::VacuumJournal),
+        ("free disk ", ActionKind::FreeDisk),
+        ("remount ", ActionKind::RemountRw),
+        ("sync clock", ActionKind::SyncClock),
+        ("run declared command ", ActionKind::RunDeclared),
+    ];
+    BEGINNINGS
+        .iter()
+        .find(|(beginning, _)| text.starts_with(beginning))
+        .map(|(_, kind)| *kind)
+        .or_else(|| text.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::action::Action;
+    use crate::core::unit::UnitName;
+
+    #[test]
+    fn the_text_of_an_action_names_its_kind() {
+        let unit = UnitName::new("a.service").unwrap();
+        for action in [
+            Action::StartUnit(unit.clone()),
+            Action::RestartUnit(unit.clone()),
+            Action::StopUnit(unit.clone()),
+            Action::ResetFailedStart(unit),
+            Action::DaemonReload,
+            Action::VacuumJournal { keep_bytes: 1 },
+            Action::SyncClock,
+            Action::RestartInterface {
+                interface: "eth0".to_owned(),
+            },
+            Action::RunDeclared {
+                name: "x".to_owned(),
+            },
+        ] {
+            assert_eq!(kind_of(&action.to_string()), Some(action.kind()));
+        }
+        assert_eq!(kind_of("remount_rw"), Some(ActionKind::RemountRw));
+        assert_eq!(kind_of("something else"), None);
+    }
+}
