@@ -9,7 +9,7 @@ use crate::core::retrieval::{Term, stems};
 pub(super) const K1: f32 = 1.2;
 pub(super) const B: f32 = 0.75;
 /// A word of the title counts as this many.
-pub(super) const TITLE: u32 = 2;
+pub(super) const TITLE: u32 = 3;
 /// Aim for the size of a bucket, in bytes: near a database page.
 const BUCKET_BYTES: usize = 2048;
 const BUCKET_BITS_MAX: u32 = 16;

@@ -15,6 +15,7 @@ mod inspect;
 mod jsonl;
 mod man;
 mod moves;
+mod scan;
 mod search;
 mod source;
 mod vectors;
@@ -198,7 +199,7 @@ fn snippet(database: &Connection, query: &Query, hit: &Hit) -> Result<Snippet, B
         Ok(Snippet {
             id: row.get(0)?,
             score: f64::from(hit.score),
-            matched: search::matched(query, &title, &text),
+            matched: scan::matched(query, &title, &text),
             title,
             text,
             first_line: row.get(3)?,

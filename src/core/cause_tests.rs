@@ -64,6 +64,20 @@ fn the_cause_table_is_named() {
     assert!(right >= 60);
 }
 
+/// Texts that no rule was written for: what the rules are worth on news. A wrong cause is worse than none.
+#[test]
+fn unseen_texts_are_seldom_named_wrongly() {
+    let (right, unknown, wrong) = score(include_str!("../../tests/fixtures/causes_aside.tsv"));
+    assert!(
+        right * 100 >= (right + unknown + wrong) * 70,
+        "right {right}"
+    );
+    assert!(
+        wrong * 100 <= (right + unknown + wrong) * 10,
+        "wrong {wrong}"
+    );
+}
+
 #[test]
 fn names_round_trip() {
     for cause in Cause::ALL {

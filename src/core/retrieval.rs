@@ -39,7 +39,7 @@ const TOKEN_MAX: usize = 40;
 /// Most distinct terms of one query: bounds its time.
 const QUERY_TERMS_MAX: usize = 64;
 /// Weight of two neighbouring words beside the words themselves.
-const BIGRAM_WEIGHT: f32 = 0.5;
+const BIGRAM_WEIGHT: f32 = 0.4;
 /// Weight of a word that a table adds.
 const EXPANSION_WEIGHT: f32 = 0.4;
 
@@ -60,7 +60,7 @@ const STOP: &[&str] = &[
 /// Calls `take` for each word of `text` in order, lower-cased but not stemmed. A word is a run of
 /// letters and digits. A camel-case run (`KubeNodeNotReady`) gives its parts after the whole.
 pub fn words(text: &str, take: &mut dyn FnMut(&str)) {
-    words_starting(text, &Starts::all(), &mut |word| {
+    words_starting(text, &Starts::all(), &mut |word, _| {
         take(word);
         true
     });
@@ -141,13 +141,13 @@ const fn kinds() -> [u8; 256] {
 }
 
 /// As [`words`], but words that do not start as `starts` says may be left out, except directly after a
-/// word for which `take` answered true. The hot loop of a query: bytes, as texts are nearly all ASCII.
-pub fn words_starting(text: &str, starts: &Starts, take: &mut dyn FnMut(&str) -> bool) {
+/// word for which `take` answered true. `take` also gets the word's place, counted in words. The hot loop of a query: bytes, as texts are nearly all ASCII.
+pub fn words_starting(text: &str, starts: &Starts, take: &mut dyn FnMut(&str, usize) -> bool) {
     let mut lower = String::with_capacity(TOKEN_MAX);
     let mut wanted = false;
     let everything = starts.pairs == [u32::MAX; 32];
     let bytes = text.as_bytes();
-    let mut from = 0;
+    let (mut from, mut place) = (0, 0);
     while from < bytes.len() {
         let mut end = from;
         let (mut before, mut seen, mut camel) = (0_u8, 0_u8, 0_u8);
@@ -164,14 +164,17 @@ pub fn words_starting(text: &str, starts: &Starts, take: &mut dyn FnMut(&str) ->
         }
         let (camel, ascii) = (camel & CAPITAL != 0, seen & FOREIGN == 0);
         let run = bytes.get(from..end).unwrap_or(&[]);
+        place += usize::from(!run.is_empty());
         if !run.is_empty() && (wanted || everything || camel || !ascii || starts.has(run)) {
             let run = text.get(from..end).unwrap_or("");
             if ascii {
-                one_run(run, camel, &mut lower, &mut |word| wanted = take(word));
+                one_run(run, camel, &mut lower, &mut |word| {
+                    wanted = take(word, place)
+                });
             } else {
                 for run in run.split(|c: char| !c.is_alphanumeric()) {
                     one_run(run, is_camel(run), &mut lower, &mut |word| {
-                        wanted = take(word)
+                        wanted = take(word, place)
                     });
                 }
             }
