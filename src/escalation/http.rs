@@ -134,6 +134,16 @@ impl Https {
     /// `timeout` bounds each of: sending, waiting for the answer, reading it. `ca_file` (PEM; empty = none) adds
     /// roots to the bundled ones. A proxy is taken from the environment.
     pub fn new(timeout: Duration, ca_file: &str) -> Result<Self, String> {
+        Self::build(timeout, ca_file, true)
+    }
+
+    /// The same, but `http://` is taken too: for receivers on the plant's own network, which mostly speak nothing
+    /// else. A token is refused there.
+    pub fn with_plain(timeout: Duration, ca_file: &str) -> Result<Self, String> {
+        Self::build(timeout, ca_file, false)
+    }
+
+    fn build(timeout: Duration, ca_file: &str, https_only: bool) -> Result<Self, String> {
         let roots = match ca_file {
             "" => RootCerts::WebPki,
             path => RootCerts::from(with_bundled(read_ca(Path::new(path))?)),
@@ -143,7 +153,7 @@ impl Https {
             .root_certs(roots)
             .build();
         let config = ureq::Agent::config_builder()
-            .https_only(true)
+            .https_only(https_only)
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -175,6 +185,10 @@ impl Https {
         url: &str,
         authorized: bool,
     ) -> Result<Response, SendError> {
+        if request.token.is_some() && !url.starts_with("https://") {
+            let why = "a token is never sent without TLS: write the address with https://";
+            return Err(SendError::NotSent(why.to_owned()));
+        }
         let method = match request.method {
             Verb::Get => Method::GET,
             Verb::Post => Method::POST,
@@ -389,6 +403,11 @@ mod tests {
         assert!(matches!(https.send(&request), Err(SendError::NotSent(_))));
         request.url = "https://127.0.0.1:9/".to_owned();
         assert!(matches!(https.send(&request), Err(SendError::NotSent(_))));
+        let plain = Https::with_plain(Duration::from_secs(5), "").unwrap();
+        request.url = "http://127.0.0.1:9/".to_owned();
+        request.token = Some(Secret::new("abc"));
+        let error = plain.send(&request).unwrap_err().to_string();
+        assert!(error.contains("without TLS"), "{error}");
     }
 
     #[test]

@@ -1,3 +1,4 @@
 //! One integration binary: every module drives the real program as a black box.
 
+mod fleet;
 mod github;
