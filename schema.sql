@@ -51,9 +51,13 @@ CREATE TABLE tasks (
 CREATE UNIQUE INDEX tasks_one_open ON tasks (issue_hash) WHERE status <> 'closed';
 -- Claiming looks at the open set only, which stays small however long the history grows.
 CREATE INDEX tasks_open ON tasks (status, severity_rank, id) WHERE status <> 'closed';
+-- Where backing off ends; the due ones come first.
+CREATE INDEX tasks_due ON tasks (next_attempt_at) WHERE status <> 'closed' AND next_attempt_at IS NOT NULL;
 CREATE INDEX tasks_open_subject ON tasks (subject, status) WHERE status <> 'closed';
 CREATE INDEX tasks_history_of_hash ON tasks (issue_hash, id);
-CREATE INDEX tasks_closed_at ON tasks (closed_at) WHERE status = 'closed';
+CREATE INDEX tasks_closed_at ON tasks (closed_at, resolution) WHERE status = 'closed';
+-- Adopted rows that still wait to be seen again and re-keyed: none on most gateways.
+CREATE INDEX tasks_legacy ON tasks (legacy_hash) WHERE algorithm = 0 AND status <> 'closed';
 
 -- Append-only, hash-chained: who did what, when and why.
 CREATE TABLE task_history (
@@ -146,6 +150,7 @@ CREATE TABLE outbox (
 CREATE UNIQUE INDEX outbox_one_create ON outbox (destination, delivery_key) WHERE operation = 'create';
 CREATE INDEX outbox_due ON outbox (destination, next_at) WHERE state IN ('pending', 'sending', 'unknown');
 CREATE INDEX outbox_task ON outbox (task_id, id);
+CREATE INDEX outbox_sent ON outbox (destination, sent_at) WHERE operation = 'create' AND sent_at IS NOT NULL;
 
 -- Where each stream was read up to; moves in the same transaction as the findings it gave.
 CREATE TABLE cursors (
@@ -177,4 +182,12 @@ CREATE TABLE daily_counts (
     tasks      INTEGER NOT NULL,
     seen       INTEGER NOT NULL,
     PRIMARY KEY (day, class, resolution)
+) STRICT, WITHOUT ROWID;
+
+-- Last episode of fingerprints whose delivered tasks retention removed: a recurrence must count on from
+-- it, or its delivery key would be that of the old, closed issue.
+CREATE TABLE past_episodes (
+    issue_hash TEXT PRIMARY KEY,
+    episode    INTEGER NOT NULL,
+    closed_at  TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;

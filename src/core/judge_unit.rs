@@ -100,9 +100,14 @@ pub fn hit_start_limit(unit: &UnitState) -> bool {
         || (unit.is_failed() && unit.n_restarts > 0 && !matches!(unit.restart.as_str(), "" | "no"))
 }
 
-/// A unit in state failed. One that a human's stop ended with a bad status is no fault.
+/// A unit in state failed. One that a human's stop ended with a bad status is no fault; where the manager
+/// itself stopped it for a reason of its own, the order of events looks the same but the result names it.
 pub fn judge_failed(unit: &UnitState, now: Timestamp) -> Option<Finding> {
-    if !unit.is_failed() || unit.stopped_by_job {
+    let by_manager = matches!(
+        unit.result.as_str(),
+        "watchdog" | "oom-kill" | "start-limit-hit" | "resources" | "protocol"
+    );
+    if !unit.is_failed() || (unit.stopped_by_job && !by_manager) {
         return None;
     }
     let limit = hit_start_limit(unit);

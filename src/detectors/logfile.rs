@@ -510,6 +510,7 @@ mod tests {
         dir: tempfile::TempDir,
         config: Config,
         host: Host,
+        rules: Arc<RuleSet>,
         cursor: Option<String>,
         seen: BTreeMap<String, u64>,
     }
@@ -527,6 +528,7 @@ mod tests {
                 dir,
                 config,
                 host,
+                rules: Arc::new(RuleSet::builtin().unwrap()),
                 cursor: None,
                 seen: BTreeMap::new(),
             }
@@ -545,6 +547,35 @@ mod tests {
             file.write_all(text.as_bytes()).unwrap();
         }
 
+        /// As logrotate does: the oldest numbers move up first.
+        fn shift(&self) {
+            for number in (1..300).rev() {
+                let from = self.path(&format!("app.log.{number}"));
+                if from.exists() {
+                    fs::rename(from, self.path(&format!("app.log.{}", number + 1))).unwrap();
+                }
+            }
+        }
+
+        fn rotate(&self) {
+            if self.path("app.log").exists() {
+                self.shift();
+                fs::rename(self.path("app.log"), self.path("app.log.1")).unwrap();
+            }
+        }
+
+        fn copy_truncate(&self) {
+            if self.path("app.log").exists() {
+                self.shift();
+                fs::copy(self.path("app.log"), self.path("app.log.1")).unwrap();
+                fs::OpenOptions::new()
+                    .write(true)
+                    .truncate(true)
+                    .open(self.path("app.log"))
+                    .unwrap();
+            }
+        }
+
         fn tail(&self) -> Tail {
             Tail::new(
                 &self.config.log_file[0],
@@ -557,7 +588,7 @@ mod tests {
             StreamContext {
                 host: &self.host,
                 config: &self.config,
-                rules: Arc::new(RuleSet::builtin().unwrap()),
+                rules: Arc::clone(&self.rules),
                 stop: Arc::new(AtomicBool::new(false)),
                 position: None,
             }
@@ -664,6 +695,51 @@ mod tests {
             "{:?}",
             bed.seen
         );
+    }
+
+    /// Writes, both kinds of rotation and restarts at any moment, in an order that the seed decides: every line
+    /// is counted exactly once.
+    #[test]
+    fn every_line_once_whatever_happens() {
+        for seed in 1..=20_u64 {
+            let mut bed = Bed::new();
+            bed.append("app.log", &format!("the first line of seed {seed}\n"));
+            let mut tail = bed.tail();
+            bed.drain(&mut tail);
+            let (mut state, mut written) = (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), 0_u64);
+            for _ in 0..300 {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                match state % 10 {
+                    0..=4 => {
+                        for _ in 0..=(state >> 8) % 40 {
+                            written += 1;
+                            bed.append(
+                                "app.log",
+                                &format!("ERROR line {written} of seed {seed}\n"),
+                            );
+                        }
+                    }
+                    5 => bed.rotate(),
+                    6 => bed.copy_truncate(),
+                    7 => tail = bed.tail(),
+                    _ => bed.drain(&mut tail),
+                }
+            }
+            bed.append("app.log", "the end\n");
+            bed.drain(&mut tail);
+            let seen: u64 = bed.seen.values().sum();
+            assert_eq!(
+                seen,
+                written,
+                "seed {seed}: {:?}",
+                bed.seen
+                    .keys()
+                    .filter(|m| !m.starts_with("ERROR"))
+                    .collect::<Vec<_>>()
+            );
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::core::config::Budget;
 use crate::core::time::Timestamp;
 use crate::store::types::{Attempt, Booked, Booking, Outcome};
-use crate::store::{Store, StoreError, history};
+use crate::store::{Store, StoreError, history, open, repair};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -209,8 +209,20 @@ fn exhausted(
         ("host", "?3 = ''", Some(""), HOUR, limits.host_per_hour),
         ("host", "?3 = ''", Some(""), DAY, limits.host_per_day),
     ];
+    let restored: Option<Timestamp> =
+        open::meta(tx, repair::RESTORED_AT)?.and_then(|text| text.parse().ok());
     for (scope, filter, value, window, limit) in checks {
         let Some(value) = value else { continue };
+        // What was done since the backup is not known: each window counts as used up.
+        let spent = restored.map(|at| at.min(now).plus(window));
+        if let Some(free_at) = spent.filter(|free_at| now < *free_at) {
+            return Ok(Some(Booked::Exhausted {
+                scope,
+                used: limit,
+                limit,
+                free_at,
+            }));
+        }
         // Newest first, only as many as the limit: the last of them says when room comes back. Rows
         // with a time after `now` (the clock was set back) count too.
         let sql = format!(

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::core::task::Status;
 
@@ -25,6 +25,8 @@ pub enum StoreError {
     Busy,
     /// No space is left, also after the ballast was freed.
     Full,
+    /// Reading or writing failed below SQLite: a bad disk, a mount that went read-only.
+    Io(String),
     /// The file is damaged.
     Corrupt(String),
     NoTask(i64),
@@ -42,11 +44,18 @@ pub enum StoreError {
 impl StoreError {
     /// True when the same operation may succeed later without anybody doing anything.
     pub fn is_retriable(&self) -> bool {
-        matches!(self, Self::Busy | Self::Full)
+        matches!(self, Self::Busy | Self::Full | Self::Io(_))
     }
 
-    pub(super) fn is_busy(&self) -> bool {
-        matches!(self, Self::Busy)
+    /// The same error once more, for each caller of a batch that failed as a whole.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::Busy => Self::Busy,
+            Self::Full => Self::Full,
+            Self::Closed => Self::Closed,
+            Self::Corrupt(why) => Self::Corrupt(why.clone()),
+            other => Self::Io(other.to_string()),
+        }
     }
 }
 
@@ -71,6 +80,10 @@ impl fmt::Display for StoreError {
                 f,
                 "no space left on the file system: free some, nothing stored was lost"
             ),
+            Self::Io(why) => write!(
+                f,
+                "the database cannot be read or written: {why}: check the disk and that its file system is not read-only"
+            ),
             Self::Corrupt(why) => write!(
                 f,
                 "the database is damaged: {why}: it is set aside and restored at the next start"
@@ -91,11 +104,21 @@ impl std::error::Error for StoreError {}
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
+        // A full disk cannot hold the shared memory file of the WAL: that is no bad disk.
+        if error
+            .sqlite_error()
+            .is_some_and(|why| why.extended_code == ffi::SQLITE_IOERR_SHMSIZE)
+        {
+            return Self::Full;
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::Corrupt(error.to_string())
+            }
+            Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+                Self::Io(error.to_string())
             }
             _ => Self::Sqlite(error),
         }

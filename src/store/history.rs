@@ -6,8 +6,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::core::audit::{self, Event, GENESIS};
 use crate::core::time::Timestamp;
+use crate::store::link::ReadLink;
 use crate::store::types::AuditEvent;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, open};
 
 /// Appends one event; must run inside the transaction of the change it tells of.
 pub(super) fn append(
@@ -87,26 +88,57 @@ impl fmt::Display for AuditBreak {
     }
 }
 
-/// Walks the whole chain. Rows before a checkpoint of retention are gone by design; the checkpoint
-/// says with which id and hash they ended.
-pub(super) fn verify(
+/// Action of the event that retention appends before it removes the events before it.
+pub(super) const CHECKPOINT: &str = "checkpoint";
+/// Meta row: id and hash up to which the chain was verified.
+pub(super) const VERIFIED: &str = "audit_verified";
+/// Events in one read transaction: a snapshot lasts milliseconds, other readers get their turn.
+const STEP: u32 = 2_000;
+
+/// Details of a checkpoint event.
+pub(super) fn checkpoint(count: u64, id: i64, hash: &str) -> String {
+    format!("{count} events up to {id} with hash {hash}")
+}
+
+/// A point of the chain: nothing before it is left, or it was verified already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Point {
+    id: i64,
+    hash: String,
+}
+
+impl Point {
+    fn parse(text: &str) -> Option<Self> {
+        let (id, hash) = text.split_once(' ')?;
+        Some(Self {
+            id: id.parse().ok()?,
+            hash: hash.to_owned(),
+        })
+    }
+
+    fn genesis() -> Self {
+        Self {
+            id: 0,
+            hash: GENESIS.to_owned(),
+        }
+    }
+}
+
+fn pruned_to(connection: &Connection) -> Result<Option<Point>, StoreError> {
+    Ok(open::meta(connection, "audit_checkpoint")?.and_then(|text| Point::parse(&text)))
+}
+
+/// Verifies the next [`STEP`] events after `at`: the new point and how many events, or the first break.
+fn walk(
     connection: &Connection,
-) -> Result<Result<AuditReport, AuditBreak>, StoreError> {
-    let checkpoint: Option<String> = connection
-        .query_row(
-            "SELECT value FROM meta WHERE key = 'audit_checkpoint'",
-            [],
-            |row| row.get(0),
-        )
-        .optional()?;
-    let (pruned_up_to, mut prev) = match checkpoint.as_deref().and_then(|text| text.split_once(' '))
-    {
-        Some((id, hash)) => (id.parse::<i64>().ok(), hash.to_owned()),
-        None => (None, GENESIS.to_owned()),
-    };
-    let mut statement =
-        connection.prepare(&format!("SELECT {COLUMNS} FROM task_history ORDER BY id"))?;
-    let mut rows = statement.query([])?;
+    at: &Point,
+    mut each: impl FnMut(&AuditEvent),
+) -> Result<Result<(Point, u64), AuditBreak>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM task_history WHERE id > ?1 ORDER BY id LIMIT {STEP}"
+    ))?;
+    let mut rows = statement.query([at.id])?;
+    let mut at = at.clone();
     let mut events = 0;
     while let Some(row) = rows.next()? {
         let row = event(row)?;
@@ -114,7 +146,7 @@ pub(super) fn verify(
             row_id: row.id,
             what: what.to_owned(),
         };
-        if row.prev_hash != prev {
+        if row.prev_hash != at.hash {
             return Ok(Err(broken(
                 "does not follow the event before it: one was changed, removed or inserted",
             )));
@@ -127,19 +159,106 @@ pub(super) fn verify(
             actor: &row.actor,
             reason: &row.reason,
         };
-        if audit::chain(&prev, &told) != row.hash {
+        if audit::chain(&at.hash, &told) != row.hash {
             return Ok(Err(broken(
                 "its contents do not match its hash: it was changed",
             )));
         }
-        prev = row.hash;
+        each(&row);
+        at = Point {
+            id: row.id,
+            hash: row.hash,
+        };
         events += 1;
     }
-    Ok(Ok(AuditReport {
-        events,
-        head_hash: prev,
-        pruned_up_to,
-    }))
+    Ok(Ok((at, events)))
+}
+
+/// Walks the whole chain in steps. Rows before a checkpoint of retention are gone by design: then an
+/// event further on must say with which id and hash they ended, or somebody else removed them.
+pub(super) fn verify(link: &ReadLink) -> Result<Result<AuditReport, AuditBreak>, StoreError> {
+    let mut start = link.with(pruned_to)?;
+    let mut at = start.clone().unwrap_or_else(Point::genesis);
+    let mut events = 0;
+    let mut told = start.is_none();
+    loop {
+        let wanted = start
+            .as_ref()
+            .map(|point| format!("up to {} with hash {}", point.id, point.hash));
+        let step = link.with(|connection| {
+            walk(connection, &at, |event| {
+                told |= event.action == CHECKPOINT
+                    && wanted
+                        .as_ref()
+                        .is_some_and(|wanted| event.details.ends_with(wanted));
+            })
+        })?;
+        match step {
+            Ok((end, 0)) if !told => {
+                return Ok(Err(AuditBreak {
+                    row_id: end.id,
+                    what: "no event tells of the removal of those before the first: the beginning was cut off".to_owned(),
+                }));
+            }
+            Ok((end, 0)) => {
+                return Ok(Ok(AuditReport {
+                    events,
+                    head_hash: end.hash,
+                    pruned_up_to: start.map(|point| point.id),
+                }));
+            }
+            Ok((end, more)) => {
+                at = end;
+                events += more;
+            }
+            Err(broken) => {
+                // Retention may have moved the beginning meanwhile: from there, once more.
+                let now = link.with(pruned_to)?;
+                if now == start {
+                    return Ok(Err(broken));
+                }
+                at = now.clone().unwrap_or_else(Point::genesis);
+                told = now.is_none();
+                start = now;
+                events = 0;
+            }
+        }
+    }
+}
+
+/// One step on from `from` (a [`VERIFIED`] value): the new value, if there is anything.
+pub(super) fn verify_step(
+    connection: &Connection,
+    from: Option<&str>,
+) -> Result<Result<Option<String>, AuditBreak>, StoreError> {
+    let pruned = pruned_to(connection)?.unwrap_or_else(Point::genesis);
+    let from = from
+        .and_then(Point::parse)
+        .filter(|point| point.id >= pruned.id)
+        .unwrap_or(pruned);
+    let there: Option<String> = connection
+        .prepare_cached("SELECT hash FROM task_history WHERE id = ?1")?
+        .query_row([from.id], |row| row.get(0))
+        .optional()?;
+    let newest: Option<i64> =
+        connection.query_row("SELECT max(id) FROM task_history", [], |row| row.get(0))?;
+    // What was verified before and is not there any more was cut off at the end or changed.
+    let was_there = from.id > 0 && there.is_none() && newest.is_none_or(|newest| newest < from.id);
+    if was_there || there.is_some_and(|hash| hash != from.hash) {
+        return Ok(Err(AuditBreak {
+            row_id: from.id,
+            what: "is not what it was when it was last verified: changed, or the end was cut off"
+                .to_owned(),
+        }));
+    }
+    Ok(walk(connection, &from, |_| {})?
+        .map(|(point, events)| (events > 0).then(|| format!("{} {}", point.id, point.hash))))
+}
+
+/// True when a note saves a good part of the walk at the next start.
+pub(super) fn worth_noting(from: Option<&str>, to: &str) -> bool {
+    let id = |text: &str| Point::parse(text).map_or(0, |point| point.id);
+    id(to) - from.map_or(0, id) >= i64::from(STEP) / 2
 }
 
 impl Store {

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::core::audit;
 use crate::core::time::Timestamp;
+use crate::store::holders::other_holder;
 use crate::store::open::{self, OpenReport, StoreOptions, VERSION, beside, set_meta};
 use crate::store::{Store, StoreError, history};
 
@@ -74,9 +75,9 @@ pub fn import(
             ..ImportReport::default()
         });
     }
-    if let Some(pid) = user_of(source) {
+    if let Some(holder) = other_holder(source) {
         return Err(fail(format!(
-            "{} is open in process {pid}: stop it first",
+            "{} is open in {holder}: stop it first",
             source.display()
         )));
     }
@@ -107,23 +108,6 @@ pub fn import(
     // Opening checks the result and leaves it in the journal mode that the daemon uses.
     let (_, _report): (Store, OpenReport) = Store::open(options, now)?;
     Ok(report)
-}
-
-/// A process that has the file open, other than this one.
-fn user_of(path: &Path) -> Option<u32> {
-    let wanted = fs::canonicalize(path).ok()?;
-    let own = std::process::id();
-    let pids = fs::read_dir("/proc")
-        .ok()?
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| *pid != own).find(|pid| {
-        fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|entries| {
-            entries
-                .flatten()
-                .any(|entry| fs::read_link(entry.path()).is_ok_and(|at| at == wanted))
-        })
-    })
 }
 
 fn digest_of(path: &Path) -> std::io::Result<String> {

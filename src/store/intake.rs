@@ -1,6 +1,7 @@
 //! Intake of findings: one open task per fingerprint, repeats counted, cursors in the same commit.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -8,6 +9,7 @@ use crate::core::finding::Finding;
 use crate::core::fingerprint;
 use crate::core::time::Timestamp;
 use crate::store::types::{Cursor, Intake, Recorded};
+use crate::store::writer::{COALESCE, COALESCE_CURSORS};
 use crate::store::{Store, StoreError, Ticket, history, outbox};
 
 impl Store {
@@ -34,6 +36,15 @@ pub(super) struct Coalesced {
 impl Coalesced {
     pub(super) fn is_empty(&self) -> bool {
         self.seen.is_empty() && self.cursors.is_empty()
+    }
+
+    /// How long this may wait for somebody else's commit.
+    pub(super) fn may_wait(&self) -> Duration {
+        if self.seen.is_empty() {
+            COALESCE_CURSORS
+        } else {
+            COALESCE
+        }
     }
 
     pub(super) fn add(&mut self, batch: &Intake, recorded: &[Recorded], now: Timestamp) {
@@ -80,10 +91,14 @@ pub(super) fn as_repeats(
     for finding in &batch.findings {
         match open_task(connection, &finding.fingerprint().to_string())? {
             // A repeat of something already put before a human may owe a comment: not held back.
-            Some((one, status)) if status != "escalated" => recorded.push(Recorded {
-                seen_count: one.seen_count + held.waiting(one.task_id) + finding.count,
-                ..one
-            }),
+            Some((one, status))
+                if status != "escalated" || outbox::is_told(connection, one.task_id)? =>
+            {
+                recorded.push(Recorded {
+                    seen_count: one.seen_count + held.waiting(one.task_id) + finding.count,
+                    ..one
+                });
+            }
             _ => return Ok(None),
         }
     }
@@ -165,8 +180,10 @@ pub(super) fn create(
         )?
         .query_row([hash], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let (previous_id, episode) =
-        previous.map_or((None, 1), |(id, episode)| (Some(id), episode + 1));
+    let (previous_id, episode) = match previous {
+        Some((id, episode)) => (Some(id), episode + 1),
+        None => (None, past_episode(tx, hash)? + 1),
+    };
     let evidence = serde_json::to_string(&finding.evidence).unwrap_or_else(|_| "{}".to_owned());
     let seen_at = finding.seen_at.to_string();
     let id: Option<i64> = tx
@@ -218,9 +235,19 @@ pub(super) fn create(
     }))
 }
 
+/// Last episode whose row retention removed; 0 when there was none.
+fn past_episode(tx: &Connection, hash: &str) -> Result<u64, StoreError> {
+    Ok(tx
+        .prepare_cached("SELECT episode FROM past_episodes WHERE issue_hash = ?1")?
+        .query_row([hash], |row| row.get(0))
+        .optional()?
+        .unwrap_or(0))
+}
+
+/// Also of a task that another process closed since: it was seen while the task was open.
 fn raise(tx: &Connection, task_id: i64, count: u64, at: Timestamp) -> Result<(), StoreError> {
     tx.prepare_cached(
-        "UPDATE tasks SET seen_count = seen_count + ?2, last_seen_at = max(last_seen_at, ?3) WHERE id = ?1 AND status <> 'closed'",
+        "UPDATE tasks SET seen_count = seen_count + ?2, last_seen_at = max(last_seen_at, ?3) WHERE id = ?1",
     )?
     .execute(params![task_id, count, at.to_string()])?;
     Ok(())

@@ -5,15 +5,26 @@
 //! block until the commit that holds their write is durable. Readers share a read-only connection.
 
 mod attempts;
+mod backup;
+mod ballast;
+mod clock;
 mod error;
+#[cfg(test)]
+mod faults;
+mod heal;
+mod health;
 mod history;
+mod holders;
 mod import;
 mod intake;
+mod job;
+mod link;
 mod maintain;
 mod open;
 mod outbox;
 mod read;
 mod repair;
+mod retention;
 mod seed;
 mod tasks;
 #[cfg(test)]
@@ -28,11 +39,14 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::core::time::Timestamp;
+use crate::store::link::ReadLink;
 
 pub use error::StoreError;
+pub use health::Health;
 pub use history::{AuditBreak, AuditReport};
+pub use holders::Holder;
 pub use import::{ImportReport, import};
-pub use maintain::Maintenance;
+pub use maintain::{Maintenance, Pin, WAL_MAX};
 pub use open::{OpenReport, StoreOptions, init_database};
 pub use read::Reader;
 pub use types::{
@@ -50,25 +64,39 @@ pub struct Store {
 #[derive(Debug)]
 struct Inner {
     writer: writer::Writer,
-    read: Arc<Mutex<Connection>>,
+    read: ReadLink,
     options: StoreOptions,
     runs: Mutex<Vec<DetectorRun>>,
     gateway_id: String,
+    health: Arc<Health>,
+    // Dropped last: whoever takes it next finds the writer gone and the WAL folded in.
+    owner: Mutex<Option<link::Owner>>,
 }
 
 impl Store {
     /// Opens or creates the store; see [`OpenReport`] for what had to be repaired.
     pub fn open(options: &StoreOptions, now: Timestamp) -> Result<(Self, OpenReport), StoreError> {
-        let (connection, report) = open::open(options, now)?;
-        let gateway_id = open::gateway_id(&connection)?;
-        let read = Arc::new(Mutex::new(open::reader_connection(options)?));
-        let writer = writer::Writer::start(connection, options.clone())?;
+        let opened = open::open(options, now)?;
+        let report = opened.report;
+        let gateway_id = open::gateway_id(&opened.writer)?;
+        let health = Arc::new(Health::new(report.restored, opened.owner.is_some(), now));
+        let slot = link::Slot::new(opened.writer);
+        let read = ReadLink::new(opened.reader, Some(slot.clone()));
+        let writer = writer::Writer::start(writer::Setup {
+            slot,
+            read: read.clone(),
+            options: options.clone(),
+            health: Arc::clone(&health),
+            alone: report.alone,
+        })?;
         let inner = Inner {
             writer,
             read,
             options: options.clone(),
             runs: Mutex::new(Vec::new()),
             gateway_id,
+            health,
+            owner: Mutex::new(opened.owner),
         };
         Ok((
             Self {
@@ -78,15 +106,19 @@ impl Store {
         ))
     }
 
+    /// Writes everything accepted and folds the WAL into the database, if this is the last handle.
+    pub fn close(self) {
+        drop(self);
+    }
+
     /// A reader for listings; never writes, works beside a running daemon.
     pub fn open_read_only(options: &StoreOptions) -> Result<Reader, StoreError> {
-        Ok(Reader::new(Arc::new(Mutex::new(open::reader_connection(
-            options,
-        )?))))
+        let own = open::reader_connection(options)?;
+        Ok(Reader::new(ReadLink::new(Some(own), None)))
     }
 
     pub fn reader(&self) -> Result<Reader, StoreError> {
-        Ok(Reader::new(Arc::clone(&self.inner.read)))
+        Ok(Reader::new(self.inner.read.clone()))
     }
 
     /// Random identity of this gateway, made at first start; never the machine id.
@@ -102,6 +134,27 @@ impl Store {
                 .query_row([stream], |row| row.get(0))
                 .optional()?)
         })
+    }
+
+    /// How the store fares.
+    pub fn health(&self) -> &Health {
+        &self.inner.health
+    }
+
+    /// One full sweep found nothing: whatever a restore left unknown is settled.
+    pub fn clean_sweep(&self) -> Result<(), StoreError> {
+        if !self.inner.health.restored() {
+            return Ok(());
+        }
+        self.write(|tx| {
+            tx.execute(
+                "DELETE FROM meta WHERE key = ?1",
+                [repair::UNTIL_CLEAN_SWEEP],
+            )?;
+            Ok(())
+        })?;
+        self.inner.health.set_restored(false);
+        Ok(())
     }
 
     /// Positions of all streams.

@@ -7,7 +7,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::core::audit;
 use crate::core::time::Timestamp;
-use crate::store::{StoreError, history, import, repair};
+use crate::store::link::Owner;
+use crate::store::{StoreError, ballast, clock, history, import, repair};
 
 /// `schema.sql` is this version.
 pub(super) const VERSION: i64 = 1;
@@ -47,76 +48,209 @@ pub struct OpenReport {
     pub created: bool,
     /// A damaged file was set aside: budgets count as spent, deliveries as unknown, mode is suggest.
     pub restored: bool,
+    /// The disk was too full for a second connection: reads go through the writer's.
+    pub alone: bool,
     pub messages: Vec<String>,
 }
 
-pub(super) fn open(
-    options: &StoreOptions,
-    now: Timestamp,
-) -> Result<(Connection, OpenReport), StoreError> {
+/// What opening gives: connections, and whether this process owns the file.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub writer: Connection,
+    /// `None` on a disk so full that only one connection can be opened.
+    pub reader: Option<Connection>,
+    pub owner: Option<Owner>,
+    pub report: OpenReport,
+}
+
+pub(super) fn open(options: &StoreOptions, now: Timestamp) -> Result<Opened, StoreError> {
     let mut report = OpenReport::default();
-    let connection = match try_open(options, now, &mut report) {
-        Err(StoreError::Corrupt(why)) => {
+    let owner = Owner::take(&options.path);
+    if owner.is_some() {
+        repair::before_open(options, now, &mut report)?;
+    }
+    let owned = owner.is_some();
+    let writer = match try_open(options, owned, now, &mut report) {
+        Err(StoreError::Corrupt(why)) if owned => {
             repair::restore(options, &why, now, &mut report)?;
-            try_open(options, now, &mut report)?
+            try_open(options, owned, now, &mut report)?
         }
+        Err(StoreError::Full) if owned && ballast::free(options) => {
+            report
+                .messages
+                .push("the disk is full: the ballast file was freed".to_owned());
+            try_open(options, owned, now, &mut report)
+                .or_else(|why| alone(options, why, &mut report))?
+        }
+        Err(why @ StoreError::Full) if owned => alone(options, why, &mut report)?,
         other => other?,
     };
-    if report.restored {
-        repair::settle_after_restore(&connection, now)?;
+    let reader = match report.alone {
+        true => None,
+        false => Some(reader_connection(options)?),
+    };
+    if owned {
+        if !report.alone {
+            clock::settle(&writer, now)?;
+        }
+        report.restored |= meta(&writer, repair::UNTIL_CLEAN_SWEEP)?.is_some();
+        repair::keep_side_id(options, &gateway_id(&writer)?);
+        ballast::make(options);
     }
-    repair::make_ballast(options);
-    Ok((connection, report))
+    Ok(Opened {
+        writer,
+        reader,
+        owner,
+        report,
+    })
+}
+
+/// The way in on a full disk: one exclusive connection keeps the WAL's index in its own memory. It can
+/// read at once, and write as soon as something frees space.
+fn alone(
+    options: &StoreOptions,
+    why: StoreError,
+    report: &mut OpenReport,
+) -> Result<Connection, StoreError> {
+    if !matches!(why, StoreError::Full) {
+        return Err(why);
+    }
+    let connection = single(options)?;
+    report.alone = true;
+    report.messages.push(
+        "the disk is full: opened with a single connection, commands have to wait until there is room".to_owned(),
+    );
+    Ok(connection)
+}
+
+/// Opens with the WAL's index in memory.
+pub(super) fn single(options: &StoreOptions) -> Result<Connection, StoreError> {
+    let connection = Connection::open(&options.path)?;
+    connection.busy_timeout(options.busy_timeout)?;
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    small_cache(&connection)?;
+    match version(&connection)? {
+        VERSION => Ok(connection),
+        _ => Err(StoreError::Full),
+    }
 }
 
 fn try_open(
     options: &StoreOptions,
+    owned: bool,
     now: Timestamp,
     report: &mut OpenReport,
 ) -> Result<Connection, StoreError> {
-    let unusable = |why: &dyn std::fmt::Display| StoreError::Unusable {
-        path: options.path.clone(),
-        why: why.to_string(),
-    };
-    let existed = options.path.exists();
-    let mut connection =
-        Connection::open(&options.path).map_err(|error| match StoreError::from(error) {
-            corrupt @ StoreError::Corrupt(_) => corrupt,
-            other => unusable(&other),
-        })?;
-    configure(&connection, options).map_err(|error| match error {
-        StoreError::Sqlite(why) => unusable(&why),
+    let unusable = |error: StoreError| match error {
+        StoreError::Sqlite(_) | StoreError::Io(_) => StoreError::Unusable {
+            path: options.path.clone(),
+            why: error.to_string(),
+        },
         other => other,
-    })?;
-    if existed {
-        quick_check(&connection)?;
-    }
-    match version(&connection)? {
-        VERSION => {}
-        0 if import::is_python_database(&connection)? => {
-            let adopted = import::adopt(&mut connection, options, now)?;
-            report.messages.push(adopted.to_string());
-        }
-        0 => {
-            init_database(&mut connection, now).map_err(|error| match error {
-                StoreError::Sqlite(why) => unusable(&why),
-                other => other,
-            })?;
-            report.created = true;
-        }
-        found => {
+    };
+    create_private(&options.path);
+    let mut connection =
+        Connection::open(&options.path).map_err(|error| unusable(StoreError::from(error)))?;
+    connection.busy_timeout(options.busy_timeout)?;
+    // An adoption needs the file as the Python daemon left it: first the version, then the rest.
+    let found = kind(&mut connection).map_err(unusable)?;
+    match found {
+        Kind::Ours(found) if found > VERSION => {
             return Err(StoreError::Newer {
                 path: options.path.clone(),
                 found,
                 known: VERSION,
             });
         }
+        Kind::Ours(found) if found < VERSION && !owned => {
+            return Err(StoreError::Unusable {
+                path: options.path.clone(),
+                why: format!("schema version {found} is in use by an older daemon: stop it first"),
+            });
+        }
+        Kind::Python => {
+            let adopted = import::adopt(&mut connection, options, now)?;
+            report.messages.push(adopted.to_string());
+        }
+        Kind::Ours(_) | Kind::Empty => {}
+    }
+    configure(&connection, options).map_err(unusable)?;
+    // Reads the whole file: once per start of the daemon, not for every command beside it.
+    if owned && found != Kind::Empty {
+        quick_check(&connection)?;
+    }
+    match found {
+        // Its pages were laid out without the map that retention needs to give space back.
+        Kind::Python => connection.execute_batch("VACUUM")?,
+        Kind::Empty => {
+            init_database(&mut connection, now).map_err(unusable)?;
+            report.created = true;
+        }
+        Kind::Ours(version) => migrate_by(&mut connection, version, MIGRATIONS, now)?,
     }
     Ok(connection)
 }
 
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Empty,
+    Python,
+    Ours(i64),
+}
+
+/// Read as one snapshot: another process may be creating the tables at this moment.
+fn kind(connection: &mut Connection) -> Result<Kind, StoreError> {
+    let tx = connection.transaction()?;
+    Ok(match version(&tx)? {
+        0 if import::is_python_database(&tx)? => Kind::Python,
+        0 => Kind::Empty,
+        version => Kind::Ours(version),
+    })
+}
+
+/// What it tells of a gateway is for root alone; SQLite gives its companions the same mode.
+pub(super) fn create_private(path: &Path) {
+    use std::os::unix::fs::OpenOptionsExt;
+    // An existing file keeps its mode, a failure shows when SQLite opens it.
+    let _ = std::fs::OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path);
+}
+
+/// Steps from one version to the next, forward only: entry N-1 leads from version N to N+1.
+const MIGRATIONS: &[&str] = &[];
+const _: () = assert!(MIGRATIONS.len() as i64 == VERSION - 1);
+
+/// Each step is one transaction with its audit event, `user_version` last.
+pub(super) fn migrate_by(
+    connection: &mut Connection,
+    from: i64,
+    steps: &[&str],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let skip = usize::try_from(from.saturating_sub(1)).unwrap_or(0);
+    for (at, step) in steps.iter().enumerate().skip(skip) {
+        let next = i64::try_from(at).unwrap_or(0) + 2;
+        let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        // Another process may have done it while this one waited for the lock.
+        if version(&tx)? >= next {
+            continue;
+        }
+        tx.execute_batch(step)?;
+        let details = format!("schema {next}");
+        history::append(&tx, None, "migrated", &details, "store", "", now)?;
+        tx.pragma_update(None, "user_version", next)?;
+        tx.commit()?;
+    }
+    Ok(())
+}
+
 /// A whole `integrity_check` reads everything; `quick_check` finds torn and overwritten pages.
-fn quick_check(connection: &Connection) -> Result<(), StoreError> {
+pub(super) fn quick_check(connection: &Connection) -> Result<(), StoreError> {
     let answer: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if answer == "ok" {
         Ok(())
@@ -153,7 +287,7 @@ pub(super) fn create_tables(tx: &Connection, now: Timestamp) -> Result<(), Store
 }
 
 /// Pragmas of a writing connection, each with its reason.
-fn configure(connection: &Connection, options: &StoreOptions) -> Result<(), StoreError> {
+pub(super) fn configure(connection: &Connection, options: &StoreOptions) -> Result<(), StoreError> {
     connection.busy_timeout(options.busy_timeout)?;
     // Before the first table: pages freed by retention can be given back without a full VACUUM.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -213,6 +347,13 @@ pub(super) fn gateway_id(connection: &Connection) -> Result<String, StoreError> 
     found.ok_or_else(|| StoreError::Corrupt("meta has no gateway_id".to_owned()))
 }
 
+pub(super) fn meta(connection: &Connection, key: &str) -> Result<Option<String>, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()?)
+}
+
 pub(super) fn set_meta(tx: &Connection, key: &str, value: &str) -> Result<(), StoreError> {
     tx.prepare_cached(
         "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
@@ -223,8 +364,12 @@ pub(super) fn set_meta(tx: &Connection, key: &str, value: &str) -> Result<(), St
 
 /// A file beside the database: `tasks.db` -> `tasks.db.SUFFIX`.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    suffixed(path, &format!(".{suffix}"))
+}
+
+/// `tasks.db` -> `tasks.dbSUFFIX`, as SQLite names its companions.
+pub(super) fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".");
     name.push(suffix);
     PathBuf::from(name)
 }

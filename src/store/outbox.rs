@@ -1,5 +1,7 @@
 //! Escalations and the outbox: written with the state change that they tell of.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
@@ -10,7 +12,7 @@ use crate::core::task::Transition;
 use crate::core::time::Timestamp;
 use crate::store::read::{OUTBOX_COLUMNS, outbox_row};
 use crate::store::types::{NewEscalation, OutboxRow};
-use crate::store::{Store, StoreError, history, open, tasks};
+use crate::store::{Store, StoreError, history, open, repair, tasks};
 
 /// The one destination of issues; fleets add theirs beside it.
 const GITHUB: &str = "github";
@@ -57,7 +59,7 @@ impl Store {
                 return Ok(());
             }
             let operation = if new == 1 { "create" } else { "comment" };
-            enqueue(tx, task_id, operation, &payload, now)
+            enqueue(tx, task_id, operation, &payload, now).map(drop)
         })
     }
 
@@ -195,35 +197,47 @@ fn enqueue(
     operation: &str,
     payload: &str,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<i64, StoreError> {
     let (hash, episode, rank): (String, u64, u8) = tx.query_row(
         "SELECT issue_hash, episode, severity_rank FROM tasks WHERE id = ?1",
         [task_id],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
     let key = audit::delivery_key(&open::gateway_id(tx)?, &hash, episode);
+    // After a restore an issue of this very key may exist already: looked for before it is created.
+    let state = match operation == "create" && open::meta(tx, repair::RESTORED_AT)?.is_some() {
+        true => "unknown",
+        false => "pending",
+    };
     tx.prepare_cached(
-        "INSERT INTO outbox (task_id, destination, operation, payload, delivery_key, severity_rank, created_at, next_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",
+        "INSERT INTO outbox (task_id, destination, operation, state, payload, delivery_key, severity_rank, created_at, next_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
     )?
-    .execute(params![task_id, GITHUB, operation, payload, key, rank, now.to_string()])?;
-    Ok(())
+    .execute(params![task_id, GITHUB, operation, state, payload, key, rank, now.to_string()])?;
+    Ok(tx.last_insert_rowid())
 }
 
-/// An escalated problem was seen again: one comment, into which later repeats are folded.
+/// Least time between two comments on one issue; what comes meanwhile is one comment.
+const COMMENT_EVERY: Duration = Duration::from_secs(3_600);
+
+/// True when something about this task is on its way to a human already: a repeat owes nothing more.
+pub(super) fn is_told(tx: &Connection, task_id: i64) -> Result<bool, StoreError> {
+    Ok(tx
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND operation IN ('create', 'comment')
+                            AND state IN ('pending', 'sending', 'unknown'))",
+        )?
+        .query_row([task_id], |row| row.get(0))?)
+}
+
+/// An escalated problem was seen again: one comment, an hour after the one before it at the earliest.
 pub(super) fn recurrence(
     tx: &Connection,
     task_id: i64,
     finding: &Finding,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let waiting: bool = tx.query_row(
-        "SELECT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND operation IN ('create', 'comment')
-                        AND state IN ('pending', 'sending', 'unknown'))",
-        [task_id],
-        |row| row.get(0),
-    )?;
-    if waiting {
+    if is_told(tx, task_id)? {
         return Ok(());
     }
     let seen: u64 = tx.query_row(
@@ -231,12 +245,25 @@ pub(super) fn recurrence(
         [task_id],
         |row| row.get(0),
     )?;
+    let last: Option<String> = tx
+        .prepare_cached(
+            "SELECT max(sent_at) FROM outbox WHERE task_id = ?1 AND operation = 'comment'",
+        )?
+        .query_row([task_id], |row| row.get(0))?;
+    let due = last
+        .and_then(|text| text.parse::<Timestamp>().ok())
+        .map_or(now, |last| last.min(now).plus(COMMENT_EVERY).max(now));
     let body = format!(
         "Seen again at {} UTC ({seen} times so far).\n\n```\n{}\n```\n",
         now, finding.message
     );
     let payload = json!({ "body": crate::core::redact::redact(&body) }).to_string();
-    enqueue(tx, task_id, "comment", &payload, now)
+    let row = enqueue(tx, task_id, "comment", &payload, now)?;
+    tx.execute(
+        "UPDATE outbox SET next_at = ?2 WHERE id = ?1",
+        params![row, due.to_string()],
+    )?;
+    Ok(())
 }
 
 /// A task was closed: its escalation is resolved, its issue gets closed; one never sent is not sent.
@@ -273,4 +300,5 @@ pub(super) fn closed(
         &json!({ "body": body }).to_string(),
         now,
     )
+    .map(drop)
 }

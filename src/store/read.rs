@@ -1,7 +1,5 @@
 //! Reading: short statements on a connection that cannot write.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use crate::core::class::Class;
@@ -10,7 +8,8 @@ use crate::core::task::{Phase, Status, Task};
 use crate::core::time::Timestamp;
 use crate::store::StoreError;
 use crate::store::history::{self, AuditBreak, AuditReport};
-use crate::store::tasks::CLAIMABLE;
+use crate::store::link::ReadLink;
+use crate::store::tasks::NEXT_CLAIM;
 use crate::store::types::{
     Attempt, AuditEvent, Counts, DetectorRun, Due, EscalationRow, Learned, OutboxRow, Outcome,
     RunOutcome, TaskFilter,
@@ -18,7 +17,7 @@ use crate::store::types::{
 
 /// Reads; the lock is held for one statement at a time, so no snapshot outlives a call.
 #[derive(Clone, Debug)]
-pub struct Reader(Arc<Mutex<Connection>>);
+pub struct Reader(ReadLink);
 
 pub(super) const TASK_COLUMNS: &str = "id, issue_hash, issue_type, subject, severity, issue_source, issue_message, evidence,
     status, phase, resolution, cause, confidence, seen_count, episode, previous_id, action, fix_attempted,
@@ -28,6 +27,9 @@ pub(super) const TASK_COLUMNS: &str = "id, issue_hash, issue_type, subject, seve
 pub(super) const OUTBOX_COLUMNS: &str = "id, task_id, destination, operation, state, attempts, payload, delivery_key,
     (SELECT github_issue_number FROM tasks WHERE tasks.id = task_id), severity_rank, created_at, next_at, sent_at,
     last_error, remote_url";
+
+/// Rows of a listing without a limit of its own.
+const LIST_MAX: u32 = 1_000;
 
 /// A stored text that must be one of a closed set; an unknown one falls back, since a reader must be
 /// able to show a row that an adoption or a newer tool wrote.
@@ -124,16 +126,44 @@ fn attempt_row(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     })
 }
 
+/// The open set is found by its own index; anything else walks back from the newest id to the limit.
+/// Ids first, rows then: a sort must not hold whole rows in memory.
+pub(super) fn list_query(filter: &TaskFilter) -> (String, Vec<String>) {
+    let mut ids = String::from(match filter.open_only {
+        true => "SELECT id FROM tasks INDEXED BY tasks_open WHERE status <> 'closed'",
+        false => "SELECT id FROM tasks WHERE id <= 9223372036854775807",
+    });
+    let mut values = Vec::new();
+    for (column, value) in [
+        ("status", &filter.status),
+        ("issue_type", &filter.class),
+        ("subject", &filter.subject),
+    ] {
+        if let Some(value) = value {
+            values.push(value.clone());
+            ids.push_str(&format!(" AND {column} = ?{}", values.len()));
+        }
+    }
+    let limit = match filter.limit {
+        0 => LIST_MAX,
+        limit => limit,
+    };
+    let sql = format!(
+        "SELECT {TASK_COLUMNS} FROM tasks WHERE id IN ({ids} ORDER BY id DESC LIMIT {limit}) ORDER BY id DESC"
+    );
+    (sql, values)
+}
+
 impl Reader {
-    pub(super) fn new(connection: Arc<Mutex<Connection>>) -> Self {
-        Self(connection)
+    pub(super) fn new(link: ReadLink) -> Self {
+        Self(link)
     }
 
     pub(super) fn with<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        read(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        self.0.with(read)
     }
 
     fn list<T>(
@@ -160,27 +190,7 @@ impl Reader {
 
     /// Tasks, the newest first.
     pub fn tasks(&self, filter: &TaskFilter) -> Result<Vec<Task>, StoreError> {
-        let mut sql = format!("SELECT {TASK_COLUMNS} FROM tasks WHERE 1");
-        let mut values = Vec::new();
-        if filter.open_only {
-            sql.push_str(" AND status <> 'closed'");
-        }
-        for (column, value) in [
-            ("status", &filter.status),
-            ("issue_type", &filter.class),
-            ("subject", &filter.subject),
-        ] {
-            if let Some(value) = value {
-                values.push(value.clone());
-                sql.push_str(&format!(" AND {column} = ?{}", values.len()));
-            }
-        }
-        let limit = if filter.limit == 0 {
-            1_000
-        } else {
-            filter.limit
-        };
-        sql.push_str(&format!(" ORDER BY id DESC LIMIT {limit}"));
+        let (sql, values) = list_query(filter);
         self.with(|connection| {
             let mut statement = connection.prepare(&sql)?;
             let rows = statement.query_map(params_from_iter(values), task_row)?;
@@ -191,7 +201,8 @@ impl Reader {
     /// Every open task, the most severe first. The open set is small by design.
     pub fn open_tasks(&self) -> Result<Vec<Task>, StoreError> {
         let sql = format!(
-            "SELECT {TASK_COLUMNS} FROM tasks WHERE status <> 'closed' ORDER BY severity_rank, id"
+            "SELECT {TASK_COLUMNS} FROM tasks WHERE id IN
+                 (SELECT id FROM tasks INDEXED BY tasks_open WHERE status <> 'closed') ORDER BY severity_rank, id"
         );
         self.list(&sql, &[], task_row)
     }
@@ -207,8 +218,7 @@ impl Reader {
         let stable = format!(
             "SELECT {TASK_COLUMNS} FROM tasks WHERE status = 'fixed' AND status <> 'closed' AND stable_until <= ?1 ORDER BY id LIMIT 1"
         );
-        let claimable =
-            format!("SELECT EXISTS (SELECT 1 FROM tasks WHERE status <> 'closed' AND {CLAIMABLE})");
+        let claimable = format!("SELECT EXISTS ({NEXT_CLAIM})");
         Ok(Due {
             stable: self.list(&stable, &[&at], task_row)?.pop(),
             claimable: self.with(|connection| {
@@ -251,7 +261,7 @@ impl Reader {
     }
 
     pub fn audit_verify(&self) -> Result<Result<AuditReport, AuditBreak>, StoreError> {
-        self.with(history::verify)
+        history::verify(&self.0)
     }
 
     /// Attempts of a task, oldest first.

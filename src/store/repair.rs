@@ -1,19 +1,52 @@
-//! What is done when the file is damaged or the disk is full.
+//! What is done about a damaged or vanished file: set aside, newest good backup in its place.
+//!
+//! The replacement is built and settled under another name and renamed into place as the last step, so
+//! that a crash at any point leaves either the old situation or the finished new one.
 
 use std::fs;
-use std::io::Write;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, params};
 
 use crate::core::time::Timestamp;
-use crate::store::open::{OpenReport, StoreOptions, beside, set_meta};
+use crate::store::open::{self, OpenReport, StoreOptions, beside, set_meta, suffixed};
 use crate::store::{StoreError, history};
+
+/// Damaged files kept for a human; older ones go, or a bad disk would fill itself.
+const DAMAGED_KEPT: usize = 2;
+/// Set while a restore is not yet followed by one full clean sweep.
+pub(super) const UNTIL_CLEAN_SWEEP: &str = "restored_until_clean_sweep";
+/// When the last restore was: budgets count as spent for their window from then on.
+pub(super) const RESTORED_AT: &str = "restored_at";
 
 /// Directory of backups beside the database.
 pub(super) fn backup_dir(path: &Path) -> PathBuf {
     path.parent()
         .map_or_else(|| PathBuf::from("backups"), |dir| dir.join("backups"))
+}
+
+/// Before the owner opens: finishes a restore that was cut short, and notices a database that is gone.
+pub(super) fn before_open(
+    options: &StoreOptions,
+    now: Timestamp,
+    report: &mut OpenReport,
+) -> Result<(), StoreError> {
+    if staged(options).exists() {
+        report.restored = true;
+        report
+            .messages
+            .push("finished a restore that was cut short".to_owned());
+        return swap_in(options, now).map(drop);
+    }
+    let known = newest_good_backup(&options.path).is_some() || side_id(options).is_some();
+    // An empty file is what a power cut leaves of one that was never written.
+    let gone = fs::metadata(&options.path).map_or(true, |meta| meta.len() == 0);
+    if gone && known {
+        return restore(options, "the file is gone", now, report);
+    }
+    Ok(())
 }
 
 /// Sets the damaged file aside and puts the newest good backup in its place, or starts empty.
@@ -23,156 +56,259 @@ pub(super) fn restore(
     now: Timestamp,
     report: &mut OpenReport,
 ) -> Result<(), StoreError> {
+    let backup = newest_good_backup(&options.path);
+    stage(options, backup.as_deref(), now)?;
+    let aside = swap_in(options, now)?;
+    report.restored = true;
+    let kept = aside.as_ref().map_or_else(String::new, |aside| {
+        format!("; set aside as {}", aside.display())
+    });
+    let file = options.path.display();
+    report
+        .messages
+        .push(format!("{file} is damaged: {why}{kept}"));
+    report.messages.push(match backup {
+        Some(backup) => format!(
+            "restored from {}; {}",
+            backup.display(),
+            lost(aside.as_deref(), &options.path)
+        ),
+        None => "no good backup: starting with an empty database; what it held is lost".to_owned(),
+    });
+    Ok(())
+}
+
+fn staged(options: &StoreOptions) -> PathBuf {
+    beside(&options.path, "restoring")
+}
+
+fn unusable(options: &StoreOptions, why: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Unusable {
+        path: options.path.clone(),
+        why: format!("damaged, and cannot be replaced: {why}"),
+    }
+}
+
+/// Builds the replacement: complete, settled and synced before it gets the name that counts.
+fn stage(options: &StoreOptions, backup: Option<&Path>, now: Timestamp) -> Result<(), StoreError> {
+    let part = beside(&options.path, "restoring.part");
+    remove_with_companions(&part);
+    if let Some(backup) = backup {
+        fs::copy(backup, &part).map_err(|why| unusable(options, &why))?;
+    }
+    let mut connection = Connection::open(&part)?;
+    connection.busy_timeout(options.busy_timeout)?;
+    // One file and no companions: it is about to be renamed.
+    connection.pragma_update(None, "journal_mode", "DELETE")?;
+    if backup.is_none() {
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        open::init_database(&mut connection, now)?;
+        if let Some(id) = side_id(options) {
+            set_meta(&connection, "gateway_id", &id)?;
+        }
+    }
+    settle(&mut connection, now)?;
+    drop(connection);
+    publish(&part, &staged(options)).map_err(|why| unusable(options, &why))
+}
+
+/// Syncs a finished file and renames it into its place.
+pub(super) fn publish(part: &Path, target: &Path) -> io::Result<()> {
+    fs::File::open(part)?.sync_all()?;
+    fs::rename(part, target)?;
+    sync_dir(target)
+}
+
+fn sync_dir(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => fs::File::open(dir)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+fn remove_with_companions(path: &Path) {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        // Mostly not there; one that stays shows in the next step.
+        let _ = fs::remove_file(suffixed(path, suffix));
+    }
+}
+
+/// Moves the damaged file with its companions away, then the staged one in. A WAL left behind would be
+/// played into the new file: its frames do not name the database they belong to.
+fn swap_in(options: &StoreOptions, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
+    let path = &options.path;
     let stamp: String = now
         .to_string()
         .chars()
         .filter(char::is_ascii_digit)
         .collect();
-    let unusable = |why: std::io::Error| StoreError::Unusable {
-        path: options.path.clone(),
-        why: format!("damaged, and cannot be set aside: {why}"),
-    };
-    let aside = beside(&options.path, &format!("damaged-{stamp}"));
-    fs::rename(&options.path, &aside).map_err(unusable)?;
-    for suffix in ["-wal", "-shm"] {
-        let mut name = options.path.as_os_str().to_owned();
-        name.push(suffix);
-        let _ = fs::rename(&name, beside(&aside, &suffix[1..]));
-    }
-    report.restored = true;
-    report.messages.push(format!(
-        "{} is damaged ({why}); set aside as {}",
-        options.path.display(),
-        aside.display()
-    ));
-    match newest_good_backup(&options.path) {
-        Some(backup) => {
-            fs::copy(&backup, &options.path).map_err(unusable)?;
-            let lost = rows_after(&aside, &options.path);
-            report
-                .messages
-                .push(format!("restored from {}; {lost}", backup.display()));
+    let aside = beside(path, &format!("damaged-{stamp}"));
+    let mut moved = None;
+    for suffix in ["", "-wal", "-shm"] {
+        let from = suffixed(path, suffix);
+        if from.exists() {
+            fs::rename(&from, suffixed(&aside, suffix)).map_err(|why| unusable(options, &why))?;
+            moved = Some(aside.clone());
         }
-        None => report
-            .messages
-            .push("no good backup: starting with an empty database".to_owned()),
     }
-    Ok(())
+    fs::rename(staged(options), path)
+        .and_then(|()| sync_dir(path))
+        .map_err(|why| unusable(options, &why))?;
+    remove_old_damaged(path);
+    Ok(moved)
+}
+
+fn remove_old_damaged(path: &Path) {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return;
+    };
+    let prefix = format!("{}.damaged-", name.to_string_lossy());
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
+    let mut damaged: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.file_name().is_some_and(|name| {
+                let name = name.to_string_lossy();
+                name.starts_with(&prefix) && !name.ends_with("-wal") && !name.ends_with("-shm")
+            })
+        })
+        .collect();
+    damaged.sort();
+    let surplus = damaged.len().saturating_sub(DAMAGED_KEPT);
+    for old in damaged.into_iter().take(surplus) {
+        remove_with_companions(&old);
+    }
 }
 
 fn newest_good_backup(path: &Path) -> Option<PathBuf> {
-    let mut backups: Vec<PathBuf> = fs::read_dir(backup_dir(path))
-        .ok()?
+    backups_in(&backup_dir(path))
+        .into_iter()
+        .rev()
+        .find(|backup| is_good(backup))
+}
+
+/// Named by time: the last is the newest.
+pub(super) fn backups_in(dir: &Path) -> Vec<PathBuf> {
+    let mut backups: Vec<PathBuf> = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|ending| ending == "db"))
         .collect();
-    // Named by time: the last is the newest.
     backups.sort();
-    backups.into_iter().rev().find(|backup| is_good(backup))
+    backups
 }
 
-/// A whole integrity check: a backup is only as good as this says.
+pub(super) fn has_backup(path: &Path) -> bool {
+    !backups_in(&backup_dir(path)).is_empty()
+}
+
+/// A whole integrity check, and a version that this program can use: a backup is only as good as this.
 pub(super) fn is_good(path: &Path) -> bool {
-    let check = || -> rusqlite::Result<String> {
+    let check = || -> Result<bool, StoreError> {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        let answer: String =
+            connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        let version = open::version(&connection)?;
+        Ok(answer == "ok" && (1..=open::VERSION).contains(&version))
     };
-    check().is_ok_and(|answer| answer == "ok")
+    check().unwrap_or(false)
 }
 
 /// How many rows the backup lacks, as far as the damaged file can still be read.
-fn rows_after(damaged: &Path, restored: &Path) -> String {
-    let count = |path: &Path| -> Option<i64> {
+fn lost(damaged: Option<&Path>, restored: &Path) -> String {
+    let count = |path: &Path, sql: &str| -> Option<i64> {
         let connection =
             Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
-        connection
-            .query_row("SELECT coalesce(max(id), 0) FROM task_history", [], |row| {
-                row.get(0)
-            })
-            .ok()
+        connection.query_row(sql, [], |row| row.get(0)).ok()
     };
-    match (count(damaged), count(restored)) {
-        (Some(before), Some(after)) => format!(
-            "{} audit events since that backup are lost",
-            (before - after).max(0)
+    let behind =
+        |sql: &str| -> Option<i64> { Some((count(damaged?, sql)? - count(restored, sql)?).max(0)) };
+    let events = behind("SELECT coalesce(max(id), 0) FROM task_history");
+    let tasks = behind("SELECT coalesce(max(id), 0) FROM tasks");
+    match (events, tasks) {
+        // The restored file has one event more than its backup: that of the restore.
+        (Some(events), Some(tasks)) => format!(
+            "lost since that backup: {} audit events, {tasks} new tasks",
+            events + 1
         ),
-        _ => "the number of rows lost since that backup cannot be read".to_owned(),
+        _ => "how many rows were lost since that backup cannot be read".to_owned(),
     }
 }
 
-/// After a restore: deliveries that may have happened since count as unknown, budgets as spent.
-pub(super) fn settle_after_restore(
-    connection: &Connection,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    let settle = || -> Result<(), StoreError> {
-        connection.execute(
-            "UPDATE outbox SET state = 'unknown', next_at = ?1 WHERE state IN ('pending', 'sending')",
-            params![now.to_string()],
-        )?;
-        set_meta(
-            connection,
-            "budgets_spent_until",
-            &now.plus(std::time::Duration::from_secs(3_600)).to_string(),
-        )?;
-        history::append(
-            connection,
-            None,
-            "restored",
-            "",
-            "store",
-            "the database was damaged",
-            now,
-        )
-    };
-    match settle() {
-        Ok(()) => Ok(connection.execute_batch("COMMIT")?),
-        Err(why) => {
-            connection.execute_batch("ROLLBACK")?;
-            Err(why)
-        }
-    }
+/// After a restore: deliveries that may have happened since count as unknown, budgets as spent, and
+/// new issues are looked for before they are created.
+fn settle(connection: &mut Connection, now: Timestamp) -> Result<(), StoreError> {
+    let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    tx.execute(
+        "UPDATE outbox SET state = 'unknown', next_at = ?1 WHERE state IN ('pending', 'sending')",
+        params![now.to_string()],
+    )?;
+    set_meta(&tx, RESTORED_AT, &now.to_string())?;
+    set_meta(&tx, UNTIL_CLEAN_SWEEP, "1")?;
+    history::append(
+        &tx,
+        None,
+        "restored",
+        "",
+        "store",
+        "the database was damaged",
+        now,
+    )?;
+    tx.commit()?;
+    Ok(())
 }
 
-fn ballast_path(options: &StoreOptions) -> PathBuf {
-    beside(&options.path, "ballast")
+/// The gateway's identity, kept outside the database as well: without it an empty start would give
+/// every open problem a second issue.
+fn side_id(options: &StoreOptions) -> Option<String> {
+    let text = fs::read_to_string(beside(&options.path, "gateway-id")).ok()?;
+    let id = text.trim();
+    (id.len() == 32 && id.bytes().all(|c| c.is_ascii_hexdigit())).then(|| id.to_owned())
 }
 
-/// Reserves space beside the database. Best effort: a disk that is nearly full now will be reported.
-pub(super) fn make_ballast(options: &StoreOptions) {
-    let path = ballast_path(options);
-    if options.ballast_bytes == 0
-        || fs::metadata(&path).is_ok_and(|meta| meta.len() >= options.ballast_bytes)
-    {
+pub(super) fn keep_side_id(options: &StoreOptions, id: &str) {
+    if side_id(options).as_deref() == Some(id) {
         return;
     }
-    // Real blocks: a sparse file would reserve nothing.
-    let write = || -> std::io::Result<()> {
-        let mut file = fs::File::create(&path)?;
-        let block = vec![0xA5_u8; 64 << 10];
-        let mut left = options.ballast_bytes;
-        while left > 0 {
-            let part = block
-                .get(
-                    ..usize::try_from(left)
-                        .unwrap_or(block.len())
-                        .min(block.len()),
-                )
-                .unwrap_or(&block);
-            file.write_all(part)?;
-            left = left.saturating_sub(part.len() as u64);
-        }
-        file.sync_all()
-    };
-    if let Err(why) = write() {
-        log::warn!("store: cannot reserve {}: {why}", path.display());
-        let _ = fs::remove_file(&path);
+    let target = beside(&options.path, "gateway-id");
+    let part = beside(&options.path, "gateway-id.part");
+    let written = fs::write(&part, format!("{id}\n")).and_then(|()| publish(&part, &target));
+    if let Err(why) = written {
+        log::warn!("store: cannot write {}: {why}", target.display());
     }
 }
 
-/// Frees the reserve; true when there was one.
-pub(super) fn free_ballast(options: &StoreOptions) -> bool {
-    fs::remove_file(ballast_path(options)).is_ok()
+/// What is left when a running process finds its file deleted or replaced: everything is still
+/// readable through the open handles, so it is written out anew and nothing is lost.
+pub(super) fn rescue(
+    connection: &Connection,
+    options: &StoreOptions,
+    now: Timestamp,
+) -> Result<Option<PathBuf>, StoreError> {
+    if let Some(dir) = options.path.parent() {
+        fs::create_dir_all(dir).map_err(|why| unusable(options, &why))?;
+    }
+    let part = beside(&options.path, "restoring.part");
+    remove_with_companions(&part);
+    copy_out(connection, &part)?;
+    publish(&part, &staged(options)).map_err(|why| unusable(options, &why))?;
+    swap_in(options, now)
+}
+
+/// Copies a database through an open connection, in one go.
+fn copy_out(connection: &Connection, target: &Path) -> Result<(), StoreError> {
+    let mut copy = Connection::open(target)?;
+    rusqlite::backup::Backup::new(connection, &mut copy)?.run_to_completion(
+        1_024,
+        Duration::ZERO,
+        None,
+    )?;
+    // The header says WAL; a file under another name must not leave companions.
+    copy.pragma_update(None, "journal_mode", "DELETE")?;
+    Ok(())
 }

@@ -7,30 +7,52 @@ use crate::core::time::Timestamp;
 use crate::store::read::{TASK_COLUMNS, task_row};
 use crate::store::{Store, StoreError, history, outbox};
 
-/// What makes a task claimable at time `?1`. A subject has at most one task in a worker's hands.
-pub(super) const CLAIMABLE: &str = "
-    (status IN ('detected', 'fix_failed') OR (status IN ('waiting', 'escalated') AND next_attempt_at <= ?1))
-    AND (acknowledged_by IS NULL OR approved_until > ?1)
-    AND NOT EXISTS (SELECT 1 FROM tasks AS busy
-                    WHERE busy.subject = tasks.subject AND busy.status = 'in_progress' AND busy.status <> 'closed' AND tasks.subject <> '')";
+/// The task to claim at time `?1`: the most severe, then the oldest. One piece per status, so that each
+/// walks an index in order and stops at its first row; the closed ones are never looked at. A subject
+/// has at most one task in a worker's hands.
+pub(super) const NEXT_CLAIM: &str = "
+    SELECT id FROM (
+        SELECT * FROM (SELECT id, severity_rank FROM tasks
+            WHERE status = 'detected' AND status <> 'closed'
+              AND (acknowledged_by IS NULL OR approved_until > ?1)
+              AND NOT EXISTS (SELECT 1 FROM tasks AS busy WHERE busy.subject = tasks.subject AND tasks.subject <> ''
+                              AND busy.status = 'in_progress' AND busy.status <> 'closed')
+            ORDER BY severity_rank, id LIMIT 1)
+        UNION ALL
+        SELECT * FROM (SELECT id, severity_rank FROM tasks
+            WHERE status = 'fix_failed' AND status <> 'closed'
+              AND (acknowledged_by IS NULL OR approved_until > ?1)
+              AND NOT EXISTS (SELECT 1 FROM tasks AS busy WHERE busy.subject = tasks.subject AND tasks.subject <> ''
+                              AND busy.status = 'in_progress' AND busy.status <> 'closed')
+            ORDER BY severity_rank, id LIMIT 1)
+        UNION ALL
+        SELECT * FROM (SELECT id, severity_rank FROM tasks INDEXED BY tasks_due
+            WHERE status IN ('waiting', 'escalated') AND status <> 'closed' AND next_attempt_at <= ?1
+              AND (acknowledged_by IS NULL OR approved_until > ?1)
+              AND NOT EXISTS (SELECT 1 FROM tasks AS busy WHERE busy.subject = tasks.subject AND tasks.subject <> ''
+                              AND busy.status = 'in_progress' AND busy.status <> 'closed')
+            ORDER BY severity_rank, id LIMIT 1)
+    ) ORDER BY severity_rank, id LIMIT 1";
 
 impl Store {
     /// Claims the most severe, oldest task that is due.
     pub fn claim_next(&self, worker: &str, now: Timestamp) -> Result<Option<Task>, StoreError> {
         let worker = worker.to_owned();
+        let sql = format!(
+            "UPDATE tasks SET status = 'in_progress', claimed_by = ?2, claimed_at = ?1,
+                    waiting_reason = NULL, next_attempt_at = NULL,
+                    phase = CASE status WHEN 'escalated' THEN 1 ELSE phase END -- armed again: from the start
+             WHERE id = ({NEXT_CLAIM}) RETURNING {TASK_COLUMNS}"
+        );
+        self.inner.health.at(now);
         self.write(move |tx| {
-            let sql = format!(
-                "UPDATE tasks SET status = 'in_progress', claimed_by = ?2, claimed_at = ?1,
-                        waiting_reason = NULL, next_attempt_at = NULL,
-                        phase = CASE status WHEN 'escalated' THEN 1 ELSE phase END -- armed again: from the start
-                 WHERE id = (SELECT id FROM tasks WHERE status <> 'closed' AND {CLAIMABLE}
-                             ORDER BY severity_rank, id LIMIT 1)
-                 RETURNING {TASK_COLUMNS}"
-            );
             let task = tx
                 .prepare_cached(&sql)?
                 .query_row(params![now.to_string(), worker], task_row)
                 .optional()?;
+            if let Some(task) = &task {
+                history::append(tx, Some(task.id), "claimed", "", &worker, "", now)?;
+            }
             Ok(task)
         })
     }
@@ -66,9 +88,18 @@ impl Store {
         }
         let [cause, why, actor] = [cause, why, actor].map(str::to_owned);
         self.write(move |tx| {
+            open_status(tx, task_id)?;
             tx.execute(
                 "UPDATE tasks SET cause = ?2, confidence = ?3 WHERE id = ?1",
-                params![task_id, cause, confidence.clamp(0.0, 1.0)],
+                params![
+                    task_id,
+                    cause,
+                    if confidence.is_nan() {
+                        0.0
+                    } else {
+                        confidence.clamp(0.0, 1.0)
+                    }
+                ],
             )?;
             history::append(tx, Some(task_id), "diagnosed", &cause, &actor, &why, now)
         })
@@ -84,6 +115,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let [actor, reason] = [actor, reason].map(str::to_owned);
         self.write(move |tx| {
+            open_status(tx, task_id)?;
             tx.execute(
                 "UPDATE tasks SET phase = ?2 WHERE id = ?1",
                 params![task_id, phase.number()],
@@ -266,7 +298,7 @@ fn close(
     let fixed = resolution == Resolution::Fixed;
     Ok(tx.execute(
         "UPDATE tasks SET status = 'closed', resolution = ?2, closed_at = ?3, claimed_by = NULL,
-                fix_successful = ?4, fix_message = CASE WHEN ?4 THEN fix_message ELSE ?5 END,
+                next_attempt_at = NULL, stable_until = NULL, fix_successful = ?4, fix_message = CASE WHEN ?4 THEN fix_message ELSE ?5 END,
                 fixed_at = CASE WHEN ?4 THEN ?3 END WHERE id = ?1",
         params![task_id, resolution.as_str(), at, fixed, message],
     )?)

@@ -1,4 +1,16 @@
 //! One integration binary: every module drives the real program as a black box.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
 
+mod cli;
+mod cli_errors;
+mod cli_install;
+mod cli_tool;
+mod docs;
 mod fleet;
 mod github;
+mod layering;

@@ -1,11 +1,5 @@
 //! Prometheus Alertmanager, the real one: three peers, one killed and restarted, a poison label, an end.
 //! Needs `prometheus-alertmanager` (Debian package of that name); without it skips, except in CI.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic
-)]
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;

@@ -1,0 +1,83 @@
+//! Backups: an online copy on a schedule, verified before it counts.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::core::time::Timestamp;
+use crate::store::open::set_meta;
+use crate::store::{Store, StoreError, ballast, open, repair};
+
+/// Backups kept; the oldest goes first.
+const KEPT: usize = 2;
+
+impl Store {
+    /// A backup when one is due and something happened since the last.
+    pub(super) fn back_up_if_due(&self, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
+        let last = self
+            .meta("backup_at")?
+            .and_then(|text| text.parse::<Timestamp>().ok());
+        let due =
+            last.is_none_or(|at| now.since(at) >= self.inner.options.backup_every || at > now);
+        if !due {
+            return Ok(None);
+        }
+        // An unchanged store is not copied again: eMMC wears.
+        let head = self.reader()?.audit_head()?;
+        let unchanged = self.meta("backup_head")?.as_deref() == Some(head.as_str());
+        if unchanged && repair::has_backup(&self.inner.options.path) {
+            return Ok(None);
+        }
+        let bytes = fs::metadata(&self.inner.options.path).map_or(0, |meta| meta.len());
+        if ballast::room(&self.inner.options).is_some_and(|room| room < bytes.saturating_mul(2)) {
+            log::warn!("store: no backup: less than twice the database's size is free");
+            return Ok(None);
+        }
+        let target = self.back_up(now)?;
+        let at = now.to_string();
+        self.write(move |tx| {
+            set_meta(tx, "backup_at", &at)?;
+            set_meta(tx, "backup_head", &head)
+        })?;
+        Ok(Some(target))
+    }
+
+    fn back_up(&self, now: Timestamp) -> Result<PathBuf, StoreError> {
+        let options = &self.inner.options;
+        let dir = repair::backup_dir(&options.path);
+        let unusable = |why: &dyn std::fmt::Display| StoreError::Unusable {
+            path: dir.clone(),
+            why: why.to_string(),
+        };
+        fs::create_dir_all(&dir).map_err(|why| unusable(&why))?;
+        let stamp: String = now
+            .to_string()
+            .chars()
+            .filter(char::is_ascii_digit)
+            .collect();
+        let target = dir.join(format!("tasks-{stamp}.db"));
+        let part = dir.join("tasks.part");
+        let _ = fs::remove_file(&part);
+        open::create_private(&part);
+        self.inner.writer.backup(part.clone())?;
+        if !repair::is_good(&part) {
+            let _ = fs::remove_file(&part);
+            // The copy is bad because the source is, or because the disk is: the writer looks, and
+            // restores an earlier backup if it is the source.
+            self.write(open::quick_check)?;
+            return Err(StoreError::Io(
+                "a fresh backup does not pass its integrity check".to_owned(),
+            ));
+        }
+        repair::publish(&part, &target).map_err(|why| unusable(&why))?;
+        remove_old(&dir);
+        Ok(target)
+    }
+}
+
+fn remove_old(dir: &Path) {
+    let backups = repair::backups_in(dir);
+    let surplus = backups.len().saturating_sub(KEPT);
+    for old in backups.into_iter().take(surplus) {
+        let _ = fs::remove_file(old);
+    }
+}

@@ -1,0 +1,82 @@
+//! A clock that was wrong and is right again: deadlines written under the wrong time come back.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::core::time::Timestamp;
+use crate::store::{StoreError, history};
+
+/// A stored time this far ahead of now means that the clock was set back, in seconds.
+const TOLERANCE: Duration = Duration::from_secs(60);
+
+/// At the owner's start: if the newest event lies in the future, the clock was ahead when it was written.
+/// What was due then is moved back by the same span; a budget used under the wrong time counts from now.
+/// Otherwise a day in 2040 would block repairs and deliveries for years.
+pub(super) fn settle(connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
+    let newest: Option<String> = connection
+        .query_row(
+            "SELECT timestamp FROM task_history ORDER BY id DESC LIMIT 1",
+            [],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let newest = newest.and_then(|text| text.parse::<Timestamp>().ok());
+    let Some(newest) = newest.filter(|newest| newest.since(now) > TOLERANCE) else {
+        return Ok(());
+    };
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    match shift(connection, newest, now) {
+        Ok(()) => Ok(connection.execute_batch("COMMIT")?),
+        Err(why) => {
+            // The error is what matters; a failed rollback shows in the next BEGIN.
+            let _ = connection.execute_batch("ROLLBACK");
+            Err(why)
+        }
+    }
+}
+
+fn shift(tx: &Connection, newest: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+    let ahead = newest.since(now);
+    // What lies nearer to the wrong time than to now was written under it.
+    let middle = now.plus(ahead / 2).to_string();
+    let back = format!("-{}.{:03} seconds", ahead.as_secs(), ahead.subsec_millis());
+    let at = now.to_string();
+    for (table, column) in [
+        ("tasks", "next_attempt_at"),
+        ("tasks", "stable_until"),
+        ("tasks", "approved_until"),
+        ("outbox", "next_at"),
+    ] {
+        tx.execute(
+            &format!(
+                "UPDATE {table} SET {column} = max(?1, coalesce(strftime('%Y-%m-%d %H:%M:%f', {column}, ?2), ?1))
+                 WHERE {column} > ?3"
+            ),
+            params![at, back, middle],
+        )?;
+    }
+    tx.execute(
+        "UPDATE attempts SET started_at = ?1 WHERE started_at > ?1",
+        [&at],
+    )?;
+    tx.execute(
+        "UPDATE outbox SET sent_at = ?1 WHERE operation = 'create' AND sent_at > ?1",
+        [&at],
+    )?;
+    tx.execute(
+        "UPDATE meta SET value = ?1 WHERE key IN ('restored_at', 'backup_at', 'detector_runs_at', 'maintained_at') AND value > ?1",
+        [&at],
+    )?;
+    tx.execute("DELETE FROM meta WHERE key = 'no_pruning_until'", [])?;
+    let details = format!("{} s ahead", ahead.as_secs());
+    history::append(
+        tx,
+        None,
+        "clock_set_back",
+        &details,
+        "store",
+        "deadlines moved back",
+        now,
+    )
+}

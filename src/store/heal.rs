@@ -1,0 +1,81 @@
+//! Healing while running: the file was deleted, replaced, cut or damaged under the open connection.
+
+use rusqlite::Connection;
+
+use crate::core::time::Timestamp;
+use crate::store::health::Health;
+use crate::store::link::{Identity, ReadLink};
+use crate::store::open::{self, OpenReport, StoreOptions};
+use crate::store::{StoreError, repair};
+
+/// What the writer found wrong before or during a commit.
+#[derive(Debug)]
+pub(super) enum Wound {
+    /// Other files stand at the paths; what we have open is still whole.
+    Replaced,
+    /// What we have open is damaged.
+    Damaged(String),
+}
+
+/// Makes the store whole again and gives the new writing connection. On an error the caller keeps what
+/// it has and tries again with the next commit.
+pub(super) fn heal(
+    current: &mut Option<Connection>,
+    wound: &Wound,
+    read: &ReadLink,
+    options: &StoreOptions,
+    health: &Health,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    match wound {
+        Wound::Replaced => {
+            let connection = current.as_ref().ok_or(StoreError::Closed)?;
+            let aside = repair::rescue(connection, options, now)?;
+            health.say(format!(
+                "{} was deleted or replaced while in use; it was written anew from the open file, nothing is lost{}",
+                options.path.display(),
+                aside.map_or_else(String::new, |aside| format!(
+                    "; what stood there is now {}",
+                    aside.display()
+                ))
+            ));
+        }
+        Wound::Damaged(why) => {
+            // Our handles would keep the damaged WAL alive.
+            read.replace(None);
+            *current = None;
+            let mut report = OpenReport::default();
+            let restored = repair::restore(options, why, now, &mut report);
+            for message in report.messages {
+                health.say(message);
+            }
+            restored?;
+            health.set_restored(true);
+        }
+    }
+    reopen(current, read, options)
+}
+
+/// Opens both connections anew.
+pub(super) fn reopen(
+    current: &mut Option<Connection>,
+    read: &ReadLink,
+    options: &StoreOptions,
+) -> Result<(), StoreError> {
+    read.replace(None);
+    *current = None;
+    let connection = Connection::open(&options.path)?;
+    open::configure(&connection, options)?;
+    read.replace(Some(open::reader_connection(options)?));
+    *current = Some(connection);
+    Ok(())
+}
+
+/// The files of a healthy connection; made by the first read at the latest.
+pub(super) fn identity(
+    connection: &Connection,
+    options: &StoreOptions,
+) -> Result<Identity, StoreError> {
+    open::version(connection)?;
+    Ok(Identity::of(&options.path))
+}

@@ -1,0 +1,85 @@
+//! One operation on its way through the writer.
+
+use std::sync::mpsc::SyncSender;
+
+use rusqlite::Connection;
+
+use crate::core::time::Timestamp;
+use crate::store::StoreError;
+use crate::store::intake;
+use crate::store::types::{Intake, Recorded};
+
+/// Runs inside the transaction, is answered after the commit.
+pub(super) trait Job: Send {
+    /// May run again when the commit had to be repeated.
+    fn run(&mut self, tx: &Connection) -> Result<(), StoreError>;
+    /// `Ok` after the commit; the error that kept the operation or its whole batch from it otherwise.
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+/// Any operation with a typed result.
+pub(super) struct Typed<T, F> {
+    operation: F,
+    result: Option<T>,
+    reply: SyncSender<Result<T, StoreError>>,
+}
+
+impl<T, F> Typed<T, F> {
+    pub(super) fn new(operation: F, reply: SyncSender<Result<T, StoreError>>) -> Self {
+        Self {
+            operation,
+            result: None,
+            reply,
+        }
+    }
+}
+
+impl<T: Send, F: FnMut(&Connection) -> Result<T, StoreError> + Send> Job for Typed<T, F> {
+    fn run(&mut self, tx: &Connection) -> Result<(), StoreError> {
+        self.result = Some((self.operation)(tx)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { result, reply, .. } = *self;
+        // A caller that gave up is not waiting for it.
+        let _ = reply.send(outcome.and_then(|()| result.ok_or(StoreError::Closed)));
+    }
+}
+
+/// An intake, once it needs a commit.
+pub(super) struct IntakeJob {
+    batch: Intake,
+    now: Timestamp,
+    recorded: Vec<Recorded>,
+    reply: SyncSender<Result<Vec<Recorded>, StoreError>>,
+}
+
+impl IntakeJob {
+    pub(super) fn new(
+        batch: Intake,
+        now: Timestamp,
+        reply: SyncSender<Result<Vec<Recorded>, StoreError>>,
+    ) -> Self {
+        Self {
+            batch,
+            now,
+            recorded: Vec::new(),
+            reply,
+        }
+    }
+}
+
+impl Job for IntakeJob {
+    fn run(&mut self, tx: &Connection) -> Result<(), StoreError> {
+        self.recorded = intake::write(tx, &self.batch, self.now)?;
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self {
+            recorded, reply, ..
+        } = *self;
+        let _ = reply.send(outcome.map(|()| recorded));
+    }
+}
