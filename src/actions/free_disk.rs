@@ -1,5 +1,6 @@
 //! Removes allow-listed files from one mount, oldest first, until it is below the target.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
@@ -7,10 +8,7 @@ use crate::actions::{ActionError, Done, Undo, Workshop};
 use crate::core::action::Action;
 use crate::core::finding::evidence;
 use crate::host::files::{self, Matched};
-use crate::host::mounts;
-
-/// Never removed: a file younger than this may still be written to.
-const YOUNGEST_S: i64 = 60;
+use crate::host::{mounts, procfs};
 
 fn target(action: &Action) -> Result<(&str, u8), ActionError> {
     match action {
@@ -27,18 +25,31 @@ fn candidates(shop: &Workshop<'_>, mount: &str) -> Result<Vec<Matched>, ActionEr
     let device = fs::metadata(shop.host.path(mount))
         .map_err(|why| ActionError::PreconditionGone(format!("{mount}: {why}")))?
         .dev();
-    let now_s = shop.host.clock.wall().as_millis() / 1000;
+    let open = open_files(shop);
     let mut found: Vec<Matched> = shop
         .config
         .fix
         .cleanable
         .iter()
         .flat_map(|glob| files::glob(shop.host, glob))
-        .filter(|file| file.device == device && now_s - file.modified_s >= YOUNGEST_S)
+        .filter(|file| file.device == device && !open.contains(&(file.device, file.inode)))
         .collect();
     found.sort_by(|a, b| (a.modified_s, &a.path).cmp(&(b.modified_s, &b.path)));
     found.dedup_by(|a, b| a.path == b.path);
     Ok(found)
+}
+
+/// Device and inode of every file that a process has open: those are still written to, and removing
+/// them would free nothing.
+fn open_files(shop: &Workshop<'_>) -> BTreeSet<(u64, u64)> {
+    procfs::pids(shop.host)
+        .into_iter()
+        .filter_map(|pid| fs::read_dir(shop.host.path(format!("/proc/{pid}/fd"))).ok())
+        .flat_map(|entries| entries.flatten())
+        .filter_map(|entry| fs::metadata(entry.path()).ok())
+        .filter(fs::Metadata::is_file)
+        .map(|meta| (meta.dev(), meta.ino()))
+        .collect()
 }
 
 fn used(shop: &Workshop<'_>, mount: &str) -> Result<u8, ActionError> {

@@ -99,6 +99,14 @@ fn reload(runtime: &Runtime) {
 
 fn maintain(runtime: &Runtime, last_head: &mut String) {
     let now = runtime.host.clock.now();
+    if runtime
+        .live()
+        .bundle
+        .as_ref()
+        .is_some_and(|bundle| bundle.is_replaced())
+    {
+        reload(runtime);
+    }
     match runtime.store.maintain(now) {
         Ok(done) => log::debug!("maintenance: {done:?}"),
         Err(why) => log::error!("maintenance: {why}"),

@@ -56,6 +56,7 @@ pub struct Matched {
     /// Seconds since 1970.
     pub modified_s: i64,
     pub device: u64,
+    pub inode: u64,
 }
 
 /// Most files that one glob may match.
@@ -102,6 +103,7 @@ fn walk(host: &Host, base: &str, parts: &[&str], found: &mut Vec<Matched>) {
                 bytes: meta.blocks() * 512,
                 modified_s: meta.mtime(),
                 device: meta.dev(),
+                inode: meta.ino(),
             });
         } else if !rest.is_empty() && meta.is_dir() {
             walk(host, &path, rest, found);
