@@ -80,6 +80,7 @@ impl Alertmanager {
     pub fn tick(&mut self, alerts: &[Alert], now: Timestamp) -> Round {
         let mut round = Round::default();
         let transport = &self.transport;
+        transport.begin_attempt();
         for peer in self.peers.iter_mut().filter(|peer| peer.next_at <= now) {
             let sent = alerts
                 .chunks(BATCH)

@@ -484,6 +484,7 @@ impl Tracker for GitHub {
             begin,
             now,
         };
+        self.api.begin_attempt();
         let step = self.gate(now).and_then(|()| match delivery.operation {
             Operation::Create => self.create(&mut attempt),
             Operation::Comment | Operation::Close | Operation::Reopen | Operation::Update => {
