@@ -10,7 +10,7 @@ use crate::core::fingerprint;
 use crate::core::time::Timestamp;
 use crate::store::types::{Cursor, Intake, Recorded};
 use crate::store::writer::{COALESCE, COALESCE_CURSORS};
-use crate::store::{Store, StoreError, Ticket, history, outbox};
+use crate::store::{Store, StoreError, Ticket, adopted, history, outbox};
 
 impl Store {
     /// Records findings and moves the cursor; blocks until acknowledged. New fingerprints are durable
@@ -105,6 +105,13 @@ pub(super) fn as_repeats(
     Ok(Some(recorded))
 }
 
+/// True once a fingerprint was seen, open or closed: then no adopted task waits for it.
+fn is_known(tx: &Connection, hash: &str) -> Result<bool, StoreError> {
+    Ok(tx
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM tasks WHERE issue_hash = ?1)")?
+        .query_row([hash], |row| row.get(0))?)
+}
+
 fn open_task(
     connection: &Connection,
     hash: &str,
@@ -150,6 +157,9 @@ pub(super) fn record(
     now: Timestamp,
 ) -> Result<Recorded, StoreError> {
     let hash = finding.fingerprint().to_string();
+    if !is_known(tx, &hash)? {
+        adopted::rekey(tx, finding, &hash, now)?;
+    }
     if let Some(created) = create(tx, finding, &hash, now)? {
         return Ok(created);
     }
