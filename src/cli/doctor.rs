@@ -15,6 +15,7 @@ use crate::cli::typed::Typed;
 use crate::cli::{config, status, stored, wire};
 use crate::core::config::Config;
 use crate::host::Host;
+use crate::host::files::secret_file_problem;
 use crate::store::{Reader, Store};
 
 /// Below this much free space beside the store a repair may not be booked any more.
@@ -75,12 +76,7 @@ pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     check_daemon(&mut page, &host, &config);
     check_sources(&mut page, &host, &config);
     check_clock(&mut page, &host);
-    check_token(&mut page, &host, &config);
-    if typed.has("offline") {
-        page.ok("network", "not looked at (--offline)");
-    } else {
-        check_network(&mut page, &config);
-    }
+    check_tracker(&mut page, &host, &config, typed.has("offline"));
     let failed = page.0.iter().any(|(level, ..)| *level == Level::Fail);
     if globals.json {
         globals.print_json(&to_json(&page))?;
@@ -388,49 +384,42 @@ fn check_clock(page: &mut Page, host: &Host) {
     }
 }
 
-fn check_token(page: &mut Page, host: &Host, config: &Config) {
+/// Token, trust, reachability and rights, in this order. A bad token FAILs: nothing can ever be delivered.
+/// The uplink comes and goes by design: deliveries wait, so that is a warning.
+fn check_tracker(page: &mut Page, host: &Host, config: &Config, offline: bool) {
     let Some(github) = &config.escalation.github else {
-        return;
-    };
-    let shown = &github.token_file;
-    match std::fs::metadata(host.path(shown)) {
-        Err(why) => page.fail(
-            "token",
-            format!("{shown}: {why}"),
-            format!("write the token there, then chmod 600 {shown}"),
-        ),
-        Ok(meta) if meta.mode() & 0o077 != 0 => page.fail(
-            "token",
-            format!(
-                "{shown} can be read by others (mode {:o})",
-                meta.mode() & 0o777
-            ),
-            format!("chmod 600 {shown}, and replace the token if it may have leaked"),
-        ),
-        Ok(meta) if meta.len() == 0 => page.fail(
-            "token",
-            format!("{shown} is empty"),
-            "write the token alone on one line",
-        ),
-        Ok(_) => page.ok("token", format!("{shown}, private")),
-    }
-}
-
-fn check_network(page: &mut Page, config: &Config) {
-    let Some(github) = &config.escalation.github else {
-        page.ok(
+        return page.ok(
             "network",
             "no tracker configured: escalations stay on this host",
         );
-        return;
     };
-    match wire::reach_tracker(config) {
-        Ok(answer) => page.ok("network", answer),
-        // The uplink comes and goes by design: deliveries wait in the outbox.
-        Err(why) => page.warn(
-            "network",
-            format!("{} cannot be used: {why}", github.api_url),
-            "deliveries wait and are sent when it answers",
-        ),
+    let token = host.path(&github.token_file);
+    if !token.exists() {
+        let to_do = format!(
+            "write the token alone into {0} and chmod 600 {0}, or hand it over as the systemd credential github-token",
+            token.display()
+        );
+        return page.warn(
+            "token",
+            format!("{} does not exist", token.display()),
+            to_do,
+        );
+    }
+    if let Some(why) = secret_file_problem(&token) {
+        let to_do = format!(
+            "write the token alone into {0}, then chmod 600 {0}; replace it if it may have leaked",
+            token.display()
+        );
+        return page.fail("token", why, to_do);
+    }
+    if offline {
+        return page.ok("network", "not looked at (--offline)");
+    }
+    for (what, good, to_do) in wire::reach_tracker(github, host.clock.now()) {
+        if good {
+            page.ok("tracker", what);
+        } else {
+            page.warn("tracker", what, to_do);
+        }
     }
 }

@@ -380,6 +380,29 @@ mod tests {
         }
     }
 
+    /// Ordinary lines of real services (systemd, sshd, nginx, PostgreSQL, Redis, dnsmasq, Avahi, cron, dpkg).
+    #[test]
+    fn ordinary_lines_are_no_findings() {
+        let place = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/benign");
+        let Ok(rules) = RuleSet::builtin() else {
+            return;
+        };
+        let mut lines = 0;
+        for entry in std::fs::read_dir(place).into_iter().flatten().flatten() {
+            let path = entry.path().to_string_lossy().into_owned();
+            let mut replay = Replay::new(&rules);
+            assert!(replay.read(&path).is_ok(), "{path}");
+            lines += replay.line;
+            let said: Vec<&str> = replay
+                .seen
+                .iter()
+                .map(|s| s.finding.message.as_str())
+                .collect();
+            assert!(said.is_empty(), "{path}: {said:?}");
+        }
+        assert!(lines >= 500, "only {lines} lines");
+    }
+
     #[test]
     fn an_export_is_read_by_entries() {
         let Ok(rules) = RuleSet::builtin() else {

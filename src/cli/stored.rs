@@ -41,6 +41,14 @@ pub fn reader(globals: &Globals, config: &Config) -> Result<Reader, CliError> {
 pub fn store(globals: &Globals, config: &Config, now: Timestamp) -> Result<Store, CliError> {
     let options = options(globals, config);
     must_exist(&options)?;
+    // Opening for writing sets a damaged file aside; only the daemon, which then holds no old handle to it,
+    // may do that.
+    let answer = Store::open_read_only(&options)
+        .and_then(|reader| reader.integrity())
+        .map_err(explain)?;
+    if answer != "ok" {
+        return Err(explain(StoreError::Corrupt(answer)));
+    }
     let (store, report) = Store::open(&options, now).map_err(explain)?;
     for message in &report.messages {
         use io::Write;

@@ -10,10 +10,12 @@ use crate::cli::globals::Globals;
 use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
 use crate::cli::{fingerprint as filter, replay as recorded, shape};
-use crate::core::config::Config;
+use crate::core::class::Class;
+use crate::core::config::Github;
 use crate::core::finding::Severity;
 use crate::core::rules::RuleSet;
 use crate::core::runbook;
+use crate::core::time::Timestamp;
 use crate::daemon::{
     self, Options, Runtime, StartError, Timing, demo as play, explain as reasoning, logging, once,
     supervisor,
@@ -160,21 +162,18 @@ pub fn demo(typed: &Typed, _globals: &Globals) -> Result<Exit, CliError> {
 /// Enough for thousands of lines a system call.
 const BUFFER: usize = 64 << 10;
 
+/// Standard input to standard output, in order, with nothing else printed.
 pub fn fingerprint(typed: &Typed, _globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(0)?;
-    let text = |flag: &str, default: &str| {
-        typed.value(flag).map_or_else(
-            || default.to_owned(),
-            |value| value.to_string_lossy().into_owned(),
-        )
-    };
+    let class: Option<Class> = typed.parsed("class")?;
+    let subject: Option<String> = typed.parsed("subject")?;
     let mut input = BufReader::with_capacity(BUFFER, stdin().lock());
     let mut output = BufWriter::with_capacity(BUFFER, stdout().lock());
     filter::filter(
         &mut input,
         &mut output,
-        &text("class", "log_error"),
-        &text("subject", ""),
+        class.unwrap_or(Class::LogError).as_str(),
+        &subject.unwrap_or_default(),
         typed.has("template"),
     )?;
     output.flush()?;
@@ -200,14 +199,15 @@ pub fn replay(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 
 /// Mistakes in the operator's rule files, each as `file:line: what`; their samples are tried too.
 pub fn check_rules(texts: &[(String, String)]) -> Vec<String> {
-    match RuleSet::load(texts) {
-        Ok(rules) => rules
-            .check_samples()
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
-        Err(why) => vec![why.to_string()],
-    }
+    // One file at a time: a mistake in one must not hide those of the next.
+    texts
+        .iter()
+        .flat_map(|text| match RuleSet::load(std::slice::from_ref(text)) {
+            Ok(rules) => rules.check_samples(),
+            Err(why) => vec![why],
+        })
+        .map(|why| why.to_string())
+        .collect()
 }
 
 /// Mistakes in the operator's runbooks, each as `file:line: what`.
@@ -219,29 +219,11 @@ pub fn check_runbooks(texts: &[(String, String)]) -> Vec<String> {
         .collect()
 }
 
-/// Is the tracker reachable with this configuration? The text says what answered, or why not.
-pub fn reach_tracker(config: &Config) -> Result<String, String> {
-    let Some(github) = &config.escalation.github else {
-        return Ok("not configured: escalations stay local".to_owned());
-    };
+/// What the way to the tracker says: text, good or not, and what to do.
+pub fn reach_tracker(config: &Github, now: Timestamp) -> Vec<(String, bool, String)> {
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let checks = check::check(
-        github,
-        credentials,
-        crate::host::clock::Clock::system().now(),
-    );
-    let failed: Vec<String> = checks
-        .iter()
-        .filter(|check| !check.ok)
-        .map(|check| format!("{}: {}", check.what, check.advice))
-        .collect();
-    if failed.is_empty() {
-        Ok(checks
-            .iter()
-            .map(|check| check.what.as_str())
-            .collect::<Vec<_>>()
-            .join("; "))
-    } else {
-        Err(failed.join("; "))
-    }
+    check::check(config, credentials, now)
+        .into_iter()
+        .map(|check| (check.what, check.ok, check.advice))
+        .collect()
 }

@@ -22,6 +22,11 @@ pub const SECOND_LOOK_AFTER: Duration = Duration::from_secs(300);
 /// Between looks for something that was accepted but cannot be seen.
 pub const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(3_600);
 
+/// No row is ever put off longer than this (a day's cap or limit, spread a little). One that seems to be was
+/// booked while the clock was wrong, and is due.
+pub const PUT_OFF_MOST: Duration = Duration::from_secs(30 * 3_600);
+
+const _: () = assert!(crate::core::reply::WAIT_MOST.as_secs() * 11 / 10 < PUT_OFF_MOST.as_secs());
 const _: () = assert!(FIRST_LOOK_AFTER.as_secs() < SECOND_LOOK_AFTER.as_secs());
 
 /// Name in hidden markers and labels.
@@ -337,8 +342,9 @@ pub enum Step {
     },
     /// Will never work.
     Dead { why: String },
-    /// Concerns the whole destination: nothing else is tried before the hold ends.
-    Hold(Hold),
+    /// Concerns the whole destination: nothing else is tried before the hold ends. Nothing was written,
+    /// or all that was written is in the note.
+    Hold { hold: Hold, note: Note },
 }
 
 /// Why a destination takes nothing now.

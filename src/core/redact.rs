@@ -3,6 +3,8 @@
 //! Every pattern runs in linear time. When in doubt about a value behind a telling name, it goes; when in doubt
 //! about a word of prose, it stays. Redacting twice changes nothing.
 
+use std::cell::OnceCell;
+
 use regex::{Captures, Regex};
 
 /// What stands in place of a secret.
@@ -11,19 +13,58 @@ pub const REDACTED: &str = "[redacted]";
 /// Decides whether what a pattern found is a secret: (kept prefix, value).
 type Judge = fn(&str, &str) -> bool;
 
-/// Group 1 (may be empty) is kept, group 2 is the secret. ASCII only: the build carries no Unicode tables.
-const RULES: &[(&str, Judge)] = &[
+/// Hints, pattern, judge. Group 1 (may be empty) is kept, group 2 is the secret. ASCII only: the build carries no
+/// Unicode tables. A pattern is compiled only for a text that holds one of its hints (lower case): compiling all
+/// costs more than reading most texts.
+const RULES: &[(&[&str], &str, Judge)] = &[
     // Private keys: whole block, then a block whose end was cut off.
     (
+        &["private key"],
         r"(-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----)((?s:.)*?)-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----",
         always,
     ),
     (
+        &["private key"],
         r"(-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----)((?:[ \t\r\n>|]*[A-Za-z0-9+/=]{16,})+)",
         always,
     ),
     // Tokens that tell by their own form.
     (
+        &[
+            "gh",
+            "github_pat_",
+            "gl",
+            "akia",
+            "asia",
+            "abia",
+            "acca",
+            "xox",
+            "xapp-",
+            "eyj",
+            "sk",
+            "rk_",
+            "pk_",
+            "whsec_",
+            "aiza",
+            "ya29.",
+            "gocspx-",
+            "npm_",
+            "pypi-",
+            "_v1_",
+            "dckr_pat_",
+            "sg.",
+            "hvs.",
+            "hvb.",
+            "hvr.",
+            "shp",
+            "hf_",
+            "dapi",
+            "xkeysib-",
+            "key-",
+            "atatt3",
+            "nrak-",
+            ":aa",
+        ],
         concat!(
             r"((?-u:\b))(",
             r"gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|gl(?:pat|dt|rt|ptt|soat)-[A-Za-z0-9_-]{15,}",
@@ -43,48 +84,72 @@ const RULES: &[(&str, Judge)] = &[
     ),
     // Webhooks whose path is the secret.
     (
+        &["hooks.slack.com", "webhook"],
         r"(hooks\.slack\.com/services/|discord(?:app)?\.com/api/webhooks/|\.webhook\.office\.com/)([A-Za-z0-9_/@.-]{16,})",
         always,
     ),
     // Password hashes of crypt(3).
     (
+        &["$"],
         r"()(\$(?:1|2[abxy]|5|6|7|y|gy|argon2id?|argon2i)\$[./A-Za-z0-9=,$+-]{20,})",
         always,
     ),
     // URLs: user and password, or a token alone where no user name is expected.
     (
+        &["://"],
         r#"((?-u:\b)[A-Za-z][A-Za-z0-9+.-]{1,20}://)([^/ \t\r\n"'<>@]*:[^/ \t\r\n"'<>]*)@"#,
         always,
     ),
-    (r#"((?-u:\b)(?i-u:https?)://)([^/ \t\r\n"'<>@:]+)@"#, always),
+    (
+        &["://"],
+        r#"((?-u:\b)(?i-u:https?)://)([^/ \t\r\n"'<>@:]+)@"#,
+        always,
+    ),
     // HTTP headers.
     (
+        &["authorization"],
         r#"((?i-u:authorization)["']?[ \t]*[:=][ \t]*["']?(?:(?i-u:bearer|basic|token|digest|negotiate|apikey)[ \t]+)?)([^ \t\r\n"',]+)"#,
         not_redacted,
     ),
     (
+        &["cookie"],
         r"((?-u:\b)(?i-u:set-cookie|cookie):[ \t]*)([^\r\n]+)",
         not_redacted,
     ),
     (
+        &["bearer", "basic"],
         r"((?-u:\b)(?i-u:bearer|basic)[ \t]+)([A-Za-z0-9_~+][A-Za-z0-9._~+/=-]{7,})",
         looks_random,
     ),
     // Command lines.
     (
+        &["pass", "secret", "token", "key", "psk"],
         r#"(--?[A-Za-z0-9-]*(?i-u:password|passwd|passphrase|secret|token|api-?key|private-?key|psk)[ \t]+)("[^"\r\n]*"|'[^'\r\n]*'|[^ \t\r\n"'-][^ \t\r\n"']*)"#,
         not_redacted,
     ),
     (
+        &["sshpass"],
         r#"((?-u:\b)sshpass[ \t]+-p[ \t]*)("[^"\r\n]*"|'[^'\r\n]*'|[^ \t\r\n"']+)"#,
         not_redacted,
     ),
     (
+        &["-u", "user"],
         r#"((?:^|[ \t])(?:-u|--user|--proxy-user)[ \t=]+["']?[A-Za-z0-9_.@-]+:)([^ \t\r\n"']+)"#,
         not_numeric,
     ),
     // name = value, "name": "value", name: value.
     (
+        &[
+            "pass",
+            "pwd",
+            "secret",
+            "token",
+            "key",
+            "psk",
+            "credential",
+            "community",
+            "signature",
+        ],
         concat!(
             r#"((?:^|[^A-Za-z0-9_./-])["']?[A-Za-z0-9_.-]*"#,
             r"(?i-u:passw(?:or)?d|passphrase|passwort|pwd|secret|token|api[_-]?key|access[_-]?key|account[_-]?key",
@@ -97,6 +162,7 @@ const RULES: &[(&str, Judge)] = &[
     ),
     // SIM cards.
     (
+        &["pin", "puk"],
         r"((?-u:\b)(?i-u:sim[_-]?)?(?i-u:pin|puk)[0-9]?[ \t]*[:=][ \t]*)([0-9]{4,8})",
         always,
     ),
@@ -259,11 +325,11 @@ pub fn redact(text: &str) -> String {
     Redactor::new().redact(text)
 }
 
-/// The compiled patterns. Costs some hundred KB while it lives: make one, use it, drop it.
+/// The patterns, compiled as they are needed. All together take some hundred KB: make one, use it, drop it.
 #[derive(Debug)]
 pub struct Redactor {
-    /// `None` when a pattern does not compile, which a test excludes: then all text is withheld.
-    rules: Option<Vec<(Regex, Judge)>>,
+    /// One per rule. An inner `None` is a pattern that does not compile, which a test excludes.
+    compiled: Vec<OnceCell<Option<Regex>>>,
 }
 
 impl Default for Redactor {
@@ -274,24 +340,29 @@ impl Default for Redactor {
 
 impl Redactor {
     pub fn new() -> Self {
-        let rules = RULES
-            .iter()
-            .map(|(pattern, judge)| Some((Regex::new(pattern).ok()?, *judge)))
-            .collect();
-        Self { rules }
+        Self {
+            compiled: RULES.iter().map(|_| OnceCell::new()).collect(),
+        }
     }
 
     /// `text` with every recognised secret replaced by [`REDACTED`].
     pub fn redact(&self, text: &str) -> String {
-        let Some(rules) = &self.rules else {
-            return REDACTED.to_owned();
-        };
-        rules.iter().fold(text.to_owned(), |text, (regex, judge)| {
-            match regex.replace_all(&text, |found: &Captures<'_>| replace(found, *judge)) {
-                std::borrow::Cow::Borrowed(_) => text,
-                std::borrow::Cow::Owned(changed) => changed,
+        let mut text = text.to_owned();
+        let lower = text.to_ascii_lowercase();
+        for ((hints, pattern, judge), cell) in RULES.iter().zip(&self.compiled) {
+            if !hints.iter().any(|hint| lower.contains(hint)) {
+                continue;
             }
-        })
+            let Some(regex) = cell.get_or_init(|| Regex::new(pattern).ok()) else {
+                // Rather nothing than a text that was not looked through.
+                return REDACTED.to_owned();
+            };
+            let changed = regex.replace_all(&text, |found: &Captures<'_>| replace(found, *judge));
+            if let std::borrow::Cow::Owned(changed) = changed {
+                text = changed;
+            }
+        }
+        text
     }
 }
 
@@ -485,6 +556,14 @@ mod tests {
             assert!(!once.contains(secret.as_str()), "{text:?} became {once:?}");
             assert!(once.contains(REDACTED), "{text:?} became {once:?}");
             assert_eq!(redactor.redact(&once), once, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_pattern_compiles() {
+        for (hints, pattern, _) in RULES {
+            assert!(Regex::new(pattern).is_ok(), "{pattern}");
+            assert!(hints.iter().all(|hint| *hint == hint.to_ascii_lowercase()));
         }
     }
 

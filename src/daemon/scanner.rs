@@ -71,7 +71,7 @@ fn next_wait(schedule: &Schedule, now: Timestamp) -> Duration {
         .clamp(Duration::from_millis(50), PASS_MAX)
 }
 
-/// True for detectors whose facts change with units: a poke makes them due at once.
+/// True for detectors whose facts change with units, or with a line that only asks to look: a poke makes them due at once.
 fn listens_to_units(detector: &dyn Detector) -> bool {
     detector.classes().iter().any(|class| {
         matches!(
@@ -82,6 +82,8 @@ fn listens_to_units(detector: &dyn Detector) -> bool {
                 | Class::ServiceWatchdog
                 | Class::PortConflict
                 | Class::InvalidUnitPath
+                // The kernel's "Remounting filesystem read-only" pokes: the mount table confirms it.
+                | Class::ReadonlyFs
         )
     })
 }

@@ -162,7 +162,7 @@ pub fn all() -> Vec<Box<dyn Detector>> {
         Box::new(readonly_fs::ReadonlyFs::default()),
         Box::new(disk::Disk::default()),
         Box::new(memory::Memory),
-        Box::new(unit_path::InvalidUnitPath),
+        Box::new(unit_path::InvalidUnitPath::default()),
         Box::new(port_conflict::PortConflict::default()),
         Box::new(service_failed::ServiceFailed),
         Box::new(service_inactive::ServiceInactive::default()),

@@ -74,9 +74,19 @@ impl Detector for PortConflict {
         let mut found = Vec::new();
         let mut logs = 0;
         let units = look.units()?;
+        if let Ok(mut told) = self.told.lock() {
+            told.retain(|name, _| {
+                units
+                    .iter()
+                    .any(|unit| unit.name == *name && !unit.is_active())
+            });
+        }
         for unit in units {
             let open = look.open.contains(Class::PortConflict, &unit.name);
-            let down = unit.is_failed() || unit.is_changing();
+            // From 200 on systemd itself failed, before the program could ask for a port.
+            let ran = !(200..=245).contains(&unit.exit_status) && !unit.exit_code.is_empty();
+            let refused = ran || unit.result == "resources";
+            let down = (unit.is_failed() || unit.is_changing()) && refused;
             let suspect = down || open || is_hinted(&unit.name, look.now);
             if !suspect
                 || super::is_own(&unit.name)
@@ -128,7 +138,6 @@ impl PortConflict {
         }
         *logs += 1;
         let ports = read_ports(unit, look);
-        told.retain(|_, (_, ports)| !ports.is_empty());
         told.insert(unit.name.clone(), (state, ports.clone()));
         ports
     }

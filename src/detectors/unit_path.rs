@@ -1,9 +1,10 @@
 //! Paths and users that unit files name and the host does not have: found before the unit fails.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::core::class::Class;
@@ -33,8 +34,16 @@ const USUAL_PLACES: &[&str] = &[
     "/home",
 ];
 
-#[derive(Debug)]
-pub struct InvalidUnitPath;
+/// A search is not repeated for this long: a unit that fails again and again makes many sweeps.
+const SEARCH_LIFE: Duration = Duration::from_secs(60);
+
+/// What the last searches found, by lost path.
+type Searches = BTreeMap<String, (Timestamp, Option<(String, &'static str)>)>;
+
+#[derive(Debug, Default)]
+pub struct InvalidUnitPath {
+    searches: Mutex<Searches>,
+}
 
 impl Detector for InvalidUnitPath {
     fn name(&self) -> &'static str {
@@ -54,7 +63,7 @@ impl Detector for InvalidUnitPath {
         if look.managers.is_empty() && declared.is_empty() {
             return Ok(Sweep::Absent("no service manager".to_owned()));
         }
-        let view = View::new(look.host);
+        let view = View::new(look.host, &self.searches);
         let mut found = Vec::new();
         for unit in look.units()? {
             if concerns(unit) && !is_excluded(unit, &look.config.detect.ignore_units) {
@@ -80,12 +89,13 @@ fn concerns(unit: &UnitState) -> bool {
 struct View<'a> {
     host: &'a Host,
     root: PathBuf,
+    searches: &'a Mutex<Searches>,
     /// Names in /etc/passwd; `None` when users also come from elsewhere.
     users: Option<String>,
 }
 
 impl<'a> View<'a> {
-    fn new(host: &'a Host) -> Self {
+    fn new(host: &'a Host, searches: &'a Mutex<Searches>) -> Self {
         // Our own sandbox may hide what PID 1 sees; its root shows it when we may look.
         let first = host.path("/proc/1/root");
         let root = if std::fs::read_dir(&first).is_ok() {
@@ -108,7 +118,12 @@ impl<'a> View<'a> {
         } else {
             host.read("/etc/passwd", READ_CAP).ok()
         };
-        Self { host, root, users }
+        Self {
+            host,
+            root,
+            searches,
+            users,
+        }
     }
 
     fn below(&self, path: &str) -> PathBuf {
@@ -232,12 +247,25 @@ impl<'a> View<'a> {
         if needed.need == Need::User || what != "does not exist" || searched >= SEARCHES_MOST {
             return finding;
         }
-        match self.moved_to(&needed.value, needed.need) {
+        match self.searched(&needed.value, needed.need, now) {
             Some((place, how)) => finding
                 .with(evidence::MOVED_TO, place)
                 .with(evidence::MOVED_HOW, how),
             None => finding,
         }
+    }
+
+    /// The last search for this path while it is fresh, else a new one. A place that is gone again is none.
+    fn searched(&self, lost: &str, need: Need, now: Timestamp) -> Option<(String, &'static str)> {
+        let mut searches = self.searches.lock().ok()?;
+        searches.retain(|_, (at, _)| now.since(*at) < SEARCH_LIFE);
+        if let Some((_, known)) = searches.get(lost) {
+            let stands = |place: &str| self.serves(Path::new(place), need);
+            return known.clone().filter(|(place, _)| stands(place));
+        }
+        let found = self.moved_to(lost, need);
+        searches.insert(lost.to_owned(), (now, found.clone()));
+        found
     }
 
     /// Where a lost path may stand now: the only best namesake below its nearest living ancestor, else in
@@ -344,7 +372,8 @@ mod tests {
         };
         assert!(concerns(&unit));
         let mut found = Vec::new();
-        View::new(&host).unit(&unit, Timestamp::from_millis(0), &mut found);
+        let searches = Mutex::default();
+        View::new(&host, &searches).unit(&unit, Timestamp::from_millis(0), &mut found);
         found
     }
 

@@ -38,7 +38,8 @@ const _: () = assert!(OFFLINE_BASE.as_secs() < OFFLINE_MOST.as_secs());
 
 /// The durable queue. Implemented by the daemon over the store, and by the schedule tests in memory.
 pub trait Outbox {
-    /// The due row that goes first: severity, then age; rows of one task in order. `sending` rows count as due.
+    /// The due row that goes first: severity, then age; rows of one task in order. `sending` rows count as due,
+    /// and so does a row put off by more than [`PUT_OFF_MOST`](crate::core::delivery::PUT_OFF_MOST).
     fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, String>;
     /// Durable on return. Counts one attempt.
     fn sending(&self, id: i64, now: Timestamp) -> Result<(), String>;
@@ -171,7 +172,11 @@ impl<T: Tracker> Courier<T> {
             let why = delivery
                 .note()
                 .with("waiting: the cap on new issues is reached");
-            outbox.retry(delivery.id, free_at, &why, now)?;
+            // After a restore a row is `unknown` without ever having been sent by this store: it stays that.
+            match delivery.state {
+                State::Unknown => outbox.unknown(delivery.id, free_at, &why, now)?,
+                _ => outbox.retry(delivery.id, free_at, &why, now)?,
+            }
             return Ok(Next { at: now });
         }
         let mut begun = false;
@@ -201,7 +206,7 @@ impl<T: Tracker> Courier<T> {
     ) -> Result<(), String> {
         let id = delivery.id;
         let name = self.tracker.destination().to_owned();
-        if !matches!(step, Step::Hold(_)) {
+        if !matches!(step, Step::Hold { .. }) {
             self.reached(outbox, now)?;
         }
         match step {
@@ -231,7 +236,7 @@ impl<T: Tracker> Courier<T> {
                 }
                 outbox.unknown(id, now.plus(after), &note.with(&why), now)
             }
-            Step::Hold(hold) => self.hold(outbox, delivery, &hold, begun, now),
+            Step::Hold { hold, note } => self.hold(outbox, delivery, &hold, note, begun, now),
         }
     }
 
@@ -265,6 +270,7 @@ impl<T: Tracker> Courier<T> {
         outbox: &dyn Outbox,
         delivery: &Delivery,
         hold: &Hold,
+        note: Note,
         begun: bool,
         now: Timestamp,
     ) -> Result<(), String> {
@@ -303,8 +309,8 @@ impl<T: Tracker> Courier<T> {
             self.not_before
         );
         let note = Note {
-            looked: delivery.note().looked.filter(|_| !begun),
-            ..delivery.note()
+            looked: note.looked.filter(|_| !begun),
+            ..note
         };
         let at = self.not_before.plus(row_after);
         if begun {
@@ -337,10 +343,7 @@ impl<T: Tracker> Courier<T> {
         delivery: &Delivery,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, String> {
-        if delivery.operation != Operation::Create
-            || delivery.state != State::Pending
-            || delivery.attempts > 0
-        {
+        if delivery.operation != Operation::Create || delivery.attempts > 0 {
             return Ok(None);
         }
         let mut free_at = None;

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod check;
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -119,18 +120,18 @@ impl GitHub {
     /// A failed read: nothing was done, the destination rests.
     fn not_read(&self, failure: Failure, now: Timestamp) -> Stop {
         Box::new(match failure {
-            Failure::NotSent(why) => Step::Hold(Hold::Offline { why }),
-            Failure::Unknown(why) | Failure::Unreadable(why) => Step::Hold(Hold::Trouble { why }),
-            Failure::Elsewhere(why) => Step::Hold(Hold::Parked { why }),
+            Failure::NotSent(why) => held(Hold::Offline { why }),
+            Failure::Unknown(why) | Failure::Unreadable(why) => held(Hold::Trouble { why }),
+            Failure::Elsewhere(why) => held(Hold::Parked { why }),
             Failure::Status(reply) => {
                 let why = reply.describe();
                 match reply.verdict(now) {
-                    Verdict::Limited(after) => Step::Hold(Hold::Limited { after, why }),
+                    Verdict::Limited(after) => held(Hold::Limited { after, why }),
                     Verdict::Forbidden | Verdict::Missing | Verdict::Gone => {
                         return parked(self.permission(&why));
                     }
                     Verdict::Refused | Verdict::Unclear | Verdict::Done => {
-                        Step::Hold(Hold::Trouble { why })
+                        held(Hold::Trouble { why })
                     }
                 }
             }
@@ -259,7 +260,7 @@ impl GitHub {
     fn new_issue(&self, attempt: &Attempt<'_>) -> Value {
         let key = &attempt.delivery.delivery_key;
         let payload = &attempt.payload;
-        let title = fit(&Redactor::new().redact(&payload.title), TITLE_CAP);
+        let title = fit(&attempt.redact(&payload.title), TITLE_CAP);
         let title = if title.trim().is_empty() {
             "Fault that needs a human".to_owned()
         } else {
@@ -270,7 +271,7 @@ impl GitHub {
             body = format!("Seen before: #{previous}.\n\n");
         }
         body += &payload.body;
-        let body = finish(&body, &marker(key));
+        let body = finish(&attempt.redact(&body), &marker(key));
         let github = &self.settings.github;
         let mut labels = vec![label(key)];
         if attempt.note.plain {
@@ -291,7 +292,8 @@ impl GitHub {
     fn warn_dropped(&mut self, issue: &Issue, key: &str) {
         let labelled = issue.labels.iter().any(|one| one.name() == label(key));
         let assigned = self.settings.github.assignees.is_empty() || !issue.assignees.is_empty();
-        if !(self.warned_dropped || labelled && assigned) {
+        let dropped = !labelled || !assigned;
+        if dropped && !self.warned_dropped {
             self.warned_dropped = true;
             log::warn!(
                 "{}: labels or assignees of issue #{} were dropped: the token lacks the right to set them; deliveries stay exactly-once by the hidden marker",
@@ -409,7 +411,7 @@ impl GitHub {
                 }
             }
         }
-        let body = finish(&text, &marker);
+        let body = finish(&attempt.redact(&text), &marker);
         (attempt.begin)().map_err(store_trouble)?;
         if let Err(failure) = self.api.comment(issue.number, &body, now) {
             return Ok(Some(self.not_written(failure, &attempt.note, now)));
@@ -470,23 +472,28 @@ impl Tracker for GitHub {
             Ok(payload) => payload,
             Err(why) => return Step::Dead { why },
         };
-        if let Err(stop) = self.gate(now) {
-            return *stop;
-        }
         let mut attempt = Attempt {
             delivery,
             payload,
             note: delivery.note(),
+            redactor: OnceCell::new(),
             begin,
             now,
         };
-        let step = match delivery.operation {
+        let step = self.gate(now).and_then(|()| match delivery.operation {
             Operation::Create => self.create(&mut attempt),
             Operation::Comment | Operation::Close | Operation::Reopen | Operation::Update => {
                 self.revise(&mut attempt)
             }
-        };
-        step.unwrap_or_else(|stop| *stop)
+        });
+        match step.unwrap_or_else(|stop| *stop) {
+            // What this attempt learned must outlive the hold, or a comment would be written twice.
+            Step::Hold { hold, .. } => Step::Hold {
+                hold,
+                note: attempt.note,
+            },
+            step => step,
+        }
     }
 
     fn renewed(&mut self) -> bool {
@@ -506,11 +513,18 @@ struct Attempt<'a> {
     delivery: &'a Delivery,
     payload: Payload,
     note: Note,
+    /// Made when needed, dropped with the attempt: the patterns take memory.
+    redactor: OnceCell<Redactor>,
     begin: &'a mut dyn FnMut() -> Result<(), String>,
     now: Timestamp,
 }
 
 impl Attempt<'_> {
+    /// All that leaves the box passes here, whatever the store redacted before.
+    fn redact(&self, text: &str) -> String {
+        self.redactor.get_or_init(Redactor::new).redact(text)
+    }
+
     /// After an empty look: go on, or stop with the wait that is due.
     fn may_write(&mut self, server_now: Timestamp) -> Result<(), Stop> {
         match after_empty_look(self.delivery.state, &self.note, server_now) {
@@ -546,9 +560,9 @@ fn change_of(attempt: &Attempt<'_>, issue: &Issue) -> Map<String, Value> {
         _ => {}
     }
     let old = issue.body.as_deref().unwrap_or("");
-    let status = Redactor::new().redact(&attempt.payload.status);
-    if !status.trim().is_empty()
-        && let Some(new) = replace_status(old, &status)
+    let status = attempt.payload.status.trim();
+    if !status.is_empty()
+        && let Some(new) = replace_status(old, &attempt.redact(status))
         && new != old
     {
         change.insert("body".to_owned(), json!(new));
@@ -556,9 +570,8 @@ fn change_of(attempt: &Attempt<'_>, issue: &Issue) -> Map<String, Value> {
     change
 }
 
-/// Text as it leaves the box: redacted once more, within bounds, marked.
+/// Redacted text as it leaves the box: within bounds, marked.
 fn finish(text: &str, marker: &str) -> String {
-    let text = Redactor::new().redact(text);
     let room = BODY_CAP.saturating_sub(marker.len() + 2);
     format!("{}\n\n{marker}", fit(text.trim_end(), room))
 }
@@ -571,11 +584,19 @@ fn confirmed(issue: &Issue) -> Step {
 }
 
 fn parked(why: String) -> Stop {
-    Box::new(Step::Hold(Hold::Parked { why }))
+    Box::new(held(Hold::Parked { why }))
+}
+
+/// The note is filled in at the end of the attempt.
+fn held(hold: Hold) -> Step {
+    Step::Hold {
+        hold,
+        note: Note::default(),
+    }
 }
 
 fn store_trouble(why: String) -> Stop {
-    Box::new(Step::Hold(Hold::Trouble {
+    Box::new(held(Hold::Trouble {
         why: format!("the store did not take it: {why}"),
     }))
 }

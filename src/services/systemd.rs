@@ -12,9 +12,9 @@ const QUERY_DEADLINE: Duration = Duration::from_secs(15);
 
 /// What is asked of every unit; the names are systemd's own (org.freedesktop.systemd1(5)).
 const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,Type,Result,ExecMainCode,ExecMainStatus,NRestarts,MainPID,\
-UnitFileState,Restart,RemainAfterExit,ConditionResult,TriggeredBy,WantedBy,RequiredBy,Requires,FragmentPath,DropInPaths,\
+UnitFileState,Restart,RemainAfterExit,ConditionResult,ConditionTimestampMonotonic,TriggeredBy,WantedBy,RequiredBy,Requires,FragmentPath,DropInPaths,\
 NeedDaemonReload,ExecStart,WorkingDirectory,User,ActiveEnterTimestampMonotonic,InactiveEnterTimestampMonotonic,\
-InactiveExitTimestampMonotonic,ExecMainExitTimestampMonotonic,ActiveExitTimestampMonotonic,ControlGroup";
+InactiveExitTimestampMonotonic,ExecMainStartTimestampMonotonic,ExecMainExitTimestampMonotonic,ActiveExitTimestampMonotonic,ControlGroup";
 
 #[derive(Debug)]
 pub struct Systemd {
@@ -53,7 +53,7 @@ impl ServiceManager for Systemd {
     }
 
     fn units(&self) -> Result<Vec<UnitState>, ServiceError> {
-        self.show(&["--type=service", "*"])
+        self.show(&["--type=service,socket,mount,target", "*"])
     }
 
     fn unit(&self, unit: &UnitName) -> Result<UnitState, ServiceError> {
@@ -115,7 +115,8 @@ fn parse_unit(block: &str) -> Option<UnitState> {
         condition_result: true,
         ..UnitState::default()
     };
-    let (mut main_exit_us, mut active_exit_us) = (0_u64, 0_u64);
+    let mut condition_us = 0_u64;
+    let (mut main_start_us, mut main_exit_us, mut active_exit_us) = (0_u64, 0_u64, 0_u64);
     for line in block.lines() {
         let Some((name, value)) = line.split_once('=') else {
             continue;
@@ -138,6 +139,7 @@ fn parse_unit(block: &str) -> Option<UnitState> {
             "Restart" => unit.restart = text(),
             "RemainAfterExit" => unit.remain_after_exit = value == "yes",
             "ConditionResult" => unit.condition_result = value != "no",
+            "ConditionTimestampMonotonic" => condition_us = number(),
             "TriggeredBy" => unit.triggered_by = words().collect(),
             "WantedBy" | "RequiredBy" => unit.wanted_by.extend(words()),
             "Requires" => unit.requires = words().collect(),
@@ -152,6 +154,7 @@ fn parse_unit(block: &str) -> Option<UnitState> {
             "ActiveEnterTimestampMonotonic" => unit.active_enter_us = number(),
             "InactiveEnterTimestampMonotonic" => unit.inactive_enter_us = number(),
             "InactiveExitTimestampMonotonic" => unit.inactive_exit_us = number(),
+            "ExecMainStartTimestampMonotonic" => main_start_us = number(),
             "ExecMainExitTimestampMonotonic" => main_exit_us = number(),
             "ActiveExitTimestampMonotonic" => active_exit_us = number(),
             "ControlGroup" => unit.control_group = text(),
@@ -159,10 +162,12 @@ fn parse_unit(block: &str) -> Option<UnitState> {
         }
     }
     // A stop job makes the unit leave `active` first and its process end afterwards; a process that
-    // ends by itself ends first. Only since the last start: one that fails while starting never was
-    // active. A condition never evaluated (no start yet) reads as `no`.
-    unit.stopped_by_job = active_exit_us > unit.inactive_exit_us && main_exit_us >= active_exit_us;
-    if unit.inactive_exit_us == 0 {
+    // ends by itself ends first. Only since the last start, and only of the process that was active then:
+    // one that fails while starting is no stop. A condition never evaluated (no start yet) reads as `no`.
+    unit.stopped_by_job = active_exit_us > unit.inactive_exit_us
+        && main_start_us <= active_exit_us
+        && main_exit_us >= active_exit_us;
+    if condition_us == 0 {
         unit.condition_result = true;
     }
     (!unit.name.is_empty()).then_some(unit)

@@ -76,7 +76,7 @@ pub fn import(
     let probe = Connection::open_with_flags(source, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .map_err(|why| fail(source, &why))?;
     let ours = open::version(&probe).map_err(|why| fail(source, &why))? > 0;
-    let python = !ours && is_python_database(&probe)?;
+    let python = !ours && is_python_database(&probe).map_err(|why| fail(source, &why))?;
     drop(probe);
     let same = fs::canonicalize(source).ok() == fs::canonicalize(&options.path).ok();
     if ours && same {

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
 use crate::core::audit;
+use crate::core::delivery::PUT_OFF_MOST;
 use crate::core::finding::Finding;
 use crate::core::task::Transition;
 use crate::core::time::Timestamp;
@@ -63,7 +64,8 @@ impl Store {
     }
 
     /// The next delivery that is due. A task's rows go in order: none before those ahead of it are
-    /// confirmed or dead; the most severe task first.
+    /// confirmed or dead; the most severe task first. A row put off beyond any possible wait was booked
+    /// under a wrong clock: it is due.
     pub fn outbox_next(
         &self,
         destination: &str,
@@ -72,7 +74,7 @@ impl Store {
         self.reader()?.with(|connection| {
             let sql = format!(
                 "SELECT {OUTBOX_COLUMNS} FROM outbox AS o
-                 WHERE destination = ?1 AND state IN ('pending', 'sending', 'unknown') AND next_at <= ?2
+                 WHERE destination = ?1 AND state IN ('pending', 'sending', 'unknown') AND (next_at <= ?2 OR next_at > ?3)
                    AND NOT EXISTS (SELECT 1 FROM outbox AS ahead
                                    WHERE ahead.task_id = o.task_id AND ahead.destination = o.destination
                                      AND ahead.id < o.id AND ahead.state NOT IN ('confirmed', 'dead'))
@@ -80,7 +82,10 @@ impl Store {
             );
             Ok(connection
                 .prepare_cached(&sql)?
-                .query_row(params![destination, now.to_string()], outbox_row)
+                .query_row(
+                    params![destination, now.to_string(), now.plus(PUT_OFF_MOST).to_string()],
+                    outbox_row,
+                )
                 .optional()?)
         })
     }

@@ -1,5 +1,18 @@
 //! One integration binary: every module drives the real program as a black box.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
 
+mod cli;
+mod cli_errors;
+mod cli_install;
+mod cli_tool;
+mod docs;
+mod github;
 mod import;
+mod layering;
 mod store_crash;
 mod stress;

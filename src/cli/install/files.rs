@@ -1,12 +1,13 @@
 //! The files that `install` writes: below a prefix, atomically, and only when they change.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::cli::error::CliError;
+use crate::host::files::write_atomic;
 
 const TO_DO: &str = "run as root, and check that the file system is writable and has space";
 
@@ -86,7 +87,10 @@ impl Tree {
             if let Some(parent) = at.parent() {
                 fs::create_dir_all(parent).map_err(failed)?;
             }
-            replace(&at, bytes, mode).map_err(failed)?;
+            // By rename: a running program can be replaced too (its file itself is "text busy").
+            write_atomic(&at, bytes, mode).map_err(failed)?;
+            // The umask may have taken bits away.
+            fs::set_permissions(&at, fs::Permissions::from_mode(mode)).map_err(failed)?;
         }
         Ok(Step::Written(path.to_owned()))
     }
@@ -182,34 +186,4 @@ fn holds(path: &Path, bytes: &[u8]) -> bool {
     File::open(path)
         .and_then(|file| file.take(bytes.len() as u64 + 1).read_to_end(&mut there))
         .is_ok_and(|_| there == bytes)
-}
-
-/// Beside, synced, renamed: a power cut leaves the old file or the new one. A running program can be
-/// replaced this way too (its file itself is "text busy").
-fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".new-{}", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let write = || {
-        let _ = fs::remove_file(&beside);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&beside)?;
-        file.write_all(bytes)?;
-        // The umask may have taken bits away.
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        match path.parent() {
-            Some(parent) => File::open(parent)?.sync_all(),
-            None => Ok(()),
-        }
-    };
-    let result = write();
-    if result.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    result
 }

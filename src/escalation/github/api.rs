@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::core::delivery::is_marked;
-use crate::core::reply::Reply;
+use crate::core::reply::{Reply, Verdict};
 use crate::core::time::Timestamp;
 use crate::escalation::http::{Request, Response, SendError, Transport, Verb, encode};
 use crate::escalation::token::Secret;
@@ -192,7 +192,11 @@ impl Api {
             Ok(response) => Ok(parse::<Value>(&response)?
                 .get("login")
                 .and_then(|login| login.as_str().map(str::to_owned))),
-            Err(Failure::Status(reply)) if matches!(reply.status, 403 | 404) => Ok(None),
+            Err(Failure::Status(reply))
+                if matches!(reply.verdict(now), Verdict::Forbidden | Verdict::Missing) =>
+            {
+                Ok(None)
+            }
             Err(failure) => Err(failure),
         }
     }

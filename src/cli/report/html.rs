@@ -1,0 +1,78 @@
+//! HTML with all text escaped: markup can only come from string constants of ours.
+
+use std::fmt::Write as _;
+
+/// A page under construction.
+#[derive(Debug, Default)]
+pub struct Html(String);
+
+impl Html {
+    /// Markup of ours; a constant, so that no data can get in this way.
+    pub fn raw(&mut self, markup: &'static str) -> &mut Self {
+        self.0.push_str(markup);
+        self
+    }
+
+    /// Data: whatever it is, it stays text.
+    pub fn text(&mut self, text: &str) -> &mut Self {
+        escape(text, &mut self.0);
+        self
+    }
+
+    /// A number, which cannot hold markup.
+    pub fn number(&mut self, number: f64) -> &mut Self {
+        let _ = write!(self.0, "{number:.2}");
+        self
+    }
+
+    pub fn count(&mut self, number: u64) -> &mut Self {
+        let _ = write!(self.0, "{number}");
+        self
+    }
+
+    /// `<tag class="class">text</tag>` for constant tag and class.
+    pub fn element(&mut self, tag: &'static str, class: &'static str, text: &str) -> &mut Self {
+        self.raw("<").raw(tag);
+        if !class.is_empty() {
+            self.raw(" class=\"").raw(class).raw("\"");
+        }
+        self.raw(">").text(text).raw("</").raw(tag).raw(">")
+    }
+
+    pub fn finish(self) -> String {
+        self.0
+    }
+}
+
+/// Escapes for text and for quoted attributes. Control characters that HTML forbids, and those that turn
+/// the writing direction, become U+FFFD: a log line must not be able to show other than what it is.
+fn escape(text: &str, out: &mut String) {
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\n' | '\t' => out.push(c),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => out.push('\u{fffd}'),
+            c if c.is_control() => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_stays_text() {
+        let mut html = Html::default();
+        html.element("p", "", "</p><script>alert(\"1\")</script>&'\u{0}\u{202e}");
+        assert_eq!(
+            html.finish(),
+            "<p>&lt;/p&gt;&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;&#39;\u{fffd}\u{fffd}</p>"
+        );
+    }
+}

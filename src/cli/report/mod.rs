@@ -1,0 +1,104 @@
+//! `report FILE.html`: one self-contained page, made from what the store holds.
+
+mod chart;
+mod html;
+mod page;
+
+use std::path::Path;
+
+use crate::cli::error::{CliError, Exit};
+use crate::cli::globals::Globals;
+use crate::cli::typed::Typed;
+use crate::cli::{stats, status, stored};
+use crate::core::config::Config;
+use crate::core::stats::{Stats, compute};
+use crate::core::task::Task;
+use crate::core::time::Timestamp;
+use crate::host::files::write_atomic;
+use crate::store::{
+    Attempt, AuditBreak, AuditReport, DetectorRun, EscalationRow, OutboxRow, TaskFilter,
+};
+
+/// Most tasks that the chart over time looks at.
+const TASKS_MOST: u32 = 20_000;
+
+/// Everything the page shows.
+#[derive(Debug)]
+pub struct Facts {
+    pub host: String,
+    pub now: Timestamp,
+    pub config: Config,
+    pub daemon_pid: Option<u64>,
+    pub kill_switch: Option<String>,
+    /// Newest first.
+    pub tasks: Vec<Task>,
+    pub open: u64,
+    pub escalations: Vec<EscalationRow>,
+    pub outbox: Vec<OutboxRow>,
+    pub detectors: Vec<DetectorRun>,
+    pub attempts: Vec<Attempt>,
+    pub stats: Stats,
+    pub audit: Result<AuditReport, AuditBreak>,
+}
+
+pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    typed.at_most(1)?;
+    let file = typed.path(0).ok_or_else(|| {
+        CliError::Usage(
+            "no file given: where to?: report FILE.html, `-` is standard output".to_owned(),
+        )
+    })?;
+    let facts = gather(globals)?;
+    let page = page::page(&facts);
+    if file == Path::new("-") {
+        globals.print(&page)?;
+        return Ok(Exit::Done);
+    }
+    let path = std::path::absolute(&file).unwrap_or(file);
+    if !globals.dry_run {
+        // Lines of logs are in it: for its owner alone, who may pass it on.
+        write_atomic(&path, page.as_bytes(), 0o600).map_err(|why| {
+            CliError::file(
+                format_args!("{}: cannot be written", path.display()),
+                &why,
+                "name a file in a directory that can be written",
+            )
+        })?;
+    }
+    globals.print(&format!(
+        "{}: {} KiB\n",
+        path.display(),
+        page.len().div_ceil(1024)
+    ))?;
+    Ok(Exit::Done)
+}
+
+fn gather(globals: &Globals) -> Result<Facts, CliError> {
+    let config = globals.load_config()?;
+    let host = globals.host();
+    let reader = stored::reader(globals, &config)?;
+    let filter = TaskFilter {
+        limit: TASKS_MOST,
+        ..TaskFilter::default()
+    };
+    let name = if config.daemon.host_name.is_empty() {
+        crate::host::boot::host_name(&host)
+    } else {
+        config.daemon.host_name.clone()
+    };
+    Ok(Facts {
+        host: name,
+        now: globals.now(),
+        daemon_pid: status::Daemon::ask(&host, &config).pid(),
+        kill_switch: status::kill_switch(&host, &config),
+        tasks: reader.tasks(&filter).map_err(stored::explain)?,
+        open: reader.counts().map_err(stored::explain)?.open,
+        escalations: reader.escalations(true).map_err(stored::explain)?,
+        outbox: reader.outbox().map_err(stored::explain)?,
+        detectors: reader.detector_runs().map_err(stored::explain)?,
+        attempts: reader.all_attempts().map_err(stored::explain)?,
+        stats: compute(&stats::rows(&reader)?),
+        audit: reader.audit_verify().map_err(stored::explain)?,
+        config,
+    })
+}

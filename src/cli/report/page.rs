@@ -1,0 +1,443 @@
+//! The sections of the report, in the order of what a reader wants to know first.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::html::Html;
+use super::{Facts, chart};
+use crate::cli::escalations::delivery;
+use crate::cli::shape;
+use crate::cli::stats::{percent, repair_time};
+use crate::core::stats::{AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figures, MTTR_TARGET};
+use crate::store::{Outcome, RunOutcome};
+
+const WEEKS_SHOWN: usize = 12;
+const OPEN_SHOWN: usize = 50;
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The whole page. Nothing in it loads anything or runs anything; the policy says so to the browser too.
+pub fn page(facts: &Facts) -> String {
+    let mut html = Html::default();
+    html.raw("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">")
+        .raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")
+        .raw("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">")
+        .raw("<meta name=\"referrer\" content=\"no-referrer\">")
+        .element("title", "", &format!("{} – autonomous-orchestrator", facts.host))
+        .raw("<style>\n")
+        .raw(include_str!("style.css"))
+        .raw("</style></head><body><main>");
+    head(&mut html, facts);
+    tiles(&mut html, facts);
+    escalations(&mut html, facts);
+    open_tasks(&mut html, facts);
+    chart::tasks_over_time(&mut html, &facts.tasks, facts.now);
+    figures(&mut html, facts);
+    budgets(&mut html, facts);
+    detectors(&mut html, facts);
+    foot(&mut html, facts);
+    html.raw("</main></body></html>\n");
+    html.finish()
+}
+
+fn head(html: &mut Html, facts: &Facts) {
+    html.element("h1", "", &facts.host);
+    html.raw("<p class=\"soft\">");
+    match facts.daemon_pid {
+        Some(_) => html.raw("<span class=\"good\">running</span>"),
+        None => html.raw("<span class=\"bad\">not running</span>"),
+    };
+    html.text(&format!(
+        " · mode limit {} · {} UTC",
+        facts.config.mode.limit,
+        shape::second(facts.now)
+    ));
+    html.raw("</p>");
+    if let Some(reason) = &facts.kill_switch {
+        html.raw("<section class=\"banner\"><b class=\"bad\">Kill switch is on: nothing is repaired.</b>");
+        html.element("p", "", reason).raw("</section>");
+    }
+}
+
+fn tile(html: &mut Html, class: &'static str, value: &str, name: &str) {
+    html.raw("<div class=\"tile\">")
+        .element("b", class, value)
+        .element("span", "", name)
+        .raw("</div>");
+}
+
+/// Class of a figure that met its target, missed it, or has nothing to judge yet.
+fn judged(met: Option<bool>) -> &'static str {
+    match met {
+        Some(true) => "good",
+        Some(false) => "bad",
+        None => "soft",
+    }
+}
+
+fn tiles(html: &mut Html, facts: &Facts) {
+    let all = &facts.stats.all;
+    let waiting = facts.escalations.len();
+    html.raw("<div class=\"tiles\">");
+    tile(
+        html,
+        if waiting == 0 { "good" } else { "bad" },
+        &waiting.to_string(),
+        "need a human",
+    );
+    tile(
+        html,
+        if facts.open == 0 { "good" } else { "warn" },
+        &facts.open.to_string(),
+        "open tasks",
+    );
+    let auto = all.auto_fix_rate();
+    tile(
+        html,
+        judged(auto.map(|rate| rate >= AUTO_FIX_TARGET)),
+        &percent(auto),
+        &format!("auto-fix rate, target {:.0} %", AUTO_FIX_TARGET * 100.0),
+    );
+    tile(
+        html,
+        judged(all.mttr_median.map(|time| time < MTTR_TARGET)),
+        &repair_time(all.mttr_median),
+        &format!("median time to repair, p95 {}", repair_time(all.mttr_p95)),
+    );
+    let needless = all.false_escalation_rate();
+    tile(
+        html,
+        judged(needless.map(|rate| rate <= FALSE_ESCALATION_TARGET)),
+        &percent(needless),
+        &format!(
+            "false escalations, target {:.0} %",
+            FALSE_ESCALATION_TARGET * 100.0
+        ),
+    );
+    html.raw("</div>");
+}
+
+fn severity_class(severity: &str) -> &'static str {
+    match severity {
+        "critical" | "error" => "bad",
+        "warning" => "warn",
+        _ => "soft",
+    }
+}
+
+fn tag(html: &mut Html, class: &'static str, text: &str) {
+    html.raw("<span class=\"tag ")
+        .raw(class)
+        .raw("\">")
+        .text(text)
+        .raw("</span>");
+}
+
+fn escalations(html: &mut Html, facts: &Facts) {
+    html.raw("<section><h2>Needs a human</h2>");
+    if facts.escalations.is_empty() {
+        html.raw("<p class=\"good\">Nothing.</p>");
+    }
+    for row in &facts.escalations {
+        html.raw("<article>")
+            .element("h3", "", &row.title)
+            .raw("<p>");
+        tag(html, severity_class(&row.severity), &row.severity);
+        html.text(&format!(
+            "task {} · for {} · delivery: {}",
+            row.task_id,
+            shape::age(row.created_at, facts.now),
+            delivery(row, &facts.outbox)
+        ));
+        html.raw("</p>").element("p", "soft", &row.reason);
+        if !row.body.trim().is_empty() {
+            html.raw("<details><summary>The whole text</summary>");
+            html.element("pre", "", &row.body).raw("</details>");
+        }
+        html.raw("</article>");
+    }
+    html.raw("</section>");
+}
+
+fn open_tasks(html: &mut Html, facts: &Facts) {
+    let open: Vec<_> = facts
+        .tasks
+        .iter()
+        .filter(|task| task.resolution.is_none())
+        .take(OPEN_SHOWN)
+        .collect();
+    if open.is_empty() {
+        return;
+    }
+    html.raw("<section><h2>Open tasks</h2><div class=\"scroll\"><table><tr><th class=\"n\">Task</th><th>Severity</th><th>What</th><th>Status</th><th class=\"n\">Seen</th></tr>");
+    for task in open {
+        html.raw("<tr><td class=\"n\">")
+            .text(&task.id.to_string())
+            .raw("</td>");
+        html.element(
+            "td",
+            severity_class(task.severity.as_str()),
+            task.severity.as_str(),
+        );
+        html.raw("<td class=\"name\">")
+            .text(&format!("{} {}", task.class, task.subject));
+        html.raw("<br>")
+            .element("span", "soft", &task.message)
+            .raw("</td>");
+        html.element("td", "", task.status.as_str());
+        html.raw("<td class=\"n\">")
+            .count(task.seen_count)
+            .raw("</td></tr>");
+    }
+    html.raw("</table></div></section>");
+}
+
+fn figures(html: &mut Html, facts: &Facts) {
+    if facts.stats.by_class.is_empty() {
+        return;
+    }
+    html.raw("<section><h2>By week</h2>");
+    figures_head(html, "Week");
+    for (week, row) in facts.stats.by_week.iter().rev().take(WEEKS_SHOWN) {
+        figures_row(html, &week.to_string(), row);
+    }
+    html.raw("</table></div></section><section><h2>By class</h2>");
+    figures_head(html, "Class");
+    for (class, row) in &facts.stats.by_class {
+        figures_row(html, class.as_str(), row);
+    }
+    html.raw("</table></div></section>");
+}
+
+fn figures_head(html: &mut Html, first: &'static str) {
+    html.raw("<div class=\"scroll\"><table><tr><th>").raw(first).raw(
+        "</th><th class=\"n\">Tasks</th><th class=\"n\">Fixed / allowed</th><th>Auto-fix</th><th class=\"n\">Escalated</th><th class=\"n\">MTTR</th><th class=\"n\">p95</th></tr>",
+    );
+}
+
+fn figures_row(html: &mut Html, name: &str, row: &Figures) {
+    html.raw("<tr>").element("td", "name", name);
+    html.raw("<td class=\"n\">")
+        .count(row.tasks as u64)
+        .raw("</td><td class=\"n\">");
+    html.count(row.fixed as u64)
+        .raw(" / ")
+        .count(row.fixable as u64)
+        .raw("</td><td>");
+    let rate = row.auto_fix_rate();
+    html.text(&percent(rate));
+    if let Some(rate) = rate {
+        let class = if rate >= AUTO_FIX_TARGET {
+            "b-good"
+        } else {
+            "b-bad"
+        };
+        meter(html, class, rate);
+    }
+    html.raw("</td><td class=\"n\">")
+        .count(row.escalated as u64)
+        .raw("</td>");
+    for time in [row.mttr_median, row.mttr_p95] {
+        html.element("td", "n", &repair_time(time));
+    }
+    html.raw("</tr>");
+}
+
+fn meter(html: &mut Html, class: &'static str, share: f64) {
+    html.raw("<div class=\"meter\"><i class=\"")
+        .raw(class)
+        .raw("\" style=\"width:");
+    html.number((share * 100.0).clamp(0.0, 100.0))
+        .raw("%\"></i></div>");
+}
+
+fn budgets(html: &mut Html, facts: &Facts) {
+    let budget = &facts.config.budget;
+    let booked = |span: Duration| {
+        facts
+            .attempts
+            .iter()
+            .filter(move |one| one.outcome != Some(Outcome::Refused))
+            .filter(move |one| one.started_at > facts.now.minus(span))
+    };
+    // Attempts know their task; the task knows its fingerprint.
+    let hash_of: BTreeMap<i64, &str> = facts
+        .tasks
+        .iter()
+        .map(|task| (task.id, task.issue_hash.as_str()))
+        .collect();
+    let fullest = |span: Duration| {
+        let mut uses: BTreeMap<&str, u32> = BTreeMap::new();
+        for attempt in booked(span) {
+            *uses
+                .entry(hash_of.get(&attempt.task_id).copied().unwrap_or(""))
+                .or_default() += 1;
+        }
+        uses.into_values().max().unwrap_or(0)
+    };
+    let count = |span| u32::try_from(booked(span).count()).unwrap_or(u32::MAX);
+    html.raw("<section><h2>Repair budgets</h2><div class=\"scroll\"><table>");
+    for (name, used, limit) in [
+        ("host, last hour", count(HOUR), budget.host_per_hour),
+        ("host, last day", count(DAY), budget.host_per_day),
+        (
+            "busiest fault, last hour",
+            fullest(HOUR),
+            budget.fingerprint_per_hour,
+        ),
+        (
+            "busiest fault, last day",
+            fullest(DAY),
+            budget.fingerprint_per_day,
+        ),
+    ] {
+        html.raw("<tr>")
+            .element("td", "name", name)
+            .raw("<td class=\"n\">");
+        html.count(used.into())
+            .raw(" of ")
+            .count(limit.into())
+            .raw("</td><td>");
+        let share = f64::from(used) / f64::from(limit.max(1));
+        let class = match share {
+            s if s >= 1.0 => "b-bad",
+            s if s >= 0.7 => "b-warn",
+            _ => "b-good",
+        };
+        meter(html, class, share);
+        html.raw("</td></tr>");
+    }
+    html.raw("</table></div></section>");
+}
+
+fn detectors(html: &mut Html, facts: &Facts) {
+    html.raw("<section><h2>Detectors</h2>");
+    if facts.detectors.is_empty() {
+        html.raw("<p class=\"soft\">None has run yet.</p></section>");
+        return;
+    }
+    html.raw("<div class=\"scroll\"><table><tr><th>Detector</th><th>State</th><th class=\"n\">Runs</th><th class=\"n\">Took</th><th>Last run</th></tr>");
+    for run in &facts.detectors {
+        let class = match run.outcome {
+            RunOutcome::Ok => "good",
+            RunOutcome::Absent => "soft",
+            RunOutcome::Broken => "bad",
+        };
+        html.raw("<tr>")
+            .element("td", "name", &run.name)
+            .raw("<td>")
+            .element("span", class, run.outcome.as_str());
+        if !run.message.is_empty() {
+            html.raw(" ").element("span", "soft", &run.message);
+        }
+        html.raw("</td><td class=\"n\">").count(run.runs);
+        html.element(
+            "td",
+            "n",
+            &format!("{:.1} ms", run.duration_us as f64 / 1_000.0),
+        );
+        html.element(
+            "td",
+            "",
+            &format!("{} ago", shape::age(run.last_at, facts.now)),
+        );
+        html.raw("</tr>");
+    }
+    html.raw("</table></div></section>");
+}
+
+fn foot(html: &mut Html, facts: &Facts) {
+    html.raw("<footer>");
+    match &facts.audit {
+        Ok(report) => html.text(&format!(
+            "Audit: {} events, every hash follows. Head {}.",
+            report.events, report.head_hash
+        )),
+        Err(broken) => html.element("b", "bad", &format!("Audit is broken: {broken}")),
+    };
+    html.text(&format!(
+        " autonomous-orchestrator {}.",
+        env!("CARGO_PKG_VERSION")
+    ));
+    html.raw("</footer>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::config::Config;
+    use crate::core::stats::compute;
+    use crate::core::time::Timestamp;
+    use crate::store::{AuditReport, DetectorRun, EscalationRow};
+
+    const HOSTILE: &str =
+        "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\" onload=\"x\u{0}";
+
+    fn facts() -> Facts {
+        let now = Timestamp::from_millis(1_763_878_648_123);
+        Facts {
+            host: HOSTILE.to_owned(),
+            now,
+            config: Config::default(),
+            daemon_pid: None,
+            kill_switch: Some(HOSTILE.to_owned()),
+            tasks: Vec::new(),
+            open: 1,
+            escalations: vec![EscalationRow {
+                id: 1,
+                task_id: 1,
+                reason: HOSTILE.to_owned(),
+                title: HOSTILE.to_owned(),
+                body: HOSTILE.to_owned(),
+                severity: HOSTILE.to_owned(),
+                created_at: now,
+                resolved_at: None,
+                issue_number: None,
+            }],
+            outbox: Vec::new(),
+            detectors: vec![DetectorRun {
+                name: HOSTILE.to_owned(),
+                outcome: RunOutcome::Broken,
+                message: HOSTILE.to_owned(),
+                duration_us: 1,
+                runs: 1,
+                last_at: now,
+            }],
+            attempts: Vec::new(),
+            stats: compute(&[]),
+            audit: Ok(AuditReport {
+                events: 1,
+                head_hash: HOSTILE.to_owned(),
+                pruned_up_to: None,
+            }),
+        }
+    }
+
+    #[test]
+    fn hostile_data_cannot_become_markup() {
+        let page = page(&facts());
+        for bad in [
+            "<script",
+            "<img",
+            "onload=\"",
+            "\u{0}",
+            "src=x onerror=alert(2)>",
+        ] {
+            assert!(!page.contains(bad), "{bad}");
+        }
+        // Eight places show it, and the browser gets it as text in each.
+        assert!(
+            page.matches("&lt;script&gt;alert(1)&lt;/script&gt;")
+                .count()
+                >= 8
+        );
+    }
+
+    #[test]
+    fn the_page_is_self_contained() {
+        let page = page(&facts());
+        for outside in ["http://", "https://", "@import", "url(", "<link", "<iframe"] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+    }
+}

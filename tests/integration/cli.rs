@@ -1,0 +1,275 @@
+//! The command line as a human and a program see it.
+
+use autonomous_orchestrator::core::time::Timestamp;
+use serde_json::Value;
+
+use crate::cli_tool::{Gateway, run, run_with};
+
+fn now() -> Timestamp {
+    "2026-01-05 10:00:00".parse().expect("a time")
+}
+
+fn filled() -> Gateway {
+    let gateway = Gateway::new();
+    gateway.filled(now());
+    gateway
+}
+
+#[test]
+fn help_explains_every_command() {
+    let all = run(&["help"]);
+    assert_eq!(all.code, 0);
+    let names: Vec<&str> = all
+        .out
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(names.len() >= 20, "{names:?}");
+    for name in names {
+        let one = run(&["help", name]);
+        assert_eq!(one.code, 0, "{name}");
+        assert!(one.out.contains("Example:"), "{name}");
+        assert_eq!(run(&[name, "--help"]).out, one.out, "{name}");
+    }
+    assert_eq!(
+        run(&["-V"]).out.trim(),
+        format!("autonomous-orchestrator {}", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn tasks_have_the_documented_fields() {
+    let gateway = filled();
+    let tasks = gateway.run(&["tasks", "--all", "--json"]).json();
+    let tasks = tasks.as_array().expect("an array");
+    assert_eq!(tasks.len(), 2);
+    let docs = include_str!("../../docs/CLI.md");
+    for task in tasks {
+        for field in [
+            "id",
+            "class",
+            "subject",
+            "severity",
+            "status",
+            "phase",
+            "resolution",
+            "cause",
+            "confidence",
+            "action",
+            "message",
+            "seen_count",
+            "episode",
+            "previous_id",
+            "fingerprint",
+            "detected_at",
+            "last_seen_at",
+            "first_green_at",
+            "fixed_at",
+            "closed_at",
+            "github_issue_number",
+            "waiting_reason",
+            "fix_attempted",
+            "fix_successful",
+            "fix_message",
+            "source",
+        ] {
+            assert!(task.get(field).is_some(), "{field} is missing");
+        }
+        for field in task.as_object().expect("an object").keys() {
+            assert!(
+                docs.contains(&format!("`{field}`")),
+                "{field} is not in docs/CLI.md"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_table_cannot_drive_the_terminal() {
+    let gateway = filled();
+    let listed = gateway.run(&["tasks"]);
+    assert_eq!(listed.code, 0, "{}", listed.err);
+    assert!(!listed.out.contains('\u{1b}'), "{:?}", listed.out);
+    assert!(listed.out.starts_with("ID  SEVERITY"), "{}", listed.out);
+    assert_eq!(listed.out.lines().count(), 3);
+}
+
+#[test]
+fn a_task_is_acknowledged_approved_snoozed_and_closed() {
+    let gateway = filled();
+    let done = |args: &[&str]| {
+        let ran = gateway.run(args);
+        assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
+        ran
+    };
+    done(&["tasks", "ack", "2", "--by", "ann"]);
+    let shown = done(&["tasks", "show", "2", "--json"]).json();
+    assert_eq!(shown["acknowledged_by"], "ann");
+    done(&["tasks", "snooze", "2", "8h"]);
+    done(&["approve", "1", "--action", "restart_unit", "--for", "30"]);
+    let shown = done(&["tasks", "show", "1", "--json"]).json();
+    assert_eq!(shown["approved_action"], "restart_unit");
+    done(&["tasks", "close", "2", "--as", "not_a_fault"]);
+    let again = gateway.run(&["tasks", "close", "2"]);
+    assert_eq!(again.code, 1, "{}", again.err);
+    let events = done(&["history", "2", "--json"]).json();
+    let actions: Vec<&str> = events
+        .as_array()
+        .expect("an array")
+        .iter()
+        .filter_map(|event| event["action"].as_str())
+        .collect();
+    assert!(
+        actions.contains(&"acknowledged") && actions.contains(&"closed"),
+        "{actions:?}"
+    );
+    assert!(done(&["audit", "verify"]).out.starts_with("ok: "));
+    assert!(
+        done(&["tasks", "show", "2"])
+            .out
+            .contains("closed (not_a_fault)")
+    );
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let gateway = filled();
+    let before = gateway.run(&["history", "--json"]).out;
+    for args in [
+        &["tasks", "close", "1", "--dry-run"][..],
+        &["tasks", "ack", "1", "--dry-run"],
+        &["outbox", "retry", "--dry-run"],
+        &["outbox", "drop", "1", "--dry-run"],
+    ] {
+        let ran = gateway.run(args);
+        assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
+    }
+    assert_eq!(gateway.run(&["history", "--json"]).out, before);
+}
+
+#[test]
+fn an_escalation_is_shown_delivered_and_resolved() {
+    let gateway = filled();
+    let listed = gateway.run(&["escalations", "--json"]).json();
+    assert_eq!(listed[0]["task_id"], 1);
+    assert_eq!(listed[0]["delivery"], "pending");
+    assert!(
+        gateway
+            .run(&["escalations", "show", "1"])
+            .out
+            .contains("It failed.")
+    );
+    let waiting = gateway.run(&["outbox", "--json"]).json();
+    assert_eq!(waiting[0]["state"], "pending");
+    assert_eq!(gateway.run(&["outbox", "drop", "1"]).code, 0);
+    assert_eq!(
+        gateway.run(&["outbox", "--json"]).json()[0]["state"],
+        "dead"
+    );
+    // It may have reached the other side: it is looked for before it is sent again.
+    assert_eq!(gateway.run(&["outbox", "retry", "1"]).code, 0);
+    assert_eq!(
+        gateway.run(&["outbox", "--json"]).json()[0]["state"],
+        "unknown"
+    );
+    assert_eq!(gateway.run(&["escalations", "resolve", "1"]).code, 0);
+    assert_eq!(
+        gateway.run(&["escalations", "--json"]).json(),
+        Value::Array(Vec::new())
+    );
+    assert_eq!(
+        gateway.run(&["escalations", "--all", "--json"]).json()[0]["task_id"],
+        1
+    );
+}
+
+#[test]
+fn every_listing_is_json_even_when_empty() {
+    let gateway = Gateway::new();
+    let (store, _) =
+        autonomous_orchestrator::store::Store::open(&gateway.options(), now()).expect("a store");
+    drop(store);
+    for args in [
+        &["tasks"][..],
+        &["history"],
+        &["escalations"],
+        &["outbox"],
+        &["learn", "show"],
+    ] {
+        let ran = gateway.run(&[args, &["--json"][..]].concat());
+        assert!(ran.json().is_array(), "{args:?}");
+    }
+    for args in [
+        &["stats"][..],
+        &["status"],
+        &["audit", "verify"],
+        &["config", "show"],
+        &["config", "check"],
+    ] {
+        let ran = gateway.run(&[args, &["--json"][..]].concat());
+        assert!(ran.json().is_object(), "{args:?}");
+    }
+    assert!(gateway.run(&["doctor", "--json"]).json().is_array());
+    assert_eq!(gateway.run(&["tasks"]).out, "No open tasks.\n");
+}
+
+#[test]
+fn status_works_before_the_first_start() {
+    let gateway = Gateway::new();
+    let page = gateway.run(&["status"]);
+    assert_eq!(page.code, 0, "{}", page.err);
+    assert!(page.out.contains("not running"));
+    std::fs::write(gateway.path("disable"), "maintenance until noon\n").expect("written");
+    let page = gateway.run(&["status"]);
+    assert!(page.out.contains("maintenance until noon"), "{}", page.out);
+}
+
+#[test]
+fn the_report_is_one_page_without_markup_from_data() {
+    let gateway = filled();
+    let file = gateway.path("report.html");
+    let ran = gateway.run(&["report", file.to_str().expect("UTF-8")]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let page = std::fs::read_to_string(&file).expect("written");
+    assert!(page.contains("web.service failed"));
+    assert!(!page.contains("<script") && !page.contains('\u{1b}'));
+    let printed = gateway.run(&["report", "-"]);
+    assert!(printed.out.starts_with("<!doctype html>"));
+}
+
+#[test]
+fn the_filter_keeps_order_and_prints_nothing_else() {
+    let ran = run_with(&["fingerprint"], |command| {
+        let input = tempfile::tempfile().expect("a file");
+        use std::io::{Seek, Write};
+        let mut write = &input;
+        write
+            .write_all(b"disk 12 failed\n\ndisk 13 failed\n\xff\xfe\n")
+            .expect("written");
+        (&input).rewind().expect("rewound");
+        command.stdin(input);
+    });
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!((ran.code, lines.len(), ran.err.as_str()), (0, 4, ""));
+    assert_eq!(lines[0], lines[2]);
+    assert!(lines.iter().all(|line| line.len() == 64));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let gateway = filled();
+    let config = gateway.path("config.toml");
+    // A pipe whose reading end is closed: the first write fails.
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let ran = run_with(
+        &["--config", config.to_str().expect("UTF-8"), "tasks"],
+        |command| {
+            command.stdout(writer);
+        },
+    );
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+}

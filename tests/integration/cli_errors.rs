@@ -1,0 +1,182 @@
+//! docs/ERRORS.md: every bad input ends with its message and its exit code, and never with a panic.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::cli_tool::{Gateway, Ran, run};
+
+#[track_caller]
+fn expect(ran: &Ran, code: i32, words: &[&str]) {
+    assert_eq!(ran.code, code, "out: {} err: {}", ran.out, ran.err);
+    let said = format!("{}{}", ran.out, ran.err);
+    for word in words {
+        assert!(said.contains(word), "no '{word}' in: {said}");
+    }
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_line_and_suggestion() {
+    let gateway = Gateway::new();
+    gateway.configure("[detect]\ndisk_hihg_percent = 95\n");
+    for command in [&["config", "check"][..], &["tasks"], &["status"]] {
+        expect(
+            &gateway.run(command),
+            3,
+            &[
+                "config.toml:9: unknown key 'disk_hihg_percent'",
+                "did you mean 'disk_high_percent'?",
+            ],
+        );
+    }
+}
+
+#[test]
+fn broken_toml_names_its_line() {
+    let gateway = Gateway::new();
+    gateway.configure("[detect\ndisk_high_percent = 95\n");
+    expect(&gateway.run(&["config", "check"]), 3, &["config.toml:8: "]);
+}
+
+#[test]
+fn a_value_out_of_bounds_names_its_line() {
+    let gateway = Gateway::new();
+    gateway.configure("workers = 17\n");
+    expect(
+        &gateway.run(&["config", "check"]),
+        3,
+        &["config.toml:8: daemon.workers is 17"],
+    );
+}
+
+#[test]
+fn a_broken_rule_and_a_broken_runbook_are_both_told() {
+    let gateway = Gateway::new();
+    for dir in ["rules.d", "runbooks.d"] {
+        std::fs::create_dir(gateway.path(dir)).expect("made");
+        std::fs::write(gateway.path(dir).join("own.toml"), "[[nonsense]]\nx = 1\n")
+            .expect("written");
+    }
+    expect(
+        &gateway.run(&["config", "check"]),
+        3,
+        &["rules.d/own.toml:1:", "runbooks.d/own.toml:1:"],
+    );
+}
+
+#[test]
+fn a_named_configuration_must_exist() {
+    expect(
+        &run(&["--config", "/nonexistent/config.toml", "config", "check"]),
+        3,
+        &["/nonexistent/config.toml"],
+    );
+}
+
+#[test]
+fn wrong_usage_suggests_what_was_meant() {
+    expect(&run(&["frobnicate"]), 2, &["unknown command 'frobnicate'"]);
+    expect(&run(&["taks"]), 2, &["did you mean 'tasks'"]);
+    expect(&run(&["tasks", "--clas", "x"]), 2, &["--class"]);
+    expect(&run(&["tasks", "show", "x"]), 2, &["'x' is not a task id"]);
+    expect(&run(&["tasks", "shwo", "1"]), 2, &["tasks show"]);
+    expect(
+        &run(&["tasks", "--class", "sevice_failed"]),
+        2,
+        &["sevice_failed"],
+    );
+    expect(
+        &run(&["approve", "1", "--action", "restrat_unit"]),
+        2,
+        &["restart_unit"],
+    );
+    expect(
+        &run(&["tasks", "close", "1", "--as", "fixed"]),
+        2,
+        &["only the program"],
+    );
+    expect(&run(&[]), 2, &["Usage:"]);
+}
+
+#[test]
+fn a_listing_without_a_store_says_so() {
+    let gateway = Gateway::new();
+    expect(
+        &gateway.run(&["tasks"]),
+        4,
+        &["there is no store yet", "--state-dir"],
+    );
+    assert!(
+        !gateway.path("state").exists(),
+        "a listing must create nothing"
+    );
+}
+
+#[test]
+fn a_damaged_store_is_told_and_left_alone() {
+    let gateway = Gateway::new();
+    let path = gateway.options().path;
+    let noise: Vec<u8> = (0..8192_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    std::fs::write(&path, &noise).expect("written");
+    expect(&gateway.run(&["tasks"]), 4, &["damaged"]);
+    // A command beside the daemon must not set the daemon's file aside.
+    expect(&gateway.run(&["tasks", "close", "1"]), 4, &["damaged"]);
+    assert_eq!(std::fs::read(&path).expect("still there"), noise);
+    expect(&gateway.run(&["doctor"]), 1, &["FAIL"]);
+}
+
+#[test]
+fn a_missing_task_is_a_failure() {
+    let gateway = Gateway::new();
+    gateway.filled("2026-01-05 10:00:00".parse().expect("a time"));
+    for args in [
+        &["tasks", "show", "99"][..],
+        &["tasks", "close", "99"],
+        &["history", "99"],
+        &["approve", "99", "--action", "restart_unit"],
+    ] {
+        expect(&gateway.run(args), 1, &["task 99 does not exist"]);
+    }
+}
+
+#[test]
+fn an_open_token_file_fails_the_doctor() {
+    let gateway = Gateway::new();
+    let token = gateway.path("token");
+    std::fs::write(&token, "secret-value\n").expect("written");
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o644)).expect("chmod");
+    gateway.configure(&format!(
+        "[escalation.github]\nrepository = \"acme/gateways\"\ntoken_file = \"{}\"\napi_url = \"https://127.0.0.1:9\"\ntimeout_s = 2\n",
+        token.display()
+    ));
+    let ran = gateway.run(&["doctor"]);
+    expect(&ran, 1, &["FAIL  token", "chmod 600"]);
+    assert!(!ran.out.contains("secret-value"));
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).expect("chmod");
+    let ran = gateway.run(&["doctor"]);
+    expect(&ran, 0, &["warn  tracker"]);
+    assert!(!ran.out.contains("secret-value"));
+}
+
+#[test]
+fn an_import_of_something_else_is_refused() {
+    let gateway = Gateway::new();
+    expect(
+        &gateway.run(&["import", "/nonexistent.db"]),
+        1,
+        &["/nonexistent.db"],
+    );
+    let other = gateway.path("other.db");
+    std::fs::write(
+        &other,
+        "not a database at all, but long enough to be read as one",
+    )
+    .expect("written");
+    expect(
+        &gateway.run(&["import", other.to_str().expect("UTF-8")]),
+        1,
+        &["other.db"],
+    );
+    expect(&gateway.run(&["import"]), 2, &["which database?"]);
+}

@@ -1,0 +1,207 @@
+//! The queue in memory, with the store's rules. It survives the simulated death of its courier.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use autonomous_orchestrator::core::delivery::{Delivery, Operation, PUT_OFF_MOST, State};
+use autonomous_orchestrator::core::finding::Severity;
+use autonomous_orchestrator::core::time::Timestamp;
+use autonomous_orchestrator::escalation::courier::Outbox;
+
+/// One row and when it was marked as sending.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub delivery: Delivery,
+    pub sent_at: Option<Timestamp>,
+    pub confirmed_number: Option<i64>,
+}
+
+#[derive(Debug, Default)]
+pub struct Memory {
+    pub rows: RefCell<BTreeMap<i64, Row>>,
+    /// Issue number of each task, as the store keeps it.
+    pub numbers: RefCell<BTreeMap<i64, i64>>,
+    pub parked: RefCell<Option<String>>,
+    pub times_parked: Cell<u32>,
+    pub writes: Cell<u32>,
+    /// Counts down at every write; at zero the process dies there, before or after the commit.
+    pub dies_in: Cell<Option<(u32, bool)>>,
+}
+
+/// Payload of the simulated death; unwinding with it runs no panic hook.
+pub struct Killed;
+
+impl Memory {
+    pub fn push(
+        &self,
+        task_id: i64,
+        operation: Operation,
+        payload: &str,
+        key: &str,
+        severity: Severity,
+        now: Timestamp,
+    ) -> i64 {
+        let mut rows = self.rows.borrow_mut();
+        let id = rows.len() as i64 + 1;
+        let delivery = Delivery {
+            id,
+            task_id,
+            destination: "github".to_owned(),
+            operation,
+            state: State::Pending,
+            attempts: 0,
+            payload: payload.to_owned(),
+            delivery_key: key.to_owned(),
+            issue_number: None,
+            created_at: now,
+            next_at: now,
+            last_error: None,
+            severity,
+        };
+        rows.insert(
+            id,
+            Row {
+                delivery,
+                sent_at: None,
+                confirmed_number: None,
+            },
+        );
+        id
+    }
+
+    pub fn open(&self) -> usize {
+        let done = |row: &&Row| !matches!(row.delivery.state, State::Confirmed | State::Dead);
+        self.rows.borrow().values().filter(done).count()
+    }
+
+    fn write(&self, id: i64, change: impl FnOnce(&mut Row)) -> Result<(), String> {
+        self.writes.set(self.writes.get() + 1);
+        let dies = match self.dies_in.get() {
+            Some((0, after)) => Some(after),
+            Some((n, after)) => {
+                self.dies_in.set(Some((n - 1, after)));
+                None
+            }
+            None => None,
+        };
+        if dies == Some(false) {
+            self.die();
+        }
+        change(self.rows.borrow_mut().get_mut(&id).ok_or("no such row")?);
+        if dies == Some(true) {
+            self.die();
+        }
+        Ok(())
+    }
+
+    fn die(&self) {
+        self.dies_in.set(None);
+        std::panic::resume_unwind(Box::new(Killed));
+    }
+}
+
+impl Outbox for Memory {
+    fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, String> {
+        let rows = self.rows.borrow();
+        let open = |row: &Row| !matches!(row.delivery.state, State::Confirmed | State::Dead);
+        let due = rows
+            .values()
+            .filter(|row| open(row) && row.delivery.destination == destination)
+            .filter(|row| {
+                row.delivery.next_at <= now || row.delivery.next_at > now.plus(PUT_OFF_MOST)
+            })
+            .filter(|row| {
+                !rows.values().any(|ahead| {
+                    ahead.delivery.task_id == row.delivery.task_id
+                        && ahead.delivery.id < row.delivery.id
+                        && open(ahead)
+                })
+            })
+            .min_by_key(|row| (std::cmp::Reverse(row.delivery.severity), row.delivery.id));
+        Ok(due.map(|row| Delivery {
+            issue_number: self.numbers.borrow().get(&row.delivery.task_id).copied(),
+            ..row.delivery.clone()
+        }))
+    }
+
+    fn sending(&self, id: i64, now: Timestamp) -> Result<(), String> {
+        self.write(id, |row| {
+            row.delivery.state = State::Sending;
+            row.delivery.attempts += 1;
+            row.sent_at = Some(now);
+        })
+    }
+
+    fn confirmed(
+        &self,
+        id: i64,
+        issue_number: Option<i64>,
+        _: Option<&str>,
+        _: Timestamp,
+    ) -> Result<(), String> {
+        self.write(id, |row| {
+            row.delivery.state = State::Confirmed;
+            row.delivery.last_error = None;
+            row.confirmed_number = issue_number;
+            if let Some(number) = issue_number {
+                self.numbers
+                    .borrow_mut()
+                    .insert(row.delivery.task_id, number);
+            }
+        })
+    }
+
+    fn unknown(&self, id: i64, retry_at: Timestamp, why: &str, _: Timestamp) -> Result<(), String> {
+        self.write(id, |row| {
+            row.delivery.state = State::Unknown;
+            row.delivery.next_at = retry_at;
+            row.delivery.last_error = Some(why.to_owned());
+        })
+    }
+
+    fn retry(&self, id: i64, retry_at: Timestamp, why: &str, _: Timestamp) -> Result<(), String> {
+        self.write(id, |row| {
+            row.delivery.state = State::Pending;
+            row.delivery.next_at = retry_at;
+            row.delivery.last_error = Some(why.to_owned());
+        })
+    }
+
+    fn dead(&self, id: i64, why: &str, _: Timestamp) -> Result<(), String> {
+        self.write(id, |row| {
+            row.delivery.state = State::Dead;
+            row.delivery.last_error = Some(why.to_owned());
+        })
+    }
+
+    fn created_since(&self, destination: &str, since: Timestamp) -> Result<u32, String> {
+        let rows = self.rows.borrow();
+        let counted = rows.values().filter(|row| {
+            row.delivery.destination == destination
+                && row.delivery.operation == Operation::Create
+                && matches!(
+                    row.delivery.state,
+                    State::Sending | State::Unknown | State::Confirmed
+                )
+                && row.sent_at.is_some_and(|at| at > since)
+        });
+        Ok(counted.count() as u32)
+    }
+
+    fn parked(&self, why: &str, _: Timestamp) -> Result<(), String> {
+        self.times_parked.set(self.times_parked.get() + 1);
+        self.parked.replace(Some(why.to_owned()));
+        Ok(())
+    }
+
+    fn unparked(&self, _: Timestamp) -> Result<(), String> {
+        self.parked.replace(None);
+        Ok(())
+    }
+}
+
+/// A span in seconds, for readability of the scenarios.
+pub const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}

@@ -1,0 +1,478 @@
+//! Random schedules of faults, deaths and clock jumps in simulated time. `SEED=n` replays one, `SCHEDULES=n` runs more.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use autonomous_orchestrator::core::audit::delivery_key;
+use autonomous_orchestrator::core::config;
+use autonomous_orchestrator::core::delivery::{Operation, State, is_marked, marker};
+use autonomous_orchestrator::core::finding::Severity;
+use autonomous_orchestrator::core::time::Timestamp;
+use autonomous_orchestrator::escalation::courier::{Courier, Limits, Outbox};
+use autonomous_orchestrator::escalation::github::{GitHub, Settings};
+use serde_json::json;
+
+use super::outbox::{Killed, Memory, s};
+use super::world::{Random, Wire, World};
+
+const START: Timestamp = Timestamp::from_millis(1_763_878_648_000);
+const DAY: Duration = Duration::from_secs(86_400);
+const SCHEDULES: u64 = 500;
+const PER_HOUR: u32 = 3;
+const PER_DAY: u32 = 10;
+
+/// One gateway: its outbox, its clock's error, its courier while it lives.
+struct Gateway {
+    id: String,
+    outbox: Memory,
+    courier: Courier<GitHub>,
+    /// Local minus true time, in ms.
+    skew: i64,
+    next: Timestamp,
+}
+
+struct Bed {
+    directory: tempfile::TempDir,
+    world: Arc<Mutex<World>>,
+}
+
+impl Bed {
+    fn new(seed: u64) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let token = directory.path().join("token");
+        std::fs::write(&token, "t0ken").unwrap();
+        std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+        Self {
+            directory,
+            world: Arc::new(Mutex::new(World::new(seed, START))),
+        }
+    }
+
+    fn token(&self) -> PathBuf {
+        self.directory.path().join("token")
+    }
+
+    fn world(&self) -> std::sync::MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn courier(&self, gateway_id: &str) -> Courier<GitHub> {
+        let settings = Settings {
+            github: config::Github {
+                repository: "o/r".to_owned(),
+                token_file: self.token().to_str().unwrap().to_owned(),
+                api_url: "https://sim".to_owned(),
+                assignees: vec!["operator".to_owned()],
+                ..config::Github::default()
+            },
+            credentials: None,
+            reopen: DAY,
+        };
+        let limits = Limits {
+            per_hour: PER_HOUR,
+            per_day: PER_DAY,
+            gateway_id: gateway_id.to_owned(),
+        };
+        Courier::new(
+            GitHub::new(settings, Box::new(Wire(Arc::clone(&self.world)))),
+            limits,
+        )
+    }
+
+    fn gateway(&self, id: &str) -> Gateway {
+        Gateway {
+            id: id.to_owned(),
+            outbox: Memory::default(),
+            courier: self.courier(id),
+            skew: 0,
+            next: START,
+        }
+    }
+
+    /// One tick of a gateway at true time; a death restarts its courier after a while.
+    fn tick(&self, gateway: &mut Gateway, random: &mut Random) -> bool {
+        let now = self.world().now;
+        let local = Timestamp::from_millis(now.as_millis() + gateway.skew);
+        let Gateway {
+            courier, outbox, ..
+        } = gateway;
+        match catch_unwind(AssertUnwindSafe(|| courier.tick(outbox, local))) {
+            Ok(next) => {
+                gateway.next = Timestamp::from_millis(next.at.as_millis() - gateway.skew);
+                true
+            }
+            Err(payload) => {
+                let _: Box<Killed> = payload
+                    .downcast()
+                    .unwrap_or_else(|other| std::panic::resume_unwind(other));
+                gateway.courier = self.courier(&gateway.id);
+                gateway.skew = match random.below(4) {
+                    0 => -3_600_000 * random.below(20) as i64,
+                    1 => 3_600_000 * random.below(800) as i64,
+                    _ => 0,
+                };
+                gateway.next = now.plus(s(random.below(120)));
+                // What was asked to wait is not known to the new process.
+                self.world().quiet_until = Timestamp::from_millis(0);
+                false
+            }
+        }
+    }
+}
+
+/// The rows that one problem leaves in the outbox: create, sometimes a comment, close.
+fn problem(
+    gateway: &Gateway,
+    task: i64,
+    episode: u64,
+    random: &mut Random,
+    now: Timestamp,
+) -> String {
+    let key = delivery_key(&gateway.id, &"f1".repeat(32), episode * 1000 + task as u64);
+    let local = Timestamp::from_millis(now.as_millis() + gateway.skew);
+    let severity =
+        [Severity::Warning, Severity::Error, Severity::Critical][random.below(3) as usize];
+    let push = |operation, payload: serde_json::Value| {
+        gateway
+            .outbox
+            .push(task, operation, &payload.to_string(), &key, severity, local);
+    };
+    push(
+        Operation::Create,
+        json!({ "title": format!("task {task}"), "body": "it broke" }),
+    );
+    if random.chance(60) {
+        push(Operation::Comment, json!({ "body": "seen again" }));
+    }
+    push(
+        Operation::Close,
+        json!({ "body": "fixed", "resolution": "fixed" }),
+    );
+    key
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    issues: usize,
+    requests: u32,
+    deaths: u32,
+    kinds: BTreeMap<&'static str, u32>,
+}
+
+fn run(seed: u64, totals: &mut Totals) {
+    let bed = Bed::new(seed);
+    let mut random = Random(seed ^ 0x5eed);
+    {
+        let mut world = bed.world();
+        world.fault_percent = random.below(45);
+        world.drop_labels = random.chance(25);
+        world.refuse_assignees = random.chance(25);
+        world.lag_s = random.below(31);
+        if random.chance(20) {
+            let from = START.plus(s(random.below(600)));
+            world.offline.push((from, from.plus(3 * DAY)));
+        }
+        if random.chance(25) {
+            let from = START.plus(s(random.below(900)));
+            let status = [401, 403, 404, 410][random.below(4) as usize];
+            world
+                .forbidden
+                .push((from, from.plus(s(random.below(7200))), status));
+        }
+    }
+    let mut gateways = [bed.gateway("gateway-a"), bed.gateway("gateway-b")];
+    let mut keys = Vec::new();
+    for gateway in &gateways {
+        for task in 1..=1 + random.below(3) as i64 {
+            keys.push(problem(gateway, task, 1, &mut random, START));
+        }
+    }
+    let deadly = random.chance(60);
+    let mut steps = 0;
+    while gateways.iter().any(|gateway| gateway.outbox.open() > 0) {
+        steps += 1;
+        assert!(
+            steps < 60_000,
+            "seed {seed}: no end: {:?}",
+            gateways.each_ref().map(open_rows)
+        );
+        let index = usize::from(gateways[1].next < gateways[0].next);
+        let gateway = &mut gateways[index];
+        let at = gateway.next;
+        bed.world().advance(at);
+        if deadly && random.chance(8) {
+            if random.chance(50) {
+                gateway
+                    .outbox
+                    .dies_in
+                    .set(Some((random.below(3) as u32, random.chance(50))));
+            } else {
+                bed.world().dies_in = Some(random.below(3) as u32);
+            }
+        }
+        if gateways[index].outbox.open() == 0 {
+            gateways[index].next = bed.world().now.plus(DAY * 400);
+            continue;
+        }
+        let alive = bed.tick(&mut gateways[index], &mut random);
+        totals.deaths += u32::from(!alive);
+        // A clock that was wrong is set right some time later.
+        if gateways[index].skew != 0 && random.chance(20) {
+            gateways[index].skew = 0;
+            gateways[index].courier = bed.courier(&gateways[index].id.clone());
+        }
+        let now = bed.world().now;
+        gateways[index].next = gateways[index].next.max(now.plus(Duration::from_millis(1)));
+    }
+    // Whatever was still on its way arrives.
+    let end = bed.world().now.plus(s(120));
+    bed.world().advance(end);
+    check(seed, &bed, &gateways, &keys);
+    let world = bed.world();
+    totals.issues += world.issues.len();
+    totals.requests += world.requests;
+    for (kind, count) in &world.kinds {
+        *totals.kinds.entry(kind).or_default() += count;
+    }
+}
+
+fn open_rows(gateway: &Gateway) -> (i64, Timestamp, Vec<String>) {
+    let rows = gateway.outbox.rows.borrow();
+    let open = rows
+        .values()
+        .filter(|row| !matches!(row.delivery.state, State::Confirmed | State::Dead));
+    let text = open.map(|row| format!("{:?}", row.delivery)).collect();
+    (gateway.skew, gateway.next, text)
+}
+
+fn check(seed: u64, bed: &Bed, gateways: &[Gateway], keys: &[String]) {
+    let world = bed.world();
+    for key in keys {
+        let marker = marker(key);
+        let count = world
+            .issues
+            .iter()
+            .filter(|issue| is_marked(&issue.body, &marker))
+            .count();
+        assert_eq!(count, 1, "seed {seed}: issues for one problem");
+    }
+    assert_eq!(world.issues.len(), keys.len(), "seed {seed}");
+    for gateway in gateways {
+        for row in gateway.outbox.rows.borrow().values() {
+            let delivery = &row.delivery;
+            assert_eq!(
+                delivery.state,
+                State::Confirmed,
+                "seed {seed}: {delivery:?}"
+            );
+            let written = world
+                .issues
+                .iter()
+                .flat_map(|issue| &issue.comments)
+                .filter(|text| is_marked(text, &delivery.row_marker()))
+                .count();
+            let wanted = usize::from(delivery.operation != Operation::Create);
+            assert_eq!(written, wanted, "seed {seed}: {delivery:?}");
+        }
+    }
+    assert!(
+        world.issues.iter().all(|issue| issue.state == "closed"),
+        "seed {seed}"
+    );
+    if gateways.len() == 1 {
+        assert_eq!(
+            world.early_requests, 0,
+            "seed {seed}: asked to wait, did not"
+        );
+    }
+}
+
+#[test]
+fn exactly_one_issue_through_every_schedule() {
+    let mut totals = Totals::default();
+    if let Some(seed) = std::env::var("SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+    {
+        run(seed, &mut totals);
+        return;
+    }
+    let wanted = std::env::var("SCHEDULES")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(SCHEDULES);
+    for seed in 0..wanted {
+        run(seed, &mut totals);
+    }
+    println!(
+        "{wanted} schedules, 2 gateways each: {} problems, {} issues, {} requests, {} deaths",
+        totals.issues, totals.issues, totals.requests, totals.deaths
+    );
+    for (kind, count) in &totals.kinds {
+        println!("  {count:>6}  {kind}");
+    }
+}
+
+/// 72 hours without a network, 12 problems, then catch-up within the caps, the most critical first.
+#[test]
+fn days_offline_end_without_a_storm() {
+    let bed = Bed::new(7);
+    let mut gateway = bed.gateway("gateway-a");
+    let end = START.plus(3 * DAY);
+    bed.world().offline.push((START, end));
+    for task in 1..=12 {
+        let severity = [Severity::Warning, Severity::Error, Severity::Critical][task as usize % 3];
+        let key = delivery_key("gateway-a", "f", task as u64);
+        let payload = json!({ "title": format!("{severity} {task}"), "body": "b" }).to_string();
+        gateway
+            .outbox
+            .push(task, Operation::Create, &payload, &key, severity, START);
+    }
+    let mut random = Random(1);
+    while gateway.outbox.open() > 0 {
+        bed.world().advance(gateway.next);
+        bed.tick(&mut gateway, &mut random);
+        let now = bed.world().now;
+        if now < end {
+            assert_eq!(
+                gateway.outbox.writes.get(),
+                0,
+                "days without a network cost no writes"
+            );
+        }
+        assert!(
+            now < end.plus(3 * DAY),
+            "{:#?}",
+            gateway.outbox.rows.borrow()
+        );
+    }
+    let world = bed.world();
+    let order: Vec<&str> = world
+        .issues
+        .iter()
+        .map(|issue| issue.title.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(
+        order,
+        [["critical"; 4], ["error"; 4], ["warning"; 4]].concat()
+    );
+    let created: Vec<Timestamp> = world.issues.iter().map(|issue| issue.created_at).collect();
+    for (most, window) in [(PER_HOUR, s(3600)), (PER_DAY, DAY)] {
+        for from in &created {
+            let within = created
+                .iter()
+                .filter(|at| *at >= from && at.since(*from) < window)
+                .count();
+            assert!(within <= most as usize, "{within} in {window:?}");
+        }
+    }
+    println!(
+        "12 issues in {:?} after the network returned, {} requests",
+        created[11].since(end),
+        world.requests
+    );
+}
+
+/// A limit is obeyed to the second, and rows that wait for a human cost one request per hold.
+#[test]
+fn limits_and_parking_are_kept() {
+    for seed in 0..100 {
+        let bed = Bed::new(seed);
+        bed.world().fault_percent = 60;
+        let mut random = Random(seed);
+        let mut gateway = bed.gateway("gateway-a");
+        let keys = vec![problem(&gateway, 1, 1, &mut random, START)];
+        let mut steps = 0;
+        while gateway.outbox.open() > 0 {
+            steps += 1;
+            assert!(steps < 60_000, "seed {seed}");
+            bed.world().advance(gateway.next);
+            bed.tick(&mut gateway, &mut random);
+        }
+        check(seed, &bed, std::slice::from_ref(&gateway), &keys);
+    }
+}
+
+#[test]
+fn a_bad_token_parks_tells_locally_and_a_new_one_resumes() {
+    let bed = Bed::new(3);
+    let mut random = Random(3);
+    let mut gateway = bed.gateway("gateway-a");
+    bed.world().forbidden.push((START, START.plus(s(600)), 401));
+    problem(&gateway, 1, 1, &mut random, START);
+    bed.tick(&mut gateway, &mut random);
+    assert!(
+        gateway
+            .outbox
+            .parked
+            .borrow()
+            .as_deref()
+            .unwrap()
+            .contains("token")
+    );
+    assert!(gateway.courier.parked().is_some());
+    bed.world().advance(START.plus(s(601)));
+    bed.tick(&mut gateway, &mut random);
+    assert_eq!(
+        bed.world().requests,
+        1,
+        "the same token is not tried again so soon"
+    );
+    std::fs::write(bed.token(), "new").unwrap();
+    bed.tick(&mut gateway, &mut random);
+    assert!(gateway.outbox.parked.borrow().is_none());
+    assert_eq!(bed.world().issues.len(), 1);
+}
+
+/// A recurrence inside the window reopens; after it, a new issue links the old one.
+#[test]
+fn recurrence_reopens_within_the_window_and_links_after_it() {
+    let bed = Bed::new(5);
+    let mut random = Random(5);
+    let mut gateway = bed.gateway("gateway-a");
+    problem(&gateway, 1, 1, &mut random, START);
+    let drain = |gateway: &mut Gateway, random: &mut Random| {
+        while gateway.outbox.open() > 0 {
+            bed.world().advance(gateway.next);
+            bed.tick(gateway, random);
+        }
+    };
+    drain(&mut gateway, &mut random);
+    let again =
+        json!({ "title": "again", "body": "it broke again", "comment": "back" }).to_string();
+    for (task, later) in [(2, s(3600)), (3, 3 * DAY)] {
+        let now = bed.world().now.plus(later);
+        bed.world().advance(now);
+        gateway.outbox.numbers.borrow_mut().insert(task, 1);
+        let key = delivery_key("gateway-a", "f", task as u64);
+        gateway
+            .outbox
+            .push(task, Operation::Reopen, &again, &key, Severity::Error, now);
+        gateway.next = now;
+        drain(&mut gateway, &mut random);
+        if task == 2 {
+            assert_eq!(bed.world().issues[0].state, "open");
+            gateway.outbox.push(
+                task,
+                Operation::Close,
+                r#"{"message":"fixed"}"#,
+                &key,
+                Severity::Error,
+                now,
+            );
+            drain(&mut gateway, &mut random);
+        }
+    }
+    let world = bed.world();
+    assert_eq!(world.issues.len(), 2);
+    assert!(
+        world.issues[1].body.starts_with("Seen before: #1."),
+        "{}",
+        world.issues[1].body
+    );
+    assert!(gateway.outbox.next("github", world.now).unwrap().is_none());
+}

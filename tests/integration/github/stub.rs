@@ -1,0 +1,339 @@
+//! The courier over real TLS against `scripts/e2e/github_stub.py`, which holds every request against GitHub's own
+//! OpenAPI description. Needs python3 and openssl; without them it skips, except in CI.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use autonomous_orchestrator::core::audit::delivery_key;
+use autonomous_orchestrator::core::config;
+use autonomous_orchestrator::core::delivery::{Operation, State};
+use autonomous_orchestrator::core::finding::Severity;
+use autonomous_orchestrator::core::time::Timestamp;
+use autonomous_orchestrator::escalation::courier::{Courier, Limits};
+use autonomous_orchestrator::escalation::github::{GitHub, Settings, check};
+use autonomous_orchestrator::escalation::http::Https;
+use serde_json::{Value, json};
+
+use super::outbox::{Memory, s};
+
+const TOKEN: &str = "t0ken";
+
+struct Stub {
+    directory: tempfile::TempDir,
+    process: Child,
+    base: String,
+    now: Timestamp,
+}
+
+impl Drop for Stub {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Stub {
+    fn start(extra: &[&str]) -> Option<Self> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/e2e/github_stub.py");
+        let works = |program: &str, argument: &str| {
+            let quiet = Command::new(program)
+                .arg(argument)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+            quiet.is_ok_and(|status| status.success())
+        };
+        if !works("python3", "--version")
+            || !works("openssl", "version")
+            || !Path::new(script).exists()
+        {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "python3, openssl and {script} are needed in CI"
+            );
+            println!("skipped: needs python3, openssl and {script}");
+            return None;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let token = directory.path().join("token");
+        std::fs::write(&token, TOKEN).unwrap();
+        private(&token);
+        let mut process = Command::new("python3")
+            .args([script, "serve", "--port", "0", "--token", TOKEN, "--dir"])
+            .arg(directory.path())
+            .args(extra)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let base = line
+            .trim()
+            .strip_prefix("listening on ")
+            .expect("the stub tells its address")
+            .to_owned();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let now = Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap());
+        Some(Self {
+            directory,
+            process,
+            base,
+            now,
+        })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn fail(&self, modes: &str) {
+        std::fs::write(self.path("control"), modes).unwrap();
+    }
+
+    fn github(&self) -> config::Github {
+        config::Github {
+            repository: "plant/gateways".to_owned(),
+            token_file: self.path("token").to_str().unwrap().to_owned(),
+            api_url: self.base.clone(),
+            ca_file: self.path("ca.pem").to_str().unwrap().to_owned(),
+            timeout_s: 2,
+            ..config::Github::default()
+        }
+    }
+
+    fn courier(&self, github: config::Github) -> Courier<GitHub> {
+        let https = Https::new(Duration::from_secs(github.timeout_s), &github.ca_file).unwrap();
+        let settings = Settings {
+            github,
+            credentials: None,
+            reopen: s(86_400),
+        };
+        let limits = Limits {
+            per_hour: 100,
+            per_day: 100,
+            gateway_id: "gateway".to_owned(),
+        };
+        Courier::new(GitHub::new(settings, Box::new(https)), limits)
+    }
+
+    /// Ticks in simulated time until nothing is open; true time hardly passes.
+    fn drain(&mut self, courier: &mut Courier<GitHub>, outbox: &Memory) {
+        for _ in 0..200 {
+            if outbox.open() == 0 {
+                return;
+            }
+            let next = courier.tick(outbox, self.now).at;
+            self.now = next.max(self.now.plus(Duration::from_millis(1)));
+        }
+        panic!("no end: {:#?}", outbox.rows.borrow());
+    }
+
+    fn requests(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.path("requests.log")).unwrap_or_default();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    fn issues(&self) -> Vec<Value> {
+        let text =
+            std::fs::read_to_string(self.path("state.json")).unwrap_or_else(|_| "{}".to_owned());
+        let state: Value = serde_json::from_str(&text).unwrap();
+        let repositories = state["repos"].as_object().cloned().unwrap_or_default();
+        let all = repositories
+            .values()
+            .filter_map(|repository| repository["issues"].as_array());
+        all.flatten().cloned().collect()
+    }
+}
+
+fn private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn escalate(outbox: &Memory, task: i64, now: Timestamp) -> String {
+    let key = delivery_key("gateway", "f", task as u64);
+    let body = "<!-- autonomous-orchestrator:status -->\nopen\n<!-- /autonomous-orchestrator:status -->\nit broke, token=hunter2hunter2";
+    let payload = json!({ "title": "iac1: it broke", "body": body }).to_string();
+    outbox.push(
+        task,
+        Operation::Create,
+        &payload,
+        &key,
+        Severity::Error,
+        now,
+    );
+    key
+}
+
+#[test]
+fn a_problem_is_told_commented_and_closed_within_the_published_contract() {
+    let Some(mut stub) = Stub::start(&[]) else {
+        return;
+    };
+    let (outbox, mut courier) = (Memory::default(), stub.courier(stub.github()));
+    let key = escalate(&outbox, 1, stub.now);
+    outbox.push(
+        1,
+        Operation::Comment,
+        r#"{"comment":"seen again"}"#,
+        &key,
+        Severity::Error,
+        stub.now,
+    );
+    outbox.push(
+        1,
+        Operation::Update,
+        r#"{"status":"seen 9 times"}"#,
+        &key,
+        Severity::Error,
+        stub.now,
+    );
+    let close = r#"{"message":"fixed and verified","resolution":"fixed","status":"closed: fixed"}"#;
+    outbox.push(1, Operation::Close, close, &key, Severity::Error, stub.now);
+    stub.drain(&mut courier, &outbox);
+    let issues = stub.issues();
+    assert_eq!(issues.len(), 1);
+    let body = issues[0]["body"].as_str().unwrap();
+    assert!(
+        body.contains("closed: fixed") && !body.contains("hunter2"),
+        "{body}"
+    );
+    assert_eq!(issues[0]["state"], "closed");
+    assert_eq!(issues[0]["state_reason"], "completed");
+    let labels = issues[0]["labels"].as_array().unwrap();
+    assert!(
+        labels.contains(&json!(format!("ao-{}", &key[..12]))),
+        "{labels:?}"
+    );
+    for request in stub.requests() {
+        assert!(request["status"].as_u64().unwrap() < 300, "{request}");
+        assert!(
+            request["user_agent"]
+                .as_str()
+                .unwrap()
+                .starts_with("autonomous-orchestrator/")
+        );
+    }
+}
+
+#[test]
+fn a_write_that_arrived_without_an_answer_is_found_not_repeated() {
+    for mode in [
+        "502-after-accept",
+        "reset-after-accept",
+        "timeout-after-accept=4",
+    ] {
+        let Some(mut stub) = Stub::start(&[]) else {
+            return;
+        };
+        let (outbox, mut courier) = (Memory::default(), stub.courier(stub.github()));
+        escalate(&outbox, 1, stub.now);
+        stub.fail(&format!("POST:{mode}\n"));
+        let start = stub.now;
+        courier.tick(&outbox, stub.now);
+        assert_eq!(
+            outbox.rows.borrow()[&1].delivery.state,
+            State::Unknown,
+            "{mode}"
+        );
+        stub.drain(&mut courier, &outbox);
+        assert!(stub.now.since(start) >= s(60), "{mode}");
+        assert_eq!(stub.issues().len(), 1, "{mode}");
+        assert_eq!(outbox.rows.borrow()[&1].confirmed_number, Some(1), "{mode}");
+        let posts = stub
+            .requests()
+            .iter()
+            .filter(|request| request["method"] == "POST")
+            .count();
+        assert!(posts <= 1, "{mode}");
+    }
+}
+
+#[test]
+fn limits_and_server_trouble_end_in_one_issue() {
+    let Some(mut stub) = Stub::start(&[]) else {
+        return;
+    };
+    let (outbox, mut courier) = (Memory::default(), stub.courier(stub.github()));
+    stub.fail("GET:503\nGET:403:reset=9\nGET:500\nPOST:429:retry-after=7\n");
+    escalate(&outbox, 1, stub.now);
+    stub.drain(&mut courier, &outbox);
+    assert_eq!(stub.issues().len(), 1);
+}
+
+#[test]
+fn a_renamed_repository_is_followed_and_remembered() {
+    let Some(mut stub) = Stub::start(&[]) else {
+        return;
+    };
+    let (outbox, mut courier) = (Memory::default(), stub.courier(stub.github()));
+    stub.fail("GET /gateways:301:/repos/plant/renamed\n");
+    escalate(&outbox, 1, stub.now);
+    stub.drain(&mut courier, &outbox);
+    let posts: Vec<_> = stub
+        .requests()
+        .into_iter()
+        .filter(|request| request["method"] == "POST")
+        .collect();
+    assert_eq!(posts.len(), 1);
+    assert_eq!(posts[0]["path"], "/repos/plant/renamed/issues");
+    assert_eq!(posts[0]["authorized"], true);
+}
+
+#[test]
+fn a_public_repository_a_wrong_token_and_an_unknown_authority_send_nothing() {
+    let Some(stub) = Stub::start(&["--public"]) else {
+        return;
+    };
+    let outbox = Memory::default();
+    escalate(&outbox, 1, stub.now);
+    stub.courier(stub.github()).tick(&outbox, stub.now);
+    assert!(
+        outbox
+            .parked
+            .borrow()
+            .as_deref()
+            .unwrap()
+            .contains("is public")
+    );
+
+    let Some(stub) = Stub::start(&[]) else { return };
+    std::fs::write(stub.path("token"), "wrong").unwrap();
+    stub.courier(stub.github()).tick(&outbox, stub.now);
+    assert!(outbox.parked.borrow().as_deref().unwrap().contains("401"));
+
+    let before = stub.requests().len();
+    let github = config::Github {
+        ca_file: String::new(),
+        ..stub.github()
+    };
+    let next = stub.courier(github.clone()).tick(&outbox, stub.now);
+    assert!(next.at > stub.now);
+    assert_eq!(stub.requests().len(), before);
+    assert_eq!(outbox.rows.borrow()[&1].delivery.state, State::Pending);
+    assert!(stub.issues().is_empty());
+
+    let checks = check::check(&github, None, stub.now);
+    assert!(
+        checks
+            .iter()
+            .any(|check| !check.ok && check.what.contains("cannot be reached")),
+        "{checks:?}"
+    );
+    let checks = check::check(&stub.github(), None, stub.now);
+    assert!(
+        checks
+            .iter()
+            .any(|check| !check.ok && check.advice.contains("token")),
+        "{checks:?}"
+    );
+    std::fs::write(stub.path("token"), TOKEN).unwrap();
+    let checks = check::check(&stub.github(), None, stub.now);
+    assert!(checks.iter().all(|check| check.ok), "{checks:?}");
+}

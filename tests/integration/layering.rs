@@ -1,0 +1,490 @@
+//! The order of the layers, enforced on the source: main -> cli -> daemon -> edges -> core. Reads what is
+//! compiled into the program (test modules are left out) and names file, line and what to do instead.
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longest source file, in lines.
+const LINES_MAX: usize = 700;
+
+/// Each layer and the other layers that it may name.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("core", &[]),
+    ("host", &["core"]),
+    ("services", &["core", "host"]),
+    ("detectors", &["core", "host", "services"]),
+    ("actions", &["core", "host", "services"]),
+    ("store", &["core", "host"]),
+    ("bundle", &["core", "host"]),
+    ("escalation", &["core", "host"]),
+    (
+        "daemon",
+        &[
+            "core",
+            "host",
+            "services",
+            "detectors",
+            "actions",
+            "store",
+            "bundle",
+            "escalation",
+        ],
+    ),
+];
+
+/// What the core must not name, and what to do instead.
+const IMPURE: &[(&[&str], &str)] = &[
+    (
+        &["std", "fs"],
+        "take the text as an argument; an edge reads it (crate::host)",
+    ),
+    (
+        &["std", "net"],
+        "parse text only; sockets belong to an edge",
+    ),
+    (
+        &["std", "process"],
+        "return data; crate::host::exec runs commands",
+    ),
+    (
+        &["std", "thread"],
+        "stay single-threaded; threads belong to crate::daemon",
+    ),
+    (&["std", "env"], "take the value as an argument"),
+    (&["rusqlite"], "return data; crate::store writes it"),
+    (
+        &["nix"],
+        "take the fact as an argument; crate::host asks the kernel",
+    ),
+    (
+        &["ureq"],
+        "return the request as data; crate::escalation sends it",
+    ),
+];
+
+/// Names that read a clock, under whatever path they are imported.
+const CLOCKS: &[&str] = &["Instant", "SystemTime", "now_utc", "now_local"];
+
+/// Crates that one layer alone uses.
+const OWNED: &[(&str, &[&str], &str)] = &[
+    (
+        "rusqlite",
+        &["store", "bundle"],
+        "add an operation to crate::store",
+    ),
+    ("ureq", &["escalation"], "use crate::escalation::http"),
+];
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    Word(String),
+    /// `::`
+    Sep,
+    Mark(char),
+}
+
+type Tokens = Vec<(usize, Token)>;
+
+/// Words and marks of Rust source with their line, without comments and literals.
+fn tokens(source: &str) -> Tokens {
+    let mut out = Vec::new();
+    let mut line = 1;
+    let mut rest = source;
+    while let Some(first) = rest.chars().next() {
+        let length = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map_or(rest.len(), |end| end + 2)
+        } else if let Some(length) = literal(rest) {
+            length
+        } else if first.is_alphanumeric() || first == '_' {
+            let word: String = rest
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
+            let length = word.len();
+            out.push((line, Token::Word(word)));
+            length
+        } else if rest.starts_with("::") {
+            out.push((line, Token::Sep));
+            2
+        } else {
+            if !first.is_whitespace() {
+                out.push((line, Token::Mark(first)));
+            }
+            first.len_utf8()
+        };
+        let (done, left) = rest.split_at(length);
+        line += done.matches('\n').count();
+        rest = left;
+    }
+    out
+}
+
+/// Length of the string or character literal that `text` begins with.
+fn literal(text: &str) -> Option<usize> {
+    let raw = text.strip_prefix('b').unwrap_or(text);
+    let prefix = text.len() - raw.len();
+    if let Some(after) = raw.strip_prefix('r') {
+        let hashes = after.chars().take_while(|c| *c == '#').count();
+        if after
+            .get(hashes..)
+            .is_some_and(|body| body.starts_with('"'))
+        {
+            let end = format!("\"{}", "#".repeat(hashes));
+            let begin = prefix + 1 + hashes + 1;
+            let body = text.get(begin..)?;
+            return Some(begin + body.find(&end).map_or(body.len(), |at| at + end.len()));
+        }
+    }
+    if raw.starts_with('"') {
+        return Some(prefix + quoted(raw, '"'));
+    }
+    // A lifetime has no closing quote two characters on, or after a backslash.
+    let mut chars = raw.strip_prefix('\'')?.chars();
+    let is_char = chars.next()? == '\\' || chars.next() == Some('\'');
+    is_char.then(|| prefix + quoted(raw, '\''))
+}
+
+fn quoted(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        if !escaped && c == quote {
+            return at + c.len_utf8();
+        }
+        escaped = !escaped && c == '\\';
+    }
+    text.len()
+}
+
+/// Removes the items behind `#[cfg(test)]`.
+fn without_tests(tokens: &[(usize, Token)]) -> Tokens {
+    let marker = ["#", "[", "cfg", "(", "test", ")", "]"];
+    let is_marker = |at: usize| {
+        tokens.get(at..at + marker.len()).is_some_and(|window| {
+            window
+                .iter()
+                .zip(marker)
+                .all(|((_, token), want)| match token {
+                    Token::Word(word) => word == want,
+                    Token::Mark(mark) => want.chars().eq([*mark]),
+                    Token::Sep => false,
+                })
+        })
+    };
+    let mut out = Vec::new();
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        if is_marker(at) {
+            at = end_of_item(tokens, at + marker.len());
+        } else {
+            out.push(token.clone());
+            at += 1;
+        }
+    }
+    out
+}
+
+/// Index behind the item that begins at `at`: its `;`, or the brace that closes its first one.
+fn end_of_item(tokens: &[(usize, Token)], mut at: usize) -> usize {
+    let mut depth = 0_usize;
+    while let Some((_, token)) = tokens.get(at) {
+        at += 1;
+        match token {
+            Token::Mark('{') => depth += 1,
+            Token::Mark('}') => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return at;
+                }
+            }
+            Token::Mark(';') if depth == 0 => return at,
+            _ => {}
+        }
+    }
+    at
+}
+
+/// Every path that is named, `use` groups taken apart: `a::{b, c::d}` is `a::b` and `a::c::d`.
+fn paths(tokens: &[(usize, Token)]) -> Vec<(usize, Vec<String>)> {
+    let mut out = Vec::new();
+    let mut at = 0;
+    while let Some((_, token)) = tokens.get(at) {
+        at = match token {
+            Token::Word(_) => path(tokens, at, &[], &mut out),
+            _ => at + 1,
+        };
+    }
+    out
+}
+
+fn path(
+    tokens: &[(usize, Token)],
+    mut at: usize,
+    prefix: &[String],
+    out: &mut Vec<(usize, Vec<String>)>,
+) -> usize {
+    let mut path = prefix.to_vec();
+    let line = tokens.get(at).map_or(0, |(line, _)| *line);
+    while let Some((_, token)) = tokens.get(at) {
+        match token {
+            Token::Word(word) => {
+                path.push(word.clone());
+                at += 1;
+                if !matches!(tokens.get(at), Some((_, Token::Sep))) {
+                    break;
+                }
+                at += 1;
+            }
+            Token::Mark('{') => {
+                at += 1;
+                while let Some((_, token)) = tokens.get(at) {
+                    at = match token {
+                        Token::Mark('}') => return at + 1,
+                        Token::Word(_) => self::path(tokens, at, &path, out),
+                        _ => at + 1,
+                    };
+                }
+                return at;
+            }
+            _ => break,
+        }
+    }
+    out.push((line, path));
+    at
+}
+
+/// `a::b` of the file `src/a/b.rs`; empty for the crate's root.
+fn module_of(file: &str) -> Vec<&str> {
+    let inner = file.strip_prefix("src/").unwrap_or(file);
+    let inner = inner.strip_suffix(".rs").unwrap_or(inner);
+    inner
+        .split('/')
+        .filter(|part| !matches!(*part, "mod" | "lib" | "main"))
+        .collect()
+}
+
+/// The layer that a path of `module` reaches inside this crate.
+fn layer_named<'a>(module: &[&str], path: &'a [String]) -> Option<&'a str> {
+    let supers = path.iter().take_while(|part| *part == "super").count();
+    let at = match path.first()?.as_str() {
+        "crate" => 1,
+        "super" if supers == module.len() => supers,
+        _ => return None,
+    };
+    path.get(at).map(String::as_str)
+}
+
+/// What is wrong with one file, one line each.
+fn judge(file: &str, source: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let lines = source.lines().count();
+    if lines > LINES_MAX {
+        wrong.push(format!(
+            "{file}:{LINES_MAX}: {lines} lines: split it along its nouns, {LINES_MAX} is the most"
+        ));
+    }
+    if is_test_file(file) {
+        return wrong;
+    }
+    let module = module_of(file);
+    let own = module.first().copied().unwrap_or("main");
+    let tokens = without_tests(&tokens(source));
+    for (line, path) in paths(&tokens) {
+        let said = path.join("::");
+        if let Some(why) = against_layers(own, layer_named(&module, &path)) {
+            wrong.push(format!("{file}:{line}: {said}: {why}"));
+        }
+        if own == "core"
+            && let Some(instead) = impure(&path)
+        {
+            wrong.push(format!("{file}:{line}: core names {said}: {instead}"));
+        }
+        for (owned, owners, instead) in OWNED {
+            let named = path.len() > 1 && path.first().is_some_and(|first| first == owned);
+            if named && own != "core" && !owners.contains(&own) {
+                wrong.push(format!(
+                    "{file}:{line}: {said}: only {} may: {instead}",
+                    owners.join(" and ")
+                ));
+            }
+        }
+    }
+    wrong.extend(style(file, &tokens));
+    wrong
+}
+
+/// Why a file of layer `own` may not name `other`.
+fn against_layers(own: &str, other: Option<&str>) -> Option<String> {
+    let other = other?;
+    let (_, allowed) = LAYERS.iter().find(|(layer, _)| *layer == own)?;
+    let is_layer = other == "cli" || LAYERS.iter().any(|(layer, _)| *layer == other);
+    if !is_layer || other == own || allowed.contains(&other) {
+        return None;
+    }
+    Some(if allowed.is_empty() {
+        format!("{own} may name no other layer: take what is needed as an argument")
+    } else {
+        format!(
+            "{own} may name only {}: put shared words into crate::core and join the two in crate::daemon",
+            allowed.join(", ")
+        )
+    })
+}
+
+fn impure(path: &[String]) -> Option<&'static str> {
+    if path.iter().any(|part| CLOCKS.contains(&part.as_str())) {
+        return Some("take `now` as an argument");
+    }
+    IMPURE
+        .iter()
+        .find(|(start, _)| {
+            path.len() >= start.len().max(2) && path.iter().zip(*start).all(|(a, b)| a == b)
+        })
+        .map(|(_, instead)| *instead)
+}
+
+/// Left-over macros, and lints switched off for a whole file.
+fn style(file: &str, tokens: &[(usize, Token)]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for window in tokens.windows(4) {
+        let [(line, a), (_, b), (_, c), (_, d)] = window else {
+            continue;
+        };
+        if let (Token::Word(name), Token::Mark('!')) = (a, b)
+            && matches!(name.as_str(), "todo" | "unimplemented" | "dbg")
+        {
+            wrong.push(format!("{file}:{line}: {name}!: finish it or remove it"));
+        }
+        if let (Token::Mark('#'), Token::Mark('!'), Token::Mark('['), Token::Word(lint)) =
+            (a, b, c, d)
+            && lint == "allow"
+        {
+            wrong.push(format!(
+                "{file}:{line}: #![allow: allow it at the one item that needs it, with the reason"
+            ));
+        }
+    }
+    wrong
+}
+
+/// Files of `#[cfg(test)] mod …;`, by the names that this crate gives them.
+fn is_test_file(file: &str) -> bool {
+    file.ends_with("/tests.rs") || file.ends_with("_tests.rs") || file.contains("/tests/")
+}
+
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sources(&path, found)?;
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_layers_are_kept() -> Result<(), Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    sources(&root.join("src"), &mut files)?;
+    files.sort();
+    assert!(files.len() > 50, "read only {} files of src", files.len());
+    let mut wrong = Vec::new();
+    for file in files {
+        let name = file.strip_prefix(root)?.display().to_string();
+        wrong.extend(judge(&name, &fs::read_to_string(&file)?));
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn what_is_forbidden_is_found_where_it_stands() {
+    let cases = [
+        ("src/detectors/a.rs", "\nuse crate::store::Store;", 2),
+        (
+            "src/actions/a.rs",
+            "use crate::{core::x,\n    detectors::y};",
+            2,
+        ),
+        (
+            "src/store/a.rs",
+            "fn f() { super::super::escalation::g() }",
+            1,
+        ),
+        ("src/host/mod.rs", "use super::services::Order;", 1),
+        ("src/escalation/github/api.rs", "use crate::store;", 1),
+        ("src/daemon/a.rs", "use crate::cli::main;", 1),
+        ("src/core/a.rs", "use crate::host::Host;", 1),
+        ("src/core/a.rs", "fn f() {\n std::fs::read(p) }", 2),
+        ("src/core/a.rs", "use std::{fmt, process::Command};", 1),
+        ("src/core/a.rs", "use std::time::{Duration, Instant};", 1),
+        (
+            "src/core/a.rs",
+            "use std::time;\nfn f() { time::SystemTime::now() }",
+            2,
+        ),
+        ("src/core/a.rs", "use nix::unistd;", 1),
+        ("src/cli/a.rs", "use rusqlite::Connection;", 1),
+        ("src/store/a.rs", "use ureq::Agent;", 1),
+        ("src/cli/a.rs", "fn f() { todo!() }", 1),
+        ("src/lib.rs", "#![allow(dead_code)]", 1),
+        ("src/core/a.rs", "#[cfg(test)]\nmod tests;\nuse std::fs;", 3),
+        (
+            "src/core/a.rs",
+            "const A: &str = r#\"\"\"#; use std::fs::read;",
+            1,
+        ),
+    ];
+    for (file, source, line) in cases {
+        let wrong = judge(file, source);
+        let place = format!("{file}:{line}: ");
+        assert!(
+            wrong.len() == 1 && wrong.iter().all(|one| one.starts_with(&place)),
+            "{source}\n{wrong:?}"
+        );
+    }
+    let long = "\n".repeat(LINES_MAX + 1);
+    assert_eq!(judge("src/core/tests.rs", &long).len(), 1);
+}
+
+#[test]
+fn what_is_allowed_passes() {
+    let cases = [
+        (
+            "src/detectors/a.rs",
+            "use crate::{core::x, host::Host, services, detectors::Sweep};",
+        ),
+        (
+            "src/escalation/github.rs",
+            "use super::tracker::Tracker; use ureq::Agent;",
+        ),
+        (
+            "src/cli/a.rs",
+            "use crate::daemon::Runtime; use crate::store::Store;",
+        ),
+        (
+            "src/core/a.rs",
+            "// std::fs::read\n/* rusqlite::X */ const A: &str = \"std::fs::read\";",
+        ),
+        (
+            "src/core/a.rs",
+            "const A: char = '\"'; fn f<'a>(x: &'a str) {} use std::time::Duration;",
+        ),
+        (
+            "src/core/a.rs",
+            "#[cfg(test)]\n#[path = \"x.rs\"]\nmod tests { use std::fs; fn f() {} }",
+        ),
+        (
+            "src/core/a/tests.rs",
+            "#![allow(clippy::unwrap_used)]\nuse std::fs;",
+        ),
+    ];
+    for (file, source) in cases {
+        assert_eq!(judge(file, source), Vec::<String>::new(), "{source}");
+    }
+}
