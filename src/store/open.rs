@@ -329,7 +329,7 @@ fn small_cache(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "cache_size", -256)?;
     // Sorts are small; a temporary file would be a write.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.set_prepared_statement_cache_capacity(32);
+    connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }
 
