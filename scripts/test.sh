@@ -41,7 +41,8 @@ native_binary() {
 section_format() { cargo fmt --all --check; }
 section_clippy() { cargo clippy --locked --all-targets -q -- -D warnings; }
 section_test() {
-  apt_need gcc:gcc
+  # A real Alertmanager for the fleet tests; Python makes the database that is adopted.
+  apt_need gcc:gcc python3:python3 openssl:openssl prometheus-alertmanager:prometheus-alertmanager
   cargo test --locked -q
 }
 
