@@ -7,10 +7,7 @@ use crate::actions::{ActionError, Done, Undo, Workshop};
 use crate::core::action::Action;
 use crate::core::finding::evidence;
 use crate::host::files::{self, Matched};
-use crate::host::mounts;
-
-/// Never removed: a file younger than this may still be written to.
-const YOUNGEST_S: i64 = 60;
+use crate::host::{mounts, procfs};
 
 fn target(action: &Action) -> Result<(&str, u8), ActionError> {
     match action {
@@ -22,28 +19,33 @@ fn target(action: &Action) -> Result<(&str, u8), ActionError> {
     }
 }
 
-/// What may go from this mount, oldest first.
+/// What may go from this mount, oldest first. A file that somebody has open stays: removing it would free
+/// nothing and lose what is still written.
 fn candidates(shop: &Workshop<'_>, mount: &str) -> Result<Vec<Matched>, ActionError> {
     let device = fs::metadata(shop.host.path(mount))
         .map_err(|why| ActionError::PreconditionGone(format!("{mount}: {why}")))?
         .dev();
-    let now_s = shop.host.clock.wall().as_millis() / 1000;
     let mut found: Vec<Matched> = shop
         .config
         .fix
         .cleanable
         .iter()
         .flat_map(|glob| files::glob(shop.host, glob))
-        .filter(|file| file.device == device && now_s - file.modified_s >= YOUNGEST_S)
+        .filter(|file| file.device == device)
         .collect();
+    if !found.is_empty() {
+        let open = procfs::open_files(shop.host);
+        found.retain(|file| !open.contains(&file.path));
+    }
     found.sort_by(|a, b| (a.modified_s, &a.path).cmp(&(b.modified_s, &b.path)));
     found.dedup_by(|a, b| a.path == b.path);
     Ok(found)
 }
 
+/// The fuller of space and inodes: either one stops the writers.
 fn used(shop: &Workshop<'_>, mount: &str) -> Result<u8, ActionError> {
     mounts::usage(shop.host, mount)
-        .map(|usage| usage.used_percent)
+        .map(|usage| usage.used_percent.max(usage.inodes_used_percent))
         .map_err(|why| ActionError::PreconditionGone(format!("{mount}: {why}")))
 }
 
@@ -74,15 +76,7 @@ pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError
         if used(shop, mount)? <= target_percent {
             break;
         }
-        // Looked at again, without following a link that took its place.
-        let path = shop.host.path(&file.path);
-        if !path
-            .symlink_metadata()
-            .is_ok_and(|meta| meta.is_file() && meta.dev() == file.device)
-        {
-            continue;
-        }
-        match fs::remove_file(&path) {
+        match files::remove(shop.host, &file) {
             Ok(()) => {
                 bytes += file.bytes;
                 count += 1;

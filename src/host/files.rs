@@ -5,6 +5,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::sys::stat::{Mode, SFlag, fstatat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
 use crate::host::Host;
 
 /// Replaces `path` as a whole: a crash leaves the old file or the new one. `mode` as in chmod(1).
@@ -56,6 +60,28 @@ pub struct Matched {
     /// Seconds since 1970.
     pub modified_s: i64,
     pub device: u64,
+    pub inode: u64,
+}
+
+/// Removes the very file that was matched: every folder on the way is opened without following links,
+/// and device and inode are compared right before. A file that took its place stays.
+pub fn remove(host: &Host, file: &Matched) -> io::Result<()> {
+    let folder = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mut parts = file.path.split('/').filter(|part| !part.is_empty());
+    let name = parts.next_back().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut dir = open(&host.path("/"), folder & !OFlag::O_NOFOLLOW, Mode::empty())?;
+    for part in parts {
+        dir = openat(&dir, part, folder, Mode::empty())?;
+    }
+    let now = fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    let regular = SFlag::from_bits_truncate(now.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
+    // The width of these fields differs between targets.
+    #[allow(clippy::useless_conversion)]
+    let (device, inode) = (u64::from(now.st_dev), u64::from(now.st_ino));
+    if !regular || (device, inode) != (file.device, file.inode) {
+        return Err(io::Error::other("another file is there now"));
+    }
+    Ok(unlinkat(&dir, name, UnlinkatFlags::NoRemoveDir)?)
 }
 
 /// Most files that one glob may match.
@@ -102,6 +128,7 @@ fn walk(host: &Host, base: &str, parts: &[&str], found: &mut Vec<Matched>) {
                 bytes: meta.blocks() * 512,
                 modified_s: meta.mtime(),
                 device: meta.dev(),
+                inode: meta.ino(),
             });
         } else if !rest.is_empty() && meta.is_dir() {
             walk(host, &path, rest, found);
@@ -181,6 +208,35 @@ mod tests {
         assert_eq!(found, ["/var/log/a.gz"]);
         assert!(glob(&host, "/var/etc/passwd").is_empty());
         assert!(glob(&host, "/var/../etc/*").is_empty());
+    }
+
+    #[test]
+    fn only_the_very_file_that_matched_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host::at(dir.path(), Clock::manual(Timestamp::default()));
+        let log = dir.path().join("log");
+        fs::create_dir(&log).unwrap();
+        fs::write(log.join("a.1"), "x").unwrap();
+        fs::write(log.join("keep"), "x").unwrap();
+        let found = glob(&host, "/log/a.1").pop().unwrap();
+        // Another file of the same name.
+        fs::rename(log.join("keep"), log.join("a.1")).unwrap();
+        assert!(remove(&host, &found).is_err());
+        // A link of the same name.
+        fs::rename(log.join("a.1"), log.join("keep")).unwrap();
+        std::os::unix::fs::symlink(log.join("keep"), log.join("a.1")).unwrap();
+        assert!(remove(&host, &found).is_err());
+        // A link where a folder was.
+        fs::remove_file(log.join("a.1")).unwrap();
+        fs::rename(log.join("keep"), log.join("a.1")).unwrap();
+        let found = glob(&host, "/log/a.1").pop().unwrap();
+        fs::rename(&log, dir.path().join("moved")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("moved"), &log).unwrap();
+        assert!(remove(&host, &found).is_err());
+        fs::remove_file(&log).unwrap();
+        fs::rename(dir.path().join("moved"), &log).unwrap();
+        remove(&host, &found).unwrap();
+        assert!(!log.join("a.1").exists());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Processes, from /proc. Reading and parsing are two functions.
 
+use std::collections::BTreeSet;
+
 use crate::host::{Host, READ_CAP};
 
 /// Most bytes kept of a command line.
@@ -93,6 +95,18 @@ pub fn processes(host: &Host) -> Vec<Process> {
     pids(host)
         .into_iter()
         .filter_map(|pid| process(host, pid))
+        .collect()
+}
+
+/// Paths of the files that any process has open, as far as we may look.
+pub fn open_files(host: &Host) -> BTreeSet<String> {
+    pids(host)
+        .into_iter()
+        .filter_map(|pid| std::fs::read_dir(host.path(format!("/proc/{pid}/fd"))).ok())
+        .flat_map(|entries| entries.flatten())
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .filter_map(|target| target.into_os_string().into_string().ok())
+        .filter(|target| target.starts_with('/'))
         .collect()
 }
 

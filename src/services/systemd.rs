@@ -163,10 +163,16 @@ fn parse_unit(block: &str) -> Option<UnitState> {
     }
     // A stop job makes the unit leave `active` first and its process end afterwards; a process that
     // ends by itself ends first. Only since the last start, and only of the process that was active then:
-    // one that fails while starting is no stop. A condition never evaluated (no start yet) reads as `no`.
-    unit.stopped_by_job = active_exit_us > unit.inactive_exit_us
+    // one that fails while starting is no stop. A watchdog or out-of-memory stop has the same order, but nobody asked for it.
+    let asked_for = !matches!(
+        unit.result.as_str(),
+        "watchdog" | "oom-kill" | "core-dump" | "resources" | "protocol" | "start-limit-hit"
+    );
+    unit.stopped_by_job = asked_for
+        && active_exit_us > unit.inactive_exit_us
         && main_start_us <= active_exit_us
         && main_exit_us >= active_exit_us;
+    // Never evaluated reads as `no` too.
     if condition_us == 0 {
         unit.condition_result = true;
     }
@@ -202,6 +208,34 @@ mod tests {
         LoadState=loaded\nActiveState=failed\nSubState=failed\nUnitFileState=enabled\nConditionResult=yes\n\
         InactiveExitTimestampMonotonic=400\nActiveExitTimestampMonotonic=501\nWantedBy=multi-user.target\n\n\
         Id=b.service\nLoadState=masked\nActiveState=inactive\nConditionResult=no\n";
+
+    fn one(block: &str) -> UnitState {
+        parse_show(block).pop().unwrap()
+    }
+
+    #[test]
+    fn a_stop_job_is_told_from_an_end_by_itself() {
+        let head = "Id=a.service\nInactiveExitTimestampMonotonic=100\n";
+        let stopped =
+            "ActiveExitTimestampMonotonic=200\nExecMainExitTimestampMonotonic=210\n".to_owned();
+        let ended = "ActiveExitTimestampMonotonic=210\nExecMainExitTimestampMonotonic=200\n";
+        assert!(one(&format!("{head}Result=success\n{stopped}")).stopped_by_job);
+        // A program that answers TERM with a status of its own.
+        assert!(one(&format!("{head}Result=exit-code\n{stopped}")).stopped_by_job);
+        assert!(!one(&format!("{head}Result=watchdog\n{stopped}")).stopped_by_job);
+        assert!(!one(&format!("{head}Result=success\n{ended}")).stopped_by_job);
+        // Stopped once, started again, failed while starting.
+        let again = "Id=a.service\nInactiveExitTimestampMonotonic=300\nResult=exit-code\n";
+        assert!(!one(&format!("{again}{stopped}")).stopped_by_job);
+        assert!(!one("Id=never-started.service\n").stopped_by_job);
+    }
+
+    #[test]
+    fn a_false_condition_is_told_from_one_never_asked() {
+        let head = "Id=a.service\nConditionResult=no\nInactiveExitTimestampMonotonic=0\n";
+        assert!(!one(&format!("{head}ConditionTimestampMonotonic=5\n")).condition_result);
+        assert!(one(&format!("{head}ConditionTimestampMonotonic=0\n")).condition_result);
+    }
 
     #[test]
     fn show_is_parsed_unit_by_unit() {
