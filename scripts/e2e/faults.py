@@ -104,8 +104,8 @@ def inject_exec_moved():
 
 
 def inject_directory_missing():
-    """The working directory was renamed."""
-    os.rename("/srv/e2e-work/data", "/srv/e2e-work/data-new")
+    """The working directory moved with its parent to a new version."""
+    os.rename("/srv/e2e-work/v1/data", "/srv/e2e-work/v2/data")
     sh("systemctl", "restart", "e2e-workdir.service", check=False)
 
 
@@ -230,9 +230,10 @@ def prepare():
     write("/opt/e2e-meter/bin/e2e-meterd", "#!/bin/sh\nexec sleep infinity\n", 0o755)
     os.makedirs("/opt/e2e-meter/sbin", exist_ok=True)
     unit("e2e-moved.service", "ExecStart=/opt/e2e-meter/bin/e2e-meterd")
-    os.makedirs("/srv/e2e-work/data", exist_ok=True)
+    os.makedirs("/srv/e2e-work/v1/data", exist_ok=True)
+    os.makedirs("/srv/e2e-work/v2", exist_ok=True)
     os.makedirs("/srv/e2e-exit", exist_ok=True)
-    unit("e2e-workdir.service", f"WorkingDirectory=/srv/e2e-work/data\n{LONG}")
+    unit("e2e-workdir.service", f"WorkingDirectory=/srv/e2e-work/v1/data\n{LONG}")
     # socat ends with 143 when it is stopped; that is no failure.
     listen = "SuccessExitStatus=143\nExecStart=/usr/bin/socat TCP-LISTEN:{},reuseaddr,fork EXEC:/bin/cat"
     unit("e2e-port1.service", listen.format(9102))

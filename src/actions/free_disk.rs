@@ -35,7 +35,7 @@ fn candidates(shop: &Workshop<'_>, mount: &str) -> Result<Vec<Matched>, ActionEr
         .collect();
     if !found.is_empty() {
         let open = procfs::open_files(shop.host);
-        found.retain(|file| !open.contains(&file.path));
+        found.retain(|file| !open.contains(&(file.device, file.inode)));
     }
     found.sort_by(|a, b| (a.modified_s, &a.path).cmp(&(b.modified_s, &b.path)));
     found.dedup_by(|a, b| a.path == b.path);

@@ -147,6 +147,31 @@ fn or_unknown(text: &str) -> &str {
     if text.is_empty() { "unknown" } else { text }
 }
 
+/// True for what runs processes: a `.service` that is no template, or a service of another manager, whose
+/// names carry no type.
+fn is_service(name: &str) -> bool {
+    (name.ends_with(".service") && !name.contains("@.")) || !has_unit_type(name)
+}
+
+/// True for names as systemd gives them.
+pub fn has_unit_type(name: &str) -> bool {
+    const TYPES: &[&str] = &[
+        "service",
+        "socket",
+        "target",
+        "mount",
+        "automount",
+        "swap",
+        "timer",
+        "path",
+        "slice",
+        "scope",
+        "device",
+    ];
+    name.rsplit_once('.')
+        .is_some_and(|(_, kind)| TYPES.contains(&kind))
+}
+
 /// True when the unit should run now: enabled, wanted by a target that is up, and none of the reasons
 /// for which an inactive unit is in order.
 pub fn should_run(unit: &UnitState, is_up: &dyn Fn(&str) -> bool) -> bool {
@@ -156,7 +181,7 @@ pub fn should_run(unit: &UnitState, is_up: &dyn Fn(&str) -> bool) -> bool {
     );
     enabled
         && unit.load_state == "loaded"
-        && unit.name.ends_with(".service") != unit.name.contains("@.")
+        && is_service(&unit.name)
         && unit.triggered_by.is_empty()
         && !unit.stopped_by_job
         && unit.condition_result
@@ -273,6 +298,11 @@ mod tests {
     fn only_what_should_run_is_inactive() {
         let up = |target: &str| target == "multi-user.target";
         assert!(judge_inactive(&unit("inactive"), &up, NOW).is_some());
+        let plain = UnitState {
+            name: "app".to_owned(),
+            ..unit("inactive")
+        };
+        assert!(judge_inactive(&plain, &up, NOW).is_some());
         for good in [
             unit("active"),
             unit("failed"),
@@ -302,6 +332,10 @@ mod tests {
             },
             UnitState {
                 load_state: "masked".to_owned(),
+                ..unit("inactive")
+            },
+            UnitState {
+                name: "app.socket".to_owned(),
                 ..unit("inactive")
             },
         ] {

@@ -16,6 +16,7 @@ pub mod judge;
 pub mod judge_unit;
 pub mod kernel;
 pub mod kernel_table;
+pub mod knowledge;
 pub mod lines;
 pub mod logline;
 pub mod phases;

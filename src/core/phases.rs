@@ -41,8 +41,16 @@ pub enum Plan {
     Escalate { reason: String },
 }
 
-/// An action that failed this often in one episode is not tried again in it.
-const FAILURES_PER_ACTION: usize = 2;
+/// A start may be tried in every phase that offers it (what killed the unit may come again; the budgets
+/// cut it); anything else that failed this often in one episode is not tried again in it.
+const fn failures_most(kind: ActionKind) -> usize {
+    match kind {
+        ActionKind::StartUnit | ActionKind::RestartUnit | ActionKind::ResetFailedStart => {
+            (Phase::QuickFix.max_attempts() + Phase::Research.max_attempts()) as usize
+        }
+        _ => 2,
+    }
+}
 
 /// Walks the phases from `phase` on and returns the first step that is due.
 pub fn plan(phase: Phase, offers: &Offers, tried: &[Tried]) -> Plan {
@@ -76,11 +84,10 @@ fn due<'a>(phase: Phase, offered: &'a [Offer], tried: &[Tried]) -> Option<&'a Of
     }
     let failures = |kind| tried.iter().filter(|t| t.kind == kind && t.acted).count();
     let refused = |kind| tried.iter().any(|t| t.kind == kind && !t.acted);
-    (0..FAILURES_PER_ACTION).find_map(|round| {
-        offered
-            .iter()
-            .find(|offer| failures(offer.kind) == round && !refused(offer.kind))
-    })
+    offered
+        .iter()
+        .filter(|offer| !refused(offer.kind) && failures(offer.kind) < failures_most(offer.kind))
+        .min_by_key(|offer| failures(offer.kind))
 }
 
 fn why_escalate(offers: &Offers, tried: &[Tried]) -> String {
@@ -125,18 +132,27 @@ mod tests {
     }
 
     #[test]
-    fn one_action_is_tried_twice_then_no_more() {
+    fn a_start_is_tried_in_each_phase_and_a_path_change_twice() {
         let offers = Offers {
             certain: vec![offer(ActionKind::ResetFailedStart)],
             researched: vec![offer(ActionKind::ResetFailedStart)],
             agreed: Some(offer(ActionKind::ResetFailedStart)),
             disagreement: String::new(),
         };
-        let mut done = Vec::new();
-        while let Plan::Act { phase, offer } = plan(Phase::QuickFix, &offers, &done) {
-            done.push(tried(phase, offer.kind));
-        }
-        assert_eq!(done.len(), FAILURES_PER_ACTION);
+        let count = |offers: &Offers| {
+            let mut done = Vec::new();
+            while let Plan::Act { phase, offer } = plan(Phase::QuickFix, offers, &done) {
+                done.push(tried(phase, offer.kind));
+            }
+            done.len()
+        };
+        assert_eq!(count(&offers), 5);
+        let paths = Offers {
+            certain: vec![offer(ActionKind::PathDropIn)],
+            researched: vec![offer(ActionKind::PathDropIn)],
+            ..Offers::default()
+        };
+        assert_eq!(count(&paths), 2);
     }
 
     #[test]

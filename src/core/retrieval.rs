@@ -60,21 +60,46 @@ const STOP: &[&str] = &[
 /// Calls `take` for each word of `text` in order, lower-cased but not stemmed. A word is a run of
 /// letters and digits. A camel-case run (`KubeNodeNotReady`) gives its parts after the whole.
 pub fn words(text: &str, take: &mut dyn FnMut(&str)) {
-    let mut lower = String::new();
-    for run in text.split(|c: char| !c.is_alphanumeric()) {
-        if run.is_empty() || run.len() > 4 * TOKEN_MAX {
-            continue;
+    let mut lower = String::with_capacity(TOKEN_MAX);
+    let is_word = |c: &u8| c.is_ascii_alphanumeric() || !c.is_ascii();
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    // Bytes, not characters: texts are nearly all ASCII, and this is the hot loop of a query.
+    while let Some(skip) = bytes
+        .get(at..)
+        .and_then(|rest| rest.iter().position(is_word))
+    {
+        let from = at + skip;
+        let rest = bytes.get(from..).unwrap_or(&[]);
+        at = from + rest.iter().position(|c| !is_word(c)).unwrap_or(rest.len());
+        let run = text.get(from..at).unwrap_or("");
+        if run.is_ascii() {
+            one_run(run, &mut lower, take);
+        } else {
+            run.split(|c: char| !c.is_alphanumeric())
+                .for_each(|run| one_run(run, &mut lower, take));
         }
-        give(run, &mut lower, take);
-        if is_camel(run) {
-            camel_parts(run, &mut |part| give(part, &mut lower, take));
-        }
+    }
+}
+
+fn one_run(run: &str, lower: &mut String, take: &mut dyn FnMut(&str)) {
+    if run.is_empty() || run.len() > 4 * TOKEN_MAX {
+        return;
+    }
+    give(run, lower, take);
+    if is_camel(run) {
+        camel_parts(run, &mut |part| give(part, lower, take));
     }
 }
 
 fn give(run: &str, lower: &mut String, take: &mut dyn FnMut(&str)) {
     lower.clear();
-    lower.extend(run.chars().flat_map(char::to_lowercase));
+    lower.push_str(run);
+    if run.is_ascii() {
+        lower.make_ascii_lowercase();
+    } else {
+        *lower = run.to_lowercase();
+    }
     if lower.len() <= TOKEN_MAX {
         take(lower);
     }
@@ -119,11 +144,6 @@ impl Term {
     pub fn of(stem: &str) -> Self {
         Self(mix(hash(stem.as_bytes(), SEED)))
     }
-
-    pub fn pair(first: Self, second: Self) -> Self {
-        let both = hash(&second.0.to_le_bytes(), hash(&first.0.to_le_bytes(), SEED));
-        Self(mix(both))
-    }
 }
 
 /// Spreads FNV's weak high bits (murmur3's finaliser).
@@ -136,25 +156,39 @@ fn mix(mut hash: u64) -> u64 {
 }
 
 /// The stems of `text` without stop words, in order.
-pub fn terms(text: &str) -> Vec<Term> {
+pub fn stems(text: &str) -> Vec<String> {
     let mut found = Vec::new();
-    let mut buffer = String::new();
     words(text, &mut |word| {
         if !is_stop_word(word) {
-            buffer.clear();
-            buffer.push_str(word);
-            stem(&mut buffer);
-            found.push(Term::of(&buffer));
+            let mut word = word.to_owned();
+            stem(&mut word);
+            found.push(word);
         }
     });
     found
 }
 
-/// Weighted terms, each once, in order of first mention.
+/// One weighted word of a query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Word {
+    pub stem: String,
+    pub term: Term,
+    pub weight: f32,
+}
+
+/// Two neighbouring words of a query, by their places in [`Query::words`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pair {
+    pub first: usize,
+    pub second: usize,
+    pub weight: f32,
+}
+
+/// Weighted words, each once, and their neighbourhoods.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Query {
-    pub words: Vec<(Term, f32)>,
-    pub pairs: Vec<(Term, f32)>,
+    pub words: Vec<Word>,
+    pub pairs: Vec<Pair>,
 }
 
 impl Query {
@@ -166,33 +200,64 @@ impl Query {
         query
     }
 
-    /// Adds the words of `text`. A word said again adds a little; neighbours become pairs.
+    /// Adds the words of `text`; a word said twice counts once, with its greater weight.
     pub fn add_text(&mut self, text: &str, weight: f32) {
-        let terms = terms(text);
-        for term in &terms {
-            add(&mut self.words, *term, weight);
-        }
-        for pair in terms.windows(2) {
-            if let [first, second] = pair {
-                add(
-                    &mut self.pairs,
-                    Term::pair(*first, *second),
-                    weight * BIGRAM_WEIGHT,
-                );
+        let mut before: Option<usize> = None;
+        for stem in stems(text) {
+            let at = self.add_word(stem, weight);
+            if let (Some(first), Some(second)) = (before, at) {
+                self.add_pair(first, second, weight * BIGRAM_WEIGHT);
             }
+            before = at;
+        }
+    }
+
+    fn add_word(&mut self, stem: String, weight: f32) -> Option<usize> {
+        let term = Term::of(&stem);
+        if let Some((at, known)) = self
+            .words
+            .iter_mut()
+            .enumerate()
+            .find(|(_, word)| word.term == term)
+        {
+            known.weight = known.weight.max(weight);
+            return Some(at);
+        }
+        if self.words.len() >= QUERY_TERMS_MAX {
+            return None;
+        }
+        self.words.push(Word { stem, term, weight });
+        Some(self.words.len() - 1)
+    }
+
+    fn add_pair(&mut self, first: usize, second: usize, weight: f32) {
+        let full = self.pairs.len() >= QUERY_TERMS_MAX;
+        let known = self
+            .pairs
+            .iter_mut()
+            .find(|pair| (pair.first, pair.second) == (first, second));
+        match known {
+            Some(pair) => pair.weight = pair.weight.max(weight),
+            None if !full => self.pairs.push(Pair {
+                first,
+                second,
+                weight,
+            }),
+            None => {}
         }
     }
 
     /// Adds what error symbols stand for, where the words of log and handbook differ.
     fn expand(&mut self, text: &str) {
         let lower = text.to_ascii_lowercase();
-        for (symbol, meaning) in EXPANSIONS {
-            if lower.contains(symbol) {
-                for term in terms(meaning) {
-                    if !self.words.iter().any(|(known, _)| *known == term) {
-                        add(&mut self.words, term, EXPANSION_WEIGHT);
-                    }
-                }
+        for (_, meaning) in EXPANSIONS
+            .iter()
+            .filter(|(symbol, _)| lower.contains(symbol))
+        {
+            let known = |stem: &String| !self.words.iter().any(|word| word.stem == *stem);
+            let new: Vec<String> = stems(meaning).into_iter().filter(known).collect();
+            for stem in new {
+                self.add_word(stem, EXPANSION_WEIGHT);
             }
         }
     }
@@ -224,15 +289,6 @@ impl Query {
 
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
-    }
-}
-
-fn add(list: &mut Vec<(Term, f32)>, term: Term, weight: f32) {
-    let full = list.len() >= QUERY_TERMS_MAX;
-    match list.iter_mut().find(|(known, _)| *known == term) {
-        Some((_, known)) => *known = known.max(weight),
-        None if !full => list.push((term, weight)),
-        None => {}
     }
 }
 
@@ -274,7 +330,6 @@ const EXPANSIONS: &[(&str, &str)] = &[
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::indexing_slicing)]
     use super::*;
     use crate::core::class::Class;
     use crate::core::finding::Severity;
@@ -308,13 +363,8 @@ mod tests {
 
     #[test]
     fn inflections_meet() {
-        assert_eq!(
-            terms("the service was restarted"),
-            terms("restarting services")
-                .into_iter()
-                .rev()
-                .collect::<Vec<_>>()
-        );
+        assert_eq!(stems("the service was restarted"), ["servic", "restart"]);
+        assert_eq!(stems("restarting services"), ["restart", "servic"]);
     }
 
     #[test]
@@ -327,7 +377,7 @@ mod tests {
             expanded
                 .words
                 .iter()
-                .any(|(term, weight)| *term == terms("disk")[0] && *weight < 1.0)
+                .any(|word| word.stem == "disk" && word.weight < 1.0)
         );
         assert!(Query::of_text("the of and").is_empty());
     }
@@ -344,11 +394,8 @@ mod tests {
         )
         .with("path", "/srv/insa-crm-platform/app");
         let query = Query::of_finding(&finding);
-        for word in ["insa", "crm", "unit", "gone"] {
-            assert!(
-                query.words.iter().any(|(term, _)| *term == terms(word)[0]),
-                "{word}"
-            );
+        for stem in ["insa", "crm", "unit", "gone"] {
+            assert!(query.words.iter().any(|word| word.stem == stem), "{stem}");
         }
     }
 

@@ -11,6 +11,7 @@ use crate::core::action::ActionKind;
 use crate::core::cause::Cause;
 use crate::core::class::Class;
 use crate::core::finding::{Finding, evidence};
+use crate::core::judge_unit::matches_glob;
 
 const BUILTIN: &str = include_str!("runbooks/builtin.toml");
 /// Most steps of one runbook: more can never be tried within the phases' attempts.
@@ -257,35 +258,6 @@ pub fn select(books: &[Runbook], finding: &Finding, cause: Cause) -> Vec<Candida
             certain: step.certain,
         })
         .collect()
-}
-
-/// `*` is any run of characters, `?` is one byte. No recursion, so a hostile glob costs at most length².
-fn matches_glob(glob: &str, text: &str) -> bool {
-    let (glob, text) = (glob.as_bytes(), text.as_bytes());
-    let (mut at, mut seen) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while let Some(c) = text.get(seen) {
-        match glob.get(at) {
-            Some(b'*') => {
-                star = Some((at, seen));
-                at += 1;
-            }
-            Some(g) if g == c || *g == b'?' => {
-                at += 1;
-                seen += 1;
-            }
-            _ => match star {
-                Some((back, from)) => {
-                    at = back + 1;
-                    seen = from + 1;
-                    star = Some((back, seen));
-                }
-                None => return false,
-            },
-        }
-    }
-    glob.get(at..)
-        .is_some_and(|rest| rest.iter().all(|c| *c == b'*'))
 }
 
 #[cfg(test)]

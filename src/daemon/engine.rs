@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::core::action::Action;
-use crate::core::class::Clearing;
+use crate::core::class::{Class, Clearing};
 use crate::core::correlate::{self, OpenCondition};
-use crate::core::finding::Finding;
+use crate::core::finding::{Finding, Severity};
 use crate::core::phases::{self, Offer, Plan, Tried};
 use crate::core::policy::{self, Gate, GateFacts, Verdict};
 use crate::core::resolve;
@@ -19,9 +19,8 @@ use crate::store::{Outcome, StoreError};
 
 /// Longest wait without a ring: due back-offs and stability windows are looked at again.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
-/// A finding known only from lines, and without a repair, is looked at again this often while it is
-/// too young to bother a human.
-const YOUNG_LOG_RECHECK: Duration = Duration::from_secs(60);
+/// What is too young to bother a human is looked at again this often.
+const YOUNG_RECHECK: Duration = Duration::from_secs(30);
 
 /// Thread body of one worker.
 pub fn run(runtime: &Runtime, name: &str) {
@@ -120,8 +119,7 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
         now,
     )?;
     if let Some(until) = too_young(&live, task, &diagnosis, now) {
-        let reason =
-            "a log finding without a repair: put before a human only if it goes on".to_owned();
+        let reason = "nothing to repair here: put before a human only if it goes on".to_owned();
         return runtime
             .store
             .transition(task.id, Transition::Wait { until, reason }, worker, now);
@@ -176,18 +174,32 @@ fn condition(task: &Task) -> OpenCondition {
     }
 }
 
-/// A log line that nothing can repair waits before it reaches a human: most stop by themselves.
+/// What nothing can repair and mostly ends by itself waits before it reaches a human: log lines, and
+/// units that their own manager still restarts.
 fn too_young(live: &Live, task: &Task, diagnosis: &Diagnosis, now: Timestamp) -> Option<Timestamp> {
-    let patience = Duration::from_secs(live.config.fix.log_escalate_after_s);
-    let nothing_to_do =
-        diagnosis.offers.certain.is_empty() && diagnosis.offers.researched.is_empty();
-    let lines_only = task.class.clearing() == Clearing::Quiet && !task.class.is_self();
-    let lasted = task.last_seen_at.since(task.detected_at);
-    let young = lines_only
-        && nothing_to_do
-        && lasted < patience
-        && task.severity < crate::core::finding::Severity::Critical;
-    young.then(|| now.plus(YOUNG_LOG_RECHECK))
+    let offers = &diagnosis.offers;
+    if !offers.certain.is_empty() || !offers.researched.is_empty() {
+        return None;
+    }
+    let (lasted, patience_s) = match task.class {
+        Class::ServiceFlapping => (
+            now.since(task.detected_at),
+            live.config.detect.flap_window_s,
+        ),
+        class
+            if class.clearing() == Clearing::Quiet
+                && !class.is_self()
+                && task.severity < Severity::Critical =>
+        {
+            (
+                task.last_seen_at.since(task.detected_at),
+                live.config.fix.log_escalate_after_s,
+            )
+        }
+        _ => return None,
+    };
+    let patience = Duration::from_secs(patience_s);
+    (lasted < patience).then(|| now.plus(YOUNG_RECHECK))
 }
 
 /// Attempts of this episode that are over.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::core::class::Class;
 use crate::core::config::Config;
-use crate::core::judge_unit::{is_excluded, judge_inactive};
+use crate::core::judge_unit::{has_unit_type, is_excluded, judge_inactive};
 use crate::core::time::Timestamp;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 
@@ -37,18 +37,13 @@ impl Detector for ServiceInactive {
             return Ok(Sweep::Absent("no service manager".to_owned()));
         }
         let units = look.units()?;
-        let targets: BTreeSet<&str> = units
-            .iter()
-            .filter(|unit| unit.name.ends_with(".target"))
-            .map(|unit| unit.name.as_str())
-            .collect();
         let active: BTreeSet<&str> = units
             .iter()
             .filter(|unit| unit.is_active())
             .map(|unit| unit.name.as_str())
             .collect();
-        // A manager that lists no targets at all has only one state: up.
-        let is_up = |name: &str| targets.is_empty() || active.contains(name);
+        // Run levels and declared services have no unit that could be down.
+        let is_up = |name: &str| !has_unit_type(name) || active.contains(name);
         let found: Vec<_> = units
             .iter()
             .filter(|unit| !super::is_own(&unit.name))

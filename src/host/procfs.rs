@@ -1,6 +1,7 @@
 //! Processes, from /proc. Reading and parsing are two functions.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 
 use crate::host::{Host, READ_CAP};
 
@@ -98,15 +99,15 @@ pub fn processes(host: &Host) -> Vec<Process> {
         .collect()
 }
 
-/// Paths of the files that any process has open, as far as we may look.
-pub fn open_files(host: &Host) -> BTreeSet<String> {
+/// Device and inode of every regular file that a process has open, as far as we may look.
+pub fn open_files(host: &Host) -> BTreeSet<(u64, u64)> {
     pids(host)
         .into_iter()
         .filter_map(|pid| std::fs::read_dir(host.path(format!("/proc/{pid}/fd"))).ok())
         .flat_map(|entries| entries.flatten())
-        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
-        .filter_map(|target| target.into_os_string().into_string().ok())
-        .filter(|target| target.starts_with('/'))
+        .filter_map(|entry| std::fs::metadata(entry.path()).ok())
+        .filter(std::fs::Metadata::is_file)
+        .map(|meta| (meta.dev(), meta.ino()))
         .collect()
 }
 

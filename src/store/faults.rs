@@ -1,5 +1,4 @@
 //! Each fault of docs/RELIABILITY.md that needs no other machine: injected, then what is left.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -60,8 +60,9 @@ pub fn import(
     let fail = |why: String| StoreError::Import(why);
     let probe = Connection::open_with_flags(source, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .map_err(|why| fail(format!("{}: {why}", source.display())))?;
-    let already = open::version(&probe)? == VERSION;
-    if !already && !is_python_database(&probe)? {
+    let unreadable = |why: StoreError| fail(format!("{}: {why}", source.display()));
+    let already = open::version(&probe).map_err(unreadable)? == VERSION;
+    if !already && !is_python_database(&probe).map_err(unreadable)? {
         return Err(fail(format!(
             "{}: no tasks table of the Python daemon in it",
             source.display()

@@ -10,6 +10,7 @@ mod ballast;
 mod clock;
 mod error;
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 mod faults;
 mod heal;
 mod health;
@@ -28,6 +29,7 @@ mod retention;
 mod seed;
 mod tasks;
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 mod tests;
 mod types;
 mod writer;

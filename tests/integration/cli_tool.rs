@@ -93,6 +93,7 @@ impl Gateway {
             title: "web.service failed".to_owned(),
             body: "# What\nIt failed.\n</pre><script>alert(1)</script>".to_owned(),
             severity: Severity::Error,
+            retry_at: None,
         };
         store
             .escalate(1, escalation, "worker-1", now)

@@ -1,0 +1,365 @@
+//! Builds a bundle: read, redact, cut, drop duplicates, index, fit vectors, write, seal, rename.
+//! The same inputs give the same bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, params};
+
+use super::error::BundleError;
+use super::format;
+use super::index::Postings;
+use super::moves::Moves;
+use super::source::Source;
+use super::{SNIPPETS_MAX, collect, gitlog, jsonl, vectors};
+use crate::core::knowledge;
+use crate::core::retrieval::{Term, stems};
+
+/// Most text of one bundle, in bytes: bounds the memory of a build to about three times that.
+pub const TEXT_MAX: usize = 128 << 20;
+/// Most left-out inputs that a report names one by one.
+const SKIPPED_NAMED: usize = 1000;
+
+/// What goes into a bundle.
+#[derive(Clone, Debug, Default)]
+pub struct BuildOptions {
+    /// Where the bundle is written; a good one there stays until the new one is complete.
+    pub out: PathBuf,
+    /// Files and directories: Markdown, text, unit files, configuration, man pages.
+    pub inputs: Vec<PathBuf>,
+    /// Ready-made snippets, one JSON object a line.
+    pub snippets: Vec<PathBuf>,
+    /// Git repositories whose history is read.
+    pub repositories: Vec<PathBuf>,
+    /// `old -> new`, one a line.
+    pub path_map: Option<PathBuf>,
+    /// What may go in: see [`collect::Scope`].
+    pub scope: Option<PathBuf>,
+    /// Leave out the knowledge that ships with the program.
+    pub without_knowledge: bool,
+}
+
+/// Hears how the build goes on, one line of text per step.
+pub type Progress<'a> = &'a mut dyn FnMut(&str);
+
+/// What a build did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    pub snippets: usize,
+    pub sources: usize,
+    /// Passages left out because they say the same as an earlier one.
+    pub duplicates: usize,
+    /// Sources that held secrets, with how many were taken out.
+    pub redacted: Vec<(String, u64)>,
+    /// Inputs left out, with the reason; at most the first thousand.
+    pub skipped: Vec<(String, String)>,
+    pub skipped_total: usize,
+    /// Known moves of paths.
+    pub moves: usize,
+    pub bytes: u64,
+    /// SHA-256 of the content.
+    pub digest: String,
+    /// Nothing changed since the bundle at `out` was built, so it was left alone.
+    pub unchanged: bool,
+}
+
+impl Report {
+    pub(super) fn skip(&mut self, what: String, why: &str) {
+        self.skipped_total += 1;
+        if self.skipped.len() < SKIPPED_NAMED {
+            self.skipped.push((what, why.to_owned()));
+        }
+    }
+}
+
+/// Builds the bundle that `options` describe.
+pub fn build(options: &BuildOptions, progress: Progress<'_>) -> Result<Report, BundleError> {
+    let mut report = Report::default();
+    let mut moves = Moves::default();
+    let mut sources = read_all(options, &mut report, &mut moves, progress)?;
+    sources.sort_by(|a, b| (&a.path, a.kind).cmp(&(&b.path, b.kind)));
+    report.redacted = sources
+        .iter()
+        .filter(|one| one.redacted > 0)
+        .map(|one| (one.path.clone(), one.redacted))
+        .collect();
+    report.duplicates = drop_duplicates(&mut sources);
+    report.sources = sources.len();
+    report.snippets = sources.iter().map(|one| one.passages.len()).sum();
+    report.moves = moves.len();
+    let manifest = manifest_digest(&sources, &moves);
+    if let Some(old) = same_as_before(&options.out, &manifest) {
+        progress("nothing changed: the bundle is left as it is");
+        report.unchanged = true;
+        report.digest = old.digest();
+        report.bytes = std::fs::metadata(&options.out).map_or(0, |meta| meta.len());
+        return Ok(report);
+    }
+    write(options, &sources, &moves, &manifest, &mut report, progress)?;
+    Ok(report)
+}
+
+fn read_all(
+    options: &BuildOptions,
+    report: &mut Report,
+    moves: &mut Moves,
+    progress: Progress<'_>,
+) -> Result<Vec<Source>, BundleError> {
+    let mut sources = Vec::new();
+    let mut room = Room::default();
+    if let Some(path) = &options.path_map {
+        moves.read_map(path)?;
+    }
+    let scope = match &options.scope {
+        Some(path) => collect::Scope::read(path)?,
+        None => collect::Scope::default(),
+    };
+    for input in &options.inputs {
+        progress(&format!("reading {}", input.display()));
+        collect::read(
+            input,
+            &scope,
+            &mut |what, why| report.skip(what, why),
+            &mut |n| room.take(n),
+            &mut sources,
+        )?;
+    }
+    for repository in &options.repositories {
+        progress(&format!("reading the history of {}", repository.display()));
+        match gitlog::read(repository, moves) {
+            Ok(source) => sources.extend(source),
+            Err(why) => report.skip(repository.display().to_string(), &why),
+        }
+    }
+    for path in &options.snippets {
+        progress(&format!("reading {}", path.display()));
+        sources.extend(jsonl::read(
+            path,
+            &mut |what, why| report.skip(what, why),
+            &mut |n| room.take(n),
+        )?);
+    }
+    for source in &sources {
+        moves.read_prose(source);
+    }
+    let only_snippets = options.inputs.is_empty() && options.repositories.is_empty();
+    if !options.without_knowledge && !only_snippets {
+        sources.extend(knowledge_sources());
+    }
+    Ok(sources)
+}
+
+/// The embedded base, so that one question reaches both.
+fn knowledge_sources() -> Vec<Source> {
+    knowledge::FILES
+        .iter()
+        .map(|(name, text)| Source {
+            path: format!("builtin:{name}"),
+            kind: "knowledge",
+            sha256: super::source::sha256_hex(text.as_bytes()),
+            bytes: text.len() as u64,
+            passages: super::cut::markdown(name, text),
+            ..Source::default()
+        })
+        .collect()
+}
+
+/// What still fits.
+#[derive(Debug, Default)]
+struct Room {
+    bytes: usize,
+    passages: u32,
+}
+
+impl Room {
+    fn take(&mut self, bytes: usize) -> bool {
+        let fits = self.passages < SNIPPETS_MAX && self.bytes.saturating_add(bytes) <= TEXT_MAX;
+        if fits {
+            self.bytes += bytes;
+            self.passages += 1;
+        }
+        fits
+    }
+}
+
+/// Drops passages whose words, numbers aside, are those of an earlier one. Ready-made snippets stay: they
+/// were chosen, and their ids may be asked for.
+fn drop_duplicates(sources: &mut [Source]) -> usize {
+    let mut seen: BTreeSet<Term> = BTreeSet::new();
+    let mut dropped = 0;
+    for source in sources.iter_mut().filter(|one| one.kind != "snippets") {
+        source.passages.retain(|passage| {
+            let words: BTreeSet<String> = stems(&passage.text)
+                .into_iter()
+                .filter(|word| !word.bytes().any(|c| c.is_ascii_digit()))
+                .collect();
+            let all: Vec<&str> = words.iter().map(String::as_str).collect();
+            let new = seen.insert(Term::of(&all.join(" "))) && !all.is_empty();
+            dropped += usize::from(!new);
+            new
+        });
+    }
+    dropped
+}
+
+/// One digest over everything that decides the bundle's content.
+fn manifest_digest(sources: &[Source], moves: &Moves) -> String {
+    let mut text = format!("{} {}\n", format::VERSION, env!("CARGO_PKG_VERSION"));
+    for source in sources {
+        let kept = source.passages.len();
+        text.push_str(&format!(
+            "{}\t{}\t{}\t{}\t{kept}\n",
+            source.path, source.kind, source.revision, source.sha256
+        ));
+    }
+    for (old, new, citation) in moves.iter() {
+        text.push_str(&format!("{old}\t{new}\t{citation}\n"));
+    }
+    super::source::sha256_hex(text.as_bytes())
+}
+
+fn same_as_before(out: &Path, manifest: &str) -> Option<super::Bundle> {
+    let old = super::Bundle::open(out).ok()?;
+    (old.meta("manifest").ok()? == manifest).then_some(old)
+}
+
+fn write(
+    options: &BuildOptions,
+    sources: &[Source],
+    moves: &Moves,
+    manifest: &str,
+    report: &mut Report,
+    progress: Progress<'_>,
+) -> Result<(), BundleError> {
+    let beside = beside(&options.out);
+    // A left-over of a build that was killed.
+    match std::fs::remove_file(&beside) {
+        Err(why) if why.kind() != std::io::ErrorKind::NotFound => {
+            return Err(BundleError::Io(beside, why));
+        }
+        _ => {}
+    }
+    let result = write_beside(&beside, sources, moves, manifest, progress).and_then(|()| {
+        report.digest = format::hex(&format::seal(&beside)?);
+        report.bytes = std::fs::metadata(&beside)
+            .map_err(BundleError::io(&beside))?
+            .len();
+        std::fs::rename(&beside, &options.out).map_err(BundleError::io(&options.out))
+    });
+    if result.is_err() {
+        // The half-written file is of no use; the old bundle is untouched.
+        let _ = std::fs::remove_file(&beside);
+    }
+    result
+}
+
+fn beside(out: &Path) -> PathBuf {
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    out.with_file_name(name)
+}
+
+fn write_beside(
+    path: &Path,
+    sources: &[Source],
+    moves: &Moves,
+    manifest: &str,
+    progress: Progress<'_>,
+) -> Result<(), BundleError> {
+    let mut database = Connection::open(path)?;
+    // No journal and no sync: the file is sealed, synced and renamed as a whole, or thrown away.
+    database.execute_batch(&format!(
+        "PRAGMA page_size=4096; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA application_id={}; PRAGMA user_version={};",
+        format::APPLICATION_ID,
+        format::VERSION
+    ))?;
+    let work = database.transaction()?;
+    work.execute_batch(format::SCHEMA)?;
+    let mut postings = Postings::default();
+    for passage in sources.iter().flat_map(|source| &source.passages) {
+        postings.add(&passage.title, &passage.text);
+    }
+    progress(&format!("indexing {} snippets", postings.lengths.len()));
+    let impacts = postings.impacts();
+    let (bits, buckets) = impacts.buckets();
+    progress("fitting vectors");
+    let vectors = vectors::fit(&impacts);
+    progress("writing");
+    for (id, data) in &buckets {
+        work.prepare_cached("INSERT INTO bucket VALUES (?1, ?2)")?
+            .execute(params![id, data])?;
+    }
+    put_sources(&work, sources, &impacts.lengths, &vectors)?;
+    for (old, new, citation) in moves.iter() {
+        work.prepare_cached("INSERT INTO moved VALUES (?1, ?2, ?3)")?
+            .execute([old, new, citation])?;
+    }
+    let meta: BTreeMap<&str, String> = BTreeMap::from([
+        ("snippets", impacts.lengths.len().to_string()),
+        ("bits", bits.to_string()),
+        ("mean_length", impacts.mean.to_string()),
+        ("terms", impacts.postings.len().to_string()),
+        (
+            "index_bytes",
+            index_bytes(&buckets, vectors.len()).to_string(),
+        ),
+        ("manifest", manifest.to_owned()),
+        ("program", env!("CARGO_PKG_VERSION").to_owned()),
+    ]);
+    for (key, value) in &meta {
+        work.execute("INSERT INTO meta VALUES (?1, ?2)", [*key, value.as_str()])?;
+    }
+    work.commit()?;
+    database.close().map_err(|(_, why)| why.into())
+}
+
+fn index_bytes(buckets: &BTreeMap<u32, Vec<u8>>, vectors: usize) -> usize {
+    buckets.values().map(Vec::len).sum::<usize>() + vectors * vectors::DIMENSIONS
+}
+
+fn put_sources(
+    work: &Connection,
+    sources: &[Source],
+    lengths: &[u32],
+    vectors: &[[i8; vectors::DIMENSIONS]],
+) -> Result<(), BundleError> {
+    let mut number = 0_usize;
+    for (id, source) in (0_u32..).zip(sources) {
+        let bytes = i64::try_from(source.bytes).unwrap_or(i64::MAX);
+        let redacted = i64::try_from(source.redacted).unwrap_or(i64::MAX);
+        work.prepare_cached("INSERT INTO source VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+            .execute(params![
+                id,
+                source.path,
+                source.kind,
+                source.revision,
+                source.sha256,
+                bytes,
+                redacted
+            ])?;
+        for passage in &source.passages {
+            let vector: Vec<u8> = vectors.get(number).map_or_else(Vec::new, |vector| {
+                vector.iter().map(|value| *value as u8).collect()
+            });
+            let length = lengths.get(number).copied().unwrap_or(0);
+            let key = match passage.key.as_str() {
+                "" => format!("{}:{}", source.path, passage.first_line),
+                given => given.to_owned(),
+            };
+            work.prepare_cached("INSERT INTO snippet VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+                .execute(params![
+                    i64::try_from(number).unwrap_or(i64::MAX),
+                    length,
+                    vector,
+                    id,
+                    passage.first_line,
+                    passage.last_line,
+                    key,
+                    passage.title,
+                    passage.text
+                ])?;
+            number += 1;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,415 @@
+//! Finds and reads the input files: what may go in, what kind it is, how it is cut.
+
+use std::path::{Path, PathBuf};
+
+use super::error::BundleError;
+use super::source::{Passage, Source, sha256_hex, without_secrets};
+use super::{cut, inflate, man};
+use crate::core::judge_unit::matches_glob;
+use crate::core::time::Timestamp;
+
+/// Larger files are data or logs, not instructions.
+const FILE_MAX: u64 = 4 << 20;
+const DEPTH_MAX: usize = 24;
+/// Most files of one build.
+const FILES_MAX: usize = 100_000;
+
+/// Never read, whatever the scope says: keys, password files, credentials. Matched against the name and
+/// the whole path, without regard to case.
+const DENIED: &[&str] = &[
+    "*.key",
+    "*.pem",
+    "*.p12",
+    "*.pfx",
+    "*.jks",
+    "*.keystore",
+    "*.kdbx",
+    "*.ppk",
+    "*.gpg",
+    "*.ovpn",
+    "id_rsa*",
+    "id_dsa*",
+    "id_ecdsa*",
+    "id_ed25519*",
+    "ssh_host_*",
+    "shadow",
+    "shadow-",
+    "gshadow",
+    "gshadow-",
+    "opasswd",
+    ".env",
+    ".env.*",
+    "*.env",
+    ".netrc",
+    "_netrc",
+    ".pgpass",
+    ".my.cnf",
+    ".htpasswd",
+    "htpasswd*",
+    ".git-credentials",
+    ".npmrc",
+    ".pypirc",
+    "*secret*",
+    "*credential*",
+    "*password*",
+    "*passwd*",
+    "*.token",
+    "token",
+    "*_token",
+    "*token.txt",
+    "auth.json",
+    "kubeconfig*",
+    "*.tfstate*",
+    "wpa_supplicant*.conf",
+    "*/.ssh/*",
+    "*/.gnupg/*",
+    "*/.aws/*",
+    "*/.kube/*",
+    "*/.docker/*",
+    "*/ssl/private/*",
+    "*/letsencrypt/*",
+    "*/wireguard/*",
+    "*/system-connections/*",
+    "*/.git/*",
+    "*/lost+found/*",
+    "*/proc/[0-9]*",
+    "*.nmconnection",
+    "machine-id",
+    "*_history",
+];
+
+/// The scope file: one rule a line, `allow GLOB` or `deny GLOB`; `#` begins a comment. With any `allow`
+/// line only what one of them matches goes in. What is denied by default stays denied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    allow: Vec<String>,
+    deny: Vec<String>,
+}
+
+impl Scope {
+    pub(super) fn read(path: &Path) -> Result<Self, BundleError> {
+        let text = std::fs::read_to_string(path).map_err(BundleError::io(path))?;
+        Self::parse(&text).map_err(|(line, why)| BundleError::Input(path.to_owned(), line, why))
+    }
+
+    fn parse(text: &str) -> Result<Self, (usize, String)> {
+        let mut scope = Self::default();
+        for (at, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            match line.split_once(char::is_whitespace) {
+                Some(("allow", glob)) => scope.allow.push(glob.trim().to_owned()),
+                Some(("deny", glob)) => scope.deny.push(glob.trim().to_owned()),
+                _ => {
+                    return Err((
+                        at + 1,
+                        format!("'{line}' is neither 'allow GLOB' nor 'deny GLOB'"),
+                    ));
+                }
+            }
+        }
+        Ok(scope)
+    }
+
+    /// Why `path` may not go in, if so.
+    fn refusal(&self, path: &Path) -> Option<&'static str> {
+        let whole = path.to_string_lossy();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let lower = (whole.to_lowercase(), name.to_lowercase());
+        if DENIED
+            .iter()
+            .any(|glob| matches_glob(glob, &lower.0) || matches_glob(glob, &lower.1))
+        {
+            return Some("may hold secrets");
+        }
+        let hit = |globs: &[String]| {
+            globs
+                .iter()
+                .any(|glob| matches_glob(glob, &whole) || matches_glob(glob, &name))
+        };
+        if hit(&self.deny) {
+            return Some("denied by the scope file");
+        }
+        (!self.allow.is_empty() && !hit(&self.allow)).then_some("not allowed by the scope file")
+    }
+}
+
+/// Reads `root` (a file or a directory, recursively) into `out`, in order of path.
+pub(super) fn read(
+    root: &Path,
+    scope: &Scope,
+    skip: &mut dyn FnMut(String, &str),
+    room: &mut dyn FnMut(usize) -> bool,
+    out: &mut Vec<Source>,
+) -> Result<(), BundleError> {
+    let meta = std::fs::metadata(root).map_err(BundleError::io(root))?;
+    let mut files = Vec::new();
+    if meta.is_dir() {
+        walk(root, 0, skip, &mut files);
+    } else {
+        files.push(root.to_owned());
+    }
+    files.sort();
+    for file in files {
+        let named = file.as_path() == root;
+        match one(&file, named, scope) {
+            Ok(Some(source)) => {
+                if !source
+                    .passages
+                    .iter()
+                    .all(|passage| room(passage.text.len()))
+                {
+                    skip(
+                        file.display().to_string(),
+                        "the bundle is full; this and what follows is left out",
+                    );
+                    return Ok(());
+                }
+                out.push(source);
+            }
+            Ok(None) => {}
+            Err(why) => skip(file.display().to_string(), &why),
+        }
+    }
+    Ok(())
+}
+
+/// Regular files below `directory`. Symbolic links are not followed: they repeat what is read anyway, and
+/// can form loops or lead out of the scope.
+fn walk(
+    directory: &Path,
+    depth: usize,
+    skip: &mut dyn FnMut(String, &str),
+    files: &mut Vec<PathBuf>,
+) {
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) if depth < DEPTH_MAX => entries,
+        Ok(_) => return skip(directory.display().to_string(), "too deep"),
+        Err(why) => return skip(directory.display().to_string(), &why.to_string()),
+    };
+    let mut below = Vec::new();
+    for entry in entries.flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => below.push(entry.path()),
+            Ok(kind) if kind.is_file() && files.len() < FILES_MAX => files.push(entry.path()),
+            Ok(kind) if kind.is_file() => {
+                return skip(directory.display().to_string(), "too many files");
+            }
+            _ => {}
+        }
+    }
+    below.sort();
+    for directory in below
+        .iter()
+        .filter(|path| path.file_name().is_none_or(|name| name != ".git"))
+    {
+        walk(directory, depth + 1, skip, files);
+    }
+}
+
+/// What a file is, by its name alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Markdown,
+    Unit,
+    Config,
+    Man,
+    Text,
+}
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Markdown => "markdown",
+            Self::Unit => "unit",
+            Self::Config => "config",
+            Self::Man => "man",
+            Self::Text => "text",
+        }
+    }
+
+    fn of(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.to_lowercase();
+        let plain = name.strip_suffix(".gz").unwrap_or(&name);
+        let parent = path
+            .parent()
+            .and_then(Path::file_name)
+            .and_then(|name| name.to_str())
+            .unwrap_or("");
+        let ending = plain.rsplit_once('.').map_or("", |(_, ending)| ending);
+        let manual = ending.starts_with(|c: char| c.is_ascii_digit()) && parent.starts_with("man");
+        Some(match ending {
+            _ if manual => Self::Man,
+            _ if plain != name => return None,
+            "md" | "markdown" | "mdown" => Self::Markdown,
+            "service" | "socket" | "timer" | "mount" | "path" | "target" | "slice"
+            | "automount" | "swap" => Self::Unit,
+            "conf" if parent.ends_with(".d") && parent.contains(".service") => Self::Unit,
+            "conf" | "cfg" | "cnf" | "ini" | "toml" | "yaml" | "yml" | "rules" | "network"
+            | "netdev" | "link" | "properties" => Self::Config,
+            "txt" | "rst" | "adoc" | "text" => Self::Text,
+            "" if matches!(
+                name.as_str(),
+                "readme" | "install" | "changelog" | "runbook" | "notes" | "todo"
+            ) =>
+            {
+                Self::Text
+            }
+            "" if matches!(
+                parent,
+                "init.d" | "sites-enabled" | "sites-available" | "conf.d"
+            ) =>
+            {
+                Self::Config
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Reads one file. `Ok(None)`: not a kind that is read.
+fn one(path: &Path, named: bool, scope: &Scope) -> Result<Option<Source>, String> {
+    // A file that was named itself is read as text whatever its ending.
+    let Some(kind) = Kind::of(path).or(named.then_some(Kind::Text)) else {
+        return Ok(None);
+    };
+    if let Some(why) = scope.refusal(path) {
+        return Err(why.to_owned());
+    }
+    let (bytes, modified) = read_file(path)?;
+    let sha256 = sha256_hex(&bytes);
+    let size = bytes.len() as u64;
+    let bytes = if bytes.starts_with(&[0x1f, 0x8b]) {
+        inflate::gunzip(&bytes, FILE_MAX as usize).ok_or("damaged or too large when unpacked")?
+    } else {
+        bytes
+    };
+    if bytes.iter().take(8192).any(|byte| *byte == 0) {
+        return Err("binary".to_owned());
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let (text, redacted) =
+        without_secrets(&text).ok_or("its secrets cannot be told from its text")?;
+    Ok(Some(Source {
+        path: path.display().to_string(),
+        kind: kind.as_str(),
+        revision: modified,
+        sha256,
+        bytes: size,
+        redacted,
+        passages: passages(kind, path, &text),
+    }))
+}
+
+fn read_file(path: &Path) -> Result<(Vec<u8>, String), String> {
+    use std::io::Read;
+    let file = std::fs::File::open(path).map_err(|why| why.to_string())?;
+    let meta = file.metadata().map_err(|why| why.to_string())?;
+    if !meta.is_file() {
+        return Err("not a regular file".to_owned());
+    }
+    if meta.len() > FILE_MAX {
+        return Err(format!("larger than {} MiB", FILE_MAX >> 20));
+    }
+    let modified = meta
+        .modified()
+        .ok()
+        .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok())
+        .and_then(|since| i64::try_from(since.as_secs()).ok())
+        .map(|seconds| Timestamp::from_millis(seconds * 1000).to_string())
+        .map_or_else(String::new, |text| {
+            crate::core::finding::cut(&text, 19).to_owned()
+        });
+    let mut bytes = Vec::new();
+    file.take(FILE_MAX)
+        .read_to_end(&mut bytes)
+        .map_err(|why| why.to_string())?;
+    Ok((bytes, modified))
+}
+
+fn passages(kind: Kind, path: &Path, text: &str) -> Vec<Passage> {
+    let part = |path: Option<&Path>| {
+        path.and_then(Path::file_name)
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
+    let name = part(Some(path));
+    let parent = part(path.parent());
+    match kind {
+        Kind::Markdown => cut::markdown(
+            name.rsplit_once('.')
+                .map_or(name.as_str(), |(stem, _)| stem),
+            text,
+        ),
+        // A drop-in belongs to the unit whose directory it is in.
+        Kind::Unit if parent.ends_with(".d") => cut::config(
+            &format!("{} drop-in {name}", parent.trim_end_matches(".d")),
+            text,
+        ),
+        Kind::Unit | Kind::Config => cut::config(&name, text),
+        Kind::Man => man::cut(name.strip_suffix(".gz").unwrap_or(&name), text),
+        Kind::Text => cut::plain(&name, text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_denied_by_name() {
+        let scope = Scope::default();
+        for path in [
+            "/etc/shadow",
+            "/root/.ssh/config.txt",
+            "/opt/app/.env",
+            "/x/server.key",
+            "/etc/ssl/private/a.txt",
+            "/opt/API_SECRETS.md",
+        ] {
+            assert!(scope.refusal(Path::new(path)).is_some(), "{path}");
+        }
+        for path in [
+            "/etc/nginx/nginx.conf",
+            "/opt/app/README.md",
+            "/usr/share/man/man5/systemd.unit.5.gz",
+        ] {
+            assert_eq!(scope.refusal(Path::new(path)), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_scope_file_narrows() {
+        let scope = Scope::parse("# only ours\nallow /opt/*\ndeny *draft*\n").unwrap_or_default();
+        assert_eq!(scope.refusal(Path::new("/opt/a.md")), None);
+        assert!(scope.refusal(Path::new("/srv/a.md")).is_some());
+        assert!(scope.refusal(Path::new("/opt/draft.md")).is_some());
+        assert_eq!(
+            Scope::parse("allow x\npermit y"),
+            Err((
+                2,
+                "'permit y' is neither 'allow GLOB' nor 'deny GLOB'".to_owned()
+            ))
+        );
+    }
+
+    #[test]
+    fn kinds_by_name() {
+        for (path, kind) in [
+            ("/opt/CLAUDE.md", Some(Kind::Markdown)),
+            (
+                "/etc/systemd/system/a.service.d/override.conf",
+                Some(Kind::Unit),
+            ),
+            ("/usr/share/man/man8/mount.8.gz", Some(Kind::Man)),
+            ("/etc/mosquitto/mosquitto.conf", Some(Kind::Config)),
+            ("/usr/bin/ls", None),
+            ("/var/log/syslog.2.gz", None),
+        ] {
+            assert_eq!(Kind::of(Path::new(path)), kind, "{path}");
+        }
+    }
+}

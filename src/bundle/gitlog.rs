@@ -1,0 +1,254 @@
+//! History of a repository: each commit a snippet with the paths it touched, renames as moves.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::moves::{Moves, Told};
+use super::source::{Passage, Source, one_line, sha256_hex, without_secrets};
+use crate::host::exec::{self, OUTPUT_CAP};
+
+/// Commits of one call; a page's output stays below what a child may print.
+const PAGE: usize = 500;
+const PAGES_MAX: usize = 20;
+const DEADLINE: Duration = Duration::from_secs(120);
+/// Paths named in one commit's snippet.
+const PATHS_SHOWN: usize = 40;
+
+/// One commit as git prints it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Commit {
+    hash: String,
+    date: String,
+    message: String,
+    paths: Vec<String>,
+    renames: Vec<(String, String)>,
+}
+
+/// Reads the newest commits of `repository`; the reason when it cannot be read (no git, no repository).
+pub(super) fn read(repository: &Path, moves: &mut Moves) -> Result<Vec<Source>, String> {
+    let mut commits = Vec::new();
+    for page in 0..PAGES_MAX {
+        let text = page_of(repository, page)?;
+        let cut_off = text.len() >= OUTPUT_CAP;
+        let mut found = parse(&text);
+        if cut_off {
+            found.pop();
+        }
+        let full = found.len() == PAGE;
+        commits.extend(found);
+        if !full {
+            break;
+        }
+    }
+    for (old, new, hash) in moved(&commits) {
+        moves.add(
+            Told::Git,
+            &old,
+            &new,
+            &format!("{}@{hash}", repository.display()),
+        );
+    }
+    Ok(commits
+        .iter()
+        .filter_map(|commit| source(repository, commit))
+        .collect())
+}
+
+fn page_of(repository: &Path, page: usize) -> Result<String, String> {
+    let at = repository.to_string_lossy();
+    let (count, skip) = (
+        format!("--max-count={PAGE}"),
+        format!("--skip={}", page * PAGE),
+    );
+    // A repository's own configuration can name programs to run: signature checks, file monitors, external
+    // and text-converting diffs are off. Git's check of the owner stays on.
+    let args = [
+        "-C",
+        &at,
+        "-c",
+        "core.quotePath=false",
+        "-c",
+        "core.fsmonitor=false",
+        "-c",
+        "log.showSignature=false",
+        "--no-pager",
+        "log",
+        &count,
+        &skip,
+        "--no-color",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--find-renames=50%",
+        "--name-status",
+        "--format=%x01%h%x00%cI%x00%B%x02",
+    ];
+    let output = exec::run("git", &args, DEADLINE).map_err(|why| why.to_string())?;
+    match output.status {
+        0 => Ok(output.text()),
+        _ => Err(output.reason()),
+    }
+}
+
+fn parse(text: &str) -> Vec<Commit> {
+    text.split('\u{1}').skip(1).filter_map(parse_one).collect()
+}
+
+fn parse_one(record: &str) -> Option<Commit> {
+    let (head, files) = record.split_once('\u{2}')?;
+    let mut fields = head.splitn(3, '\0');
+    let mut commit = Commit {
+        hash: fields.next()?.to_owned(),
+        date: fields.next()?.to_owned(),
+        message: fields.next()?.trim().to_owned(),
+        ..Commit::default()
+    };
+    for line in files.lines() {
+        let mut parts = line.split('\t');
+        match (
+            parts.next().and_then(|status| status.chars().next()),
+            parts.next(),
+            parts.next(),
+        ) {
+            (Some('R'), Some(old), Some(new)) => {
+                commit.paths.push(format!("{old} -> {new}"));
+                commit.renames.push((old.to_owned(), new.to_owned()));
+            }
+            (Some(_), Some(path), _) => commit.paths.push(path.to_owned()),
+            _ => {}
+        }
+    }
+    Some(commit)
+}
+
+fn source(repository: &Path, commit: &Commit) -> Option<Source> {
+    let subject = commit.message.lines().next().unwrap_or("");
+    let mut text = format!("{} {}\n", commit.date, commit.message);
+    if !commit.paths.is_empty() {
+        let shown: Vec<&str> = commit
+            .paths
+            .iter()
+            .take(PATHS_SHOWN)
+            .map(String::as_str)
+            .collect();
+        text.push_str(&format!("\ntouched: {}", shown.join(", ")));
+        if let Some(more) = commit
+            .paths
+            .len()
+            .checked_sub(PATHS_SHOWN)
+            .filter(|more| *more > 0)
+        {
+            text.push_str(&format!(" and {more} more"));
+        }
+    }
+    let (text, redacted) = without_secrets(&text)?;
+    let (title, _) = without_secrets(subject)?;
+    let mut passage = Passage::new(&title, &text, 0, 0);
+    passage.key = one_line(&format!("{}@{}", repository.display(), commit.hash));
+    Some(Source {
+        path: passage.key.clone(),
+        kind: "git",
+        revision: one_line(&format!("{} {}", commit.hash, commit.date)),
+        sha256: sha256_hex(text.as_bytes()),
+        bytes: text.len() as u64,
+        redacted,
+        passages: vec![passage],
+    })
+}
+
+/// Renames of files, and of the directories that several of them (or the only one) have in common.
+/// Newest first, so that the newest place wins.
+fn moved(commits: &[Commit]) -> Vec<(String, String, String)> {
+    let mut out = Vec::new();
+    for commit in commits {
+        let mut directories: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+        for (old, new) in &commit.renames {
+            out.push((old.clone(), new.clone(), commit.hash.clone()));
+            if let Some((from, to)) = without_common_end(old, new) {
+                *directories.entry(from).or_default().entry(to).or_default() += 1;
+            }
+        }
+        for (from, targets) in directories {
+            let all: usize = targets.values().sum();
+            // One directory split over several places has no single new one.
+            if let Some((to, count)) = targets.iter().max_by_key(|(_, count)| **count)
+                && count * 5 >= all * 3
+            {
+                out.push((from.to_owned(), (*to).to_owned(), commit.hash.clone()));
+            }
+        }
+    }
+    out
+}
+
+/// `a/b/f` and `c/d/b/f` without their common end: `a` and `c/d`.
+fn without_common_end<'a>(old: &'a str, new: &'a str) -> Option<(&'a str, &'a str)> {
+    let (mut from, mut to) = (old, new);
+    while let (Some((a, x)), Some((b, y))) = (from.rsplit_once('/'), to.rsplit_once('/')) {
+        if x != y {
+            break;
+        }
+        (from, to) = (a, b);
+    }
+    (from.len() < old.len() && from != to).then_some((from, to))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+
+    const LOG: &str = "\u{1}abc1234\0\x32026-03-01T10:00:00+01:00\0Move the platform\n\nUnits follow later.\n\u{2}\n\nR100\tinsa-crm-platform/core/app.py\tplatforms/insa-crm/core/app.py\nR097\tinsa-crm-platform/run.sh\tplatforms/insa-crm/run.sh\nM\tREADME.md\n\u{1}def\0\x32026-02-01T10:00:00+01:00\0First\n\u{2}\nA\tREADME.md\n";
+
+    #[test]
+    fn commits_and_renames_are_read() {
+        let commits = parse(LOG);
+        assert_eq!(commits.len(), 2);
+        assert_eq!(
+            (
+                commits[0].hash.as_str(),
+                commits[0].paths.len(),
+                commits[0].renames.len()
+            ),
+            ("abc1234", 3, 2)
+        );
+        let moved = moved(&commits);
+        assert!(moved.contains(&(
+            "insa-crm-platform".to_owned(),
+            "platforms/insa-crm".to_owned(),
+            "abc1234".to_owned()
+        )));
+        let made = source(Path::new("/opt/r"), &commits[0]).unwrap();
+        assert_eq!(made.path, "/opt/r@abc1234");
+        assert!(
+            made.passages[0]
+                .text
+                .contains("touched: insa-crm-platform/core/app.py -> platforms")
+        );
+    }
+
+    #[test]
+    fn a_split_directory_has_no_single_new_place() {
+        let commit = Commit {
+            renames: vec![
+                ("a/x".to_owned(), "b/x".to_owned()),
+                ("a/y".to_owned(), "c/y".to_owned()),
+            ],
+            ..Commit::default()
+        };
+        assert_eq!(moved(&[commit]).len(), 2, "only the files");
+    }
+
+    #[test]
+    fn garbage_gives_no_commits() {
+        for text in [
+            "",
+            "\u{1}",
+            "\u{1}a\0b\u{2}",
+            "fatal: not a git repository",
+            "\u{2}\u{1}\u{2}",
+        ] {
+            assert!(parse(text).is_empty(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The bundle: what is known about this box and its services, precomputed into one read-only file.
+//!
+//! `build` runs on a workstation or on the box; the daemon opens the result immutable, checks its seal,
+//! asks it in about a millisecond, and works without it.
+
+mod build;
+mod collect;
+mod cut;
+mod error;
+mod format;
+mod gitlog;
+mod index;
+mod inflate;
+mod inspect;
+mod jsonl;
+mod man;
+mod moves;
+mod search;
+mod source;
+mod vectors;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::Connection;
+
+pub use build::{BuildOptions, Progress, Report, build};
+pub use error::BundleError;
+pub use inspect::{Compared, Difference, Info, SourceInfo, moved_to};
+
+use crate::core::finding::Finding;
+use crate::core::retrieval::{Query, Snippet};
+use search::{Hit, Shape};
+
+/// An open, checked bundle.
+#[derive(Debug)]
+pub struct Bundle {
+    path: PathBuf,
+    digest: [u8; 32],
+    stamp: Stamp,
+    shape: Shape,
+    /// Any thread may ask; a question takes a millisecond, so one connection serves all.
+    database: Mutex<Connection>,
+}
+
+/// Which file it was, to see that another one took its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified_ns: i128,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Result<Self, BundleError> {
+        use std::os::unix::fs::MetadataExt;
+        let meta = std::fs::metadata(path).map_err(BundleError::io(path))?;
+        Ok(Self {
+            device: meta.dev(),
+            inode: meta.ino(),
+            size: meta.size(),
+            modified_ns: i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec()),
+        })
+    }
+}
+
+/// Most snippets of one bundle: bounds the memory of a query to 4 bytes each.
+pub const SNIPPETS_MAX: u32 = 200_000;
+
+impl Bundle {
+    /// Opens the bundle at `path` after checking its SHA-256. Refuses torn and foreign files.
+    pub fn open(path: &Path) -> Result<Self, BundleError> {
+        let stamp = Stamp::of(path)?;
+        let digest = format::check_seal(path)?;
+        let database = format::open_database(path)?;
+        if Stamp::of(path)? != stamp {
+            return Err(BundleError::Torn(
+                path.to_owned(),
+                "it changed while it was read".to_owned(),
+            ));
+        }
+        let shape = shape(&database).map_err(|why| match why {
+            BundleError::Database(why) => BundleError::Foreign(path.to_owned(), why),
+            other => other,
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            digest,
+            stamp,
+            shape,
+            database: Mutex::new(database),
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// SHA-256 of the whole content, lower-case hex: names this very bundle.
+    pub fn digest(&self) -> String {
+        format::hex(&self.digest)
+    }
+
+    /// Number of snippets.
+    pub fn len(&self) -> usize {
+        self.shape.snippets as usize
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.shape.snippets == 0
+    }
+
+    /// True when the file at the path is another one than was opened: time to open it anew.
+    pub fn is_replaced(&self) -> bool {
+        Stamp::of(&self.path).is_ok_and(|now| now != self.stamp)
+    }
+
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, BundleError>,
+    ) -> Result<T, BundleError> {
+        // The connection is read-only: a thread that panicked cannot have left it half changed.
+        work(&self.database.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The best `k` snippets for `query`, best first.
+    pub fn query(&self, query: &Query, k: usize) -> Result<Vec<Snippet>, BundleError> {
+        self.with(|database| {
+            let hits = search::rank(database, self.shape, query, k)?;
+            hits.iter()
+                .map(|hit| snippet(database, query, hit))
+                .collect()
+        })
+    }
+
+    /// Keys and scores only: what a batch evaluation needs.
+    pub fn rank(&self, query: &Query, k: usize) -> Result<Vec<(String, f64)>, BundleError> {
+        self.with(|database| {
+            let mut read = database.prepare_cached("SELECT key FROM snippet WHERE id = ?1")?;
+            let hits = search::rank(database, self.shape, query, k)?;
+            hits.iter()
+                .map(|hit| {
+                    Ok((
+                        read.query_row([hit.number], |row| row.get(0))?,
+                        f64::from(hit.score),
+                    ))
+                })
+                .collect()
+        })
+    }
+
+    /// The best `n` snippets for a finding. A bundle that cannot be read answers with none; that is
+    /// logged, because diagnosis goes on without it.
+    pub fn query_finding(&self, finding: &Finding, n: usize) -> Vec<Snippet> {
+        let query = Query::of_finding(finding);
+        self.query(&query, n).unwrap_or_else(|why| {
+            log::warn!("{why}");
+            Vec::new()
+        })
+    }
+}
+
+fn shape(database: &Connection) -> Result<Shape, BundleError> {
+    let number = |key: &str| -> Result<f64, BundleError> {
+        let text: String =
+            database.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| {
+                row.get(0)
+            })?;
+        text.parse()
+            .map_err(|_| BundleError::Database(format!("meta value '{key}' is not a number")))
+    };
+    let (snippets, bits, mean) = (number("snippets")?, number("bits")?, number("mean_length")?);
+    let sane = (0.0..=f64::from(SNIPPETS_MAX)).contains(&snippets)
+        && (0.0..=32.0).contains(&bits)
+        && mean >= 1.0;
+    if !sane {
+        return Err(BundleError::Database(
+            "its description is out of bounds".to_owned(),
+        ));
+    }
+    Ok(Shape {
+        snippets: snippets as u32,
+        bits: bits as u32,
+        mean_length: mean as f32,
+    })
+}
+
+fn snippet(database: &Connection, query: &Query, hit: &Hit) -> Result<Snippet, BundleError> {
+    let mut read = database.prepare_cached(
+        "SELECT s.key, s.title, s.text, s.first_line, s.last_line, o.path, o.revision
+         FROM snippet s JOIN source o ON o.id = s.source WHERE s.id = ?1",
+    )?;
+    let snippet = read.query_row([hit.number], |row| {
+        let (title, text): (String, String) = (row.get(1)?, row.get(2)?);
+        Ok(Snippet {
+            id: row.get(0)?,
+            score: f64::from(hit.score),
+            matched: search::matched(query, &title, &text),
+            title,
+            text,
+            first_line: row.get(3)?,
+            last_line: row.get(4)?,
+            source: row.get(5)?,
+            revision: row.get(6)?,
+        })
+    })?;
+    Ok(snippet)
+}

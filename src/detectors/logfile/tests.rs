@@ -1,0 +1,260 @@
+//! Rotation, restarts and hostile files.
+use std::fs;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::*;
+use crate::core::config::Config;
+use crate::detectors::stream::Batch;
+use crate::host::Host;
+use crate::host::clock::Clock;
+
+/// A followed file in a directory of its own, restarted at will.
+struct Bed {
+    dir: tempfile::TempDir,
+    config: Config,
+    host: Host,
+    rules: Arc<RuleSet>,
+    cursor: Option<String>,
+    seen: BTreeMap<String, u64>,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.log_file.push(LogFile {
+            path: "/app.log".to_owned(),
+            unit: "app".to_owned(),
+        });
+        let host = Host::at(dir.path(), Clock::manual(Timestamp::from_millis(0)));
+        Self {
+            dir,
+            config,
+            host,
+            rules: Arc::new(RuleSet::builtin().unwrap()),
+            cursor: None,
+            seen: BTreeMap::new(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn append(&self, name: &str, text: &str) {
+        let mut file = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path(name))
+            .unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// As logrotate does: the oldest numbers move up first.
+    fn shift(&self) {
+        for number in (1..300).rev() {
+            let from = self.path(&format!("app.log.{number}"));
+            if from.exists() {
+                fs::rename(from, self.path(&format!("app.log.{}", number + 1))).unwrap();
+            }
+        }
+    }
+
+    fn rotate(&self) {
+        if self.path("app.log").exists() {
+            self.shift();
+            fs::rename(self.path("app.log"), self.path("app.log.1")).unwrap();
+        }
+    }
+
+    fn copy_truncate(&self) {
+        if self.path("app.log").exists() {
+            self.shift();
+            fs::copy(self.path("app.log"), self.path("app.log.1")).unwrap();
+            fs::OpenOptions::new()
+                .write(true)
+                .truncate(true)
+                .open(self.path("app.log"))
+                .unwrap();
+        }
+    }
+
+    fn tail(&self) -> Tail {
+        Tail::new(
+            &self.config.log_file[0],
+            self.path("app.log"),
+            self.cursor.as_deref(),
+        )
+    }
+
+    fn context(&self) -> StreamContext<'_> {
+        StreamContext {
+            host: &self.host,
+            config: &self.config,
+            rules: Arc::clone(&self.rules),
+            stop: Arc::new(AtomicBool::new(false)),
+            position: None,
+        }
+    }
+
+    /// Turns until nothing more is read; what was accepted is remembered as a store would.
+    fn drain(&mut self, tail: &mut Tail) {
+        let mut batches: Vec<Batch> = Vec::new();
+        let context = self.context();
+        while tail
+            .turn(&context, &mut |batch| {
+                batches.push(batch);
+                Ok(())
+            })
+            .unwrap()
+        {}
+        for batch in batches {
+            for finding in batch.findings {
+                *self.seen.entry(finding.message).or_default() += finding.count;
+            }
+            self.cursor = Some(batch.position);
+        }
+    }
+
+    fn seen(&self) -> Vec<(&str, u64)> {
+        self.seen.iter().map(|(m, n)| (m.as_str(), *n)).collect()
+    }
+}
+
+#[test]
+fn old_lines_are_history_and_partial_lines_wait() {
+    let mut bed = Bed::new();
+    bed.append("app.log", "ERROR old\nERROR par");
+    let mut tail = bed.tail();
+    bed.drain(&mut tail);
+    assert_eq!(bed.seen(), []);
+    bed.append("app.log", "tial\nfine\n");
+    bed.drain(&mut tail);
+    assert_eq!(bed.seen(), [("ERROR partial", 1)]);
+}
+
+#[test]
+fn rotation_by_rename_loses_and_repeats_nothing() {
+    let mut bed = Bed::new();
+    bed.append("app.log", "start\n");
+    let mut tail = bed.tail();
+    bed.drain(&mut tail);
+    bed.append("app.log", "ERROR one\n");
+    bed.drain(&mut tail);
+    // Two rotations between two looks, the daemon restarted in between.
+    bed.append("app.log", "ERROR two\n");
+    fs::rename(bed.path("app.log"), bed.path("app.log.1")).unwrap();
+    bed.append("app.log", "ERROR three\n");
+    fs::rename(bed.path("app.log.1"), bed.path("app.log.2")).unwrap();
+    fs::rename(bed.path("app.log"), bed.path("app.log.1")).unwrap();
+    bed.append("app.log", "ERROR four\n");
+    let mut again = bed.tail();
+    bed.drain(&mut again);
+    bed.append("app.log", "ERROR five\n");
+    bed.drain(&mut again);
+    let want = ["five", "four", "one", "three", "two"].map(|n| (format!("ERROR {n}"), 1));
+    assert_eq!(bed.seen.into_iter().collect::<Vec<_>>(), want);
+}
+
+#[test]
+fn copy_and_truncate_is_read_to_the_end_in_the_copy() {
+    let mut bed = Bed::new();
+    bed.append("app.log", "the first line of the day\n");
+    let mut tail = bed.tail();
+    bed.drain(&mut tail);
+    bed.append("app.log", "ERROR one\n");
+    bed.drain(&mut tail);
+    bed.append("app.log", "ERROR two\n");
+    fs::copy(bed.path("app.log"), bed.path("app.log.1")).unwrap();
+    fs::write(bed.path("app.log"), "").unwrap();
+    bed.append(
+        "app.log",
+        "another first line, longer than all that stood here before it was cut\nERROR three\n",
+    );
+    bed.drain(&mut tail);
+    bed.append("app.log", "ERROR four\n");
+    let mut again = bed.tail();
+    bed.drain(&mut again);
+    let want = ["four", "one", "three", "two"].map(|n| (format!("ERROR {n}"), 1));
+    assert_eq!(bed.seen.into_iter().collect::<Vec<_>>(), want);
+}
+
+#[test]
+fn a_lost_rotated_file_is_said() {
+    let mut bed = Bed::new();
+    bed.append("app.log", "a line\n");
+    let mut tail = bed.tail();
+    bed.drain(&mut tail);
+    bed.append("app.log", "ERROR x\n");
+    bed.drain(&mut tail);
+    fs::remove_file(bed.path("app.log")).unwrap();
+    bed.append("other", "keeps the inode busy");
+    bed.append("app.log", "something else entirely, and an\nERROR y\n");
+    let mut again = bed.tail();
+    bed.drain(&mut again);
+    assert_eq!(bed.seen.get("ERROR y"), Some(&1));
+    assert!(
+        bed.seen.keys().any(|m| m.contains("rotated log file")),
+        "{:?}",
+        bed.seen
+    );
+}
+
+/// Writes, both kinds of rotation and restarts at any moment, in an order that the seed decides: every line
+/// is counted exactly once.
+#[test]
+fn every_line_once_whatever_happens() {
+    for seed in 1..=20_u64 {
+        let mut bed = Bed::new();
+        bed.append("app.log", &format!("the first line of seed {seed}\n"));
+        let mut tail = bed.tail();
+        bed.drain(&mut tail);
+        let (mut state, mut written) = (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), 0_u64);
+        for _ in 0..300 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            match state % 10 {
+                0..=4 => {
+                    for _ in 0..=(state >> 8) % 40 {
+                        written += 1;
+                        bed.append("app.log", &format!("ERROR line {written} of seed {seed}\n"));
+                    }
+                }
+                5 => bed.rotate(),
+                6 => bed.copy_truncate(),
+                7 => tail = bed.tail(),
+                _ => bed.drain(&mut tail),
+            }
+        }
+        bed.append("app.log", "the end\n");
+        bed.drain(&mut tail);
+        let seen: u64 = bed.seen.values().sum();
+        assert_eq!(
+            seen,
+            written,
+            "seed {seed}: {:?}",
+            bed.seen
+                .keys()
+                .filter(|m| !m.starts_with("ERROR"))
+                .collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn positions_are_text() {
+    let position = Position {
+        device: 1,
+        inode: 2,
+        offset: 3,
+        head_len: 4,
+        head_hash: 5,
+    };
+    assert_eq!(Position::parse(&position.text()), Some(position));
+    for bad in ["", "1:2:3", "1:2:3:4:zz", "1:2:3:400:5", "1:2:3:4:5:6"] {
+        assert_eq!(Position::parse(bad), None, "{bad}");
+    }
+}
