@@ -8,6 +8,7 @@ pub mod files;
 pub mod lock;
 pub mod memory;
 pub mod mounts;
+pub mod pid_files;
 pub mod procfs;
 pub mod signals;
 pub mod sockets;
