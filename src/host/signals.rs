@@ -43,6 +43,15 @@ pub enum Ended {
     AfterKill,
 }
 
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AfterTerm => "TERM",
+            Self::AfterKill => "KILL",
+        })
+    }
+}
+
 /// Is `identity` still this very process, and one that may be signalled?
 pub fn check(host: &Host, identity: &ProcessIdentity) -> Result<(), SignalError> {
     let pid = identity.pid;
