@@ -136,7 +136,8 @@ PY
 }
 
 build_zig() {
-  local target=$1 flags="-Clink-self-contained=no -Ctarget-feature=+crt-static"
+  # With panic=abort nothing ever unwinds: the tables would be a tenth of the binary.
+  local target=$1 flags="-Clink-self-contained=no -Ctarget-feature=+crt-static -Cforce-unwind-tables=no"
   # Position independent, so that addresses are random; costs 0.12 MB. (zig's
   # linker driver refuses packed relative relocations, which would cost less.)
   # Tried on these two only.
@@ -147,6 +148,7 @@ build_zig() {
     export RUSTC=/usr/bin/rustc CARGO=/usr/bin/cargo
   fi
   env "CARGO_TARGET_$(upper "$target")_RUSTFLAGS=$flags" CARGO_TARGET_DIR="$TARGET_DIR" \
+    CFLAGS="-fno-asynchronous-unwind-tables -fno-unwind-tables" \
     "$VENV/bin/cargo-zigbuild" zigbuild -q --locked --profile "$PROFILE" --target "$target"
 }
 

@@ -259,23 +259,55 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bundle",
-        synopsis: "build SOURCE… -o FILE | query FILE TEXT | info FILE | verify FILE",
+        synopsis: "build SOURCE… -o FILE | query TEXT | info | verify | diff NEWER",
         brief: "build and ask the knowledge bundle",
         long: "`build` reads runbooks, READMEs, unit files and configurations, redacts secrets and writes one\n\
-               read-only file. `query` prints the best passages with file and lines.",
+               read-only file. `query` prints the best passages with file and lines; with --batch it reads\n\
+               `id TAB text` lines and prints `id TAB passage TAB score`. `diff` compares with a newer bundle.",
         example: "autonomous-orchestrator bundle build /etc/runbooks -o knowledge.bundle\n\
-                  autonomous-orchestrator bundle query knowledge.bundle \"mosquitto address already in use\"",
+                  autonomous-orchestrator bundle query --bundle knowledge.bundle \"mosquitto address already in use\"",
         flags: &[
             Flag {
-                long: "output",
+                long: "out",
                 short: Some('o'),
                 value: Some("FILE"),
-                help: "for build: the bundle to write",
+                help: "for build: the bundle to write (default: daemon.bundle)",
             },
             option(
-                "limit",
-                "N",
-                "for query: at most this many passages (default 5)",
+                "snippets",
+                "FILE",
+                "for build: ready-made passages, one JSON object a line",
+            ),
+            option(
+                "repository",
+                "DIR",
+                "for build: a git repository whose history is read",
+            ),
+            option(
+                "path-map",
+                "FILE",
+                "for build: `old -> new` paths, one a line",
+            ),
+            option("scope", "FILE", "for build: which files may go in"),
+            switch(
+                "without-knowledge",
+                "for build: leave out what ships with the program",
+            ),
+            option(
+                "bundle",
+                "FILE",
+                "the bundle to ask (default: daemon.bundle)",
+            ),
+            Flag {
+                long: "limit",
+                short: Some('k'),
+                value: Some("N"),
+                help: "for query: at most this many passages (default 5)",
+            },
+            switch("batch", "for query: `id TAB text` lines on standard input"),
+            switch(
+                "tsv",
+                "for query --batch: tab-separated lines (the only form)",
             ),
         ],
         hidden: false,

@@ -1,19 +1,240 @@
-//! `bundle`: build, query, look into and verify the knowledge bundle.
+//! `bundle`: build, query, look into, verify and compare knowledge bundles.
 
+use std::fmt::Write as _;
+use std::io::{BufRead, BufWriter, Write, stdin, stdout};
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::bundle::{self, BuildOptions, Bundle, BundleError, Compared, Report};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
+use crate::cli::table::harmless;
 use crate::cli::tasks::unknown_word;
 use crate::cli::typed::Typed;
+use crate::core::retrieval::{Query, Snippet};
 
-pub fn run(typed: &Typed, _globals: &Globals) -> Result<Exit, CliError> {
+/// Passages of a query that names no number.
+const LIMIT: usize = 5;
+
+pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     match typed.word(0) {
-        Some("build" | "query" | "info" | "verify") => Err(CliError::Failed(
-            "bundle: not wired in this build: use a complete build".to_owned(),
-        )),
+        Some("build") => build(typed, globals),
+        Some("query") => query(typed, globals),
+        Some("info") => info(typed, globals),
+        Some("verify") => verify(typed, globals),
+        Some("diff") => diff(typed, globals),
         word => Err(unknown_word(
             "bundle",
             word,
-            &["build", "query", "info", "verify"],
+            &["build", "query", "info", "verify", "diff"],
         )),
     }
+}
+
+fn failed(why: BundleError) -> CliError {
+    CliError::Failed(format!("bundle: {why}"))
+}
+
+fn path(typed: &Typed, flag: &str) -> Option<PathBuf> {
+    typed.value(flag).map(PathBuf::from)
+}
+
+/// The bundle a command is about: `--bundle`, or the daemon's.
+fn file(typed: &Typed, globals: &Globals, flag: &str) -> Result<PathBuf, CliError> {
+    match path(typed, flag) {
+        Some(file) => Ok(file),
+        None => Ok(PathBuf::from(globals.load_config()?.daemon.bundle)),
+    }
+}
+
+fn open(typed: &Typed, globals: &Globals) -> Result<Bundle, CliError> {
+    Bundle::open(&file(typed, globals, "bundle")?).map_err(failed)
+}
+
+fn build(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    let inputs: Vec<PathBuf> = typed.words().iter().skip(1).map(PathBuf::from).collect();
+    let snippets: Vec<PathBuf> = path(typed, "snippets").into_iter().collect();
+    // Ready-made passages alone are a collection of their own; beside other sources our own base helps.
+    let snippets_alone =
+        inputs.is_empty() && !snippets.is_empty() && typed.value("repository").is_none();
+    let options = BuildOptions {
+        out: file(typed, globals, "out")?,
+        inputs,
+        snippets,
+        repositories: path(typed, "repository").into_iter().collect(),
+        path_map: path(typed, "path-map"),
+        scope: path(typed, "scope"),
+        without_knowledge: typed.has("without-knowledge") || snippets_alone,
+    };
+    let quiet = globals.json;
+    let report = bundle::build(&options, &mut |line| {
+        if !quiet {
+            log::info!("{line}");
+        }
+    })
+    .map_err(failed)?;
+    if globals.json {
+        globals.print_json(&json!({
+            "bundle": options.out.display().to_string(),
+            "snippets": report.snippets,
+            "sources": report.sources,
+            "duplicates": report.duplicates,
+            "redacted": report.redacted,
+            "skipped": report.skipped,
+            "skipped_total": report.skipped_total,
+            "moves": report.moves,
+            "bytes": report.bytes,
+            "sha256": report.digest,
+            "unchanged": report.unchanged,
+        }))?;
+    } else {
+        globals.print(&told(&options.out.display().to_string(), &report))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn told(out: &str, report: &Report) -> String {
+    let mut text = format!(
+        "{out}: {} passages of {} sources, {} duplicates left out, {} moves of paths, {} bytes{}\nSHA-256 {}\n",
+        report.snippets,
+        report.sources,
+        report.duplicates,
+        report.moves,
+        report.bytes,
+        if report.unchanged { " (unchanged)" } else { "" },
+        report.digest
+    );
+    for (source, count) in &report.redacted {
+        let _ = writeln!(text, "redacted: {} in {}", count, harmless(source));
+    }
+    for (source, why) in &report.skipped {
+        let _ = writeln!(text, "left out: {}: {why}", harmless(source));
+    }
+    text
+}
+
+fn query(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    let bundle = open(typed, globals)?;
+    let limit = typed.parsed::<usize>("limit")?.unwrap_or(LIMIT);
+    if typed.has("batch") {
+        return batch(&bundle, limit);
+    }
+    let words: Vec<String> = typed
+        .words()
+        .iter()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    if words.is_empty() {
+        return Err(CliError::Usage(
+            "bundle query: no text: write what to look for".to_owned(),
+        ));
+    }
+    let found = bundle
+        .query(&Query::of_text(&words.join(" ")), limit)
+        .map_err(failed)?;
+    if globals.json {
+        let rows: Vec<_> = found.iter().map(shape).collect();
+        globals.print_json(&json!(rows))?;
+    } else if found.is_empty() {
+        globals.print("nothing found\n")?;
+    } else {
+        for snippet in &found {
+            globals.print(&passage(snippet))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn shape(snippet: &Snippet) -> serde_json::Value {
+    json!({
+        "id": snippet.id,
+        "score": snippet.score,
+        "title": snippet.title,
+        "source": snippet.source,
+        "first_line": snippet.first_line,
+        "last_line": snippet.last_line,
+        "revision": snippet.revision,
+        "matched": snippet.matched,
+        "text": snippet.text,
+    })
+}
+
+fn passage(snippet: &Snippet) -> String {
+    let mut text = format!(
+        "{:6.2}  {}\n        {}\n",
+        snippet.score,
+        harmless(&snippet.title),
+        harmless(&snippet.citation())
+    );
+    if !snippet.matched.is_empty() {
+        let _ = writeln!(
+            text,
+            "        matched: {}",
+            harmless(&snippet.matched.join(", "))
+        );
+    }
+    for line in snippet
+        .text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .take(4)
+    {
+        let _ = writeln!(text, "        | {}", harmless(line));
+    }
+    text
+}
+
+fn batch(bundle: &Bundle, limit: usize) -> Result<Exit, CliError> {
+    let mut out = BufWriter::new(stdout().lock());
+    for line in stdin().lock().lines() {
+        let line = line?;
+        let Some((id, text)) = line.split_once('\t') else {
+            continue;
+        };
+        for (snippet, score) in bundle.rank(&Query::of_text(text), limit).map_err(failed)? {
+            writeln!(out, "{id}\t{snippet}\t{score:.6}")?;
+        }
+    }
+    out.flush()?;
+    Ok(Exit::Done)
+}
+
+fn info(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    let bundle = open(typed, globals)?;
+    let info = bundle.info().map_err(failed)?;
+    globals.print(&format!("{}\n{info:#?}\n", bundle.path().display()))?;
+    Ok(Exit::Done)
+}
+
+fn verify(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    let bundle = open(typed, globals)?;
+    let sources = bundle.verify().map_err(failed)?;
+    let mut changed = 0;
+    for (source, state) in &sources {
+        if matches!(state, Compared::Changed | Compared::Missing) {
+            changed += 1;
+            globals.print(&format!("{}: {state:?}\n", harmless(source)))?;
+        }
+    }
+    globals.print(&format!(
+        "sealed and whole; {changed} of {} sources changed since\n",
+        sources.len()
+    ))?;
+    Ok(Exit::Done)
+}
+
+fn diff(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    let older = open(typed, globals)?;
+    let Some(newer) = typed.path(1) else {
+        return Err(CliError::Usage(
+            "bundle diff: no second bundle: name the newer one".to_owned(),
+        ));
+    };
+    let newer = Bundle::open(&newer).map_err(failed)?;
+    for difference in older.diff(&newer).map_err(failed)? {
+        globals.print(&format!("{difference:?}\n"))?;
+    }
+    Ok(Exit::Done)
 }

@@ -14,8 +14,7 @@ use crate::host::Host;
 use crate::store::StoreError;
 
 /// Most snippets cited in an issue.
-#[expect(dead_code)]
-const CITED: usize = 3;
+pub(super) const CITED: usize = 3;
 
 /// Cause, offers per phase, and where each came from.
 #[derive(Clone, Debug)]
@@ -39,7 +38,10 @@ pub fn diagnose(
 ) -> Result<Diagnosis, StoreError> {
     let named = cause::name_cause(finding);
     let candidates = runbook::select(&live.runbooks, finding, named.cause);
-    let snippets = Vec::new();
+    let snippets = live
+        .bundle
+        .as_ref()
+        .map_or_else(Vec::new, |bundle| bundle.query_finding(finding, CITED));
     let reader = runtime.store.reader()?;
     let mut learned = Vec::new();
     for candidate in &candidates {
@@ -72,6 +74,24 @@ pub fn diagnose(
         snippets,
         advice,
     })
+}
+
+/// Adds what the bundle knows of a path that moved, if the file system did not tell and the new place
+/// exists: the bundle says where to look, the host decides.
+pub(super) fn enrich(host: &Host, live: &Live, finding: Finding) -> Finding {
+    if finding.fact(evidence::MOVED_TO).is_some() {
+        return finding;
+    }
+    let told = finding
+        .fact(evidence::PATH)
+        .zip(live.bundle.as_ref())
+        .and_then(|(old, bundle)| bundle.moved_to(old));
+    match told {
+        Some((new, citation)) if host.path(&new).exists() => finding
+            .with(evidence::MOVED_TO, new)
+            .with(evidence::MOVED_HOW, format!("bundle: {citation}")),
+        _ => finding,
+    }
 }
 
 fn offers(candidates: &[runbook::Candidate], advice: &[Advice]) -> Offers {

@@ -105,6 +105,7 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
         Look::Present(finding) => finding,
         Look::Unknown(_) => verify::finding_of(task),
     };
+    let finding = diagnose::enrich(&runtime.host, &live, finding);
     if let Some(root) = inhibitor(runtime, task, &finding)? {
         let wait = policy::admit(&facts(runtime, &live, task, None, Some(root), now), now);
         return settle(runtime, &live, task, wait, worker, now);

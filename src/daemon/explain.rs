@@ -11,6 +11,7 @@ use crate::core::cause::{self, Named};
 use crate::core::config::Config;
 use crate::core::consensus::{self, Consensus};
 use crate::core::resolve;
+use crate::core::retrieval::Snippet;
 use crate::core::runbook::{self, Candidate};
 use crate::core::task::Task;
 use crate::daemon::live::Live;
@@ -37,6 +38,7 @@ pub struct Explained {
     named: Named,
     weighed: Vec<Weighed>,
     advice: Vec<Advice>,
+    snippets: Vec<Snippet>,
     vote: Consensus,
     attempts: Vec<Attempt>,
 }
@@ -50,7 +52,7 @@ pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, String
         .map_err(text)?
         .ok_or_else(|| StoreError::NoTask(id).to_string())?;
     let live = Live::load(host, config).map_err(|why| why.to_string())?;
-    let finding = verify::finding_of(&task);
+    let finding = diagnose::enrich(host, &live, verify::finding_of(&task));
     let named = cause::name_cause(&finding);
     let candidates = runbook::select(&live.runbooks, &finding, named.cause);
     let now = host.clock.now();
@@ -66,6 +68,9 @@ pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, String
             last: row.last,
         });
     }
+    let snippets = live.bundle.as_ref().map_or_else(Vec::new, |bundle| {
+        bundle.query_finding(&finding, diagnose::CITED)
+    });
     let advice = vec![
         advisors::operator(&finding, &named, &candidates, &learned, now),
         advisors::historian(
@@ -75,7 +80,7 @@ pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, String
             &diagnose::changes(host, &finding),
             now,
         ),
-        advisors::analyst(&finding, &named, &candidates, &[]),
+        advisors::analyst(&finding, &named, &candidates, &snippets),
     ];
     let backup_dir = host.path(&live.config.daemon.state_dir).join("backups");
     let shop = Workshop {
@@ -113,6 +118,7 @@ pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, String
         named,
         weighed,
         advice,
+        snippets,
     })
 }
 
@@ -178,6 +184,9 @@ impl Explained {
             );
         }
         let _ = writeln!(out, "  vote: {}", self.vote.reason);
+        for snippet in &self.snippets {
+            let _ = writeln!(out, "  cited: {} ({})", snippet.title, snippet.citation());
+        }
         if !self.attempts.is_empty() {
             let _ = writeln!(out, "\nattempts");
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::bundle::Bundle;
 use crate::core::config::{Config, ConfigError};
 use crate::core::rules::RuleSet;
 use crate::core::runbook::{self, Runbook};
@@ -17,6 +18,8 @@ pub struct Live {
     pub rules: Arc<RuleSet>,
     pub runbooks: Vec<Runbook>,
     pub managers: Vec<Arc<dyn ServiceManager>>,
+    /// `None` when there is no bundle or it was refused; the reason is in the log.
+    pub bundle: Option<Bundle>,
 }
 
 /// A file that keeps the program from starting, or from taking over a changed configuration.
@@ -71,11 +74,27 @@ impl Live {
             wanted.is_empty() || wanted.iter().any(|name| name == manager.name())
         });
         Ok(Self {
-            config,
             rules: Arc::new(rules),
             runbooks,
+            bundle: open_bundle(host, &config),
             managers,
+            config,
         })
+    }
+}
+
+/// A bundle that is torn or foreign is refused: the program works without one.
+fn open_bundle(host: &Host, config: &Config) -> Option<Bundle> {
+    let path = host.path(&config.daemon.bundle);
+    if !path.exists() {
+        return None;
+    }
+    match Bundle::open(&path) {
+        Ok(bundle) => Some(bundle),
+        Err(why) => {
+            log::warn!("bundle not used: {why}");
+            None
+        }
     }
 }
 

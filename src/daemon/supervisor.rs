@@ -22,6 +22,7 @@ const WATCHDOG_S: u64 = 120;
 const BUSY_TIMEOUT_S: u64 = 30;
 const _: () = assert!(WATCHDOG_S >= 4 * BUSY_TIMEOUT_S);
 const _: () = assert!(STUCK_AFTER.as_secs() < WATCHDOG_S);
+const _: () = assert!(crate::escalation::http::ATTEMPT_MOST.as_secs() < STUCK_AFTER.as_secs());
 
 /// Signals that the supervisor takes; blocked in every thread from the start of the process.
 pub fn signals() -> SigSet {
@@ -99,6 +100,14 @@ fn reload(runtime: &Runtime) {
 
 fn maintain(runtime: &Runtime, last_head: &mut String) {
     let now = runtime.host.clock.now();
+    if runtime
+        .live()
+        .bundle
+        .as_ref()
+        .is_some_and(|bundle| bundle.is_replaced())
+    {
+        reload(runtime);
+    }
     match runtime.store.maintain(now) {
         Ok(done) => log::debug!("maintenance: {done:?}"),
         Err(why) => log::error!("maintenance: {why}"),

@@ -11,5 +11,6 @@ mod cli_errors;
 mod cli_install;
 mod cli_tool;
 mod docs;
+mod fleet;
 mod github;
 mod layering;
