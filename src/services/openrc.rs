@@ -36,18 +36,21 @@ impl OpenRc {
         unit_state(name, wanted.then_some(runlevel), state)
     }
 
-    /// OpenRC compares program paths as they are written, and calls a killed daemon started where they do
-    /// not match: its own notes about the daemon tell which process it should be.
+    /// OpenRC compares program paths as they are written, and where they do not match, or start-stop-daemon
+    /// is Debian's own, it calls a killed daemon started: the pid file that it noted tells.
     fn is_dead(&self, name: &str) -> bool {
-        let notes = files::glob(&self.host, &format!("/run/openrc/daemons/{name}/*"));
-        notes.iter().any(|note| {
-            let text = self.host.read(&note.path, READ_CAP).unwrap_or_default();
-            let Some(path) = note_value(&text, "pidfile") else {
-                return false;
-            };
+        let read = |path: &str| self.host.read(path, READ_CAP).unwrap_or_default();
+        let option = read(&format!("/run/openrc/options/{name}/pidfile"));
+        let daemons = files::glob(&self.host, &format!("/run/openrc/daemons/{name}/*"));
+        let notes: Vec<String> = daemons.iter().map(|note| read(&note.path)).collect();
+        notes
+            .iter()
+            .filter_map(|note| note_value(note, "pidfile"))
+            .chain(Some(option.trim()).filter(|path| path.starts_with('/')))
             // Without its file nothing can be said: a stop removes it, and some never write one.
-            self.host.path(path).exists() && pid_files::named(&self.host, path).is_none()
-        })
+            .any(|path| {
+                self.host.path(path).exists() && pid_files::named(&self.host, path).is_none()
+            })
     }
 }
 
@@ -150,8 +153,9 @@ impl ServiceManager for OpenRc {
         let verb = match order {
             Order::Start => "start",
             Order::Stop => "stop",
-            Order::Restart => "restart",
-            Order::ResetFailedStart => {
+            // What is dead cannot be stopped, so that its restart would fail.
+            Order::Restart if !self.is_dead(service) => "restart",
+            Order::Restart | Order::ResetFailedStart => {
                 // A crashed service counts as started until it is zapped; zapping a stopped one is refused
                 // and changes nothing.
                 call("rc-service", &["--nocolor", service, "zap"], QUERY_DEADLINE)?;
@@ -202,7 +206,12 @@ mod tests {
     #[test]
     fn a_killed_daemon_is_dead_whatever_openrc_says() {
         let dir = tempfile::tempdir().unwrap();
-        for sub in ["run/openrc/daemons/meter", "run/openrc/failed", "proc/70"] {
+        for sub in [
+            "run/openrc/daemons/meter",
+            "run/openrc/options/bridge",
+            "run/openrc/failed",
+            "proc/70",
+        ] {
             fs::create_dir_all(dir.path().join(sub)).unwrap();
         }
         let put = |path: &str, text: &str| fs::write(dir.path().join(path), text).unwrap();
@@ -224,6 +233,10 @@ mod tests {
         );
         put("proc/70/cmdline", "/bin/meter");
         assert!(of("started").is_active());
+        // As Debian notes it.
+        put("run/openrc/options/bridge/pidfile", "/run/bridge.pid\n");
+        put("run/bridge.pid", "71\n");
+        assert!(openrc.state("bridge", "default", "started").is_failed());
         let stopped = of("stopped");
         assert!(!stopped.is_failed() && stopped.stopped_by_job);
         put("run/openrc/failed/meter", "");
