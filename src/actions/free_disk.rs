@@ -22,7 +22,8 @@ fn target(action: &Action) -> Result<(&str, u8), ActionError> {
 /// What may go from this mount, oldest first. A file that somebody has open stays: removing it would free
 /// nothing and lose what is still written.
 fn candidates(shop: &Workshop<'_>, mount: &str) -> Result<Vec<Matched>, ActionError> {
-    let device = fs::metadata(shop.host.path(mount))
+    let view = shop.host.of_init();
+    let device = fs::metadata(view.path(mount))
         .map_err(|why| ActionError::PreconditionGone(format!("{mount}: {why}")))?
         .dev();
     let mut found: Vec<Matched> = shop
@@ -30,7 +31,7 @@ fn candidates(shop: &Workshop<'_>, mount: &str) -> Result<Vec<Matched>, ActionEr
         .fix
         .cleanable
         .iter()
-        .flat_map(|glob| files::glob(shop.host, glob))
+        .flat_map(|glob| files::glob(&view, glob))
         .filter(|file| file.device == device)
         .collect();
     if !found.is_empty() {
@@ -76,7 +77,7 @@ pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError
         if used(shop, mount)? <= target_percent {
             break;
         }
-        match files::remove(shop.host, &file) {
+        match files::remove(&shop.host.of_init(), &file) {
             Ok(()) => {
                 bytes += file.bytes;
                 count += 1;

@@ -65,10 +65,11 @@ fn state(shop: &Workshop<'_>, unit: &UnitName) -> Result<UnitState, ActionError>
 pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionError> {
     let target = target(action)?;
     let gone = |why: String| Err(ActionError::PreconditionGone(why));
-    if shop.host.path(target.old).exists() {
+    let view = shop.host.of_init();
+    if view.path(target.old).exists() {
         return gone(format!("{} exists again", target.old));
     }
-    let Ok(meta) = fs::metadata(shop.host.path(target.new)) else {
+    let Ok(meta) = fs::metadata(view.path(target.new)) else {
         return gone(format!("{} does not exist", target.new));
     };
     let fits = match target.setting {
