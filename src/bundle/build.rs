@@ -13,6 +13,7 @@ use super::moves::Moves;
 use super::source::Source;
 use super::{SNIPPETS_MAX, collect, gitlog, jsonl, vectors};
 use crate::core::knowledge;
+use crate::core::redact::Redactor;
 use crate::core::retrieval::{Term, stems};
 
 /// Most text of one bundle, in bytes: bounds the memory of a build to about three times that.
@@ -63,8 +64,27 @@ pub struct Report {
     pub unchanged: bool,
 }
 
+/// What the readers share: the redaction, the room that is left, the report.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    pub redactor: Redactor,
+    pub report: Report,
+    room: Room,
+}
+
+impl Desk {
+    /// True, and booked, when one more passage of `bytes` fits.
+    pub fn has_room(&mut self, bytes: usize) -> bool {
+        self.room.take(bytes)
+    }
+
+    pub fn skip(&mut self, what: String, why: &str) {
+        self.report.skip(what, why);
+    }
+}
+
 impl Report {
-    pub(super) fn skip(&mut self, what: String, why: &str) {
+    fn skip(&mut self, what: String, why: &str) {
         self.skipped_total += 1;
         if self.skipped.len() < SKIPPED_NAMED {
             self.skipped.push((what, why.to_owned()));
@@ -74,9 +94,10 @@ impl Report {
 
 /// Builds the bundle that `options` describe.
 pub fn build(options: &BuildOptions, progress: Progress<'_>) -> Result<Report, BundleError> {
-    let mut report = Report::default();
+    let mut desk = Desk::default();
     let mut moves = Moves::default();
-    let mut sources = read_all(options, &mut report, &mut moves, progress)?;
+    let mut sources = read_all(options, &mut desk, &mut moves, progress)?;
+    let mut report = desk.report;
     sources.sort_by(|a, b| (&a.path, a.kind).cmp(&(&b.path, b.kind)));
     report.redacted = sources
         .iter()
@@ -101,12 +122,11 @@ pub fn build(options: &BuildOptions, progress: Progress<'_>) -> Result<Report, B
 
 fn read_all(
     options: &BuildOptions,
-    report: &mut Report,
+    desk: &mut Desk,
     moves: &mut Moves,
     progress: Progress<'_>,
 ) -> Result<Vec<Source>, BundleError> {
     let mut sources = Vec::new();
-    let mut room = Room::default();
     if let Some(path) = &options.path_map {
         moves.read_map(path)?;
     }
@@ -116,28 +136,18 @@ fn read_all(
     };
     for input in &options.inputs {
         progress(&format!("reading {}", input.display()));
-        collect::read(
-            input,
-            &scope,
-            &mut |what, why| report.skip(what, why),
-            &mut |n| room.take(n),
-            &mut sources,
-        )?;
+        collect::read(input, &scope, desk, &mut sources)?;
     }
     for repository in &options.repositories {
         progress(&format!("reading the history of {}", repository.display()));
-        match gitlog::read(repository, moves) {
+        match gitlog::read(repository, &desk.redactor, moves) {
             Ok(source) => sources.extend(source),
-            Err(why) => report.skip(repository.display().to_string(), &why),
+            Err(why) => desk.skip(repository.display().to_string(), &why),
         }
     }
     for path in &options.snippets {
         progress(&format!("reading {}", path.display()));
-        sources.extend(jsonl::read(
-            path,
-            &mut |what, why| report.skip(what, why),
-            &mut |n| room.take(n),
-        )?);
+        sources.extend(jsonl::read(path, desk)?);
     }
     for source in &sources {
         moves.read_prose(source);

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::build::Desk;
 use super::error::BundleError;
 use super::source::{Passage, Source, sha256_hex, without_secrets};
 use super::{cut, inflate, man};
 use crate::core::judge_unit::matches_glob;
+use crate::core::redact::Redactor;
 use crate::core::time::Timestamp;
 
 /// Larger files are data or logs, not instructions.
@@ -140,28 +142,27 @@ impl Scope {
 pub(super) fn read(
     root: &Path,
     scope: &Scope,
-    skip: &mut dyn FnMut(String, &str),
-    room: &mut dyn FnMut(usize) -> bool,
+    desk: &mut Desk,
     out: &mut Vec<Source>,
 ) -> Result<(), BundleError> {
     let meta = std::fs::metadata(root).map_err(BundleError::io(root))?;
     let mut files = Vec::new();
     if meta.is_dir() {
-        walk(root, 0, skip, &mut files);
+        walk(root, 0, desk, &mut files);
     } else {
         files.push(root.to_owned());
     }
     files.sort();
     for file in files {
         let named = file.as_path() == root;
-        match one(&file, named, scope) {
+        match one(&file, named, scope, &desk.redactor) {
             Ok(Some(source)) => {
                 if !source
                     .passages
                     .iter()
-                    .all(|passage| room(passage.text.len()))
+                    .all(|passage| desk.has_room(passage.text.len()))
                 {
-                    skip(
+                    desk.skip(
                         file.display().to_string(),
                         "the bundle is full; this and what follows is left out",
                     );
@@ -170,7 +171,7 @@ pub(super) fn read(
                 out.push(source);
             }
             Ok(None) => {}
-            Err(why) => skip(file.display().to_string(), &why),
+            Err(why) => desk.skip(file.display().to_string(), &why),
         }
     }
     Ok(())
@@ -178,16 +179,11 @@ pub(super) fn read(
 
 /// Regular files below `directory`. Symbolic links are not followed: they repeat what is read anyway, and
 /// can form loops or lead out of the scope.
-fn walk(
-    directory: &Path,
-    depth: usize,
-    skip: &mut dyn FnMut(String, &str),
-    files: &mut Vec<PathBuf>,
-) {
+fn walk(directory: &Path, depth: usize, desk: &mut Desk, files: &mut Vec<PathBuf>) {
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) if depth < DEPTH_MAX => entries,
-        Ok(_) => return skip(directory.display().to_string(), "too deep"),
-        Err(why) => return skip(directory.display().to_string(), &why.to_string()),
+        Ok(_) => return desk.skip(directory.display().to_string(), "too deep"),
+        Err(why) => return desk.skip(directory.display().to_string(), &why.to_string()),
     };
     let mut below = Vec::new();
     for entry in entries.flatten() {
@@ -195,7 +191,7 @@ fn walk(
             Ok(kind) if kind.is_dir() => below.push(entry.path()),
             Ok(kind) if kind.is_file() && files.len() < FILES_MAX => files.push(entry.path()),
             Ok(kind) if kind.is_file() => {
-                return skip(directory.display().to_string(), "too many files");
+                return desk.skip(directory.display().to_string(), "too many files");
             }
             _ => {}
         }
@@ -205,7 +201,7 @@ fn walk(
         .iter()
         .filter(|path| path.file_name().is_none_or(|name| name != ".git"))
     {
-        walk(directory, depth + 1, skip, files);
+        walk(directory, depth + 1, desk, files);
     }
 }
 
@@ -270,7 +266,12 @@ impl Kind {
 }
 
 /// Reads one file. `Ok(None)`: not a kind that is read.
-fn one(path: &Path, named: bool, scope: &Scope) -> Result<Option<Source>, String> {
+fn one(
+    path: &Path,
+    named: bool,
+    scope: &Scope,
+    redactor: &Redactor,
+) -> Result<Option<Source>, String> {
     // A file that was named itself is read as text whatever its ending.
     let Some(kind) = Kind::of(path).or(named.then_some(Kind::Text)) else {
         return Ok(None);
@@ -291,7 +292,7 @@ fn one(path: &Path, named: bool, scope: &Scope) -> Result<Option<Source>, String
     }
     let text = String::from_utf8_lossy(&bytes);
     let (text, redacted) =
-        without_secrets(&text).ok_or("its secrets cannot be told from its text")?;
+        without_secrets(redactor, &text).ok_or("its secrets cannot be told from its text")?;
     Ok(Some(Source {
         path: path.display().to_string(),
         kind: kind.as_str(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::moves::{Moves, Told};
 use super::source::{Passage, Source, one_line, sha256_hex, without_secrets};
+use crate::core::redact::Redactor;
 use crate::host::exec::{self, OUTPUT_CAP};
 
 /// Commits of one call; a page's output stays below what a child may print.
@@ -26,7 +27,11 @@ struct Commit {
 }
 
 /// Reads the newest commits of `repository`; the reason when it cannot be read (no git, no repository).
-pub(super) fn read(repository: &Path, moves: &mut Moves) -> Result<Vec<Source>, String> {
+pub(super) fn read(
+    repository: &Path,
+    redactor: &Redactor,
+    moves: &mut Moves,
+) -> Result<Vec<Source>, String> {
     let mut commits = Vec::new();
     for page in 0..PAGES_MAX {
         let text = page_of(repository, page)?;
@@ -51,7 +56,7 @@ pub(super) fn read(repository: &Path, moves: &mut Moves) -> Result<Vec<Source>, 
     }
     Ok(commits
         .iter()
-        .filter_map(|commit| source(repository, commit))
+        .filter_map(|commit| source(repository, redactor, commit))
         .collect())
 }
 
@@ -121,7 +126,7 @@ fn parse_one(record: &str) -> Option<Commit> {
     Some(commit)
 }
 
-fn source(repository: &Path, commit: &Commit) -> Option<Source> {
+fn source(repository: &Path, redactor: &Redactor, commit: &Commit) -> Option<Source> {
     let subject = commit.message.lines().next().unwrap_or("");
     let mut text = format!("{} {}\n", commit.date, commit.message);
     if !commit.paths.is_empty() {
@@ -141,8 +146,8 @@ fn source(repository: &Path, commit: &Commit) -> Option<Source> {
             text.push_str(&format!(" and {more} more"));
         }
     }
-    let (text, redacted) = without_secrets(&text)?;
-    let (title, _) = without_secrets(subject)?;
+    let (text, redacted) = without_secrets(redactor, &text)?;
+    let (title, _) = without_secrets(redactor, subject)?;
     let mut passage = Passage::new(&title, &text, 0, 0);
     passage.key = one_line(&format!("{}@{}", repository.display(), commit.hash));
     Some(Source {
@@ -218,7 +223,7 @@ mod tests {
             "platforms/insa-crm".to_owned(),
             "abc1234".to_owned()
         )));
-        let made = source(Path::new("/opt/r"), &commits[0]).unwrap();
+        let made = source(Path::new("/opt/r"), &Redactor::new(), &commits[0]).unwrap();
         assert_eq!(made.path, "/opt/r@abc1234");
         assert!(
             made.passages[0]

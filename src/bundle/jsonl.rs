@@ -7,9 +7,11 @@ use std::path::Path;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::build::Desk;
 use super::error::BundleError;
 use super::format::hex;
 use super::source::{Passage, Source, one_line, without_secrets};
+use crate::core::redact::Redactor;
 
 /// Longest line, in bytes. Only this much of one line is ever in memory.
 const LINE_MAX: u64 = 1 << 20;
@@ -30,13 +32,8 @@ struct Line {
     last_line: u32,
 }
 
-/// Reads the file; `skip` hears of each line left out, `room` says whether there is place for one more
-/// passage of that many bytes.
-pub(super) fn read(
-    path: &Path,
-    skip: &mut dyn FnMut(String, &str),
-    room: &mut dyn FnMut(usize) -> bool,
-) -> Result<Vec<Source>, BundleError> {
+/// Reads the file; what is left out, and why, is in the desk's report.
+pub(super) fn read(path: &Path, desk: &mut Desk) -> Result<Vec<Source>, BundleError> {
     let file = std::fs::File::open(path).map_err(BundleError::io(path))?;
     let mut reader = BufReader::new(file);
     let mut own = Source {
@@ -63,16 +60,16 @@ pub(super) fn read(
         let place = || format!("{}:{number}", path.display());
         if read as u64 == LINE_MAX && line.last() != Some(&b'\n') {
             own.bytes += rest_of_line(&mut reader, &mut hash).map_err(BundleError::io(path))?;
-            skip(place(), "longer than 1 MiB");
+            desk.skip(place(), "longer than 1 MiB");
             continue;
         }
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        match passage(&line, number, path) {
-            Err(why) => skip(place(), &why),
-            Ok((_, passage, _)) if !room(passage.text.len()) => {
-                skip(
+        match passage(&desk.redactor, &line, number, path) {
+            Err(why) => desk.skip(place(), &why),
+            Ok((_, passage, _)) if !desk.has_room(passage.text.len()) => {
+                desk.skip(
                     place(),
                     "the bundle is full; this and what follows is left out",
                 );
@@ -107,14 +104,19 @@ fn rest_of_line(reader: &mut impl BufRead, hash: &mut Sha256) -> std::io::Result
     }
 }
 
-fn passage(line: &[u8], number: u32, path: &Path) -> Result<(String, Passage, u64), String> {
+fn passage(
+    redactor: &Redactor,
+    line: &[u8],
+    number: u32,
+    path: &Path,
+) -> Result<(String, Passage, u64), String> {
     let line: Line = serde_json::from_slice(line).map_err(|why| format!("not a snippet: {why}"))?;
     if line.text.trim().is_empty() && line.title.trim().is_empty() {
         return Err("it has neither title nor text".to_owned());
     }
     let secret = || "its secrets cannot be told from its text".to_owned();
-    let (text, in_text) = without_secrets(&line.text).ok_or_else(secret)?;
-    let (title, in_title) = without_secrets(&line.title).ok_or_else(secret)?;
+    let (text, in_text) = without_secrets(redactor, &line.text).ok_or_else(secret)?;
+    let (title, in_title) = without_secrets(redactor, &line.title).ok_or_else(secret)?;
     let (first, last) = match (line.source.is_empty(), line.first_line) {
         (true, _) | (false, 0) => (0, 0),
         (false, first) => (first, line.last_line.max(first)),

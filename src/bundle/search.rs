@@ -6,13 +6,13 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension};
 use super::error::BundleError;
 use super::index::{B, K1, TITLE, bucket_of, find, rarity};
 use super::vectors::DIMENSIONS;
-use crate::core::retrieval::{Query, is_stop_word, words};
+use crate::core::retrieval::{Query, Starts, Word, is_stop_word, words_starting};
 use crate::core::stem::stem;
 
 /// Hits that the second and third step look at.
-const RERANKED: usize = 100;
+const RERANKED: usize = 50;
 /// Of a long text only the beginning is searched for neighbours, in bytes: bounds the time of a query.
-const SCANNED: usize = 8 * 1024;
+const SCANNED: usize = 6 * 1024;
 /// Weight of the likeness to the best hits, against the best hit's own score.
 const LIKENESS: f32 = 0.3;
 /// How fast a hit's say in the query's vector falls with its score.
@@ -89,7 +89,7 @@ fn add_word(
     read: &mut CachedStatement<'_>,
     scores: &mut [f32],
     shape: Shape,
-    word: &crate::core::retrieval::Word,
+    word: &Word,
 ) -> Result<(), BundleError> {
     let bucket = bucket_of(word.term, shape.bits);
     read.query_row([bucket], |row| {
@@ -147,18 +147,16 @@ fn vector(bytes: &[u8]) -> Option<[i8; DIMENSIONS]> {
 #[derive(Debug)]
 struct PairFinder<'a> {
     query: &'a Query,
-    /// First two bytes of the query's stems: stemming never changes them, so other words need no stemming.
-    starts: Vec<[u8; 2]>,
+    /// Stemming never changes the first two letters, so words that start otherwise need no look.
+    starts: Starts,
     buffer: String,
 }
 
 impl<'a> PairFinder<'a> {
     fn new(query: &'a Query) -> Self {
-        let start =
-            |word: &crate::core::retrieval::Word| word.stem.as_bytes().first_chunk::<2>().copied();
         Self {
             query,
-            starts: query.words.iter().filter_map(start).collect(),
+            starts: Starts::of(query.words.iter().map(|word| word.stem.as_str())),
             buffer: String::new(),
         }
     }
@@ -173,38 +171,37 @@ impl<'a> PairFinder<'a> {
     }
 
     fn scan(&mut self, text: &str, weight: u32, counts: &mut [u32]) {
+        let query = self.query;
         let mut before: Option<usize> = None;
-        words(text, &mut |word| {
-            let Some(at) = self.place(word) else {
+        words_starting(text, &self.starts, &mut |word| {
+            let known = self.starts.has(word.as_bytes());
+            let Some(at) = known
+                .then(|| place(query, &mut self.buffer, word))
+                .flatten()
+            else {
                 // A stop word between two words does not part them, as when the index was built.
                 if before.is_some() && !is_stop_word(word) {
                     before = None;
                 }
-                return;
+                return before.is_some();
             };
             if let Some(first) = before {
-                for (pair, count) in self.query.pairs.iter().zip(counts.iter_mut()) {
+                for (pair, count) in query.pairs.iter().zip(counts.iter_mut()) {
                     *count += weight * u32::from((pair.first, pair.second) == (first, at));
                 }
             }
             before = Some(at);
+            true
         });
     }
+}
 
-    /// Place of `word` among the words of the query.
-    fn place(&mut self, word: &str) -> Option<usize> {
-        match word.as_bytes().first_chunk::<2>() {
-            Some(start) if !self.starts.contains(start) => return None,
-            _ => {}
-        }
-        self.buffer.clear();
-        self.buffer.push_str(word);
-        stem(&mut self.buffer);
-        self.query
-            .words
-            .iter()
-            .position(|known| known.stem == self.buffer)
-    }
+/// Place of `word` among the words of the query.
+fn place(query: &Query, buffer: &mut String, word: &str) -> Option<usize> {
+    buffer.clear();
+    buffer.push_str(word);
+    stem(buffer);
+    query.words.iter().position(|known| known.stem == *buffer)
 }
 
 /// Neighbours score like words do; how rare a pair is, is judged by the candidates that hold it.
@@ -257,16 +254,18 @@ fn add_likeness(hits: &mut [Hit], candidates: &[Candidate]) {
 
 /// Words of the query that stand in the text, as the text spells them: shows why it matched.
 pub(super) fn matched(query: &Query, title: &str, text: &str) -> Vec<String> {
-    let mut finder = PairFinder::new(query);
+    let starts = Starts::of(query.words.iter().map(|word| word.stem.as_str()));
     let mut found: Vec<String> = Vec::new();
+    let mut buffer = String::new();
     for part in [title, text] {
-        words(part, &mut |word| {
+        words_starting(part, &starts, &mut |word| {
             if found.len() < 32
-                && finder.place(word).is_some()
+                && place(query, &mut buffer, word).is_some()
                 && !found.iter().any(|known| known == word)
             {
                 found.push(word.to_owned());
             }
+            false
         });
     }
     found

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::format::hex;
 use crate::core::finding::cut;
-use crate::core::redact::{REDACTED, redact};
+use crate::core::redact::{REDACTED, Redactor};
 
 /// Longest passage kept, in bytes: what is longer is cut and no longer useful to read anyway.
 pub(super) const PASSAGE_MAX: usize = 64 * 1024;
@@ -64,13 +64,17 @@ pub(super) fn sha256_hex(bytes: &[u8]) -> String {
 
 /// `text` without secrets, each line at its place, and how many were taken out. `None` when what is left
 /// cannot be trusted to keep its lines: such a text is left out as a whole.
-pub(super) fn without_secrets(text: &str) -> Option<(String, u64)> {
+pub(super) fn without_secrets(redactor: &Redactor, text: &str) -> Option<(String, u64)> {
     let blanked = blank_key_blocks(text);
-    let mut clean = redact(&blanked);
+    let mut clean = redactor.redact(&blanked);
     if clean.lines().count() != blanked.lines().count() {
         // A secret over several lines: line by line keeps the places, a second look shows what that missed.
-        clean = blanked.lines().map(redact).collect::<Vec<_>>().join("\n");
-        let again = redact(&clean);
+        clean = blanked
+            .lines()
+            .map(|line| redactor.redact(line))
+            .collect::<Vec<_>>()
+            .join("\n");
+        let again = redactor.redact(&clean);
         if again.lines().count() != clean.lines().count() {
             return None;
         }
@@ -125,7 +129,7 @@ mod tests {
     #[test]
     fn keys_vanish_and_lines_stay() {
         let text = "a\n-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA7bq1\nabcd+/==\n-----END RSA PRIVATE KEY-----\nlast\n";
-        let (clean, found) = without_secrets(text).unwrap();
+        let (clean, found) = without_secrets(&Redactor::new(), text).unwrap();
         assert!(
             !clean.contains("MIIE") && !clean.contains("abcd"),
             "{clean}"
@@ -137,6 +141,9 @@ mod tests {
     #[test]
     fn plain_text_is_untouched() {
         let text = "Restart the broker.\n\n  systemctl restart mosquitto\n";
-        assert_eq!(without_secrets(text).unwrap(), (text.to_owned(), 0));
+        assert_eq!(
+            without_secrets(&Redactor::new(), text).unwrap(),
+            (text.to_owned(), 0)
+        );
     }
 }

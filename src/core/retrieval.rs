@@ -60,34 +60,132 @@ const STOP: &[&str] = &[
 /// Calls `take` for each word of `text` in order, lower-cased but not stemmed. A word is a run of
 /// letters and digits. A camel-case run (`KubeNodeNotReady`) gives its parts after the whole.
 pub fn words(text: &str, take: &mut dyn FnMut(&str)) {
-    let mut lower = String::with_capacity(TOKEN_MAX);
-    let is_word = |c: &u8| c.is_ascii_alphanumeric() || !c.is_ascii();
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    // Bytes, not characters: texts are nearly all ASCII, and this is the hot loop of a query.
-    while let Some(skip) = bytes
-        .get(at..)
-        .and_then(|rest| rest.iter().position(is_word))
-    {
-        let from = at + skip;
-        let rest = bytes.get(from..).unwrap_or(&[]);
-        at = from + rest.iter().position(|c| !is_word(c)).unwrap_or(rest.len());
-        let run = text.get(from..at).unwrap_or("");
-        if run.is_ascii() {
-            one_run(run, &mut lower, take);
-        } else {
-            run.split(|c: char| !c.is_alphanumeric())
-                .for_each(|run| one_run(run, &mut lower, take));
+    words_starting(text, &Starts::all(), &mut |word| {
+        take(word);
+        true
+    });
+}
+
+/// Which first two bytes of a word are of interest.
+#[derive(Clone, Debug)]
+pub struct Starts {
+    /// One bit per pair, by the low five bits of each byte: letters fall apart, the rest may collide.
+    pairs: [u32; 32],
+}
+
+impl Starts {
+    const fn all() -> Self {
+        Self {
+            pairs: [u32::MAX; 32],
+        }
+    }
+
+    /// The starts of `stems`.
+    pub fn of<'a>(stems: impl Iterator<Item = &'a str>) -> Self {
+        let mut starts = Self { pairs: [0; 32] };
+        for stem in stems {
+            match stem.as_bytes() {
+                [a, b, ..] if a.is_ascii() && b.is_ascii() => {
+                    if let Some(row) = starts.pairs.get_mut(usize::from(a & 31)) {
+                        *row |= 1 << (b & 31);
+                    }
+                }
+                // One letter, or another script: look at everything.
+                _ => return Self::all(),
+            }
+        }
+        starts
+    }
+
+    /// May `run` begin like one of them?
+    pub fn has(&self, run: &[u8]) -> bool {
+        match run {
+            [a, b, ..] => self
+                .pairs
+                .get(usize::from(a & 31))
+                .is_some_and(|row| row & (1 << (b & 31)) != 0),
+            _ => false,
         }
     }
 }
 
-fn one_run(run: &str, lower: &mut String, take: &mut dyn FnMut(&str)) {
+const SMALL: u8 = 1;
+const CAPITAL: u8 = 2;
+const DIGIT: u8 = 4;
+const FOREIGN: u8 = 8;
+
+/// What each byte is within a word; 0 ends it.
+static KINDS: [u8; 256] = kinds();
+
+const fn kinds() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let byte = at as u8;
+        #[allow(
+            clippy::indexing_slicing,
+            reason = "evaluated by the compiler, where an error is an error of the build"
+        )]
+        {
+            table[at] = match byte {
+                b'a'..=b'z' => SMALL,
+                b'A'..=b'Z' => CAPITAL,
+                b'0'..=b'9' => DIGIT,
+                0x80.. => FOREIGN,
+                _ => 0,
+            };
+        }
+        at += 1;
+    }
+    table
+}
+
+/// As [`words`], but words that do not start as `starts` says may be left out, except directly after a
+/// word for which `take` answered true. The hot loop of a query: bytes, as texts are nearly all ASCII.
+pub fn words_starting(text: &str, starts: &Starts, take: &mut dyn FnMut(&str) -> bool) {
+    let mut lower = String::with_capacity(TOKEN_MAX);
+    let mut wanted = false;
+    let everything = starts.pairs == [u32::MAX; 32];
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    while from < bytes.len() {
+        let mut end = from;
+        let (mut before, mut seen, mut camel) = (0_u8, 0_u8, 0_u8);
+        while let Some(byte) = bytes.get(end) {
+            let kind = KINDS.get(usize::from(*byte)).copied().unwrap_or(0);
+            if kind == 0 {
+                break;
+            }
+            // A capital right after a small letter.
+            camel |= (before << 1) & kind;
+            seen |= kind;
+            before = kind;
+            end += 1;
+        }
+        let (camel, ascii) = (camel & CAPITAL != 0, seen & FOREIGN == 0);
+        let run = bytes.get(from..end).unwrap_or(&[]);
+        if !run.is_empty() && (wanted || everything || camel || !ascii || starts.has(run)) {
+            let run = text.get(from..end).unwrap_or("");
+            if ascii {
+                one_run(run, camel, &mut lower, &mut |word| wanted = take(word));
+            } else {
+                for run in run.split(|c: char| !c.is_alphanumeric()) {
+                    one_run(run, is_camel(run), &mut lower, &mut |word| {
+                        wanted = take(word)
+                    });
+                }
+            }
+        }
+        from = end + 1;
+    }
+}
+
+fn one_run(run: &str, camel: bool, lower: &mut String, take: &mut dyn FnMut(&str)) {
     if run.is_empty() || run.len() > 4 * TOKEN_MAX {
         return;
     }
     give(run, lower, take);
-    if is_camel(run) {
+    if camel {
         camel_parts(run, &mut |part| give(part, lower, take));
     }
 }

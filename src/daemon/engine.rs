@@ -19,6 +19,9 @@ use crate::store::{Outcome, StoreError};
 
 /// Longest wait without a ring: due back-offs and stability windows are looked at again.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
+/// Nobody is told sooner after the first sight: the root cause may be found a sweep later than its
+/// symptom, and most blips are over by then.
+const SETTLE: Duration = Duration::from_secs(10);
 /// What is too young to bother a human is looked at again this often.
 const YOUNG_RECHECK: Duration = Duration::from_secs(30);
 
@@ -127,6 +130,13 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
     }
     let tried = tried(runtime, task)?;
     match phases::plan(task.phase, &diagnosis.offers, &tried) {
+        Plan::Escalate { .. } if now.since(task.detected_at) < SETTLE => {
+            let reason = "its cause may still show".to_owned();
+            let until = task.detected_at.plus(SETTLE);
+            runtime
+                .store
+                .transition(task.id, Transition::Wait { until, reason }, worker, now)
+        }
         Plan::Escalate { reason } => {
             let retry_at = rearm(runtime, &live, task, &tried, now)?;
             escalate::to_human(

@@ -13,4 +13,7 @@ mod cli_tool;
 mod docs;
 mod fleet;
 mod github;
+mod import;
 mod layering;
+mod store_crash;
+mod stress;
