@@ -57,7 +57,7 @@ CREATE INDEX tasks_open_subject ON tasks (subject, status) WHERE status <> 'clos
 CREATE INDEX tasks_history_of_hash ON tasks (issue_hash, id);
 CREATE INDEX tasks_closed_at ON tasks (closed_at, resolution) WHERE status = 'closed';
 -- Adopted rows that still wait to be seen again and re-keyed: none on most gateways.
-CREATE INDEX tasks_legacy ON tasks (legacy_hash) WHERE algorithm = 0 AND status <> 'closed';
+CREATE INDEX tasks_legacy ON tasks (issue_type) WHERE algorithm = 0 AND status <> 'closed';
 
 -- Append-only, hash-chained: who did what, when and why.
 CREATE TABLE task_history (

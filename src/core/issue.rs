@@ -335,12 +335,12 @@ pub fn replace_status(body: &str, status: &str) -> Option<String> {
 }
 
 /// Comment on a problem that was seen again.
-pub fn recurrence_comment(task: &Task) -> String {
+pub fn recurrence_comment(task: &Task, message: &str) -> String {
     format!(
         "Seen again at {} UTC, {} so far.\n\n{}",
         seconds(task.last_seen_at),
         times(task.seen_count),
-        fence(&Redactor::new().redact(&task.message), QUOTE_CAP)
+        fence(&Redactor::new().redact(message), QUOTE_CAP)
     )
 }
 

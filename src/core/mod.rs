@@ -1,6 +1,7 @@
 //! Pure core: no file system, network, process, thread, clock or database. `now` is an argument.
 pub mod action;
 pub mod advisors;
+pub mod alert;
 pub mod audit;
 pub mod cause;
 pub mod cause_rules;
@@ -19,6 +20,7 @@ pub mod kernel_table;
 pub mod knowledge;
 pub mod lines;
 pub mod logline;
+pub mod metrics;
 pub mod phases;
 pub mod policy;
 pub mod ports;

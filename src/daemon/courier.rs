@@ -49,7 +49,7 @@ pub fn run(runtime: &Runtime) {
 fn courier(runtime: &Runtime, config: &config::Escalation) -> Option<Courier<GitHub>> {
     let github = config.github.clone()?;
     let transport = match Https::new(Duration::from_secs(github.timeout_s), &github.ca_file) {
-        Ok(transport) => transport,
+        Ok(transport) => transport.stopped_by(runtime.stop_flag()),
         Err(why) => {
             log::error!(
                 "escalation.github: {why}; nothing is delivered until the configuration is put right"

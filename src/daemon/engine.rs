@@ -9,7 +9,7 @@ use crate::core::finding::{Finding, Severity};
 use crate::core::phases::{self, Offer, Plan, Tried};
 use crate::core::policy::{self, Gate, GateFacts, Verdict};
 use crate::core::resolve;
-use crate::core::task::{Phase, Resolution, Task, Transition};
+use crate::core::task::{Phase, Resolution, Status, Task, Transition};
 use crate::core::time::Timestamp;
 use crate::daemon::diagnose::{self, Diagnosis};
 use crate::daemon::live::Live;
@@ -19,6 +19,9 @@ use crate::store::{Outcome, StoreError};
 
 /// Longest wait without a ring: due back-offs and stability windows are looked at again.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
+/// Nobody is told sooner after the first sight: the root cause may be found a sweep later than its
+/// symptom, and most blips are over by then.
+const SETTLE: Duration = Duration::from_secs(10);
 /// What is too young to bother a human is looked at again this often.
 const YOUNG_RECHECK: Duration = Duration::from_secs(30);
 
@@ -42,7 +45,12 @@ pub fn run(runtime: &Runtime, name: &str) {
 pub fn step(runtime: &Runtime, worker: &str) -> Result<bool, StoreError> {
     let now = runtime.host.clock.now();
     let work = runtime.store.reader()?.due(now)?;
-    if let Some(task) = work.stable {
+    // One worker at a time ends windows; it reads the task again, since another may just have ended it.
+    if let Some(due) = work.stable
+        && let Ok(_guard) = runtime.windows.try_lock()
+        && let Some(task) = runtime.store.reader()?.task(due.id)?
+        && task.status == Status::Fixed
+    {
         return end_of_window(runtime, &task, worker, now).map(|()| true);
     }
     if !work.claimable {
@@ -127,6 +135,13 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
     }
     let tried = tried(runtime, task)?;
     match phases::plan(task.phase, &diagnosis.offers, &tried) {
+        Plan::Escalate { .. } if now.since(task.detected_at) < SETTLE => {
+            let reason = "its cause may still show".to_owned();
+            let until = task.detected_at.plus(SETTLE);
+            runtime
+                .store
+                .transition(task.id, Transition::Wait { until, reason }, worker, now)
+        }
         Plan::Escalate { reason } => {
             let retry_at = rearm(runtime, &live, task, &tried, now)?;
             escalate::to_human(

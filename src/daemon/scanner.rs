@@ -28,6 +28,8 @@ pub struct Schedule {
     due: BTreeMap<&'static str, Timestamp>,
     gone_since: BTreeMap<i64, Timestamp>,
     broken: BTreeSet<&'static str>,
+    /// Detectors whose last look found something, or failed.
+    unclean: BTreeSet<&'static str>,
 }
 
 /// What one pass did; printed by `run --once` and logged at debug level.
@@ -128,6 +130,16 @@ pub fn sweep(
         );
         let started = Instant::now();
         let result = detector.examine(&look);
+        let clean = match &result {
+            Ok(Sweep::Present(findings)) => findings.is_empty(),
+            Ok(Sweep::Absent(_)) => true,
+            Err(_) => false,
+        };
+        if clean {
+            schedule.unclean.remove(detector.name());
+        } else {
+            schedule.unclean.insert(detector.name());
+        }
         let took = started.elapsed();
         match result {
             Ok(Sweep::Absent(why)) => runtime.store.record_detector_run(
@@ -158,6 +170,10 @@ pub fn sweep(
                 found.push(broken(detector.name(), &why.to_string(), now));
             }
         }
+    }
+    // Every detector has looked since the start: the first pass has them all due.
+    if schedule.unclean.is_empty() {
+        runtime.clean_sweep();
     }
     if schedule.broken.is_empty() {
         covered.insert(Class::SelfDetectorBroken);

@@ -411,7 +411,11 @@ impl GitHub {
                 }
             }
         }
-        let body = finish(&attempt.redact(&text), &marker);
+        let back = match delivery.operation {
+            Operation::Reopen => "**It is back.**\n\n",
+            _ => "",
+        };
+        let body = finish(&attempt.redact(&format!("{back}{text}")), &marker);
         (attempt.begin)().map_err(store_trouble)?;
         if let Err(failure) = self.api.comment(issue.number, &body, now) {
             return Ok(Some(self.not_written(failure, &attempt.note, now)));
@@ -480,6 +484,7 @@ impl Tracker for GitHub {
             begin,
             now,
         };
+        self.api.begin_attempt();
         let step = self.gate(now).and_then(|()| match delivery.operation {
             Operation::Create => self.create(&mut attempt),
             Operation::Comment | Operation::Close | Operation::Reopen | Operation::Update => {

@@ -1,10 +1,12 @@
 //! One HTTPS request, told apart by what may have happened on the other side.
 
+use std::cell::Cell;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use ureq::http::{Method, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
@@ -22,6 +24,15 @@ pub const BODY_CAP: u64 = 1 << 20;
 const HEAD_CAP: usize = 64 << 10;
 /// Name lookup and connecting, each.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest one request may take, whatever the configuration says.
+const REQUEST_MOST: Duration = Duration::from_secs(40);
+/// No request of an attempt starts later than this after the attempt's start.
+const ATTEMPT_BUDGET: Duration = Duration::from_secs(45);
+/// Longest an attempt can take: the daemon's watchdog must be more patient.
+pub const ATTEMPT_MOST: Duration = Duration::from_secs(85);
+const _: () = assert!(ATTEMPT_BUDGET.as_secs() + REQUEST_MOST.as_secs() <= ATTEMPT_MOST.as_secs());
+/// How often a waiting request looks whether the daemon is to stop.
+const STOP_POLL: Duration = Duration::from_millis(100);
 /// Redirects followed for one request.
 const REDIRECTS_MAX: u32 = 3;
 /// Largest CA file read, in bytes.
@@ -115,6 +126,9 @@ impl std::error::Error for SendError {}
 /// Moves requests: over TLS in the daemon, to a simulated server in the schedule tests.
 pub trait Transport: fmt::Debug {
     fn send(&self, request: &Request) -> Result<Response, SendError>;
+
+    /// A new attempt starts: its requests share one budget of time.
+    fn begin_attempt(&self) {}
 }
 
 /// HTTPS by ureq and rustls. No pool: requests are rare, and an idle connection that was closed by the
@@ -122,6 +136,8 @@ pub trait Transport: fmt::Debug {
 pub struct Https {
     agent: ureq::Agent,
     reached: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
+    attempt: Cell<Option<Instant>>,
 }
 
 impl fmt::Debug for Https {
@@ -134,6 +150,23 @@ impl Https {
     /// `timeout` bounds each of: sending, waiting for the answer, reading it. `ca_file` (PEM; empty = none) adds
     /// roots to the bundled ones. A proxy is taken from the environment.
     pub fn new(timeout: Duration, ca_file: &str) -> Result<Self, String> {
+        Self::build(timeout, ca_file, true)
+    }
+
+    /// The same, but `http://` is taken too: for receivers on the plant's own network, which mostly speak nothing
+    /// else. A token is refused there.
+    pub fn with_plain(timeout: Duration, ca_file: &str) -> Result<Self, String> {
+        Self::build(timeout, ca_file, false)
+    }
+
+    /// Requests give up at once when `stop` is set.
+    #[must_use]
+    pub fn stopped_by(mut self, stop: Arc<AtomicBool>) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    fn build(timeout: Duration, ca_file: &str, https_only: bool) -> Result<Self, String> {
         let roots = match ca_file {
             "" => RootCerts::WebPki,
             path => RootCerts::from(with_bundled(read_ca(Path::new(path))?)),
@@ -143,7 +176,7 @@ impl Https {
             .root_certs(roots)
             .build();
         let config = ureq::Agent::config_builder()
-            .https_only(true)
+            .https_only(https_only)
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -153,6 +186,7 @@ impl Https {
                 "autonomous-orchestrator/",
                 env!("CARGO_PKG_VERSION")
             ))
+            .timeout_global(Some(timeout.min(REQUEST_MOST)))
             .timeout_resolve(Some(CONNECT_TIMEOUT))
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_send_request(Some(timeout))
@@ -166,6 +200,8 @@ impl Https {
         Ok(Self {
             agent: ureq::Agent::with_parts(config, connector, DefaultResolver::default()),
             reached,
+            stop: Arc::default(),
+            attempt: Cell::new(None),
         })
     }
 
@@ -175,6 +211,10 @@ impl Https {
         url: &str,
         authorized: bool,
     ) -> Result<Response, SendError> {
+        if request.token.is_some() && !url.starts_with("https://") {
+            let why = "a token is never sent without TLS: write the address with https://";
+            return Err(SendError::NotSent(why.to_owned()));
+        }
         let method = match request.method {
             Verb::Get => Method::GET,
             Verb::Post => Method::POST,
@@ -187,37 +227,49 @@ impl Https {
         if let Some(token) = request.token.as_ref().filter(|_| authorized) {
             builder = builder.header("authorization", format!("Bearer {}", token.expose()));
         }
-        self.reached.store(false, Ordering::Relaxed);
         let bad = |error: ureq::http::Error| SendError::NotSent(error.to_string());
-        let answer = match &request.body {
-            Some(body) => {
-                let builder = builder.header("content-type", "application/json");
-                self.agent.run(builder.body(body.as_str()).map_err(bad)?)
-            }
-            None => self.agent.run(builder.body(()).map_err(bad)?),
-        };
-        let mut answer = answer.map_err(|error| self.classify(&error))?;
-        let headers = answer
-            .headers()
-            .iter()
-            .map(|(name, value)| {
-                let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-                (name.as_str().to_owned(), value)
+        let request = match &request.body {
+            Some(_) => builder.header("content-type", "application/json"),
+            None => builder,
+        }
+        .body(request.body.clone())
+        .map_err(bad)?;
+        self.run(request)
+    }
+
+    /// Runs the request on a thread of its own, which is left behind when the daemon is to stop: neither name
+    /// lookup nor a slow server can be interrupted otherwise. What a request left behind came to is unknown.
+    fn run(&self, request: ureq::http::Request<Option<String>>) -> Result<Response, SendError> {
+        let late = |start: Instant| start.elapsed() > ATTEMPT_BUDGET;
+        if self.attempt.get().is_some_and(late) {
+            return Err(SendError::NotSent("this attempt took too long".to_owned()));
+        }
+        self.reached.store(false, Ordering::Relaxed);
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let agent = self.agent.clone();
+        std::thread::Builder::new()
+            .name("courier-io".to_owned())
+            .spawn(move || {
+                // Nobody waits any more: the process is about to end.
+                let _ = sender.send(exchange(&agent, request));
             })
-            .collect();
-        let (body, cut) = read_body(answer.body_mut());
-        Ok(Response {
-            status: answer.status().as_u16(),
-            headers,
-            body,
-            cut,
-            moved_to: None,
-        })
+            .map_err(|error| SendError::NotSent(format!("no thread: {error}")))?;
+        loop {
+            match receiver.recv_timeout(STOP_POLL) {
+                Ok(answer) => return answer.map_err(|error| self.classify(error.to_string())),
+                Err(RecvTimeoutError::Timeout) if self.stop.load(Ordering::Relaxed) => {
+                    return Err(self.classify("the daemon stops".to_owned()));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(self.classify("the request broke off".to_owned()));
+                }
+            }
+        }
     }
 
     /// Before the TLS handshake was complete, nothing of the request can have been sent.
-    fn classify(&self, error: &ureq::Error) -> SendError {
-        let why = error.to_string();
+    fn classify(&self, why: String) -> SendError {
         if self.reached.load(Ordering::Relaxed) {
             SendError::Unknown(why)
         } else {
@@ -227,6 +279,10 @@ impl Https {
 }
 
 impl Transport for Https {
+    fn begin_attempt(&self) {
+        self.attempt.set(Some(Instant::now()));
+    }
+
     fn send(&self, request: &Request) -> Result<Response, SendError> {
         let mut url = request.url.clone();
         let mut authorized = true;
@@ -260,6 +316,34 @@ impl Transport for Https {
             "more than {REDIRECTS_MAX} redirects"
         )))
     }
+}
+
+/// Sends and reads the answer up to the cap.
+fn exchange(
+    agent: &ureq::Agent,
+    request: ureq::http::Request<Option<String>>,
+) -> Result<Response, ureq::Error> {
+    let (parts, body) = request.into_parts();
+    let mut answer = match body {
+        Some(body) => agent.run(ureq::http::Request::from_parts(parts, body))?,
+        None => agent.run(ureq::http::Request::from_parts(parts, ()))?,
+    };
+    let headers = answer
+        .headers()
+        .iter()
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), value)
+        })
+        .collect();
+    let (body, cut) = read_body(answer.body_mut());
+    Ok(Response {
+        status: answer.status().as_u16(),
+        headers,
+        body,
+        cut,
+        moved_to: None,
+    })
 }
 
 /// Last link of the connector chain: notes that a connection, TLS included, stood.
@@ -389,6 +473,36 @@ mod tests {
         assert!(matches!(https.send(&request), Err(SendError::NotSent(_))));
         request.url = "https://127.0.0.1:9/".to_owned();
         assert!(matches!(https.send(&request), Err(SendError::NotSent(_))));
+        let plain = Https::with_plain(Duration::from_secs(5), "").unwrap();
+        request.url = "http://127.0.0.1:9/".to_owned();
+        request.token = Some(Secret::new("abc"));
+        let error = plain.send(&request).unwrap_err().to_string();
+        assert!(error.contains("without TLS"), "{error}");
+    }
+
+    /// A server that accepts and says nothing, and one that is told to stop meanwhile.
+    #[test]
+    fn a_stop_ends_the_wait_and_the_outcome_of_what_was_sent_is_unknown() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let stop = Arc::new(AtomicBool::new(false));
+        let plain = Https::with_plain(Duration::from_secs(30), "").unwrap();
+        let plain = plain.stopped_by(Arc::clone(&stop));
+        let request = Request {
+            method: Verb::Post,
+            url: format!("http://127.0.0.1:{port}/"),
+            token: None,
+            headers: Vec::new(),
+            body: Some("{}".to_owned()),
+        };
+        let stopper = std::thread::spawn(move || {
+            let (connection, _) = silent.accept().unwrap();
+            stop.store(true, Ordering::Relaxed);
+            connection
+        });
+        let error = plain.send(&request).unwrap_err();
+        assert_eq!(error, SendError::Unknown("the daemon stops".to_owned()));
+        drop(stopper.join().unwrap());
     }
 
     #[test]

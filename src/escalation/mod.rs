@@ -2,8 +2,12 @@
 //!
 //! [`courier`] decides when, a [`tracker::Tracker`] knows how, [`http`] moves the bytes, [`token`] reads the secret.
 
+pub mod alertmanager;
 pub mod courier;
 pub mod github;
 pub mod http;
+pub mod ping;
+pub mod textfile;
 pub mod token;
 pub mod tracker;
+pub mod webhook;

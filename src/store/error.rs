@@ -47,6 +47,14 @@ impl StoreError {
         matches!(self, Self::Busy | Self::Full | Self::Io(_))
     }
 
+    /// Not the operation's fault: whatever else is in the transaction fails as well.
+    pub(super) fn is_of_the_file(&self) -> bool {
+        matches!(
+            self,
+            Self::Full | Self::Busy | Self::Io(_) | Self::Corrupt(_)
+        )
+    }
+
     /// The same error once more, for each caller of a batch that failed as a whole.
     pub(super) fn again(&self) -> Self {
         match self {

@@ -1,19 +1,23 @@
 //! Adoption of the Python daemon's `tasks.db`: columns and rows kept, a copy left beside, idempotent.
+//!
+//! The new database is built under another name from the old one, which is only read, and renamed into
+//! place as the last step: a crash in between leaves the old file as it was.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
 use crate::core::audit;
 use crate::core::time::Timestamp;
+use crate::store::adopted;
 use crate::store::holders::other_holder;
-use crate::store::open::{self, OpenReport, StoreOptions, VERSION, beside, set_meta};
-use crate::store::{Store, StoreError, history};
+use crate::store::open::{self, StoreOptions, beside, set_meta, suffixed};
+use crate::store::{Store, StoreError, history, repair};
 
 /// What an adoption did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,71 +55,120 @@ impl fmt::Display for ImportReport {
     }
 }
 
-/// Adopts the database at `source` into the store's place. `source` may be that very file.
+fn already() -> ImportReport {
+    ImportReport {
+        already: true,
+        ..ImportReport::default()
+    }
+}
+
+fn fail(path: &Path, why: &dyn fmt::Display) -> StoreError {
+    StoreError::Import(format!("{}: {why}", path.display()))
+}
+
+/// Adopts the database at `source` into the store. `source` may be the store's own path; otherwise its
+/// rows join those that are there already.
 pub fn import(
     source: &Path,
     options: &StoreOptions,
     now: Timestamp,
 ) -> Result<ImportReport, StoreError> {
-    let fail = |why: String| StoreError::Import(why);
     let probe = Connection::open_with_flags(source, OpenFlags::SQLITE_OPEN_READ_ONLY)
-        .map_err(|why| fail(format!("{}: {why}", source.display())))?;
-    let unreadable = |why: StoreError| fail(format!("{}: {why}", source.display()));
-    let already = open::version(&probe).map_err(unreadable)? == VERSION;
-    if !already && !is_python_database(&probe).map_err(unreadable)? {
-        return Err(fail(format!(
-            "{}: no tasks table of the Python daemon in it",
-            source.display()
-        )));
-    }
+        .map_err(|why| fail(source, &why))?;
+    let ours = open::version(&probe).map_err(|why| fail(source, &why))? > 0;
+    let python = !ours && is_python_database(&probe).map_err(|why| fail(source, &why))?;
     drop(probe);
     let same = fs::canonicalize(source).ok() == fs::canonicalize(&options.path).ok();
-    if already && same {
-        return Ok(ImportReport {
-            already: true,
-            ..ImportReport::default()
-        });
+    if ours && same {
+        return Ok(already());
     }
-    if let Some(holder) = other_holder(source) {
-        return Err(fail(format!(
-            "{} is open in {holder}: stop it first",
-            source.display()
-        )));
+    if !python {
+        return Err(fail(
+            source,
+            &"no tasks table of the Python daemon in it: give the path of its tasks.db",
+        ));
     }
-    if !same {
-        if options.path.exists() {
-            let (store, _) = Store::open(options, now)?;
-            if store
-                .meta("adopted_digest")?
-                .is_some_and(|digest| Some(digest) == digest_of(source).ok())
-            {
-                return Ok(ImportReport {
-                    already: true,
-                    ..ImportReport::default()
-                });
-            }
-            return Err(fail(format!(
-                "{} exists already: import before the first start, or move it away",
-                options.path.display()
-            )));
-        }
-        fs::copy(source, &options.path)
-            .map_err(|why| fail(format!("{}: {why}", options.path.display())))?;
+    if same {
+        // Opening adopts what stands at its path.
+        let (_, report) = Store::open(options, now)?;
+        return Ok(report.adopted.unwrap_or_else(already));
     }
-    let mut connection = Connection::open(&options.path)?;
-    connection.busy_timeout(options.busy_timeout)?;
-    let report = adopt(&mut connection, options, now)?;
-    drop(connection);
-    // Opening checks the result and leaves it in the journal mode that the daemon uses.
-    let (_, _report): (Store, OpenReport) = Store::open(options, now)?;
+    let old = open_old(source)?;
+    let (store, _) = Store::open(options, now)?;
+    let digest = digest(&old)?;
+    if store.meta(&adopted_key(&digest))?.is_some() {
+        return Ok(already());
+    }
+    // The rows are read inside the one transaction that writes them; the old file is locked meanwhile.
+    store.write(move |tx| copy_rows(&old, tx, &digest, now))
+}
+
+/// In place: builds the new database beside the old one and swaps them.
+pub(super) fn adopt(options: &StoreOptions, now: Timestamp) -> Result<ImportReport, StoreError> {
+    let path = &options.path;
+    let old = open_old(path)?;
+    let copy = beside(path, "python-original");
+    let part = beside(path, "python-original.part");
+    let _ = fs::remove_file(&part);
+    open::create_private(&part);
+    let mut target = Connection::open(&part)?;
+    rusqlite::backup::Backup::new(&old, &mut target)?.run_to_completion(
+        1_024,
+        Duration::ZERO,
+        None,
+    )?;
+    target
+        .close()
+        .map_err(|(_, why)| StoreError::from(why))
+        .and_then(|()| repair::publish(&part, &copy).map_err(|why| fail(&copy, &why)))?;
+
+    let part = beside(path, "adopting.part");
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let _ = fs::remove_file(suffixed(&part, suffix));
+    }
+    open::create_private(&part);
+    let mut new = Connection::open(&part)?;
+    new.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    let digest = digest(&old)?;
+    let tx = new.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    open::create_tables(&tx, now)?;
+    let mut report = copy_rows(&old, &tx, &digest, now)?;
+    tx.commit()?;
+    new.close().map_err(|(_, why)| StoreError::from(why))?;
+    // Empty since the checkpoint of `open_old`, but of the old file.
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let _ = fs::remove_file(suffixed(path, suffix));
+    }
+    repair::publish(&part, path).map_err(|why| fail(path, &why))?;
+    report.copy = Some(copy);
     Ok(report)
 }
 
-fn digest_of(path: &Path) -> std::io::Result<String> {
-    Ok(audit::hex(&Sha256::digest(fs::read(path)?)))
+/// Opens the old database for itself alone, with its WAL or journal folded in.
+fn open_old(path: &Path) -> Result<Connection, StoreError> {
+    if let Some(holder) = other_holder(path) {
+        return Err(fail(
+            path,
+            &format!("it is open in {holder}: stop that first"),
+        ));
+    }
+    let old = Connection::open(path).map_err(|why| fail(path, &why))?;
+    // Nobody is to be waited for: whoever holds a lock is still using it.
+    old.busy_timeout(Duration::from_secs(1))?;
+    let lock = || -> rusqlite::Result<()> {
+        old.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        old.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        old.execute_batch("BEGIN EXCLUSIVE; COMMIT")
+    };
+    lock().map_err(|why| fail(path, &format!("{why}: stop the program that uses it")))?;
+    Ok(old)
 }
 
-/// True for a database with the Python daemon's tasks table and without a version of ours.
+fn adopted_key(digest: &str) -> String {
+    format!("adopted_{digest}")
+}
+
+/// True for a database with the Python daemon's tasks table; its version is 0.
 pub(super) fn is_python_database(connection: &Connection) -> Result<bool, StoreError> {
     let columns = columns(connection, "tasks")?;
     Ok(["issue_hash", "issue_type", "status"]
@@ -130,191 +183,128 @@ fn columns(connection: &Connection, table: &str) -> Result<Vec<String>, StoreErr
         .collect::<Result<_, _>>()?)
 }
 
-/// Rebuilds the tables in one transaction, `user_version` last. Nothing is lost: unknown tables are
-/// renamed, unknown columns go into the evidence.
-pub(super) fn adopt(
-    connection: &mut Connection,
-    options: &StoreOptions,
+fn tables(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut statement = connection.prepare(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite@_%' ESCAPE '@'
+         AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name",
+    )?;
+    Ok(statement
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?)
+}
+
+/// Calls `each` with every row of a table in the order it was written: values by column.
+fn rows(
+    connection: &Connection,
+    table: &str,
+    mut each: impl FnMut(Vec<Value>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(&format!("SELECT * FROM {}", quoted(table)))?;
+    let count = statement.column_count();
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let values = (0..count)
+            .map(|at| row.get::<_, Value>(at).or_else(|_| lossy(row, at)))
+            .collect::<Result<Vec<_>, _>>()?;
+        each(values)?;
+    }
+    Ok(())
+}
+
+/// Python stored whatever bytes a log line had; text that is not UTF-8 is read as well as it can be.
+fn lossy(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Value> {
+    let raw = row.get_ref(at)?;
+    Ok(raw.as_bytes().map_or(Value::Null, |bytes| {
+        Value::Text(String::from_utf8_lossy(bytes).into_owned())
+    }))
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// One digest over everything that the old database holds: it anchors the imported history, and tells
+/// whether this very content was adopted before.
+fn digest(old: &Connection) -> Result<String, StoreError> {
+    let mut hash = Sha256::new();
+    for table in tables(old)? {
+        hash.update(format!("{}:{table}", table.len()));
+        rows(old, &table, |values| {
+            for value in values {
+                let text = format!("{value:?}");
+                hash.update((text.len() as u64).to_le_bytes());
+                hash.update(text);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(audit::hex(&hash.finalize()))
+}
+
+/// Copies everything in the caller's transaction.
+fn copy_rows(
+    old: &Connection,
+    tx: &Connection,
+    digest: &str,
     now: Timestamp,
 ) -> Result<ImportReport, StoreError> {
-    let copy = beside(&options.path, "python-original");
-    let digest = digest_of(&options.path)
-        .map_err(|why| StoreError::Import(format!("{}: {why}", options.path.display())))?;
-    if !copy.exists() {
-        fs::copy(&options.path, &copy)
-            .map_err(|why| StoreError::Import(format!("{}: {why}", copy.display())))?;
+    let mut report = ImportReport::default();
+    let names = columns(old, "tasks")?;
+    let mut ids = adopted::Ids::default();
+    rows(old, "tasks", |values| {
+        adopted::task(tx, &names, values, &mut ids, now)?;
+        report.tasks += 1;
+        Ok(())
+    })?;
+    for table in tables(old)? {
+        match table.as_str() {
+            "tasks" => {}
+            "task_history" => {
+                let names = columns(old, &table)?;
+                rows(old, &table, |values| {
+                    adopted::event(tx, &names, values, &ids, now)?;
+                    report.history += 1;
+                    Ok(())
+                })?;
+                if !adopted::knows_history(&names) {
+                    keep(old, tx, &table)?;
+                    report.kept_tables.push(table);
+                }
+            }
+            _ => {
+                keep(old, tx, &table)?;
+                report.kept_tables.push(table);
+            }
+        }
     }
-    let mut report = ImportReport {
-        copy: Some(copy),
-        ..ImportReport::default()
-    };
-    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if open::version(&tx)? == VERSION {
-        return Ok(ImportReport {
-            already: true,
-            ..report
-        });
-    }
-    report.kept_tables = set_aside(&tx)?;
-    open::create_tables(&tx, now)?;
-    report.tasks = copy_tasks(&tx, now)?;
-    report.history = match columns(&tx, "legacy_task_history")?.is_empty() {
-        true => 0,
-        false => tx.query_row("SELECT count(*) FROM legacy_task_history", [], |row| {
-            row.get(0)
-        })?,
-    };
-    set_meta(&tx, "adopted_digest", &digest)?;
+    set_meta(tx, &adopted_key(digest), &now.to_string())?;
     let details = format!(
         "{} tasks, {} history rows, SHA-256 {digest}",
         report.tasks, report.history
     );
-    history::append(
-        &tx,
-        None,
-        "adopted",
-        &details,
-        "import",
-        "database of the Python daemon",
-        now,
-    )?;
-    tx.execute_batch("DROP TABLE legacy_tasks")?;
-    tx.commit()?;
+    let reason = "database of the Python daemon";
+    history::append(tx, None, "adopted", &details, "import", reason, now)?;
     Ok(report)
 }
 
-/// Renames every table to `legacy_NAME`; its indexes and triggers would clash with ours and go.
-fn set_aside(tx: &Connection) -> Result<Vec<String>, StoreError> {
-    let objects: Vec<(String, String)> = tx
-        .prepare("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND sql IS NOT NULL")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    let quoted = |name: &str| name.replace('"', "\"\"");
-    for (kind, name) in objects
+/// Keeps a table that we do not know, with its values as they are.
+fn keep(old: &Connection, tx: &Connection, table: &str) -> Result<(), StoreError> {
+    let columns: Vec<String> = columns(old, table)?
         .iter()
-        .filter(|(kind, _)| matches!(kind.as_str(), "index" | "trigger" | "view"))
-    {
-        tx.execute_batch(&format!("DROP {kind} \"{}\"", quoted(name)))?;
-    }
-    let mut kept = Vec::new();
-    for (_, name) in objects.iter().filter(|(kind, _)| kind == "table") {
-        let name = quoted(name);
-        tx.execute_batch(&format!(
-            "ALTER TABLE \"{name}\" RENAME TO \"legacy_{name}\""
-        ))?;
-        if name != "tasks" {
-            kept.push(name);
-        }
-    }
-    Ok(kept)
-}
-
-/// One row of the old table by column name, everything as text.
-type OldRow = BTreeMap<String, String>;
-
-fn old_rows(tx: &Connection) -> Result<Vec<OldRow>, StoreError> {
-    let names = columns(tx, "legacy_tasks")?;
-    let mut statement = tx.prepare("SELECT * FROM legacy_tasks ORDER BY rowid")?;
-    let rows = statement.query_map([], |row| {
-        let mut old = OldRow::new();
-        for (at, name) in names.iter().enumerate() {
-            let text = match row.get_ref(at)? {
-                ValueRef::Null => continue,
-                ValueRef::Integer(number) => number.to_string(),
-                ValueRef::Real(number) => number.to_string(),
-                ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                    String::from_utf8_lossy(bytes).into_owned()
-                }
-            };
-            old.insert(name.clone(), text);
-        }
-        Ok(old)
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// The Python daemon's statuses onto ours. What it had handed to GitHub stays before a human; work it
-/// had begun starts over; anything unknown stays open rather than being dropped.
-fn status_of(old: &OldRow) -> (&'static str, Option<&'static str>) {
-    let fixed = old.get("fix_successful").is_some_and(|value| value != "0");
-    match old
-        .get("status")
-        .map(|status| status.to_lowercase())
-        .as_deref()
-    {
-        Some("closed" | "resolved" | "done") => {
-            ("closed", Some(if fixed { "fixed" } else { "human" }))
-        }
-        Some("fixed" | "completed") => ("closed", Some("fixed")),
-        Some("escalated" | "github_created" | "reported") => ("escalated", None),
-        Some("fix_failed" | "failed") => ("fix_failed", None),
-        _ => ("detected", None),
-    }
-}
-
-fn copy_tasks(tx: &Connection, now: Timestamp) -> Result<u64, StoreError> {
-    let known = [
-        "id",
-        "issue_hash",
-        "issue_type",
-        "issue_source",
-        "issue_message",
-        "status",
-        "fix_attempted",
-        "fix_successful",
-        "fix_message",
-        "github_issue_number",
-        "detected_at",
-        "github_created_at",
-        "fixed_at",
-        "closed_at",
-    ];
-    let time = |old: &OldRow, name: &str| -> Option<String> {
-        let text = old.get(name)?;
-        Some(text.parse::<Timestamp>().unwrap_or(now).to_string())
-    };
-    let mut count = 0;
-    for old in old_rows(tx)? {
-        let text = |name: &str| old.get(name).cloned().unwrap_or_default();
-        let (status, resolution) = status_of(&old);
-        let mut evidence: OldRow = old
-            .iter()
-            .filter(|(name, _)| !known.contains(&name.as_str()))
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect();
-        evidence.insert("legacy_status".to_owned(), text("status"));
-        let detected = time(&old, "detected_at").unwrap_or_else(|| now.to_string());
-        let closed = (status == "closed").then(|| {
-            time(&old, "closed_at")
-                .or_else(|| time(&old, "fixed_at"))
-                .unwrap_or_else(|| detected.clone())
-        });
-        let flag = |name: &str| old.get(name).is_some_and(|value| value != "0");
-        count += tx.execute(
-            "INSERT INTO tasks (id, issue_hash, legacy_hash, issue_type, issue_source, issue_message, evidence, status, resolution,
-                                fix_attempted, fix_successful, fix_message, github_issue_number, detected_at, last_seen_at,
-                                github_created_at, fixed_at, closed_at, algorithm)
-             VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15, ?16, 0)
-             ON CONFLICT (issue_hash) WHERE status <> 'closed' DO UPDATE SET seen_count = seen_count + 1",
-            params![
-                old.get("id").and_then(|id| id.parse::<i64>().ok()),
-                text("issue_hash"),
-                text("issue_type"),
-                text("issue_source"),
-                text("issue_message"),
-                serde_json::to_string(&evidence).unwrap_or_else(|_| "{}".to_owned()),
-                status,
-                resolution,
-                flag("fix_attempted"),
-                flag("fix_successful"),
-                old.get("fix_message"),
-                old.get("github_issue_number").and_then(|number| number.parse::<i64>().ok()),
-                detected,
-                time(&old, "github_created_at"),
-                time(&old, "fixed_at"),
-                closed,
-            ],
-        )? as u64;
-    }
-    Ok(count)
+        .map(|name| quoted(name))
+        .collect();
+    let target = quoted(&format!("legacy_{table}"));
+    tx.execute_batch(&format!(
+        "CREATE TABLE IF NOT EXISTS {target} ({})",
+        columns.join(", ")
+    ))?;
+    let marks = vec!["?"; columns.len()].join(", ");
+    let mut insert = tx.prepare(&format!(
+        "INSERT INTO {target} ({}) VALUES ({marks})",
+        columns.join(", ")
+    ))?;
+    rows(old, table, |values| {
+        insert.execute(rusqlite::params_from_iter(values))?;
+        Ok(())
+    })
 }

@@ -10,7 +10,7 @@ use crate::core::fingerprint;
 use crate::core::time::Timestamp;
 use crate::store::types::{Cursor, Intake, Recorded};
 use crate::store::writer::{COALESCE, COALESCE_CURSORS};
-use crate::store::{Store, StoreError, Ticket, history, outbox};
+use crate::store::{Store, StoreError, Ticket, adopted, history, outbox};
 
 impl Store {
     /// Records findings and moves the cursor; blocks until acknowledged. New fingerprints are durable
@@ -150,7 +150,20 @@ pub(super) fn record(
     now: Timestamp,
 ) -> Result<Recorded, StoreError> {
     let hash = finding.fingerprint().to_string();
-    if let Some(created) = create(tx, finding, &hash, now)? {
+    let newest: Option<(i64, u64)> = tx
+        .prepare_cached(
+            "SELECT id, episode FROM tasks WHERE issue_hash = ?1 ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row([&hash], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let before = match newest {
+        Some((id, episode)) => (Some(id), episode),
+        None => {
+            adopted::rekey(tx, finding, &hash, now)?;
+            (None, past_episode(tx, &hash)?)
+        }
+    };
+    if let Some(created) = create(tx, finding, &hash, before, now)? {
         return Ok(created);
     }
     let (open, status) = open_task(tx, &hash)?.ok_or_else(|| {
@@ -167,23 +180,16 @@ pub(super) fn record(
 }
 
 /// `INSERT … ON CONFLICT … DO NOTHING RETURNING`: only the one-open index may make it do nothing; NOT
-/// NULL and CHECK violations stay errors, which a bare `OR IGNORE` would hide.
-pub(super) fn create(
+/// NULL and CHECK violations stay errors, which a bare `OR IGNORE` would hide. `before` is the last life
+/// of this fingerprint: its row, if that is still there, and its episode.
+fn create(
     tx: &Connection,
     finding: &Finding,
     hash: &str,
+    before: (Option<i64>, u64),
     now: Timestamp,
 ) -> Result<Option<Recorded>, StoreError> {
-    let previous: Option<(i64, u64)> = tx
-        .prepare_cached(
-            "SELECT id, episode FROM tasks WHERE issue_hash = ?1 ORDER BY id DESC LIMIT 1",
-        )?
-        .query_row([hash], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let (previous_id, episode) = match previous {
-        Some((id, episode)) => (Some(id), episode + 1),
-        None => (None, past_episode(tx, hash)? + 1),
-    };
+    let (previous_id, episode) = (before.0, before.1 + 1);
     let evidence = serde_json::to_string(&finding.evidence).unwrap_or_else(|_| "{}".to_owned());
     let seen_at = finding.seen_at.to_string();
     let id: Option<i64> = tx

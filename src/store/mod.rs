@@ -4,6 +4,7 @@
 //! One writer thread owns the write connection and commits what is waiting as one transaction; callers
 //! block until the commit that holds their write is durable. Readers share a read-only connection.
 
+mod adopted;
 mod attempts;
 mod backup;
 mod ballast;

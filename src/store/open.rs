@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use crate::core::audit;
 use crate::core::time::Timestamp;
 use crate::store::link::Owner;
-use crate::store::{StoreError, ballast, clock, history, import, repair};
+use crate::store::{ImportReport, StoreError, adopted, ballast, clock, history, import, repair};
 
 /// `schema.sql` is this version.
 pub(super) const VERSION: i64 = 1;
@@ -50,6 +50,8 @@ pub struct OpenReport {
     pub restored: bool,
     /// The disk was too full for a second connection: reads go through the writer's.
     pub alone: bool,
+    /// A database of the Python daemon stood at the path.
+    pub adopted: Option<ImportReport>,
     pub messages: Vec<String>,
 }
 
@@ -70,7 +72,7 @@ pub(super) fn open(options: &StoreOptions, now: Timestamp) -> Result<Opened, Sto
         repair::before_open(options, now, &mut report)?;
     }
     let owned = owner.is_some();
-    let writer = match try_open(options, owned, now, &mut report) {
+    let mut writer = match try_open(options, owned, now, &mut report) {
         Err(StoreError::Corrupt(why)) if owned => {
             repair::restore(options, &why, now, &mut report)?;
             try_open(options, owned, now, &mut report)?
@@ -92,6 +94,12 @@ pub(super) fn open(options: &StoreOptions, now: Timestamp) -> Result<Opened, Sto
     if owned {
         if !report.alone {
             clock::settle(&writer, now)?;
+            match adopted::upgrade(&mut writer, now)? {
+                0 => {}
+                n => report
+                    .messages
+                    .push(format!("{n} open tasks got the key of the new algorithm")),
+            }
         }
         report.restored |= meta(&writer, repair::UNTIL_CLEAN_SWEEP)?.is_some();
         repair::keep_side_id(options, &gateway_id(&writer)?);
@@ -150,11 +158,9 @@ fn try_open(
         other => other,
     };
     create_private(&options.path);
-    let mut connection =
-        Connection::open(&options.path).map_err(|error| unusable(StoreError::from(error)))?;
-    connection.busy_timeout(options.busy_timeout)?;
+    let mut connection = plain(options).map_err(unusable)?;
     // An adoption needs the file as the Python daemon left it: first the version, then the rest.
-    let found = kind(&mut connection).map_err(unusable)?;
+    let mut found = kind(&mut connection).map_err(unusable)?;
     match found {
         Kind::Ours(found) if found > VERSION => {
             return Err(StoreError::Newer {
@@ -169,9 +175,18 @@ fn try_open(
                 why: format!("schema version {found} is in use by an older daemon: stop it first"),
             });
         }
+        Kind::Python if !owned => {
+            return Err(StoreError::Import(
+                "another process is about to adopt this database: try again".to_owned(),
+            ));
+        }
         Kind::Python => {
-            let adopted = import::adopt(&mut connection, options, now)?;
+            drop(connection);
+            let adopted = import::adopt(options, now)?;
             report.messages.push(adopted.to_string());
+            report.adopted = Some(adopted);
+            connection = plain(options).map_err(unusable)?;
+            found = kind(&mut connection).map_err(unusable)?;
         }
         Kind::Ours(_) | Kind::Empty => {}
     }
@@ -181,14 +196,20 @@ fn try_open(
         quick_check(&connection)?;
     }
     match found {
-        // Its pages were laid out without the map that retention needs to give space back.
-        Kind::Python => connection.execute_batch("VACUUM")?,
+        Kind::Python => return Err(StoreError::Import("adopted, but not there".to_owned())),
         Kind::Empty => {
             init_database(&mut connection, now).map_err(unusable)?;
             report.created = true;
         }
         Kind::Ours(version) => migrate_by(&mut connection, version, MIGRATIONS, now)?,
     }
+    Ok(connection)
+}
+
+/// With its busy timeout and nothing else: as it is, untouched.
+fn plain(options: &StoreOptions) -> Result<Connection, StoreError> {
+    let connection = Connection::open(&options.path)?;
+    connection.busy_timeout(options.busy_timeout)?;
     Ok(connection)
 }
 
@@ -308,7 +329,7 @@ fn small_cache(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "cache_size", -256)?;
     // Sorts are small; a temporary file would be a write.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.set_prepared_statement_cache_capacity(32);
+    connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }
 

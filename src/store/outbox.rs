@@ -8,9 +8,10 @@ use serde_json::json;
 use crate::core::audit;
 use crate::core::delivery::PUT_OFF_MOST;
 use crate::core::finding::Finding;
-use crate::core::task::Transition;
+use crate::core::issue;
+use crate::core::task::{Resolution, Task, Transition};
 use crate::core::time::Timestamp;
-use crate::store::read::{OUTBOX_COLUMNS, outbox_row};
+use crate::store::read::{OUTBOX_COLUMNS, TASK_COLUMNS, outbox_row, task_row};
 use crate::store::types::{NewEscalation, OutboxRow};
 use crate::store::{Store, StoreError, history, open, repair, tasks};
 
@@ -58,7 +59,11 @@ impl Store {
             if times > COMMENTED_ROUNDS {
                 return Ok(());
             }
-            let operation = if new == 1 { "create" } else { "comment" };
+            let operation = match new {
+                1 if take_over_issue(tx, task_id)? => "reopen",
+                1 => "create",
+                _ => "comment",
+            };
             enqueue(tx, task_id, operation, &payload, now).map(drop)
         })
     }
@@ -217,6 +222,33 @@ fn enqueue(
     Ok(tx.last_insert_rowid())
 }
 
+/// A problem that came back takes over the issue of its last life; whether that is reopened or followed by a new
+/// one that links it, the courier decides by the time since it was closed. False = there is none.
+fn take_over_issue(tx: &Connection, task_id: i64) -> Result<bool, StoreError> {
+    let last_life: Option<(i64, i64)> = tx
+        .query_row(
+            "SELECT old.id, old.github_issue_number FROM tasks JOIN tasks AS old ON old.id = tasks.previous_id
+             WHERE tasks.id = ?1 AND old.github_issue_number IS NOT NULL",
+            [task_id],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    let Some((previous, number)) = last_life else {
+        return Ok(false);
+    };
+    tx.execute(
+        "UPDATE tasks SET github_issue_number = ?2 WHERE id = ?1",
+        params![task_id, number],
+    )?;
+    // Rows of two tasks have no order between them: a late close would shut the issue again.
+    tx.execute(
+        "UPDATE outbox SET state = 'dead', last_error = 'the problem came back before it was sent'
+         WHERE task_id = ?1 AND state IN ('pending', 'unknown')",
+        [previous],
+    )?;
+    Ok(true)
+}
+
 /// Least time between two comments on one issue; what comes meanwhile is one comment.
 const COMMENT_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -224,7 +256,7 @@ const COMMENT_EVERY: Duration = Duration::from_secs(3_600);
 pub(super) fn is_told(tx: &Connection, task_id: i64) -> Result<bool, StoreError> {
     Ok(tx
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND operation IN ('create', 'comment')
+            "SELECT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND operation IN ('create', 'reopen', 'comment')
                             AND state IN ('pending', 'sending', 'unknown'))",
         )?
         .query_row([task_id], |row| row.get(0))?)
@@ -240,24 +272,20 @@ pub(super) fn recurrence(
     if is_told(tx, task_id)? {
         return Ok(());
     }
-    let seen: u64 = tx.query_row(
-        "SELECT seen_count FROM tasks WHERE id = ?1",
-        [task_id],
-        |row| row.get(0),
-    )?;
+    let task = task(tx, task_id)?;
     let last: Option<String> = tx
         .prepare_cached(
-            "SELECT max(sent_at) FROM outbox WHERE task_id = ?1 AND operation = 'comment'",
+            "SELECT max(sent_at) FROM outbox WHERE task_id = ?1 AND operation IN ('create', 'reopen', 'comment')",
         )?
         .query_row([task_id], |row| row.get(0))?;
     let due = last
         .and_then(|text| text.parse::<Timestamp>().ok())
         .map_or(now, |last| last.min(now).plus(COMMENT_EVERY).max(now));
-    let body = format!(
-        "Seen again at {} UTC ({seen} times so far).\n\n```\n{}\n```\n",
-        now, finding.message
-    );
-    let payload = json!({ "body": crate::core::redact::redact(&body) }).to_string();
+    let payload = json!({
+        "body": issue::recurrence_comment(&task, &finding.message),
+        "status": issue::status_block(&task),
+    })
+    .to_string();
     let row = enqueue(tx, task_id, "comment", &payload, now)?;
     tx.execute(
         "UPDATE outbox SET next_at = ?2 WHERE id = ?1",
@@ -282,7 +310,7 @@ pub(super) fn closed(
     }
     let never_sent = tx.execute(
         "UPDATE outbox SET state = 'dead', last_error = 'closed before it was sent'
-         WHERE task_id = ?1 AND operation = 'create' AND state = 'pending' AND attempts = 0",
+         WHERE task_id = ?1 AND operation IN ('create', 'reopen') AND state = 'pending' AND attempts = 0",
         [task_id],
     )?;
     if never_sent > 0 {
@@ -292,13 +320,24 @@ pub(super) fn closed(
         )?;
         return Ok(());
     }
-    let body = format!("Closed by the gateway at {now} UTC: {reason}.\n");
-    enqueue(
-        tx,
-        task_id,
-        "close",
-        &json!({ "body": body }).to_string(),
-        now,
-    )
-    .map(drop)
+    // A comment that still waits for its hour has nothing left to say, and would hold up the close.
+    tx.execute(
+        "UPDATE outbox SET state = 'dead', last_error = 'over before it was sent'
+         WHERE task_id = ?1 AND operation = 'comment' AND state = 'pending' AND attempts = 0",
+        [task_id],
+    )?;
+    let task = task(tx, task_id)?;
+    let resolution = task.resolution.unwrap_or(Resolution::Human);
+    let payload = json!({
+        "body": issue::closing_comment(resolution, reason, now),
+        "resolution": resolution.as_str(),
+        "status": issue::status_block(&task),
+    });
+    enqueue(tx, task_id, "close", &payload.to_string(), now).map(drop)
+}
+
+/// The task as it stands inside the transaction.
+fn task(tx: &Connection, task_id: i64) -> Result<Task, StoreError> {
+    let sql = format!("SELECT {TASK_COLUMNS} FROM tasks WHERE id = ?1");
+    Ok(tx.prepare_cached(&sql)?.query_row([task_id], task_row)?)
 }

@@ -271,6 +271,65 @@ fn an_escalation_that_was_never_sent_is_not_sent_after_the_fault_is_over() {
     assert!(bench.store.outbox_next("github", NOW).unwrap().is_none());
 }
 
+/// Escalates and confirms as issue 7.
+fn told(bench: &Bench, message: &str) -> i64 {
+    let task = one(&bench.store, message).task_id;
+    bench.store.escalate(task, escalation(), "t", NOW).unwrap();
+    let row = bench.store.outbox_next("github", NOW).unwrap().unwrap();
+    bench.store.outbox_sending(row.id, NOW).unwrap();
+    bench
+        .store
+        .outbox_confirmed(row.id, Some(7), None, NOW)
+        .unwrap();
+    task
+}
+
+#[test]
+fn repeats_of_an_escalated_problem_are_one_comment_an_hour_and_none_once_it_is_over() {
+    let bench = bench();
+    let task = told(&bench, "boom");
+    for _ in 0..5 {
+        one(&bench.store, "boom");
+    }
+    let waiting = bench.store.reader().unwrap().outbox().unwrap();
+    let comments: Vec<_> = waiting
+        .iter()
+        .filter(|row| row.operation == "comment")
+        .collect();
+    assert_eq!(comments.len(), 1);
+    assert_eq!(
+        comments[0].next_at,
+        NOW.plus(Duration::from_secs(3_600)),
+        "an hour after the issue itself"
+    );
+    bench
+        .store
+        .close_task(task, Resolution::Fixed, NOW)
+        .unwrap();
+    let close = bench.store.outbox_next("github", NOW).unwrap().unwrap();
+    assert_eq!(close.operation, "close", "not held up by the comment");
+    assert!(close.payload.contains("fixed and verified"));
+}
+
+#[test]
+fn a_problem_that_comes_back_takes_over_its_issue() {
+    let bench = bench();
+    let task = told(&bench, "boom");
+    bench
+        .store
+        .close_task(task, Resolution::Fixed, NOW)
+        .unwrap();
+    let again = one(&bench.store, "boom").task_id;
+    assert_ne!(again, task);
+    bench.store.escalate(again, escalation(), "t", NOW).unwrap();
+    let row = bench.store.outbox_next("github", NOW).unwrap().unwrap();
+    assert_eq!(
+        (row.operation.as_str(), row.issue_number, row.task_id),
+        ("reopen", Some(7), again),
+        "the unsent close of the last life is given up"
+    );
+}
+
 #[test]
 fn the_audit_chain_names_the_first_broken_row() {
     let bench = bench();

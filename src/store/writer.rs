@@ -492,44 +492,56 @@ impl Loop {
         self.settle(&mut slot.lock());
     }
 
+    /// All operations in one transaction. At first without a savepoint each, which would copy every page
+    /// that they touch; should one fail, all are rolled back and run again with savepoints, so that it
+    /// fails alone.
     fn transaction(&mut self, db: &Connection) -> Result<Results, StoreError> {
+        match self.once(db, false)? {
+            Some(results) => Ok(results),
+            None => self.once(db, true)?.ok_or(StoreError::Closed),
+        }
+    }
+
+    fn once(&mut self, db: &Connection, careful: bool) -> Result<Option<Results>, StoreError> {
         run(db, "BEGIN IMMEDIATE")?;
-        let done = self.inside(db).and_then(|results| {
-            run(db, "COMMIT")?;
+        let done = self.inside(db, careful).and_then(|results| {
+            if results.is_some() {
+                run(db, "COMMIT")?;
+            }
             Ok(results)
         });
-        if done.is_err() && !db.is_autocommit() {
+        if !matches!(done, Ok(Some(_))) && !db.is_autocommit() {
             // The error is what matters; a failed rollback shows in the next BEGIN.
             let _ = run(db, "ROLLBACK");
         }
         done
     }
 
-    fn inside(&mut self, db: &Connection) -> Result<Results, StoreError> {
+    /// `None`: an operation failed, and without savepoints its traces cannot be told from the others'.
+    fn inside(&mut self, db: &Connection, careful: bool) -> Result<Option<Results>, StoreError> {
         self.held.write(db)?;
         let mut results = Vec::with_capacity(self.batch.len());
         for job in &mut self.batch {
-            // A savepoint each: one that fails fails alone.
-            run(db, "SAVEPOINT one")?;
+            if careful {
+                run(db, "SAVEPOINT one")?;
+            }
             let result = job.run(db);
-            match result {
-                Ok(()) => run(db, "RELEASE one")?,
-                // These are of the file, not of the operation; and SQLite may have rolled back all.
-                Err(
-                    why @ (StoreError::Full
-                    | StoreError::Busy
-                    | StoreError::Io(_)
-                    | StoreError::Corrupt(_)),
-                ) => return Err(why),
-                Err(why) if db.is_autocommit() => return Err(why),
-                Err(_) => {
+            match &result {
+                Ok(()) if careful => run(db, "RELEASE one")?,
+                Ok(()) => {}
+                Err(why) if why.is_of_the_file() || db.is_autocommit() => {
+                    // SQLite may have rolled back all by itself.
+                    return result.map(|()| None);
+                }
+                Err(_) if careful => {
                     run(db, "ROLLBACK TO one")?;
                     run(db, "RELEASE one")?;
                 }
+                Err(_) => return Ok(None),
             }
             results.push(result);
         }
-        Ok(results)
+        Ok(Some(results))
     }
 
     /// Serves requests between the steps of a backup. Writes of this very connection go into the copy

@@ -121,6 +121,11 @@ impl Api {
         }
     }
 
+    /// A new attempt starts.
+    pub fn begin_attempt(&self) {
+        self.transport.begin_attempt();
+    }
+
     /// `now` by the server's clock, as far as it ever told.
     pub fn server_time(&self, now: Timestamp) -> Timestamp {
         Timestamp::from_millis(now.as_millis().saturating_add(self.ahead_millis))

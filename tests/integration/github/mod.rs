@@ -2,12 +2,6 @@
 //!
 //! `schedules` runs the real courier and tracker against a simulated server in simulated time;
 //! `stub` runs them over real TLS against `scripts/e2e/github_stub.py`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic
-)]
 
 mod outbox;
 mod schedules;

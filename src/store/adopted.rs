@@ -1,0 +1,279 @@
+//! One row of the Python daemon's tables as one of ours. Whatever does not fit is kept as evidence.
+
+use std::collections::BTreeMap;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::core::finding::Finding;
+use crate::core::fingerprint;
+use crate::core::time::Timestamp;
+use crate::store::{StoreError, history};
+
+/// New ids of old tasks, where they differ.
+pub(super) type Ids = BTreeMap<i64, i64>;
+
+/// Column name to text; NULL is left out.
+type OldRow = BTreeMap<String, String>;
+
+const KNOWN: &[&str] = &[
+    "id",
+    "issue_hash",
+    "issue_type",
+    "issue_source",
+    "issue_message",
+    "status",
+    "fix_attempted",
+    "fix_successful",
+    "fix_message",
+    "github_issue_number",
+    "detected_at",
+    "github_created_at",
+    "fixed_at",
+    "closed_at",
+];
+
+const KNOWN_HISTORY: &[&str] = &["id", "task_id", "action", "details", "timestamp"];
+
+/// True when every column of the old history has its place.
+pub(super) fn knows_history(names: &[String]) -> bool {
+    names
+        .iter()
+        .all(|name| KNOWN_HISTORY.contains(&name.as_str()))
+}
+
+fn old_row(names: &[String], values: Vec<Value>) -> OldRow {
+    let text = |value: Value| match value {
+        Value::Null => None,
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Real(number) => Some(number.to_string()),
+        Value::Text(text) => Some(text),
+        Value::Blob(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+    };
+    names
+        .iter()
+        .cloned()
+        .zip(values)
+        .filter_map(|(name, value)| Some((name, text(value)?)))
+        .collect()
+}
+
+/// Python's adapters wrote numbers, booleans and words for the same thing.
+fn flag(old: &OldRow, name: &str) -> bool {
+    old.get(name).is_some_and(|value| {
+        !matches!(
+            value.trim().to_lowercase().as_str(),
+            "" | "0" | "0.0" | "false" | "no"
+        )
+    })
+}
+
+/// The Python daemon's statuses onto ours. What it had handed to GitHub stays before a human; work it
+/// had begun starts over; anything unknown stays open rather than being dropped.
+fn status_of(old: &OldRow) -> (&'static str, Option<&'static str>) {
+    let status = old.get("status").map(|status| status.trim().to_lowercase());
+    match status.as_deref() {
+        Some("closed" | "resolved" | "done") => {
+            let fixed = flag(old, "fix_successful");
+            ("closed", Some(if fixed { "fixed" } else { "human" }))
+        }
+        Some("fixed" | "completed") => ("closed", Some("fixed")),
+        Some("escalated" | "github_created" | "reported") => ("escalated", None),
+        Some("fix_failed" | "failed") => ("fix_failed", None),
+        _ => ("detected", None),
+    }
+}
+
+/// Inserts one task; its id stays where it is free.
+pub(super) fn task(
+    tx: &Connection,
+    names: &[String],
+    values: Vec<Value>,
+    ids: &mut Ids,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let old = old_row(names, values);
+    let text = |name: &str| old.get(name).cloned().unwrap_or_default();
+    let (mut status, mut resolution) = status_of(&old);
+    let mut evidence: OldRow = old
+        .iter()
+        .filter(|(name, _)| !KNOWN.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    evidence.insert("legacy_status".to_owned(), text("status"));
+    // A time or number that is none is kept as it was written.
+    let mut time = |name: &str| -> Option<String> {
+        let written = old.get(name)?;
+        match written.parse::<Timestamp>() {
+            Ok(at) => Some(at.to_string()),
+            Err(_) => {
+                evidence.insert(format!("legacy_{name}"), written.clone());
+                Some(now.to_string())
+            }
+        }
+    };
+    let detected = time("detected_at").unwrap_or_else(|| now.to_string());
+    let [created, fixed, closed] = ["github_created_at", "fixed_at", "closed_at"].map(&mut time);
+    let issue = old.get("github_issue_number");
+    let number = issue.and_then(|text| text.trim().trim_start_matches('#').parse::<i64>().ok());
+    if let (Some(issue), None) = (issue, number) {
+        evidence.insert("legacy_github_issue_number".to_owned(), issue.clone());
+    }
+    let old_id = old.get("id").and_then(|id| id.parse::<i64>().ok());
+    let hash = match text("issue_hash") {
+        hash if hash.is_empty() => format!("legacy:{}", old_id.unwrap_or_default()),
+        hash => hash,
+    };
+    // The old key was unique; should it not be, the second row is kept too, as closed.
+    if status != "closed" && exists(tx, "issue_hash = ?1 AND status <> 'closed'", &hash)? {
+        (status, resolution) = ("closed", Some("superseded"));
+    }
+    let closed =
+        (status == "closed").then(|| closed.or_else(|| fixed.clone()).unwrap_or(now.to_string()));
+    let free_id = match old_id {
+        Some(id) if id > 0 && !exists(tx, "id = ?1", &id)? => Some(id),
+        _ => None,
+    };
+    tx.prepare_cached(
+        "INSERT INTO tasks (id, issue_hash, legacy_hash, issue_type, issue_source, issue_message, evidence, status,
+                            resolution, fix_attempted, fix_successful, fix_message, github_issue_number, detected_at,
+                            last_seen_at, github_created_at, fixed_at, closed_at, algorithm)
+         VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15, ?16, 0)",
+    )?
+    .execute(params![
+        free_id,
+        hash,
+        text("issue_type"),
+        text("issue_source"),
+        text("issue_message"),
+        serde_json::to_string(&evidence).unwrap_or_else(|_| "{}".to_owned()),
+        status,
+        resolution,
+        flag(&old, "fix_attempted"),
+        flag(&old, "fix_successful"),
+        old.get("fix_message"),
+        number,
+        detected,
+        created,
+        fixed,
+        closed,
+    ])?;
+    if let Some(old_id) = old_id.filter(|_| free_id.is_none()) {
+        ids.insert(old_id, tx.last_insert_rowid());
+    }
+    Ok(())
+}
+
+fn exists(tx: &Connection, what: &str, value: &dyn rusqlite::ToSql) -> Result<bool, StoreError> {
+    Ok(tx
+        .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM tasks WHERE {what})"))?
+        .query_row([value], |row| row.get(0))?)
+}
+
+/// Appends one old history row to the chain, with the time it had.
+pub(super) fn event(
+    tx: &Connection,
+    names: &[String],
+    values: Vec<Value>,
+    ids: &Ids,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let old = old_row(names, values);
+    let text = |name: &str| old.get(name).map_or("", String::as_str);
+    let task = text("task_id").parse::<i64>().ok();
+    let task = task.map(|id| ids.get(&id).copied().unwrap_or(id));
+    let written = text("timestamp");
+    let (at, reason) = match written.parse::<Timestamp>() {
+        Ok(at) => (at, "adopted".to_owned()),
+        Err(_) => (now, format!("adopted; its time was '{written}'")),
+    };
+    history::append(
+        tx,
+        task,
+        text("action"),
+        text("details"),
+        "python-daemon",
+        &reason,
+        at,
+    )
+}
+
+/// The open adopted task that is this very fault: its stored message has the same fingerprint. From
+/// then on it is known by ours.
+pub(super) fn rekey(
+    tx: &Connection,
+    finding: &Finding,
+    hash: &str,
+    now: Timestamp,
+) -> Result<Option<i64>, StoreError> {
+    let (class, subject, message) = (finding.class, &finding.subject, &finding.message);
+    let waiting: Vec<(i64, String)> = tx
+        .prepare_cached(
+            "SELECT id, issue_message FROM tasks INDEXED BY tasks_legacy
+             WHERE algorithm = 0 AND status <> 'closed' AND issue_type = ?1",
+        )?
+        .query_map([class.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let same = waiting
+        .into_iter()
+        .filter(|(_, old)| {
+            fingerprint::fingerprint(class.as_str(), subject, old).to_string() == hash
+        })
+        // Several may be the same by our key: the very message first, then the oldest.
+        .min_by_key(|(id, old)| (old != message, *id));
+    let Some((id, _)) = same else { return Ok(None) };
+    tx.execute(
+        "UPDATE tasks SET issue_hash = ?2, subject = ?3, algorithm = ?4 WHERE id = ?1",
+        params![id, hash, subject, fingerprint::ALGORITHM_VERSION],
+    )?;
+    let reason = "an adopted task was seen again";
+    history::append(tx, Some(id), "rekeyed", hash, "store", reason, now)?;
+    Ok(Some(id))
+}
+
+/// At the owner's start: open tasks of an older fingerprint algorithm get the key of this one, computed
+/// from what is stored. Two that become the same fault are joined.
+pub(super) fn upgrade(connection: &mut Connection, now: Timestamp) -> Result<u64, StoreError> {
+    let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let old: Vec<(i64, String, String, String, u64)> = tx
+        .prepare(
+            "SELECT id, issue_type, subject, issue_message, seen_count FROM tasks INDEXED BY tasks_open
+             WHERE status <> 'closed' AND algorithm NOT IN (0, ?1) ORDER BY id",
+        )?
+        .query_map([fingerprint::ALGORITHM_VERSION], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    for (id, class, subject, message, seen) in &old {
+        let hash = fingerprint::fingerprint(class, subject, message).to_string();
+        let other: Option<i64> = tx
+            .query_row(
+                "SELECT id FROM tasks WHERE issue_hash = ?1 AND status <> 'closed' AND id <> ?2",
+                params![hash, id],
+                |row| row.get(0),
+            )
+            .optional()?;
+        let reason = "new fingerprint algorithm";
+        if let Some(other) = other {
+            tx.execute(
+                "UPDATE tasks SET seen_count = seen_count + ?2 WHERE id = ?1",
+                params![other, seen],
+            )?;
+            tx.execute(
+                "UPDATE tasks SET status = 'closed', resolution = 'superseded', closed_at = ?2, claimed_by = NULL,
+                        next_attempt_at = NULL, stable_until = NULL WHERE id = ?1",
+                params![id, now.to_string()],
+            )?;
+            let details = format!("the same as task {other}");
+            history::append(&tx, Some(*id), "closed", &details, "store", reason, now)?;
+        } else {
+            tx.execute(
+                "UPDATE tasks SET issue_hash = ?2, algorithm = ?3 WHERE id = ?1",
+                params![id, hash, fingerprint::ALGORITHM_VERSION],
+            )?;
+            history::append(&tx, Some(*id), "rekeyed", &hash, "store", reason, now)?;
+        }
+    }
+    tx.commit()?;
+    Ok(old.len() as u64)
+}

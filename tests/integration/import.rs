@@ -1,0 +1,213 @@
+//! Adoption of a database that a Python script made with the Python daemon's schema.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use autonomous_orchestrator::core::class::Class;
+use autonomous_orchestrator::core::finding::{Finding, Severity};
+use autonomous_orchestrator::core::time::Timestamp;
+use autonomous_orchestrator::store::{Store, StoreOptions, TaskFilter, import};
+
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+const SEED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/e2e/seed_db.py");
+
+fn python(arguments: &[&str]) -> String {
+    let done = Command::new("python3")
+        .arg("-B")
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    String::from_utf8(done.stdout).unwrap()
+}
+
+fn has_python() -> bool {
+    let found = Command::new("python3")
+        .args(["-c", "import sqlite3"])
+        .status()
+        .is_ok_and(|status| status.success());
+    assert!(
+        found || std::env::var_os("CI").is_none(),
+        "python3 is needed in CI"
+    );
+    if !found {
+        eprintln!("skipped: no python3");
+    }
+    found
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn options(path: &Path) -> StoreOptions {
+    StoreOptions {
+        ballast_bytes: 0,
+        ..StoreOptions::at(path)
+    }
+}
+
+#[test]
+fn in_place_nothing_is_lost_and_twice_changes_nothing() {
+    if !has_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tasks.db");
+    let kept = dir.path().join("kept.db");
+    python(&[SEED, "make", text(&path)]);
+    std::fs::copy(&path, &kept).unwrap();
+    let report = import(&path, &options(&path), NOW).unwrap();
+    assert_eq!((report.tasks, report.history), (300, 600));
+    python(&[SEED, "compare", text(&kept), text(&path)]);
+    // The copy beside is the old database, whole.
+    let copy = report.copy.unwrap();
+    python(&[SEED, "compare", text(&kept), text(&copy)]);
+    let dump = python(&[SEED, "dump", text(&path)]);
+    assert!(import(&path, &options(&path), NOW).unwrap().already);
+    assert_eq!(python(&[SEED, "dump", text(&path)]), dump);
+    let (store, opened) = Store::open(&options(&path), NOW).unwrap();
+    assert!(!opened.created && !opened.restored);
+    assert!(store.reader().unwrap().audit_verify().unwrap().is_ok());
+    assert_eq!(store.reader().unwrap().integrity().unwrap(), "ok");
+}
+
+#[test]
+fn from_elsewhere_the_rows_join_those_that_are_there() {
+    if !has_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let old = dir.path().join("old.db");
+    let path = dir.path().join("tasks.db");
+    python(&[SEED, "make", text(&old)]);
+    let (store, _) = Store::open(&options(&path), NOW).unwrap();
+    let finding = |subject: &str, message: &str| {
+        Finding::new(
+            Class::ServiceFailed,
+            subject,
+            Severity::Error,
+            message,
+            "test",
+            NOW,
+        )
+    };
+    let own = store
+        .create_task(finding("a.service", "own"), NOW)
+        .unwrap()
+        .task_id;
+    drop(store);
+    assert_eq!(import(&old, &options(&path), NOW).unwrap().tasks, 300);
+    assert!(import(&old, &options(&path), NOW).unwrap().already);
+    python(&[SEED, "compare", text(&old), text(&path)]);
+    let (store, _) = Store::open(&options(&path), NOW).unwrap();
+    let reader = store.reader().unwrap();
+    assert_eq!(reader.task(own).unwrap().unwrap().message, "own");
+    assert!(reader.audit_verify().unwrap().is_ok());
+    // An adopted fault that is seen again is that task, under our key from now on.
+    let open = TaskFilter {
+        open_only: true,
+        class: Some("service_failed".to_owned()),
+        ..TaskFilter::default()
+    };
+    let adopted = reader
+        .tasks(&open)
+        .unwrap()
+        .into_iter()
+        .find(|task| task.id != own)
+        .unwrap();
+    let again = finding("app.service", &adopted.message);
+    let hash = again.fingerprint().to_string();
+    let recorded = store.create_task(again, NOW).unwrap();
+    assert_eq!((recorded.task_id, recorded.created), (adopted.id, false));
+    let task = reader.task(adopted.id).unwrap().unwrap();
+    assert_eq!(
+        (task.issue_hash, task.subject),
+        (hash, "app.service".to_owned())
+    );
+    assert_eq!(task.detected_at, adopted.detected_at);
+}
+
+#[test]
+fn refused_while_the_python_daemon_has_it_open() {
+    if !has_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tasks.db");
+    python(&[SEED, "make", text(&path)]);
+    let mut daemon = Command::new("python3")
+        .args(["-c", "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('SELECT 1 FROM tasks'); print('open', flush=True); sys.stdin.read()"])
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(daemon.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let refused = import(&path, &options(&path), NOW).unwrap_err().to_string();
+    assert!(
+        refused.contains(&format!("process {}", daemon.id())),
+        "{refused}"
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), before, "untouched");
+    drop(daemon.stdin.take());
+    daemon.wait().unwrap();
+    assert_eq!(import(&path, &options(&path), NOW).unwrap().tasks, 300);
+}
+
+#[test]
+fn rows_still_in_the_wal_odd_values_and_unknown_tables_are_kept() {
+    if !has_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tasks.db");
+    python(&[SEED, "make", text(&path)]);
+    // Killed without closing: the last rows are in the WAL alone.
+    let script = r#"
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("PRAGMA journal_mode=WAL")
+db.execute("ALTER TABLE tasks ADD COLUMN agent TEXT")
+db.execute("CREATE TABLE learning_patterns (id INTEGER PRIMARY KEY, pattern TEXT, wins REAL, raw BLOB)")
+db.execute("INSERT INTO learning_patterns VALUES (7, 'restart', 0.75, x'00ff')")
+db.execute("INSERT INTO tasks (issue_hash, issue_type, issue_source, issue_message, status, github_issue_number, detected_at, agent)"
+           " VALUES ('odd', 'weird', 's', CAST(x'66ff6f' AS TEXT), 'Pending-Review', 'gh-12', 'yesterday', 'agent-2')")
+db.execute("INSERT INTO task_history (task_id, action, timestamp) VALUES (301, 'noted', 'long ago')")
+db.commit()
+os._exit(0)
+"#;
+    python(&["-c", script, text(&path)]);
+    let (store, report) = Store::open(&options(&path), NOW).unwrap();
+    let adopted = report.adopted.unwrap();
+    assert_eq!((adopted.tasks, adopted.history), (301, 601));
+    assert_eq!(adopted.kept_tables, ["learning_patterns"]);
+    let task = store.reader().unwrap().task(301).unwrap().unwrap();
+    assert_eq!(task.message, "f\u{FFFD}o");
+    for (key, value) in [
+        ("legacy_status", "Pending-Review"),
+        ("legacy_github_issue_number", "gh-12"),
+        ("legacy_detected_at", "yesterday"),
+        ("agent", "agent-2"),
+    ] {
+        assert_eq!(task.evidence.get(key).map(String::as_str), Some(value));
+    }
+    let events = store.reader().unwrap().history(Some(301), 10).unwrap();
+    assert!(events.iter().any(|event| event.reason.contains("long ago")));
+    drop(store);
+    let row = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT * FROM legacy_learning_patterns').fetchall())";
+    assert_eq!(
+        python(&["-c", row, text(&path)]).trim(),
+        "[(7, 'restart', 0.75, b'\\x00\\xff')]"
+    );
+}

@@ -1,0 +1,280 @@
+//! kill -9 under load, again and again on one database: what was acknowledged is there, nothing twice.
+//! `AO_CRASH_CYCLES` sets the number of kills (5 by default), `AO_CRASH_SEED` replays a run.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use autonomous_orchestrator::core::class::Class;
+use autonomous_orchestrator::core::finding::{Finding, Severity};
+use autonomous_orchestrator::core::task::Resolution;
+use autonomous_orchestrator::core::time::Timestamp;
+use autonomous_orchestrator::store::{Cursor, Intake, NewEscalation, Store, StoreOptions};
+
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+const CHILD: &str = "AO_CRASH_CHILD";
+const THREADS: u64 = 4;
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+fn options(path: &Path) -> StoreOptions {
+    StoreOptions {
+        // Retention and the size bound work under the kills as well.
+        max_bytes: 4 << 20,
+        backup_every: Duration::from_millis(1),
+        ..StoreOptions::at(path)
+    }
+}
+
+fn letters(mut n: u64) -> String {
+    let mut text = String::new();
+    loop {
+        text.push(char::from(b'a' + u8::try_from(n % 26).unwrap()));
+        n /= 26;
+        if n == 0 {
+            return text;
+        }
+    }
+}
+
+/// Says each thing only after it was acknowledged. The line is one write: whole or not at all.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    out.write_all(format!("{line}\n").as_bytes()).unwrap();
+    out.flush().unwrap();
+}
+
+/// The process to be killed: every thread writes and says what was acknowledged.
+#[test]
+fn crash_child() {
+    let Some(path) = std::env::var_os(CHILD) else {
+        return;
+    };
+    let generation = number("AO_CRASH_GENERATION", 0);
+    let (store, report) = Store::open(&options(Path::new(&path)), NOW).unwrap();
+    assert!(!report.restored, "{report:?}");
+    say("open");
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let store = &store;
+            scope.spawn(move || write(store, generation, thread));
+        }
+        scope.spawn(|| {
+            let mut at = NOW;
+            loop {
+                at = at.plus(Duration::from_secs(1));
+                store.maintain(at).unwrap();
+            }
+        });
+    });
+}
+
+fn write(store: &Store, generation: u64, thread: u64) {
+    let actor = format!("{}-{}", letters(generation), letters(thread));
+    for n in 1.. {
+        let position = format!("{generation} {n}");
+        let batch = Intake {
+            findings: vec![Finding::new(
+                Class::ServiceFailed,
+                &format!("{actor}-{}.service", letters(n)),
+                Severity::Error,
+                &"padding ".repeat(40),
+                "crash",
+                NOW,
+            )],
+            cursor: Some(Cursor {
+                stream: format!("stream-{thread}"),
+                position: position.clone(),
+            }),
+        };
+        let id = store.intake(batch, NOW).unwrap()[0].task_id;
+        say(&format!("task {id} stream-{thread} {position}"));
+        if n % 3 == 0 {
+            let escalation = NewEscalation {
+                reason: "crash".to_owned(),
+                title: actor.clone(),
+                body: String::new(),
+                severity: Severity::Error,
+                retry_at: None,
+            };
+            store.escalate(id, escalation, &actor, NOW).unwrap();
+            say(&format!("escalated {id}"));
+        } else {
+            store.close_task(id, Resolution::SelfCleared, NOW).unwrap();
+            say(&format!("closed {id}"));
+        }
+    }
+}
+
+/// What the killed processes said.
+#[derive(Default)]
+struct Told {
+    /// Open for ever: escalated ones, which retention never removes.
+    escalated: Vec<i64>,
+    tasks: u64,
+    closed: BTreeMap<i64, ()>,
+    cursors: BTreeMap<String, String>,
+    events: u64,
+}
+
+impl Told {
+    fn hear(&mut self, line: &str) {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words.as_slice() {
+            ["task", _, stream, generation, n] => {
+                self.tasks += 1;
+                self.events += 1;
+                self.cursors
+                    .insert((*stream).to_owned(), format!("{generation} {n}"));
+            }
+            ["escalated", id] => {
+                self.escalated.push(id.parse().unwrap());
+                self.events += 1;
+            }
+            ["closed", id] => {
+                self.closed.insert(id.parse().unwrap(), ());
+                self.events += 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9() {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let seed = number(
+        "AO_CRASH_SEED",
+        u64::try_from(nanos.as_nanos() & 0xFFFF_FFFF).unwrap(),
+    );
+    let cycles = number("AO_CRASH_CYCLES", 5);
+    println!("seed {seed} ({cycles} kills; AO_CRASH_SEED={seed} replays the times of the kills)");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tasks.db");
+    let mut random = seed | 1;
+    let mut told = Told::default();
+    for cycle in 0..cycles {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        run_and_kill(
+            &path,
+            cycle,
+            Duration::from_millis(5 + random % 250),
+            &mut told,
+        );
+        check(&path, &told, cycle == cycles - 1 || cycle % 10 == 0);
+    }
+    println!(
+        "{cycles} kills: {} tasks, {} closed, {} escalated acknowledged; lost 0, doubled 0, audit ok, integrity ok",
+        told.tasks,
+        told.closed.len(),
+        told.escalated.len()
+    );
+}
+
+fn run_and_kill(path: &Path, generation: u64, after: Duration, told: &mut Told) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "store_crash::crash_child", "--nocapture", "-q"])
+        .env(CHILD, path)
+        .env("AO_CRASH_GENERATION", generation.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut killed_at: Option<Instant> = None;
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if lines.read_line(&mut line).unwrap() == 0 {
+            break;
+        }
+        // Cut by the kill: not said.
+        let Some(said) = line.strip_suffix('\n') else {
+            continue;
+        };
+        if said == "open" {
+            killed_at = Some(Instant::now() + after);
+        }
+        told.hear(said);
+        if killed_at.is_some_and(|at| Instant::now() >= at) {
+            child.kill().unwrap();
+            killed_at = None;
+        }
+    }
+    child.wait().unwrap();
+}
+
+fn check(path: &Path, told: &Told, full: bool) {
+    let (store, report) = Store::open(&options(path), NOW).unwrap();
+    assert!(!report.restored && report.messages.is_empty(), "{report:?}");
+    let reader = store.reader().unwrap();
+    for (stream, position) in &told.cursors {
+        // At least as far: a later one may have been stored without being said.
+        let stored = store.cursor(stream).unwrap().unwrap();
+        let of = |text: &str| -> (u64, u64) {
+            let (generation, n) = text.split_once(' ').unwrap();
+            (generation.parse().unwrap(), n.parse().unwrap())
+        };
+        assert!(
+            of(&stored) >= of(position),
+            "{stream}: {stored} < {position}"
+        );
+    }
+    let raw = rusqlite::Connection::open(path).unwrap();
+    let number = |sql: &str| raw.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
+    // Removed by the size bound, but counted.
+    let known = number(
+        "SELECT (SELECT count(*) FROM tasks) + coalesce((SELECT sum(tasks) FROM daily_counts), 0)",
+    );
+    assert!(known >= told.tasks, "{known} of {} tasks", told.tasks);
+    assert!(
+        known <= told.tasks + THREADS * (path_generations(&raw)),
+        "doubled"
+    );
+    assert_eq!(
+        number(
+            "SELECT count(*) - count(DISTINCT delivery_key) FROM outbox WHERE operation = 'create'"
+        ),
+        0
+    );
+    let newest = told
+        .escalated
+        .iter()
+        .rev()
+        .take(if full { usize::MAX } else { 200 });
+    for id in newest {
+        let task = reader.task(*id).unwrap();
+        assert!(
+            task.is_some_and(|task| task.status.as_str() == "escalated"),
+            "escalation of task {id} is lost"
+        );
+    }
+    for id in told.closed.keys().rev().take(200) {
+        if let Some(task) = reader.task(*id).unwrap() {
+            assert!(task.closed_at.is_some(), "task {id} is open again");
+        }
+    }
+    if full {
+        assert_eq!(reader.integrity().unwrap(), "ok");
+    }
+    assert!(reader.audit_verify().unwrap().is_ok());
+}
+
+/// How many processes have written: each may have stored one thing per thread that it could not say.
+fn path_generations(raw: &rusqlite::Connection) -> u64 {
+    raw.query_row(
+        "SELECT max(CAST(position AS INTEGER)) + 1 FROM cursors",
+        [],
+        |row| row.get(0),
+    )
+    .unwrap_or(0)
+}
