@@ -191,7 +191,7 @@ fn condition(task: &Task) -> OpenCondition {
 }
 
 /// What nothing can repair and mostly ends by itself waits before it reaches a human: log lines, and
-/// units that their own manager still restarts.
+/// units that their own manager still restarts (its restarts leave the window one window after the last).
 fn too_young(live: &Live, task: &Task, diagnosis: &Diagnosis, now: Timestamp) -> Option<Timestamp> {
     let offers = &diagnosis.offers;
     if !offers.certain.is_empty() || !offers.researched.is_empty() {
@@ -200,7 +200,7 @@ fn too_young(live: &Live, task: &Task, diagnosis: &Diagnosis, now: Timestamp) ->
     let (lasted, patience_s) = match task.class {
         Class::ServiceFlapping => (
             now.since(task.detected_at),
-            live.config.detect.flap_window_s,
+            2 * live.config.detect.flap_window_s,
         ),
         class
             if class.clearing() == Clearing::Quiet
