@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::core::action::Action;
+use crate::core::cause;
 use crate::core::class::{Class, Clearing};
 use crate::core::correlate::{self, OpenCondition};
 use crate::core::finding::{Finding, Severity};
@@ -113,8 +114,9 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
         Look::Present(finding) => finding,
         Look::Unknown(_) => verify::finding_of(task),
     };
-    let finding = diagnose::enrich(&runtime.host, &live, finding);
-    if let Some(root) = inhibitor(runtime, task, &finding)? {
+    let open = runtime.store.reader()?.open_tasks()?;
+    let finding = diagnose::enrich(&runtime.host, &live, finding, task, &open);
+    if let Some(root) = inhibitor(task, &finding, &open) {
         let wait = policy::admit(&facts(runtime, &live, task, None, Some(root), now), now);
         return settle(runtime, &live, task, wait, worker, now);
     }
@@ -162,22 +164,18 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
 }
 
 /// The failing root cause that explains this finding, as text for the reason.
-fn inhibitor(
-    runtime: &Runtime,
-    task: &Task,
-    finding: &Finding,
-) -> Result<Option<String>, StoreError> {
-    let open: Vec<OpenCondition> = runtime
-        .store
-        .reader()?
-        .open_tasks()?
-        .iter()
-        .map(condition)
-        .collect();
+fn inhibitor(task: &Task, finding: &Finding, open: &[Task]) -> Option<String> {
+    let open: Vec<OpenCondition> = open.iter().map(condition).collect();
     let mut own = condition(task);
     own.evidence = finding.evidence.clone();
-    Ok(correlate::root_of(&own, &open)
-        .map(|root| format!("task {} ({} {})", root.task_id, root.class, root.subject)))
+    correlate::root_of(&own, cause::name_cause(finding).cause, &open).map(|root| {
+        format!(
+            "{}({} {})",
+            policy::symptom_of(root.task_id),
+            root.class,
+            root.subject
+        )
+    })
 }
 
 fn condition(task: &Task) -> OpenCondition {
@@ -215,7 +213,9 @@ fn too_young(live: &Live, task: &Task, diagnosis: &Diagnosis, now: Timestamp) ->
         _ => return None,
     };
     let patience = Duration::from_secs(patience_s);
-    (lasted < patience).then(|| now.plus(YOUNG_RECHECK))
+    // Every look is written down: not before the answer can have changed.
+    let next = now.plus(YOUNG_RECHECK.max(patience / 8));
+    (lasted < patience).then(|| next.max(task.detected_at.plus(patience)))
 }
 
 /// Attempts of this episode that are over.
@@ -361,6 +361,7 @@ fn facts(
         clock_sane: runtime.host.clock.is_sane(),
         grace_until: runtime.grace_until(live, now),
         precondition_gone,
+        age: now.since(task.detected_at),
         inhibited_by,
         // Flapping subjects have their own class, whose runbook says what may be done.
         flapping: None,

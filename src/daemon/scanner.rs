@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::core::class::{Class, Clearing};
 use crate::core::config::Config;
 use crate::core::finding::{Finding, Severity};
+use crate::core::policy::Gate;
 use crate::core::task::{Resolution, Status, Task, Transition};
 use crate::core::time::Timestamp;
 use crate::daemon::Runtime;
@@ -98,6 +99,10 @@ pub fn sweep(
     now: Timestamp,
 ) -> Result<Pass, StoreError> {
     let live = runtime.live();
+    if runtime.kill_switch_lifted(&live) {
+        runtime.store.wake_waiting(Gate::KillSwitch, now)?;
+        runtime.work.ring();
+    }
     let due: Vec<&dyn Detector> = runtime
         .detectors
         .iter()

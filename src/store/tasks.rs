@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::core::policy::{self, Gate};
 use crate::core::task::{Phase, Resolution, Status, Task, Transition};
 use crate::core::time::Timestamp;
 use crate::store::read::{TASK_COLUMNS, task_row};
@@ -197,6 +198,12 @@ impl Store {
         self.transition(task_id, wait, actor, now)
     }
 
+    /// The gate named `gate` opened: what waits for it is due. Returns how many tasks.
+    pub fn wake_waiting(&self, gate: Gate, now: Timestamp) -> Result<usize, StoreError> {
+        let reason = format!("{gate}: ");
+        self.write(move |tx| wake(tx, &reason, &now.to_string()))
+    }
+
     pub fn close_by_human(
         &self,
         task_id: i64,
@@ -282,10 +289,28 @@ pub(super) fn apply(
         transition.reason(),
         now,
     )?;
+    if matches!(
+        transition,
+        Transition::Close { .. } | Transition::FirstGreen { .. }
+    ) {
+        let symptoms = format!("{}: {}", Gate::Inhibition, policy::symptom_of(task_id));
+        wake(tx, &symptoms, &at)?;
+    }
     if matches!(transition, Transition::Close { .. }) {
         outbox::closed(tx, task_id, transition.reason(), now)?;
     }
     Ok(())
+}
+
+/// Makes the tasks due that wait for a reason which begins with `reason`.
+fn wake(tx: &Connection, reason: &str, at: &str) -> Result<usize, StoreError> {
+    Ok(tx
+        .prepare_cached(
+            "UPDATE tasks SET next_attempt_at = ?2
+             WHERE status = 'waiting' AND status <> 'closed' AND next_attempt_at > ?2
+               AND substr(waiting_reason, 1, length(?1)) = ?1",
+        )?
+        .execute(params![reason, at])?)
 }
 
 fn close(
