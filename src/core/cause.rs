@@ -231,6 +231,11 @@ fn by_facts(finding: &Finding) -> Option<Named> {
                 0.95,
                 "setting names a user that does not exist",
             ),
+            _ if finding.message.contains("is not executable") => Named::new(
+                Cause::PermissionDenied,
+                0.95,
+                "setting names a file without the right to execute it",
+            ),
             _ => Named::new(
                 Cause::PathMissing,
                 0.95,
