@@ -55,8 +55,8 @@ const fn explains(root: Class, cause: Cause) -> bool {
 }
 
 /// The open condition that explains `symptom`, if there is one: what its named `cause` says is broken
-/// on this host, one about the same unit and nearer to the root, or a unit that this one requires. A root
-/// that is green again explains nothing any more: its symptoms may be repaired.
+/// on this host, one about the same unit and nearer to the root, or a unit that this one requires. One
+/// that is still broken is preferred: the symptoms of a green root may be repaired.
 pub fn root_of<'a>(
     symptom: &OpenCondition,
     cause: Cause,
@@ -66,24 +66,23 @@ pub fn root_of<'a>(
     if own == u8::MAX {
         return None;
     }
-    let broken = || {
-        open.iter()
-            .filter(|other| other.task_id != symptom.task_id && other.status != Status::Fixed)
-    };
-    if let Some(root) = broken().find(|other| explains(other.class, cause)) {
-        return Some(root);
-    }
-    let unit = symptom.unit()?;
+    let unit = symptom.unit();
     let requires = symptom.evidence.get(REQUIRES).map_or("", String::as_str);
-    broken()
-        .filter(|other| match other.unit() {
-            Some(other_unit) if other_unit == unit => rank(other.class) < own,
-            Some(other_unit) => {
-                rank(other.class) <= 3 && requires.split_whitespace().any(|name| name == other_unit)
-            }
-            None => false,
+    let about = |other: &OpenCondition| match (unit, other.unit()) {
+        (Some(unit), Some(other_unit)) if other_unit == unit => rank(other.class) < own,
+        (Some(_), Some(other_unit)) => {
+            rank(other.class) <= 3 && requires.split_whitespace().any(|name| name == other_unit)
+        }
+        _ => false,
+    };
+    open.iter()
+        .filter(|other| other.task_id != symptom.task_id)
+        .filter(|other| explains(other.class, cause) || about(other))
+        .min_by_key(|other| {
+            let green = other.status == Status::Fixed;
+            let elsewhere = !explains(other.class, cause);
+            (green, elsewhere, rank(other.class), other.task_id)
         })
-        .min_by_key(|other| (rank(other.class), other.task_id))
 }
 
 /// Evidence key: units that must run first, blank-separated.
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_explains_what_fails_for_want_of_space_until_it_is_green() {
+    fn a_full_disk_explains_what_fails_for_want_of_space_and_a_broken_root_comes_first() {
         let mut disk = condition(1, Class::DiskFull, "");
         disk.evidence.clear();
         let failed = condition(2, Class::ServiceFailed, "a.service");
@@ -142,7 +141,9 @@ mod tests {
         assert_eq!(root(Cause::DiskFull, &disk), Some(1));
         assert_eq!(root(Cause::ProcessExited, &disk), None);
         disk.status = Status::Fixed;
-        assert_eq!(root(Cause::DiskFull, &disk), None);
+        let path = condition(3, Class::InvalidUnitPath, "a.service");
+        let open = [disk, path.clone()];
+        assert_eq!(root_of(&failed, Cause::DiskFull, &open), Some(&path));
     }
 
     #[test]

@@ -111,15 +111,20 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
                 now,
             );
         }
-        Look::Present(finding) => finding,
+        Look::Present(finding) => verify::with_first_sight(finding, task),
         Look::Unknown(_) => verify::finding_of(task),
     };
     let open = runtime.store.reader()?.open_tasks()?;
     let finding = diagnose::enrich(&runtime.host, &live, finding, task, &open);
-    if let Some(root) = inhibitor(task, &finding, &open) {
-        let wait = policy::admit(&facts(runtime, &live, task, None, Some(root), now), now);
-        return settle(runtime, &live, task, wait, worker, now);
-    }
+    let inhibited = |(reason, _): (String, Status)| {
+        let wait = policy::admit(&facts(runtime, &live, task, None, Some(reason), now), now);
+        settle(runtime, &live, task, wait, worker, now)
+    };
+    let root = inhibitor(task, &finding, &open);
+    let healing = match root {
+        Some((_, Status::Fixed)) | None => root,
+        Some(broken) => return inhibited(broken),
+    };
     let diagnosis = diagnose::diagnose(runtime, &live, task, &finding)?;
     runtime.store.set_diagnosis(
         task.id,
@@ -136,21 +141,23 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
             .transition(task.id, Transition::Wait { until, reason }, worker, now);
     }
     let tried = tried(runtime, task)?;
-    match phases::plan(task.phase, &diagnosis.offers, &tried) {
-        Plan::Escalate { .. } if now.since(task.detected_at) < SETTLE => {
+    match (phases::plan(task.phase, &diagnosis.offers, &tried), healing) {
+        // The root is green but not yet proven: what is left of it is no reason to tell a human.
+        (Plan::Escalate { .. }, Some(root)) => inhibited(root),
+        (Plan::Escalate { .. }, None) if now.since(task.detected_at) < SETTLE => {
             let reason = "its cause may still show".to_owned();
             let until = task.detected_at.plus(SETTLE);
             runtime
                 .store
                 .transition(task.id, Transition::Wait { until, reason }, worker, now)
         }
-        Plan::Escalate { reason } => {
+        (Plan::Escalate { reason }, None) => {
             let retry_at = rearm(runtime, &live, task, &tried, now)?;
             escalate::to_human(
                 runtime, &live, task, &diagnosis, &reason, retry_at, worker, now,
             )
         }
-        Plan::Act { phase, offer } => {
+        (Plan::Act { phase, offer }, _) => {
             if phase != task.phase {
                 runtime
                     .store
@@ -163,18 +170,19 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
     }
 }
 
-/// The failing root cause that explains this finding, as text for the reason.
-fn inhibitor(task: &Task, finding: &Finding, open: &[Task]) -> Option<String> {
+/// The root cause that explains this finding, as text for the reason, and how far its repair is.
+fn inhibitor(task: &Task, finding: &Finding, open: &[Task]) -> Option<(String, Status)> {
     let open: Vec<OpenCondition> = open.iter().map(condition).collect();
     let mut own = condition(task);
     own.evidence = finding.evidence.clone();
     correlate::root_of(&own, cause::name_cause(finding).cause, &open).map(|root| {
-        format!(
+        let reason = format!(
             "{}({} {})",
             policy::symptom_of(root.task_id),
             root.class,
             root.subject
-        )
+        );
+        (reason, root.status)
     })
 }
 
