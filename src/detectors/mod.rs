@@ -5,6 +5,7 @@ pub mod config_drift;
 pub mod containers;
 pub mod disk;
 pub mod journal;
+pub mod journal_early;
 pub mod kmsg;
 pub mod logfile;
 pub mod memory;

@@ -27,6 +27,9 @@ const QUEUE: usize = 256;
 const BATCH_MAX: usize = 256;
 /// Repeats are committed at most this often.
 pub(super) const COALESCE: Duration = Duration::from_secs(5);
+/// The first repeats of a process wait only this long: one that is killed again and again in less than
+/// [`COALESCE`] still gets on.
+const COALESCE_FIRST: Duration = Duration::from_millis(500);
 /// Bare cursor moves alone are committed at most this often: after a crash their lines are read once
 /// more, which costs less than a commit every 5 s on an eMMC (60 an hour are 0.5 MB).
 pub(super) const COALESCE_CURSORS: Duration = Duration::from_secs(60);
@@ -100,6 +103,7 @@ impl Writer {
             usual: 1,
             held: Coalesced::default(),
             held_since: None,
+            held_once: false,
             identity: None,
         };
         state.settle_in();
@@ -204,6 +208,8 @@ struct Loop {
     /// together, so the source is read again from before them.
     held: Coalesced,
     held_since: Option<Instant>,
+    /// Something held back was committed since the start.
+    held_once: bool,
     identity: Option<Identity>,
 }
 
@@ -233,7 +239,7 @@ impl Loop {
     /// How long to wait for a request before what is held back is due.
     fn patience(&self) -> Duration {
         self.held_since.map_or(Duration::from_secs(3_600), |since| {
-            self.held.may_wait().saturating_sub(since.elapsed())
+            self.hold().saturating_sub(since.elapsed())
         })
     }
 
@@ -254,7 +260,17 @@ impl Loop {
 
     fn held_is_due(&self) -> bool {
         self.held_since
-            .is_some_and(|since| since.elapsed() >= self.held.may_wait())
+            .is_some_and(|since| since.elapsed() >= self.hold())
+    }
+
+    /// How long what is held back may wait for somebody else's commit.
+    fn hold(&self) -> Duration {
+        let most = self.held.may_wait();
+        if self.held_once {
+            most
+        } else {
+            most.min(COALESCE_FIRST)
+        }
     }
 
     /// Everything that came meanwhile shares this commit.
@@ -375,6 +391,7 @@ impl Loop {
         match outcome {
             Ok(results) => {
                 self.usual = batch.len().max(self.usual.saturating_sub(1));
+                self.held_once |= !self.held.is_empty();
                 self.held = Coalesced::default();
                 self.held_since = None;
                 self.setup.health.committed(batch.len());
