@@ -2,6 +2,7 @@
 
 pub mod clock_sync;
 pub mod config_drift;
+pub mod container_memory;
 pub mod containers;
 pub mod disk;
 pub mod journal;

@@ -94,7 +94,10 @@ mod tests {
         let mut scratch = String::new();
         // Many more keys than slots, long ones among them, each asked for twice and again later.
         let words = |n: usize| {
-            let letters: String = format!("{n:05}").bytes().map(|b| char::from(b + 32)).collect();
+            let letters: String = format!("{n:05}")
+                .bytes()
+                .map(|b| char::from(b + 32))
+                .collect();
             format!("{letters} {}", "word ".repeat(n % 70))
         };
         for round in 0..2 {

@@ -137,7 +137,10 @@ fn values_before_their_labels_are_listed() {
     );
     // A lone remark in brackets makes no list.
     differ("pump stopped (manual)", "pump started (manual)");
-    differ("done (fast), stopped (by hand)", "done (fast), started: by hand");
+    differ(
+        "done (fast), stopped (by hand)",
+        "done (fast), started: by hand",
+    );
 }
 
 #[test]
