@@ -18,24 +18,28 @@ use crate::daemon::verify::{self, Look};
 use crate::daemon::{Runtime, attempt, escalate};
 use crate::store::{Outcome, StoreError};
 
-/// Longest wait without a ring: due back-offs and stability windows are looked at again.
-const IDLE_WAIT: Duration = Duration::from_secs(1);
+/// Longest wait of the first worker without a ring: due back-offs, ends of stability windows and what
+/// another process wrote (an approval) are looked for.
+const LOOKOUT_WAIT: Duration = Duration::from_secs(1);
+/// The others are rung for new work and otherwise only look whether the first one is busy.
+const IDLE_WAIT: Duration = Duration::from_secs(5);
 /// Nobody is told sooner after the first sight: the root cause may be found a sweep later than its
 /// symptom, and most blips are over by then.
 const SETTLE: Duration = Duration::from_secs(10);
 /// What is too young to bother a human is looked at again this often.
 const YOUNG_RECHECK: Duration = Duration::from_secs(30);
 
-/// Thread body of one worker.
-pub fn run(runtime: &Runtime, name: &str) {
+/// Thread body of one worker; one of them is the `lookout`.
+pub fn run(runtime: &Runtime, name: &str, lookout: bool) {
+    let idle_wait = if lookout { LOOKOUT_WAIT } else { IDLE_WAIT };
     let mut rings = 0;
     while !runtime.stopping() {
         match step(runtime, name) {
             Ok(true) => {}
-            Ok(false) => rings = runtime.work.wait(rings, IDLE_WAIT),
+            Ok(false) => rings = runtime.work.wait(rings, idle_wait),
             Err(why) => {
                 log::error!("{name}: {why}");
-                rings = runtime.work.wait(rings, IDLE_WAIT);
+                rings = runtime.work.wait(rings, idle_wait);
             }
         }
         runtime.beat(name);

@@ -19,7 +19,7 @@ use serde::de::{SeqAccess, Visitor};
 use crate::core::judge::{JournalJudge, JournalLine};
 use crate::core::time::Timestamp;
 use crate::detectors::DetectError;
-use crate::detectors::journal_early::{self, Early};
+use crate::detectors::journal_early::Early;
 use crate::detectors::port_conflict;
 use crate::detectors::stream::{Collector, Sink, StreamContext, StreamEnd, StreamStop};
 use crate::host::clock::CLOCK_FLOOR;
@@ -310,7 +310,7 @@ impl Follower<'_, '_> {
             let wait = if self.collector.has_news() {
                 Duration::ZERO
             } else {
-                journal_early::EVERY
+                early.pause()
             };
             if !readable(&out, wait).map_err(|why| broken("poll", &why))? {
                 early.look();

@@ -82,6 +82,19 @@ impl<'a> Snapshot<'a> {
         }
     }
 
+    /// A look that already knows the units, for detectors to which a change since then does not matter.
+    pub fn knowing(mut self, units: Option<Vec<UnitState>>) -> Self {
+        if let Some(units) = units {
+            self.units = OnceLock::from(Ok(units));
+        }
+        self
+    }
+
+    /// The units, if anything asked for them.
+    pub fn into_units(self) -> Option<Vec<UnitState>> {
+        self.units.into_inner()?.ok()
+    }
+
     /// Units of every service manager present; one query per manager and sweep.
     pub fn units(&self) -> Result<&[UnitState], DetectError> {
         let units = self.units.get_or_init(|| {
