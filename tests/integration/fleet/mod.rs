@@ -2,6 +2,7 @@
 //! Needs `prometheus-alertmanager` (Debian package of that name); without it skips, except in CI.
 
 pub mod daemon;
+mod thousand;
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -54,12 +55,18 @@ fn free_port() -> u16 {
 impl Peer {
     /// Each stands alone: the client's duty is to tell every one, not theirs to gossip.
     fn start(directory: &Path, port: u16) -> Self {
-        let config = directory.join("alertmanager.yml");
-        std::fs::write(
-            &config,
-            "route:\n  receiver: none\nreceivers:\n  - name: none\n",
+        let config = "route:\n  receiver: none\nreceivers:\n  - name: none\n";
+        Self::start_with(
+            directory,
+            port,
+            config,
+            &["--cluster.listen-address=".to_owned()],
         )
-        .unwrap();
+    }
+
+    fn start_with(directory: &Path, port: u16, text: &str, arguments: &[String]) -> Self {
+        let config = directory.join(format!("{port}.yml"));
+        std::fs::write(&config, text).unwrap();
         let process = Command::new(PROGRAM)
             .arg(format!("--config.file={}", config.display()))
             .arg(format!(
@@ -67,7 +74,7 @@ impl Peer {
                 directory.join(port.to_string()).display()
             ))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .arg("--cluster.listen-address=")
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
