@@ -1,6 +1,5 @@
 //! Removes allow-listed files from one mount, oldest first, until it is below the target.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
@@ -20,41 +19,34 @@ fn target(action: &Action) -> Result<(&str, u8), ActionError> {
     }
 }
 
-/// What may go from this mount, oldest first.
+/// What may go from this mount, oldest first. A file that somebody has open stays: removing it would free
+/// nothing and lose what is still written.
 fn candidates(shop: &Workshop<'_>, mount: &str) -> Result<Vec<Matched>, ActionError> {
-    let device = fs::metadata(shop.host.path(mount))
+    let view = shop.host.of_init();
+    let device = fs::metadata(view.path(mount))
         .map_err(|why| ActionError::PreconditionGone(format!("{mount}: {why}")))?
         .dev();
-    let open = open_files(shop);
     let mut found: Vec<Matched> = shop
         .config
         .fix
         .cleanable
         .iter()
-        .flat_map(|glob| files::glob(shop.host, glob))
-        .filter(|file| file.device == device && !open.contains(&(file.device, file.inode)))
+        .flat_map(|glob| files::glob(&view, glob))
+        .filter(|file| file.device == device)
         .collect();
+    if !found.is_empty() {
+        let open = procfs::open_files(shop.host);
+        found.retain(|file| !open.contains(&(file.device, file.inode)));
+    }
     found.sort_by(|a, b| (a.modified_s, &a.path).cmp(&(b.modified_s, &b.path)));
     found.dedup_by(|a, b| a.path == b.path);
     Ok(found)
 }
 
-/// Device and inode of every file that a process has open: those are still written to, and removing
-/// them would free nothing.
-fn open_files(shop: &Workshop<'_>) -> BTreeSet<(u64, u64)> {
-    procfs::pids(shop.host)
-        .into_iter()
-        .filter_map(|pid| fs::read_dir(shop.host.path(format!("/proc/{pid}/fd"))).ok())
-        .flat_map(|entries| entries.flatten())
-        .filter_map(|entry| fs::metadata(entry.path()).ok())
-        .filter(fs::Metadata::is_file)
-        .map(|meta| (meta.dev(), meta.ino()))
-        .collect()
-}
-
+/// The fuller of space and inodes: either one stops the writers.
 fn used(shop: &Workshop<'_>, mount: &str) -> Result<u8, ActionError> {
     mounts::usage(shop.host, mount)
-        .map(|usage| usage.used_percent)
+        .map(|usage| usage.used_percent.max(usage.inodes_used_percent))
         .map_err(|why| ActionError::PreconditionGone(format!("{mount}: {why}")))
 }
 
@@ -85,15 +77,7 @@ pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError
         if used(shop, mount)? <= target_percent {
             break;
         }
-        // Looked at again, without following a link that took its place.
-        let path = shop.host.path(&file.path);
-        if !path
-            .symlink_metadata()
-            .is_ok_and(|meta| meta.is_file() && meta.dev() == file.device)
-        {
-            continue;
-        }
-        match fs::remove_file(&path) {
+        match files::remove(&shop.host.of_init(), &file) {
             Ok(()) => {
                 bytes += file.bytes;
                 count += 1;

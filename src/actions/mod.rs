@@ -8,6 +8,8 @@ mod restart_interface;
 mod run_declared;
 mod sync_clock;
 mod terminate_process;
+#[cfg(test)]
+mod tests;
 mod units;
 mod vacuum_journal;
 

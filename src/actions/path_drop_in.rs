@@ -1,17 +1,20 @@
 //! A unit points at a path that has moved: a drop-in with the new path. The unit itself is never edited.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use crate::actions::{ActionError, Done, Undo, Workshop, daemon_reload, units};
 use crate::core::action::Action;
 use crate::core::finding::evidence;
-use crate::core::unit::UnitName;
+use crate::core::unit::{UnitName, UnitState};
 use crate::host::{READ_CAP, files};
-use crate::services::{self, Order};
+use crate::services;
 
 /// Below it systemd reads the administrator's drop-ins (systemd.unit(5)).
 const DROP_IN_BASE: &str = "/etc/systemd/system";
+/// In the name of every file of ours, so that no other is ever restored over or removed.
+const MARK: &str = "-autonomous-orchestrator-";
 
 struct Target<'a> {
     unit: &'a UnitName,
@@ -37,12 +40,24 @@ fn target(action: &Action) -> Result<Target<'_>, ActionError> {
     }
 }
 
-fn drop_in(target: &Target<'_>) -> String {
-    let setting = target.setting.to_lowercase();
-    format!(
-        "{DROP_IN_BASE}/{}.d/50-autonomous-orchestrator-{setting}.conf",
-        target.unit
-    )
+/// Where the drop-in goes. Drop-ins count in the order of their names, so one of the administrator's
+/// that would come later, as `override.conf` does, is gone past.
+fn drop_in(target: &Target<'_>, others: &[String]) -> String {
+    let name = format!("{MARK}{}.conf", target.setting.to_lowercase());
+    let usual = format!("50{name}");
+    let covered = others
+        .iter()
+        .filter_map(|path| path.rsplit('/').next())
+        .any(|other| !other.contains(MARK) && other > usual.as_str());
+    let name = if covered { format!("zz{name}") } else { usual };
+    format!("{DROP_IN_BASE}/{}.d/{name}", target.unit)
+}
+
+/// The unit as its manager has it now.
+fn state(shop: &Workshop<'_>, unit: &UnitName) -> Result<UnitState, ActionError> {
+    services::find(shop.managers, unit)
+        .map(|(_, state)| state)
+        .map_err(|why| ActionError::PreconditionGone(why.to_string()))
 }
 
 /// The old path is still missing, the new one is there and of the right kind, and the unit still has
@@ -50,18 +65,16 @@ fn drop_in(target: &Target<'_>) -> String {
 pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionError> {
     let target = target(action)?;
     let gone = |why: String| Err(ActionError::PreconditionGone(why));
-    if shop.host.path(target.old).exists() {
+    let view = shop.host.of_init();
+    if view.path(target.old).exists() {
         return gone(format!("{} exists again", target.old));
     }
-    let Ok(meta) = fs::metadata(shop.host.path(target.new)) else {
+    let Ok(meta) = fs::metadata(view.path(target.new)) else {
         return gone(format!("{} does not exist", target.new));
     };
     let fits = match target.setting {
         "WorkingDirectory" => meta.is_dir(),
-        "ExecStart" => {
-            meta.is_file()
-                && std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o111 != 0
-        }
+        "ExecStart" => meta.is_file() && meta.permissions().mode() & 0o111 != 0,
         _ => meta.is_file(),
     };
     if !fits {
@@ -70,13 +83,15 @@ pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionEr
             target.new, target.setting
         ));
     }
-    lines(shop, &target).map(|_| ())
+    lines(shop, &target, &state(shop, target.unit)?).map(|_| ())
 }
 
 /// The setting's lines as the unit and its drop-ins have them, in effect order, that name the old path.
-fn lines(shop: &Workshop<'_>, target: &Target<'_>) -> Result<Vec<String>, ActionError> {
-    let (_, state) = services::find(shop.managers, target.unit)
-        .map_err(|why| ActionError::PreconditionGone(why.to_string()))?;
+fn lines(
+    shop: &Workshop<'_>,
+    target: &Target<'_>,
+    state: &UnitState,
+) -> Result<Vec<String>, ActionError> {
     let mut values: Vec<String> = Vec::new();
     for file in std::iter::once(&state.fragment_path).chain(&state.drop_in_paths) {
         let Ok(text) = shop.host.read(file, READ_CAP) else {
@@ -152,15 +167,18 @@ fn text(target: &Target<'_>, values: &[String]) -> String {
     if target.setting != "WorkingDirectory" {
         text.push_str(&format!("{}=\n", target.setting));
     }
+    // A percent sign starts a specifier there.
+    let new = target.new.replace('%', "%%");
     for value in values {
-        let value = replace(value, target.old, target.new).unwrap_or_else(|| value.clone());
+        let value = replace(value, target.old, &new).unwrap_or_else(|| value.clone());
         text.push_str(&format!("{}={value}\n", target.setting));
     }
     text
 }
 
 pub fn undo_record(shop: &Workshop<'_>, action: &Action) -> Result<Undo, ActionError> {
-    let path = drop_in(&target(action)?);
+    let target = target(action)?;
+    let path = drop_in(&target, &state(shop, target.unit)?.drop_in_paths);
     let existing = shop.host.path(&path);
     let backup = if existing.exists() {
         let name = path.trim_start_matches('/').replace('/', "_");
@@ -187,22 +205,42 @@ pub fn undo_record(shop: &Workshop<'_>, action: &Action) -> Result<Undo, ActionE
 
 pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
     let target = target(action)?;
-    let values = lines(shop, &target)?;
-    let path = drop_in(&target);
+    let before = state(shop, target.unit)?;
+    let values = lines(shop, &target, &before)?;
+    let path = drop_in(&target, &before.drop_in_paths);
     let file = shop.host.path(&path);
     let failed = |why: std::io::Error| ActionError::Failed(format!("{path}: {why}"));
-    if let Some(dir) = file.parent() {
+    if let Some(dir) = file.parent().filter(|dir| !dir.exists()) {
         fs::create_dir_all(dir).map_err(failed)?;
+        // Our own umask keeps everybody out; unit files are for everybody to read.
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).map_err(failed)?;
     }
     files::write_atomic(&file, text(&target, &values).as_bytes(), 0o644).map_err(failed)?;
     daemon_reload::reload(shop)?;
-    let (_, state) = services::find(shop.managers, target.unit)
-        .map_err(|why| ActionError::Failed(why.to_string()))?;
-    // A unit that runs keeps running with what it has; one that failed over this path gets its start.
-    if state.is_failed() {
-        units::order_unit(shop, Order::ResetFailedStart, target.unit)?;
+    let after = state(shop, target.unit)?;
+    if still_names(&after, &target) {
+        return Err(ActionError::Failed(format!(
+            "{path} is not in effect: {} still has {}",
+            target.unit, target.old
+        )));
     }
-    Ok(Done::new(format!("wrote {path}")).with(evidence::PATH, path))
+    let mut message = format!("wrote {path}");
+    // A unit that runs keeps running with what it has; one that failed over this path gets its start.
+    if after.is_failed()
+        && let Some(why) = units::start_if_wanted(shop, target.unit)?
+    {
+        message.push_str(&format!("; not started: {why}"));
+    }
+    Ok(Done::new(message).with(evidence::PATH, path))
+}
+
+/// Does the manager still hold the old path, as far as it tells?
+fn still_names(unit: &UnitState, target: &Target<'_>) -> bool {
+    match target.setting {
+        "WorkingDirectory" => names(&unit.working_directory, target.old),
+        "ExecStart" => unit.exec_start.iter().any(|path| names(path, target.old)),
+        _ => false,
+    }
 }
 
 /// Puts the file back as it was, and lets systemd read it.
@@ -211,9 +249,12 @@ pub fn restore(
     path: &str,
     backup: Option<&str>,
 ) -> Result<String, ActionError> {
-    let base = Path::new(DROP_IN_BASE);
-    let inside = Path::new(path).starts_with(base) && !path.split('/').any(|part| part == "..");
-    if !inside {
+    let own = path.strip_prefix(DROP_IN_BASE).is_some_and(|rest| {
+        let parts: Vec<&str> = rest.split('/').collect();
+        matches!(parts.as_slice(), ["", folder, name]
+            if folder.ends_with(".d") && name.contains(MARK) && name.ends_with(".conf"))
+    });
+    if !own {
         return Err(ActionError::Refused(format!(
             "{path} is not a drop-in of ours"
         )));
@@ -229,6 +270,10 @@ pub fn restore(
             Err(why) if why.kind() != std::io::ErrorKind::NotFound => return Err(failed(why)),
             _ => {}
         },
+    }
+    // Removed only when nothing else lies in it.
+    if let Some(dir) = file.parent() {
+        let _ = fs::remove_dir(dir);
     }
     daemon_reload::reload(shop)?;
     Ok(format!("{path} is as it was"))
@@ -258,6 +303,36 @@ mod tests {
             &mut values,
         );
         assert_eq!(values, ["/b"]);
+    }
+
+    #[test]
+    fn ours_comes_after_the_administrators() {
+        let unit = UnitName::new("a.service").unwrap();
+        let target = Target {
+            unit: &unit,
+            setting: "ExecStart",
+            old: "/old",
+            new: "/new",
+        };
+        let name = |others: &[&str]| {
+            let others: Vec<String> = others.iter().map(|one| (*one).to_owned()).collect();
+            drop_in(&target, &others)
+                .rsplit('/')
+                .next()
+                .unwrap()
+                .to_owned()
+        };
+        let usual = "50-autonomous-orchestrator-execstart.conf";
+        assert_eq!(name(&[]), usual);
+        assert_eq!(name(&["/etc/systemd/system/a.service.d/10-x.conf"]), usual);
+        assert_eq!(
+            name(&["/etc/systemd/system/a.service.d/override.conf"]),
+            "zz-autonomous-orchestrator-execstart.conf"
+        );
+        assert_eq!(
+            name(&["/x/zz-autonomous-orchestrator-workingdirectory.conf"]),
+            usual
+        );
     }
 
     #[test]

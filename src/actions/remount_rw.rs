@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::actions::{ActionError, Done, Undo, Workshop};
 use crate::core::action::Action;
-use crate::host::{exec, mounts};
+use crate::host::{READ_CAP, exec, mounts};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -15,19 +15,42 @@ fn target(action: &Action) -> Result<&str, ActionError> {
     }
 }
 
+/// Read-only, and not because the administrator or the device wants it so.
 pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionError> {
     let point = target(action)?;
     let all =
         mounts::mounts(shop.host).map_err(|why| ActionError::PreconditionGone(why.to_string()))?;
-    match all.iter().rev().find(|mount| mount.point == point) {
-        Some(mount) if mount.read_only => Ok(()),
-        Some(_) => Err(ActionError::PreconditionGone(format!(
-            "{point} is writable again"
-        ))),
-        None => Err(ActionError::PreconditionGone(format!(
-            "{point} is not mounted"
-        ))),
+    let gone = |why: &str| Err(ActionError::PreconditionGone(format!("{point} {why}")));
+    let Some(mount) = all.iter().rev().find(|mount| mount.point == point) else {
+        return gone("is not mounted");
+    };
+    if !mount.read_only {
+        return gone("is writable again");
     }
+    let protected = shop
+        .host
+        .read(format!("/sys/dev/block/{}/ro", mount.number), 16)
+        .is_ok_and(|text| text.trim() == "1");
+    if protected {
+        return gone("lies on a device that is write-protected");
+    }
+    let table = shop.host.read("/etc/fstab", READ_CAP).unwrap_or_default();
+    if meant_read_only(&table, point) {
+        return gone("is read-only in /etc/fstab");
+    }
+    Ok(())
+}
+
+/// fstab(5): device, mount point, type, options.
+fn meant_read_only(table: &str, point: &str) -> bool {
+    table.lines().any(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        !line.trim_start().starts_with('#')
+            && fields.nth(1) == Some(point)
+            && fields
+                .nth(1)
+                .is_some_and(|options| options.split(',').any(|option| option == "ro"))
+    })
 }
 
 pub fn undo_record(_shop: &Workshop<'_>, action: &Action) -> Result<Undo, ActionError> {

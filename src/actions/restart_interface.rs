@@ -50,12 +50,21 @@ pub fn undo_record(_shop: &Workshop<'_>, _action: &Action) -> Result<Undo, Actio
 
 pub fn execute(_shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
     let interface = target(action)?;
-    for state in ["down", "up"] {
-        let out = exec::run("ip", &["link", "set", "dev", interface, state], DEADLINE)
-            .map_err(|why| ActionError::Failed(why.to_string()))?;
-        if !out.success() {
-            return Err(ActionError::Failed(out.reason()));
-        }
-    }
+    set(interface, "down")?;
+    // Never left down: what failed once is asked for again.
+    set(interface, "up").or_else(|_| set(interface, "up"))?;
     Ok(Done::new(format!("{interface} taken down and up")))
+}
+
+fn set(interface: &str, state: &str) -> Result<(), ActionError> {
+    let out = exec::run("ip", &["link", "set", "dev", interface, state], DEADLINE)
+        .map_err(|why| ActionError::Failed(why.to_string()))?;
+    if out.success() {
+        Ok(())
+    } else {
+        Err(ActionError::Failed(format!(
+            "{interface} {state}: {}",
+            out.reason()
+        )))
+    }
 }

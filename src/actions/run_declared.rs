@@ -67,6 +67,7 @@ pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError
         )));
     };
     let mut command = Command::new(program);
+    exec::plain_environment(&mut command);
     command.args(args).current_dir("/");
     if let Some(user) = user(declared)? {
         command
@@ -76,11 +77,18 @@ pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError
             .env("USER", &user.name);
     }
     let bytes = declared.memory_mib.max(1) << 20;
+    let seconds = declared.timeout_s.max(1);
     // SAFETY: setrlimit(2) is async-signal-safe and the closure allocates nothing.
     unsafe {
-        command.pre_exec(move || setrlimit(Resource::RLIMIT_AS, bytes, bytes).map_err(Into::into));
+        command.pre_exec(move || {
+            setrlimit(Resource::RLIMIT_AS, bytes, bytes)?;
+            // What leaves the process group is still ended by its own use of the processor.
+            setrlimit(Resource::RLIMIT_CPU, seconds, seconds)?;
+            setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+            Ok(())
+        });
     }
-    let deadline = Duration::from_secs(declared.timeout_s.max(1));
+    let deadline = Duration::from_secs(seconds);
     let out = exec::run_command(command, program, deadline)
         .map_err(|why| ActionError::Failed(why.to_string()))?;
     let done = Done::new(format!("{}: exit status {}", declared.name, out.status))

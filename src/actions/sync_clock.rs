@@ -10,11 +10,16 @@ use crate::services::{self, Order};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Time services that are known to synchronise at their start.
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 9] = [
     "systemd-timesyncd.service",
+    "chrony.service",
     "chronyd.service",
     "ntpsec.service",
     "ntpd.service",
+    "openntpd.service",
+    "chronyd",
+    "ntpsec",
+    "ntpd",
 ];
 
 fn service(shop: &Workshop<'_>) -> Option<UnitName> {

@@ -4,16 +4,26 @@ use crate::actions::{ActionError, Done, Undo, Workshop, units};
 use crate::core::action::{Action, ProcessIdentity};
 use crate::core::finding::evidence;
 use crate::core::unit::UnitName;
-use crate::host::procfs;
 use crate::host::signals::{self, SignalError, TERM_GRACE};
-use crate::services::Order;
+use crate::host::{procfs, sockets};
 
-fn target(action: &Action) -> Result<(&ProcessIdentity, Option<&UnitName>), ActionError> {
+struct Target<'a> {
+    process: &'a ProcessIdentity,
+    holds: Option<&'a str>,
+    then_start: Option<&'a UnitName>,
+}
+
+fn target(action: &Action) -> Result<Target<'_>, ActionError> {
     match action {
         Action::TerminateProcess {
             process,
+            holds,
             then_start,
-        } => Ok((process, then_start.as_ref())),
+        } => Ok(Target {
+            process,
+            holds: holds.as_deref(),
+            then_start: then_start.as_ref(),
+        }),
         other => Err(ActionError::Refused(format!("{other} ends no process"))),
     }
 }
@@ -26,9 +36,9 @@ fn refuse(why: SignalError) -> ActionError {
     }
 }
 
-/// Still the same process, not protected, and of no running unit.
+/// Still the same process, still in the way, not protected, and of no unit.
 pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionError> {
-    let (process, _) = target(action)?;
+    let Target { process, holds, .. } = target(action)?;
     signals::check(shop.host, process).map_err(refuse)?;
     if let Some(unit) = shop
         .managers
@@ -38,6 +48,18 @@ pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionEr
         return Err(ActionError::Refused(format!(
             "process {} belongs to {unit}",
             process.pid
+        )));
+    }
+    let in_the_way = holds.is_none_or(|port| {
+        sockets::holders(shop.host, port)
+            .iter()
+            .any(|holder| (holder.pid, holder.start_ticks) == (process.pid, process.start_ticks))
+    });
+    if !in_the_way {
+        return Err(ActionError::PreconditionGone(format!(
+            "process {} let go of {}",
+            process.pid,
+            holds.unwrap_or_default()
         )));
     }
     Ok(())
@@ -50,15 +72,19 @@ pub fn undo_record(_shop: &Workshop<'_>, _action: &Action) -> Result<Undo, Actio
 
 pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
     precondition(shop, action)?;
-    let (process, then_start) = target(action)?;
+    let Target {
+        process,
+        then_start,
+        ..
+    } = target(action)?;
     let command =
         procfs::process(shop.host, process.pid).map_or_else(String::new, |one| one.cmdline);
     let ended = signals::terminate(shop.host, process, TERM_GRACE).map_err(refuse)?;
-    if let Some(unit) = then_start {
-        units::order_unit(shop, Order::ResetFailedStart, unit)?;
+    let mut message = format!("process {} ended after {ended}", process.pid);
+    if let Some(unit) = then_start
+        && let Some(why) = units::start_if_wanted(shop, unit)?
+    {
+        message.push_str(&format!("; {unit} not started: {why}"));
     }
-    Ok(
-        Done::new(format!("process {} ended ({ended:?})", process.pid))
-            .with(evidence::HOLDER_COMMAND, command),
-    )
+    Ok(Done::new(message).with(evidence::HOLDER_COMMAND, command))
 }

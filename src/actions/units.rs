@@ -2,6 +2,7 @@
 
 use crate::actions::{ActionError, Done, Undo, Workshop};
 use crate::core::action::Action;
+use crate::core::judge_unit;
 use crate::core::unit::{UnitName, UnitState};
 use crate::services::{self, Order};
 
@@ -17,13 +18,59 @@ fn target(action: &Action) -> Result<(Order, &UnitName), ActionError> {
     }
 }
 
+/// Kinds of unit that may be ordered about; a target or slice stands for many units at once.
+const KINDS: [&str; 4] = ["service", "socket", "timer", "path"];
+/// Orders to these end the host, somebody's session, or what we speak through.
+const PROTECTED: [&str; 17] = [
+    "reboot",
+    "poweroff",
+    "halt",
+    "kexec",
+    "shutdown",
+    "single",
+    "rescue",
+    "emergency",
+    "sendsigs",
+    "killprocs",
+    "umountfs",
+    "umountroot",
+    "mount-ro",
+    "rc",
+    "rcS",
+    "dbus",
+    "dbus-broker",
+];
+/// Parts of systemd that are services like any other.
+const ORDINARY: [&str; 3] = ["systemd-networkd", "systemd-resolved", "systemd-timesyncd"];
+
 /// Units that must never be ordered about, whoever asks.
 fn is_protected(unit: &UnitName) -> bool {
     let name = unit.as_str();
-    name.starts_with("autonomous-orchestrator")
-        || ["systemd-", "dbus.", "init.", "-.", "user@"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
+    let (stem, kind) = match name.rsplit_once('.') {
+        Some((stem, kind)) if judge_unit::has_unit_type(name) => (stem, kind),
+        // Other managers' names carry no type, at most the ending of a script.
+        _ => (name.strip_suffix(".sh").unwrap_or(name), "service"),
+    };
+    !KINDS.contains(&kind)
+        || PROTECTED.contains(&stem)
+        || name.starts_with("autonomous-orchestrator")
+        || name.starts_with("user@")
+        || name.starts_with("initrd-")
+        || (name.starts_with("systemd-") && !ORDINARY.contains(&stem))
+}
+
+/// Why a unit that does not run must not be started, as it is now.
+fn not_wanted(unit: &UnitState) -> Option<&'static str> {
+    let down = !unit.is_active() && !unit.is_changing();
+    let quiet = down && !unit.is_failed();
+    match () {
+        () if down && unit.stopped_by_job => Some("was stopped by somebody"),
+        () if down && !unit.condition_result => Some("has a condition that is false"),
+        () if quiet && !unit.triggered_by.is_empty() => Some("is started on demand"),
+        () if quiet && unit.service_type == "oneshot" => Some("has done its work"),
+        () if quiet && unit.unit_file_state == "disabled" => Some("is disabled"),
+        () => None,
+    }
 }
 
 fn state(shop: &Workshop<'_>, unit: &UnitName) -> Result<UnitState, ActionError> {
@@ -41,7 +88,7 @@ pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionEr
         )));
     }
     let state = state(shop, unit)?;
-    if state.load_state == "masked" || state.unit_file_state == "masked" {
+    if state.load_state == "masked" || state.unit_file_state.starts_with("masked") {
         return Err(ActionError::Refused(format!(
             "{unit} is masked: somebody does not want it to run"
         )));
@@ -50,6 +97,11 @@ pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionEr
         return Err(ActionError::PreconditionGone(format!(
             "{unit} does not exist any more"
         )));
+    }
+    if order != Order::Stop
+        && let Some(why) = not_wanted(&state)
+    {
+        return Err(ActionError::PreconditionGone(format!("{unit} {why}")));
     }
     match order {
         Order::Start | Order::ResetFailedStart if state.is_active() => Err(
@@ -76,6 +128,17 @@ pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError
     let (order, unit) = target(action)?;
     order_unit(shop, order, unit)?;
     Ok(Done::new(format!("{action}: done")))
+}
+
+/// Starts a unit that waited for something, if it may be started; says why not otherwise.
+pub(super) fn start_if_wanted(
+    shop: &Workshop<'_>,
+    unit: &UnitName,
+) -> Result<Option<String>, ActionError> {
+    match precondition(shop, &Action::ResetFailedStart(unit.clone())) {
+        Ok(()) => order_unit(shop, Order::ResetFailedStart, unit).map(|()| None),
+        Err(why) => Ok(Some(why.to_string())),
+    }
 }
 
 /// Gives the order to the manager that knows the unit.

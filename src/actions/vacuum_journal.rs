@@ -4,41 +4,64 @@ use std::time::Duration;
 
 use crate::actions::{ActionError, Done, Undo, Workshop};
 use crate::core::action::Action;
-use crate::host::exec;
+use crate::host::{exec, files};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Less than this is never kept: the journal is what explains the next fault.
 const KEEP_LEAST: u64 = 8 << 20;
 
-pub fn precondition(shop: &Workshop<'_>, _action: &Action) -> Result<(), ActionError> {
-    let kept = ["/var/log/journal", "/run/log/journal"]
+/// The journal's files, in one folder per machine and log namespace.
+const FILES: [&str; 2] = [
+    "/var/log/journal/*/*.journal*",
+    "/run/log/journal/*/*.journal*",
+];
+
+/// What the journal takes on disk, in bytes.
+fn size(shop: &Workshop<'_>) -> u64 {
+    FILES
         .iter()
-        .any(|dir| shop.host.path(dir).is_dir());
-    if shop.host.is_real() && kept {
-        Ok(())
-    } else {
-        Err(ActionError::PreconditionGone(
-            "no journal on this host".to_owned(),
-        ))
+        .flat_map(|glob| files::glob(shop.host, glob))
+        .map(|file| file.bytes)
+        .sum()
+}
+
+fn keep(action: &Action) -> Result<u64, ActionError> {
+    match action {
+        Action::VacuumJournal { keep_bytes } => Ok((*keep_bytes).max(KEEP_LEAST)),
+        other => Err(ActionError::Refused(format!(
+            "{other} is no journal vacuum"
+        ))),
     }
+}
+
+pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionError> {
+    let (keep, size) = (keep(action)?, size(shop));
+    if shop.host.is_real() && size > keep {
+        return Ok(());
+    }
+    Err(ActionError::PreconditionGone(format!(
+        "the journal takes {size} bytes; {keep} are kept"
+    )))
 }
 
 pub fn undo_record(_shop: &Workshop<'_>, _action: &Action) -> Result<Undo, ActionError> {
     Ok(Undo::None)
 }
 
-pub fn execute(_shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
-    let Action::VacuumJournal { keep_bytes } = action else {
-        return Err(ActionError::Refused(format!(
-            "{action} is no journal vacuum"
-        )));
-    };
-    let size = format!("--vacuum-size={}", (*keep_bytes).max(KEEP_LEAST));
-    let out = exec::run("journalctl", &["--rotate", &size], DEADLINE)
+pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
+    let before = size(shop);
+    let wanted = format!("--vacuum-size={}", keep(action)?);
+    let out = exec::run("journalctl", &["--rotate", &wanted], DEADLINE)
         .map_err(|why| ActionError::Failed(why.to_string()))?;
-    if out.success() {
-        Ok(Done::new(out.reason()))
-    } else {
-        Err(ActionError::Failed(out.reason()))
+    let freed = before.saturating_sub(size(shop));
+    if !out.success() || freed == 0 {
+        return Err(ActionError::Failed(format!(
+            "{freed} bytes freed: {}",
+            out.reason()
+        )));
     }
+    Ok(
+        Done::new(format!("journal shrunk by {freed} bytes"))
+            .with("freed_bytes", freed.to_string()),
+    )
 }

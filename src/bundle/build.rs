@@ -18,6 +18,8 @@ use crate::core::retrieval::{Term, stems};
 
 /// Most text of one bundle, in bytes: bounds the memory of a build to about three times that.
 pub const TEXT_MAX: usize = 128 << 20;
+/// Kind of the embedded texts.
+const KNOWLEDGE: &str = "knowledge";
 /// Most left-out inputs that a report names one by one.
 const SKIPPED_NAMED: usize = 1000;
 
@@ -98,7 +100,9 @@ pub fn build(options: &BuildOptions, progress: Progress<'_>) -> Result<Report, B
     let mut moves = Moves::default();
     let mut sources = read_all(options, &mut desk, &mut moves, progress)?;
     let mut report = desk.report;
-    sources.sort_by(|a, b| (&a.path, a.kind).cmp(&(&b.path, b.kind)));
+    // The embedded base comes last: ranking knows it by its numbers.
+    let order = |one: &Source| (one.kind == KNOWLEDGE, one.path.clone(), one.kind);
+    sources.sort_by_cached_key(order);
     report.redacted = sources
         .iter()
         .filter(|one| one.redacted > 0)
@@ -165,7 +169,7 @@ fn knowledge_sources() -> Vec<Source> {
         .iter()
         .map(|(name, text)| Source {
             path: format!("builtin:{name}"),
-            kind: "knowledge",
+            kind: KNOWLEDGE,
             sha256: super::source::sha256_hex(text.as_bytes()),
             bytes: text.len() as u64,
             passages: super::cut::markdown(name, text),
@@ -304,8 +308,14 @@ fn write_beside(
         work.prepare_cached("INSERT INTO moved VALUES (?1, ?2, ?3)")?
             .execute([old, new, citation])?;
     }
+    let own: usize = sources
+        .iter()
+        .filter(|one| one.kind != KNOWLEDGE)
+        .map(|one| one.passages.len())
+        .sum();
     let meta: BTreeMap<&str, String> = BTreeMap::from([
         ("snippets", impacts.lengths.len().to_string()),
+        ("own", own.to_string()),
         ("bits", bits.to_string()),
         ("mean_length", impacts.mean.to_string()),
         ("terms", impacts.postings.len().to_string()),

@@ -171,6 +171,7 @@ fn shape(database: &Connection) -> Result<Shape, BundleError> {
             .map_err(|_| BundleError::Database(format!("meta value '{key}' is not a number")))
     };
     let (snippets, bits, mean) = (number("snippets")?, number("bits")?, number("mean_length")?);
+    let own = number("own")?;
     let sane = (0.0..=f64::from(SNIPPETS_MAX)).contains(&snippets)
         && (0.0..=32.0).contains(&bits)
         && mean >= 1.0;
@@ -181,6 +182,7 @@ fn shape(database: &Connection) -> Result<Shape, BundleError> {
     }
     Ok(Shape {
         snippets: snippets as u32,
+        own: own as u32,
         bits: bits as u32,
         mean_length: mean as f32,
     })
@@ -207,3 +209,6 @@ fn snippet(database: &Connection, query: &Query, hit: &Hit) -> Result<Snippet, B
     })?;
     Ok(snippet)
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,9 +22,14 @@ const STEEPNESS: i32 = 4;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     pub snippets: u32,
+    /// Snippets from here on are of the embedded base.
+    pub own: u32,
     pub bits: u32,
     pub mean_length: f32,
 }
+
+/// What the operator wrote about this box goes before what is true everywhere.
+const GENERAL: f32 = 0.6;
 
 /// One ranked snippet.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,6 +51,9 @@ pub(super) fn rank(
     let candidates = load(database, query, head)?;
     add_pairs(head, &candidates, shape, query);
     add_likeness(head, &candidates);
+    for hit in head.iter_mut().filter(|hit| hit.number >= shape.own) {
+        hit.score *= GENERAL;
+    }
     sort(head);
     hits.truncate(k);
     Ok(hits)

@@ -127,6 +127,8 @@ pub enum Action {
     },
     TerminateProcess {
         process: ProcessIdentity,
+        /// Port (`tcp/8080`) that it is ended for; one that let it go meanwhile is left alone.
+        holds: Option<String>,
         /// Unit that waits for what the process holds; started afterwards when given.
         then_start: Option<UnitName>,
     },

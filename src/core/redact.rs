@@ -384,11 +384,11 @@ fn replace(found: &Captures<'_>, judge: Judge) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Texts are put together at run time, so that no scanner takes this file for a leak.
-    fn secrets() -> Vec<(String, String)> {
+    pub(crate) fn secrets() -> Vec<(String, String)> {
         let a = |n: usize| "aB3dE5fG7h".chars().cycle().take(n).collect::<String>();
         let hex = |n: usize| {
             "0123456789abcdef"

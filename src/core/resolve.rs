@@ -47,6 +47,19 @@ fn fact<'a>(finding: &'a Finding, key: &str) -> Result<&'a str, String> {
         .ok_or_else(|| format!("the finding does not say its {key}"))
 }
 
+/// A path that stands in a unit file as it is: systemd would take blanks, quotes, `\\`, `$` and `;` in a
+/// setting for something else, and nothing here quotes.
+fn unit_path(finding: &Finding, key: &str) -> Result<String, String> {
+    let path = absolute(finding, key)?;
+    let special = |c: char| c.is_whitespace() || "\"'\\$;".contains(c);
+    if path.contains(special) {
+        return Err(format!(
+            "{key} {path:?} cannot stand in a unit file as it is"
+        ));
+    }
+    Ok(path)
+}
+
 /// An absolute path without `..` and control characters.
 fn absolute(finding: &Finding, key: &str) -> Result<String, String> {
     let path = fact(finding, key)?;
@@ -70,8 +83,8 @@ fn path_drop_in(finding: &Finding) -> Result<Action, String> {
             "{setting} is not a path setting that a drop-in may change"
         ));
     }
-    let old = absolute(finding, evidence::PATH)?;
-    let new = absolute(finding, evidence::MOVED_TO)?;
+    let old = unit_path(finding, evidence::PATH)?;
+    let new = unit_path(finding, evidence::MOVED_TO)?;
     if old == new {
         return Err("the new path is the old one".to_owned());
     }
@@ -84,7 +97,10 @@ fn path_drop_in(finding: &Finding) -> Result<Action, String> {
 }
 
 fn terminate(finding: &Finding) -> Result<Action, String> {
-    if let Some(holder) = finding.fact(evidence::HOLDER_UNIT) {
+    if let Some(holder) = finding
+        .fact(evidence::HOLDER_UNIT)
+        .filter(|holder| !holder.is_empty())
+    {
         return Err(format!("the process belongs to {holder}"));
     }
     let number = |key| -> Result<u64, String> {
@@ -103,6 +119,7 @@ fn terminate(finding: &Finding) -> Result<Action, String> {
             start_ticks: number(evidence::HOLDER_START)?,
             exe: fact(finding, evidence::HOLDER_EXE)?.to_owned(),
         },
+        holds: finding.fact(evidence::PORT).map(str::to_owned),
         then_start: unit(finding).ok(),
     })
 }
@@ -175,6 +192,12 @@ mod tests {
                     prop_assert!(UnitName::new(unit.as_str()).is_ok());
                 }
                 match action {
+                    Action::PathDropIn { old, new, .. } => {
+                        for path in [old, new] {
+                            prop_assert!(path.starts_with('/') && path.len() > 1);
+                            prop_assert!(!path.contains(|c: char| c.is_whitespace() || c.is_control()));
+                        }
+                    }
                     Action::FreeDisk { mount, .. } | Action::RemountRw { mount } => {
                         prop_assert!(mount.starts_with('/') && !mount.contains(".."));
                     }

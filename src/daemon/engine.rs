@@ -9,7 +9,7 @@ use crate::core::finding::{Finding, Severity};
 use crate::core::phases::{self, Offer, Plan, Tried};
 use crate::core::policy::{self, Gate, GateFacts, Verdict};
 use crate::core::resolve;
-use crate::core::task::{Phase, Resolution, Task, Transition};
+use crate::core::task::{Phase, Resolution, Status, Task, Transition};
 use crate::core::time::Timestamp;
 use crate::daemon::diagnose::{self, Diagnosis};
 use crate::daemon::live::Live;
@@ -45,7 +45,12 @@ pub fn run(runtime: &Runtime, name: &str) {
 pub fn step(runtime: &Runtime, worker: &str) -> Result<bool, StoreError> {
     let now = runtime.host.clock.now();
     let work = runtime.store.reader()?.due(now)?;
-    if let Some(task) = work.stable {
+    // One worker at a time ends windows; it reads the task again, since another may just have ended it.
+    if let Some(due) = work.stable
+        && let Ok(_guard) = runtime.windows.try_lock()
+        && let Some(task) = runtime.store.reader()?.task(due.id)?
+        && task.status == Status::Fixed
+    {
         return end_of_window(runtime, &task, worker, now).map(|()| true);
     }
     if !work.claimable {

@@ -94,6 +94,8 @@ pub struct Runtime {
     journal: AtomicBool,
     restored: AtomicBool,
     disruptive: Mutex<()>,
+    /// Held by the worker that ends stability windows.
+    pub windows: Mutex<()>,
     beats: Mutex<BTreeMap<String, Instant>>,
     backup_dir: PathBuf,
 }
@@ -127,6 +129,7 @@ impl Runtime {
             journal: AtomicBool::new(false),
             restored: AtomicBool::new(report.restored),
             disruptive: Mutex::new(()),
+            windows: Mutex::new(()),
             beats: Mutex::new(BTreeMap::new()),
             backup_dir: state.join("backups"),
             host,

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -13,6 +14,10 @@ use nix::unistd::Pid;
 
 /// Most that is kept of each output stream, in bytes; the rest is read and dropped.
 pub const OUTPUT_CAP: usize = 4 << 20;
+
+/// A child that ended while something it left behind holds its streams is seen within this time.
+const EXIT_LOOK: Duration = Duration::from_millis(50);
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What a child did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +84,78 @@ pub fn run(program: &str, args: &[&str], deadline: Duration) -> Result<Output, E
     run_command(command, program, deadline)
 }
 
+/// Runs a command that leaves a daemon behind: in a session of its own, without our pipes, which a daemon
+/// would keep open or die of. Only its exit status comes back; at the deadline only the command itself is
+/// killed, never what it started.
+pub fn run_starter(
+    program: &str,
+    args: &[&str],
+    directory: &Path,
+    deadline: Duration,
+) -> Result<i32, ExecError> {
+    let mut child = spawn_session(program, args, directory)?;
+    let end = Instant::now() + deadline;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(code(status)),
+            Ok(None) if Instant::now() >= end => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(ExecError::Deadline(program.to_owned(), deadline));
+            }
+            Ok(None) => std::thread::sleep(Duration::from_millis(5)),
+            Err(why) => return Err(ExecError::Io(program.to_owned(), why)),
+        }
+    }
+}
+
+/// Starts `program` in a session of its own with nothing on its standard streams and a plain environment.
+pub fn spawn_session(program: &str, args: &[&str], directory: &Path) -> Result<Child, ExecError> {
+    let mut command = Command::new(program);
+    plain_environment(&mut command);
+    command
+        .args(args)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    // SAFETY: setsid(2) and umask(2) are async-signal-safe and the closure allocates nothing.
+    unsafe {
+        command.pre_exec(|| {
+            nix::unistd::setsid()?;
+            // Our own 077 is not what a service expects.
+            nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+            Ok(())
+        });
+    }
+    command.spawn().map_err(|why| spawn_error(program, why))
+}
+
+/// Nothing of our own environment reaches a service or an operator's command: no notify socket, no
+/// credentials.
+pub fn plain_environment(command: &mut Command) {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
+    command
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", "/")
+        .env("LC_ALL", "C");
+}
+
+fn spawn_error(program: &str, why: std::io::Error) -> ExecError {
+    match why.kind() {
+        std::io::ErrorKind::NotFound => ExecError::Absent(program.to_owned()),
+        _ => ExecError::Spawn(program.to_owned(), why),
+    }
+}
+
+fn code(status: ExitStatus) -> i32 {
+    status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(-1)
+}
+
 /// As [`run`], for a command that needs a user, directory or limits of its own.
 pub fn run_command(
     mut command: Command,
@@ -93,10 +170,7 @@ pub fn run_command(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    let mut child = command.spawn().map_err(|why| match why.kind() {
-        std::io::ErrorKind::NotFound => ExecError::Absent(program.to_owned()),
-        _ => ExecError::Spawn(program.to_owned(), why),
-    })?;
+    let mut child = command.spawn().map_err(|why| spawn_error(program, why))?;
     let result = drain(&mut child, program, deadline);
     if result.is_err() {
         kill_group(&child);
@@ -112,61 +186,72 @@ fn kill_group(child: &Child) {
     }
 }
 
+/// Reads both streams until they close or the child has ended, whichever comes first: what a child left
+/// behind may hold them for ever.
 fn drain(child: &mut Child, program: &str, deadline: Duration) -> Result<Output, ExecError> {
     let end = Instant::now() + deadline;
     let io = |why: std::io::Error| ExecError::Io(program.to_owned(), why);
-    let late = || ExecError::Deadline(program.to_owned(), deadline);
     let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
     let mut kept = [Vec::new(), Vec::new()];
-    while out.is_some() || err.is_some() {
+    let [kept_out, kept_err] = &mut kept;
+    let mut status = None;
+    loop {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(late());
+            return Err(ExecError::Deadline(program.to_owned(), deadline));
         }
-        let timeout =
-            PollTimeout::try_from(left.min(Duration::from_secs(60))).unwrap_or(PollTimeout::MAX);
-        let ready = {
-            let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(2);
-            fds.extend(
-                out.iter()
-                    .map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)),
-            );
-            fds.extend(
-                err.iter()
-                    .map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)),
-            );
-            match poll(&mut fds, timeout) {
-                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-                Err(why) => return Err(io(why.into())),
-            }
-            fds.iter()
-                .filter(|fd| fd.any().unwrap_or(true))
-                .map(|fd| fd.as_fd().as_raw_fd())
-                .collect::<Vec<_>>()
+        if status.is_none() {
+            status = child.try_wait().map_err(io)?;
+        }
+        let pause = match (status, out.is_some() || err.is_some()) {
+            (Some(_), false) => break,
+            // It ended: take what lies in the pipes, wait for nothing.
+            (Some(_), true) => Duration::ZERO,
+            (None, true) => left.min(EXIT_LOOK),
+            // Streams closed, still ending.
+            (None, false) => left.min(Duration::from_millis(2)),
         };
-        let [kept_out, kept_err] = &mut kept;
+        let ready = readable(&out, &err, pause).map_err(io)?;
+        if ready.is_empty() && status.is_some() {
+            break;
+        }
         read_ready(&mut out, &ready, kept_out).map_err(io)?;
         read_ready(&mut err, &ready, kept_err).map_err(io)?;
     }
-    // Both pipes are closed: the child is ending; wait for it, still within the deadline.
-    loop {
-        if let Some(status) = child.try_wait().map_err(io)? {
-            use std::os::unix::process::ExitStatusExt;
-            let [stdout, stderr] = kept;
-            return Ok(Output {
-                status: status
-                    .code()
-                    .or_else(|| status.signal().map(|signal| 128 + signal))
-                    .unwrap_or(-1),
-                stdout,
-                stderr,
-            });
-        }
-        if Instant::now() >= end {
-            return Err(late());
-        }
-        std::thread::sleep(Duration::from_millis(2));
+    let [stdout, stderr] = kept;
+    Ok(Output {
+        status: status.map_or(-1, code),
+        stdout,
+        stderr,
+    })
+}
+
+/// Descriptors of the streams that have something to read, or are closed, within `pause`.
+fn readable(
+    out: &Option<ChildStdout>,
+    err: &Option<ChildStderr>,
+    pause: Duration,
+) -> std::io::Result<Vec<i32>> {
+    let streams = out
+        .iter()
+        .map(AsFd::as_fd)
+        .chain(err.iter().map(AsFd::as_fd));
+    let mut fds: Vec<PollFd<'_>> = streams
+        .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+        .collect();
+    match poll(
+        &mut fds,
+        PollTimeout::try_from(pause).unwrap_or(PollTimeout::MAX),
+    ) {
+        Ok(_) => {}
+        Err(nix::errno::Errno::EINTR) => return Ok(Vec::new()),
+        Err(why) => return Err(why.into()),
     }
+    Ok(fds
+        .iter()
+        .filter(|fd| fd.any().unwrap_or(true))
+        .map(|fd| fd.as_fd().as_raw_fd())
+        .collect())
 }
 
 fn read_ready<S: Read + AsRawFd>(
@@ -218,6 +303,31 @@ mod tests {
         );
         assert!(matches!(got, Err(ExecError::Deadline(..))));
         assert!(started.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn what_a_child_leaves_behind_does_not_hold_the_answer() {
+        // The background process keeps both streams open for a minute.
+        let out = run("sh", &["-c", "sleep 60 & echo $!"], Duration::from_secs(30)).unwrap();
+        let left: i32 = out.text().trim().parse().unwrap();
+        assert!(out.success());
+        nix::sys::signal::kill(Pid::from_raw(left), Signal::SIGKILL).unwrap();
+    }
+
+    #[test]
+    fn a_starter_gets_a_session_and_a_plain_environment() {
+        let dir = tempfile::tempdir().unwrap();
+        let args = [
+            "-c",
+            "cut -d' ' -f6 /proc/$$/stat >a; echo $$ >>a; env >b; exit 4",
+        ];
+        let status = run_starter("sh", &args, dir.path(), Duration::from_secs(20)).unwrap();
+        assert_eq!(status, 4);
+        let text = std::fs::read_to_string(dir.path().join("a")).unwrap();
+        let ids: Vec<&str> = text.lines().collect();
+        assert_eq!(ids.first(), ids.last());
+        let env = std::fs::read_to_string(dir.path().join("b")).unwrap();
+        assert!(!env.contains("CARGO"), "{env}");
     }
 
     #[test]

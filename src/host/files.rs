@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::sys::stat::{Mode, SFlag, fstatat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::host::Host;
 
@@ -20,6 +24,8 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
             .truncate(true)
             .mode(mode)
             .open(&part)?;
+        // Exactly this mode, whatever the umask takes off.
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&part, path)?;
@@ -57,6 +63,27 @@ pub struct Matched {
     pub modified_s: i64,
     pub device: u64,
     pub inode: u64,
+}
+
+/// Removes the very file that was matched: every folder on the way is opened without following links,
+/// and device and inode are compared right before. A file that took its place stays.
+pub fn remove(host: &Host, file: &Matched) -> io::Result<()> {
+    let folder = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mut parts = file.path.split('/').filter(|part| !part.is_empty());
+    let name = parts.next_back().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut dir = open(&host.path("/"), folder & !OFlag::O_NOFOLLOW, Mode::empty())?;
+    for part in parts {
+        dir = openat(&dir, part, folder, Mode::empty())?;
+    }
+    let now = fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    let regular = SFlag::from_bits_truncate(now.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
+    // The width of these fields differs between targets.
+    #[allow(clippy::useless_conversion)]
+    let (device, inode) = (u64::from(now.st_dev), u64::from(now.st_ino));
+    if !regular || (device, inode) != (file.device, file.inode) {
+        return Err(io::Error::other("another file is there now"));
+    }
+    Ok(unlinkat(&dir, name, UnlinkatFlags::NoRemoveDir)?)
 }
 
 /// Most files that one glob may match.
@@ -183,6 +210,35 @@ mod tests {
         assert_eq!(found, ["/var/log/a.gz"]);
         assert!(glob(&host, "/var/etc/passwd").is_empty());
         assert!(glob(&host, "/var/../etc/*").is_empty());
+    }
+
+    #[test]
+    fn only_the_very_file_that_matched_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host::at(dir.path(), Clock::manual(Timestamp::default()));
+        let log = dir.path().join("log");
+        fs::create_dir(&log).unwrap();
+        fs::write(log.join("a.1"), "x").unwrap();
+        fs::write(log.join("keep"), "x").unwrap();
+        let found = glob(&host, "/log/a.1").pop().unwrap();
+        // Another file of the same name.
+        fs::rename(log.join("keep"), log.join("a.1")).unwrap();
+        assert!(remove(&host, &found).is_err());
+        // A link of the same name.
+        fs::rename(log.join("a.1"), log.join("keep")).unwrap();
+        std::os::unix::fs::symlink(log.join("keep"), log.join("a.1")).unwrap();
+        assert!(remove(&host, &found).is_err());
+        // A link where a folder was.
+        fs::remove_file(log.join("a.1")).unwrap();
+        fs::rename(log.join("keep"), log.join("a.1")).unwrap();
+        let found = glob(&host, "/log/a.1").pop().unwrap();
+        fs::rename(&log, dir.path().join("moved")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("moved"), &log).unwrap();
+        assert!(remove(&host, &found).is_err());
+        fs::remove_file(&log).unwrap();
+        fs::rename(dir.path().join("moved"), &log).unwrap();
+        remove(&host, &found).unwrap();
+        assert!(!log.join("a.1").exists());
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod files;
 pub mod lock;
 pub mod memory;
 pub mod mounts;
+pub mod pid_files;
 pub mod procfs;
 pub mod signals;
 pub mod sockets;
@@ -53,6 +54,22 @@ impl Host {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
+    /// The same host with its files as PID 1 sees them: our own sandbox may lack mounts that came after our
+    /// start, or show some paths read-only. Our own view where PID 1's may not be looked at.
+    #[must_use]
+    pub fn of_init(&self) -> Self {
+        let root = self.path(INIT_ROOT);
+        let root = if std::fs::read_dir(&root).is_ok() {
+            root
+        } else {
+            self.root.clone()
+        };
+        Self {
+            root,
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
     /// Reads a text file of at most `cap` bytes; invalid UTF-8 becomes U+FFFD.
     pub fn read(&self, path: impl AsRef<Path>, cap: u64) -> io::Result<String> {
         use std::io::Read;
@@ -63,6 +80,8 @@ impl Host {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
+
+const INIT_ROOT: &str = "/proc/1/root";
 
 /// Most a file under /proc, /sys or /etc is read of, in bytes.
 pub const READ_CAP: u64 = 1 << 20;

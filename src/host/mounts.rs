@@ -107,9 +107,9 @@ pub fn mount_of<'a>(mounts: &'a [Mount], path: &str) -> Option<&'a Mount> {
         .map(|(_, mount)| mount)
 }
 
-/// statvfs(3) of a mount point.
+/// statvfs(3) of a mount point, as PID 1 sees it like the list of mounts.
 pub fn usage(host: &Host, point: &str) -> std::io::Result<Usage> {
-    let stat = nix::sys::statvfs::statvfs(&host.path(point))?;
+    let stat = nix::sys::statvfs::statvfs(&host.of_init().path(point))?;
     // The types differ between targets (u32 on 32-bit ones).
     #[allow(clippy::useless_conversion)]
     let [block, blocks, free, available, files, ffree] = [

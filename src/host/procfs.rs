@@ -1,5 +1,8 @@
 //! Processes, from /proc. Reading and parsing are two functions.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+
 use crate::host::{Host, READ_CAP};
 
 /// Most bytes kept of a command line.
@@ -93,6 +96,18 @@ pub fn processes(host: &Host) -> Vec<Process> {
     pids(host)
         .into_iter()
         .filter_map(|pid| process(host, pid))
+        .collect()
+}
+
+/// Device and inode of every regular file that a process has open, as far as we may look.
+pub fn open_files(host: &Host) -> BTreeSet<(u64, u64)> {
+    pids(host)
+        .into_iter()
+        .filter_map(|pid| std::fs::read_dir(host.path(format!("/proc/{pid}/fd"))).ok())
+        .flat_map(|entries| entries.flatten())
+        .filter_map(|entry| std::fs::metadata(entry.path()).ok())
+        .filter(std::fs::Metadata::is_file)
+        .map(|meta| (meta.dev(), meta.ino()))
         .collect()
 }
 

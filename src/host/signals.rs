@@ -9,7 +9,7 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::core::action::ProcessIdentity;
-use crate::host::{Host, procfs};
+use crate::host::{Host, pid_files, procfs};
 
 /// Time for a process to end after TERM before KILL.
 pub const TERM_GRACE: Duration = Duration::from_secs(5);
@@ -43,6 +43,15 @@ pub enum Ended {
     AfterKill,
 }
 
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AfterTerm => "TERM",
+            Self::AfterKill => "KILL",
+        })
+    }
+}
+
 /// Is `identity` still this very process, and one that may be signalled?
 pub fn check(host: &Host, identity: &ProcessIdentity) -> Result<(), SignalError> {
     let pid = identity.pid;
@@ -59,28 +68,27 @@ pub fn check(host: &Host, identity: &ProcessIdentity) -> Result<(), SignalError>
             "process {pid} is init or a kernel thread"
         )));
     }
-    if own_line(host).contains(&pid) {
+    if pid_files::ancestry(host, std::process::id()).contains(&pid) {
         return Err(SignalError::Protected(format!(
             "process {pid} is this program or one of its parents"
+        )));
+    }
+    if is_contained(host, pid) {
+        return Err(SignalError::Protected(format!(
+            "process {pid} lives in a container"
         )));
     }
     Ok(())
 }
 
-/// This process and its ancestors.
-fn own_line(host: &Host) -> Vec<u32> {
-    let mut line = vec![std::process::id()];
-    while let Some(parent) = line
-        .last()
-        .and_then(|pid| procfs::process(host, *pid))
-        .map(|one| one.ppid)
-    {
-        if parent == 0 || line.contains(&parent) {
-            break;
-        }
-        line.push(parent);
+/// In another pid namespace: its container's business. One that may not be asked is not ours to end
+/// either, and the kernel says so then.
+fn is_contained(host: &Host, pid: u32) -> bool {
+    let space = |of: &str| std::fs::read_link(host.path(format!("/proc/{of}/ns/pid"))).ok();
+    match (space(&pid.to_string()), space("self")) {
+        (Some(its), Some(ours)) => its != ours,
+        _ => false,
     }
-    line
 }
 
 /// TERM, then KILL after a grace; returns when the process is gone.
@@ -174,6 +182,12 @@ mod tests {
             nix::sys::signal::Signal::SIGSTOP,
         )
         .unwrap();
+        // Until it really stands still: of two signals that wait, TERM would be taken first.
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        while procfs::process(&host, deaf.id()).unwrap().state != 'T' {
+            assert!(std::time::Instant::now() < deadline, "it never stopped");
+            std::thread::yield_now();
+        }
         assert_eq!(
             terminate(&host, &identity(deaf.id()), Duration::from_millis(50)).unwrap(),
             Ended::AfterKill
@@ -198,7 +212,9 @@ mod tests {
     #[test]
     fn we_our_parents_and_init_are_protected() {
         let host = Host::real();
-        for pid in own_line(&host) {
+        let mut line = pid_files::ancestry(&host, std::process::id());
+        line.push(1);
+        for pid in line {
             if procfs::process(&host, pid).is_some_and(|one| !one.exe.is_empty()) {
                 assert!(
                     matches!(check(&host, &identity(pid)), Err(SignalError::Protected(_))),

@@ -1,14 +1,15 @@
 //! Services run by commands that the operator declared, known by their pid files.
 
-use std::process::{Command, Stdio};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::core::action::ProcessIdentity;
 use crate::core::config::{Config, DeclaredService};
 use crate::core::unit::{UnitName, UnitState};
 use crate::host::exec::{self, ExecError};
-use crate::host::procfs::{self, Process};
-use crate::host::{Host, signals};
+use crate::host::procfs::Process;
+use crate::host::{Host, pid_files, signals};
 use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};
 
 /// Time for a started service to write its pid file.
@@ -21,6 +22,8 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 pub struct Declared {
     host: Host,
     services: Vec<DeclaredService>,
+    /// Pid and start time of each service's process when it was last seen for sure.
+    known: Mutex<BTreeMap<String, (u32, u64)>>,
 }
 
 impl Declared {
@@ -29,6 +32,7 @@ impl Declared {
         (host.is_real() && !services.is_empty()).then(|| Self {
             host: host.clone(),
             services,
+            known: Mutex::default(),
         })
     }
 
@@ -39,16 +43,16 @@ impl Declared {
             .ok_or_else(|| ServiceError::UnknownUnit(unit.to_string()))
     }
 
-    /// The live process that the pid file names.
+    /// The live process that the pid file names, unless its number was given to another one since. Once
+    /// seen for sure it stays known, whatever happens to the clock.
     fn process(&self, service: &DeclaredService) -> Option<Process> {
-        let pid = self
-            .host
-            .read(&service.pid_file, 64)
-            .ok()?
-            .trim()
-            .parse()
-            .ok()?;
-        procfs::process(&self.host, pid).filter(|process| process.state != 'Z')
+        let named = pid_files::named(&self.host, &service.pid_file)?;
+        let identity = (named.process.pid, named.process.start_ticks);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.sure || runs(&named.process, service) {
+            known.insert(service.name.clone(), identity);
+        }
+        (known.get(&service.name) == Some(&identity)).then_some(named.process)
     }
 
     fn state(&self, service: &DeclaredService) -> UnitState {
@@ -95,19 +99,13 @@ impl Declared {
                 service.name
             )));
         };
-        let mut command = Command::new(program);
-        command
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        if !service.directory.is_empty() {
-            command.current_dir(self.host.path(&service.directory));
-        }
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut child = command
-            .spawn()
-            .map_err(|why| ServiceError::Exec(ExecError::Spawn(program.clone(), why)))?;
+        let directory = match service.directory.as_str() {
+            "" => "/",
+            directory => directory,
+        };
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let mut child = exec::spawn_session(program, &args, &self.host.path(directory))
+            .map_err(ServiceError::Exec)?;
         let deadline = Instant::now() + PID_DEADLINE;
         let answer = loop {
             if self.process(service).is_some() {
@@ -161,6 +159,18 @@ impl Declared {
     }
 }
 
+/// Does the process run the program that the service starts?
+fn runs(process: &Process, service: &DeclaredService) -> bool {
+    service
+        .start
+        .first()
+        .and_then(|program| program.rsplit('/').next())
+        .is_some_and(|name| {
+            let mut words = process.cmdline.split(' ');
+            process.comm == name || words.any(|word| word.rsplit('/').next() == Some(name))
+        })
+}
+
 impl ServiceManager for Declared {
     fn name(&self) -> &'static str {
         "declared"
@@ -192,11 +202,12 @@ impl ServiceManager for Declared {
     }
 
     fn unit_of(&self, pid: u32) -> Option<String> {
+        let line = pid_files::ancestry(&self.host, pid);
         self.services
             .iter()
             .find(|service| {
                 self.process(service)
-                    .is_some_and(|process| process.pid == pid)
+                    .is_some_and(|process| line.contains(&process.pid))
             })
             .map(|service| service.name.clone())
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::host::Host;
+use crate::host::exec::ExecError;
 
 use crate::core::unit::{UnitName, UnitState};
 
@@ -35,7 +36,7 @@ pub enum ServiceError {
     UnknownUnit(String),
     /// The manager's own words.
     Refused(String),
-    Exec(crate::host::exec::ExecError),
+    Exec(ExecError),
 }
 
 impl fmt::Display for ServiceError {
@@ -79,6 +80,21 @@ pub fn present(host: &Host, config: &Config) -> Vec<Arc<dyn ServiceManager>> {
         managers.push(Arc::new(manager));
     }
     managers
+}
+
+/// What an init script's exit status means (LSB Core, init script actions).
+fn answer_of_script(done: Result<i32, ExecError>) -> Result<(), ServiceError> {
+    let why = match done.map_err(ServiceError::Exec)? {
+        0 => return Ok(()),
+        2 => "invalid arguments",
+        3 => "the script does not know this order",
+        4 => "insufficient privilege",
+        5 => "the program is not installed",
+        6 => "the program is not configured",
+        7 => "the program is not running",
+        status => return Err(ServiceError::Refused(format!("exit status {status}"))),
+    };
+    Err(ServiceError::Refused(why.to_owned()))
 }
 
 /// The manager that knows `unit`, with the unit's state read now.

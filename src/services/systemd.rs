@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::core::unit::{UnitName, UnitState};
 use crate::host::exec::{self, ExecError, Output};
-use crate::host::{Host, procfs};
+use crate::host::{Host, READ_CAP, procfs};
 use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};
 
 /// Longest a query may take before the manager counts as stuck.
@@ -96,13 +96,26 @@ impl ServiceManager for Systemd {
     }
 
     fn unit_of(&self, pid: u32) -> Option<String> {
-        let cgroup = procfs::cgroup(&self.host, pid)?;
-        // Slices stand above, delegated sub-groups below: the unit is the last name of a unit type.
-        cgroup
-            .rsplit('/')
-            .find(|part| part.ends_with(".service"))
-            .map(str::to_owned)
+        unit_of_cgroup(&self.host, &procfs::cgroup(&self.host, pid)?)
     }
+}
+
+/// Slices stand above, delegated sub-groups below: the unit is the last name of a unit type. A container's
+/// scope is a unit as good as a service, and so is the session of somebody who is logged in.
+fn unit_of_cgroup(host: &Host, cgroup: &str) -> Option<String> {
+    let unit = cgroup
+        .rsplit('/')
+        .find(|part| part.ends_with(".service") || part.ends_with(".scope"))?;
+    let session = unit
+        .strip_prefix("session-")
+        .and_then(|rest| rest.strip_suffix(".scope"));
+    let over = session.is_some_and(|id| {
+        host.read(format!("/run/systemd/sessions/{id}"), READ_CAP)
+            .map_or(true, |text| {
+                text.lines().any(|line| line == "STATE=closing")
+            })
+    });
+    (!over).then(|| unit.to_owned())
 }
 
 /// Parses the answer of `systemctl show`: `Name=value` lines, units separated by an empty line.
@@ -163,10 +176,16 @@ fn parse_unit(block: &str) -> Option<UnitState> {
     }
     // A stop job makes the unit leave `active` first and its process end afterwards; a process that
     // ends by itself ends first. Only since the last start, and only of the process that was active then:
-    // one that fails while starting is no stop. A condition never evaluated (no start yet) reads as `no`.
-    unit.stopped_by_job = active_exit_us > unit.inactive_exit_us
+    // one that fails while starting is no stop. A watchdog or out-of-memory stop has the same order, but nobody asked for it.
+    let asked_for = !matches!(
+        unit.result.as_str(),
+        "watchdog" | "oom-kill" | "core-dump" | "resources" | "protocol" | "start-limit-hit"
+    );
+    unit.stopped_by_job = asked_for
+        && active_exit_us > unit.inactive_exit_us
         && main_start_us <= active_exit_us
         && main_exit_us >= active_exit_us;
+    // Never evaluated reads as `no` too.
     if condition_us == 0 {
         unit.condition_result = true;
     }
@@ -202,6 +221,59 @@ mod tests {
         LoadState=loaded\nActiveState=failed\nSubState=failed\nUnitFileState=enabled\nConditionResult=yes\n\
         InactiveExitTimestampMonotonic=400\nActiveExitTimestampMonotonic=501\nWantedBy=multi-user.target\n\n\
         Id=b.service\nLoadState=masked\nActiveState=inactive\nConditionResult=no\n";
+
+    fn one(block: &str) -> UnitState {
+        parse_show(block).pop().unwrap()
+    }
+
+    #[test]
+    fn a_stop_job_is_told_from_an_end_by_itself() {
+        let head = "Id=a.service\nInactiveExitTimestampMonotonic=100\n";
+        let stopped =
+            "ActiveExitTimestampMonotonic=200\nExecMainExitTimestampMonotonic=210\n".to_owned();
+        let ended = "ActiveExitTimestampMonotonic=210\nExecMainExitTimestampMonotonic=200\n";
+        assert!(one(&format!("{head}Result=success\n{stopped}")).stopped_by_job);
+        // A program that answers TERM with a status of its own.
+        assert!(one(&format!("{head}Result=exit-code\n{stopped}")).stopped_by_job);
+        assert!(!one(&format!("{head}Result=watchdog\n{stopped}")).stopped_by_job);
+        assert!(!one(&format!("{head}Result=success\n{ended}")).stopped_by_job);
+        // Stopped once, started again, failed while starting.
+        let again = "Id=a.service\nInactiveExitTimestampMonotonic=300\nResult=exit-code\n";
+        assert!(!one(&format!("{again}{stopped}")).stopped_by_job);
+        assert!(!one("Id=never-started.service\n").stopped_by_job);
+    }
+
+    #[test]
+    fn a_false_condition_is_told_from_one_never_asked() {
+        let head = "Id=a.service\nConditionResult=no\nInactiveExitTimestampMonotonic=0\n";
+        assert!(!one(&format!("{head}ConditionTimestampMonotonic=5\n")).condition_result);
+        assert!(one(&format!("{head}ConditionTimestampMonotonic=0\n")).condition_result);
+    }
+
+    #[test]
+    fn services_containers_and_live_sessions_own_their_processes() {
+        let dir = tempfile::tempdir().unwrap();
+        let sessions = dir.path().join("run/systemd/sessions");
+        std::fs::create_dir_all(&sessions).unwrap();
+        std::fs::write(sessions.join("3"), "UID=0\nSTATE=active\n").unwrap();
+        std::fs::write(sessions.join("4"), "UID=0\nSTATE=closing\n").unwrap();
+        let clock = crate::host::clock::Clock::manual(Default::default());
+        let host = Host::at(dir.path(), clock);
+        for (cgroup, want) in [
+            ("/system.slice/a.service", Some("a.service")),
+            ("/system.slice/a.service/worker", Some("a.service")),
+            ("/system.slice/docker-0a.scope", Some("docker-0a.scope")),
+            (
+                "/user.slice/user-0.slice/session-3.scope",
+                Some("session-3.scope"),
+            ),
+            ("/user.slice/user-0.slice/session-4.scope", None),
+            ("/user.slice/user-0.slice/session-5.scope", None),
+            ("/", None),
+        ] {
+            assert_eq!(unit_of_cgroup(&host, cgroup).as_deref(), want, "{cgroup}");
+        }
+    }
 
     #[test]
     fn show_is_parsed_unit_by_unit() {

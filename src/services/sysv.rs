@@ -1,10 +1,10 @@
 //! SysV init scripts: the S links of the running level, and each script's own `status`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::core::unit::{UnitName, UnitState};
-use crate::host::exec;
-use crate::host::{Host, READ_CAP};
+use crate::host::{Host, READ_CAP, exec, pid_files};
 use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};
 
 const QUERY_DEADLINE: Duration = Duration::from_secs(10);
@@ -25,13 +25,18 @@ impl Sysv {
         (host.is_real() && scripts && !other).then(|| Self { host: host.clone() })
     }
 
-    /// Names with an S link in a multi-user level.
+    /// Names with an S link in the running level; in any multi-user level where init does not say which.
     fn enabled(&self) -> Vec<String> {
-        let mut names: Vec<String> = RUNLEVELS
+        let running = exec::run("runlevel", &[], QUERY_DEADLINE)
+            .ok()
+            .and_then(|out| runlevel(&out.text()));
+        let levels = running.map_or(RUNLEVELS.to_vec(), |level| vec![level]);
+        let mut names: Vec<String> = levels
             .iter()
             .filter_map(|level| std::fs::read_dir(self.host.path(format!("/etc/rc{level}.d"))).ok())
             .flat_map(|entries| entries.flatten())
             .filter_map(|entry| start_link(entry.file_name().to_str()?))
+            .filter(|name| self.host.path(format!("/etc/init.d/{name}")).is_file())
             .collect();
         names.sort();
         names.dedup();
@@ -42,28 +47,50 @@ impl Sysv {
     fn knows_status(&self, name: &str) -> bool {
         self.host
             .read(format!("/etc/init.d/{name}"), READ_CAP)
-            .is_ok_and(|text| {
-                text.lines()
-                    .any(|line| line.trim_start().starts_with("status") || line.contains("status)"))
-            })
+            .is_ok_and(|text| knows_status(&text))
     }
 
-    fn run(
-        &self,
-        name: &str,
-        verb: &str,
-        deadline: Duration,
-    ) -> Result<exec::Output, ServiceError> {
-        exec::run(&format!("/etc/init.d/{name}"), &[verb], deadline).map_err(ServiceError::Exec)
-    }
-
+    /// Its own pid file tells at once, without a process per service and sweep, that a service runs;
+    /// everything else is asked of the script.
     fn state(&self, name: &str) -> Option<UnitState> {
+        let alive = ["/run", "/var/run"].iter().any(|dir| {
+            pid_files::named(&self.host, &format!("{dir}/{name}.pid"))
+                .is_some_and(|named| named.sure)
+        });
+        if alive {
+            return Some(unit_state(name, 0));
+        }
         if !self.knows_status(name) {
             return None;
         }
-        let out = self.run(name, "status", QUERY_DEADLINE).ok()?;
+        let script = format!("/etc/init.d/{name}");
+        let out = exec::run(&script, &["status"], QUERY_DEADLINE).ok()?;
         Some(unit_state(name, out.status))
     }
+}
+
+/// A `case` label `status`, or Debian's interpreter that brings one.
+fn knows_status(script: &str) -> bool {
+    let is_label = |line: &str| {
+        line.split_once(')').is_some_and(|(labels, _)| {
+            labels
+                .split('|')
+                .any(|label| label.trim_matches([' ', '\t', '(', '"', '\'']) == "status")
+        })
+    };
+    script
+        .lines()
+        .next()
+        .is_some_and(|first| first.ends_with("init-d-script"))
+        || script.lines().any(is_label)
+}
+
+/// `N 2` -> `2`, as runlevel(8) prints the last level and this one.
+fn runlevel(text: &str) -> Option<char> {
+    let level = text.split_ascii_whitespace().nth(1)?;
+    RUNLEVELS
+        .into_iter()
+        .find(|known| level.chars().eq([*known]))
 }
 
 /// `S20name` -> `name`
@@ -127,26 +154,29 @@ impl ServiceManager for Sysv {
             // A plain start of a dead service with a stale pid file is refused by many scripts.
             Order::Restart | Order::ResetFailedStart => "restart",
         };
-        let out = self.run(unit.as_str(), verb, ORDER_DEADLINE)?;
-        if out.success() {
-            Ok(())
-        } else {
-            Err(ServiceError::Refused(out.reason()))
-        }
+        let script = format!("/etc/init.d/{unit}");
+        super::answer_of_script(exec::run_starter(
+            &script,
+            &[verb],
+            Path::new("/"),
+            ORDER_DEADLINE,
+        ))
     }
 
     fn reload(&self) -> Result<(), ServiceError> {
         Ok(())
     }
 
-    fn unit_of(&self, _pid: u32) -> Option<String> {
-        None
+    fn unit_of(&self, pid: u32) -> Option<String> {
+        pid_files::owner(&self.host, pid)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::time::Timestamp;
+    use crate::host::clock::Clock;
 
     #[test]
     fn start_links_name_their_service() {
@@ -161,5 +191,32 @@ mod tests {
         assert!(unit_state("a", 1).is_failed());
         let stopped = unit_state("a", 3);
         assert!(!stopped.is_failed() && stopped.stopped_by_job);
+    }
+
+    #[test]
+    fn the_running_level_is_read_where_init_knows_it() {
+        assert_eq!(runlevel("N 2\n"), Some('2'));
+        for other in ["unknown", "", "N 6", "N S", "2"] {
+            assert_eq!(runlevel(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_script_without_the_word_is_never_asked() {
+        let dir = tempfile::tempdir().unwrap_or_else(|why| unreachable!("{why}"));
+        let scripts = dir.path().join("etc/init.d");
+        let put = |name: &str, text: &str| std::fs::write(scripts.join(name), text);
+        let done = std::fs::create_dir_all(&scripts)
+            .and_then(|()| put("asks", "case $1 in\nstart|stop|status)\n;;\nesac\n"))
+            .and_then(|()| put("mute", "echo $1; reboot\n"))
+            .and_then(|()| put("talks", "# status of the line\necho (status)\n"))
+            .and_then(|()| put("debian", "#!/lib/init/init-d-script\nNAME=x\n"));
+        assert!(done.is_ok());
+        let sysv = Sysv {
+            host: Host::at(dir.path(), Clock::manual(Timestamp::default())),
+        };
+        assert!(sysv.knows_status("asks") && sysv.knows_status("debian"));
+        assert!(!sysv.knows_status("mute") && !sysv.knows_status("talks"));
+        assert!(!sysv.knows_status("none"));
     }
 }

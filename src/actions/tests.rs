@@ -1,0 +1,390 @@
+//! Actions against a host of files and a service manager of data.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod on_host;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::core::time::Timestamp;
+use crate::core::unit::UnitState;
+use crate::host::clock::Clock;
+use crate::services::ServiceError;
+
+/// A manager that keeps its units as data and writes down what it was told.
+#[derive(Debug, Default)]
+struct Book {
+    units: Mutex<BTreeMap<String, UnitState>>,
+    orders: Mutex<Vec<String>>,
+    owner: Option<String>,
+    /// What `reload` makes of the units.
+    after_reload: Option<UnitState>,
+}
+
+impl Book {
+    fn of(units: Vec<UnitState>) -> Self {
+        let units = units.into_iter().map(|unit| (unit.name.clone(), unit));
+        Self {
+            units: Mutex::new(units.collect()),
+            ..Self::default()
+        }
+    }
+
+    fn told(&self) -> Vec<String> {
+        self.orders.lock().unwrap().clone()
+    }
+}
+
+impl ServiceManager for Book {
+    fn name(&self) -> &'static str {
+        "book"
+    }
+
+    fn units(&self) -> Result<Vec<UnitState>, ServiceError> {
+        Ok(self.units.lock().unwrap().values().cloned().collect())
+    }
+
+    fn unit(&self, unit: &UnitName) -> Result<UnitState, ServiceError> {
+        let units = self.units.lock().unwrap();
+        units
+            .get(unit.as_str())
+            .cloned()
+            .ok_or_else(|| ServiceError::UnknownUnit(unit.to_string()))
+    }
+
+    fn order(&self, order: Order, unit: &UnitName) -> Result<(), ServiceError> {
+        self.orders
+            .lock()
+            .unwrap()
+            .push(format!("{order:?} {unit}"));
+        Ok(())
+    }
+
+    fn reload(&self) -> Result<(), ServiceError> {
+        self.orders.lock().unwrap().push("reload".to_owned());
+        if let Some(unit) = &self.after_reload {
+            self.units
+                .lock()
+                .unwrap()
+                .insert(unit.name.clone(), unit.clone());
+        }
+        Ok(())
+    }
+
+    fn unit_of(&self, _pid: u32) -> Option<String> {
+        self.owner.clone()
+    }
+}
+
+/// One host and its manager for one test.
+struct Bench {
+    dir: tempfile::TempDir,
+    host: Host,
+    config: Config,
+    book: Arc<Book>,
+    managers: Vec<Arc<dyn ServiceManager>>,
+}
+
+impl Bench {
+    fn new(book: Book) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let book = Arc::new(book);
+        Self {
+            host: Host::at(dir.path(), Clock::manual(Timestamp::default())),
+            config: Config::default(),
+            managers: vec![Arc::clone(&book) as Arc<dyn ServiceManager>],
+            book,
+            dir,
+        }
+    }
+
+    fn real(mut self) -> Self {
+        self.host = Host::real();
+        self
+    }
+
+    fn put(&self, path: &str, text: &str) {
+        let path = self.dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn shop<T>(&self, work: impl FnOnce(&Workshop<'_>) -> T) -> T {
+        work(&Workshop {
+            host: &self.host,
+            config: &self.config,
+            managers: &self.managers,
+            backup_dir: &self.dir.path().join("backup"),
+        })
+    }
+}
+
+fn unit(name: &str) -> UnitState {
+    UnitState {
+        name: name.to_owned(),
+        load_state: "loaded".to_owned(),
+        active_state: "failed".to_owned(),
+        unit_file_state: "enabled".to_owned(),
+        service_type: "simple".to_owned(),
+        result: "exit-code".to_owned(),
+        condition_result: true,
+        ..UnitState::default()
+    }
+}
+
+fn named(name: &str) -> UnitName {
+    UnitName::new(name).unwrap()
+}
+
+fn is_refused(result: Result<(), ActionError>) -> bool {
+    matches!(
+        result,
+        Err(ActionError::Refused(_) | ActionError::PreconditionGone(_))
+    )
+}
+
+#[test]
+fn a_unit_that_nobody_may_start_is_not_started() {
+    let inactive = |change: fn(&mut UnitState)| {
+        let mut unit = unit("a.service");
+        unit.active_state = "inactive".to_owned();
+        unit.result = "success".to_owned();
+        change(&mut unit);
+        unit
+    };
+    let cases: Vec<(&str, UnitState)> = vec![
+        ("masked", inactive(|u| u.load_state = "masked".to_owned())),
+        (
+            "masked until boot",
+            inactive(|u| u.unit_file_state = "masked-runtime".to_owned()),
+        ),
+        ("gone", inactive(|u| u.load_state = "not-found".to_owned())),
+        ("stopped by somebody", inactive(|u| u.stopped_by_job = true)),
+        ("false condition", inactive(|u| u.condition_result = false)),
+        (
+            "finished oneshot",
+            inactive(|u| u.service_type = "oneshot".to_owned()),
+        ),
+        (
+            "on demand",
+            inactive(|u| u.triggered_by = vec!["a.socket".to_owned()]),
+        ),
+        (
+            "disabled",
+            inactive(|u| u.unit_file_state = "disabled".to_owned()),
+        ),
+        (
+            "running",
+            inactive(|u| u.active_state = "active".to_owned()),
+        ),
+    ];
+    for (why, state) in cases {
+        let bench = Bench::new(Book::of(vec![state]));
+        for action in [
+            Action::StartUnit(named("a.service")),
+            Action::ResetFailedStart(named("a.service")),
+        ] {
+            assert!(
+                is_refused(bench.shop(|shop| precondition(shop, &action))),
+                "{why}: {action}"
+            );
+        }
+        assert!(bench.book.told().is_empty());
+    }
+}
+
+#[test]
+fn what_ends_the_host_or_many_units_is_never_ordered() {
+    let names = [
+        "reboot.target",
+        "multi-user.target",
+        "system.slice",
+        "poweroff.service",
+        "systemd-reboot.service",
+        "systemd-journald.service",
+        "dbus.service",
+        "user@1000.service",
+        "autonomous-orchestrator.service",
+        "autonomous-orchestrator",
+        "reboot",
+        "halt",
+        "killprocs",
+    ];
+    let bench = Bench::new(Book::of(names.iter().copied().map(unit).collect()));
+    for name in &names {
+        for action in [
+            Action::StartUnit(named(name)),
+            Action::RestartUnit(named(name)),
+            Action::StopUnit(named(name)),
+            Action::ResetFailedStart(named(name)),
+        ] {
+            let refused = bench.shop(|shop| precondition(shop, &action));
+            assert!(matches!(refused, Err(ActionError::Refused(_))), "{action}");
+        }
+    }
+    let ordinary = Bench::new(Book::of(vec![
+        unit("meter"),
+        unit("systemd-resolved.service"),
+    ]));
+    for name in ["meter", "systemd-resolved.service"] {
+        let action = Action::ResetFailedStart(named(name));
+        assert_eq!(ordinary.shop(|shop| precondition(shop, &action)), Ok(()));
+    }
+}
+
+#[test]
+fn a_stopped_unit_can_be_started_again_by_its_undo() {
+    let mut running = unit("a.service");
+    running.active_state = "active".to_owned();
+    let bench = Bench::new(Book::of(vec![running]));
+    let action = Action::StopUnit(named("a.service"));
+    bench.shop(|shop| {
+        precondition(shop, &action).unwrap();
+        let undo_data = undo_record(shop, &action).unwrap();
+        execute(shop, &action).unwrap();
+        // As it is stored and read back.
+        let text = serde_json::to_string(&undo_data).unwrap();
+        undo(shop, &serde_json::from_str(&text).unwrap()).unwrap();
+    });
+    assert_eq!(bench.book.told(), ["Stop a.service", "Start a.service"]);
+}
+
+const UNIT_FILE: &str = "[Service]\nExecStart=/opt/old/run --port 1\nWorkingDirectory=/opt/old\n";
+
+/// A failed unit whose program moved from /opt/old to /opt/new.
+fn moved(reload_works: bool) -> (Bench, Action) {
+    let mut before = unit("a.service");
+    before.fragment_path = "/etc/systemd/system/a.service".to_owned();
+    before.exec_start = vec!["/opt/old/run".to_owned()];
+    let mut after = before.clone();
+    after.exec_start = vec!["/opt/new/run".to_owned()];
+    let bench = Bench::new(Book {
+        after_reload: reload_works.then_some(after),
+        ..Book::of(vec![before])
+    });
+    bench.put("etc/systemd/system/a.service", UNIT_FILE);
+    bench.put("opt/new/run", "#!/bin/sh\n");
+    let action = Action::PathDropIn {
+        unit: named("a.service"),
+        setting: "ExecStart".to_owned(),
+        old: "/opt/old/run".to_owned(),
+        new: "/opt/new/run".to_owned(),
+    };
+    (bench, action)
+}
+
+fn executable(bench: &Bench) {
+    use std::os::unix::fs::PermissionsExt;
+    let program = bench.dir.path().join("opt/new/run");
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn drop_ins(root: &Path) -> Vec<String> {
+    fs::read_dir(root.join("etc/systemd/system/a.service.d")).map_or_else(
+        |_| Vec::new(),
+        |entries| {
+            entries
+                .flatten()
+                .map(|entry| fs::read_to_string(entry.path()).unwrap())
+                .collect()
+        },
+    )
+}
+
+#[test]
+fn a_moved_program_gets_a_drop_in_that_undo_removes() {
+    let (bench, action) = moved(true);
+    assert!(
+        is_refused(bench.shop(|shop| precondition(shop, &action))),
+        "what is there now is no program"
+    );
+    executable(&bench);
+    let undo_data = bench.shop(|shop| {
+        precondition(shop, &action).unwrap();
+        let record = undo_record(shop, &action).unwrap();
+        assert!(
+            drop_ins(bench.dir.path()).is_empty(),
+            "a record changes nothing"
+        );
+        execute(shop, &action).unwrap();
+        record
+    });
+    let written = drop_ins(bench.dir.path());
+    assert!(
+        matches!(written.as_slice(), [text]
+            if text.ends_with("[Service]\nExecStart=\nExecStart=/opt/new/run --port 1\n")),
+        "{written:?}"
+    );
+    assert_eq!(bench.book.told(), ["reload", "ResetFailedStart a.service"]);
+    let file = fs::read_to_string(bench.dir.path().join("etc/systemd/system/a.service"));
+    assert_eq!(file.unwrap(), UNIT_FILE, "the unit itself is never edited");
+    for _ in 0..2 {
+        bench.shop(|shop| undo(shop, &undo_data)).unwrap();
+        assert!(drop_ins(bench.dir.path()).is_empty());
+    }
+    assert!(
+        !bench
+            .dir
+            .path()
+            .join("etc/systemd/system/a.service.d")
+            .exists()
+    );
+}
+
+#[test]
+fn a_drop_in_without_effect_is_a_failure_and_starts_nothing() {
+    let (bench, action) = moved(false);
+    executable(&bench);
+    let done = bench.shop(|shop| execute(shop, &action));
+    assert!(matches!(done, Err(ActionError::Failed(_))), "{done:?}");
+    assert_eq!(bench.book.told(), ["reload"]);
+}
+
+#[test]
+fn an_earlier_drop_in_of_ours_comes_back() {
+    let (bench, action) = moved(true);
+    executable(&bench);
+    let path = "etc/systemd/system/a.service.d/50-autonomous-orchestrator-execstart.conf";
+    bench.put(path, "# earlier\n");
+    bench.shop(|shop| {
+        let record = undo_record(shop, &action).unwrap();
+        execute(shop, &action).unwrap();
+        assert_ne!(drop_ins(bench.dir.path()), ["# earlier\n"]);
+        undo(shop, &record).unwrap();
+    });
+    assert_eq!(drop_ins(bench.dir.path()), ["# earlier\n"]);
+}
+
+#[test]
+fn a_path_that_came_back_is_left_alone() {
+    let (bench, action) = moved(true);
+    executable(&bench);
+    bench.put("opt/old/run", "#!/bin/sh\n");
+    assert!(is_refused(bench.shop(|shop| precondition(shop, &action))));
+}
+
+#[test]
+fn undo_touches_no_file_but_ours() {
+    let bench = Bench::new(Book::default());
+    bench.put("etc/systemd/system/a.service", UNIT_FILE);
+    bench.put("etc/systemd/system/a.service.d/override.conf", "x");
+    for path in [
+        "/etc/systemd/system/a.service",
+        "/etc/systemd/system/a.service.d/override.conf",
+        "/etc/systemd/system/a.service.d/../-autonomous-orchestrator-x.conf",
+        "/etc/systemd/systemx/a.service.d/50-autonomous-orchestrator-x.conf",
+        "/etc/passwd",
+        "",
+    ] {
+        let record = Undo::RestoreFile {
+            path: path.to_owned(),
+            backup: None,
+        };
+        let done = bench.shop(|shop| undo(shop, &record));
+        assert!(matches!(done, Err(ActionError::Refused(_))), "{path}");
+    }
+    assert_eq!(drop_ins(bench.dir.path()), ["x"]);
+}

@@ -1,0 +1,140 @@
+//! Pid files: which process one names, and whether that can still be the process that was meant.
+
+use std::os::unix::fs::MetadataExt;
+
+use nix::unistd::{SysconfVar, sysconf};
+
+use crate::host::procfs::{self, Process};
+use crate::host::{Host, READ_CAP, files};
+
+/// A daemon writes its pid file after it started; clocks of file systems and processes are this coarse.
+const SLACK_S: i64 = 2;
+/// Most levels of parents that are followed.
+const ANCESTRY_MOST: usize = 64;
+/// Where services keep them.
+const PLACES: [&str; 4] = [
+    "/run/*.pid",
+    "/run/*/*.pid",
+    "/var/run/*.pid",
+    "/var/run/*/*.pid",
+];
+
+/// The live process that a pid file names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    pub process: Process,
+    /// It ran before the file was written. Otherwise its number was given again, or the clock was set.
+    pub sure: bool,
+}
+
+/// The number in a pid file.
+pub fn number(host: &Host, path: &str) -> Option<u32> {
+    let pid = host.read(path, 64).ok()?.trim().parse().ok()?;
+    (pid > 1).then_some(pid)
+}
+
+/// The live process behind a pid file: no zombie and no kernel thread.
+pub fn named(host: &Host, path: &str) -> Option<Named> {
+    let process = procfs::process(host, number(host, path)?)?;
+    if process.state == 'Z' || (process.exe.is_empty() && process.cmdline.is_empty()) {
+        return None;
+    }
+    let written_s = std::fs::metadata(host.path(path)).ok()?.mtime();
+    let sure = started_s(host, &process).is_some_and(|started| started <= written_s + SLACK_S);
+    Some(Named { process, sure })
+}
+
+/// Wall time of a process's start in seconds, by the clock as it is now.
+fn started_s(host: &Host, process: &Process) -> Option<i64> {
+    let text = host.read("/proc/stat", READ_CAP).ok()?;
+    let booted: i64 = text
+        .lines()
+        .find_map(|line| line.strip_prefix("btime "))?
+        .trim()
+        .parse()
+        .ok()?;
+    let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
+    let seconds = process.start_ticks / u64::try_from(ticks).ok()?.max(1);
+    Some(booted + i64::try_from(seconds).ok()?)
+}
+
+/// Whose process this is by the pid files in /run: its own or that of one of its parents. The name is
+/// the file's without `.pid`.
+pub fn owner(host: &Host, pid: u32) -> Option<String> {
+    let line = ancestry(host, pid);
+    PLACES
+        .iter()
+        .flat_map(|place| files::glob(host, place))
+        .find_map(|file| {
+            let named = named(host, &file.path)?;
+            let name = file.path.rsplit('/').next()?.strip_suffix(".pid")?;
+            (named.sure && line.contains(&named.process.pid)).then(|| name.to_owned())
+        })
+}
+
+/// A process and its parents, up to but without init.
+pub fn ancestry(host: &Host, pid: u32) -> Vec<u32> {
+    let mut line = vec![pid];
+    while let Some(parent) = line
+        .last()
+        .and_then(|pid| procfs::process(host, *pid))
+        .map(|process| process.ppid)
+    {
+        if parent <= 1 || line.contains(&parent) || line.len() >= ANCESTRY_MOST {
+            break;
+        }
+        line.push(parent);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::time::Timestamp;
+    use crate::host::clock::Clock;
+    use std::fs;
+    use std::path::Path;
+
+    /// A host with one process, number 70, that started 100 s after a boot at 1,700,000,000.
+    fn host(dir: &Path) -> Host {
+        fs::create_dir_all(dir.join("proc/70")).unwrap();
+        fs::create_dir_all(dir.join("run")).unwrap();
+        fs::write(dir.join("proc/stat"), "cpu 1 2\nbtime 1700000000\n").unwrap();
+        let stat = "70 (meter) S 1 70 70 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 10000 0";
+        fs::write(dir.join("proc/70/stat"), stat).unwrap();
+        fs::write(dir.join("proc/70/cmdline"), "/usr/bin/meter\0-d").unwrap();
+        Host::at(dir, Clock::manual(Timestamp::default()))
+    }
+
+    fn written(path: &Path, text: &str, at_s: u64) {
+        fs::write(path, text).unwrap();
+        let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(at_s);
+        fs::File::open(path).unwrap().set_modified(at).unwrap();
+    }
+
+    #[test]
+    fn a_number_that_was_given_again_is_not_sure() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = host(dir.path());
+        let file = dir.path().join("run/meter.pid");
+        written(&file, "70\n", 1_700_000_101);
+        assert!(named(&host, "/run/meter.pid").unwrap().sure);
+        assert_eq!(owner(&host, 70).as_deref(), Some("meter"));
+        written(&file, "70\n", 1_700_000_050);
+        assert!(!named(&host, "/run/meter.pid").unwrap().sure);
+        assert_eq!(owner(&host, 70), None);
+    }
+
+    #[test]
+    fn torn_and_hostile_pid_files_name_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = host(dir.path());
+        for text in ["", "x", "-70", "0", "1", "71", "99999999999", "70 71"] {
+            written(&dir.path().join("run/a.pid"), text, 1_700_000_101);
+            assert!(named(&host, "/run/a.pid").is_none(), "{text:?}");
+        }
+        assert!(named(&host, "/run/none.pid").is_none());
+    }
+}
