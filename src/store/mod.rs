@@ -9,6 +9,7 @@ mod attempts;
 mod backup;
 mod ballast;
 mod clock;
+mod commit;
 mod error;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
