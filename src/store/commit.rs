@@ -27,6 +27,8 @@ const STOP_WAIT: Duration = Duration::from_secs(2);
 /// Callers that were just answered get this long to hand in their next operation, if the last batch
 /// had several: without it batches alternate between one and all others. Far below one fdatasync.
 const GATHER: Duration = Duration::from_micros(150);
+/// Without a request for this long, the page cache is given back.
+const COOL_DOWN: Duration = Duration::from_secs(20);
 /// Pages copied between two looks at the queue while a backup runs: 256 KiB.
 const BACKUP_STEP: i32 = 64;
 
@@ -69,6 +71,8 @@ pub(super) struct Loop {
     /// Something held back was committed since the start.
     held_once: bool,
     identity: Option<Identity>,
+    /// Something was done since the page cache was given back.
+    warm: bool,
 }
 
 impl Loop {
@@ -87,6 +91,7 @@ impl Loop {
             held_since: None,
             held_once: false,
             identity: None,
+            warm: true,
         };
         state.settle_in();
         state
@@ -94,13 +99,27 @@ impl Loop {
 
     pub(super) fn run(mut self) {
         loop {
-            let first = match self.requests.recv_timeout(self.patience()) {
-                Ok(request) => Some(request),
+            let wait = match self.warm {
+                true => self.patience().min(COOL_DOWN),
+                false => self.patience(),
+            };
+            let first = match self.requests.recv_timeout(wait) {
+                Ok(request) => {
+                    self.warm = true;
+                    Some(request)
+                }
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => Some(Request::Stop),
             };
             let slot = self.setup.slot.clone();
             let mut db = slot.lock();
+            if first.is_none()
+                && std::mem::take(&mut self.warm)
+                && let Some(db) = db.as_ref()
+            {
+                // What the last burst left in the page cache; best effort.
+                let _ = db.release_memory();
+            }
             match self.serve(&mut db, first) {
                 Flow::On => {}
                 Flow::Backup(target, reply) => {

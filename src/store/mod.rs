@@ -29,6 +29,7 @@ mod read;
 mod repair;
 mod retention;
 mod seed;
+mod sql;
 mod tasks;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
