@@ -157,6 +157,7 @@ mod tests {
         config.service.clear();
         config.command.clear();
         config.mode.class.clear();
+        config.alertmanager.labels.clear();
         config.escalation.github = None;
         assert_eq!(config, default);
     }

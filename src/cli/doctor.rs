@@ -77,6 +77,7 @@ pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     check_sources(&mut page, &host, &config);
     check_clock(&mut page, &host);
     check_tracker(&mut page, &host, &config, typed.has("offline"));
+    check_fleet(&mut page, &host, &config, typed.has("offline"));
     let failed = page.0.iter().any(|(level, ..)| *level == Level::Fail);
     if globals.json {
         globals.print_json(&to_json(&page))?;
@@ -420,6 +421,31 @@ fn check_tracker(page: &mut Page, host: &Host, config: &Config, offline: bool) {
             page.ok("tracker", what);
         } else {
             page.warn("tracker", what, to_do);
+        }
+    }
+}
+
+/// Alertmanager, webhook, ping, metrics: those that are named.
+fn check_fleet(page: &mut Page, host: &Host, config: &Config, offline: bool) {
+    let textfile = &config.metrics.textfile;
+    if !textfile.is_empty() {
+        match wire::textfile_problem(&host.path(textfile)) {
+            None => page.ok("metrics", textfile.as_str()),
+            Some(why) => page.warn(
+                "metrics",
+                format!("{textfile}: {why}"),
+                "see metrics.textfile in the configuration",
+            ),
+        }
+    }
+    if offline {
+        return;
+    }
+    for (what, good, to_do) in wire::reach_fleet(config) {
+        if good {
+            page.ok("fleet", what);
+        } else {
+            page.warn("fleet", what, to_do);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
 use crate::cli::{fingerprint as filter, replay as recorded, shape};
 use crate::core::class::Class;
-use crate::core::config::Github;
+use crate::core::config::{Config, Github};
 use crate::core::finding::Severity;
 use crate::core::rules::RuleSet;
 use crate::core::runbook;
@@ -20,7 +20,8 @@ use crate::daemon::{
     self, Options, Runtime, StartError, Timing, demo as play, explain as reasoning, logging, once,
     supervisor,
 };
-use crate::escalation::github::check;
+use crate::escalation::fleet_check;
+use crate::escalation::github::check::{self, Check};
 use crate::host::lock::{self, LockError};
 use crate::store::StoreError;
 
@@ -230,8 +231,25 @@ pub fn check_runbooks(texts: &[(String, String)]) -> Vec<String> {
 
 /// What the way to the tracker says: text, good or not, and what to do.
 pub fn reach_tracker(config: &Github, now: Timestamp) -> Vec<(String, bool, String)> {
-    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    check::check(config, credentials, now)
+    told(check::check(config, credentials(), now))
+}
+
+/// The same for the fleet's destinations.
+pub fn reach_fleet(config: &Config) -> Vec<(String, bool, String)> {
+    told(fleet_check::fleet(config, credentials().as_deref()))
+}
+
+/// Why metrics cannot be written into this directory, if they cannot.
+pub fn textfile_problem(directory: &Path) -> Option<&'static str> {
+    fleet_check::textfile_problem(directory)
+}
+
+fn credentials() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+}
+
+fn told(checks: Vec<Check>) -> Vec<(String, bool, String)> {
+    checks
         .into_iter()
         .map(|check| (check.what, check.ok, check.advice))
         .collect()

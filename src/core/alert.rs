@@ -20,14 +20,19 @@ pub const RESOLVED_FOR: Duration = Duration::from_secs(300);
 const ANNOTATION_CAP: usize = 2_000;
 
 /// One alert as the API takes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Alert {
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
-    #[serde(rename = "startsAt")]
+    /// Empty where our clock is wrong: the peer takes its own.
+    #[serde(rename = "startsAt", skip_serializing_if = "String::is_empty")]
     pub starts_at: String,
-    #[serde(rename = "endsAt")]
+    /// Empty where our clock is wrong: the alert ends with the peer's `resolve_timeout`.
+    #[serde(rename = "endsAt", skip_serializing_if = "String::is_empty")]
     pub ends_at: String,
+    /// It says that its problem is solved.
+    #[serde(skip)]
+    pub over: bool,
 }
 
 /// Who speaks.
@@ -40,25 +45,51 @@ pub struct Speaker<'a> {
     pub labels: &'a BTreeMap<String, String>,
     /// Time between repeats.
     pub resend: Duration,
+    /// What the wall clock says at `now`; `None` = it is wrong. A board without a battery starts in 1970, and
+    /// an alert of that year would be over before it began.
+    pub wall: Option<Timestamp>,
 }
 
-/// Alerts of the tasks that need a human, and of those solved lately.
+impl Speaker<'_> {
+    fn shown(&self, at: Timestamp, now: Timestamp) -> String {
+        self.wall.map_or_else(String::new, |wall| {
+            let shown = match at > now {
+                true => wall.plus(at.since(now)),
+                false => wall.minus(now.since(at)),
+            };
+            rfc3339(shown)
+        })
+    }
+}
+
+/// Alerts of tasks that were put before a human: until they are closed, and a while longer. One that the
+/// gateway tries again by itself meanwhile goes on: it is not solved.
 pub fn alerts(tasks: &[Task], speaker: &Speaker<'_>, now: Timestamp) -> Vec<Alert> {
     let redactor = Redactor::new();
     tasks
         .iter()
         .filter_map(|task| {
+            let over = task.status == Status::Closed;
             let ends_at = match (task.status, task.closed_at) {
-                (Status::Escalated, _) => now.plus(speaker.resend.saturating_mul(REPEATS_KEPT)),
                 (Status::Closed, Some(at)) if now.since(at) < RESOLVED_FOR => at.min(now),
-                _ => return None,
+                (Status::Closed, _) => return None,
+                _ => now.plus(speaker.resend.saturating_mul(REPEATS_KEPT)),
             };
-            Some(alert(task, speaker, &redactor, ends_at))
+            // Without a time of its own, one that is over would fire again: it ends by itself instead.
+            if over && speaker.wall.is_none() {
+                return None;
+            }
+            Some(Alert {
+                starts_at: speaker.shown(task.detected_at.min(ends_at), now),
+                ends_at: speaker.shown(ends_at, now),
+                over,
+                ..alert(task, speaker, &redactor, now)
+            })
         })
         .collect()
 }
 
-fn alert(task: &Task, speaker: &Speaker<'_>, redactor: &Redactor, ends_at: Timestamp) -> Alert {
+fn alert(task: &Task, speaker: &Speaker<'_>, redactor: &Redactor, now: Timestamp) -> Alert {
     let fingerprint = task.issue_hash.get(..16).unwrap_or(&task.issue_hash);
     let own = [
         ("alertname", task.class.as_str()),
@@ -84,8 +115,13 @@ fn alert(task: &Task, speaker: &Speaker<'_>, redactor: &Redactor, ends_at: Times
         ),
         ("message", task.message.clone()),
         ("seen_count", task.seen_count.to_string()),
-        ("last_seen", rfc3339(task.last_seen_at)),
+        ("last_seen", speaker.shown(task.last_seen_at, now)),
         ("task", task.id.to_string()),
+        ("status", task.status.as_str().to_owned()),
+        (
+            "acknowledged_by",
+            task.acknowledged_by.clone().unwrap_or_default(),
+        ),
         (
             "issue",
             task.github_issue_number
@@ -105,8 +141,7 @@ fn alert(task: &Task, speaker: &Speaker<'_>, redactor: &Redactor, ends_at: Times
     Alert {
         labels,
         annotations,
-        starts_at: rfc3339(task.detected_at.min(ends_at)),
-        ends_at: rfc3339(ends_at),
+        ..Alert::default()
     }
 }
 
@@ -189,6 +224,7 @@ mod tests {
             site: "",
             labels,
             resend: Duration::from_secs(60),
+            wall: Some(NOW),
         }
     }
 
@@ -227,17 +263,27 @@ mod tests {
         closed.resolution = Some(Resolution::Fixed);
         closed.closed_at = Some(NOW);
         let told = |after| {
-            alerts(
-                std::slice::from_ref(&closed),
-                &speaker(&labels),
-                NOW.plus(Duration::from_secs(after)),
-            )
+            let at = NOW.plus(Duration::from_secs(after));
+            let speaker = Speaker {
+                wall: Some(at),
+                ..speaker(&labels)
+            };
+            alerts(std::slice::from_ref(&closed), &speaker, at)
         };
         assert_eq!(
             told(10).first().unwrap().ends_at,
             "2025-11-23T06:17:28.000Z"
         );
         assert!(told(301).is_empty());
-        assert!(alerts(&[task(Status::InProgress)], &speaker(&labels), NOW).is_empty());
+        let lost = Speaker {
+            wall: None,
+            ..speaker(&labels)
+        };
+        assert!(alerts(std::slice::from_ref(&closed), &lost, NOW).is_empty());
+        let fires = alerts(&[task(Status::Escalated)], &lost, NOW);
+        let text = serde_json::to_string(&fires).unwrap();
+        assert!(!text.contains("endsAt"), "{text}");
+        let again = alerts(&[task(Status::InProgress)], &speaker(&labels), NOW);
+        assert_eq!(again.len(), 1, "a try of our own does not end it");
     }
 }

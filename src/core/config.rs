@@ -46,6 +46,10 @@ impl fmt::Display for Mode {
     }
 }
 
+mod fleet;
+
+pub use fleet::{Alertmanager, Metrics, Ping, Webhook};
+
 section! {
     /// The whole file.
     pub Config {
@@ -56,6 +60,10 @@ section! {
         budget: Budget = Budget::default(),
         fix: Fix = Fix::default(),
         escalation: Escalation = Escalation::default(),
+        alertmanager: Alertmanager = Alertmanager::default(),
+        webhook: Webhook = Webhook::default(),
+        ping: Ping = Ping::default(),
+        metrics: Metrics = Metrics::default(),
         /// `[[log_file]]`: plain log files to follow.
         log_file: Vec<LogFile> = Vec::new(),
         /// `[[probe]]`: HTTP, TCP and command checks.
@@ -199,7 +207,10 @@ section! {
         /// A problem that comes back within this window reopens its issue.
         reopen_s: u64 = 86_400,
         /// Changes to an open issue are collected this long before one comment is written.
-        coalesce_s: u64 = 900,
+        coalesce_s: u64 = 3_600,
+        /// Of many gateways that share one repository: each waits its own part of this time before it
+        /// opens an issue.
+        spread_s: u64 = 0,
     }
 }
 
@@ -394,6 +405,10 @@ impl Config {
                 return bad(format!("command '{}': {why}", command.name));
             }
         }
+        self.alertmanager.validate()?;
+        self.webhook.validate()?;
+        self.ping.validate()?;
+        self.metrics.validate()?;
         match &self.escalation.github {
             Some(github) => github.validate(),
             None => Ok(()),

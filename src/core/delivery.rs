@@ -3,6 +3,7 @@
 //! An outbox row goes pending -> sending (committed before the first write) -> confirmed, unknown or dead.
 //! `unknown` means that a write may have happened: nobody writes again before having looked, twice.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fmt::Write as _;
 use std::str::FromStr;
@@ -178,17 +179,22 @@ pub struct Delivery {
 impl Delivery {
     /// Hidden comment that tells this very row, so that a comment is written once.
     pub fn row_marker(&self) -> String {
+        marker(&self.row_key())
+    }
+
+    /// The same in every repeat of this row, and of no other: the id alone may be used again after a restore.
+    pub fn row_key(&self) -> String {
         let part = digest(&[
             &self.delivery_key,
             self.operation.as_str(),
             &self.id.to_string(),
             &self.created_at.to_string(),
         ]);
-        marker(&format!(
+        format!(
             "{}:{}",
             label(&self.delivery_key),
             part.get(..16).unwrap_or(&part)
-        ))
+        )
     }
 
     /// What earlier attempts left behind.
@@ -214,6 +220,8 @@ pub struct Payload {
     pub message: String,
     /// Issue of the previous episode, which a new issue links to.
     pub previous_issue: Option<i64>,
+    /// The task in single words, for destinations that do not read Markdown.
+    pub facts: BTreeMap<String, String>,
 }
 
 impl Payload {

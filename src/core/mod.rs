@@ -37,3 +37,4 @@ pub mod task;
 pub mod time;
 pub mod unit;
 pub mod unitfile;
+pub mod webhook;

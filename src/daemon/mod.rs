@@ -1,7 +1,7 @@
 //! The composition root: what runs, on which thread, and in which order it stops.
 //!
 //! Threads: supervisor (the caller's), `writer` (owned by the store), `scanner`, one `stream-…` per
-//! source, `worker-1…N`, `courier`. Producers stop first, then those they feed; the writer is last.
+//! source, `worker-1…N`, `courier`, `fleet`. Producers stop first, then those they feed; the writer is last.
 
 pub mod attempt;
 pub mod bell;
@@ -11,6 +11,7 @@ pub mod diagnose;
 pub mod engine;
 pub mod escalate;
 pub mod explain;
+pub mod fleet;
 pub mod live;
 pub mod logging;
 pub mod once;
@@ -29,6 +30,7 @@ use crate::store::StoreError;
 
 /// Starts every thread, supervises until a stop is asked for, then drains.
 pub fn run(runtime: &Runtime) -> Result<(), StoreError> {
+    courier::route(runtime);
     engine::recover(runtime, runtime.host.clock.now())?;
     thread::scope(|scope| {
         let mut producers = vec![spawn(scope, "scanner", || scanner::run(runtime))];
@@ -36,7 +38,10 @@ pub fn run(runtime: &Runtime) -> Result<(), StoreError> {
             let name = format!("stream-{}", source.name());
             producers.push(spawn(scope, &name, move || streams::run(runtime, source)));
         }
-        let mut consumers = vec![spawn(scope, "courier", || courier::run(runtime))];
+        let mut consumers = vec![
+            spawn(scope, "courier", || courier::run(runtime)),
+            spawn(scope, "fleet", || fleet::run(runtime)),
+        ];
         for number in 1..=runtime.live().config.daemon.workers {
             let name = format!("worker-{number}");
             let own = name.clone();

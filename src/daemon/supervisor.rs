@@ -18,7 +18,7 @@ const STATUS_EVERY: Duration = Duration::from_secs(10);
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 /// A thread without a heartbeat for this long is stuck. Longer than the longest order to a service
 /// manager plus the verification of phase 1, shorter than the unit's watchdog.
-const STUCK_AFTER: Duration = Duration::from_secs(100);
+pub const STUCK_AFTER: Duration = Duration::from_secs(100);
 /// `WatchdogSec=` of the installed unit, in seconds.
 const WATCHDOG_S: u64 = 120;
 /// Default busy timeout of the store, in seconds.

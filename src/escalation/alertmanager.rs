@@ -15,12 +15,15 @@ use crate::core::time::Timestamp;
 const BATCH: usize = 64;
 const RETRY_BASE: Duration = Duration::from_secs(5);
 const RETRY_MOST: Duration = Duration::from_secs(300);
+/// Least time between two rounds to one peer, however much changes.
+const ROUND_GAP: Duration = Duration::from_secs(1);
 
 /// One peer and how it fares.
 #[derive(Clone, Debug)]
 struct Peer {
     url: String,
     next_at: Timestamp,
+    asked_at: Option<Timestamp>,
     failures: u32,
 }
 
@@ -53,6 +56,7 @@ impl Alertmanager {
         let peers = peers.iter().map(|url| Peer {
             url: format!("{}/api/v2/alerts", url.trim_end_matches('/')),
             next_at: Timestamp::from_millis(i64::MIN),
+            asked_at: None,
             failures: 0,
         });
         Self {
@@ -71,44 +75,66 @@ impl Alertmanager {
     /// All peers are due at once: something changed.
     pub fn hurry(&mut self, now: Timestamp) {
         for peer in self.peers.iter_mut().filter(|peer| peer.failures == 0) {
-            peer.next_at = now;
+            let gap = peer.asked_at.map_or(now, |at| at.min(now).plus(ROUND_GAP));
+            peer.next_at = peer.next_at.min(gap.max(now));
         }
     }
 
-    /// Sends what is true now to the peers that are due. Blocks for the transport's time limits at most once per
-    /// peer and batch: a peer that does not answer is left for later at once.
+    /// Peers by address, and whether the last round reached them.
+    pub fn peers(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.peers
+            .iter()
+            .map(|peer| (peer.url.as_str(), peer.failures == 0))
+    }
+
+    /// Sends what is true now to the peers that are due.
     pub fn tick(&mut self, alerts: &[Alert], now: Timestamp) -> Round {
         let mut round = Round::default();
-        let transport = &self.transport;
-        transport.begin_attempt();
-        for peer in self.peers.iter_mut().filter(|peer| peer.next_at <= now) {
-            let sent = alerts
-                .chunks(BATCH)
-                .try_for_each(|batch| post(transport.as_ref(), &peer.url, batch, now, &mut round));
-            let share = spread(&self.gateway_id, &peer.url);
-            let wait = match sent {
-                Ok(()) => {
-                    if peer.failures > 0 {
-                        log::info!("alertmanager {}: reachable again", peer.url);
-                    }
-                    peer.failures = 0;
-                    // Up to a tenth earlier: a thousand gateways started together drift apart.
-                    self.resend
-                        .saturating_sub(self.resend.saturating_mul(share) / 10_000)
-                }
-                Err(why) => {
-                    if peer.failures == 0 {
-                        log::warn!("alertmanager {}: {why}: trying again", peer.url);
-                    }
-                    round.peers_down += 1;
-                    let wait = backoff(RETRY_BASE, RETRY_MOST, peer.failures, share);
-                    peer.failures = peer.failures.saturating_add(1);
-                    wait
-                }
-            };
-            peer.next_at = now.plus(wait);
+        while let Some(one) = self.tick_one(alerts, now) {
+            round.accepted += one.accepted;
+            round.refused += one.refused;
+            round.peers_down += one.peers_down;
         }
         round
+    }
+
+    /// Serves one peer that is due, for at most [`ATTEMPT_MOST`](super::http::ATTEMPT_MOST): one that does not
+    /// answer is left for later at once. `None` = nobody is due.
+    pub fn tick_one(&mut self, alerts: &[Alert], now: Timestamp) -> Option<Round> {
+        let (transport, resend) = (&self.transport, self.resend);
+        // A clock that was set back must not silence a peer.
+        let due = |peer: &&mut Peer| peer.next_at <= now || peer.next_at > now.plus(resend * 8);
+        let peer = self.peers.iter_mut().find(due)?;
+        transport.begin_attempt();
+        let mut round = Round::default();
+        let sent = alerts
+            .chunks(BATCH)
+            .try_for_each(|batch| post(transport.as_ref(), &peer.url, batch, now, &mut round));
+        let share = spread(&self.gateway_id, &peer.url);
+        let wait = match sent {
+            Ok(()) => {
+                if peer.failures > 0 {
+                    log::info!("alertmanager {}: reachable again", peer.url);
+                }
+                peer.failures = 0;
+                // Up to a tenth earlier: a thousand gateways started together drift apart.
+                resend.saturating_sub(resend.saturating_mul(share) / 10_000)
+            }
+            Err(why) => {
+                if peer.failures == 0 {
+                    log::warn!("alertmanager {}: {why}: trying again", peer.url);
+                }
+                round.peers_down += 1;
+                // Not beyond the time at which an alert would end for want of a repeat.
+                let most = RETRY_MOST.min(resend);
+                let wait = backoff(RETRY_BASE, most, peer.failures, share);
+                peer.failures = peer.failures.saturating_add(1);
+                wait
+            }
+        };
+        peer.asked_at = Some(now);
+        peer.next_at = now.plus(wait);
+        Some(round)
     }
 }
 
@@ -214,9 +240,7 @@ mod tests {
     fn alert(name: &str) -> Alert {
         Alert {
             labels: BTreeMap::from([("alertname".to_owned(), name.to_owned())]),
-            annotations: BTreeMap::new(),
-            starts_at: String::new(),
-            ends_at: String::new(),
+            ..Alert::default()
         }
     }
 
@@ -249,6 +273,8 @@ mod tests {
             sender.tick(&alerts, NOW.plus(Duration::from_secs(1))),
             Round::default()
         );
+        sender.hurry(NOW);
+        assert_eq!(sender.tick(&alerts, NOW), Round::default(), "a gap is kept");
         sender.hurry(NOW.plus(Duration::from_secs(1)));
         assert_eq!(
             sender

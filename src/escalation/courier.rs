@@ -60,7 +60,7 @@ pub trait Outbox {
     /// Back to `pending`.
     fn retry(&self, id: i64, retry_at: Timestamp, why: &str, now: Timestamp) -> Result<(), String>;
     fn dead(&self, id: i64, why: &str, now: Timestamp) -> Result<(), String>;
-    /// `create` rows that were marked as sending since then, whatever came of them.
+    /// `create` and `reopen` rows that were marked as sending since then, whatever came of them.
     fn created_since(&self, destination: &str, since: Timestamp) -> Result<u32, String>;
     /// Raises the local finding `self_escalation_down`.
     fn parked(&self, why: &str, now: Timestamp) -> Result<(), String>;
@@ -77,9 +77,11 @@ pub struct Next {
 /// Bounds of one destination.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// New issues.
+    /// New and reopened issues.
     pub per_hour: u32,
     pub per_day: u32,
+    /// Each gateway waits its own part of this before it opens one.
+    pub spread: Duration,
     /// Random id of this gateway: spreads the back-off of many gateways.
     pub gateway_id: String,
 }
@@ -89,6 +91,7 @@ impl Limits {
         Self {
             per_hour: escalation.per_hour,
             per_day: escalation.per_day,
+            spread: Duration::from_secs(escalation.spread_s),
             gateway_id: gateway_id.to_owned(),
         }
     }
@@ -122,6 +125,10 @@ impl<T: Tracker> Courier<T> {
             limits_met: 0,
             parks: 0,
         }
+    }
+
+    pub fn destination(&self) -> &str {
+        self.tracker.destination()
     }
 
     /// Why nothing is sent now, for `status`.
@@ -169,9 +176,9 @@ impl<T: Tracker> Courier<T> {
             return Ok(Next { at: now });
         }
         if let Some(free_at) = self.capped(outbox, &delivery, now)? {
-            let why = delivery
-                .note()
-                .with("waiting: the cap on new issues is reached");
+            let why = delivery.note().with(
+                "waiting: the cap on new issues is reached, or this gateway's turn has not come",
+            );
             // After a restore a row is `unknown` without ever having been sent by this store: it stays that.
             match delivery.state {
                 State::Unknown => outbox.unknown(delivery.id, free_at, &why, now)?,
@@ -343,10 +350,15 @@ impl<T: Tracker> Courier<T> {
         delivery: &Delivery,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, String> {
-        if delivery.operation != Operation::Create || delivery.attempts > 0 {
+        let opens = matches!(delivery.operation, Operation::Create | Operation::Reopen);
+        if !opens || delivery.attempts > 0 {
             return Ok(None);
         }
-        let mut free_at = None;
+        // What takes down many gateways at once would meet the limit that they share.
+        let share = spread(&self.limits.gateway_id, "first");
+        let turn = self.limits.spread.saturating_mul(share) / 1_000;
+        let turn = delivery.created_at.plus(turn);
+        let mut free_at = (turn > now && delivery.created_at <= now).then_some(turn);
         for (most, window) in [(self.limits.per_hour, HOUR), (self.limits.per_day, DAY)] {
             let at = slot(outbox, self.tracker.destination(), most, window, now)?;
             free_at = free_at.max(at);

@@ -4,6 +4,7 @@
 
 pub mod alertmanager;
 pub mod courier;
+pub mod fleet_check;
 pub mod github;
 pub mod http;
 pub mod ping;

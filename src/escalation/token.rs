@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 const TOKEN_MAX: u64 = 1024;
 /// Name of the systemd credential looked for where the file is missing.
 const CREDENTIAL: &str = "github-token";
+/// The same for the webhook.
+pub const WEBHOOK_CREDENTIAL: &str = "webhook-token";
 
 /// A value that shows as `***` wherever it is formatted.
 #[derive(Clone, PartialEq, Eq)]
@@ -45,7 +47,7 @@ impl fmt::Display for TokenError {
         match self {
             Self::Missing { path } => write!(
                 f,
-                "no token: {} does not exist and there is no systemd credential '{CREDENTIAL}': write the token there, then chmod 600 {}",
+                "no token: {} does not exist and there is no systemd credential in its place: write the token there, then chmod 600 {}",
                 path.display(),
                 path.display()
             ),
@@ -73,10 +75,19 @@ impl std::error::Error for TokenError {}
 
 /// Reads the token from `file`, or from `credentials` (systemd's `$CREDENTIALS_DIRECTORY`) where the file is missing.
 pub fn read(file: &Path, credentials: Option<&Path>) -> Result<Secret, TokenError> {
+    read_named(file, credentials, CREDENTIAL)
+}
+
+/// The same with a credential of this name.
+pub fn read_named(
+    file: &Path,
+    credentials: Option<&Path>,
+    credential: &str,
+) -> Result<Secret, TokenError> {
     match read_file(file, 0o077) {
         Err(TokenError::Missing { path }) => match credentials {
             // systemd shows credentials to the unit's user through an ACL, whose mask appears as group bits.
-            Some(directory) => match read_file(&directory.join(CREDENTIAL), 0o007) {
+            Some(directory) => match read_file(&directory.join(credential), 0o007) {
                 Err(TokenError::Missing { .. }) => Err(TokenError::Missing { path }),
                 other => other,
             },

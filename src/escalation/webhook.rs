@@ -1,16 +1,16 @@
 //! A generic webhook: one JSON document per delivery, at least once, with a key to tell repeats apart.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use super::http::{Request, SendError, Transport, Verb};
-use super::token::Secret;
+use super::token::{self, Secret, TokenError};
 use super::tracker::Tracker;
+use crate::core::config;
 use crate::core::delivery::{Delivery, Hold, Payload, Step, backoff};
-use crate::core::redact::Redactor;
 use crate::core::reply::Verdict;
 use crate::core::time::Timestamp;
+use crate::core::webhook;
 
 /// Name of this destination in the outbox.
 pub const DESTINATION: &str = "webhook";
@@ -21,43 +21,60 @@ const RETRY_MOST: Duration = Duration::from_secs(3_600);
 #[derive(Debug)]
 pub struct Webhook {
     transport: Box<dyn Transport + Send>,
-    url: String,
-    token: Option<Secret>,
-    host: String,
+    config: config::Webhook,
+    /// systemd's `$CREDENTIALS_DIRECTORY`.
+    credentials: Option<PathBuf>,
+    gateway: String,
 }
 
 impl Webhook {
     pub fn new(
         transport: Box<dyn Transport + Send>,
-        url: &str,
-        token: Option<Secret>,
-        host: &str,
+        config: config::Webhook,
+        credentials: Option<PathBuf>,
+        gateway: &str,
     ) -> Self {
         Self {
             transport,
-            url: url.to_owned(),
-            token,
-            host: host.to_owned(),
+            config,
+            credentials,
+            gateway: gateway.to_owned(),
         }
     }
-}
 
-/// The document. `key` is the same in every repeat of this row, `problem` in all rows of one problem.
-pub fn document(delivery: &Delivery, payload: &Payload, host: &str) -> Value {
-    let redactor = Redactor::new();
-    let text = payload.comment_text().unwrap_or("");
-    json!({
-        "version": 1,
-        "gateway": host,
-        "event": delivery.operation.as_str(),
-        "severity": delivery.severity.as_str(),
-        "task": delivery.task_id,
-        "problem": delivery.delivery_key,
-        "key": format!("{}-{}", delivery.delivery_key.get(..16).unwrap_or(""), delivery.id),
-        "title": redactor.redact(&payload.title),
-        "text": redactor.redact(text),
-        "resolution": payload.resolution,
-    })
+    /// Read anew each time: a changed token needs no restart.
+    fn token(&self) -> Result<Option<Secret>, TokenError> {
+        if self.config.token_file.is_empty() {
+            return Ok(None);
+        }
+        let file = PathBuf::from(&self.config.token_file);
+        token::read_named(
+            &file,
+            self.credentials.as_deref(),
+            token::WEBHOOK_CREDENTIAL,
+        )
+        .map(Some)
+    }
+
+    fn request(&self, delivery: &Delivery) -> Result<Request, Step> {
+        let dead = |why| Step::Dead { why };
+        let payload = Payload::parse(&delivery.payload).map_err(dead)?;
+        let document = webhook::document(delivery, &payload, &self.gateway);
+        let body = webhook::render(&document, &self.config.template).map_err(dead)?;
+        let token = self.token().map_err(|why| Step::Hold {
+            hold: Hold::Parked {
+                why: why.to_string(),
+            },
+            note: delivery.note(),
+        })?;
+        Ok(Request {
+            method: Verb::Post,
+            url: self.config.url.clone(),
+            token,
+            headers: vec![("idempotency-key", delivery.row_key())],
+            body: Some(body),
+        })
+    }
 }
 
 impl Tracker for Webhook {
@@ -72,29 +89,16 @@ impl Tracker for Webhook {
         now: Timestamp,
     ) -> Step {
         let note = delivery.note();
-        let payload = match Payload::parse(&delivery.payload) {
-            Ok(payload) => payload,
-            Err(why) => return Step::Dead { why },
+        let request = match self.request(delivery) {
+            Ok(request) => request,
+            Err(step) => return step,
         };
-        let document = document(delivery, &payload, &self.host);
-        let key = document
-            .get("key")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
         if let Err(why) = begin() {
             return Step::Hold {
                 hold: Hold::Trouble { why },
                 note,
             };
         }
-        let request = Request {
-            method: Verb::Post,
-            url: self.url.clone(),
-            token: self.token.clone(),
-            headers: vec![("idempotency-key", key)],
-            body: Some(document.to_string()),
-        };
         // The receiver tells repeats apart by the key: an unclear outcome is simply sent again.
         let again = |why| Step::Retry {
             after: backoff(RETRY_BASE, RETRY_MOST, delivery.attempts, 0),

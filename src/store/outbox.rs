@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::core::audit;
 use crate::core::delivery::PUT_OFF_MOST;
@@ -15,12 +15,32 @@ use crate::store::read::{OUTBOX_COLUMNS, TASK_COLUMNS, outbox_row, task_row};
 use crate::store::types::{NewEscalation, OutboxRow};
 use crate::store::{Store, StoreError, history, open, repair, tasks};
 
-/// The one destination of issues; fleets add theirs beside it.
+/// The destination of issues: its rows are always kept, so that one named later is told of what is open.
 const GITHUB: &str = "github";
+/// Meta row: further destinations, separated by blanks. In the database, since every process that changes a
+/// task queues the same rows.
+const DESTINATIONS: &str = "destinations";
+/// Meta row: seconds between two comments on one issue.
+const COALESCE_S: &str = "coalesce_s";
 /// Rounds of trying again that are told as a comment.
 const COMMENTED_ROUNDS: u32 = 2;
 
 impl Store {
+    /// Where escalations go beside GitHub and how long changes of one are collected: as configured.
+    pub fn set_routing(&self, further: &[&str], coalesce: Duration) -> Result<(), StoreError> {
+        let wanted = [
+            (DESTINATIONS, further.join(" ")),
+            (COALESCE_S, coalesce.as_secs().to_string()),
+        ];
+        let reader = self.reader()?;
+        for (key, value) in wanted {
+            if reader.meta(key)?.unwrap_or_default() != value {
+                self.set_meta(key, &value)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Escalates a task: status, escalation, outbox row and audit event in one transaction. A task that
     /// was escalated before keeps its issue: only the new facts are added as a comment.
     pub fn escalate(
@@ -54,7 +74,6 @@ impl Store {
                     now.to_string()
                 ],
             )?;
-            let payload = json!({ "title": escalation.title, "body": escalation.body }).to_string();
             // A problem that stays is not told again and again: after a few rounds its issue says it all.
             if times > COMMENTED_ROUNDS {
                 return Ok(());
@@ -64,7 +83,11 @@ impl Store {
                 1 => "create",
                 _ => "comment",
             };
-            enqueue(tx, task_id, operation, &payload, now).map(drop)
+            let payload = json!({ "title": escalation.title, "body": escalation.body });
+            for destination in destinations(tx)? {
+                enqueue(tx, &destination, task_id, operation, &payload, now)?;
+            }
+            Ok(())
         })
     }
 
@@ -178,7 +201,7 @@ impl Store {
         })
     }
 
-    /// New issues asked for since `since`, for the caps per hour and day.
+    /// Issues opened and reopened since `since`, for the caps per hour and day.
     pub fn outbox_created_since(
         &self,
         destination: &str,
@@ -187,7 +210,7 @@ impl Store {
         self.reader()?.with(|connection| {
             Ok(connection
                 .prepare_cached(
-                    "SELECT count(*) FROM outbox WHERE destination = ?1 AND operation = 'create'
+                    "SELECT count(*) FROM outbox WHERE destination = ?1 AND operation IN ('create', 'reopen')
                      AND state IN ('sending', 'confirmed', 'unknown') AND sent_at > ?2",
                 )?
                 .query_row(params![destination, since.to_string()], |row| row.get(0))?)
@@ -195,19 +218,40 @@ impl Store {
     }
 }
 
-/// Adds one row to deliver.
+/// Every destination that is told.
+fn destinations(tx: &Connection) -> Result<Vec<String>, StoreError> {
+    let further = open::meta(tx, DESTINATIONS)?.unwrap_or_default();
+    let mut all = vec![GITHUB.to_owned()];
+    all.extend(further.split_whitespace().map(str::to_owned));
+    Ok(all)
+}
+
+/// Adds one row to deliver, with the task's facts beside the text.
 fn enqueue(
     tx: &Connection,
+    destination: &str,
     task_id: i64,
     operation: &str,
-    payload: &str,
+    payload: &Value,
     now: Timestamp,
 ) -> Result<i64, StoreError> {
-    let (hash, episode, rank): (String, u64, u8) = tx.query_row(
-        "SELECT issue_hash, episode, severity_rank FROM tasks WHERE id = ?1",
-        [task_id],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-    )?;
+    let (hash, episode, rank, facts): (String, u64, u8, Value) = tx
+        .prepare_cached(
+            "SELECT issue_hash, episode, severity_rank, issue_type, subject, coalesce(cause, ''), issue_message, detected_at
+             FROM tasks WHERE id = ?1",
+        )?
+        .query_row([task_id], |row| {
+            let text = |at| row.get::<_, String>(at);
+            let facts = json!({
+                "class": text(3)?, "subject": text(4)?, "cause": text(5)?, "message": text(6)?, "since": text(7)?,
+            });
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, facts))
+        })?;
+    let mut payload = payload.clone();
+    if let Some(fields) = payload.as_object_mut() {
+        fields.insert("facts".to_owned(), facts);
+    }
+    let payload = payload.to_string();
     let key = audit::delivery_key(&open::gateway_id(tx)?, &hash, episode);
     // After a restore an issue of this very key may exist already: looked for before it is created.
     let state = match operation == "create" && open::meta(tx, repair::RESTORED_AT)?.is_some() {
@@ -218,7 +262,7 @@ fn enqueue(
         "INSERT INTO outbox (task_id, destination, operation, state, payload, delivery_key, severity_rank, created_at, next_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
     )?
-    .execute(params![task_id, GITHUB, operation, state, payload, key, rank, now.to_string()])?;
+    .execute(params![task_id, destination, operation, state, payload, key, rank, now.to_string()])?;
     Ok(tx.last_insert_rowid())
 }
 
@@ -243,54 +287,68 @@ fn take_over_issue(tx: &Connection, task_id: i64) -> Result<bool, StoreError> {
     // Rows of two tasks have no order between them: a late close would shut the issue again.
     tx.execute(
         "UPDATE outbox SET state = 'dead', last_error = 'the problem came back before it was sent'
-         WHERE task_id = ?1 AND state IN ('pending', 'unknown')",
-        [previous],
+         WHERE task_id = ?1 AND destination = ?2 AND state IN ('pending', 'unknown')",
+        params![previous, GITHUB],
     )?;
     Ok(true)
 }
 
-/// Least time between two comments on one issue; what comes meanwhile is one comment.
+/// Least time between two comments on one issue where none is configured; what comes meanwhile is one comment.
 const COMMENT_EVERY: Duration = Duration::from_secs(3_600);
 
-/// True when something about this task is on its way to a human already: a repeat owes nothing more.
+/// True when something about this task is on its way to every destination already: a repeat owes nothing more.
 pub(super) fn is_told(tx: &Connection, task_id: i64) -> Result<bool, StoreError> {
-    Ok(tx
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND operation IN ('create', 'reopen', 'comment')
-                            AND state IN ('pending', 'sending', 'unknown'))",
-        )?
-        .query_row([task_id], |row| row.get(0))?)
+    for destination in destinations(tx)? {
+        if !is_told_at(tx, task_id, &destination)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
-/// An escalated problem was seen again: one comment, an hour after the one before it at the earliest.
+fn is_told_at(tx: &Connection, task_id: i64, destination: &str) -> Result<bool, StoreError> {
+    Ok(tx
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND destination = ?2
+                            AND operation IN ('create', 'reopen', 'comment') AND state IN ('pending', 'sending', 'unknown'))",
+        )?
+        .query_row(params![task_id, destination], |row| row.get(0))?)
+}
+
+/// An escalated problem was seen again: one comment, the configured time after the one before it at the earliest.
 pub(super) fn recurrence(
     tx: &Connection,
     task_id: i64,
     finding: &Finding,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    if is_told(tx, task_id)? {
-        return Ok(());
-    }
     let task = task(tx, task_id)?;
-    let last: Option<String> = tx
-        .prepare_cached(
-            "SELECT max(sent_at) FROM outbox WHERE task_id = ?1 AND operation IN ('create', 'reopen', 'comment')",
-        )?
-        .query_row([task_id], |row| row.get(0))?;
-    let due = last
-        .and_then(|text| text.parse::<Timestamp>().ok())
-        .map_or(now, |last| last.min(now).plus(COMMENT_EVERY).max(now));
     let payload = json!({
         "body": issue::recurrence_comment(&task, &finding.message),
         "status": issue::status_block(&task),
-    })
-    .to_string();
-    let row = enqueue(tx, task_id, "comment", &payload, now)?;
-    tx.execute(
-        "UPDATE outbox SET next_at = ?2 WHERE id = ?1",
-        params![row, due.to_string()],
-    )?;
+    });
+    let every = open::meta(tx, COALESCE_S)?
+        .and_then(|text| text.parse().ok())
+        .map_or(COMMENT_EVERY, Duration::from_secs);
+    for destination in destinations(tx)? {
+        if is_told_at(tx, task_id, &destination)? {
+            continue;
+        }
+        let last: Option<String> = tx
+            .prepare_cached(
+                "SELECT max(sent_at) FROM outbox WHERE task_id = ?1 AND destination = ?2
+                 AND operation IN ('create', 'reopen', 'comment')",
+            )?
+            .query_row(params![task_id, destination], |row| row.get(0))?;
+        let due = last
+            .and_then(|text| text.parse::<Timestamp>().ok())
+            .map_or(now, |last| last.min(now).plus(every).max(now));
+        let row = enqueue(tx, &destination, task_id, "comment", &payload, now)?;
+        tx.execute(
+            "UPDATE outbox SET next_at = ?2 WHERE id = ?1",
+            params![row, due.to_string()],
+        )?;
+    }
     Ok(())
 }
 
@@ -308,23 +366,46 @@ pub(super) fn closed(
     if resolved == 0 {
         return Ok(());
     }
+    for destination in destinations(tx)? {
+        closed_at(tx, &destination, task_id, reason, now)?;
+    }
+    Ok(())
+}
+
+fn closed_at(
+    tx: &Connection,
+    destination: &str,
+    task_id: i64,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    // Named after the escalation: it was never told of it.
+    let known: bool = tx.query_row(
+        "SELECT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND destination = ?2)",
+        params![task_id, destination],
+        |row| row.get(0),
+    )?;
+    if !known && destination != GITHUB {
+        return Ok(());
+    }
     let never_sent = tx.execute(
         "UPDATE outbox SET state = 'dead', last_error = 'closed before it was sent'
-         WHERE task_id = ?1 AND operation IN ('create', 'reopen') AND state = 'pending' AND attempts = 0",
-        [task_id],
+         WHERE task_id = ?1 AND destination = ?2 AND operation IN ('create', 'reopen') AND state = 'pending' AND attempts = 0",
+        params![task_id, destination],
     )?;
     if never_sent > 0 {
         tx.execute(
-            "UPDATE outbox SET state = 'dead', last_error = 'its issue was never sent' WHERE task_id = ?1 AND state = 'pending'",
-            [task_id],
+            "UPDATE outbox SET state = 'dead', last_error = 'its issue was never sent'
+             WHERE task_id = ?1 AND destination = ?2 AND state = 'pending'",
+            params![task_id, destination],
         )?;
         return Ok(());
     }
-    // A comment that still waits for its hour has nothing left to say, and would hold up the close.
+    // A comment that still waits for its time has nothing left to say, and would hold up the close.
     tx.execute(
         "UPDATE outbox SET state = 'dead', last_error = 'over before it was sent'
-         WHERE task_id = ?1 AND operation = 'comment' AND state = 'pending' AND attempts = 0",
-        [task_id],
+         WHERE task_id = ?1 AND destination = ?2 AND operation = 'comment' AND state = 'pending' AND attempts = 0",
+        params![task_id, destination],
     )?;
     let task = task(tx, task_id)?;
     let resolution = task.resolution.unwrap_or(Resolution::Human);
@@ -333,7 +414,7 @@ pub(super) fn closed(
         "resolution": resolution.as_str(),
         "status": issue::status_block(&task),
     });
-    enqueue(tx, task_id, "close", &payload.to_string(), now).map(drop)
+    enqueue(tx, destination, task_id, "close", &payload, now).map(drop)
 }
 
 /// The task as it stands inside the transaction.

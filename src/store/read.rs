@@ -307,6 +307,16 @@ impl Reader {
         )
     }
 
+    /// Tasks that were put before a human and are not over, or were over after `since` only.
+    pub fn escalated_tasks(&self, since: Timestamp) -> Result<Vec<Task>, StoreError> {
+        let sql = format!(
+            "SELECT {TASK_COLUMNS} FROM tasks WHERE id IN
+                 (SELECT task_id FROM escalations WHERE resolved_at IS NULL OR resolved_at > ?1)
+             ORDER BY severity_rank, id LIMIT 1000"
+        );
+        self.list(&sql, &[&since.to_string()], task_row)
+    }
+
     pub fn outbox(&self) -> Result<Vec<OutboxRow>, StoreError> {
         let sql = format!("SELECT {OUTBOX_COLUMNS} FROM outbox ORDER BY id DESC LIMIT 1000");
         self.list(&sql, &[], outbox_row)

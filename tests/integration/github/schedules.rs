@@ -73,6 +73,7 @@ impl Bed {
             reopen: DAY,
         };
         let limits = Limits {
+            spread: Duration::ZERO,
             per_hour: PER_HOUR,
             per_day: PER_DAY,
             gateway_id: gateway_id.to_owned(),

@@ -113,6 +113,7 @@ impl Stub {
             reopen: s(86_400),
         };
         let limits = Limits {
+            spread: Duration::ZERO,
             per_hour: 100,
             per_day: 100,
             gateway_id: "gateway".to_owned(),

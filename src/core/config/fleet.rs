@@ -1,0 +1,185 @@
+//! Destinations of a fleet: Alertmanager, webhook, dead-man's ping, metrics. All off until named.
+
+use std::collections::BTreeMap;
+
+use crate::core::config::ConfigError;
+use crate::core::settings::section;
+use crate::core::webhook;
+
+/// Most peers that are told; each is asked in turn.
+const PEERS_MAX: usize = 8;
+/// Longest time a request to a fleet destination may take, in seconds.
+const TIMEOUT_MOST_S: u64 = 40;
+
+section! {
+    /// Prometheus Alertmanager: every open escalation as an alert, to every peer.
+    pub Alertmanager {
+        /// Base URLs, as in `https://alerts.plant:9093`; empty = off. Never a load balancer.
+        peers: Vec<String> = Vec::new(),
+        /// Label `site`; empty = none.
+        site: String = String::new(),
+        /// Further labels. They cannot replace the identity.
+        labels: BTreeMap<String, String> = BTreeMap::new(),
+        /// Told again this often; an alert ends by itself after three missed repeats.
+        resend_s: u64 = 60,
+        /// PEM file with further trusted roots.
+        ca_file: String = String::new(),
+        timeout_s: u64 = 10,
+    }
+}
+
+section! {
+    /// One JSON document per event, posted at least once.
+    pub Webhook {
+        /// Empty = off.
+        url: String = String::new(),
+        /// Bearer token; only over https. Readable by its owner alone.
+        token_file: String = String::new(),
+        /// JSON with `${name}` inside its strings; empty = the whole document.
+        template: String = String::new(),
+        ca_file: String = String::new(),
+        timeout_s: u64 = 20,
+    }
+}
+
+section! {
+    /// Dead-man's ping: a watcher elsewhere raises the alarm when it stays away.
+    pub Ping {
+        /// Empty = off.
+        url: String = String::new(),
+        every_s: u64 = 60,
+        ca_file: String = String::new(),
+        timeout_s: u64 = 10,
+    }
+}
+
+section! {
+    /// Prometheus text metrics.
+    pub Metrics {
+        /// Directory of node_exporter's textfile collector; empty = off.
+        textfile: String = String::new(),
+        every_s: u64 = 30,
+    }
+}
+
+fn bad(what: String) -> Result<(), ConfigError> {
+    Err(ConfigError {
+        line: 0,
+        what,
+        suggestion: None,
+    })
+}
+
+/// Host of a URL that can be asked, or why it cannot.
+fn url(key: &str, url: &str) -> Result<(), ConfigError> {
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"));
+    let host = rest
+        .map(|rest| rest.split(['/', '?', '#']).next().unwrap_or(""))
+        .unwrap_or("");
+    if host.is_empty() || url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return bad(format!(
+            "{key} is not an address: write it as https://host/path"
+        ));
+    }
+    if host.contains('@') {
+        return bad(format!(
+            "{key} holds a user or password: it would be shown by `config show`: use a token_file"
+        ));
+    }
+    Ok(())
+}
+
+fn within(key: &str, value: u64, least: u64, most: u64) -> Result<(), ConfigError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    bad(format!("{key} is {value}: it must be {least} to {most}"))
+}
+
+impl Alertmanager {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        for peer in &self.peers {
+            url("alertmanager.peers", peer)?;
+        }
+        if self.peers.len() > PEERS_MAX {
+            return bad(format!("alertmanager.peers: at most {PEERS_MAX}"));
+        }
+        within("alertmanager.resend_s", self.resend_s, 5, 3_600)?;
+        within("alertmanager.timeout_s", self.timeout_s, 1, TIMEOUT_MOST_S)
+    }
+}
+
+impl Webhook {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if self.url.is_empty() {
+            return Ok(());
+        }
+        url("webhook.url", &self.url)?;
+        if !self.token_file.is_empty() && !self.url.starts_with("https://") {
+            return bad(
+                "webhook.url must start with https://: a token is never sent without TLS"
+                    .to_owned(),
+            );
+        }
+        if let Err(why) = webhook::check_template(&self.template) {
+            return bad(format!("webhook.template: {why}"));
+        }
+        within("webhook.timeout_s", self.timeout_s, 1, TIMEOUT_MOST_S)
+    }
+}
+
+impl Ping {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if self.url.is_empty() {
+            return Ok(());
+        }
+        url("ping.url", &self.url)?;
+        within("ping.every_s", self.every_s, 5, 86_400)?;
+        within("ping.timeout_s", self.timeout_s, 1, TIMEOUT_MOST_S)
+    }
+}
+
+impl Metrics {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if !self.textfile.is_empty() && !self.textfile.starts_with('/') {
+            return bad(format!(
+                "metrics.textfile is '{}': write the collector's directory as an absolute path",
+                self.textfile
+            ));
+        }
+        within("metrics.every_s", self.every_s, 5, 3_600)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use crate::core::config::Config;
+
+    #[test]
+    fn what_cannot_work_is_refused_with_what_to_do() {
+        for (text, part) in [
+            ("[alertmanager]\npeers = [\"alerts:9093\"]", "https://host"),
+            ("[alertmanager]\npeers = [\"http://u:p@a\"]", "token_file"),
+            ("[alertmanager]\nresend_s = 1", "5 to 3600"),
+            ("[webhook]\nurl = \"ftp://a\"", "https://host"),
+            ("[webhook]\nurl = \"http://a\"\ntoken_file = \"/t\"", "TLS"),
+            ("[webhook]\nurl = \"http://a\"\ntemplate = '{'", "JSON"),
+            (
+                "[webhook]\nurl = \"http://a\"\ntemplate = '{\"t\":\"${titel}\"}'",
+                "titel",
+            ),
+            ("[ping]\nurl = \"https://\"", "https://host"),
+            ("[metrics]\ntextfile = \"here\"", "absolute"),
+        ] {
+            let error = Config::parse(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+        let good = "[alertmanager]\npeers = [\"http://[::1]:9093\", \"https://b\"]\n\
+                    [alertmanager.labels]\nline = \"4\"\n[webhook]\nurl = \"http://10.0.0.1/x\"\n\
+                    template = '{\"text\": \"${severity}: ${title}\"}'\n[ping]\nurl = \"https://hc/x\"\n";
+        assert_eq!(Config::parse(good).unwrap().alertmanager.peers.len(), 2);
+    }
+}

@@ -1,0 +1,101 @@
+//! What `doctor` says about the fleet's destinations. Reads only: nobody is told, no ping is spent.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::github::check::Check;
+use super::http::{Https, Request, Transport, Verb};
+use super::token;
+use crate::core::config::Config;
+
+fn check(what: String, problem: Option<(String, &str)>) -> Check {
+    match problem {
+        None => Check {
+            what,
+            ok: true,
+            advice: String::new(),
+        },
+        Some((why, advice)) => Check {
+            what: format!("{what}: {why}"),
+            ok: false,
+            advice: advice.to_owned(),
+        },
+    }
+}
+
+/// One line per destination that is named. Takes at most each one's time limits.
+pub fn fleet(config: &Config, credentials: Option<&Path>) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let alerts = &config.alertmanager;
+    for peer in &alerts.peers {
+        let url = format!("{}/-/ready", peer.trim_end_matches('/'));
+        let problem =
+            ask(&url, alerts.timeout_s, &alerts.ca_file).and_then(|status| match status {
+                200 => Ok(()),
+                other => Err(format!("answer {other}")),
+            });
+        let advice = "check its address and that it runs; the other peers are told meanwhile";
+        let problem = problem.err().map(|why| (why, advice));
+        checks.push(check(format!("alertmanager {peer}"), problem));
+    }
+    let webhook = &config.webhook;
+    if !webhook.url.is_empty() {
+        if !webhook.token_file.is_empty() {
+            let file = Path::new(&webhook.token_file);
+            let problem = token::read_named(file, credentials, token::WEBHOOK_CREDENTIAL).err();
+            let advice = "nothing is posted until the token can be read";
+            let problem = problem.map(|why| (why.to_string(), advice));
+            checks.push(check("webhook token".to_owned(), problem));
+        }
+        checks.push(reach(
+            "webhook",
+            &webhook.url,
+            webhook.timeout_s,
+            &webhook.ca_file,
+        ));
+    }
+    let ping = &config.ping;
+    if !ping.url.is_empty() {
+        checks.push(reach("ping", &ping.url, ping.timeout_s, &ping.ca_file));
+    }
+    checks
+}
+
+/// Whether the host of `url` answers at all. Its root is asked: the address itself is often a secret that
+/// acts when it is asked.
+fn reach(name: &str, url: &str, timeout_s: u64, ca_file: &str) -> Check {
+    let root: String = url.split_inclusive('/').take(3).collect();
+    let root = format!("{}/", root.trim_end_matches('/'));
+    let problem = ask(&root, timeout_s, ca_file).err();
+    let advice = "check uplink, name, proxy and clock; a certificate of your own goes into ca_file";
+    check(
+        format!("{name} at {root}"),
+        problem.map(|why| (why, advice)),
+    )
+}
+
+fn ask(url: &str, timeout_s: u64, ca_file: &str) -> Result<u16, String> {
+    let transport = Https::with_plain(Duration::from_secs(timeout_s), ca_file)?;
+    let request = Request {
+        method: Verb::Get,
+        url: url.to_owned(),
+        token: None,
+        headers: Vec::new(),
+        body: None,
+    };
+    match transport.send(&request) {
+        Ok(answer) => Ok(answer.status),
+        Err(why) => Err(why.to_string()),
+    }
+}
+
+/// Why metrics cannot be written into this directory, if they cannot.
+pub fn textfile_problem(directory: &Path) -> Option<&'static str> {
+    use nix::unistd::{AccessFlags, access};
+    if !directory.is_dir() {
+        return Some("it is no directory: make it, or name node_exporter's");
+    }
+    access(directory, AccessFlags::W_OK | AccessFlags::X_OK)
+        .err()
+        .map(|_| "it cannot be written by this user")
+}
