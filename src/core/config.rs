@@ -230,6 +230,11 @@ section! {
         labels: Vec<String> = vec!["autonomous-orchestrator".to_owned()],
         assignees: Vec<String> = Vec::new(),
         timeout_s: u64 = 30,
+        /// Logins whose closing and labels (`orchestrator:ack`, `snooze`, `retry`, `approve`) are heard;
+        /// empty = nobody.
+        replies_from: Vec<String> = Vec::new(),
+        /// Seconds between two looks.
+        replies_every_s: u64 = 300,
     }
 }
 
@@ -466,6 +471,11 @@ impl Github {
             format!(
                 "escalation.github.api_url is '{}': it must start with https://",
                 self.api_url
+            )
+        } else if !(5..=86_400).contains(&self.replies_every_s) {
+            format!(
+                "escalation.github.replies_every_s is {}: it must be 5 to 86400",
+                self.replies_every_s
             )
         } else {
             return Ok(());

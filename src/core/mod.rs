@@ -10,6 +10,7 @@ pub mod config;
 pub mod consensus;
 pub mod correlate;
 pub mod delivery;
+pub mod feedback;
 pub mod finding;
 pub mod fingerprint;
 pub mod issue;

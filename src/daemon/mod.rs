@@ -11,6 +11,7 @@ pub mod diagnose;
 pub mod engine;
 pub mod escalate;
 pub mod explain;
+pub mod feedback;
 pub mod fleet;
 pub mod live;
 pub mod logging;
