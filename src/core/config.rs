@@ -51,7 +51,7 @@ macro_rules! section {
 
 mod fleet;
 
-pub use fleet::{Alertmanager, Metrics, Ping, Webhook};
+pub use fleet::{Alertmanager, Llm, Metrics, Ping, Webhook};
 
 section! {
     /// The whole file.
@@ -67,6 +67,7 @@ section! {
         webhook: Webhook = Webhook::default(),
         ping: Ping = Ping::default(),
         metrics: Metrics = Metrics::default(),
+        llm: Llm = Llm::default(),
         /// `[[log_file]]`: plain log files to follow.
         log_file: Vec<LogFile> = Vec::new(),
         /// `[[probe]]`: HTTP, TCP and command checks.
@@ -413,6 +414,7 @@ impl Config {
         self.webhook.validate()?;
         self.ping.validate()?;
         self.metrics.validate()?;
+        self.llm.validate()?;
         match &self.escalation.github {
             Some(github) => github.validate(),
             None => Ok(()),

@@ -20,6 +20,7 @@ pub mod kernel;
 pub mod kernel_table;
 pub mod knowledge;
 pub mod lines;
+pub mod llm;
 pub mod logline;
 pub mod metrics;
 pub mod phases;

@@ -14,6 +14,7 @@ pub mod explain;
 pub mod feedback;
 pub mod fleet;
 pub mod live;
+pub mod llm;
 pub mod logging;
 pub mod once;
 pub mod runtime;

@@ -15,5 +15,6 @@ mod fleet;
 mod github;
 mod import;
 mod layering;
+mod llm;
 mod store_crash;
 mod stress;
