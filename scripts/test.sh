@@ -4,8 +4,8 @@
 #   scripts/test.sh [--long] [SECTION…]
 #
 # Sections in order: format clippy test scripts static arm64 import badinput
-# e2e install footprint; with --long also deploy (an emulated arm64 machine) and
-# soak. Only the named ones run when any is named. What a section needs is
+# complete e2e install footprint; with --long also completelong (a million lines,
+# 100 kills), latency, deploy (an emulated arm64 machine) and soak. Only the named ones run when any is named. What a section needs is
 # installed (Debian). Sections that need root or namespaces skip elsewhere;
 # with CI=true a skip is a failure, and the static builds take their standard
 # library from Debian's sources, so that the result never depends on which
@@ -15,8 +15,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
-DEFAULT=(format clippy test scripts static arm64 import badinput e2e install footprint)
-LONG=(deploy soak)
+DEFAULT=(format clippy test scripts static arm64 import badinput complete e2e install footprint)
+LONG=(completelong latency deploy soak)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
 SKIP=77
@@ -95,6 +95,27 @@ section_badinput() {
   local binary
   binary=$(native_binary)
   scripts/e2e/bad_input.sh "$binary"
+}
+
+section_complete() {
+  local binary
+  apt_need python3:python3
+  binary=$(native_binary)
+  scripts/e2e/completeness.py "$binary" --lines 50000 --kills 5
+}
+
+section_completelong() {
+  local binary
+  apt_need python3:python3
+  binary=$(native_binary)
+  scripts/e2e/completeness.py "$binary" --lines 1000000 --kills 100
+}
+
+section_latency() {
+  need_bed
+  local binary
+  binary=$(native_binary)
+  scripts/bench-latency.sh "$binary"
 }
 
 section_e2e() {

@@ -340,7 +340,7 @@ pub const COMMANDS: &[Command] = &[
         name: "replay",
         synopsis: "FILE…",
         brief: "run recorded logs through rules and identity; change nothing",
-        long: "Reads log files (`-` is standard input) and shows which tasks they would have made.",
+        long: "Reads log files (`-` is standard input) and shows which tasks they would have made, by the\nbuilt-in rules and those of the configuration (daemon.rules_dir).",
         example: "autonomous-orchestrator replay /var/log/syslog.1",
         flags: &[],
         hidden: false,

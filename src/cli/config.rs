@@ -11,6 +11,7 @@ use crate::cli::tasks::unknown_word;
 use crate::cli::typed::Typed;
 use crate::cli::wire;
 use crate::core::config::Config;
+use crate::core::settings::Setting;
 use crate::host::{Host, READ_CAP};
 
 /// What `install` writes and `config default` prints.
@@ -35,14 +36,8 @@ pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 
 fn show(globals: &Globals) -> Result<Exit, CliError> {
     let config = globals.load_config()?;
-    let failed = |why: &dyn std::fmt::Display| {
-        CliError::Failed(format!(
-            "configuration: cannot be shown: {why}: please report this"
-        ))
-    };
     if globals.json {
-        let value = serde_json::to_value(&config).map_err(|why| failed(&why))?;
-        globals.print_json(&value)?;
+        globals.print_json(&config.shown().to_json())?;
     } else {
         let path = globals.config_path();
         let from = if path.exists() {
@@ -50,7 +45,7 @@ fn show(globals: &Globals) -> Result<Exit, CliError> {
         } else {
             format!("the defaults; {} does not exist", path.display())
         };
-        let text = toml::to_string(&config).map_err(|why| failed(&why))?;
+        let text = config.shown().to_toml();
         globals.print(&format!("# in force, from {from}\n{text}"))?;
     }
     Ok(Exit::Done)
@@ -169,7 +164,7 @@ mod tests {
 
     #[test]
     fn the_example_names_every_key() {
-        let shown = toml::to_string(&Config::parse(&switched_on()).unwrap()).unwrap();
+        let shown = Config::parse(&switched_on()).unwrap().shown().to_toml();
         for key in shown.lines().filter_map(|line| line.split_once(" = ")) {
             let on = format!("\n#{} =", key.0);
             assert!(EXAMPLE.contains(&on), "{} is not in the example", key.0);
@@ -178,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_can_be_read_again() {
-        let text = toml::to_string(&Config::default()).unwrap();
+        let text = Config::default().shown().to_toml();
         assert_eq!(Config::parse(&text).unwrap(), Config::default());
     }
 }

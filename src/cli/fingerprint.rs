@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Write};
 
-use crate::core::fingerprint::{Hasher, MESSAGE_CAP, lossy_line, template_into};
+use crate::core::fingerprint::{MESSAGE_CAP, Memo, lossy_line, template_into};
 
 /// What of a line is kept; a few bytes over the cap so that a character across it is not broken.
 const KEEP: usize = MESSAGE_CAP + 4;
@@ -21,7 +21,7 @@ pub fn filter(
     as_template: bool,
 ) -> io::Result<u64> {
     let mut work = Work {
-        hasher: Hasher::new(class, subject),
+        memo: Memo::new(class, subject),
         template: String::with_capacity(2 * MESSAGE_CAP),
         as_template,
         lines: 0,
@@ -76,7 +76,7 @@ fn keep(partial: &mut Vec<u8>, part: &[u8]) {
 }
 
 struct Work {
-    hasher: Hasher,
+    memo: Memo,
     template: String,
     as_template: bool,
     lines: u64,
@@ -93,7 +93,7 @@ impl Work {
             return output.write_all(self.template.as_bytes());
         }
         let mut text = [b'\n'; 65];
-        let hex = self.hasher.fingerprint(&message, &mut self.template).hex();
+        let hex = self.memo.hex(&message, &mut self.template);
         if let Some(place) = text.get_mut(..64) {
             place.copy_from_slice(&hex);
         }

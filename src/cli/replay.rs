@@ -104,14 +104,12 @@ struct Row<'a> {
 
 /// Replays files (`-` is standard input) and prints the findings. Returns the exit code: 0 done,
 /// 1 when a file could not be read.
-pub fn replay(files: &[String], json: bool, out: &mut dyn Write) -> io::Result<u8> {
-    let rules = match RuleSet::builtin() {
-        Ok(rules) => rules,
-        Err(why) => {
-            writeln!(io::stderr(), "replay: {why}")?;
-            return Ok(1);
-        }
-    };
+pub fn replay(
+    files: &[String],
+    rules: &RuleSet,
+    json: bool,
+    out: &mut dyn Write,
+) -> io::Result<u8> {
     let mut code = 0;
     if !json {
         writeln!(
@@ -121,7 +119,7 @@ pub fn replay(files: &[String], json: bool, out: &mut dyn Write) -> io::Result<u
         )?;
     }
     for file in files {
-        let mut replay = Replay::new(&rules);
+        let mut replay = Replay::new(rules);
         if let Err(why) = replay.read(file) {
             writeln!(
                 io::stderr(),

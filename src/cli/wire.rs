@@ -192,10 +192,19 @@ pub fn replay(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
             "replay: no file: name one or more log files".to_owned(),
         ));
     }
+    let rules = operators_rules(globals)?;
     let mut output = BufWriter::with_capacity(BUFFER, stdout().lock());
-    let code = recorded::replay(&files, globals.json, &mut output)?;
+    let code = recorded::replay(&files, &rules, globals.json, &mut output)?;
     output.flush()?;
     Ok(if code == 0 { Exit::Done } else { Exit::Failed })
+}
+
+/// The built-in rules behind the operator's own, as a daemon with this configuration has them.
+fn operators_rules(globals: &Globals) -> Result<RuleSet, CliError> {
+    let config = globals.load_config()?;
+    let texts = daemon::live::texts(&globals.host(), &config.daemon.rules_dir)
+        .map_err(|why| CliError::Config(why.to_string()))?;
+    RuleSet::load(&texts).map_err(|why| CliError::Config(why.to_string()))
 }
 
 /// Mistakes in the operator's rule files, each as `file:line: what`; their samples are tried too.

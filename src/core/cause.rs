@@ -40,6 +40,7 @@ causes! {
     PortHeldByStaleProcess "port_held_by_stale_process" "A left-over process that belongs to no unit holds the port." ["ss -ltnp", "ps -o pid,ppid,lstart,cmd -p {holder_pid}", "kill -TERM {holder_pid}", "systemctl restart {unit}"];
     PortHeldByUnit "port_held_by_unit" "Another unit holds the port; which of the two may have it is a human's choice." ["systemctl status {holder_unit}", "systemctl cat {holder_unit} {unit}", "ss -ltnp"];
     PortInUse "port_in_use" "Something else already listens on the port." ["ss -ltnp", "systemctl status {unit}"];
+    AddressNotLocal "address_not_local" "The address to listen on is not one of this host's: the interface is down, or the configuration is another host's." ["ip -br addr", "systemctl cat {unit}", "journalctl -u {unit} -n 20 --no-pager"];
     PathMoved "path_moved" "The unit names a path that has moved." ["ls -ld {path} {moved_to}", "systemctl cat {unit}", "systemctl edit {unit}"];
     PathMissing "path_missing" "A file or directory that is needed does not exist." ["ls -ld {path}", "systemctl cat {unit}", "journalctl -u {unit} -n 50 --no-pager"];
     ExecMissing "exec_missing" "The program that the unit starts does not exist or cannot be executed (status 203/EXEC)." ["systemctl cat {unit}", "ls -l {path}", "journalctl -u {unit} -n 20 --no-pager"];
@@ -230,6 +231,11 @@ fn by_facts(finding: &Finding) -> Option<Named> {
                 Cause::UserMissing,
                 0.95,
                 "setting names a user that does not exist",
+            ),
+            _ if finding.message.contains("is not executable") => Named::new(
+                Cause::PermissionDenied,
+                0.95,
+                "setting names a file without the right to execute it",
             ),
             _ => Named::new(
                 Cause::PathMissing,

@@ -60,7 +60,8 @@ type Row = (Cause, f64, &'static [&'static str]);
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
     // Service manager, before anything ran.
-    (Cause::StartLimit, 0.9, &["start request repeated too quickly", "start-limit-hit"]),
+    // Less sure than any error text beside it: the limit is what repeated failures lead to.
+    (Cause::StartLimit, 0.8, &["start request repeated too quickly", "start-limit-hit"]),
     (Cause::ExecFormat, 0.95, &["exec format error", "enoexec", "cannot execute binary file", "wrong elf class"]),
     (Cause::PermissionDenied, 0.95, &["failed at step exec&permission denied", "unable to locate executable&permission denied"]),
     (Cause::ExecMissing, 0.95, &["failed to locate executable", "unable to locate executable", "failed at step exec", "failed to execute command: no such file", "failed to execute&no such file"]),
@@ -94,6 +95,7 @@ const TABLE: &[Row] = &[
 
     // Ports and limits.
     (Cause::PortInUse, 0.9, &["address already in use", "eaddrinuse", "errno 98", "port is already allocated", "address in use", "port already in use", "only one usage of each socket address"]),
+    (Cause::AddressNotLocal, 0.9, &["cannot assign requested address", "can't assign requested address", "eaddrnotavail", "errno 99]", "os error 99", "could not bind to address&not available"]),
     (Cause::TooManyConnections, 0.9, &["too many clients", "too many connections", "worker_connections are not enough", "remaining connection slots are reserved", "max number of clients reached", "connection pool exhausted", "max_connections", "connection limit exceeded", "too many sessions", "badtoomanysessions", "connection is not available, request timed out"]),
     (Cause::TooManyFiles, 0.95, &["too many open files", "emfile", "enfile", "file table overflow", "errno 24"]),
 

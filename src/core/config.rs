@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::core::action::{ActionKind, Risk};
 use crate::core::class::Class;
+use crate::core::settings::{self, Mistake, Setting, Shown, Written, section};
 
 /// What the program may do without a human.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
     Observe,
     /// A human runs `approve`.
@@ -28,25 +26,24 @@ impl Mode {
     }
 }
 
+impl Setting for Mode {
+    fn read(written: &Written<'_>) -> Result<Self, Mistake> {
+        settings::word(written, "observe, suggest or auto", |text| {
+            [Self::Observe, Self::Suggest, Self::Auto]
+                .into_iter()
+                .find(|mode| mode.as_str() == text)
+        })
+    }
+
+    fn shown(&self) -> Shown {
+        Shown::Scalar(self.as_str().into())
+    }
+}
+
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-macro_rules! section {
-    ($(#[$doc:meta])* $name:ident { $( $(#[$field_doc:meta])* $field:ident : $type:ty = $default:expr, )* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-        #[serde(default, deny_unknown_fields)]
-        pub struct $name { $( $(#[$field_doc])* pub $field: $type, )* }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self { $( $field: $default, )* }
-            }
-        }
-    };
 }
 
 mod fleet;
@@ -55,7 +52,7 @@ pub use fleet::{Alertmanager, Llm, Metrics, Ping, Webhook};
 
 section! {
     /// The whole file.
-    Config {
+    pub Config {
         daemon: Daemon = Daemon::default(),
         mode: Modes = Modes::default(),
         store: StoreLimits = StoreLimits::default(),
@@ -81,7 +78,7 @@ section! {
 
 section! {
     /// Threads, paths and timing of the daemon.
-    Daemon {
+    pub Daemon {
         /// 1..=16.
         workers: u8 = 4,
         state_dir: String = "/var/lib/autonomous-orchestrator".to_owned(),
@@ -104,7 +101,7 @@ section! {
 
 section! {
     /// Modes: the stricter of the risk's and the class's entry counts, unless the class has its own.
-    Modes {
+    pub Modes {
         low: Mode = Mode::Auto,
         medium: Mode = Mode::Suggest,
         high: Mode = Mode::Observe,
@@ -116,7 +113,7 @@ section! {
 }
 
 section! {
-    StoreLimits {
+    pub StoreLimits {
         busy_timeout_ms: u32 = 30_000,
         /// Closed tasks older than this are summarised and removed.
         retain_days: u32 = 365,
@@ -130,7 +127,7 @@ section! {
 
 section! {
     /// Thresholds: raise at the high mark, clear below the low mark.
-    Detect {
+    pub Detect {
         /// Detectors by name that are switched off.
         disabled: Vec<String> = Vec::new(),
         disk_high_percent: u8 = 90,
@@ -169,7 +166,7 @@ section! {
 
 section! {
     /// Upper bounds on actions, booked durably before acting.
-    Budget {
+    pub Budget {
         fingerprint_per_hour: u32 = 3,
         fingerprint_per_day: u32 = 7,
         unit_per_hour: u32 = 5,
@@ -179,7 +176,7 @@ section! {
 }
 
 section! {
-    Fix {
+    pub Fix {
         /// Watched this long after the first green before a task is closed as fixed.
         stability_s: u64 = 60,
         /// First green must come within this time after an action of phase 1.
@@ -203,7 +200,7 @@ section! {
 }
 
 section! {
-    Escalation {
+    pub Escalation {
         github: Option<Github> = None,
         /// New issues per hour and day.
         per_hour: u32 = 3,
@@ -219,7 +216,7 @@ section! {
 }
 
 section! {
-    Github {
+    pub Github {
         /// `owner/name`.
         repository: String = String::new(),
         /// Readable by its owner alone.
@@ -240,7 +237,7 @@ section! {
 }
 
 section! {
-    LogFile {
+    pub LogFile {
         path: String = String::new(),
         /// Subject of its findings; empty = the path.
         unit: String = String::new(),
@@ -248,7 +245,7 @@ section! {
 }
 
 section! {
-    Probe {
+    pub Probe {
         name: String = String::new(),
         /// Exactly one of `http`, `tcp`, `command`.
         http: String = String::new(),
@@ -267,7 +264,7 @@ section! {
 }
 
 section! {
-    DeclaredService {
+    pub DeclaredService {
         name: String = String::new(),
         start: Vec<String> = Vec::new(),
         /// Empty = TERM to the process in `pid_file`.
@@ -280,7 +277,7 @@ section! {
 }
 
 section! {
-    DeclaredCommand {
+    pub DeclaredCommand {
         name: String = String::new(),
         argv: Vec<String> = Vec::new(),
         /// `low`, `medium` or `high`; undeclared counts as high and is only observed.
@@ -322,7 +319,11 @@ impl std::error::Error for ConfigError {}
 impl Config {
     /// Parses and validates the text of a configuration file.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| explain(text, &error))?;
+        let config: Self = settings::read(text).map_err(|mistake| ConfigError {
+            line: mistake.line(text),
+            what: mistake.what,
+            suggestion: mistake.suggestion,
+        })?;
         config.validate()?;
         Ok(config)
     }
@@ -488,34 +489,6 @@ impl Github {
             suggestion: None,
         })
     }
-}
-
-/// Turns the parser's error into line, reason and suggestion.
-fn explain(text: &str, error: &toml::de::Error) -> ConfigError {
-    let line = error.span().map_or(0, |span| {
-        let before = text.get(..span.start).unwrap_or(text);
-        before.matches('\n').count() + 1
-    });
-    let what = error.message().trim().to_owned();
-    let suggestion =
-        unknown_field(&what).and_then(|(unknown, known)| nearest(unknown, known.into_iter()));
-    let what = match unknown_field(&what) {
-        Some((unknown, _)) => format!("unknown key '{unknown}'"),
-        None => what,
-    };
-    ConfigError {
-        line,
-        what,
-        suggestion,
-    }
-}
-
-/// Splits serde's "unknown field `x`, expected one of `a`, `b`" into the name and the known ones.
-fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
-    let rest = message.strip_prefix("unknown field ")?;
-    let mut quoted = rest.split('`').skip(1).step_by(2);
-    let unknown = quoted.next()?;
-    Some((unknown, quoted.collect()))
 }
 
 /// The known name that is nearest by edit distance, if it is near at all.

@@ -1,6 +1,7 @@
 //! Inhibition: a root cause suppresses its symptoms. Pure over the open conditions, which live in the
 //! store, so it survives a restart by itself.
 
+use crate::core::cause::Cause;
 use crate::core::class::Class;
 use crate::core::finding::{Evidence, evidence};
 use crate::core::task::Status;
@@ -38,33 +39,50 @@ const fn rank(class: Class) -> u8 {
         Class::ServiceFailed | Class::ServiceWatchdog => 3,
         Class::ServiceInactive => 4,
         Class::ProbeFailed | Class::ContainerUnhealthy => 5,
-        Class::LogError => 6,
+        Class::LogError | Class::OomKill => 6,
         _ => u8::MAX,
     }
 }
 
-/// The open condition that explains `symptom`, if there is one: about the same unit and nearer to the
-/// root, or a unit that this one requires.
+/// True when an open condition of class `root` is what `cause` names in a symptom.
+const fn explains(root: Class, cause: Cause) -> bool {
+    match cause {
+        Cause::DiskFull => matches!(root, Class::DiskFull | Class::InodeFull),
+        Cause::InodeFull => matches!(root, Class::InodeFull),
+        Cause::ReadonlyAfterError => matches!(root, Class::ReadonlyFs),
+        _ => false,
+    }
+}
+
+/// The open condition that explains `symptom`, if there is one: what its named `cause` says is broken
+/// on this host, one about the same unit and nearer to the root, or a unit that this one requires. One
+/// that is still broken is preferred: the symptoms of a green root may be repaired.
 pub fn root_of<'a>(
     symptom: &OpenCondition,
+    cause: Cause,
     open: &'a [OpenCondition],
 ) -> Option<&'a OpenCondition> {
-    let unit = symptom.unit()?;
     let own = rank(symptom.class);
     if own == u8::MAX {
         return None;
     }
+    let unit = symptom.unit();
     let requires = symptom.evidence.get(REQUIRES).map_or("", String::as_str);
+    let about = |other: &OpenCondition| match (unit, other.unit()) {
+        (Some(unit), Some(other_unit)) if other_unit == unit => rank(other.class) < own,
+        (Some(_), Some(other_unit)) => {
+            rank(other.class) <= 3 && requires.split_whitespace().any(|name| name == other_unit)
+        }
+        _ => false,
+    };
     open.iter()
         .filter(|other| other.task_id != symptom.task_id)
-        .filter(|other| match other.unit() {
-            Some(other_unit) if other_unit == unit => rank(other.class) < own,
-            Some(other_unit) => {
-                rank(other.class) <= 3 && requires.split_whitespace().any(|name| name == other_unit)
-            }
-            None => false,
+        .filter(|other| explains(other.class, cause) || about(other))
+        .min_by_key(|other| {
+            let green = other.status == Status::Fixed;
+            let elsewhere = !explains(other.class, cause);
+            (green, elsewhere, rank(other.class), other.task_id)
         })
-        .min_by_key(|other| (rank(other.class), other.task_id))
 }
 
 /// Evidence key: units that must run first, blank-separated.
@@ -90,20 +108,42 @@ mod tests {
         let failed = condition(2, Class::ServiceFailed, "a.service");
         let line = condition(3, Class::LogError, "a.service");
         let open = [root.clone(), failed.clone(), line.clone()];
-        assert_eq!(root_of(&failed, &open), Some(&root));
-        assert_eq!(root_of(&line, &open), Some(&root));
-        assert_eq!(root_of(&root, &open), None);
+        assert_eq!(root_of(&failed, Cause::Unknown, &open), Some(&root));
+        assert_eq!(root_of(&line, Cause::Unknown, &open), Some(&root));
+        assert_eq!(root_of(&root, Cause::Unknown, &open), None);
     }
 
     #[test]
     fn other_units_do_not_explain_unless_required() {
         let other = condition(1, Class::ServiceFailed, "db.service");
         let mut failed = condition(2, Class::ServiceFailed, "app.service");
-        assert_eq!(root_of(&failed, std::slice::from_ref(&other)), None);
+        assert_eq!(
+            root_of(&failed, Cause::Unknown, std::slice::from_ref(&other)),
+            None
+        );
         failed
             .evidence
             .insert(REQUIRES.to_owned(), "net.service db.service".to_owned());
-        assert_eq!(root_of(&failed, std::slice::from_ref(&other)), Some(&other));
+        assert_eq!(
+            root_of(&failed, Cause::Unknown, std::slice::from_ref(&other)),
+            Some(&other)
+        );
+    }
+
+    #[test]
+    fn a_full_disk_explains_what_fails_for_want_of_space_and_a_broken_root_comes_first() {
+        let mut disk = condition(1, Class::DiskFull, "");
+        disk.evidence.clear();
+        let failed = condition(2, Class::ServiceFailed, "a.service");
+        let root = |cause, disk: &OpenCondition| {
+            root_of(&failed, cause, std::slice::from_ref(disk)).map(|root| root.task_id)
+        };
+        assert_eq!(root(Cause::DiskFull, &disk), Some(1));
+        assert_eq!(root(Cause::ProcessExited, &disk), None);
+        disk.status = Status::Fixed;
+        let path = condition(3, Class::InvalidUnitPath, "a.service");
+        let open = [disk, path.clone()];
+        assert_eq!(root_of(&failed, Cause::DiskFull, &open), Some(&path));
     }
 
     #[test]
@@ -111,6 +151,9 @@ mod tests {
         let a = condition(1, Class::ServiceFailed, "a.service");
         let b = condition(2, Class::ServiceWatchdog, "a.service");
         let open = [a.clone(), b.clone()];
-        assert!(root_of(&a, &open).is_none() && root_of(&b, &open).is_none());
+        assert!(
+            root_of(&a, Cause::Unknown, &open).is_none()
+                && root_of(&b, Cause::Unknown, &open).is_none()
+        );
     }
 }

@@ -7,6 +7,7 @@ mod class;
 mod hash;
 mod item;
 mod kind;
+mod memo;
 mod path;
 mod rules;
 mod scan;
@@ -21,6 +22,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use hash::Hasher;
+pub use memo::Memo;
 #[doc(hidden)]
 pub use rules::{Only, Rule};
 

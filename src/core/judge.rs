@@ -196,7 +196,13 @@ fn of_rules(line: &JournalLine<'_>, rules: &RuleSet, at: Timestamp) -> Verdict {
     } else {
         Origin::Leveled
     };
-    let unit = stable_unit(line.unit);
+    // Before it runs the program, the manager's own child speaks of the unit it sets up.
+    let speaker = if line.unit == "init.scope" && !line.about.is_empty() {
+        line.about
+    } else {
+        line.unit
+    };
+    let unit = stable_unit(speaker);
     let message = if line.message.is_empty() {
         "(the journal gives no text: longer than 4096 bytes)"
     } else {
@@ -295,6 +301,24 @@ mod tests {
         ] {
             assert_eq!(judge(&own), Verdict::default());
         }
+    }
+
+    #[test]
+    fn what_the_managers_child_says_is_about_the_unit_it_sets_up() {
+        let line = JournalLine {
+            message: "app.service: Failed to determine user credentials: No such process",
+            identifier: "(app)",
+            comm: "(app)",
+            unit: "init.scope",
+            about: "app.service",
+            ..APP
+        };
+        assert_eq!(judge(&line).finding.unwrap().subject, "app.service");
+        let forged = JournalLine {
+            unit: "other.service",
+            ..line
+        };
+        assert_eq!(judge(&forged).finding.unwrap().subject, "other.service");
     }
 
     #[test]

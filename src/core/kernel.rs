@@ -286,7 +286,7 @@ fn device_of(text: &str) -> Option<&str> {
         .or_else(|| word(" dev "))
         .or_else(|| word(" device "))
         .or_else(|| word("NETDEV WATCHDOG: "))
-        .or_else(|| word("waiting for "))
+        .or_else(|| word("unregister_netdevice: waiting for "))
         .or_else(|| word("-fs ("))
         .or_else(|| word("XFS ("))
         .or_else(|| word("] ["))
@@ -294,7 +294,10 @@ fn device_of(text: &str) -> Option<&str> {
         .or_else(|| word("nvme "))
         .or_else(|| word("thermal "))
         .or_else(|| {
-            let (name, _) = text.split_once(": ")?;
+            let (name, _) = text
+                .strip_prefix("mce: ")
+                .unwrap_or(text)
+                .split_once(": ")?;
             let sane = name.len() <= 16 && !name.is_empty() && !name.contains(' ');
             sane.then_some(name)
         })

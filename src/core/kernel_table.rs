@@ -466,7 +466,7 @@ const FS_FAULT: &[&str] = &[
     "nternal error",
     "hutting down filesystem",
     "force_shutdown",
-    "inconsistent",
+    "nconsistent",
     "rror:",
     "error -",
     "CRC",

@@ -32,6 +32,7 @@ pub mod resolve;
 pub mod retrieval;
 pub mod rules;
 pub mod runbook;
+pub mod settings;
 pub mod stats;
 pub mod stem;
 pub mod task;

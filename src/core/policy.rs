@@ -53,7 +53,9 @@ pub struct GateFacts {
     pub grace_until: Option<Timestamp>,
     /// Why the precondition no longer holds.
     pub precondition_gone: Option<String>,
-    /// The failing root cause that explains this finding.
+    /// Time since the first sight of this episode: what has waited long is looked at again later.
+    pub age: Duration,
+    /// The failing root cause that explains this finding, as text from [`symptom_of`].
     pub inhibited_by: Option<String>,
     /// The subject is flapping: acting again would feed it.
     pub flapping: Option<String>,
@@ -83,10 +85,13 @@ pub enum Verdict {
     },
 }
 
-/// Time between two looks at a gate that may open by itself.
+/// Shortest time between two looks at a gate that may open by itself.
 const RECHECK: Duration = Duration::from_secs(30);
-/// An inhibited symptom is looked at again sooner: its cause may be repaired in seconds.
+/// An inhibited symptom is looked at again sooner at first: its cause may be repaired in seconds.
 const INHIBITED_RECHECK: Duration = Duration::from_secs(5);
+/// Longest time between two looks. Each look is written down, and eMMC wears; what opens a gate (the
+/// root cause is over, the kill switch is gone) wakes the tasks that wait for it.
+const RECHECK_MOST: Duration = Duration::from_secs(900);
 
 /// Asks the gates in their order; the first that is closed answers.
 pub fn admit(facts: &GateFacts, now: Timestamp) -> Verdict {
@@ -98,7 +103,7 @@ pub fn admit(facts: &GateFacts, now: Timestamp) -> Verdict {
     if let Some(reason) = &facts.kill_switch {
         return wait(
             Gate::KillSwitch,
-            now.plus(RECHECK),
+            now.plus(later(RECHECK, facts.age)),
             format!("kill switch is on: {reason}"),
         );
     }
@@ -121,8 +126,8 @@ pub fn admit(facts: &GateFacts, now: Timestamp) -> Verdict {
     if let Some(reason) = &facts.inhibited_by {
         return wait(
             Gate::Inhibition,
-            now.plus(INHIBITED_RECHECK),
-            format!("symptom of {reason}"),
+            now.plus(later(INHIBITED_RECHECK, facts.age)),
+            reason.clone(),
         );
     }
     if let Some(reason) = &facts.flapping {
@@ -145,6 +150,16 @@ pub fn admit(facts: &GateFacts, now: Timestamp) -> Verdict {
     }
 }
 
+/// How the reason begins for which the symptoms of `task_id` wait.
+pub fn symptom_of(task_id: i64) -> String {
+    format!("symptom of task {task_id} ")
+}
+
+/// As long again as it has lasted, within bounds: the number of looks grows with the logarithm of the age.
+fn later(least: Duration, age: Duration) -> Duration {
+    age.clamp(least, RECHECK_MOST)
+}
+
 /// Back-off before trying again after everything failed: `first`, then six times longer each round, at
 /// most a day, so that it never gives up silently for ever and never hammers.
 pub fn rearm_after(first: Duration, rounds: u32) -> Duration {
@@ -156,6 +171,7 @@ pub fn rearm_after(first: Duration, rounds: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::panic)]
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -166,6 +182,7 @@ mod tests {
             clock_sane: true,
             grace_until: None,
             precondition_gone: None,
+            age: Duration::ZERO,
             inhibited_by: None,
             flapping: None,
             mode: Mode::Auto,
@@ -214,6 +231,28 @@ mod tests {
             ..open()
         };
         assert_eq!(admit(&facts, NOW), Verdict::Go);
+    }
+
+    #[test]
+    fn a_symptom_is_looked_at_ever_more_rarely() {
+        let wait_after = |age_s| {
+            let facts = GateFacts {
+                inhibited_by: Some("task 1".to_owned()),
+                age: Duration::from_secs(age_s),
+                ..open()
+            };
+            match admit(&facts, NOW) {
+                Verdict::Wait { until, .. } => until.since(NOW).as_secs(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!([0, 5, 60, 86_400].map(wait_after), [5, 5, 60, 900]);
+        let (mut age, mut looks) = (0, 0);
+        while age < 86_400 {
+            age += wait_after(age);
+            looks += 1;
+        }
+        assert!(looks < 120, "{looks} looks in a day");
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
-use serde::Deserialize;
+use toml::Spanned;
 
 use crate::core::class::Class;
 use crate::core::finding::{Severity, cut};
 use crate::core::logline::{LogLine, Origin, Stated, stated_level};
+use crate::core::settings::{self, section};
 
 const BUILTIN: &str = include_str!("rules/builtin.toml");
 
@@ -18,37 +19,31 @@ const SIZE_LIMIT: usize = 2 << 20;
 /// Lazy automaton cache of one thread, bytes: it refills when too small, which costs time, not truth.
 const CACHE_LIMIT: usize = 192 << 10;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RuleFile {
-    #[serde(default)]
-    rule: Vec<Written>,
+section! {
+    RuleFile {
+        rule: Vec<Spanned<Written>> = Vec::new(),
+    }
 }
 
-/// A rule as written in a file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    name: String,
-    /// Any of these; the capture group `subject` names what the finding is about.
-    r#match: Vec<String>,
-    /// None of these.
-    #[serde(default)]
-    ignore: Vec<String>,
-    /// An ordinary line: no finding, and no later rule is asked.
-    #[serde(default)]
-    drop: bool,
-    class: Option<String>,
-    subject: Option<String>,
-    severity: Option<String>,
-    /// Only lines of these programs or units.
-    #[serde(default)]
-    identifier: Vec<String>,
-    source: Option<String>,
-    #[serde(default)]
-    must: Vec<String>,
-    #[serde(default)]
-    must_not: Vec<String>,
+section! {
+    /// A rule as written in a file.
+    Written {
+        name: Option<Spanned<String>> = None,
+        /// Any of these; the capture group `subject` names what the finding is about.
+        r#match: Vec<String> = Vec::new(),
+        /// None of these.
+        ignore: Vec<String> = Vec::new(),
+        /// An ordinary line: no finding, and no later rule is asked.
+        drop: bool = false,
+        class: Option<String> = None,
+        subject: Option<String> = None,
+        severity: Option<String> = None,
+        /// Only lines of these programs or units.
+        identifier: Vec<String> = Vec::new(),
+        source: Option<String> = None,
+        must: Vec<String> = Vec::new(),
+        must_not: Vec<String> = Vec::new(),
+    }
 }
 
 /// A rule with its meaning resolved.
@@ -117,13 +112,19 @@ impl RuleSet {
             .iter()
             .map(|(name, text)| (name.as_str(), text.as_str()));
         for (file, text) in own.chain(builtin) {
-            let parsed: RuleFile = toml::from_str(text).map_err(|why| RuleError {
+            let parsed: RuleFile = settings::read(text).map_err(|mistake| RuleError {
                 file: file.to_owned(),
-                line: why.span().map_or(0, |span| line_of(text, span.start)),
-                what: why.message().to_owned(),
+                line: mistake.line(text),
+                what: mistake.to_string(),
             })?;
             for written in parsed.rule {
-                let line = line_of_name(text, &written.name);
+                let start = written.span().start;
+                let written = written.into_inner();
+                let named = written
+                    .name
+                    .as_ref()
+                    .map_or(start, |name| name.span().start);
+                let line = settings::line_of(text, named);
                 let rule = resolve(written, file, &mut patterns).map_err(|what| RuleError {
                     file: file.to_owned(),
                     line,
@@ -260,7 +261,9 @@ fn of_priority(priority: u8) -> Option<Stated> {
 }
 
 fn resolve(written: Written, file: &str, patterns: &mut Vec<String>) -> Result<Rule, String> {
-    let name = written.name;
+    let Some(name) = written.name.map(Spanned::into_inner) else {
+        return Err("a rule needs a name".to_owned());
+    };
     if written.r#match.is_empty() {
         return Err(format!("rule '{name}': match is empty: it would never fit"));
     }
@@ -333,16 +336,6 @@ fn resolve(written: Written, file: &str, patterns: &mut Vec<String>) -> Result<R
         must: written.must,
         must_not: written.must_not,
     })
-}
-
-fn line_of(text: &str, byte: usize) -> usize {
-    1 + text.bytes().take(byte).filter(|c| *c == b'\n').count()
-}
-
-fn line_of_name(text: &str, name: &str) -> usize {
-    text.lines()
-        .position(|line| line.trim_start().starts_with("name") && line.contains(name))
-        .map_or(0, |at| at + 1)
 }
 
 #[cfg(test)]
@@ -424,7 +417,7 @@ mod tests {
         for (text, line, what) in [
             ("[[rule]]\nname='a'\nmatch=['(']\n", 2, "rule 'a'"),
             ("[[rule]]\nname='a'\nmatch=['x*']\n", 2, "fits every line"),
-            ("[[rule]]\nname='a'\nmach=['x']\n", 3, "unknown field"),
+            ("[[rule]]\nname='a'\nmach=['x']\n", 3, "unknown key"),
             (
                 "[[rule]]\nname='a'\nmatch=['x']\nclass='nope'\n",
                 2,

@@ -4,7 +4,6 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use serde::Deserialize;
 use toml::Spanned;
 
 use crate::core::action::ActionKind;
@@ -12,6 +11,7 @@ use crate::core::cause::Cause;
 use crate::core::class::Class;
 use crate::core::finding::{Finding, evidence};
 use crate::core::judge_unit::matches_glob;
+use crate::core::settings::{self, section};
 
 const BUILTIN: &str = include_str!("runbooks/builtin.toml");
 /// Most steps of one runbook: more can never be tried within the phases' attempts.
@@ -71,62 +71,51 @@ impl fmt::Display for RunbookError {
 
 impl std::error::Error for RunbookError {}
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    runbook: Vec<Raw>,
+section! {
+    File {
+        runbook: Vec<Spanned<Raw>> = Vec::new(),
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Raw {
-    id: Spanned<String>,
-    #[serde(default)]
-    class: Vec<Spanned<String>>,
-    #[serde(default)]
-    subject: Vec<Spanned<String>>,
-    #[serde(default)]
-    cause: Vec<Spanned<String>>,
-    #[serde(default)]
-    exit_status: Vec<i32>,
-    #[serde(default)]
-    requires: Vec<String>,
-    #[serde(default)]
-    step: Vec<RawStep>,
-    #[serde(default)]
-    notes: String,
+section! {
+    Raw {
+        id: Option<Spanned<String>> = None,
+        class: Vec<Spanned<String>> = Vec::new(),
+        subject: Vec<Spanned<String>> = Vec::new(),
+        cause: Vec<Spanned<String>> = Vec::new(),
+        exit_status: Vec<i32> = Vec::new(),
+        requires: Vec<String> = Vec::new(),
+        step: Vec<Spanned<RawStep>> = Vec::new(),
+        notes: String = String::new(),
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawStep {
-    action: Spanned<String>,
-    phase: Spanned<u8>,
-    #[serde(default)]
-    verify: Option<Spanned<String>>,
+section! {
+    RawStep {
+        action: Option<Spanned<String>> = None,
+        phase: Option<Spanned<u8>> = None,
+        verify: Option<Spanned<String>> = None,
+    }
 }
 
 /// Reads the runbooks of one file; `file` is only for messages.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Runbook>, RunbookError> {
-    let at = |offset: usize, what: String| RunbookError {
+    let at = |(offset, what): (usize, String)| RunbookError {
         file: file.to_owned(),
-        line: text.get(..offset).unwrap_or(text).matches('\n').count() + 1,
+        line: settings::line_of(text, offset),
         what,
     };
-    let raw: File = toml::from_str(text).map_err(|why| {
-        let offset = why.span().map_or(0, |span| span.start);
-        at(offset, why.message().trim().to_owned())
-    })?;
+    let raw: File =
+        settings::read(text).map_err(|mistake| at((mistake.offset, mistake.to_string())))?;
     let mut books: Vec<Runbook> = Vec::with_capacity(raw.runbook.len());
     for one in raw.runbook {
-        let offset = one.id.span().start;
-        let book = one.check().map_err(|(offset, what)| at(offset, what))?;
+        let start = one.span().start;
+        let one = one.into_inner();
+        let offset = one.id.as_ref().map_or(start, |id| id.span().start);
+        let book = one.check(offset).map_err(at)?;
         if books.iter().any(|other| other.id == book.id) {
-            return Err(at(
-                offset,
-                format!("runbook id '{}' is used twice", book.id),
-            ));
+            let what = format!("runbook id '{}' is used twice", book.id);
+            return Err(at((offset, what)));
         }
         books.push(book);
     }
@@ -134,8 +123,12 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Runbook>, RunbookError> {
 }
 
 impl Raw {
-    fn check(self) -> Result<Runbook, (usize, String)> {
-        let id = checked_id(&self.id)?;
+    /// `offset` is where the runbook begins.
+    fn check(self, offset: usize) -> Result<Runbook, (usize, String)> {
+        let Some(id) = &self.id else {
+            return Err((offset, "a runbook needs an id".to_owned()));
+        };
+        let id = checked_id(id)?;
         if let Some(empty) = self.subject.iter().find(|glob| glob.get_ref().is_empty()) {
             return Err((
                 empty.span().start,
@@ -143,7 +136,7 @@ impl Raw {
             ));
         }
         if self.step.len() > STEPS_MAX {
-            return Err((self.id.span().start, format!("more than {STEPS_MAX} steps")));
+            return Err((offset, format!("more than {STEPS_MAX} steps")));
         }
         Ok(Runbook {
             classes: names(&self.class)?,
@@ -154,7 +147,7 @@ impl Raw {
             steps: self
                 .step
                 .iter()
-                .map(RawStep::check)
+                .map(|step| step.get_ref().check(step.span().start))
                 .collect::<Result<_, _>>()?,
             notes: self.notes,
             id,
@@ -163,16 +156,18 @@ impl Raw {
 }
 
 impl RawStep {
-    fn check(&self) -> Result<Step, (usize, String)> {
-        let [action] = names::<ActionKind>(std::slice::from_ref(&self.action))?
-            .try_into()
-            .map_err(|_| (self.action.span().start, "one action is needed".to_owned()))?;
-        let certain = match self.phase.get_ref() {
+    /// `offset` is where the step begins.
+    fn check(&self, offset: usize) -> Result<Step, (usize, String)> {
+        let (Some(action), Some(phase)) = (&self.action, &self.phase) else {
+            return Err((offset, "a step needs action and phase".to_owned()));
+        };
+        let action: ActionKind = named(action)?;
+        let certain = match phase.get_ref() {
             1 => true,
             2 => false,
             other => {
                 return Err((
-                    self.phase.span().start,
+                    phase.span().start,
                     format!("phase {other}: write 1 (at once) or 2 (after research)"),
                 ));
             }
@@ -205,13 +200,15 @@ fn checked_id(id: &Spanned<String>) -> Result<String, (usize, String)> {
 fn names<T: std::str::FromStr<Err: fmt::Display>>(
     raw: &[Spanned<String>],
 ) -> Result<Vec<T>, (usize, String)> {
-    raw.iter()
-        .map(|name| {
-            name.get_ref()
-                .parse::<T>()
-                .map_err(|why| (name.span().start, why.to_string()))
-        })
-        .collect()
+    raw.iter().map(named).collect()
+}
+
+fn named<T: std::str::FromStr<Err: fmt::Display>>(
+    name: &Spanned<String>,
+) -> Result<T, (usize, String)> {
+    name.get_ref()
+        .parse()
+        .map_err(|why: T::Err| (name.span().start, why.to_string()))
 }
 
 /// The runbooks that ship inside the binary.

@@ -19,6 +19,9 @@ const LOOK_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// While another disruptive action holds the host's slot.
 const SLOT_RECHECK: Duration = Duration::from_secs(2);
 
+/// A stop comes first: the attempt stays open, and [`recover`] verifies it before anything else is done.
+const HANDED_OVER: &str = "the daemon stops; verified at the next start";
+
 /// Takes `action` for a claimed task and leaves the task fixed, failed or waiting.
 pub fn take(
     runtime: &Runtime,
@@ -92,6 +95,10 @@ pub fn take(
             )?;
             prove(runtime, live, task, phase, action, attempt, &undo, worker)
         }
+        Err(why) if runtime.stopping() => {
+            log::warn!("task {}: {action}: {why}: {HANDED_OVER}", task.id);
+            Ok(())
+        }
         Err(why) => {
             let outcome = match why {
                 ActionError::Failed(_) => Outcome::Failed,
@@ -147,7 +154,11 @@ fn prove(
                 runtime.poke.ring();
                 return Ok(());
             }
-            Look::Present(_) if started.elapsed() < deadline && !runtime.stopping() => {
+            Look::Present(_) | Look::Unknown(_) if runtime.stopping() => {
+                log::warn!("task {}: {action}: {HANDED_OVER}", task.id);
+                return Ok(());
+            }
+            Look::Present(_) if started.elapsed() < deadline => {
                 runtime.beat(worker);
                 runtime.poke.pause(pause);
                 pause = (pause * 2).min(LOOK_PAUSE_MAX);

@@ -73,6 +73,7 @@ fn play(
     good: &mut bool,
 ) -> Result<(), String> {
     let mut watch = Watch::new(runtime);
+    writeln!(out, "0. It was never started.").map_err(|why| why.to_string())?;
     if !watch.until(out, |_| stage.answers())? {
         *good = false;
         return Ok(());

@@ -1,7 +1,10 @@
 //! Diagnosis: cause rules, runbooks, the bundle and the three advisors, put together for one task.
 
+use std::time::Duration;
+
 use crate::core::advisors::{self, Advice, Changes, LearnedRow};
 use crate::core::cause::{self, Cause};
+use crate::core::class::Class;
 use crate::core::consensus;
 use crate::core::finding::{Finding, evidence};
 use crate::core::phases::{Offer, Offers};
@@ -79,9 +82,44 @@ pub fn diagnose(
     })
 }
 
+/// A kernel kill this near to the failure of the same unit is what ended it.
+const OOM_NEAR: Duration = Duration::from_secs(120);
+
+/// Adds what else is known on this host: where a path moved to, and that memory ran out for the unit.
+pub(super) fn enrich(
+    host: &Host,
+    live: &Live,
+    finding: Finding,
+    task: &Task,
+    open: &[Task],
+) -> Finding {
+    let finding = with_oom_kill(finding, task, open);
+    with_moved_path(host, live, finding)
+}
+
+/// The kernel says which process it killed for want of memory; the service manager may only say "killed".
+fn with_oom_kill(finding: Finding, task: &Task, open: &[Task]) -> Finding {
+    let unit = finding.fact(evidence::UNIT).unwrap_or(&finding.subject);
+    let told = open.iter().find(|other| {
+        other.class == Class::OomKill
+            && other.id != task.id
+            && other.evidence.get(evidence::UNIT).map(String::as_str) == Some(unit)
+            && other.last_seen_at.plus(OOM_NEAR) >= task.detected_at
+    });
+    let Some(told) = told else {
+        return finding;
+    };
+    let log = format!(
+        "{}\n{}",
+        told.message,
+        finding.fact(evidence::LOG).unwrap_or("")
+    );
+    finding.with(evidence::LOG, log)
+}
+
 /// Adds what the bundle knows of a path that moved, if the file system did not tell and the new place
 /// exists: the bundle says where to look, the host decides.
-pub(super) fn enrich(host: &Host, live: &Live, finding: Finding) -> Finding {
+fn with_moved_path(host: &Host, live: &Live, finding: Finding) -> Finding {
     if finding.fact(evidence::MOVED_TO).is_some() {
         return finding;
     }

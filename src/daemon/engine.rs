@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::core::action::Action;
+use crate::core::cause;
 use crate::core::class::{Class, Clearing};
 use crate::core::correlate::{self, OpenCondition};
 use crate::core::finding::{Finding, Severity};
@@ -17,24 +18,28 @@ use crate::daemon::verify::{self, Look};
 use crate::daemon::{Runtime, attempt, escalate};
 use crate::store::{Outcome, StoreError};
 
-/// Longest wait without a ring: due back-offs and stability windows are looked at again.
-const IDLE_WAIT: Duration = Duration::from_secs(1);
+/// Longest wait of the first worker without a ring: due back-offs, ends of stability windows and what
+/// another process wrote (an approval) are looked for.
+const LOOKOUT_WAIT: Duration = Duration::from_secs(1);
+/// The others are rung for new work and otherwise only look whether the first one is busy.
+const IDLE_WAIT: Duration = Duration::from_secs(5);
 /// Nobody is told sooner after the first sight: the root cause may be found a sweep later than its
 /// symptom, and most blips are over by then.
 const SETTLE: Duration = Duration::from_secs(10);
 /// What is too young to bother a human is looked at again this often.
 const YOUNG_RECHECK: Duration = Duration::from_secs(30);
 
-/// Thread body of one worker.
-pub fn run(runtime: &Runtime, name: &str) {
+/// Thread body of one worker; one of them is the `lookout`.
+pub fn run(runtime: &Runtime, name: &str, lookout: bool) {
+    let idle_wait = if lookout { LOOKOUT_WAIT } else { IDLE_WAIT };
     let mut rings = 0;
     while !runtime.stopping() {
         match step(runtime, name) {
             Ok(true) => {}
-            Ok(false) => rings = runtime.work.wait(rings, IDLE_WAIT),
+            Ok(false) => rings = runtime.work.wait(rings, idle_wait),
             Err(why) => {
                 log::error!("{name}: {why}");
-                rings = runtime.work.wait(rings, IDLE_WAIT);
+                rings = runtime.work.wait(rings, idle_wait);
             }
         }
         runtime.beat(name);
@@ -110,14 +115,20 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
                 now,
             );
         }
-        Look::Present(finding) => finding,
+        Look::Present(finding) => verify::with_first_sight(finding, task),
         Look::Unknown(_) => verify::finding_of(task),
     };
-    let finding = diagnose::enrich(&runtime.host, &live, finding);
-    if let Some(root) = inhibitor(runtime, task, &finding)? {
-        let wait = policy::admit(&facts(runtime, &live, task, None, Some(root), now), now);
-        return settle(runtime, &live, task, wait, worker, now);
-    }
+    let open = runtime.store.reader()?.open_tasks()?;
+    let finding = diagnose::enrich(&runtime.host, &live, finding, task, &open);
+    let inhibited = |(reason, _): (String, Status)| {
+        let wait = policy::admit(&facts(runtime, &live, task, None, Some(reason), now), now);
+        settle(runtime, &live, task, wait, worker, now)
+    };
+    let root = inhibitor(task, &finding, &open);
+    let healing = match root {
+        Some((_, Status::Fixed)) | None => root,
+        Some(broken) => return inhibited(broken),
+    };
     let diagnosis = diagnose::diagnose(runtime, &live, task, &finding)?;
     runtime.store.set_diagnosis(
         task.id,
@@ -134,21 +145,23 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
             .transition(task.id, Transition::Wait { until, reason }, worker, now);
     }
     let tried = tried(runtime, task)?;
-    match phases::plan(task.phase, &diagnosis.offers, &tried) {
-        Plan::Escalate { .. } if now.since(task.detected_at) < SETTLE => {
+    match (phases::plan(task.phase, &diagnosis.offers, &tried), healing) {
+        // The root is green but not yet proven: what is left of it is no reason to tell a human.
+        (Plan::Escalate { .. }, Some(root)) => inhibited(root),
+        (Plan::Escalate { .. }, None) if now.since(task.detected_at) < SETTLE => {
             let reason = "its cause may still show".to_owned();
             let until = task.detected_at.plus(SETTLE);
             runtime
                 .store
                 .transition(task.id, Transition::Wait { until, reason }, worker, now)
         }
-        Plan::Escalate { reason } => {
+        (Plan::Escalate { reason }, None) => {
             let retry_at = rearm(runtime, &live, task, &tried, now)?;
             escalate::to_human(
                 runtime, &live, task, &diagnosis, &reason, retry_at, worker, now,
             )
         }
-        Plan::Act { phase, offer } => {
+        (Plan::Act { phase, offer }, _) => {
             if phase != task.phase {
                 runtime
                     .store
@@ -161,23 +174,20 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
     }
 }
 
-/// The failing root cause that explains this finding, as text for the reason.
-fn inhibitor(
-    runtime: &Runtime,
-    task: &Task,
-    finding: &Finding,
-) -> Result<Option<String>, StoreError> {
-    let open: Vec<OpenCondition> = runtime
-        .store
-        .reader()?
-        .open_tasks()?
-        .iter()
-        .map(condition)
-        .collect();
+/// The root cause that explains this finding, as text for the reason, and how far its repair is.
+fn inhibitor(task: &Task, finding: &Finding, open: &[Task]) -> Option<(String, Status)> {
+    let open: Vec<OpenCondition> = open.iter().map(condition).collect();
     let mut own = condition(task);
     own.evidence = finding.evidence.clone();
-    Ok(correlate::root_of(&own, &open)
-        .map(|root| format!("task {} ({} {})", root.task_id, root.class, root.subject)))
+    correlate::root_of(&own, cause::name_cause(finding).cause, &open).map(|root| {
+        let reason = format!(
+            "{}({} {})",
+            policy::symptom_of(root.task_id),
+            root.class,
+            root.subject
+        );
+        (reason, root.status)
+    })
 }
 
 fn condition(task: &Task) -> OpenCondition {
@@ -215,7 +225,9 @@ fn too_young(live: &Live, task: &Task, diagnosis: &Diagnosis, now: Timestamp) ->
         _ => return None,
     };
     let patience = Duration::from_secs(patience_s);
-    (lasted < patience).then(|| now.plus(YOUNG_RECHECK))
+    // Every look is written down: not before the answer can have changed.
+    let next = now.plus(YOUNG_RECHECK.max(patience / 8));
+    (lasted < patience).then(|| next.max(task.detected_at.plus(patience)))
 }
 
 /// Attempts of this episode that are over.
@@ -361,6 +373,7 @@ fn facts(
         clock_sane: runtime.host.clock.is_sane(),
         grace_until: runtime.grace_until(live, now),
         precondition_gone,
+        age: now.since(task.detected_at),
         inhibited_by,
         // Flapping subjects have their own class, whose runbook says what may be done.
         flapping: None,

@@ -52,7 +52,8 @@ pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, String
         .map_err(text)?
         .ok_or_else(|| StoreError::NoTask(id).to_string())?;
     let live = Live::load(host, config).map_err(|why| why.to_string())?;
-    let finding = diagnose::enrich(host, &live, verify::finding_of(&task));
+    let open = reader.open_tasks().map_err(text)?;
+    let finding = diagnose::enrich(host, &live, verify::finding_of(&task), &task, &open);
     let named = cause::name_cause(&finding);
     let candidates = runbook::select(&live.runbooks, &finding, named.cause);
     let now = host.clock.now();

@@ -47,7 +47,9 @@ pub fn run(runtime: &Runtime) -> Result<(), StoreError> {
         for number in 1..=runtime.live().config.daemon.workers {
             let name = format!("worker-{number}");
             let own = name.clone();
-            consumers.push(spawn(scope, &name, move || engine::run(runtime, &own)));
+            consumers.push(spawn(scope, &name, move || {
+                engine::run(runtime, &own, number == 1)
+            }));
         }
         supervisor::supervise(runtime);
         runtime.stop();

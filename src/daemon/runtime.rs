@@ -94,6 +94,8 @@ pub struct Runtime {
     stop: Arc<AtomicBool>,
     journal: AtomicBool,
     restored: AtomicBool,
+    /// The kill switch was on at the last look.
+    killed: AtomicBool,
     disruptive: Mutex<()>,
     /// Held by the worker that ends stability windows.
     pub windows: Mutex<()>,
@@ -130,6 +132,7 @@ impl Runtime {
             stop: Arc::new(AtomicBool::new(false)),
             journal: AtomicBool::new(false),
             restored: AtomicBool::new(report.restored),
+            killed: AtomicBool::new(true),
             disruptive: Mutex::new(()),
             windows: Mutex::new(()),
             llm: llm::Desk::default(),
@@ -215,6 +218,12 @@ impl Runtime {
             // Present but unreadable: somebody wanted it on.
             Err(why) => Some(format!("{}: {why}", live.config.daemon.kill_switch)),
         }
+    }
+
+    /// True once after the kill switch went from on to off.
+    pub fn kill_switch_lifted(&self, live: &Live) -> bool {
+        let on = self.kill_switch(live).is_some();
+        self.killed.swap(on, Ordering::Relaxed) && !on
     }
 
     /// End of the start-up grace while it lasts.

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use crate::core::class::{Class, Clearing};
 use crate::core::config::Config;
 use crate::core::finding::{Finding, Severity};
+use crate::core::policy::Gate;
 use crate::core::task::{Resolution, Status, Task, Transition};
 use crate::core::time::Timestamp;
+use crate::core::unit::UnitState;
 use crate::daemon::Runtime;
 use crate::detectors::{Detector, Open, Snapshot, Sweep};
 use crate::store::{Intake, RunOutcome, StoreError};
@@ -28,6 +30,8 @@ pub struct Schedule {
     due: BTreeMap<&'static str, Timestamp>,
     gone_since: BTreeMap<i64, Timestamp>,
     broken: BTreeSet<&'static str>,
+    /// Units as the last look found them; on a calm host a query of all is most of what a sweep costs.
+    units: Option<Vec<UnitState>>,
     /// Detectors whose last look found something, or failed.
     unclean: BTreeSet<&'static str>,
 }
@@ -73,8 +77,8 @@ fn next_wait(schedule: &Schedule, now: Timestamp) -> Duration {
         .clamp(Duration::from_millis(50), PASS_MAX)
 }
 
-/// True for detectors whose facts change with units, or with a line that only asks to look: a poke makes them due at once.
-fn listens_to_units(detector: &dyn Detector) -> bool {
+/// True for detectors whose facts change with units.
+fn follows_units(detector: &dyn Detector) -> bool {
     detector.classes().iter().any(|class| {
         matches!(
             class,
@@ -84,10 +88,14 @@ fn listens_to_units(detector: &dyn Detector) -> bool {
                 | Class::ServiceWatchdog
                 | Class::PortConflict
                 | Class::InvalidUnitPath
-                // The kernel's "Remounting filesystem read-only" pokes: the mount table confirms it.
-                | Class::ReadonlyFs
         )
     })
+}
+
+/// True for detectors that a poke makes due at once. The kernel's "Remounting filesystem read-only" pokes:
+/// the mount table confirms it.
+fn listens(detector: &dyn Detector) -> bool {
+    follows_units(detector) || detector.classes().contains(&Class::ReadonlyFs)
 }
 
 /// One pass over all detectors that are due.
@@ -98,6 +106,10 @@ pub fn sweep(
     now: Timestamp,
 ) -> Result<Pass, StoreError> {
     let live = runtime.live();
+    if runtime.kill_switch_lifted(&live) {
+        runtime.store.wake_waiting(Gate::KillSwitch, now)?;
+        runtime.work.ring();
+    }
     let due: Vec<&dyn Detector> = runtime
         .detectors
         .iter()
@@ -111,7 +123,7 @@ pub fn sweep(
                 .any(|name| name == detector.name())
         })
         .filter(|detector| {
-            (poked && listens_to_units(*detector))
+            (poked && listens(*detector))
                 || schedule
                     .due
                     .get(detector.name())
@@ -120,7 +132,12 @@ pub fn sweep(
         .collect();
     let tasks = runtime.store.reader()?.open_tasks()?;
     let open = Open::new(tasks.iter().map(|task| (task.class, task.subject.clone())));
-    let look = Snapshot::new(&runtime.host, &live.config, &live.managers, &open);
+    // What follows units looks anew; the others may lean on its last look until the next one is due.
+    if poked || due.iter().any(|one| follows_units(*one)) {
+        schedule.units = None;
+    }
+    let look = Snapshot::new(&runtime.host, &live.config, &live.managers, &open)
+        .knowing(schedule.units.take());
     let mut found = Vec::new();
     let mut covered = BTreeSet::new();
     for detector in due {
@@ -171,6 +188,7 @@ pub fn sweep(
             }
         }
     }
+    schedule.units = look.into_units();
     // Every detector has looked since the start: the first pass has them all due.
     if schedule.unclean.is_empty() {
         runtime.clean_sweep();
@@ -184,7 +202,7 @@ pub fn sweep(
 /// Where the journal tells of unit changes, units are swept at the slower, configured pace.
 fn interval(detector: &dyn Detector, config: &Config, runtime: &Runtime) -> Duration {
     let own = detector.interval(config);
-    if listens_to_units(detector) && !runtime.journal_followed() {
+    if listens(detector) && !runtime.journal_followed() {
         return own.min(Duration::from_secs(5));
     }
     own

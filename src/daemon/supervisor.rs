@@ -8,9 +8,12 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::AsFd;
 
 use crate::daemon::{Runtime, status};
+use crate::host::exec;
 
 /// Pace of the loop: signals are answered at once, everything else at this pace.
 const PACE: Duration = Duration::from_secs(1);
+/// The service manager hears this often that all threads are alive, or four times within its own limit.
+const ALIVE_EVERY: Duration = Duration::from_secs(10);
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 /// A thread without a heartbeat for this long is stuck. Longer than the longest order to a service
@@ -48,10 +51,15 @@ pub fn supervise(runtime: &Runtime) {
     let mut last_status = Instant::now();
     let mut last_maintenance = Instant::now();
     let mut last_head = String::new();
+    let mut last_alive = Instant::now();
+    let alive_every = sd_notify::watchdog_enabled().map_or(ALIVE_EVERY, |within| within / 4);
     while !runtime.stopping() {
         wait_for_signal(runtime, signal_fd.as_ref().ok());
-        if runtime.all_threads_alive(STUCK_AFTER) {
-            notify(&[sd_notify::NotifyState::Watchdog]);
+        if last_alive.elapsed() >= alive_every.min(ALIVE_EVERY) {
+            last_alive = Instant::now();
+            if runtime.all_threads_alive(STUCK_AFTER) {
+                notify(&[sd_notify::NotifyState::Watchdog]);
+            }
         }
         if last_status.elapsed() >= STATUS_EVERY {
             last_status = Instant::now();
@@ -85,6 +93,7 @@ fn wait_for_signal(runtime: &Runtime, signal_fd: Option<&SignalFd>) {
         if info.ssi_signo == Signal::SIGHUP as u32 {
             reload(runtime);
         } else {
+            exec::stop_waiting();
             runtime.stop();
         }
     }

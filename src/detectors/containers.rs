@@ -1,4 +1,5 @@
-//! Containers, asked over the engine's own socket (Docker, Podman): exited, unhealthy, in a restart loop.
+//! Containers, asked over the engine's own socket (Docker, Podman): exited, unhealthy, in a restart loop, near
+//! its memory limit.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -9,8 +10,7 @@ use serde::Deserialize;
 use crate::core::class::Class;
 use crate::core::config::Config;
 use crate::core::finding::{Finding, Severity};
-use crate::core::time::Timestamp;
-use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
+use crate::detectors::{DetectError, Detector, Snapshot, Sweep, container_memory};
 
 const SOCKETS: &[&str] = &[
     "/run/docker.sock",
@@ -29,6 +29,8 @@ const STOPPED: &[i32] = &[0, 137, 143];
 
 #[derive(Debug, Deserialize)]
 struct Container {
+    #[serde(rename = "Id", default)]
+    id: String,
     #[serde(rename = "Names", default)]
     names: Option<Vec<String>>,
     #[serde(rename = "State", default)]
@@ -80,7 +82,12 @@ impl Detector for Containers {
             .map_err(|why| DetectError::Broken(format!("{}: {why}", socket.display())))?;
         let found = containers
             .iter()
-            .filter_map(|one| judge(one, look.now))
+            .filter_map(|one| {
+                judge(one, &|name| memory_of(one, name, look)).map(|(name, severity, message)| {
+                    let class = Class::ContainerUnhealthy;
+                    Finding::new(class, &name, severity, &message, "containers", look.now)
+                })
+            })
             .collect();
         Ok(Sweep::Present(found))
     }
@@ -106,7 +113,17 @@ fn parse(answer: &str) -> Result<Vec<Container>, String> {
     serde_json::from_str(body.trim()).map_err(|why| why.to_string())
 }
 
-fn judge(container: &Container, now: Timestamp) -> Option<Finding> {
+/// Percent of its memory limit, when a container is near it.
+fn memory_of(container: &Container, name: &str, look: &Snapshot<'_>) -> Option<u64> {
+    let open = look.open.contains(Class::ContainerUnhealthy, name);
+    container_memory::near_limit(look.host, &container.id, open)
+}
+
+/// Name, severity and message of a container in trouble. `memory`: percent of its limit when near it.
+fn judge(
+    container: &Container,
+    memory: &dyn Fn(&str) -> Option<u64>,
+) -> Option<(String, Severity, String)> {
     let name = container.names.as_ref()?.first()?.trim_start_matches('/');
     let (severity, what) = match container.state.as_str() {
         "restarting" => (Severity::Error, "restarts again and again".to_owned()),
@@ -114,6 +131,10 @@ fn judge(container: &Container, now: Timestamp) -> Option<Finding> {
         "running" if container.status.contains("(unhealthy)") => {
             (Severity::Error, "fails its health check".to_owned())
         }
+        "running" => (
+            Severity::Warning,
+            format!("uses {} % of its memory limit", memory(name)?),
+        ),
         "exited" => {
             let code = exit_code(&container.status)?;
             if STOPPED.contains(&code) {
@@ -124,14 +145,7 @@ fn judge(container: &Container, now: Timestamp) -> Option<Finding> {
         _ => return None,
     };
     let message = format!("container {what}, image {}", container.image);
-    Some(Finding::new(
-        Class::ContainerUnhealthy,
-        name,
-        severity,
-        &message,
-        "containers",
-        now,
-    ))
+    Some((name.to_owned(), severity, message))
 }
 
 fn exit_code(status: &str) -> Option<i32> {
@@ -150,10 +164,10 @@ mod tests {
         let found: Vec<_> = parse(answer)
             .unwrap()
             .iter()
-            .filter_map(|one| judge(one, Timestamp::from_millis(0)))
-            .map(|finding| finding.subject)
+            .filter_map(|one| judge(one, &|name| (name == "d").then_some(97)))
+            .map(|(name, _, _)| name)
             .collect();
-        assert_eq!(found, ["a", "b", "e"]);
+        assert_eq!(found, ["a", "b", "d", "e"]);
     }
 
     #[test]

@@ -19,8 +19,9 @@ use serde::de::{SeqAccess, Visitor};
 use crate::core::judge::{JournalJudge, JournalLine};
 use crate::core::time::Timestamp;
 use crate::detectors::DetectError;
+use crate::detectors::journal_early::Early;
 use crate::detectors::port_conflict;
-use crate::detectors::stream::{Collector, Sink, StreamContext, StreamEnd, StreamStop, WAIT};
+use crate::detectors::stream::{Collector, Sink, StreamContext, StreamEnd, StreamStop};
 use crate::host::clock::CLOCK_FLOOR;
 use crate::host::exec::{self, ExecError};
 
@@ -300,6 +301,7 @@ impl Follower<'_, '_> {
         fcntl(&out, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|why| broken("pipe", &why))?;
         self.fresh = true;
         let mut lines = 0_u64;
+        let mut early = Early::new(&PLACES);
         let mut pending = Vec::with_capacity(READ_CHUNK);
         loop {
             if self.context.stopped() {
@@ -308,9 +310,10 @@ impl Follower<'_, '_> {
             let wait = if self.collector.has_news() {
                 Duration::ZERO
             } else {
-                WAIT
+                early.pause()
             };
             if !readable(&out, wait).map_err(|why| broken("poll", &why))? {
+                early.look();
                 self.collector.flush(sink)?;
                 continue;
             }

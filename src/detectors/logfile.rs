@@ -238,7 +238,12 @@ impl Tail {
         }
         self.position.learn_head(&file);
         self.open = Some(file);
-        self.collector.advance(&self.position.text());
+        self.collector.count_line();
+        // Nothing read yet: the end of the file before stays the position, or a copy-and-truncate before
+        // the next start would hide a copy of which no first byte is known.
+        if self.position.offset > 0 || self.collector.position().is_empty() {
+            self.collector.move_to(&self.position.text());
+        }
     }
 
     /// True when something was read.

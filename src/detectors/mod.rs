@@ -2,9 +2,11 @@
 
 pub mod clock_sync;
 pub mod config_drift;
+pub mod container_memory;
 pub mod containers;
 pub mod disk;
 pub mod journal;
+pub mod journal_early;
 pub mod kmsg;
 pub mod logfile;
 pub mod memory;
@@ -78,6 +80,19 @@ impl<'a> Snapshot<'a> {
             now: host.clock.now(),
             units: OnceLock::new(),
         }
+    }
+
+    /// A look that already knows the units, for detectors to which a change since then does not matter.
+    pub fn knowing(mut self, units: Option<Vec<UnitState>>) -> Self {
+        if let Some(units) = units {
+            self.units = OnceLock::from(Ok(units));
+        }
+        self
+    }
+
+    /// The units, if anything asked for them.
+    pub fn into_units(self) -> Option<Vec<UnitState>> {
+        self.units.into_inner()?.ok()
     }
 
     /// Units of every service manager present; one query per manager and sweep.

@@ -8,7 +8,7 @@ use crate::core::class::Class;
 use crate::core::config::Config;
 use crate::core::finding::{Finding, Severity, evidence};
 use crate::core::judge::tells_port_taken;
-use crate::core::judge_unit::is_excluded;
+use crate::core::judge_unit::{is_excluded, should_run};
 use crate::core::ports::{of_command, of_message};
 use crate::core::time::Timestamp;
 use crate::core::unit::UnitState;
@@ -88,10 +88,11 @@ impl Detector for PortConflict {
             let refused = ran || unit.result == "resources";
             let down = (unit.is_failed() || unit.is_changing()) && refused;
             let suspect = down || open || is_hinted(&unit.name, look.now);
-            if !suspect
-                || super::is_own(&unit.name)
-                || is_excluded(unit, &look.config.detect.ignore_units)
-            {
+            if super::is_own(&unit.name) || is_excluded(unit, &look.config.detect.ignore_units) {
+                continue;
+            }
+            if !suspect {
+                found.extend(before_it_starts(unit, units, look));
                 continue;
             }
             let ports = self.ports_refused(unit, look, &mut logs);
@@ -113,6 +114,25 @@ impl Detector for PortConflict {
         found.dedup_by(|a, b| a.subject == b.subject);
         Ok(Sweep::Present(found))
     }
+}
+
+/// An enabled unit that waits for its start while another unit, which declares the same port, listens on it:
+/// two units that can never both run.
+fn before_it_starts(unit: &UnitState, units: &[UnitState], look: &Snapshot<'_>) -> Option<Finding> {
+    let waits = unit.active_state == "inactive" && should_run(unit, &|_| true);
+    if !waits || unit.fragment_path.is_empty() {
+        return None;
+    }
+    declared(unit, look).iter().find_map(|port| {
+        let holders = sockets::holders(look.host, port);
+        let (holder, owner) = stranger(unit, &holders, look)?;
+        let other = units
+            .iter()
+            .find(|other| Some(&other.name) == owner.as_ref())?;
+        declared(other, look)
+            .contains(port)
+            .then(|| finding(unit, port, holder, owner.as_deref(), look.now))
+    })
 }
 
 impl PortConflict {

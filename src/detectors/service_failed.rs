@@ -11,7 +11,7 @@ use crate::host::Host;
 use crate::host::exec;
 
 /// Lines of the unit's own log that go with a finding.
-const LOG_LINES: &str = "5";
+const LOG_LINES: &str = "12";
 /// Most bytes kept of them.
 const LOG_CAP: usize = 2_000;
 const LOG_DEADLINE: Duration = Duration::from_secs(5);

@@ -1,4 +1,5 @@
-//! Processes that are left over: zombies that nobody collects, services whose program was removed.
+//! Processes that are left over: zombies that nobody collects, services whose program was removed, processes
+//! that outlived their service and hold its pid file.
 //!
 //! A program that was replaced, as by an upgrade, is in order: the old one runs on until the next restart.
 //! A leftover process on a port that a unit needs is a port conflict, found there with its holder.
@@ -12,16 +13,22 @@ use crate::core::config::Config;
 use crate::core::finding::{Finding, Severity, evidence};
 use crate::core::judge_unit::is_excluded;
 use crate::core::time::Timestamp;
+use crate::core::unit::UnitState;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::procfs::{self, Process};
+use crate::host::{files, pid_files};
 
 /// Zombies of parents that are just busy go away; this much longer than `stale_after_s` they do not.
 const ZOMBIE_FACTOR: u32 = 4;
 
-/// Remembers since when a zombie was seen, by process id and start time.
+/// Where services keep their pid files.
+const PID_FILES: [&str; 2] = ["/run/*.pid", "/run/*/*.pid"];
+
+/// Remembers since when a zombie or an orphan was seen, by process id and start time.
 #[derive(Debug, Default)]
 pub struct StaleProcess {
     since: Mutex<BTreeMap<(u32, u64), Timestamp>>,
+    orphans: Mutex<BTreeMap<(u32, u64), Timestamp>>,
 }
 
 impl Detector for StaleProcess {
@@ -44,6 +51,7 @@ impl Detector for StaleProcess {
         }
         let mut found = removed_programs(look)?;
         found.extend(self.zombies(&pids, look)?);
+        found.extend(self.orphans(look)?);
         Ok(Sweep::Present(found))
     }
 }
@@ -82,6 +90,90 @@ impl StaleProcess {
             })
             .collect())
     }
+}
+
+impl StaleProcess {
+    /// Live processes that a pid file names while the service of that name does not run: its next start
+    /// finds the file, or the port, taken.
+    fn orphans(&self, look: &Snapshot<'_>) -> Result<Vec<Finding>, DetectError> {
+        let Ok(mut since) = self.orphans.lock() else {
+            return Err(DetectError::Broken("its memory is poisoned".to_owned()));
+        };
+        let mut known = BTreeMap::new();
+        let mut found = Vec::new();
+        let down: Vec<&UnitState> = look
+            .units()?
+            .iter()
+            .filter(|unit| matches!(unit.active_state.as_str(), "inactive" | "failed"))
+            .filter(|unit| !super::is_own(&unit.name))
+            .filter(|unit| !is_excluded(unit, &look.config.detect.ignore_units))
+            .collect();
+        if down.is_empty() {
+            since.clear();
+            return Ok(found);
+        }
+        for file in PID_FILES
+            .iter()
+            .flat_map(|place| files::glob(look.host, place))
+        {
+            let Some(unit) = down.iter().find(|unit| is_of(&file.path, &unit.name)) else {
+                continue;
+            };
+            let Some(named) = pid_files::named(look.host, &file.path).filter(|named| named.sure)
+            else {
+                continue;
+            };
+            // Started after the service ended: by hand, and none of our business.
+            if pid_files::started_us(&named.process) > unit.inactive_enter_us {
+                continue;
+            }
+            let owner = look
+                .managers
+                .iter()
+                .find_map(|manager| manager.unit_of(named.process.pid));
+            if owner.is_some_and(|owner| owner != unit.name && owner.ends_with(".service")) {
+                continue;
+            }
+            let key = (named.process.pid, named.process.start_ticks);
+            let first = since.get(&key).copied().unwrap_or(look.now);
+            known.insert(key, first);
+            if look.now.since(first) >= Duration::from_secs(look.config.detect.stale_after_s) {
+                found.push(orphan(unit, &named.process, &file.path, look));
+            }
+        }
+        *since = known;
+        Ok(found)
+    }
+}
+
+/// `/run/meter.pid` and `/run/meter/meter.pid` are of `meter.service` and of `meter`.
+fn is_of(pid_file: &str, unit: &str) -> bool {
+    let name = pid_file
+        .rsplit('/')
+        .next()
+        .and_then(|file| file.strip_suffix(".pid"));
+    name.is_some() && name == Some(unit.strip_suffix(".service").unwrap_or(unit))
+}
+
+fn orphan(unit: &UnitState, process: &Process, pid_file: &str, look: &Snapshot<'_>) -> Finding {
+    let message = format!(
+        "{} outlived its service, which is {}, and holds {pid_file}",
+        process.comm, unit.active_state
+    );
+    Finding::new(
+        Class::StaleProcess,
+        &unit.name,
+        Severity::Warning,
+        &message,
+        "processes",
+        look.now,
+    )
+    .with(evidence::UNIT, unit.name.as_str())
+    .with(evidence::PATH, pid_file)
+    .with(evidence::HOLDER_PID, process.pid.to_string())
+    .with(evidence::HOLDER_START, process.start_ticks.to_string())
+    .with(evidence::HOLDER_COMMAND, process.cmdline.as_str())
+    .with(evidence::HOLDER_EXE, process.exe.as_str())
 }
 
 fn uncollected(parent: &Process, children: &[&Process], look: &Snapshot<'_>) -> Finding {
@@ -150,13 +242,102 @@ fn removed_programs(look: &Snapshot<'_>) -> Result<Vec<Finding>, DetectError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use std::fs;
 
     use super::*;
     use crate::detectors::Open;
     use crate::host::Host;
     use crate::host::clock::Clock;
+
+    /// One unit, in a state of the test's choice.
+    #[derive(Debug)]
+    struct One(UnitState);
+
+    impl crate::services::ServiceManager for One {
+        fn name(&self) -> &'static str {
+            "one"
+        }
+
+        fn units(&self) -> Result<Vec<UnitState>, crate::services::ServiceError> {
+            Ok(vec![self.0.clone()])
+        }
+
+        fn unit(
+            &self,
+            _unit: &crate::core::unit::UnitName,
+        ) -> Result<UnitState, crate::services::ServiceError> {
+            Ok(self.0.clone())
+        }
+
+        fn order(
+            &self,
+            _order: crate::services::Order,
+            _unit: &crate::core::unit::UnitName,
+        ) -> Result<(), crate::services::ServiceError> {
+            Ok(())
+        }
+
+        fn reload(&self) -> Result<(), crate::services::ServiceError> {
+            Ok(())
+        }
+
+        fn unit_of(&self, _pid: u32) -> Option<String> {
+            None
+        }
+    }
+
+    #[test]
+    fn an_orphan_that_holds_the_pid_file_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("proc/70")).unwrap();
+        fs::create_dir_all(dir.path().join("run/meter")).unwrap();
+        fs::write(dir.path().join("proc/stat"), "btime 1700000000\n").unwrap();
+        let stat = "70 (meterd) S 1 70 70 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 10000 0";
+        fs::write(dir.path().join("proc/70/stat"), stat).unwrap();
+        fs::write(dir.path().join("proc/70/cmdline"), "/usr/bin/meterd").unwrap();
+        fs::write(dir.path().join("run/meter/meter.pid"), "70\n").unwrap();
+        let host = Host::at(dir.path(), Clock::manual(Timestamp::from_millis(0)));
+        let (config, open) = (Config::default(), Open::default());
+        let detector = StaleProcess::default();
+        // The process started 100 s after boot, its service ended later.
+        let ended = std::cell::Cell::new(200_000_000);
+        let look = |state: &str| {
+            let unit = UnitState {
+                name: "meter.service".to_owned(),
+                load_state: "loaded".to_owned(),
+                active_state: state.to_owned(),
+                inactive_enter_us: ended.get(),
+                ..UnitState::default()
+            };
+            let managers: [std::sync::Arc<dyn crate::services::ServiceManager>; 1] =
+                [std::sync::Arc::new(One(unit))];
+            match detector.examine(&Snapshot::new(&host, &config, &managers, &open)) {
+                Ok(Sweep::Present(found)) => found,
+                other => unreachable!("{other:?}"),
+            }
+        };
+        assert_eq!(look("failed"), []);
+        host.clock.advance(Duration::from_secs(31));
+        let found = look("failed");
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].subject, "meter.service");
+        assert_eq!(
+            found[0]
+                .evidence
+                .get(evidence::HOLDER_PID)
+                .map(String::as_str),
+            Some("70")
+        );
+        assert_eq!(look("active"), []);
+        // Gone in between: patience begins anew.
+        assert_eq!(look("failed"), []);
+        host.clock.advance(Duration::from_secs(31));
+        assert_eq!(look("failed").len(), 1);
+        ended.set(50_000_000);
+        assert_eq!(look("failed"), [], "started by hand");
+        assert!(!is_of("/run/meter.pid", "meter.socket") && is_of("/run/meter.pid", "meter"));
+    }
 
     #[test]
     fn a_zombie_is_named_by_its_parent_after_a_while() {

@@ -167,13 +167,13 @@ impl Https {
     }
 
     fn build(timeout: Duration, ca_file: &str, https_only: bool) -> Result<Self, String> {
-        let roots = match ca_file {
-            "" => RootCerts::WebPki,
-            path => RootCerts::from(with_bundled(read_ca(Path::new(path))?)),
+        let own = match ca_file {
+            "" => Vec::new(),
+            path => read_ca(Path::new(path))?,
         };
         let tls = TlsConfig::builder()
             .provider(TlsProvider::Rustls)
-            .root_certs(roots)
+            .root_certs(RootCerts::from(with_bundled(own)))
             .build();
         let config = ureq::Agent::config_builder()
             .https_only(https_only)
@@ -400,7 +400,7 @@ fn read_ca(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
     Ok(found)
 }
 
-/// Specific roots replace the bundled ones in ureq: both are wanted.
+/// The bundled roots beside the operator's: ureq brings none of its own here.
 fn with_bundled(mut own: Vec<Certificate<'static>>) -> Vec<Certificate<'static>> {
     let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
     own.extend(bundled.iter().map(|der| Certificate::from_der(der)));
@@ -478,6 +478,31 @@ mod tests {
         request.token = Some(Secret::new("abc"));
         let error = plain.send(&request).unwrap_err().to_string();
         assert!(error.contains("without TLS"), "{error}");
+    }
+
+    #[test]
+    fn the_bundled_roots_are_enough_to_begin_tls() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            use std::io::{Read as _, Write as _};
+            let (mut connection, _) = listener.accept().unwrap();
+            let mut hello = [0; 3];
+            connection.read_exact(&mut hello).unwrap();
+            connection.write_all(b"HTTP/1.1 400 \r\n\r\n").unwrap();
+            hello
+        });
+        let https = Https::new(Duration::from_secs(5), "").unwrap();
+        let request = Request {
+            method: Verb::Get,
+            url: format!("https://127.0.0.1:{port}/"),
+            token: None,
+            headers: Vec::new(),
+            body: None,
+        };
+        https.send(&request).unwrap_err();
+        // A TLS handshake record (RFC 8446, 5.1).
+        assert_eq!(server.join().unwrap(), [22, 3, 1]);
     }
 
     /// A server that accepts and says nothing, and one that is told to stop meanwhile.

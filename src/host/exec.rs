@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -56,6 +57,8 @@ pub enum ExecError {
     Absent(String),
     Spawn(String, std::io::Error),
     Deadline(String, Duration),
+    /// This process was asked to stop meanwhile.
+    Stopped(String),
     Io(String, std::io::Error),
 }
 
@@ -69,12 +72,40 @@ impl fmt::Display for ExecError {
                 "{program}: killed after {} s without an end",
                 after.as_secs()
             ),
+            Self::Stopped(program) => write!(f, "{program}: not waited for: the daemon stops"),
             Self::Io(program, why) => write!(f, "{program}: reading its output: {why}"),
         }
     }
 }
 
 impl std::error::Error for ExecError {}
+
+/// When this process was asked to stop: from then on nothing is waited for longer than [`STOP_PATIENCE`].
+static STOPPING: OnceLock<Instant> = OnceLock::new();
+/// Longest wait for a command after a stop was asked for; a drain takes under 5 s.
+const STOP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Cuts every wait for a command short, now and from now on. A service manager goes on with an order that
+/// it has; a command of ours is killed.
+pub fn stop_waiting() {
+    STOPPING.get_or_init(Instant::now);
+}
+
+fn late(program: &str, deadline: Duration) -> ExecError {
+    if STOPPING.get().is_some() {
+        ExecError::Stopped(program.to_owned())
+    } else {
+        ExecError::Deadline(program.to_owned(), deadline)
+    }
+}
+
+/// Time left until `end`, less when the process is to stop.
+fn time_left(end: Instant) -> Duration {
+    let end = STOPPING
+        .get()
+        .map_or(end, |since| end.min(*since + STOP_PATIENCE));
+    end.saturating_duration_since(Instant::now())
+}
 
 /// Runs `program` with `args` to its end or to `deadline`, whichever comes first; at the deadline the
 /// whole process group is killed. Standard input is empty; locale is C so that output can be parsed.
@@ -98,10 +129,10 @@ pub fn run_starter(
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Ok(code(status)),
-            Ok(None) if Instant::now() >= end => {
+            Ok(None) if time_left(end).is_zero() => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(ExecError::Deadline(program.to_owned(), deadline));
+                return Err(late(program, deadline));
             }
             Ok(None) => std::thread::sleep(Duration::from_millis(5)),
             Err(why) => return Err(ExecError::Io(program.to_owned(), why)),
@@ -196,9 +227,9 @@ fn drain(child: &mut Child, program: &str, deadline: Duration) -> Result<Output,
     let [kept_out, kept_err] = &mut kept;
     let mut status = None;
     loop {
-        let left = end.saturating_duration_since(Instant::now());
+        let left = time_left(end);
         if left.is_zero() {
-            return Err(ExecError::Deadline(program.to_owned(), deadline));
+            return Err(late(program, deadline));
         }
         if status.is_none() {
             status = child.try_wait().map_err(io)?;

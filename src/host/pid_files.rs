@@ -53,9 +53,14 @@ fn started_s(host: &Host, process: &Process) -> Option<i64> {
         .trim()
         .parse()
         .ok()?;
+    Some(booted + i64::try_from(started_us(process) / 1_000_000).ok()?)
+}
+
+/// Microseconds from boot to the start of a process.
+pub fn started_us(process: &Process) -> u64 {
     let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
-    let seconds = process.start_ticks / u64::try_from(ticks).ok()?.max(1);
-    Some(booted + i64::try_from(seconds).ok()?)
+    let ticks = u64::try_from(ticks).unwrap_or(100).max(1);
+    process.start_ticks.saturating_mul(1_000_000) / ticks
 }
 
 /// Whose process this is by the pid files in /run: its own or that of one of its parents. The name is

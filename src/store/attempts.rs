@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::core::config::Budget;
 use crate::core::time::Timestamp;
+use crate::store::sql::Prepared;
 use crate::store::types::{Attempt, Booked, Booking, Outcome};
 use crate::store::{Store, StoreError, history, open, repair};
 
@@ -29,7 +30,7 @@ impl Store {
                 return Ok(exhausted);
             }
             let id = insert(tx, task_id, &hash, &class, &booking, None, "", now)?;
-            tx.execute(
+            tx.run(
                 "UPDATE tasks SET fix_attempted = 1, action = ?2 WHERE id = ?1",
                 params![task_id, booking.action_text],
             )?;

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::core::finding::Finding;
 use crate::core::fingerprint;
 use crate::core::time::Timestamp;
-use crate::store::types::{Cursor, Intake, Recorded};
+use crate::store::types::{Intake, Recorded};
 use crate::store::writer::{COALESCE, COALESCE_CURSORS};
 use crate::store::{Store, StoreError, Ticket, adopted, history, outbox};
 
@@ -68,14 +68,7 @@ impl Coalesced {
             raise(tx, *task_id, *count, *at)?;
         }
         for (stream, (position, at)) in &self.cursors {
-            move_cursor(
-                tx,
-                &Cursor {
-                    stream: stream.clone(),
-                    position: position.clone(),
-                },
-                *at,
-            )?;
+            move_cursor(tx, stream, position, *at)?;
         }
         Ok(())
     }
@@ -126,21 +119,16 @@ fn open_task(
         .optional()?)
 }
 
-/// Writes one intake inside the writer's transaction.
+/// Writes the findings of one intake inside the writer's transaction.
 pub(super) fn write(
     tx: &Connection,
-    batch: &Intake,
+    findings: &[Finding],
     now: Timestamp,
 ) -> Result<Vec<Recorded>, StoreError> {
-    let recorded = batch
-        .findings
+    findings
         .iter()
         .map(|finding| record(tx, finding, now))
-        .collect::<Result<Vec<_>, _>>()?;
-    if let Some(cursor) = &batch.cursor {
-        move_cursor(tx, cursor, now)?;
-    }
-    Ok(recorded)
+        .collect()
 }
 
 /// Creates the task of a finding, or counts a repeat of the open one.
@@ -261,13 +249,14 @@ fn raise(tx: &Connection, task_id: i64, count: u64, at: Timestamp) -> Result<(),
 
 pub(super) fn move_cursor(
     tx: &Connection,
-    cursor: &Cursor,
+    stream: &str,
+    position: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     tx.prepare_cached(
         "INSERT INTO cursors (stream, position, moved_at) VALUES (?1, ?2, ?3)
          ON CONFLICT (stream) DO UPDATE SET position = ?2, moved_at = ?3",
     )?
-    .execute(params![cursor.stream, cursor.position, now.to_string()])?;
+    .execute(params![stream, position, now.to_string()])?;
     Ok(())
 }

@@ -7,12 +7,16 @@ use rusqlite::Connection;
 use crate::core::time::Timestamp;
 use crate::store::StoreError;
 use crate::store::intake;
-use crate::store::types::{Intake, Recorded};
+use crate::store::types::{Cursor, Intake, Recorded};
 
 /// Runs inside the transaction, is answered after the commit.
 pub(super) trait Job: Send {
     /// May run again when the commit had to be repeated.
     fn run(&mut self, tx: &Connection) -> Result<(), StoreError>;
+    /// A cursor to move if this ran: written once for the whole batch, the last position wins.
+    fn cursor(&self) -> Option<(&Cursor, Timestamp)> {
+        None
+    }
     /// `Ok` after the commit; the error that kept the operation or its whole batch from it otherwise.
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
 }
@@ -72,8 +76,12 @@ impl IntakeJob {
 
 impl Job for IntakeJob {
     fn run(&mut self, tx: &Connection) -> Result<(), StoreError> {
-        self.recorded = intake::write(tx, &self.batch, self.now)?;
+        self.recorded = intake::write(tx, &self.batch.findings, self.now)?;
         Ok(())
+    }
+
+    fn cursor(&self) -> Option<(&Cursor, Timestamp)> {
+        Some((self.batch.cursor.as_ref()?, self.now))
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {

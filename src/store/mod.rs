@@ -9,6 +9,7 @@ mod attempts;
 mod backup;
 mod ballast;
 mod clock;
+mod commit;
 mod error;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
@@ -28,6 +29,7 @@ mod read;
 mod repair;
 mod retention;
 mod seed;
+mod sql;
 mod tasks;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]

@@ -321,6 +321,8 @@ pub(super) fn configure(connection: &Connection, options: &StoreOptions) -> Resu
     connection.pragma_update(None, "journal_size_limit", 4 << 20)?;
     connection.pragma_update(None, "wal_autocheckpoint", 500)?;
     small_cache(connection)?;
+    // In a storm the writer reads the same index pages again and again; given back when it is over.
+    connection.pragma_update(None, "cache_size", -1024)?;
     Ok(())
 }
 
@@ -329,7 +331,9 @@ fn small_cache(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "cache_size", -256)?;
     // Sorts are small; a temporary file would be a write.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.set_prepared_statement_cache_capacity(64);
+    // A mapped file turns an I/O error into a signal that ends the process.
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.set_prepared_statement_cache_capacity(96);
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::core::finding::Finding;
 use crate::core::task::{Resolution, Transition};
 use crate::core::time::Timestamp;
+use crate::store::sql::Prepared;
 use crate::store::types::{Intake, Recorded};
 use crate::store::{Store, StoreError, history};
 
@@ -46,7 +47,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |tx| {
-            let changed = tx.execute(
+            let changed = tx.run(
                 "UPDATE tasks SET github_issue_number = ?2, github_created_at = ?3 WHERE id = ?1",
                 params![task_id, issue_number, now.to_string()],
             )?;
@@ -74,7 +75,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let message = message.to_owned();
         self.write(move |tx| {
-            let changed = tx.execute(
+            let changed = tx.run(
                 "UPDATE tasks SET fix_attempted = 1, fix_successful = ?2, fix_message = ?3 WHERE id = ?1",
                 params![task_id, successful, message],
             )?;

@@ -2,9 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::core::policy::{self, Gate};
 use crate::core::task::{Phase, Resolution, Status, Task, Transition};
 use crate::core::time::Timestamp;
 use crate::store::read::{TASK_COLUMNS, task_row};
+use crate::store::sql::Prepared;
 use crate::store::{Store, StoreError, history, outbox};
 
 /// The task to claim at time `?1`: the most severe, then the oldest. One piece per status, so that each
@@ -89,7 +91,7 @@ impl Store {
         let [cause, why, actor] = [cause, why, actor].map(str::to_owned);
         self.write(move |tx| {
             open_status(tx, task_id)?;
-            tx.execute(
+            tx.run(
                 "UPDATE tasks SET cause = ?2, confidence = ?3 WHERE id = ?1",
                 params![
                     task_id,
@@ -116,7 +118,7 @@ impl Store {
         let [actor, reason] = [actor, reason].map(str::to_owned);
         self.write(move |tx| {
             open_status(tx, task_id)?;
-            tx.execute(
+            tx.run(
                 "UPDATE tasks SET phase = ?2 WHERE id = ?1",
                 params![task_id, phase.number()],
             )?;
@@ -149,7 +151,7 @@ impl Store {
         let actor = actor.to_owned();
         self.write(move |tx| {
             open_status(tx, task_id)?;
-            tx.execute(
+            tx.run(
                 "UPDATE tasks SET acknowledged_by = ?2 WHERE id = ?1",
                 params![task_id, actor],
             )?;
@@ -172,7 +174,7 @@ impl Store {
             if matches!(from, Status::InProgress | Status::Fixed) {
                 return Err(StoreError::WrongState { task: task_id, from, wanted: "approved" });
             }
-            tx.execute(
+            tx.run(
                 "UPDATE tasks SET approved_action = ?2, approved_until = ?3, status = 'waiting', phase = 1,
                         waiting_reason = 'approved', next_attempt_at = ?4 WHERE id = ?1",
                 params![task_id, action, until.to_string(), now.to_string()],
@@ -216,6 +218,12 @@ impl Store {
             reason: format!("snoozed by {actor}"),
         };
         self.transition(task_id, wait, actor, now)
+    }
+
+    /// The gate named `gate` opened: what waits for it is due. Returns how many tasks.
+    pub fn wake_waiting(&self, gate: Gate, now: Timestamp) -> Result<usize, StoreError> {
+        let reason = format!("{gate}: ");
+        self.write(move |tx| wake(tx, &reason, &now.to_string()))
     }
 
     pub fn close_by_human(
@@ -269,26 +277,26 @@ pub(super) fn apply(
     }
     let at = now.to_string();
     match transition {
-        Transition::Wait { until, reason } => tx.execute(
+        Transition::Wait { until, reason } => tx.run(
             "UPDATE tasks SET status = 'waiting', waiting_reason = ?2, next_attempt_at = ?3, claimed_by = NULL WHERE id = ?1",
             params![task_id, reason, until.to_string()],
         )?,
-        Transition::FixFailed { phase, message } | Transition::Regressed { phase, message } => tx.execute(
+        Transition::FixFailed { phase, message } | Transition::Regressed { phase, message } => tx.run(
             "UPDATE tasks SET status = 'fix_failed', phase = max(phase, ?2), fix_message = ?3, fix_successful = 0,
                     stable_until = NULL, claimed_by = NULL WHERE id = ?1",
             params![task_id, phase.number(), message],
         )?,
-        Transition::FirstGreen { stable_until, message } => tx.execute(
+        Transition::FirstGreen { stable_until, message } => tx.run(
             "UPDATE tasks SET status = 'fixed', stable_until = ?2, fix_message = ?3, claimed_by = NULL,
                     first_green_at = coalesce(first_green_at, ?4) WHERE id = ?1",
             params![task_id, stable_until.to_string(), message, at],
         )?,
         Transition::Close { resolution, message } => close(tx, task_id, *resolution, message, &at)?,
-        Transition::Escalate { reason, retry_at } => tx.execute(
+        Transition::Escalate { reason, retry_at } => tx.run(
             "UPDATE tasks SET status = 'escalated', phase = 4, waiting_reason = ?2, next_attempt_at = ?3, claimed_by = NULL WHERE id = ?1",
             params![task_id, reason, retry_at.map(|at| at.to_string())],
         )?,
-        Transition::Release { .. } => tx.execute(
+        Transition::Release { .. } => tx.run(
             "UPDATE tasks SET status = 'detected', claimed_by = NULL WHERE id = ?1",
             [task_id],
         )?,
@@ -303,10 +311,28 @@ pub(super) fn apply(
         transition.reason(),
         now,
     )?;
+    if matches!(
+        transition,
+        Transition::Close { .. } | Transition::FirstGreen { .. }
+    ) {
+        let symptoms = format!("{}: {}", Gate::Inhibition, policy::symptom_of(task_id));
+        wake(tx, &symptoms, &at)?;
+    }
     if matches!(transition, Transition::Close { .. }) {
         outbox::closed(tx, task_id, transition.reason(), now)?;
     }
     Ok(())
+}
+
+/// Makes the tasks due that wait for a reason which begins with `reason`.
+fn wake(tx: &Connection, reason: &str, at: &str) -> Result<usize, StoreError> {
+    Ok(tx
+        .prepare_cached(
+            "UPDATE tasks SET next_attempt_at = ?2
+             WHERE status = 'waiting' AND status <> 'closed' AND next_attempt_at > ?2
+               AND substr(waiting_reason, 1, length(?1)) = ?1",
+        )?
+        .execute(params![reason, at])?)
 }
 
 fn close(
@@ -317,7 +343,7 @@ fn close(
     at: &str,
 ) -> Result<usize, StoreError> {
     let fixed = resolution == Resolution::Fixed;
-    Ok(tx.execute(
+    Ok(tx.run(
         "UPDATE tasks SET status = 'closed', resolution = ?2, closed_at = ?3, claimed_by = NULL,
                 next_attempt_at = NULL, stable_until = NULL, fix_successful = ?4, fix_message = CASE WHEN ?4 THEN fix_message ELSE ?5 END,
                 fixed_at = CASE WHEN ?4 THEN ?3 END WHERE id = ?1",

@@ -4,6 +4,7 @@ use super::*;
 use crate::core::class::Class;
 use crate::core::config::Budget;
 use crate::core::finding::{Finding, Severity};
+use crate::core::policy::{self, Gate};
 use crate::core::task::{Phase, Resolution, Status, Transition};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -141,6 +142,42 @@ fn transitions_check_their_start_state() {
             .id,
         task
     );
+}
+
+#[test]
+fn symptoms_wake_when_their_root_is_green() {
+    let bench = bench();
+    let symptom = one(&bench.store, "boom").task_id;
+    let root = one(&bench.store, "root of it").task_id;
+    let wait = |reason: String| Transition::Wait {
+        until: NOW.plus(Duration::from_secs(900)),
+        reason,
+    };
+    let claimed = bench.store.claim_next("worker-1", NOW).unwrap().unwrap();
+    assert_eq!(claimed.id, symptom);
+    let reason = format!("{}: {}(x)", Gate::Inhibition, policy::symptom_of(root));
+    bench
+        .store
+        .transition(symptom, wait(reason), "t", NOW)
+        .unwrap();
+    bench.store.claim_next("worker-1", NOW).unwrap().unwrap();
+    let due = || bench.store.reader().unwrap().due(NOW).unwrap().claimable;
+    assert!(!due());
+    let green = Transition::FirstGreen {
+        stable_until: NOW.plus(Duration::from_secs(60)),
+        message: String::new(),
+    };
+    bench.store.transition(root, green, "t", NOW).unwrap();
+    assert!(due());
+    bench.store.claim_next("worker-1", NOW).unwrap().unwrap();
+    let reason = format!("{}: test", Gate::KillSwitch);
+    bench
+        .store
+        .transition(symptom, wait(reason), "t", NOW)
+        .unwrap();
+    assert!(!due());
+    assert_eq!(bench.store.wake_waiting(Gate::KillSwitch, NOW).unwrap(), 1);
+    assert!(due());
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod cli_errors;
 mod cli_install;
 mod cli_tool;
 mod docs;
+mod drain;
+mod fixtures;
 mod fleet;
 mod github;
 mod import;

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use crate::core::config::ConfigError;
+use crate::core::settings::section;
 use crate::core::webhook;
 
 /// Most peers that are told; each is asked in turn.
@@ -14,7 +13,7 @@ const TIMEOUT_MOST_S: u64 = 40;
 
 section! {
     /// Prometheus Alertmanager: every open escalation as an alert, to every peer.
-    Alertmanager {
+    pub Alertmanager {
         /// Base URLs, as in `https://alerts.plant:9093`; empty = off. Never a load balancer.
         peers: Vec<String> = Vec::new(),
         /// Label `site`; empty = none.
@@ -31,7 +30,7 @@ section! {
 
 section! {
     /// One JSON document per event, posted at least once.
-    Webhook {
+    pub Webhook {
         /// Empty = off.
         url: String = String::new(),
         /// Bearer token; only over https. Readable by its owner alone.
@@ -45,7 +44,7 @@ section! {
 
 section! {
     /// Dead-man's ping: a watcher elsewhere raises the alarm when it stays away.
-    Ping {
+    pub Ping {
         /// Empty = off.
         url: String = String::new(),
         every_s: u64 = 60,
@@ -56,7 +55,7 @@ section! {
 
 section! {
     /// Prometheus text metrics.
-    Metrics {
+    pub Metrics {
         /// Directory of node_exporter's textfile collector; empty = off.
         textfile: String = String::new(),
         every_s: u64 = 30,

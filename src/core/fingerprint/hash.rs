@@ -74,10 +74,18 @@ impl Hasher {
 
     /// The fingerprint of `message`; `scratch` spares an allocation per message.
     pub fn fingerprint(&self, message: &str, scratch: &mut String) -> Fingerprint {
+        self.key(message, scratch);
+        self.of_key(scratch.as_bytes())
+    }
+
+    /// Writes what of `message` is hashed into `scratch`.
+    pub(super) fn key(&self, message: &str, scratch: &mut String) {
         scratch.clear();
         scan::Scanner::run(capped(message), scratch, false, rules::All);
-        self.short(scratch.as_bytes())
-            .unwrap_or_else(|| self.long(scratch.as_bytes()))
+    }
+
+    pub(super) fn of_key(&self, key: &[u8]) -> Fingerprint {
+        self.short(key).unwrap_or_else(|| self.long(key))
     }
 
     /// The plain way, for a key of any length.

@@ -292,12 +292,33 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     fn word(&mut self, from: usize, to: usize) -> usize {
         let item = self.bytes(from, to);
         let context = self.expect != Expect::Nothing || self.cue != Cue::None || self.number;
+        if self.bytes(to, to + 2) == b" (" && self.labelled(from, to) {
+            self.mask(from, to, Kind::Value);
+            self.done();
+            return to;
+        }
         if !context && !words::may_be_listed(item) && !shape::is_long_hex(item) {
             self.unit = false;
             self.key = (from, to);
             return to;
         }
         self.telling(from, to)
+    }
+
+    /// `1 (leader), LOOKING (state), 2 (sid)`: in a list of values with their labels a word is a value as
+    /// well. The mirror of `key: word` in a list of such pairs.
+    fn labelled(&self, from: usize, to: usize) -> bool {
+        if !self.rules.has(Rule::Pair) || self.bytes(from.saturating_sub(3), from) != b"), " {
+            return false;
+        }
+        let ahead = self.ahead(to + 2);
+        let label = ahead
+            .iter()
+            .take_while(|&&b| class::is(b, ALNUM) || matches!(b, b'.' | b'_' | b' '))
+            .count();
+        label > 0
+            && ahead.get(label) == Some(&b')')
+            && matches!(ahead.get(label + 1), None | Some(b',' | b';'))
     }
 
     /// A word that context or a list may make more than plain text.

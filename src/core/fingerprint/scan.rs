@@ -150,11 +150,7 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
 
     /// Replaces `from..to` by a placeholder; a run of placeholders stays one.
     pub(super) fn mask(&mut self, from: usize, to: usize, kind: Kind) {
-        let signed = from > self.flushed
-            && self.before(from) == Some(b'+')
-            && self
-                .before(from - 1)
-                .is_none_or(|b| !class::is(b, ALNUM) && b != b')');
+        let signed = from > self.flushed && self.signed(from, to);
         self.flush(if signed { from - 1 } else { from });
         self.flushed = to;
         let (_, last) = self.masked;
@@ -170,6 +166,22 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
         });
         self.earlier = last;
         self.masked = (start, self.out.len());
+    }
+
+    /// Whether a sign or a bound (`+5`, `<1 sec`, `>30s`) stands right before the value.
+    #[inline(always)]
+    fn signed(&self, from: usize, to: usize) -> bool {
+        let Some(sign @ (b'+' | b'<' | b'>')) = self.before(from) else {
+            return false;
+        };
+        let free = self
+            .before(from - 1)
+            .is_none_or(|b| !class::is(b, ALNUM) && b != b')');
+        // `<6>` is a pair of brackets; `->5` and `=>5` are arrows.
+        free && (sign == b'+'
+            || (matches!(self.before(from - 1), Some(b' ' | b'(' | b'='))
+                && self.byte(from).is_some_and(|b| b.is_ascii_digit())
+                && self.byte(to) != Some(b'>')))
     }
 
     /// Whether only separators stand between the last placeholder and the end.
@@ -239,6 +251,12 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
             self.done();
             return at + 1;
         }
+        if byte == b'*'
+            && self.number
+            && let Some(next) = self.overflown(at)
+        {
+            return next;
+        }
         self.number = false;
         self.unit = false;
         if !matches!(byte, b'+' | b'*' | b'$' | b'%' | b'&' | b'#' | b'!' | b'^') {
@@ -248,6 +266,21 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
             self.cue = Cue::None;
         }
         self.ruler(at, byte)
+    }
+
+    /// `3552 **** 3375`: a number that did not fit its field, among numbers.
+    fn overflown(&mut self, at: usize) -> Option<usize> {
+        let stars = self.ahead(at).iter().take_while(|&&b| b == b'*').count();
+        let next = at + stars;
+        if stars < 2
+            || self.before(at) != Some(b' ')
+            || !self.byte(next).is_none_or(|b| class::is(b, SPACE))
+            || !self.rules.has(Rule::Digits)
+        {
+            return None;
+        }
+        self.mask(at, next, Kind::Number);
+        Some(next)
     }
 
     /// The length of a ruler (`****`, `====`) is no identity: from four on they are all alike.
@@ -354,10 +387,19 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
         matches!(self.before(before), Some(b'{' | b','))
     }
 
+    /// `u'name'`, `b'bytes'`: Python writes a letter before the quote.
+    fn prefixed(&self, at: usize) -> bool {
+        matches!(self.before(at), Some(b'u' | b'b' | b'r'))
+            && matches!(
+                at.checked_sub(2).and_then(|before| self.byte(before)),
+                None | Some(b' ' | b'(' | b'[' | b'{' | b',' | b':' | b'=')
+            )
+    }
+
     /// A quoted string, if the quote opens one here. One token is a value; a phrase is text, since it
     /// may be the very message (`msg="connection refused"`).
     fn quote(&mut self, at: usize, quote: u8) -> Option<usize> {
-        if self.before(at).is_some_and(|b| class::is(b, ALNUM)) {
+        if self.before(at).is_some_and(|b| class::is(b, ALNUM)) && !self.prefixed(at) {
             return None;
         }
         let ahead = self.ahead(at + 1);

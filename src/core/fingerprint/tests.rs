@@ -105,6 +105,51 @@ fn each_placeholder_has_its_type() {
 }
 
 #[test]
+fn a_bound_belongs_to_its_number() {
+    for (message, expected) in [
+        ("closed after <1 sec", "closed after <duration>"),
+        ("retry in >30s", "retry in <duration>"),
+        ("drift (<5 ms)", "drift (<duration>)"),
+        // Brackets and arrows are none.
+        ("<6>link lost", "<<num>>link lost"),
+        ("rate 5 > 3", "rate <num> > <num>"),
+        ("state 3->5", "state <num>-><num>"),
+        ("a <b c", "a <b c"),
+    ] {
+        assert_eq!(template(message), expected, "{message:?}");
+    }
+    same("closed after 00:02", "closed after <1 sec");
+}
+
+#[test]
+fn a_number_too_wide_for_its_field_is_a_number() {
+    same("speeds ( 3552 3534 3375 )", "speeds ( 3552 **** 3375 )");
+    same("pressure 12 ***", "pressure 12 13");
+    assert_eq!(template("**** warm start"), "**** warm start");
+    assert_eq!(template("5 *** lost"), "<num> lost");
+}
+
+#[test]
+fn values_before_their_labels_are_listed() {
+    same(
+        "vote: 1 (leader), LOOKING (state), 2 (sid)",
+        "vote: 3 (leader), FOLLOWING (state), 1 (sid)",
+    );
+    // A lone remark in brackets makes no list.
+    differ("pump stopped (manual)", "pump started (manual)");
+    differ(
+        "done (fast), stopped (by hand)",
+        "done (fast), started: by hand",
+    );
+}
+
+#[test]
+fn python_writes_a_letter_before_the_quote() {
+    same("image u'alpha' gone", "image u'beta' gone");
+    differ("the u alpha gone", "the u beta gone");
+}
+
+#[test]
 fn outcomes_stay_literal() {
     for message in [
         "main process exited, code=exited, status=203/EXEC",

@@ -44,7 +44,7 @@ lexicon! {
     THINGS is_thing: b"class" b"module" b"process" b"service" b"unit" b"job" b"thread" b"queue" b"table"
         b"database" b"domain" b"zone" b"group" b"node" b"server" b"client" b"package" b"file" b"task"
         b"container" b"image" b"volume" b"pool" b"topic" b"program" b"plugin" b"driver" b"daemon" b"Class"
-        b"pid" b"PID" b"Process" b"Service" b"Unit" b"Module";
+        b"pid" b"PID" b"Process" b"Service" b"Unit" b"Module" b"network" b"adapter" b"channel" b"cluster" b"as";
     /// `NAME[address]` may follow.
     PEERS is_peer: b"from" b"to";
     /// `for NAME` may follow.

@@ -1,0 +1,541 @@
+//! The writer thread: group commit, coalescing of what may wait, and what is done when a commit fails.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use rusqlite::backup::{Backup, StepResult};
+
+use crate::store::heal::{self, Wound};
+use crate::store::intake::{self, Coalesced};
+use crate::store::job::{IntakeJob, Job};
+use crate::store::link::{self, Identity};
+use crate::store::open;
+use crate::store::writer::{COALESCE_FIRST, Request, Setup};
+use crate::store::{StoreError, ballast};
+
+/// Most operations in one transaction: bounds the time until the first of them is durable.
+const BATCH_MAX: usize = 256;
+/// Pause before a batch that met a foreign lock for the whole busy timeout is tried again.
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
+/// A foreign lock is waited for this long once a stop was asked for; then the callers get `Busy`.
+const STOP_WAIT: Duration = Duration::from_secs(2);
+/// Callers that were just answered get this long to hand in their next operation, if the last batch
+/// had several: without it batches alternate between one and all others. Far below one fdatasync.
+const GATHER: Duration = Duration::from_micros(150);
+/// Without a request for this long, the page cache is given back.
+const COOL_DOWN: Duration = Duration::from_secs(20);
+/// Pages copied between two looks at the queue while a backup runs: 256 KiB.
+const BACKUP_STEP: i32 = 64;
+
+/// What to do after a batch.
+enum Flow {
+    On,
+    Stop,
+    Backup(PathBuf, SyncSender<Result<(), StoreError>>),
+}
+
+/// One outcome for each operation of a batch that committed.
+type Results = Vec<Result<(), StoreError>>;
+
+/// Why a batch did not commit.
+enum Trouble {
+    Wound(Wound),
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Trouble {
+    fn from(why: StoreError) -> Self {
+        match why {
+            StoreError::Corrupt(why) => Self::Wound(Wound::Damaged(why)),
+            why => Self::Failed(why),
+        }
+    }
+}
+
+pub(super) struct Loop {
+    setup: Setup,
+    requests: Receiver<Request>,
+    stopping: Arc<AtomicBool>,
+    batch: Vec<Box<dyn Job>>,
+    /// Size of the recent batches.
+    usual: usize,
+    /// Acknowledged repeats and cursor moves that wait for the next commit. A crash loses both
+    /// together, so the source is read again from before them.
+    held: Coalesced,
+    held_since: Option<Instant>,
+    /// Something held back was committed since the start.
+    held_once: bool,
+    identity: Option<Identity>,
+    /// Something was done since the page cache was given back.
+    warm: bool,
+}
+
+impl Loop {
+    pub(super) fn new(
+        setup: Setup,
+        requests: Receiver<Request>,
+        stopping: Arc<AtomicBool>,
+    ) -> Self {
+        let mut state = Self {
+            setup,
+            requests,
+            stopping,
+            batch: Vec::new(),
+            usual: 1,
+            held: Coalesced::default(),
+            held_since: None,
+            held_once: false,
+            identity: None,
+            warm: true,
+        };
+        state.settle_in();
+        state
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            let wait = match self.warm {
+                true => self.patience().min(COOL_DOWN),
+                false => self.patience(),
+            };
+            let first = match self.requests.recv_timeout(wait) {
+                Ok(request) => {
+                    self.warm = true;
+                    Some(request)
+                }
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => Some(Request::Stop),
+            };
+            let slot = self.setup.slot.clone();
+            let mut db = slot.lock();
+            if first.is_none()
+                && std::mem::take(&mut self.warm)
+                && let Some(db) = db.as_ref()
+            {
+                // What the last burst left in the page cache; best effort.
+                let _ = db.release_memory();
+            }
+            match self.serve(&mut db, first) {
+                Flow::On => {}
+                Flow::Backup(target, reply) => {
+                    let flow = self.back_up(&mut db, &target, &reply);
+                    if matches!(flow, Flow::Stop) {
+                        return finish(&db);
+                    }
+                }
+                Flow::Stop => return finish(&db),
+            }
+        }
+    }
+
+    /// How long to wait for a request before what is held back is due.
+    fn patience(&self) -> Duration {
+        self.held_since.map_or(Duration::from_secs(3_600), |since| {
+            self.hold().saturating_sub(since.elapsed())
+        })
+    }
+
+    /// Takes what is waiting and commits it as one.
+    fn serve(&mut self, db: &mut Option<Connection>, first: Option<Request>) -> Flow {
+        let mut flow = Flow::On;
+        if let Some(request) = first {
+            flow = self.take(request, db.as_ref());
+            if matches!(flow, Flow::On) {
+                flow = self.gather(db.as_ref());
+            }
+        }
+        if !self.batch.is_empty() || self.held_is_due() || matches!(flow, Flow::Stop) {
+            self.commit(db);
+        }
+        flow
+    }
+
+    fn held_is_due(&self) -> bool {
+        self.held_since
+            .is_some_and(|since| since.elapsed() >= self.hold())
+    }
+
+    /// How long what is held back may wait for somebody else's commit.
+    fn hold(&self) -> Duration {
+        let most = self.held.may_wait();
+        if self.held_once {
+            most
+        } else {
+            most.min(COALESCE_FIRST)
+        }
+    }
+
+    /// Everything that came meanwhile shares this commit.
+    fn gather(&mut self, db: Option<&Connection>) -> Flow {
+        let started = Instant::now();
+        while self.batch.len() < BATCH_MAX {
+            match self.requests.try_recv() {
+                Ok(request) => match self.take(request, db) {
+                    // A storm of pure repeats must not keep them from being committed.
+                    Flow::On if self.held_is_due() => break,
+                    Flow::On => {}
+                    other => return other,
+                },
+                Err(TryRecvError::Disconnected) => return Flow::Stop,
+                Err(TryRecvError::Empty)
+                    if self.batch.is_empty()
+                        || self.batch.len() >= self.usual
+                        || started.elapsed() >= GATHER =>
+                {
+                    break;
+                }
+                Err(TryRecvError::Empty) => std::thread::yield_now(),
+            }
+        }
+        Flow::On
+    }
+
+    /// Queues one request for the commit, or answers it at once if it may wait.
+    fn take(&mut self, request: Request, db: Option<&Connection>) -> Flow {
+        match request {
+            Request::Stop => return Flow::Stop,
+            Request::Backup { target, reply } => return Flow::Backup(target, reply),
+            Request::Job(job) => self.batch.push(job),
+            Request::Intake { batch, now, reply } => {
+                self.setup.health.at(now);
+                // Behind a batch it has to keep its place: its cursor must not overtake.
+                let repeats = match db {
+                    Some(db) if self.batch.is_empty() => {
+                        intake::as_repeats(db, &batch, &self.held).unwrap_or(None)
+                    }
+                    _ => None,
+                };
+                match repeats {
+                    Some(recorded) => {
+                        self.held.add(&batch, &recorded, now);
+                        self.held_since.get_or_insert_with(Instant::now);
+                        let _ = reply.send(Ok(recorded));
+                    }
+                    None => self.batch.push(Box::new(IntakeJob::new(batch, now, reply))),
+                }
+            }
+        }
+        Flow::On
+    }
+
+    /// Commits the batch and what was held back; answers every caller.
+    fn commit(&mut self, db: &mut Option<Connection>) {
+        if self.batch.is_empty() && self.held.is_empty() {
+            self.held_since = None;
+            return;
+        }
+        let mut freed = false;
+        let mut healed = false;
+        let mut stop_since = None;
+        let outcome = loop {
+            let tried = match db.as_ref() {
+                Some(db) => self.attempt(db),
+                None => self.open_again(db).map_err(Trouble::from),
+            };
+            let trouble = match tried {
+                Ok(Some(results)) => break Ok(results),
+                Ok(None) => continue,
+                Err(trouble) => trouble,
+            };
+            match trouble {
+                Trouble::Wound(wound) if !healed => {
+                    healed = true;
+                    if let Err(why) = self.heal(db, &wound) {
+                        break Err(why);
+                    }
+                }
+                Trouble::Wound(Wound::Damaged(why)) => break Err(StoreError::Corrupt(why)),
+                Trouble::Wound(Wound::Replaced) => {
+                    break Err(StoreError::Io(
+                        "the file is replaced again and again".into(),
+                    ));
+                }
+                // The lock is somebody else's: keep the batch and wait on, for as long as it takes.
+                Trouble::Failed(StoreError::Busy) if self.may_wait(&mut stop_since) => {}
+                Trouble::Failed(StoreError::Full)
+                    if !freed && ballast::free(&self.setup.options) =>
+                {
+                    freed = true;
+                    self.setup
+                        .health
+                        .say("no space left; the ballast file was freed".to_owned());
+                }
+                Trouble::Failed(why) => break Err(why),
+            }
+        };
+        self.answer(outcome);
+        if self.setup.alone && self.held.is_empty() {
+            self.leave_alone(db);
+        }
+    }
+
+    /// False once a stop was asked for and waited for.
+    fn may_wait(&self, stop_since: &mut Option<Instant>) -> bool {
+        self.setup.health.waited();
+        log::warn!("store: another process holds the write lock; waiting for it");
+        std::thread::sleep(BUSY_PAUSE);
+        !self.stopping.load(Ordering::Relaxed)
+            || stop_since.get_or_insert_with(Instant::now).elapsed() < STOP_WAIT
+    }
+
+    fn answer(&mut self, outcome: Result<Results, StoreError>) {
+        let batch = std::mem::take(&mut self.batch);
+        match outcome {
+            Ok(results) => {
+                self.usual = batch.len().max(self.usual.saturating_sub(1));
+                self.held_once |= !self.held.is_empty();
+                self.held = Coalesced::default();
+                self.held_since = None;
+                self.setup.health.committed(batch.len());
+                for (job, result) in batch.into_iter().zip(results) {
+                    job.answer(result);
+                }
+            }
+            Err(why) => {
+                log::error!("store: {why}");
+                // What was held back stays held: it is tried again with the next commit.
+                self.held_since = (!self.held.is_empty()).then(Instant::now);
+                for job in batch {
+                    job.answer(Err(why.again()));
+                }
+            }
+        }
+    }
+
+    fn attempt(&mut self, db: &Connection) -> Result<Option<Results>, Trouble> {
+        self.look(db)?;
+        Ok(Some(self.transaction(db)?))
+    }
+
+    /// An earlier repair could not finish: from the start, then on with the batch.
+    fn open_again(&mut self, db: &mut Option<Connection>) -> Result<Option<Results>, StoreError> {
+        heal::reopen(db, &self.setup.read, &self.setup.options)?;
+        self.settle(db);
+        Ok(None)
+    }
+
+    /// Three stat calls a commit, against rows that vanish with a deleted file.
+    fn look(&mut self, db: &Connection) -> Result<(), Trouble> {
+        let found = Identity::of(&self.setup.options.path);
+        match &self.identity {
+            Some(known) if !known.fits(&found) => Err(Trouble::Wound(Wound::Replaced)),
+            _ if link::is_cut(&self.setup.options.path) => Err(Trouble::Wound(Wound::Damaged(
+                "the file was cut".to_owned(),
+            ))),
+            Some(known) if *known == found => Ok(()),
+            _ => {
+                self.identity = Some(heal::identity(db, &self.setup.options)?);
+                Ok(())
+            }
+        }
+    }
+
+    fn heal(&mut self, db: &mut Option<Connection>, wound: &Wound) -> Result<(), StoreError> {
+        if !self.setup.health.owns() {
+            return Err(StoreError::Io(
+                "the file was replaced or damaged while in use: try again".to_owned(),
+            ));
+        }
+        let Setup {
+            read,
+            options,
+            health,
+            ..
+        } = &self.setup;
+        let done = heal::heal(db, wound, read, options, health, health.now());
+        self.settle(db);
+        done
+    }
+
+    /// With room again, a second connection and other processes are let in.
+    fn leave_alone(&mut self, db: &mut Option<Connection>) {
+        match heal::reopen(db, &self.setup.read, &self.setup.options) {
+            Ok(()) => {
+                self.setup.alone = false;
+                log::info!("store: there is room again; opened normally");
+            }
+            Err(why) => {
+                log::debug!("store: still a single connection: {why}");
+                self.setup.read.replace(None);
+                *db = open::single(&self.setup.options).ok();
+            }
+        }
+        self.settle(db);
+    }
+
+    /// Prepares a connection for this thread: the wait for a foreign lock watches for a stop.
+    fn settle(&mut self, db: &mut Option<Connection>) {
+        let Some(connection) = db.as_mut() else {
+            return;
+        };
+        let stopping = Arc::clone(&self.stopping);
+        let timeout = self.setup.options.busy_timeout;
+        let mut since = Instant::now();
+        let wait = move |tries: i32| {
+            if tries == 0 {
+                since = Instant::now();
+            }
+            let waited = since.elapsed();
+            let limit = match stopping.load(Ordering::Relaxed) {
+                true => timeout.min(STOP_WAIT),
+                false => timeout,
+            };
+            if waited >= limit {
+                return false;
+            }
+            // Short at first: most locks are held for one fdatasync.
+            std::thread::sleep(Duration::from_millis(u64::from(
+                tries.clamp(1, 20).unsigned_abs(),
+            )));
+            true
+        };
+        if let Err(why) = connection.busy_handler(Some(wait)) {
+            // The plain timeout that every connection gets stays in force.
+            log::warn!("store: {why}");
+        }
+        self.identity = None;
+    }
+
+    fn settle_in(&mut self) {
+        let slot = self.setup.slot.clone();
+        self.settle(&mut slot.lock());
+    }
+
+    /// All operations in one transaction. At first without a savepoint each, which would copy every page
+    /// that they touch; should one fail, all are rolled back and run again with savepoints, so that it
+    /// fails alone.
+    fn transaction(&mut self, db: &Connection) -> Result<Results, StoreError> {
+        match self.once(db, false)? {
+            Some(results) => Ok(results),
+            None => self.once(db, true)?.ok_or(StoreError::Closed),
+        }
+    }
+
+    fn once(&mut self, db: &Connection, careful: bool) -> Result<Option<Results>, StoreError> {
+        run(db, "BEGIN IMMEDIATE")?;
+        let done = self.inside(db, careful).and_then(|results| {
+            if results.is_some() {
+                run(db, "COMMIT")?;
+            }
+            Ok(results)
+        });
+        if !matches!(done, Ok(Some(_))) && !db.is_autocommit() {
+            // The error is what matters; a failed rollback shows in the next BEGIN.
+            let _ = run(db, "ROLLBACK");
+        }
+        done
+    }
+
+    /// `None`: an operation failed, and without savepoints its traces cannot be told from the others'.
+    fn inside(&mut self, db: &Connection, careful: bool) -> Result<Option<Results>, StoreError> {
+        self.held.write(db)?;
+        let mut results = Vec::with_capacity(self.batch.len());
+        let mut cursors = BTreeMap::new();
+        for job in &mut self.batch {
+            if careful {
+                run(db, "SAVEPOINT one")?;
+            }
+            let result = job.run(db);
+            match &result {
+                Ok(()) if careful => run(db, "RELEASE one")?,
+                Ok(()) => {}
+                Err(why) if why.is_of_the_file() || db.is_autocommit() => {
+                    // SQLite may have rolled back all by itself.
+                    return result.map(|()| None);
+                }
+                Err(_) if careful => {
+                    run(db, "ROLLBACK TO one")?;
+                    run(db, "RELEASE one")?;
+                }
+                Err(_) => return Ok(None),
+            }
+            if let (Ok(()), Some((cursor, now))) = (&result, job.cursor()) {
+                cursors.insert(cursor.stream.as_str(), (cursor.position.as_str(), now));
+            }
+            results.push(result);
+        }
+        for (stream, (position, now)) in cursors {
+            intake::move_cursor(db, stream, position, now)?;
+        }
+        Ok(Some(results))
+    }
+
+    /// Serves requests between the steps of a backup. Writes of this very connection go into the copy
+    /// as well, so that it ends however busy the daemon is; a snapshot is held for one step only.
+    fn back_up(
+        &mut self,
+        db: &mut Option<Connection>,
+        target: &Path,
+        reply: &SyncSender<Result<(), StoreError>>,
+    ) -> Flow {
+        let mut flow = Flow::On;
+        let result = match db.as_ref() {
+            Some(_) if self.setup.alone => Err(StoreError::Full),
+            Some(connection) => self.copy(connection, target, &mut flow),
+            None => Err(StoreError::Closed),
+        };
+        let _ = reply.send(result);
+        // What a wound left behind, or came with the stop.
+        if !self.batch.is_empty() || matches!(flow, Flow::Stop) {
+            self.commit(db);
+        }
+        flow
+    }
+
+    fn copy(&mut self, db: &Connection, target: &Path, flow: &mut Flow) -> Result<(), StoreError> {
+        let mut copy = Connection::open(target)?;
+        // Synced as a whole at the end; its pages pass through once.
+        copy.pragma_update(None, "synchronous", "OFF")?;
+        copy.pragma_update(None, "cache_size", -64)?;
+        let backup = Backup::new(db, &mut copy)?;
+        loop {
+            match backup.step(BACKUP_STEP)? {
+                StepResult::Done => return Ok(()),
+                StepResult::Busy | StepResult::Locked => std::thread::sleep(BUSY_PAUSE),
+                _ => {}
+            }
+            while let Ok(request) = self.requests.try_recv() {
+                match self.take(request, Some(db)) {
+                    Flow::On => {}
+                    Flow::Stop => {
+                        *flow = Flow::Stop;
+                        return Err(StoreError::Closed);
+                    }
+                    Flow::Backup(_, second) => {
+                        let _ = second.send(Err(StoreError::Busy));
+                    }
+                }
+                if self.batch.len() >= BATCH_MAX {
+                    break;
+                }
+            }
+            if !self.batch.is_empty() || self.held_is_due() {
+                match self.attempt(db) {
+                    Ok(results) => self.answer(Ok(results.unwrap_or_default())),
+                    // Whatever it is, it is dealt with once the backup has let go.
+                    Err(_) => return Err(StoreError::Busy),
+                }
+            }
+        }
+    }
+}
+
+/// Statements that come with every batch stay prepared.
+fn run(db: &Connection, sql: &str) -> Result<(), StoreError> {
+    db.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
+/// Moves the WAL into the database, so that a stopped store is one file; a foreign reader that pins it
+/// is not waited for.
+fn finish(db: &Option<Connection>) {
+    if let Some(db) = db {
+        let _ = db.busy_timeout(Duration::from_millis(200));
+        let _ = db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+}
