@@ -64,7 +64,7 @@ section! {
 
 section! {
     /// A language model as a further advisor: it chooses among actions that a runbook allows.
-    Llm {
+    pub Llm {
         /// Base of an OpenAI-compatible API, as in `https://llm.plant/v1`; empty = off.
         url: String = String::new(),
         model: String = String::new(),
