@@ -7,7 +7,7 @@
 
 Files in DIR: state.json (written atomically, read at start), requests.log (one
 JSON object a line), control (failure modes for the requests to come, one a
-line; see FAILURES). Standard library only.
+line; see FAILURES), events.json (what humans did on an issue). Standard library only.
 
 FAILURES, each used up by the first request that fits. A prefix `POST:` or
 `POST /issues:` lets requests of other methods, or whose path ends otherwise, pass:
@@ -123,6 +123,7 @@ class Store:
     """Issues, comments and labels of one repository tree; one lock around all."""
 
     def __init__(self, directory, public):
+        self.directory = directory
         self.path = os.path.join(directory, "state.json")
         self.control = os.path.join(directory, "control")
         self.log_path = os.path.join(directory, "requests.log")
@@ -370,6 +371,15 @@ def list_issues(store, repo, query):
     return sorted(found, key=lambda i: (i[key], i["number"]), reverse=query.get("direction", "desc") == "desc")
 
 
+def list_events(store, number):
+    """What humans did: events.json maps an issue's number to its events, written by the test."""
+    try:
+        with open(os.path.join(store.directory, "events.json"), encoding="utf-8") as file:
+            return json.load(file).get(str(number), [])
+    except FileNotFoundError:
+        return []
+
+
 # --- routing ------------------------------------------------------------------
 
 ROUTES = [
@@ -379,6 +389,7 @@ ROUTES = [
     ("POST", r"/issues", "create_issue", 201),
     ("GET", r"/issues/(\d+)", "get_issue", 200),
     ("PATCH", r"/issues/(\d+)", "update_issue", 200),
+    ("GET", r"/issues/(\d+)/events", "list_events", 200),
     ("GET", r"/issues/(\d+)/comments", "list_comments", 200),
     ("POST", r"/issues/(\d+)/comments", "create_comment", 201),
     ("PATCH", r"/issues/comments/(\d+)", "update_comment", 200),
@@ -439,6 +450,8 @@ def run_operation(store, described, operation, repo, arguments, request, drop):
         return issue_object(store, repo, find_issue(store, repo, arguments[0]))
     if operation == "update_issue":
         return issue_object(store, repo, update_issue(store, repo, arguments[0], body, drop))
+    if operation == "list_events":
+        return list_events(store, find_issue(store, repo, arguments[0])["number"])
     if operation == "list_comments":
         number = find_issue(store, repo, arguments[0])["number"]
         return [comment_object(store, repo, c) for c in store.repo(repo)["comments"] if c["issue"] == number]

@@ -363,66 +363,10 @@ fn proposed(reader: &Reader, id: i64) -> Result<ActionKind, CliError> {
         .iter()
         .rev()
         .filter(|event| event.action == "proposed")
-        .find_map(|event| kind_of(&event.details))
+        .find_map(|event| ActionKind::of_text(&event.details))
         .ok_or_else(|| {
             CliError::Usage(format!(
                 "task {id} proposes no action: which one is meant?: name it with --action, see `explain {id}`"
             ))
         })
-}
-
-/// The kind whose text begins like this; the longest beginning wins (`restart interface` before `restart`).
-fn kind_of(text: &str) -> Option<ActionKind> {
-    const BEGINNINGS: &[(&str, ActionKind)] = &[
-        ("reset-failed and start ", ActionKind::ResetFailedStart),
-        ("restart interface ", ActionKind::RestartInterface),
-        ("restart ", ActionKind::RestartUnit),
-        ("start ", ActionKind::StartUnit),
-        ("stop ", ActionKind::StopUnit),
-        ("daemon-reload", ActionKind::DaemonReload),
-        ("drop-in for ", ActionKind::PathDropIn),
-        ("terminate process ", ActionKind::TerminateProcess),
-        ("vacuum journal ", ActionKind::VacuumJournal),
-        ("free disk ", ActionKind::FreeDisk),
-        ("remount ", ActionKind::RemountRw),
-        ("sync clock", ActionKind::SyncClock),
-        ("run declared command ", ActionKind::RunDeclared),
-    ];
-    BEGINNINGS
-        .iter()
-        .find(|(beginning, _)| text.starts_with(beginning))
-        .map(|(_, kind)| *kind)
-        .or_else(|| text.parse().ok())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::core::action::Action;
-    use crate::core::unit::UnitName;
-
-    #[test]
-    fn the_text_of_an_action_names_its_kind() {
-        let unit = UnitName::new("a.service").unwrap();
-        for action in [
-            Action::StartUnit(unit.clone()),
-            Action::RestartUnit(unit.clone()),
-            Action::StopUnit(unit.clone()),
-            Action::ResetFailedStart(unit),
-            Action::DaemonReload,
-            Action::VacuumJournal { keep_bytes: 1 },
-            Action::SyncClock,
-            Action::RestartInterface {
-                interface: "eth0".to_owned(),
-            },
-            Action::RunDeclared {
-                name: "x".to_owned(),
-            },
-        ] {
-            assert_eq!(kind_of(&action.to_string()), Some(action.kind()));
-        }
-        assert_eq!(kind_of("remount_rw"), Some(ActionKind::RemountRw));
-        assert_eq!(kind_of("something else"), None);
-    }
 }

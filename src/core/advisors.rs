@@ -22,9 +22,12 @@ pub enum Advisor {
     Operator,
     Historian,
     Analyst,
+    /// The optional language model: at most one voice, and never enough without one of the others.
+    Model,
 }
 
 impl Advisor {
+    /// The deterministic ones.
     pub const ALL: &'static [Self] = &[Self::Operator, Self::Historian, Self::Analyst];
 
     pub const fn as_str(self) -> &'static str {
@@ -32,6 +35,7 @@ impl Advisor {
             Self::Operator => "operator",
             Self::Historian => "historian",
             Self::Analyst => "analyst",
+            Self::Model => "model",
         }
     }
 }

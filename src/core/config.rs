@@ -48,7 +48,7 @@ impl fmt::Display for Mode {
 
 mod fleet;
 
-pub use fleet::{Alertmanager, Metrics, Ping, Webhook};
+pub use fleet::{Alertmanager, Llm, Metrics, Ping, Webhook};
 
 section! {
     /// The whole file.
@@ -64,6 +64,7 @@ section! {
         webhook: Webhook = Webhook::default(),
         ping: Ping = Ping::default(),
         metrics: Metrics = Metrics::default(),
+        llm: Llm = Llm::default(),
         /// `[[log_file]]`: plain log files to follow.
         log_file: Vec<LogFile> = Vec::new(),
         /// `[[probe]]`: HTTP, TCP and command checks.
@@ -227,6 +228,11 @@ section! {
         labels: Vec<String> = vec!["autonomous-orchestrator".to_owned()],
         assignees: Vec<String> = Vec::new(),
         timeout_s: u64 = 30,
+        /// Logins whose closing and labels (`orchestrator:ack`, `snooze`, `retry`, `approve`) are heard;
+        /// empty = nobody.
+        replies_from: Vec<String> = Vec::new(),
+        /// Seconds between two looks.
+        replies_every_s: u64 = 300,
     }
 }
 
@@ -409,6 +415,7 @@ impl Config {
         self.webhook.validate()?;
         self.ping.validate()?;
         self.metrics.validate()?;
+        self.llm.validate()?;
         match &self.escalation.github {
             Some(github) => github.validate(),
             None => Ok(()),
@@ -467,6 +474,11 @@ impl Github {
             format!(
                 "escalation.github.api_url is '{}': it must start with https://",
                 self.api_url
+            )
+        } else if !(5..=86_400).contains(&self.replies_every_s) {
+            format!(
+                "escalation.github.replies_every_s is {}: it must be 5 to 86400",
+                self.replies_every_s
             )
         } else {
             return Ok(());

@@ -1,7 +1,7 @@
 //! Phase 3: two of three advisors must agree on the cause and on the action.
 
 use crate::core::action::ActionKind;
-use crate::core::advisors::Advice;
+use crate::core::advisors::{Advice, Advisor};
 use crate::core::cause::Cause;
 
 /// What two advisors agree on.
@@ -24,12 +24,21 @@ pub struct Consensus {
 
 /// Votes needed.
 const QUORUM: usize = 2;
+/// Votes of a language model that count.
+const MODEL_VOTES: usize = 1;
+const _: () = assert!(MODEL_VOTES < QUORUM);
 
 /// Counts the votes: every advisor votes with its best action. An abstaining one is silence: it neither
 /// agrees nor objects, but two voices are needed all the same.
 pub fn decide(advice: &[Advice]) -> Consensus {
+    let mut models = 0;
     let votes: Vec<(&Advice, ActionKind)> = advice
         .iter()
+        // However many personas it plays, a model has one voice: a deterministic advisor must agree with it.
+        .filter(|one| {
+            models += usize::from(one.advisor == Advisor::Model);
+            one.advisor != Advisor::Model || models <= MODEL_VOTES
+        })
         .filter(|one| !one.abstains() && one.cause != Cause::Unknown)
         .filter_map(|one| one.actions.first().map(|(kind, _)| (one, *kind)))
         .collect();
@@ -84,7 +93,6 @@ fn agreement(action: ActionKind, cause: Cause, with: &[&Advice], of: usize) -> A
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::advisors::Advisor;
 
     fn vote(advisor: Advisor, cause: Cause, kind: Option<ActionKind>, confidence: f64) -> Advice {
         Advice {
@@ -111,6 +119,17 @@ mod tests {
             (ActionKind::ResetFailedStart, Cause::ProcessKilled, 0.6)
         );
         assert!(agreed.why.starts_with("2 of 3 agree (operator, analyst)"));
+    }
+
+    #[test]
+    fn a_model_alone_decides_nothing_however_often_it_speaks() {
+        let model = vote(Advisor::Model, Cause::ProcessKilled, RESET, 1.0);
+        assert_eq!(
+            decide(&[model.clone(), model.clone(), model.clone()]).agreed,
+            None
+        );
+        let analyst = vote(Advisor::Analyst, Cause::ProcessKilled, RESET, 0.6);
+        assert!(decide(&[model, analyst]).agreed.is_some());
     }
 
     #[test]

@@ -200,7 +200,15 @@ impl Transition {
     /// Start states from which this transition is legal.
     pub const fn allowed_from(&self) -> &'static [Status] {
         match self {
-            Self::Wait { .. } | Self::Escalate { .. } => &[
+            // A human may put off what waits for one.
+            Self::Wait { .. } => &[
+                Status::Detected,
+                Status::InProgress,
+                Status::Waiting,
+                Status::FixFailed,
+                Status::Escalated,
+            ],
+            Self::Escalate { .. } => &[
                 Status::Detected,
                 Status::InProgress,
                 Status::Waiting,

@@ -10,6 +10,7 @@ use crate::core::finding::{Finding, Severity};
 use crate::core::task::{Resolution, Transition};
 use crate::core::time::Timestamp;
 use crate::daemon::Runtime;
+use crate::daemon::feedback::Ears;
 use crate::escalation::courier::{Courier, Limits, Outbox};
 use crate::escalation::github::{GitHub, Settings};
 use crate::escalation::http::Https;
@@ -25,6 +26,7 @@ const IDLE_WAIT: Duration = Duration::from_secs(30);
 struct Couriers {
     github: Option<Courier<GitHub>>,
     webhook: Option<Courier<Webhook>>,
+    ears: Option<Ears>,
 }
 
 /// Thread body: deliver what is due, then wait for a ring or the next due time.
@@ -41,13 +43,18 @@ pub fn run(runtime: &Runtime) {
             let couriers = Couriers {
                 github: github(runtime, &config.escalation),
                 webhook: webhook(runtime, &config),
+                ears: Ears::new(runtime, &config.escalation),
             };
             serving = Some((config.escalation, config.webhook, couriers));
         }
         let wait = match &mut serving {
             Some((.., couriers)) if !runtime.dry_run => {
                 let github = tick(runtime, couriers.github.as_mut());
-                github.min(tick(runtime, couriers.webhook.as_mut()))
+                let webhook = tick(runtime, couriers.webhook.as_mut());
+                let now = runtime.host.clock.now();
+                let ears = couriers.ears.as_mut();
+                let replies = ears.map_or(IDLE_WAIT, |ears| ears.tick(runtime, now).since(now));
+                github.min(webhook).min(replies)
             }
             _ => IDLE_WAIT,
         };

@@ -13,6 +13,7 @@ use crate::core::runbook;
 use crate::core::task::Task;
 use crate::daemon::Runtime;
 use crate::daemon::live::Live;
+use crate::daemon::llm;
 use crate::host::Host;
 use crate::store::StoreError;
 
@@ -57,7 +58,8 @@ pub fn diagnose(
         });
     }
     let now = runtime.host.clock.now();
-    let advice = vec![
+    let model = llm::advise(runtime, live, task, finding, &named, &candidates, &snippets)?;
+    let mut advice = vec![
         advisors::operator(finding, &named, &candidates, &learned, now),
         advisors::historian(
             finding,
@@ -68,6 +70,7 @@ pub fn diagnose(
         ),
         advisors::analyst(finding, &named, &candidates, &snippets),
     ];
+    advice.extend(model);
     let offers = offers(&candidates, &advice);
     Ok(Diagnosis {
         cause: named.cause,
@@ -140,15 +143,18 @@ fn offers(candidates: &[runbook::Candidate], advice: &[Advice]) -> Offers {
     };
     let consensus = consensus::decide(advice);
     let allowed = |kind| candidates.iter().any(|candidate| candidate.kind == kind);
+    // A model's choice comes first in research; after it what the analyst ranks.
+    let researchers = [advisors::Advisor::Model, advisors::Advisor::Analyst];
+    let ranked = researchers
+        .iter()
+        .flat_map(|who| advice.iter().filter(move |one| one.advisor == *who));
     Offers {
         certain: candidates
             .iter()
             .filter(|one| one.certain)
             .map(from_runbook)
             .collect(),
-        researched: advice
-            .iter()
-            .filter(|one| one.advisor == advisors::Advisor::Analyst)
+        researched: ranked
             .flat_map(|one| {
                 one.actions
                     .iter()

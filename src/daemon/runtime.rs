@@ -17,6 +17,7 @@ use crate::core::time::Timestamp;
 use crate::daemon::attempt;
 use crate::daemon::bell::Bell;
 use crate::daemon::live::{self, Live, LoadError};
+use crate::daemon::llm;
 use crate::detectors::{self, Detector};
 use crate::host::Host;
 use crate::store::{Outcome, Store, StoreError, StoreOptions};
@@ -98,6 +99,7 @@ pub struct Runtime {
     disruptive: Mutex<()>,
     /// Held by the worker that ends stability windows.
     pub windows: Mutex<()>,
+    pub llm: llm::Desk,
     beats: Mutex<BTreeMap<String, Instant>>,
     backup_dir: PathBuf,
 }
@@ -133,6 +135,7 @@ impl Runtime {
             killed: AtomicBool::new(true),
             disruptive: Mutex::new(()),
             windows: Mutex::new(()),
+            llm: llm::Desk::default(),
             beats: Mutex::new(BTreeMap::new()),
             backup_dir: state.join("backups"),
             host,

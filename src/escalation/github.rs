@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod check;
+pub mod events;
 
 use std::cell::OnceCell;
 use std::path::PathBuf;

@@ -7,6 +7,7 @@ pub mod courier;
 pub mod fleet_check;
 pub mod github;
 pub mod http;
+pub mod llm;
 pub mod ping;
 pub mod textfile;
 pub mod token;

@@ -184,6 +184,27 @@ impl Store {
         })
     }
 
+    /// A human wants it tried again now, from the start; an acknowledgement ends with it.
+    pub fn retry(&self, task_id: i64, actor: &str, now: Timestamp) -> Result<(), StoreError> {
+        let actor = actor.to_owned();
+        self.write(move |tx| {
+            let from = open_status(tx, task_id)?;
+            if matches!(from, Status::InProgress | Status::Fixed) {
+                return Err(StoreError::WrongState {
+                    task: task_id,
+                    from,
+                    wanted: "retried",
+                });
+            }
+            tx.execute(
+                "UPDATE tasks SET acknowledged_by = NULL, status = 'waiting', phase = 1,
+                        waiting_reason = 'asked to try again', next_attempt_at = ?2 WHERE id = ?1",
+                params![task_id, now.to_string()],
+            )?;
+            history::append(tx, Some(task_id), "retried", "", &actor, "", now)
+        })
+    }
+
     /// Nothing is done about a task until `until`.
     pub fn snooze(
         &self,

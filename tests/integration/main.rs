@@ -17,5 +17,6 @@ mod fleet;
 mod github;
 mod import;
 mod layering;
+mod llm;
 mod store_crash;
 mod stress;

@@ -62,6 +62,24 @@ section! {
     }
 }
 
+section! {
+    /// A language model as a further advisor: it chooses among actions that a runbook allows.
+    pub Llm {
+        /// Base of an OpenAI-compatible API, as in `https://llm.plant/v1`; empty = off.
+        url: String = String::new(),
+        model: String = String::new(),
+        token_file: String = String::new(),
+        /// Roles it is asked in, one call each; together one voice.
+        personas: Vec<String> = vec!["analyst".to_owned()],
+        calls_per_hour: u32 = 12,
+        ca_file: String = String::new(),
+        timeout_s: u64 = 20,
+    }
+}
+
+/// Most personas: with their time limits the step stays within phase 2 and the watchdog.
+const PERSONAS_MAX: usize = 3;
+
 fn bad(what: String) -> Result<(), ConfigError> {
     Err(ConfigError {
         line: 0,
@@ -138,6 +156,27 @@ impl Ping {
         url("ping.url", &self.url)?;
         within("ping.every_s", self.every_s, 5, 86_400)?;
         within("ping.timeout_s", self.timeout_s, 1, TIMEOUT_MOST_S)
+    }
+}
+
+impl Llm {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if self.url.is_empty() {
+            return Ok(());
+        }
+        url("llm.url", &self.url)?;
+        if !self.token_file.is_empty() && !self.url.starts_with("https://") {
+            return bad(
+                "llm.url must start with https://: a token is never sent without TLS".to_owned(),
+            );
+        }
+        if self.model.is_empty() {
+            return bad("llm.model is missing: name the model to ask".to_owned());
+        }
+        if self.personas.is_empty() || self.personas.len() > PERSONAS_MAX {
+            return bad(format!("llm.personas: 1 to {PERSONAS_MAX}"));
+        }
+        within("llm.timeout_s", self.timeout_s, 1, 25)
     }
 }
 

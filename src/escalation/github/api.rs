@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::core::delivery::is_marked;
+use crate::core::feedback::Event;
 use crate::core::reply::{Reply, Verdict};
 use crate::core::time::Timestamp;
 use crate::escalation::http::{Request, Response, SendError, Transport, Verb, encode};
@@ -13,6 +14,8 @@ use crate::escalation::token::Secret;
 const API_VERSION: &str = "2022-11-28";
 /// Issues per page of a listing. Bodies can be large and an answer is read up to 1 MiB only.
 const PAGE_SIZE: u32 = 10;
+/// Events per page: about 3 KB each.
+const EVENTS_PAGE: usize = 100;
 /// Pages of a listing that are read before it counts as inconclusive.
 const PAGES_MAX: u32 = 30;
 
@@ -138,15 +141,29 @@ impl Api {
         body: Option<Value>,
         now: Timestamp,
     ) -> Result<Response, Failure> {
+        self.call_unless(verb, path, body, None, now)
+    }
+
+    /// With the tag of an answer that is known already: 304 when nothing changed since.
+    fn call_unless(
+        &mut self,
+        verb: Verb,
+        path: &str,
+        body: Option<Value>,
+        etag: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Response, Failure> {
         let url = format!("{}{path}", self.base);
+        let mut headers = vec![
+            ("accept", "application/vnd.github+json".to_owned()),
+            ("x-github-api-version", API_VERSION.to_owned()),
+        ];
+        headers.extend(etag.map(|tag| ("if-none-match", tag.to_owned())));
         let request = Request {
             method: verb,
             url: url.clone(),
             token: self.token.clone(),
-            headers: vec![
-                ("accept", "application/vnd.github+json".to_owned()),
-                ("x-github-api-version", API_VERSION.to_owned()),
-            ],
+            headers,
             body: body.map(|body| body.to_string()),
         };
         let response = self.transport.send(&request).map_err(|error| match error {
@@ -225,6 +242,31 @@ impl Api {
             .and_then(|url| url.rsplit_once("/issues/"))
             .and_then(|(_, number)| number.parse().ok());
         Ok((parse(&response).ok(), by_location))
+    }
+
+    /// Events of an issue, the oldest first: one page, whether it is full, and its tag. `None` = as before.
+    #[allow(clippy::type_complexity)] // Three plain things that are taken apart at once.
+    pub fn events(
+        &mut self,
+        number: i64,
+        page: u32,
+        etag: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<(Vec<Event>, bool, Option<String>)>, Failure> {
+        let path = format!(
+            "{}/issues/{number}/events?per_page={EVENTS_PAGE}&page={page}",
+            self.repo
+        );
+        match self.call_unless(Verb::Get, &path, None, etag, now) {
+            Ok(response) => {
+                let events: Vec<Event> = parse(&response)?;
+                let full = events.len() >= EVENTS_PAGE;
+                let etag = response.header("etag").map(str::to_owned);
+                Ok(Some((events, full, etag)))
+            }
+            Err(Failure::Status(reply)) if reply.status == 304 => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 
     pub fn comment(&mut self, number: i64, body: &str, now: Timestamp) -> Result<(), Failure> {

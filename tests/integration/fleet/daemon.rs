@@ -126,10 +126,10 @@ impl Daemon {
 }
 
 /// A gateway whose one probe asks `port`.
-pub fn probing(port: u16, more: &str) -> Gateway {
+pub fn probing(port: u16, more: &str, probe: &str) -> Gateway {
     let gateway = Gateway::new();
     gateway.configure(&format!(
-        "{QUIET}{more}\n[[probe]]\nname = \"plc\"\ntcp = \"127.0.0.1:{port}\"\ninterval_s = 1\nfailures = 1\n"
+        "{QUIET}{more}\n[[probe]]\nname = \"plc\"\ntcp = \"127.0.0.1:{port}\"\ninterval_s = 1\nfailures = 1\n{probe}"
     ));
     std::fs::create_dir_all(gateway.path("state")).unwrap();
     gateway
@@ -169,6 +169,7 @@ fn one_fault_reaches_every_destination_and_so_does_its_end() {
             ping.base,
             metrics.display()
         ),
+        "",
     );
     assert_eq!(gateway.run(&["config", "check"]).code, 0);
     let doctor = gateway.run(&["doctor", "--json"]).json();

@@ -4,6 +4,7 @@
 //! `stub` runs them over real TLS against `scripts/e2e/github_stub.py`.
 
 mod outbox;
+mod replies;
 mod schedules;
 mod stub;
 mod world;

@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 
 use super::outbox::{Memory, s};
 
-const TOKEN: &str = "t0ken";
+pub const TOKEN: &str = "t0ken";
 
-struct Stub {
+pub struct Stub {
     directory: tempfile::TempDir,
     process: Child,
     base: String,
@@ -35,7 +35,7 @@ impl Drop for Stub {
 }
 
 impl Stub {
-    fn start(extra: &[&str]) -> Option<Self> {
+    pub fn start(extra: &[&str]) -> Option<Self> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/e2e/github_stub.py");
         let works = |program: &str, argument: &str| {
             let quiet = Command::new(program)
@@ -86,7 +86,7 @@ impl Stub {
         })
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
@@ -94,7 +94,7 @@ impl Stub {
         std::fs::write(self.path("control"), modes).unwrap();
     }
 
-    fn github(&self) -> config::Github {
+    pub fn github(&self) -> config::Github {
         config::Github {
             repository: "plant/gateways".to_owned(),
             token_file: self.path("token").to_str().unwrap().to_owned(),
@@ -133,7 +133,7 @@ impl Stub {
         panic!("no end: {:#?}", outbox.rows.borrow());
     }
 
-    fn requests(&self) -> Vec<Value> {
+    pub fn requests(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.path("requests.log")).unwrap_or_default();
         text.lines()
             .map(|line| serde_json::from_str(line).unwrap())

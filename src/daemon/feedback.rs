@@ -1,0 +1,218 @@
+//! Hears what humans do on our issues and changes the tasks. Off unless logins are listed.
+
+use std::time::Duration;
+
+use crate::core::action::ActionKind;
+use crate::core::config;
+use crate::core::feedback::{self, Feedback, Wish};
+use crate::core::task::{Resolution, Task};
+use crate::core::time::Timestamp;
+use crate::daemon::{Runtime, courier};
+use crate::escalation::github::Settings;
+use crate::escalation::github::events::Events;
+use crate::escalation::http::Https;
+use crate::store::StoreError;
+
+/// Issues looked at in one round, the newest escalations first.
+const ISSUES_MOST: usize = 50;
+/// What `orchestrator:snooze` asks for.
+const SNOOZE: Duration = Duration::from_secs(24 * 3_600);
+
+/// Listens to one repository.
+#[derive(Debug)]
+pub struct Ears {
+    events: Events,
+    logins: Vec<String>,
+    every: Duration,
+    next_at: Timestamp,
+    failed: bool,
+}
+
+impl Ears {
+    /// `None` where nobody is listed.
+    pub fn new(runtime: &Runtime, config: &config::Escalation) -> Option<Self> {
+        let github = config.github.clone()?;
+        if github.replies_from.is_empty() {
+            return None;
+        }
+        let transport = Https::new(Duration::from_secs(github.timeout_s), &github.ca_file)
+            .map_err(|why| courier::not_served("escalation.github", &why))
+            .ok()?
+            .stopped_by(runtime.stop_flag());
+        let logins = github.replies_from.clone();
+        let every = Duration::from_secs(github.replies_every_s);
+        let settings = Settings {
+            github,
+            credentials: courier::credentials(),
+            reopen: Duration::ZERO,
+        };
+        Some(Self {
+            events: Events::new(settings, Box::new(transport)),
+            logins,
+            every,
+            next_at: Timestamp::from_millis(i64::MIN),
+            failed: false,
+        })
+    }
+
+    /// Looks at every open issue of ours when it is due; when to come back.
+    pub fn tick(&mut self, runtime: &Runtime, now: Timestamp) -> Timestamp {
+        if now < self.next_at {
+            return self.next_at;
+        }
+        self.next_at = now.plus(self.every);
+        if let Err(why) = self.round(runtime, now) {
+            log::warn!("replies: {why}: trying again");
+        }
+        self.next_at
+    }
+
+    fn round(&mut self, runtime: &Runtime, now: Timestamp) -> Result<(), StoreError> {
+        let reader = runtime.store.reader()?;
+        let open: Vec<(i64, i64)> = reader
+            .escalations(true)?
+            .iter()
+            .filter_map(|row| Some((row.task_id, row.issue_number?)))
+            .take(ISSUES_MOST)
+            .collect();
+        let numbers: Vec<i64> = open.iter().map(|(_, number)| *number).collect();
+        self.events.keep(&numbers);
+        for (task_id, number) in open {
+            if runtime.stopping() {
+                break;
+            }
+            let Some(task) = reader.task(task_id)? else {
+                continue;
+            };
+            let events = match self.events.of(number, now) {
+                Ok(events) => events,
+                Err(why) => {
+                    if !self.failed {
+                        log::warn!("replies on #{number}: {}: trying again", why.why);
+                    }
+                    self.failed = true;
+                    if let Some(rest) = why.rest {
+                        self.next_at = self.next_at.max(now.plus(rest));
+                    }
+                    break;
+                }
+            };
+            self.failed = false;
+            runtime.beat("courier");
+            self.apply(runtime, &task, number, &events, now)?;
+        }
+        Ok(())
+    }
+
+    fn apply(
+        &self,
+        runtime: &Runtime,
+        task: &Task,
+        number: i64,
+        events: &[feedback::Event],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let key = format!("heard:{}", task.id);
+        let known = runtime.store.meta(&key)?;
+        let after = known.as_deref().and_then(|text| text.parse().ok());
+        let (listed, others, last) =
+            feedback::heard(events, &self.logins, after.unwrap_or_default());
+        if last == after.unwrap_or_default() {
+            return Ok(());
+        }
+        // An issue taken over from an earlier life: what was said then was about then.
+        if after.is_some() || !taken_over(runtime, task, number)? {
+            for other in others {
+                let reason = format!("#{number}: not listed in escalation.github.replies_from");
+                let who = format!("github:{}", other.login);
+                runtime.store.note(
+                    Some(task.id),
+                    "reply_ignored",
+                    other.wish.as_str(),
+                    &who,
+                    &reason,
+                    now,
+                )?;
+            }
+            for one in listed {
+                grant(runtime, task, &one, number, now)?;
+            }
+        }
+        // After the deed: one cut short is done again, which changes nothing.
+        runtime.store.set_meta(&key, &last.to_string())
+    }
+}
+
+fn taken_over(runtime: &Runtime, task: &Task, number: i64) -> Result<bool, StoreError> {
+    let Some(previous) = task.previous_id else {
+        return Ok(false);
+    };
+    let previous = runtime.store.reader()?.task(previous)?;
+    Ok(previous.is_some_and(|one| one.github_issue_number == Some(number)))
+}
+
+/// Does what a listed human wishes, as far as the task's state and the configuration let it.
+fn grant(
+    runtime: &Runtime,
+    task: &Task,
+    one: &Feedback,
+    number: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let who = format!("github:{}", one.login);
+    let store = &runtime.store;
+    let done = match one.wish {
+        Wish::Close { not_a_fault } => {
+            let resolution = match not_a_fault {
+                true => Resolution::NotAFault,
+                false => Resolution::Human,
+            };
+            store.close_by_human(task.id, resolution, &who, now)
+        }
+        Wish::Acknowledge => store.acknowledge(task.id, &who, now),
+        Wish::Snooze => store.snooze(task.id, now.plus(SNOOZE), &who, now),
+        Wish::Retry => store.retry(task.id, &who, now),
+        Wish::Approve => match proposed(runtime, task)? {
+            Some(kind) => {
+                let span = Duration::from_secs(runtime.live().config.fix.approval_s);
+                store.approve(task.id, kind.as_str(), now.plus(span), &who, now)
+            }
+            None => store.note(
+                Some(task.id),
+                "reply_ignored",
+                "approve",
+                &who,
+                "the task proposes no action",
+                now,
+            ),
+        },
+    };
+    match done {
+        Ok(()) => {
+            log::info!(
+                "{} by {who} on #{number}: task {}",
+                one.wish.as_str(),
+                task.id
+            );
+            runtime.work.ring();
+            runtime.courier.ring();
+            Ok(())
+        }
+        // The task moved on meanwhile: there is nothing left to grant.
+        Err(why @ (StoreError::WrongState { .. } | StoreError::NoTask(_))) => {
+            log::info!("{} by {who} on #{number}: {why}", one.wish.as_str());
+            Ok(())
+        }
+        Err(why) => Err(why),
+    }
+}
+
+/// The action that the task's last proposal names.
+fn proposed(runtime: &Runtime, task: &Task) -> Result<Option<ActionKind>, StoreError> {
+    let events = runtime.store.reader()?.history(Some(task.id), 1_000)?;
+    Ok(events
+        .iter()
+        .rev()
+        .filter(|event| event.action == "proposed")
+        .find_map(|event| ActionKind::of_text(&event.details)))
+}
