@@ -30,8 +30,9 @@ ZIGBUILD=0.24.0
 STD_REV=1
 BUDGET_BYTES=${BUDGET_BYTES:-4194304}
 # The budget is the goal and is printed; above the limit the build fails, so
-# that the binary never grows unseen.
-LIMIT_BYTES=4500000
+# that the binary never grows unseen. rustup's standard library, built for
+# speed and with backtraces, costs 0.4 MB more than the one built here.
+LIMIT_BYTES=4700000
 PROFILE=${PROFILE:-release}
 MODE=${MUSL_STD:-auto}
 # Apart from target/, so that a different compiler here and in daily work do
