@@ -5,8 +5,10 @@
 #
 # Sections in order: format clippy test scripts static arm64 import badinput
 # complete e2e install footprint; with --long also completelong (a million lines,
-# 100 kills), latency, deploy (an emulated arm64 machine) and soak. Only the named ones run when any is named. What a section needs is
-# installed (Debian). Sections that need root or namespaces skip elsewhere;
+# 100 kills), latency, classes (each finding class on four kinds of host), deploy
+# (an emulated arm64 machine) and soak. Only the named ones run when any is named.
+# What a section needs is installed (Debian). Sections that need root or
+# namespaces skip elsewhere;
 # with CI=true a skip is a failure, and the static builds take their standard
 # library from Debian's sources, so that the result never depends on which
 # host answers. The last line is `N passed, N failed, N skipped`.
@@ -16,7 +18,7 @@ set -euo pipefail
 cd "$ROOT"
 
 DEFAULT=(format clippy test scripts static arm64 import badinput complete e2e install footprint)
-LONG=(completelong latency deploy soak)
+LONG=(completelong latency classes deploy soak)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
 SKIP=77
@@ -116,6 +118,13 @@ section_latency() {
   local binary
   binary=$(native_binary)
   scripts/bench-latency.sh "$binary"
+}
+
+section_classes() {
+  need_bed
+  local binary
+  binary=$(native_binary)
+  scripts/class-table.sh "$binary"
 }
 
 section_e2e() {

@@ -111,7 +111,7 @@ def listener(port):
     one = socket.socket()
     one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     one.bind(("127.0.0.1", port))
-    one.listen(8)
+    one.listen(1024)
     return one
 
 
@@ -152,6 +152,9 @@ class Engine(threading.Thread):
 
 
 class Row:
+    # Its sweep comes once an hour, and at the start: made before the daemon starts again.
+    before_start = False
+
     def __init__(self, name, origin, subject, inject, end, absent=""):
         self.name, self.origin, self.subject, self.inject, self.end, self.absent = name, origin, subject, inject, end, absent
         self.detected = self.cleared = ""
@@ -263,7 +266,6 @@ def drift():
     put("/etc/systemd/system/ct-drift.service", "[Service]\nExecStart=/bin/sleep 99999\n")
 
 
-SERVER = "import socket,time; s=socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('127.0.0.1', 9911)); s.listen(); time.sleep(9999)"
 ENGINE = Engine()
 LIVE = "this bed, live"
 NO_LOOP = "no loop device"
@@ -285,7 +287,7 @@ def of_systemd():
             lambda: (unit("ct-flap.service", "ExecStart=/bin/sleep infinity", start=False), sh("systemctl", "restart", "ct-flap.service"))),
         Row("service_watchdog", LIVE, "ct-watchdog", lambda: unit("ct-watchdog.service", "Type=notify\nNotifyAccess=all\nWatchdogSec=1\nExecStart=/bin/sh -c 'systemd-notify --ready; exec sleep infinity'"),
             lambda: (unit("ct-watchdog.service", "ExecStart=/bin/sleep infinity", start=False), sh("systemctl", "restart", "ct-watchdog.service"))),
-        Row("port_conflict", LIVE, "ct-port", lambda: (holder(), unit("ct-port.service", f'ExecStart=/usr/bin/python3 -c "{SERVER}"')), let_go),
+        Row("port_conflict", LIVE, "ct-port", lambda: (holder(), unit("ct-port.service", "SuccessExitStatus=143\nExecStart=/usr/bin/socat TCP-LISTEN:9911,reuseaddr,fork EXEC:/bin/cat")), let_go),
         Row("invalid_unit_path", LIVE, "ct-path", lambda: unit("ct-path.service", "ExecStart=/opt/ct/gone/bin/meterd", enable=True, start=False),
             lambda: (put("/opt/ct/gone/bin/meterd", "#!/bin/sh\nexec sleep 9999\n"), os.chmod("/opt/ct/gone/bin/meterd", 0o755), sh("systemctl", "start", "ct-path.service"))),
         Row("config_drift", LIVE, "ct-drift", drift, lambda: sh("systemctl", "daemon-reload")),
@@ -326,6 +328,7 @@ def rows():
         Row("probe_failed", LIVE, "ct-web", nothing, lambda: processes.append(listener(9912))),
         Row("container_unhealthy", "docker_containers.json", "", lambda: setattr(ENGINE, "body", fixture("docker_containers.json")), lambda: setattr(ENGINE, "body", "[]")),
     ]
+    next(row for row in common if row.name == "storage_wear").before_start = True
     kernels = [Row(name, file, subject, kernel(file), nothing) for name, file, subject in KERNEL_ROWS]
     own = [
         Row("self_detector_broken", "engine answers garbage", "container", nothing, nothing),
@@ -374,9 +377,6 @@ def main():
         put(f"/var/log/ct-{name}.log", "")
     put("/var/log/ct-rotated.log", "the first line of all\n")
     table = rows()
-    if not SYSTEMD:
-        # The services that are in order until their turn comes.
-        pass
     ENGINE.start()
     daemon = start()
     time.sleep(5)
@@ -387,9 +387,12 @@ def main():
     os.remove("/var/log/ct-rotated.log")
     put(f"{BASE}/inode-holder", "keeps the inode busy")
     put("/var/log/ct-rotated.log", "another file\nthat was never read before\n")
+    for row in table:
+        if row.before_start:
+            row.inject()
     daemon = start()
     for row in table:
-        if row.absent:
+        if row.absent or row.before_start:
             continue
         try:
             if row.name == "container_unhealthy":

@@ -110,7 +110,8 @@ def monit(events):
     rng = random.Random(5)
     log = "/var/log/monit.log"
     for n in range(events):
-        time.sleep(rng.uniform(0, 6))
+        # Calm before each: the slowest state of the daemon, and any phase of the cycle.
+        time.sleep(rng.uniform(5.5, 9))
         size = os.path.getsize(log) if os.path.exists(log) else 0
         name = f"both-{n}"
         ours[name] = began = time.monotonic()
@@ -142,7 +143,7 @@ def main():
     began, before = time.monotonic(), cpu_seconds(DAEMON)
     time.sleep(30)
     idle_percent = 100 * (cpu_seconds(DAEMON) - before) / (time.monotonic() - began)
-    p99, whole = row("idle", measure("idle", events, 0.1))
+    p99, whole = row("an event every 100 ms", measure("idle", events, 0.1))
     storm = Storm()
     before = cpu_seconds(DAEMON)
     storm.start()
@@ -153,11 +154,11 @@ def main():
     used = cpu_seconds(DAEMON) - before
     time.sleep(3)
     ours, theirs = monit(int(os.environ.get("MONIT_EVENTS", "40")))
-    row("beside Monit", ours)
+    calm, _ = row("calm host (no entry for 5 s), beside Monit", ours)
     row("Monit, cycle of 5 s (log line -> its own log)", theirs)
     print(f"storm: {storm.sent} lines in {storm.seconds:.0f} s, {storm.sent / storm.seconds:.0f} lines/s; the daemon and its journalctl used {100 * used / storm.seconds:.0f} % of a core, {idle_percent:.2f} % in 30 s without lines")
-    good = p99 < GOAL_MS and whole and whole_storm
-    print("PASS" if good else "FAIL", f"p99 idle {p99:.0f} ms, goal < {GOAL_MS} ms")
+    good = max(p99, calm) < GOAL_MS and whole and whole_storm
+    print("PASS" if good else "FAIL", f"p99 {p99:.0f} ms, calm {calm:.0f} ms, goal < {GOAL_MS} ms")
     sys.exit(0 if good else 1)
 
 

@@ -93,4 +93,29 @@ mod tests {
         let hole = vec![0; 1_000_000];
         assert_eq!(split(&[&hole, b"end\n"]), [("end".to_owned(), 1_000_004)]);
     }
+
+    use proptest::prelude::*;
+
+    proptest! {
+        /// However a stream is cut into pieces: the same lines, and their lengths are the whole stream.
+        #[test]
+        fn pieces_change_nothing(
+            bytes in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(0_u8), Just(b'\r'), any::<u8>()], 0..6000),
+            cuts in proptest::collection::vec(1_usize..700, 1..40),
+        ) {
+            let whole = split(&[&bytes]);
+            let mut pieces: Vec<&[u8]> = Vec::new();
+            let mut rest = bytes.as_slice();
+            for cut in cuts {
+                let (piece, tail) = rest.split_at(cut.min(rest.len()));
+                pieces.push(piece);
+                rest = tail;
+            }
+            pieces.push(rest);
+            prop_assert_eq!(&split(&pieces), &whole);
+            let lengths: u64 = whole.iter().map(|(_, length)| length).sum();
+            prop_assert_eq!(lengths, bytes.len() as u64);
+            prop_assert!(whole.iter().all(|(line, _)| line.len() <= 3 * LINE_CAP && !line.contains('\0')));
+        }
+    }
 }

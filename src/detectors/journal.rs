@@ -482,4 +482,22 @@ mod tests {
             assert!(Entry::parse(bad).is_none() || bad == b"[1]", "{bad:?}");
         }
     }
+
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever journalctl prints, or a disk made of it: no panic, and a field's text comes out whole.
+        #[test]
+        fn any_bytes_and_any_text(bytes in proptest::collection::vec(any::<u8>(), 0..400), text in "\\PC{0,200}", raw in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = Entry::parse(&bytes);
+            let line = serde_json::json!({"MESSAGE": text, "PRIORITY": "3", "UNIT": raw}).to_string();
+            let entry = Entry::parse(line.as_bytes()).unwrap();
+            prop_assert_eq!(entry.message.as_str(), text.as_str());
+            prop_assert_eq!(entry.about.as_str(), &*String::from_utf8_lossy(&raw));
+            static RULES: std::sync::OnceLock<crate::core::rules::RuleSet> = std::sync::OnceLock::new();
+            let rules = RULES.get_or_init(|| crate::core::rules::RuleSet::builtin().unwrap());
+            let now = Timestamp::from_millis(1_763_878_700_000);
+            JournalJudge::new(1).judge(&entry.line(), rules, now);
+        }
+    }
 }

@@ -464,8 +464,11 @@ impl LineReader {
         }
         let source = collector.stream().to_owned();
         if identifier == "kernel" {
+            // Kernels that print no time: the moment of reading still parts one report from the next.
+            let read_at = u64::try_from(now.as_millis()).ok();
+            let read_at = read_at.map(|ms| ms.saturating_mul(1_000));
             for (at, part) in split_console(message) {
-                let Some(fault) = self.kernel.line(at, part) else {
+                let Some(fault) = self.kernel.line(at.or(read_at), part) else {
                     continue;
                 };
                 let verdict = of_kernel(fault, &source, now);

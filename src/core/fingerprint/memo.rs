@@ -1,29 +1,32 @@
-//! Digests of keys that came before: logs say few things often, so most keys need no SHA-256.
+//! Digests of what came before: logs say few things often, and many of them word for word.
 //!
-//! A direct-mapped table: the slot is decided by a cheap hash, the whole key is compared, so what is
-//! answered is always what the hash would have been.
+//! Two direct-mapped tables: one by message, which spares the scan, one by key, which spares the SHA-256.
+//! The slot is decided by a cheap hash and the whole text is compared, so what is answered is always what
+//! the hash would have been.
 
 use std::fmt;
 
 use super::hash::Hasher;
 
-/// Slots; a power of two. With [`KEY_MOST`] about 150 KiB.
-const SLOTS: usize = 512;
-/// Longer keys are hashed each time, bytes.
-const KEY_MOST: usize = 224;
+/// Slots by message and by key; powers of two. With [`TEXT_MOST`] about 225 KiB.
+const MESSAGES: usize = 256;
+const KEYS: usize = 512;
+/// Longer texts are scanned or hashed each time, bytes.
+const TEXT_MOST: usize = 224;
 /// Odd, with its bits well spread: the golden ratio's.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 struct Slot {
     length: usize,
-    key: [u8; KEY_MOST],
+    text: [u8; TEXT_MOST],
     hex: [u8; 64],
 }
 
 /// Fingerprints of many messages of one class and subject, as hexadecimal text.
 pub struct Memo {
     hasher: Hasher,
-    slots: Vec<Option<Box<Slot>>>,
+    messages: Table,
+    keys: Table,
 }
 
 impl fmt::Debug for Memo {
@@ -37,47 +40,66 @@ impl Memo {
     pub fn new(class: &str, subject: &str) -> Self {
         Self {
             hasher: Hasher::new(class, subject),
-            slots: std::iter::repeat_with(|| None).take(SLOTS).collect(),
+            messages: Table::new(MESSAGES),
+            keys: Table::new(KEYS),
         }
     }
 
-    /// The 64 hexadecimal digits of `message`'s fingerprint; `scratch` holds its key afterwards.
+    /// The 64 hexadecimal digits of `message`'s fingerprint; `scratch` spares an allocation.
     pub fn hex(&mut self, message: &str, scratch: &mut String) -> [u8; 64] {
-        self.hasher.key(message, scratch);
-        let key = scratch.as_bytes();
-        let place = usize::try_from(spread(key) >> 32).unwrap_or(0) % SLOTS;
-        let Some(slot) = self.slots.get_mut(place) else {
-            return self.hasher.of_key(key).hex();
+        let hasher = &self.hasher;
+        let keys = &mut self.keys;
+        self.messages.get_or(message.as_bytes(), || {
+            hasher.key(message, scratch);
+            let key = scratch.as_bytes();
+            keys.get_or(key, || hasher.of_key(key).hex())
+        })
+    }
+}
+
+struct Table(Vec<Option<Box<Slot>>>);
+
+impl Table {
+    fn new(slots: usize) -> Self {
+        Self(std::iter::repeat_with(|| None).take(slots).collect())
+    }
+
+    /// What belongs to `text`, remembered or made, and then remembered in place of what shared its slot.
+    fn get_or(&mut self, text: &[u8], make: impl FnOnce() -> [u8; 64]) -> [u8; 64] {
+        if text.len() > TEXT_MOST {
+            return make();
+        }
+        let place = usize::try_from(spread(text) >> 32).unwrap_or(0) % self.0.len();
+        let Some(slot) = self.0.get_mut(place) else {
+            return make();
         };
         if let Some(known) = slot
-            && known.key.get(..known.length) == Some(key)
+            && known.text.get(..known.length) == Some(text)
         {
             return known.hex;
         }
-        let hex = self.hasher.of_key(key).hex();
-        if key.len() <= KEY_MOST {
-            let known = slot.get_or_insert_with(|| {
-                Box::new(Slot {
-                    length: 0,
-                    key: [0; KEY_MOST],
-                    hex,
-                })
-            });
-            known.length = key.len();
-            known.hex = hex;
-            if let Some(head) = known.key.get_mut(..key.len()) {
-                head.copy_from_slice(key);
-            }
+        let hex = make();
+        let known = slot.get_or_insert_with(|| {
+            Box::new(Slot {
+                length: 0,
+                text: [0; TEXT_MOST],
+                hex,
+            })
+        });
+        known.hex = hex;
+        if let Some(head) = known.text.get_mut(..text.len()) {
+            head.copy_from_slice(text);
+            known.length = text.len();
         }
         hex
     }
 }
 
 /// Eight bytes a step; only the upper half is used, where all bits have mixed.
-fn spread(key: &[u8]) -> u64 {
-    let (words, tail) = key.as_chunks::<8>();
+fn spread(text: &[u8]) -> u64 {
+    let (words, tail) = text.as_chunks::<8>();
     let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(SPREAD);
-    let hash = words.iter().fold(key.len() as u64, |hash, word| {
+    let hash = words.iter().fold(text.len() as u64, |hash, word| {
         mix(hash, u64::from_le_bytes(*word))
     });
     tail.iter()

@@ -258,3 +258,15 @@ fn positions_are_text() {
         assert_eq!(Position::parse(bad), None, "{bad}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_a_position_or_none(text in "[0-9a-f:+-]{0,60}", numbers in proptest::array::uniform4(proptest::num::u64::ANY)) {
+        if let Some(position) = Position::parse(&text) {
+            proptest::prop_assert_eq!(Position::parse(&position.text()), Some(position));
+        }
+        let [device, inode, offset, head_hash] = numbers;
+        let position = Position { device, inode, offset, head_len: HEAD, head_hash };
+        proptest::prop_assert_eq!(Position::parse(&position.text()), Some(position));
+    }
+}
