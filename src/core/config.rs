@@ -145,6 +145,8 @@ section! {
         flap_restarts: u32 = 5,
         /// …within this many seconds is flapping.
         flap_window_s: u64 = 600,
+        /// New kinds of log messages in 10 minutes that get a task each; more share one. 0 = no limit.
+        storm_kinds: u32 = 50,
         /// Quiet time after which a log finding counts as over.
         quiet_s: u64 = 600,
         journal: bool = true,

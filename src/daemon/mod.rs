@@ -5,6 +5,7 @@
 
 pub mod attempt;
 pub mod bell;
+pub mod brake;
 pub mod courier;
 pub mod demo;
 pub mod diagnose;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::class::Class;
 use crate::core::finding::{Finding, Severity};
-use crate::daemon::Runtime;
+use crate::daemon::{Runtime, brake};
 use crate::detectors::stream::{Batch, StreamContext, StreamEnd, StreamStop};
 use crate::detectors::{journal, kmsg, logfile};
 use crate::store::{Cursor, Intake, StoreError};
@@ -111,8 +111,15 @@ fn accept(runtime: &Runtime, batch: Batch) -> Result<(), StreamStop> {
         log::debug!("{} {}: {}", finding.class, finding.subject, finding.message);
     }
     let had_findings = !batch.findings.is_empty();
+    let kinds = runtime.live().config.detect.storm_kinds;
+    let now = runtime.host.clock.now();
+    let braked = runtime
+        .store
+        .reader()
+        .and_then(|reader| brake::apply(&reader, batch.findings.clone(), kinds, now));
     let intake = Intake {
-        findings: batch.findings,
+        // A store that cannot be read decides nothing: every kind gets its task once it can be written.
+        findings: braked.unwrap_or(batch.findings),
         cursor: Some(Cursor {
             stream: batch.stream,
             position: batch.position,

@@ -212,6 +212,37 @@ impl Reader {
         Ok(self.list(&sql, &[&id], task_row)?.pop())
     }
 
+    /// True when a fingerprint has an open task.
+    pub fn is_open(&self, hash: &str) -> Result<bool, StoreError> {
+        self.with(|connection| {
+            Ok(connection
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM tasks WHERE issue_hash = ?1 AND status <> 'closed')",
+                )?
+                .query_row([hash], |row| row.get(0))?)
+        })
+    }
+
+    /// Tasks of a class that were created after `since`, counted up to `most`: of the newest tasks only
+    /// as many are looked at as can matter.
+    pub fn kinds_since(
+        &self,
+        class: Class,
+        since: Timestamp,
+        most: u32,
+    ) -> Result<u32, StoreError> {
+        self.with(|connection| {
+            Ok(connection
+                .prepare_cached(
+                    "SELECT min(count(*), ?3) FROM (SELECT issue_type, detected_at FROM tasks ORDER BY id DESC LIMIT 4 * ?3)
+                     WHERE issue_type = ?1 AND detected_at > ?2",
+                )?
+                .query_row(params![class.as_str(), since.to_string(), most], |row| {
+                    row.get(0)
+                })?)
+        })
+    }
+
     /// What a worker may do next, without a write.
     pub fn due(&self, now: Timestamp) -> Result<Due, StoreError> {
         let at = now.to_string();
