@@ -17,6 +17,10 @@ FAILURES, each used up by the first request that fits. A prefix `POST:` or
     timeout-after-accept[=S]          done, but no answer
     reset                             connection reset, nothing done
     reset-after-accept                done, then the connection is reset
+    html-after-accept                 done, but the answer is no JSON
+    cut-after-accept                  done, but the answer breaks off in the middle
+    huge-after-accept                 done, but the answer has 3 MB
+    slow-after-accept                 done, but the answer comes a byte a second
     429:retry-after=N                 secondary limit
     403:reset=N                       primary limit used up until N seconds from now
     drop-labels                       done without labels, as without push access
@@ -413,9 +417,11 @@ def route(method, path):
 
 def perform(store, schema, request):
     """Runs one operation; returns (status, answer, is_list)."""
-    if request["path"] == "/user":
+    # An Enterprise server has its API below a path.
+    path = request["path"].removeprefix("/api/v3")
+    if path == "/user":
         return 200, user_object(store.base), False
-    operation, status, repo, arguments = route(request["method"], request["path"])
+    operation, status, repo, arguments = route(request["method"], path)
     described = schema.get(operation, {"request": None, "query": [], "response_required": []})
     body = request["body"]
     if described["request"] is not None:
@@ -471,6 +477,7 @@ def run_operation(store, described, operation, repo, arguments, request, drop):
 # --- failures -------------------------------------------------------------------
 
 AFTER_ACCEPT = ("502-after-accept", "timeout-after-accept", "reset-after-accept")
+BROKEN = ("html-after-accept", "cut-after-accept", "huge-after-accept", "slow-after-accept")
 
 
 def raise_failure(failure, base):
@@ -533,12 +540,36 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 answer, headers = self.paginate(answer, request)
             if failure == "502-after-accept":
                 status, answer = 502, {"message": "Server Error"}
+            elif failure in BROKEN:
+                self.answer_broken(request, status, failure)
+                return
             elif failure.split("=")[0] in AFTER_ACCEPT:
                 self.break_off(request, failure)
                 return
         except Refused as refused:
             status, answer, headers = refused.status, refused.payload, refused.headers
         self.answer(request, status, answer, headers)
+
+    def answer_broken(self, request, status, failure):
+        """Done, and said so in the status; the body is of no use."""
+        self.note(request, status, None)
+        text = b"<html>a proxy in between</html>"
+        if failure == "huge-after-accept":
+            text = b"[" + b'"x",' * 750_000 + b'"x"]'
+        self.send_response_only(status)
+        self.send_header("date", http_date(time.time()))
+        self.send_header("content-length", str(len(text) * (2 if failure == "cut-after-accept" else 1)))
+        self.end_headers()
+        self.close_connection = True
+        try:
+            if failure == "slow-after-accept":
+                for at in range(len(text)):
+                    self.wfile.write(text[at : at + 1])
+                    time.sleep(1)
+            else:
+                self.wfile.write(text)
+        except OSError:
+            pass
 
     def break_off(self, request, failure):
         self.note(request, 0, None)

@@ -395,7 +395,9 @@ fn check_tracker(page: &mut Page, host: &Host, config: &Config, offline: bool) {
         );
     };
     let token = host.path(&github.token_file);
-    if !token.exists() {
+    let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
+        .is_some_and(|directory| Path::new(&directory).join("github-token").exists());
+    if !token.exists() && !credential {
         let to_do = format!(
             "write the token alone into {0} and chmod 600 {0}, or hand it over as the systemd credential github-token",
             token.display()
@@ -406,7 +408,10 @@ fn check_tracker(page: &mut Page, host: &Host, config: &Config, offline: bool) {
             to_do,
         );
     }
-    if let Some(why) = secret_file_problem(&token) {
+    if let Some(why) = Some(&token)
+        .filter(|token| token.exists())
+        .and_then(|token| secret_file_problem(token))
+    {
         let to_do = format!(
             "write the token alone into {0}, then chmod 600 {0}; replace it if it may have leaked",
             token.display()

@@ -289,6 +289,9 @@ section! {
     }
 }
 
+/// Longest time a delivery is put off by choice, in seconds: shorter than what counts as a wrong clock.
+const DELAY_MOST_S: u64 = 86_400;
+const _: () = assert!(DELAY_MOST_S < crate::core::delivery::PUT_OFF_MOST.as_secs());
 /// Bounds of `daemon.workers`.
 pub const WORKERS_MAX: u8 = 16;
 
@@ -336,6 +339,16 @@ impl Config {
                 suggestion: None,
             })
         };
+        for (key, seconds) in [
+            ("spread_s", self.escalation.spread_s),
+            ("coalesce_s", self.escalation.coalesce_s),
+        ] {
+            if seconds > DELAY_MOST_S {
+                return bad(format!(
+                    "escalation.{key} is {seconds}: it must be at most {DELAY_MOST_S}"
+                ));
+            }
+        }
         if !(1..=WORKERS_MAX).contains(&self.daemon.workers) {
             return bad(format!(
                 "daemon.workers is {}: it must be 1 to {WORKERS_MAX}",

@@ -48,6 +48,8 @@ pub struct IssueFacts<'a> {
     pub snippets: &'a [Citation],
     /// Why a human is needed.
     pub reason: &'a str,
+    /// Answers on the issue itself are heard.
+    pub replies: bool,
     /// Head of the audit chain.
     pub audit_head: &'a str,
     pub version: &'a str,
@@ -98,13 +100,13 @@ pub fn render(facts: &IssueFacts<'_>) -> Rendered {
         let _ = write!(
             out,
             "\n**Why you are asked:** {}\n",
-            escape(&clean(facts.reason))
+            escape(&sentence(&clean(facts.reason)))
         );
     }
     diagnosis(&mut out, facts, &clean);
     tried(&mut out, facts, &clean);
     next_steps(&mut out, facts.task);
-    fixed_how(&mut out, facts.task);
+    fixed_how(&mut out, facts);
     evidence_fold(&mut out, facts.task, &clean);
     footer(&mut out, facts);
     Rendered {
@@ -159,7 +161,7 @@ pub fn status_block(task: &Task) -> String {
     };
     let episode = match task.episode {
         0 | 1 => "first time on this gateway".to_owned(),
-        n => format!("time number {n} on this gateway"),
+        n => format!("{} time on this gateway", ordinal(n)),
     };
     format!(
         "| State | Severity | Since | Last seen | Seen |\n|---|---|---|---|---|\n| {state} | {} {} | {} UTC | {} UTC | {}, {episode} |",
@@ -169,6 +171,17 @@ pub fn status_block(task: &Task) -> String {
         seconds(task.last_seen_at),
         times(task.seen_count),
     )
+}
+
+fn ordinal(n: u64) -> String {
+    let ending = match (n % 100, n % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    format!("{n}{ending}")
 }
 
 fn times(count: u64) -> String {
@@ -211,7 +224,7 @@ fn diagnosis(out: &mut String, facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> 
             .map_or_else(String::new, |sure| {
                 format!(" _(confidence {:.0} %)_", (sure * 100.0).clamp(0.0, 100.0))
             });
-        let _ = writeln!(out, "\n{}{sure}", escape(&clean(facts.cause)));
+        let _ = writeln!(out, "\n{}{sure}", escape(&sentence(&clean(facts.cause))));
     }
     for snippet in facts.snippets.iter().take(SNIPPETS_MAX) {
         let _ = write!(
@@ -223,6 +236,14 @@ fn diagnosis(out: &mut String, facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> 
             fence(&clean(&snippet.text), SNIPPET_CAP)
         );
     }
+}
+
+/// With a capital letter at its start.
+fn sentence(text: &str) -> String {
+    let mut letters = text.trim().chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }
 
 fn tried(out: &mut String, facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> String) {
@@ -263,7 +284,8 @@ fn next_steps(out: &mut String, task: &Task) {
     out.push_str(&fence(&commands.join("\n"), QUOTE_CAP).replacen("```text", "```sh", 1));
 }
 
-fn fixed_how(out: &mut String, task: &Task) {
+fn fixed_how(out: &mut String, facts: &IssueFacts<'_>) {
+    let task = facts.task;
     let id = task.id;
     out.push_str("\n### How to tell the gateway\n\n");
     let by_itself = match task.class.clearing() {
@@ -281,6 +303,16 @@ fn fixed_how(out: &mut String, task: &Task) {
         out,
         "{by_itself} To end it at once:\n\n```sh\nautonomous-orchestrator tasks close {id}                   # done by hand\nautonomous-orchestrator tasks close {id} --as not_a_fault  # there was no fault\nautonomous-orchestrator tasks ack {id}                     # I am on it: stop repairing\n```"
     );
+    if facts.replies {
+        out.push_str(
+            "\nOr from here, for those whom the gateway listens to: close this issue (as not planned: there was no fault), or set a label:\n\n\
+             | Label | Effect |\n|---|---|\n\
+             | `orchestrator:ack` | I am on it: no repair until I am done |\n\
+             | `orchestrator:snooze` | leave it alone for a day |\n\
+             | `orchestrator:retry` | try again now |\n\
+             | `orchestrator:approve` | take the action that is proposed above, where the gateway's mode is `suggest` |\n",
+        );
+    }
 }
 
 /// Facts beside the message; the unit's own log first, as it holds the newest lines.
@@ -365,4 +397,4 @@ fn seconds(at: Timestamp) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -105,6 +105,7 @@ fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> Result<String
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::core::delivery::{Operation, State};
 
     #[test]
     fn a_template_is_filled_and_nothing_breaks_out_of_its_string() {
@@ -112,6 +113,47 @@ mod tests {
         let text = render(&document, r##"{"text": "#${task} ${title}${issue}"}"##).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value, json!({"text": "#4 a \"quoted\", \"x\": \"y"}));
+    }
+
+    /// `docs/example-webhook.json` is what is sent; set `UPDATE_GOLDEN=1` to write it anew.
+    #[test]
+    fn the_example_in_docs_is_what_is_sent() {
+        let (task, rendered) = crate::core::issue::tests::example();
+        let payload = Payload {
+            title: rendered.title,
+            body: rendered.body,
+            facts: [
+                ("class", task.class.as_str()),
+                ("subject", task.subject.as_str()),
+                ("cause", "path_missing"),
+                ("message", task.message.as_str()),
+                ("since", "2025-11-23 06:17:28.000"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+            ..Payload::default()
+        };
+        let delivery = Delivery {
+            id: 41,
+            task_id: task.id,
+            destination: "webhook".to_owned(),
+            operation: Operation::Create,
+            state: State::Pending,
+            attempts: 0,
+            payload: String::new(),
+            delivery_key: "9e1b".repeat(16),
+            issue_number: None,
+            created_at: task.last_seen_at,
+            next_at: task.last_seen_at,
+            last_error: None,
+            severity: task.severity,
+        };
+        let text = format!("{:#}\n", document(&delivery, &payload, "iac1"));
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/example-webhook.json");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), text);
     }
 
     #[test]

@@ -137,6 +137,12 @@ fn compose(
         cause: &cause,
         snippets: &snippets,
         reason: &reason,
+        replies: live
+            .config
+            .escalation
+            .github
+            .as_ref()
+            .is_some_and(|github| !github.replies_from.is_empty()),
         audit_head: &reader.audit_head()?,
         version: env!("CARGO_PKG_VERSION"),
     });

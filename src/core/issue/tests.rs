@@ -110,16 +110,23 @@ fn facts<'a>(
         cause: "the program named by ExecStart is gone",
         snippets,
         reason: "two attempts did not help and no further action is allowed",
+        replies: true,
         audit_head: "c0ffee1234567890c0ffee1234567890c0ffee1234567890c0ffee1234567890",
         version: "0.1.0",
     }
 }
 
+/// The example, for other renderings of it.
+pub(crate) fn example() -> (Task, Rendered) {
+    let (task, attempts, snippets) = (task(), attempts(), snippets());
+    let rendered = render(&facts(&task, &attempts, &snippets));
+    (task, rendered)
+}
+
 /// `docs/example-issue.md` is what the renderer writes; set `UPDATE_GOLDEN=1` to write it anew.
 #[test]
 fn the_example_in_docs_is_what_is_rendered() {
-    let (task, attempts, snippets) = (task(), attempts(), snippets());
-    let rendered = render(&facts(&task, &attempts, &snippets));
+    let (_, rendered) = example();
     let text = format!("# {}\n\n{}", rendered.title, rendered.body);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/example-issue.md");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

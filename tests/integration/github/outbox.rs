@@ -179,7 +179,10 @@ impl Outbox for Memory {
         let rows = self.rows.borrow();
         let counted = rows.values().filter(|row| {
             row.delivery.destination == destination
-                && row.delivery.operation == Operation::Create
+                && matches!(
+                    row.delivery.operation,
+                    Operation::Create | Operation::Reopen
+                )
                 && matches!(
                     row.delivery.state,
                     State::Sending | State::Unknown | State::Confirmed

@@ -61,6 +61,10 @@ impl Bed {
     }
 
     fn courier(&self, gateway_id: &str) -> Courier<GitHub> {
+        self.courier_spread(gateway_id, Duration::ZERO)
+    }
+
+    fn courier_spread(&self, gateway_id: &str, spread: Duration) -> Courier<GitHub> {
         let settings = Settings {
             github: config::Github {
                 repository: "o/r".to_owned(),
@@ -73,7 +77,7 @@ impl Bed {
             reopen: DAY,
         };
         let limits = Limits {
-            spread: Duration::ZERO,
+            spread,
             per_hour: PER_HOUR,
             per_day: PER_DAY,
             gateway_id: gateway_id.to_owned(),
@@ -427,6 +431,87 @@ fn a_bad_token_parks_tells_locally_and_a_new_one_resumes() {
     bed.tick(&mut gateway, &mut random);
     assert!(gateway.outbox.parked.borrow().is_none());
     assert_eq!(bed.world().issues.len(), 1);
+}
+
+/// What comes back counts like what is new: a flapping problem cannot get round the caps.
+#[test]
+fn reopened_issues_count_in_the_caps() {
+    let bed = Bed::new(11);
+    let mut random = Random(11);
+    let mut gateway = bed.gateway("gateway-a");
+    for task in 1..=i64::from(PER_HOUR) {
+        problem(&gateway, task, 1, &mut random, START);
+    }
+    let drain = |gateway: &mut Gateway, random: &mut Random| {
+        while gateway.outbox.open() > 0 {
+            bed.world().advance(gateway.next);
+            bed.tick(gateway, random);
+        }
+    };
+    drain(&mut gateway, &mut random);
+    let opened = bed.world().issues.last().unwrap().created_at;
+    let now = bed.world().now;
+    gateway.outbox.numbers.borrow_mut().insert(9, 1);
+    let key = delivery_key("gateway-a", "f", 9);
+    let again = json!({ "title": "again", "body": "b", "comment": "back" }).to_string();
+    gateway
+        .outbox
+        .push(9, Operation::Reopen, &again, &key, Severity::Error, now);
+    gateway.next = now;
+    drain(&mut gateway, &mut random);
+    assert_eq!(bed.world().issues.len(), PER_HOUR as usize);
+    assert_eq!(bed.world().issues[0].state, "open");
+    assert!(
+        bed.world().now.since(opened) >= s(3_500),
+        "it waited for its place"
+    );
+}
+
+/// A fault of 200 gateways at once: each comes in its own part of two hours, at most 500 an hour in all.
+#[test]
+fn many_gateways_spread_over_the_limit_that_they_share() {
+    let bed = Bed::new(13);
+    let mut random = Random(13);
+    let mut fleet: Vec<Gateway> = (0..200)
+        .map(|n| {
+            let id = format!("gateway-{n}");
+            Gateway {
+                courier: bed.courier_spread(&id, s(7_200)),
+                ..bed.gateway(&id)
+            }
+        })
+        .collect();
+    for gateway in &fleet {
+        let key = delivery_key(&gateway.id, "f", 1);
+        let payload = json!({ "title": "t", "body": "b" }).to_string();
+        gateway
+            .outbox
+            .push(1, Operation::Create, &payload, &key, Severity::Error, START);
+    }
+    while fleet.iter().any(|one| one.outbox.open() > 0) {
+        let open = fleet.iter_mut().filter(|one| one.outbox.open() > 0);
+        let gateway = open.min_by_key(|one| one.next).unwrap();
+        bed.world().advance(gateway.next);
+        bed.tick(gateway, &mut random);
+        gateway.next = gateway
+            .next
+            .max(bed.world().now.plus(Duration::from_millis(1)));
+    }
+    let world = bed.world();
+    let at: Vec<Duration> = world
+        .issues
+        .iter()
+        .map(|one| one.created_at.since(START))
+        .collect();
+    assert_eq!(at.len(), 200);
+    let quarters: Vec<usize> = (0..4)
+        .map(|n| at.iter().filter(|at| at.as_secs() / 1_800 == n).count())
+        .collect();
+    println!("200 gateways in two hours, by half hour: {quarters:?}");
+    assert!(
+        quarters.iter().all(|count| (25..=80).contains(count)),
+        "{quarters:?}"
+    );
 }
 
 /// A recurrence inside the window reopens; after it, a new issue links the old one.

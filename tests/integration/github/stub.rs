@@ -256,6 +256,112 @@ fn a_write_that_arrived_without_an_answer_is_found_not_repeated() {
     }
 }
 
+/// The status says that it is done; the body is huge, slow, cut or no JSON.
+#[test]
+fn an_answer_that_cannot_be_read_never_makes_a_second_issue() {
+    for mode in ["html", "cut", "huge", "slow"] {
+        let Some(mut stub) = Stub::start(&[]) else {
+            return;
+        };
+        let (outbox, mut courier) = (Memory::default(), stub.courier(stub.github()));
+        let key = escalate(&outbox, 1, stub.now);
+        let close = r#"{"message":"fixed","resolution":"fixed"}"#;
+        outbox.push(1, Operation::Close, close, &key, Severity::Error, stub.now);
+        stub.fail(&format!("POST /issues:{mode}-after-accept\n"));
+        stub.drain(&mut courier, &outbox);
+        let issues = stub.issues();
+        assert_eq!(issues.len(), 1, "{mode}");
+        assert_eq!(issues[0]["state"], "closed", "{mode}");
+        println!("{mode:<5} answer to the create: 1 issue, closed in the end");
+    }
+}
+
+#[test]
+fn an_enterprise_server_is_asked_below_its_path() {
+    let Some(mut stub) = Stub::start(&[]) else {
+        return;
+    };
+    let github = config::Github {
+        api_url: format!("{}/api/v3/", stub.base),
+        ..stub.github()
+    };
+    let checks = check::check(&github, None, stub.now);
+    assert!(checks.iter().all(|check| check.ok), "{checks:?}");
+    let (outbox, mut courier) = (Memory::default(), stub.courier(github));
+    escalate(&outbox, 1, stub.now);
+    stub.drain(&mut courier, &outbox);
+    assert_eq!(stub.issues().len(), 1);
+    let asked = stub.requests();
+    assert!(
+        asked
+            .iter()
+            .all(|one| one["path"].as_str().unwrap().starts_with("/api/v3/"))
+    );
+}
+
+/// `doctor` of the real program, its token as a systemd credential, through an HTTP proxy.
+#[test]
+fn a_proxy_is_used_and_a_credential_stands_in_for_the_token_file() {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    let Some(stub) = Stub::start(&[]) else { return };
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let (told, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for client in proxy.incoming() {
+            let mut client = client.unwrap();
+            let mut reader = BufReader::new(client.try_clone().unwrap());
+            let mut first = String::new();
+            reader.read_line(&mut first).unwrap();
+            let mut line = first.clone();
+            while !line.trim().is_empty() {
+                line.clear();
+                reader.read_line(&mut line).unwrap();
+            }
+            let target = first.split_whitespace().nth(1).unwrap_or("").to_owned();
+            let mut server = TcpStream::connect(&target).unwrap();
+            told.send(first).unwrap();
+            client
+                .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                .unwrap();
+            let (mut up, mut down) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut up, &mut down));
+            let _ = std::io::copy(&mut reader, &mut server);
+        }
+    });
+    let credentials = tempfile::tempdir().unwrap();
+    std::fs::write(credentials.path().join("github-token"), TOKEN).unwrap();
+    private(&credentials.path().join("github-token"));
+    let gateway = crate::cli_tool::Gateway::new();
+    let github = stub.github();
+    gateway.configure(&format!(
+        "[escalation.github]\nrepository = \"plant/gateways\"\ntoken_file = \"/nonexistent/token\"\napi_url = \"{}\"\nca_file = \"{}\"\n",
+        github.api_url, github.ca_file
+    ));
+    let config = gateway.path("config.toml");
+    let arguments = ["--config", config.to_str().unwrap(), "doctor", "--json"];
+    let ran = crate::cli_tool::run_with(&arguments, |command| {
+        command
+            .env("HTTPS_PROXY", &address)
+            .env_remove("NO_PROXY")
+            .env_remove("no_proxy")
+            .env("CREDENTIALS_DIRECTORY", credentials.path());
+    });
+    let lines = ran.json();
+    let tracker: Vec<&Value> = lines
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["check"] == "tracker")
+        .collect();
+    assert!(tracker.len() >= 3, "{lines:#}");
+    assert!(tracker.iter().all(|one| one["level"] == "ok"), "{lines:#}");
+    let line = heard.try_recv().unwrap();
+    assert!(line.starts_with("CONNECT "), "{line}");
+    assert!(!ran.out.contains(TOKEN));
+}
+
 #[test]
 fn limits_and_server_trouble_end_in_one_issue() {
     let Some(mut stub) = Stub::start(&[]) else {
