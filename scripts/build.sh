@@ -15,7 +15,7 @@
 #
 # Other knobs: AO_CACHE (zig, sysroots), BUDGET_BYTES (default 4 MiB),
 # PROFILE (default release). Exit status 1 when an artefact is not static or
-# is over budget: everything is still copied to dist/ to look at.
+# is over its limit: everything is still copied to dist/ to look at.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -29,10 +29,11 @@ ZIGBUILD=0.24.0
 # behind an unchanged path. Raise it with any change in build_std.
 STD_REV=1
 BUDGET_BYTES=${BUDGET_BYTES:-4194304}
-# The budget is the goal and is printed; above the limit the build fails, so
-# that the binary never grows unseen. rustup's standard library, built for
-# speed and with backtraces, costs 0.4 MB more than the one built here.
-LIMIT_BYTES=4700000
+# Above the limit the build fails, so that the binary never grows unseen. With
+# a standard library built here for size the limit is the budget. With the
+# prebuilt one of rustup or cross the same program is 0.40 MB larger.
+LIMIT_BYTES=$BUDGET_BYTES
+PREBUILT_STD_BYTES=450000
 PROFILE=${PROFILE:-release}
 MODE=${MUSL_STD:-auto}
 # Apart from target/, so that a different compiler here and in daily work do
@@ -208,6 +209,7 @@ case $MODE in
   *) die "MUSL_STD=$MODE: must be auto, rustup, debian or cross" ;;
 esac
 say "musl std from: $MODE"
+[ "$MODE" = debian ] || LIMIT_BYTES=$((BUDGET_BYTES + PREBUILT_STD_BYTES))
 [ "$MODE" = cross ] || install_zig
 [ "$MODE" != debian ] || debian_rust
 
