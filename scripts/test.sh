@@ -4,8 +4,8 @@
 #   scripts/test.sh [--long] [SECTION…]
 #
 # Sections in order: format clippy test scripts static arm64 import badinput
-# complete e2e install footprint; with --long also completelong (a million lines,
-# 100 kills), latency, classes (each finding class on four kinds of host), deploy
+# complete e2e install footprint; with --long also crash (1,000 kills and 200 power
+# cuts of the store), completelong (a million lines, 100 kills), latency, classes (each finding class on four kinds of host), deploy
 # (an emulated arm64 machine) and soak. Only the named ones run when any is named.
 # What a section needs is installed (Debian). Sections that need root or
 # namespaces skip elsewhere;
@@ -18,7 +18,7 @@ set -euo pipefail
 cd "$ROOT"
 
 DEFAULT=(format clippy test scripts static arm64 import badinput complete e2e install footprint)
-LONG=(completelong latency classes deploy soak)
+LONG=(crash completelong latency classes deploy soak)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
 SKIP=77
@@ -44,7 +44,7 @@ section_format() { cargo fmt --all --check; }
 section_clippy() { cargo clippy --locked --all-targets -q -- -D warnings; }
 section_test() {
   # A real Alertmanager for the fleet tests; Python makes the database that is adopted.
-  apt_need gcc:gcc python3:python3 openssl:openssl prometheus-alertmanager:prometheus-alertmanager
+  apt_need gcc:gcc python3:python3 mkfs.ext4:e2fsprogs findmnt:util-linux openssl:openssl prometheus-alertmanager:prometheus-alertmanager
   cargo test --locked -q
 }
 
@@ -150,6 +150,13 @@ section_footprint() {
   binary=$(native_binary)
   BED_ENV="FOOTPRINT_SECONDS=$FOOTPRINT_SECONDS" BED_TIMEOUT=900 scripts/bed.sh run systemd scripts/e2e/footprint.sh \
     "$binary:/usr/local/bin/$NAME"
+}
+
+section_crash() {
+  need_root
+  apt_need gcc:gcc mkfs.ext4:e2fsprogs
+  AO_POWER_CUTS=${AO_POWER_CUTS:-200} AO_CRASH_CYCLES=${AO_CRASH_CYCLES:-1000} \
+    cargo test --locked -q --test integration store_crash -- --nocapture
 }
 
 section_deploy() {

@@ -1,5 +1,7 @@
 //! kill -9 under load, again and again on one database: what was acknowledged is there, nothing twice.
 //! `AO_CRASH_CYCLES` sets the number of kills (5 by default), `AO_CRASH_SEED` replays a run.
+//! The same with power cuts (`AO_POWER_CUTS`, 3 by default): a file system of its own is shut down in the
+//! middle of the writes, without what was not yet flushed, and mounted again.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::collections::BTreeMap;
@@ -12,7 +14,9 @@ use autonomous_orchestrator::core::class::Class;
 use autonomous_orchestrator::core::finding::{Finding, Severity};
 use autonomous_orchestrator::core::task::Resolution;
 use autonomous_orchestrator::core::time::Timestamp;
-use autonomous_orchestrator::store::{Cursor, Intake, NewEscalation, Store, StoreOptions};
+use autonomous_orchestrator::store::{
+    Cursor, Intake, NewEscalation, Store, StoreError, StoreOptions,
+};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const CHILD: &str = "AO_CRASH_CHILD";
@@ -148,29 +152,37 @@ impl Told {
     }
 }
 
-#[test]
-fn what_was_acknowledged_survives_kill_9() {
+/// Times of the kills, from a seed that is printed.
+struct Times(u64);
+
+impl Times {
+    fn next(&mut self) -> Duration {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        Duration::from_millis(5 + self.0 % 250)
+    }
+}
+
+fn seed() -> u64 {
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let seed = number(
+    number(
         "AO_CRASH_SEED",
         u64::try_from(nanos.as_nanos() & 0xFFFF_FFFF).unwrap(),
-    );
+    )
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9() {
+    let seed = seed();
     let cycles = number("AO_CRASH_CYCLES", 5);
     println!("seed {seed} ({cycles} kills; AO_CRASH_SEED={seed} replays the times of the kills)");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tasks.db");
-    let mut random = seed | 1;
+    let mut times = Times(seed | 1);
     let mut told = Told::default();
     for cycle in 0..cycles {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        run_and_kill(
-            &path,
-            cycle,
-            Duration::from_millis(5 + random % 250),
-            &mut told,
-        );
+        run_and_kill(&path, cycle, times.next(), &mut told, || {});
         check(&path, &told, cycle == cycles - 1 || cycle % 10 == 0);
     }
     println!(
@@ -181,12 +193,132 @@ fn what_was_acknowledged_survives_kill_9() {
     );
 }
 
-fn run_and_kill(path: &Path, generation: u64, after: Duration, told: &mut Told) {
+/// A file system in a file, mounted for one test.
+struct Disk {
+    dir: tempfile::TempDir,
+}
+
+impl Disk {
+    /// Why there is none: no root, no loop devices.
+    fn new() -> Result<Self, String> {
+        let disk = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        std::fs::create_dir(disk.mount_point()).unwrap();
+        let image = disk.image();
+        shell("truncate", &["-s", "64M", &image])?;
+        shell("mkfs.ext4", &["-q", "-F", &image])?;
+        disk.mount()?;
+        Ok(disk)
+    }
+
+    fn image(&self) -> String {
+        self.dir.path().join("image").display().to_string()
+    }
+
+    fn mount_point(&self) -> std::path::PathBuf {
+        self.dir.path().join("mounted")
+    }
+
+    fn mount(&self) -> Result<(), String> {
+        let point = self.mount_point().display().to_string();
+        shell(
+            "mount",
+            &["-o", "loop,errors=remount-ro", &self.image(), &point],
+        )
+    }
+
+    /// The kernel finds an error on the medium and makes the file system read-only.
+    fn fail(&self) {
+        let done = Command::new("findmnt")
+            .args(["-n", "-o", "SOURCE"])
+            .arg(self.mount_point())
+            .output()
+            .unwrap();
+        let device = String::from_utf8(done.stdout).unwrap();
+        let device = device.trim().trim_start_matches("/dev/");
+        std::fs::write(
+            format!("/sys/fs/ext4/{device}/trigger_fs_error"),
+            "test of the store",
+        )
+        .unwrap();
+    }
+
+    /// The power goes: nothing that is not on the medium yet gets there (EXT4_IOC_SHUTDOWN without a
+    /// flush of the log, linux/fs/ext4/ext4.h).
+    fn cut(&self) {
+        let code = "import fcntl,os,struct,sys\n\
+                    fcntl.ioctl(os.open(sys.argv[1],os.O_RDONLY),0x8004587d,struct.pack('I',2))";
+        let point = self.mount_point().display().to_string();
+        shell("python3", &["-c", code, &point]).unwrap();
+    }
+
+    fn back(&self) {
+        let point = self.mount_point().display().to_string();
+        shell("umount", &[&point]).unwrap();
+        self.mount().unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let point = self.mount_point().display().to_string();
+        let _ = shell("umount", &["-l", &point]);
+    }
+}
+
+fn shell(program: &str, args: &[&str]) -> Result<(), String> {
+    let done = Command::new(program)
+        .args(args)
+        .output()
+        .map_err(|why| format!("{program}: {why}"))?;
+    if done.status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "{program}: {}",
+        String::from_utf8_lossy(&done.stderr).trim()
+    ))
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_power_cut() {
+    let disk = match Disk::new() {
+        Ok(disk) => disk,
+        Err(why) if std::env::var("CI").as_deref() == Ok("true") => panic!("cannot run: {why}"),
+        Err(why) => {
+            println!("skipped: {why}");
+            return;
+        }
+    };
+    let seed = seed();
+    let cuts = number("AO_POWER_CUTS", 3);
+    println!("seed {seed} ({cuts} power cuts; AO_CRASH_SEED={seed} replays their times)");
+    let path = disk.mount_point().join("tasks.db");
+    let mut times = Times(seed | 1);
+    let mut told = Told::default();
+    for cut in 0..cuts {
+        run_and_kill(&path, cut, times.next(), &mut told, || disk.cut());
+        disk.back();
+        check(&path, &told, true);
+    }
+    println!(
+        "{cuts} power cuts: {} tasks, {} closed, {} escalated acknowledged; lost 0, doubled 0, audit ok, integrity ok",
+        told.tasks,
+        told.closed.len(),
+        told.escalated.len()
+    );
+}
+
+/// `before` runs right before the kill.
+fn run_and_kill(path: &Path, generation: u64, after: Duration, told: &mut Told, before: impl Fn()) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "store_crash::crash_child", "--nocapture", "-q"])
         .env(CHILD, path)
         .env("AO_CRASH_GENERATION", generation.to_string())
         .stdout(Stdio::piped())
+        // It may still complain of the disk that is gone.
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap());
@@ -206,6 +338,7 @@ fn run_and_kill(path: &Path, generation: u64, after: Duration, told: &mut Told) 
         }
         told.hear(said);
         if killed_at.is_some_and(|at| Instant::now() >= at) {
+            before();
             child.kill().unwrap();
             killed_at = None;
         }
@@ -277,4 +410,80 @@ fn path_generations(raw: &rusqlite::Connection) -> u64 {
         |row| row.get(0),
     )
     .unwrap_or(0)
+}
+
+/// One finding of its own kind; the id of its task once it was acknowledged.
+fn told(store: &Store, name: &str) -> Result<i64, StoreError> {
+    let batch = Intake {
+        findings: vec![Finding::new(
+            Class::ServiceFailed,
+            name,
+            Severity::Error,
+            &"padding ".repeat(400),
+            "fault",
+            NOW,
+        )],
+        cursor: None,
+    };
+    Ok(store.intake(batch, NOW)?[0].task_id)
+}
+
+#[test]
+fn a_disk_that_is_full_or_read_only_for_a_time_costs_nothing_acknowledged() {
+    let disk = match Disk::new() {
+        Ok(disk) => disk,
+        Err(why) if std::env::var("CI").as_deref() == Ok("true") => panic!("cannot run: {why}"),
+        Err(why) => {
+            println!("skipped: {why}");
+            return;
+        }
+    };
+    let point = disk.mount_point();
+    let path = point.join("tasks.db");
+    let (store, _) = Store::open(&options(&path), NOW).unwrap();
+    let mut acknowledged = Vec::new();
+    let name = |n: u64| format!("{}.service", letters(n));
+    // Full: a foreign file takes every block that is left.
+    let mut filler = std::fs::File::create(point.join("filler")).unwrap();
+    for block in [1 << 16, 1 << 12, 1] {
+        while filler.write_all(&vec![0; block]).is_ok() {}
+    }
+    let mut n = 0;
+    let refusal = loop {
+        n += 1;
+        match told(&store, &name(n)) {
+            Ok(id) => acknowledged.push(id),
+            Err(why) => break why,
+        }
+    };
+    assert!(matches!(refusal, StoreError::Full), "{refusal}");
+    assert!(
+        store
+            .health()
+            .take_messages()
+            .iter()
+            .any(|said| said.contains("ballast")),
+        "the ballast gave way first"
+    );
+    drop(filler);
+    std::fs::remove_file(point.join("filler")).unwrap();
+    acknowledged.push(told(&store, &name(n)).unwrap());
+    // Read-only, as after an error of the medium.
+    let point = point.display().to_string();
+    disk.fail();
+    let refused = told(&store, &name(n + 1));
+    assert!(refused.is_err(), "{refused:?}");
+    drop(store);
+    shell("umount", &[&point]).unwrap();
+    disk.mount().unwrap();
+    let (store, report) = Store::open(&options(&path), NOW).unwrap();
+    assert!(!report.restored, "{report:?}");
+    acknowledged.push(told(&store, &name(n + 1)).unwrap());
+    let reader = store.reader().unwrap();
+    for id in &acknowledged {
+        assert!(reader.task(*id).unwrap().is_some(), "task {id} is lost");
+    }
+    assert_eq!(reader.open_tasks().unwrap().len(), acknowledged.len());
+    assert_eq!(reader.integrity().unwrap(), "ok");
+    assert!(reader.audit_verify().unwrap().is_ok());
 }
