@@ -4,7 +4,7 @@
 #   scripts/test.sh [--long] [SECTION…]
 #
 # Sections in order: format clippy test scripts static arm64 import badinput
-# complete e2e install footprint; with --long also crash (1,000 kills and 200 power
+# complete story e2e install footprint; with --long also crash (1,000 kills and 200 power
 # cuts of the store), completelong (a million lines, 100 kills), latency, classes (each finding class on four kinds of host), deploy
 # (an emulated arm64 machine) and soak. Only the named ones run when any is named.
 # What a section needs is installed (Debian). Sections that need root or
@@ -17,7 +17,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
-DEFAULT=(format clippy test scripts static arm64 import badinput complete e2e install footprint)
+DEFAULT=(format clippy test scripts static arm64 import badinput complete story e2e install footprint)
 LONG=(crash completelong latency classes deploy soak)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
@@ -125,6 +125,14 @@ section_classes() {
   local binary
   binary=$(native_binary)
   scripts/class-table.sh "$binary"
+}
+
+section_story() {
+  need_bed
+  local binary
+  apt_need git:git
+  binary=$(native_binary)
+  scripts/e2e/story.sh "$binary"
 }
 
 section_e2e() {
