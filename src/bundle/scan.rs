@@ -2,13 +2,26 @@
 //! the query stands in one place. Pure.
 
 use super::index::TITLE;
-use crate::core::retrieval::{Query, Starts, is_stop_word, words_starting};
+use crate::core::retrieval::{Query, Starts, Term, is_stop_word, words_starting};
 use crate::core::stem::stem;
 
 /// Words that count as one place: about a line of text or two.
 const WINDOW: usize = 8;
 /// Most words that `matched` names.
 const MATCHED_MAX: usize = 32;
+
+/// Words whose role is remembered during a query: texts repeat theirs, and stemming one takes longer than
+/// all else that is done with it. A power of two.
+const REMEMBERED: usize = 1024;
+
+/// What a word of a text is to the query.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Role {
+    /// Its place among the query's words.
+    Wanted(usize),
+    Stop,
+    Other,
+}
 
 /// What was seen in one text.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,7 +40,7 @@ pub(super) struct Scanner<'a> {
     rarities: Vec<f32>,
     /// Stemming never changes the first two letters, so words that start otherwise need no look.
     starts: Starts,
-    buffer: String,
+    roles: Roles<'a>,
     /// Where each word of the query was seen last.
     last: Vec<Option<usize>>,
 }
@@ -37,7 +50,11 @@ impl<'a> Scanner<'a> {
         Self {
             query,
             starts: starts(query),
-            buffer: String::new(),
+            roles: Roles {
+                query,
+                known: vec![None; REMEMBERED],
+                buffer: String::new(),
+            },
             last: vec![None; query.words.len()],
             rarities,
         }
@@ -57,22 +74,25 @@ impl<'a> Scanner<'a> {
 
     /// Adds to `pairs`; answers the rarity of the words in the densest place.
     fn scan(&mut self, text: &str, weight: u32, pairs: &mut [u32]) -> f32 {
-        let (query, starts, rarities, last) =
-            (self.query, &self.starts, &self.rarities, &mut self.last);
+        let (query, starts, rarities, last, roles) = (
+            self.query,
+            &self.starts,
+            &self.rarities,
+            &mut self.last,
+            &mut self.roles,
+        );
         last.fill(None);
         let mut before: Option<usize> = None;
         let mut densest = 0.0_f32;
         words_starting(text, starts, &mut |word, place| {
-            let known = starts.has(word.as_bytes());
-            let Some(at) = known
-                .then(|| place_in(query, &mut self.buffer, word))
-                .flatten()
-            else {
+            let at = match roles.of(word) {
+                Role::Wanted(at) => at,
                 // A stop word between two words does not part them, as when the index was built.
-                if before.is_some() && !is_stop_word(word) {
+                Role::Stop => return before.is_some(),
+                Role::Other => {
                     before = None;
+                    return false;
                 }
-                return before.is_some();
             };
             if let Some(first) = before {
                 for (pair, count) in query.pairs.iter().zip(pairs.iter_mut()) {
@@ -94,6 +114,35 @@ impl<'a> Scanner<'a> {
             true
         });
         densest
+    }
+}
+
+/// The roles of words, remembered by their hash: a later word may take an earlier one's slot.
+#[derive(Debug)]
+struct Roles<'a> {
+    query: &'a Query,
+    known: Vec<Option<(Term, Role)>>,
+    buffer: String,
+}
+
+impl Roles<'_> {
+    fn of(&mut self, word: &str) -> Role {
+        let term = Term::of(word);
+        let slot = self.known.get_mut(term.0 as usize % REMEMBERED);
+        if let Some(Some((known, role))) = slot.as_deref()
+            && *known == term
+        {
+            return *role;
+        }
+        let role = match place_in(self.query, &mut self.buffer, word) {
+            Some(at) => Role::Wanted(at),
+            None if is_stop_word(word) => Role::Stop,
+            None => Role::Other,
+        };
+        if let Some(slot) = slot {
+            *slot = Some((term, role));
+        }
+        role
     }
 }
 

@@ -79,6 +79,11 @@ fn unseen_texts_are_seldom_named_wrongly() {
 }
 
 #[test]
+fn news_is_named() {
+    score(include_str!("../../tests/fixtures/causes_news.tsv"));
+}
+
+#[test]
 fn names_round_trip() {
     for cause in Cause::ALL {
         assert_eq!(cause.as_str().parse(), Ok(*cause));
