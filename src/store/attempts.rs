@@ -34,7 +34,12 @@ impl Store {
                 "UPDATE tasks SET fix_attempted = 1, action = ?2 WHERE id = ?1",
                 params![task_id, booking.action_text],
             )?;
-            let reason = format!("attempt {id} in phase {}", booking.phase);
+            let nth: i64 = tx
+                .prepare_cached(
+                    "SELECT count(*) FROM attempts WHERE task_id = ?1 AND outcome IS NOT 'refused'",
+                )?
+                .query_row([task_id], |row| row.get(0))?;
+            let reason = format!("attempt {nth} in phase {}", booking.phase);
             history::append(
                 tx,
                 Some(task_id),
