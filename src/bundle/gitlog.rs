@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::moves::{Moves, Told};
 use super::source::{Passage, Source, one_line, sha256_hex, without_secrets};
 use crate::core::redact::Redactor;
+use crate::core::time::Timestamp;
 use crate::host::exec::{self, OUTPUT_CAP};
 
 /// Commits of one call; a page's output stays below what a child may print.
@@ -86,7 +87,7 @@ fn page_of(repository: &Path, page: usize) -> Result<String, String> {
         "--no-textconv",
         "--find-renames=50%",
         "--name-status",
-        "--format=%x01%h%x00%cI%x00%B%x02",
+        "--format=%x01%h%x00%ct%x00%B%x02",
     ];
     let output = exec::run("git", &args, DEADLINE).map_err(|why| why.to_string())?;
     match output.status {
@@ -104,7 +105,7 @@ fn parse_one(record: &str) -> Option<Commit> {
     let mut fields = head.splitn(3, '\0');
     let mut commit = Commit {
         hash: fields.next()?.to_owned(),
-        date: fields.next()?.to_owned(),
+        date: utc(fields.next()?)?,
         message: fields.next()?.trim().to_owned(),
         ..Commit::default()
     };
@@ -124,6 +125,13 @@ fn parse_one(record: &str) -> Option<Commit> {
         }
     }
     Some(commit)
+}
+
+/// Seconds since 1970 as `2026-03-01T09:00:00Z`: all of a bundle's times compare.
+fn utc(seconds: &str) -> Option<String> {
+    let millis = seconds.trim().parse::<i64>().ok()?.checked_mul(1000)?;
+    let text = Timestamp::from_millis(millis).to_string();
+    Some(format!("{}Z", text.get(..19)?.replace(' ', "T")))
 }
 
 fn source(repository: &Path, redactor: &Redactor, commit: &Commit) -> Option<Source> {
@@ -203,7 +211,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
 
-    const LOG: &str = "\u{1}abc1234\0\x32026-03-01T10:00:00+01:00\0Move the platform\n\nUnits follow later.\n\u{2}\n\nR100\tinsa-crm-platform/core/app.py\tplatforms/insa-crm/core/app.py\nR097\tinsa-crm-platform/run.sh\tplatforms/insa-crm/run.sh\nM\tREADME.md\n\u{1}def\0\x32026-02-01T10:00:00+01:00\0First\n\u{2}\nA\tREADME.md\n";
+    const LOG: &str = "\u{1}abc1234\0\x31772355600\0Move the platform\n\nUnits follow later.\n\u{2}\n\nR100\tinsa-crm-platform/core/app.py\tplatforms/insa-crm/core/app.py\nR097\tinsa-crm-platform/run.sh\tplatforms/insa-crm/run.sh\nM\tREADME.md\n\u{1}def\0\x31769936400\0First\n\u{2}\nA\tREADME.md\n";
 
     #[test]
     fn commits_and_renames_are_read() {

@@ -184,7 +184,7 @@ pub struct Changes {
 }
 
 /// A change this long before a fault may have brought it about.
-const SUSPECT: Duration = Duration::from_secs(24 * 3600);
+pub const SUSPECT: Duration = Duration::from_secs(24 * 3600);
 /// A fault this soon after boot is one of starting up: services come before what they need.
 const BOOTING: Duration = Duration::from_secs(600);
 

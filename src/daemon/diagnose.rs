@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-use crate::core::advisors::{self, Advice, Changes, LearnedRow};
-use crate::core::cause::{self, Cause};
+use crate::core::advisors::{self, Advice, LearnedRow};
+use crate::core::cause::{self, Cause, Named};
 use crate::core::class::Class;
 use crate::core::consensus;
 use crate::core::finding::{Finding, evidence};
 use crate::core::phases::{Offer, Offers};
 use crate::core::retrieval::Snippet;
-use crate::core::runbook;
+use crate::core::runbook::{self, Candidate};
 use crate::core::task::Task;
 use crate::daemon::Runtime;
+use crate::daemon::changes;
 use crate::daemon::live::Live;
 use crate::daemon::llm;
 use crate::host::Host;
-use crate::store::StoreError;
+use crate::store::{Reader, StoreError};
 
 /// Most snippets cited in an issue.
 pub(super) const CITED: usize = 3;
@@ -33,20 +34,29 @@ pub struct Diagnosis {
     pub advice: Vec<Advice>,
 }
 
-/// Names the cause of `finding` and ranks what could be done about it.
-pub fn diagnose(
-    runtime: &Runtime,
+/// What rules, runbooks, bundle and the three advisors make of a finding.
+#[derive(Clone, Debug)]
+pub(super) struct Reasoned {
+    pub named: Named,
+    pub candidates: Vec<Candidate>,
+    pub snippets: Vec<Snippet>,
+    pub advice: Vec<Advice>,
+}
+
+/// Reasons about `finding` of `task`: the same for a worker that will act and for `explain`.
+pub(super) fn reason(
+    host: &Host,
     live: &Live,
+    reader: &Reader,
     task: &Task,
     finding: &Finding,
-) -> Result<Diagnosis, StoreError> {
+) -> Result<Reasoned, StoreError> {
     let named = cause::name_cause(finding);
     let candidates = runbook::select(&live.runbooks, finding, named.cause);
     let snippets = live
         .bundle
         .as_ref()
         .map_or_else(Vec::new, |bundle| bundle.query_finding(finding, CITED));
-    let reader = runtime.store.reader()?;
     let mut learned = Vec::new();
     for candidate in &candidates {
         let row = reader.learned(task.class, &task.subject, candidate.kind.as_str())?;
@@ -57,19 +67,36 @@ pub fn diagnose(
             last: row.last,
         });
     }
-    let now = runtime.host.clock.now();
-    let model = llm::advise(runtime, live, task, finding, &named, &candidates, &snippets)?;
-    let mut advice = vec![
+    let now = host.clock.now();
+    let changes = changes::changes(host, finding, &snippets);
+    let advice = vec![
         advisors::operator(finding, &named, &candidates, &learned, now),
-        advisors::historian(
-            finding,
-            &named,
-            &candidates,
-            &changes(&runtime.host, finding),
-            now,
-        ),
+        advisors::historian(finding, &named, &candidates, &changes, now),
         advisors::analyst(finding, &named, &candidates, &snippets),
     ];
+    Ok(Reasoned {
+        named,
+        candidates,
+        snippets,
+        advice,
+    })
+}
+
+/// Names the cause of `finding` and ranks what could be done about it.
+pub fn diagnose(
+    runtime: &Runtime,
+    live: &Live,
+    task: &Task,
+    finding: &Finding,
+) -> Result<Diagnosis, StoreError> {
+    let reader = runtime.store.reader()?;
+    let Reasoned {
+        named,
+        candidates,
+        snippets,
+        mut advice,
+    } = reason(&runtime.host, live, &reader, task, finding)?;
+    let model = llm::advise(runtime, live, task, finding, &named, &candidates, &snippets)?;
     advice.extend(model);
     let offers = offers(&candidates, &advice);
     Ok(Diagnosis {
@@ -135,8 +162,8 @@ fn with_moved_path(host: &Host, live: &Live, finding: Finding) -> Finding {
     }
 }
 
-fn offers(candidates: &[runbook::Candidate], advice: &[Advice]) -> Offers {
-    let from_runbook = |candidate: &runbook::Candidate| Offer {
+fn offers(candidates: &[Candidate], advice: &[Advice]) -> Offers {
+    let from_runbook = |candidate: &Candidate| Offer {
         kind: candidate.kind,
         why: format!("runbook {}", candidate.runbook_id),
         confidence: if candidate.certain { 0.9 } else { 0.5 },
@@ -177,29 +204,5 @@ fn offers(candidates: &[runbook::Candidate], advice: &[Advice]) -> Offers {
                 confidence: agreed.confidence,
             }),
         disagreement: consensus.reason,
-    }
-}
-
-/// What changed on the box around the unit, read from the host; everything is optional.
-pub(super) fn changes(host: &Host, finding: &Finding) -> Changes {
-    let modified = |path: Option<&str>| {
-        let meta = std::fs::metadata(host.path(path?)).ok()?;
-        let since = meta
-            .modified()
-            .ok()?
-            .duration_since(std::time::UNIX_EPOCH)
-            .ok()?;
-        i64::try_from(since.as_millis())
-            .ok()
-            .map(crate::core::time::Timestamp::from_millis)
-    };
-    let unit = finding.fact(evidence::UNIT).unwrap_or(&finding.subject);
-    let unit_file = format!("/etc/systemd/system/{unit}");
-    let named = crate::core::unit::UnitName::new(unit).is_ok();
-    Changes {
-        unit_file_changed_at: modified(named.then_some(unit_file.as_str())),
-        exe_changed_at: modified(finding.fact(evidence::PATH)),
-        last_boot: crate::host::boot::booted_at(host),
-        ..Changes::default()
     }
 }

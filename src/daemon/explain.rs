@@ -6,17 +6,18 @@ use serde_json::{Value, json};
 
 use crate::actions::{self, Workshop};
 use crate::core::action::Action;
-use crate::core::advisors::{self, Advice, LearnedRow};
-use crate::core::cause::{self, Named};
+use crate::core::advisors::Advice;
+use crate::core::cause::Named;
 use crate::core::config::Config;
 use crate::core::consensus::{self, Consensus};
 use crate::core::resolve;
 use crate::core::retrieval::Snippet;
-use crate::core::runbook::{self, Candidate};
+use crate::core::runbook::Candidate;
 use crate::core::task::Task;
+use crate::daemon::diagnose::{self, Reasoned};
 use crate::daemon::live::Live;
 use crate::daemon::runtime::store_options;
-use crate::daemon::{diagnose, verify};
+use crate::daemon::verify;
 use crate::host::Host;
 use crate::store::{Attempt, Store, StoreError};
 
@@ -54,35 +55,12 @@ pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, String
     let live = Live::load(host, config).map_err(|why| why.to_string())?;
     let open = reader.open_tasks().map_err(text)?;
     let finding = diagnose::enrich(host, &live, verify::finding_of(&task), &task, &open);
-    let named = cause::name_cause(&finding);
-    let candidates = runbook::select(&live.runbooks, &finding, named.cause);
-    let now = host.clock.now();
-    let mut learned = Vec::new();
-    for candidate in &candidates {
-        let row = reader
-            .learned(task.class, &task.subject, candidate.kind.as_str())
-            .map_err(text)?;
-        learned.push(LearnedRow {
-            action: candidate.kind,
-            wins: row.wins,
-            losses: row.losses,
-            last: row.last,
-        });
-    }
-    let snippets = live.bundle.as_ref().map_or_else(Vec::new, |bundle| {
-        bundle.query_finding(&finding, diagnose::CITED)
-    });
-    let advice = vec![
-        advisors::operator(&finding, &named, &candidates, &learned, now),
-        advisors::historian(
-            &finding,
-            &named,
-            &candidates,
-            &diagnose::changes(host, &finding),
-            now,
-        ),
-        advisors::analyst(&finding, &named, &candidates, &snippets),
-    ];
+    let Reasoned {
+        named,
+        candidates,
+        snippets,
+        advice,
+    } = diagnose::reason(host, &live, &reader, &task, &finding).map_err(text)?;
     let backup_dir = host.path(&live.config.daemon.state_dir).join("backups");
     let shop = Workshop {
         host,

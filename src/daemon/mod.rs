@@ -6,6 +6,7 @@
 pub mod attempt;
 pub mod bell;
 pub mod brake;
+pub mod changes;
 pub mod courier;
 pub mod demo;
 pub mod diagnose;
