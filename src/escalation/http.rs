@@ -9,12 +9,12 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use ureq::http::{Method, Uri};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{
     ConnectionDetails, Connector, DefaultConnector, Transport as Wire,
 };
 
+use super::tls::Tls;
 use super::token::Secret;
 use crate::core::reply::Reply;
 
@@ -168,13 +168,10 @@ impl Https {
 
     fn build(timeout: Duration, ca_file: &str, https_only: bool) -> Result<Self, String> {
         let own = match ca_file {
-            "" => Vec::new(),
-            path => read_ca(Path::new(path))?,
+            "" => None,
+            path => Some(read_ca(Path::new(path))?),
         };
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .root_certs(RootCerts::from(with_bundled(own)))
-            .build();
+        let tls = Tls::new(own.as_deref()).map_err(|why| ca_problem(Path::new(ca_file), &why))?;
         let config = ureq::Agent::config_builder()
             .https_only(https_only)
             .http_status_as_error(false)
@@ -193,10 +190,11 @@ impl Https {
             .timeout_send_body(Some(timeout))
             .timeout_recv_response(Some(timeout))
             .timeout_recv_body(Some(timeout))
-            .tls_config(tls)
             .build();
         let reached = Arc::new(AtomicBool::new(false));
-        let connector = DefaultConnector::new().chain(Reached(Arc::clone(&reached)));
+        let connector = DefaultConnector::new()
+            .chain(tls)
+            .chain(Reached(Arc::clone(&reached)));
         Ok(Self {
             agent: ureq::Agent::with_parts(config, connector, DefaultResolver::default()),
             reached,
@@ -376,35 +374,20 @@ fn read_body(body: &mut ureq::Body) -> (String, bool) {
     (String::from_utf8_lossy(&bytes).into_owned(), cut)
 }
 
-fn read_ca(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
+fn read_ca(path: &Path) -> Result<Vec<u8>, String> {
     use std::io::Read;
-    let what = |why: String| {
-        format!(
-            "cannot use ca_file {}: {why}: give a PEM file with at least one certificate",
-            path.display()
-        )
-    };
     let mut pem = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(CA_FILE_CAP).read_to_end(&mut pem))
-        .map_err(|error| what(error.to_string()))?;
-    let mut found = Vec::new();
-    for item in parse_pem(&pem) {
-        if let PemItem::Certificate(certificate) = item.map_err(|error| what(error.to_string()))? {
-            found.push(certificate);
-        }
-    }
-    if found.is_empty() {
-        return Err(what("it holds no certificate".to_owned()));
-    }
-    Ok(found)
+        .map_err(|error| ca_problem(path, &error.to_string()))?;
+    Ok(pem)
 }
 
-/// The bundled roots beside the operator's: ureq brings none of its own here.
-fn with_bundled(mut own: Vec<Certificate<'static>>) -> Vec<Certificate<'static>> {
-    let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
-    own.extend(bundled.iter().map(|der| Certificate::from_der(der)));
-    own
+fn ca_problem(path: &Path, why: &str) -> String {
+    format!(
+        "cannot use ca_file {}: {why}: give a PEM file with at least one certificate",
+        path.display()
+    )
 }
 
 /// `location` against the URL that answered with it; only https.

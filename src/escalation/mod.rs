@@ -10,6 +10,7 @@ pub mod http;
 pub mod llm;
 pub mod ping;
 pub mod textfile;
+mod tls;
 pub mod token;
 pub mod tracker;
 pub mod webhook;
