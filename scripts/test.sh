@@ -5,7 +5,7 @@
 #
 # Sections in order: format clippy test scripts static arm64 import badinput
 # complete story e2e install footprint; with --long also crash (1,000 kills and 200 power
-# cuts of the store), completelong (a million lines, 100 kills), latency, classes (each finding class on four kinds of host), deploy
+# cuts of the store), simulation (10,000 seeds), completelong (a million lines, 100 kills), latency, classes (each finding class on four kinds of host), deploy
 # (an emulated arm64 machine) and soak. Only the named ones run when any is named.
 # What a section needs is installed (Debian). Sections that need root or
 # namespaces skip elsewhere;
@@ -18,7 +18,7 @@ set -euo pipefail
 cd "$ROOT"
 
 DEFAULT=(format clippy test scripts static arm64 import badinput complete story e2e install footprint)
-LONG=(crash completelong latency classes deploy soak)
+LONG=(crash simulation completelong latency classes deploy soak)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
 SKIP=77
@@ -165,6 +165,12 @@ section_crash() {
   apt_need gcc:gcc mkfs.ext4:e2fsprogs
   AO_POWER_CUTS=${AO_POWER_CUTS:-200} AO_CRASH_CYCLES=${AO_CRASH_CYCLES:-1000} \
     cargo test --locked -q --test integration store_crash -- --nocapture
+}
+
+# Scan, work, send, crash and restart, interleaved by seeds over a disk that forgets.
+section_simulation() {
+  AO_SIMULATION_SEEDS=${AO_SIMULATION_SEEDS:-10000} cargo test --locked -q --test integration simulation -- --nocapture |
+    grep -v '^seed '
 }
 
 section_deploy() {

@@ -18,5 +18,6 @@ mod github;
 mod import;
 mod layering;
 mod llm;
+mod simulation;
 mod store_crash;
 mod stress;
