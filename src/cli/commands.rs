@@ -239,11 +239,13 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "learn",
-        synopsis: "[show]",
-        brief: "what worked here, per class, subject and action",
-        long: "Every verified attempt counts for or against its action; the operator advisor ranks by them.",
-        example: "autonomous-orchestrator learn show",
-        flags: &[],
+        synopsis: "[show | export | import FILE | forget --all | forget CLASS [SUBJECT]]",
+        brief: "what worked here, per class, subject and action; taken from and to other gateways",
+        long: "Every verified attempt counts for or against its action; the lower 95 % bound of its success rate\n\
+               decides which of two equally risky actions is tried first. export prints one JSON object a line;\n\
+               import adds another gateway's counts at half, at most 4 of each, and each file once.",
+        example: "autonomous-orchestrator learn export > line-7.jsonl",
+        flags: &[switch("all", "forget everything")],
         hidden: false,
         run: learn::run,
     },

@@ -1,6 +1,10 @@
-//! `learn show`: what worked here.
+//! `learn`: what worked here, and what worked on other gateways.
+
+use std::io::Read;
+use std::path::Path;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
@@ -8,12 +12,150 @@ use crate::cli::table::Table;
 use crate::cli::tasks::unknown_word;
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
+use crate::core::action::ActionKind;
+use crate::core::audit::hex;
+use crate::core::class::Class;
+use crate::store::Learned;
+
+/// Largest file of counts that is read, in bytes: a gateway has hundreds of rows, not millions.
+const FILE_CAP: u64 = 16 << 20;
 
 pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
-    typed.at_most(1)?;
-    if !matches!(typed.word(0), None | Some("show")) {
-        return Err(unknown_word("learn", typed.word(0), &["show"]));
+    match typed.word(0) {
+        None if typed.words().is_empty() => show(typed, globals),
+        Some("show") => show(typed, globals),
+        Some("export") => export(typed, globals),
+        Some("import") => import(typed, globals),
+        Some("forget") => forget(typed, globals),
+        word => {
+            let known = ["show", "export", "import", "forget"];
+            Err(unknown_word("learn", word, &known))
+        }
     }
+}
+
+fn as_json(row: &Learned) -> Value {
+    json!({
+        "class": row.class,
+        "subject": row.subject,
+        "action": row.action,
+        "wins": row.wins,
+        "losses": row.losses,
+        "last_at": row.last.map(|at| at.to_string()),
+    })
+}
+
+/// One JSON object a line, as `import` reads it.
+fn export(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    typed.at_most(1)?;
+    let config = globals.load_config()?;
+    let rows = stored::reader(globals, &config)?
+        .all_learned()
+        .map_err(stored::explain)?;
+    let lines: String = rows
+        .iter()
+        .map(|row| format!("{}\n", as_json(row)))
+        .collect();
+    globals.print(&lines)?;
+    Ok(Exit::Done)
+}
+
+fn import(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    typed.at_most(2)?;
+    let file = typed
+        .path(1)
+        .ok_or_else(|| CliError::Usage("no file given: learn import FILE".to_owned()))?;
+    let mut text = String::new();
+    std::fs::File::open(&file)
+        .and_then(|open| open.take(FILE_CAP).read_to_string(&mut text))
+        .map_err(|why| {
+            let what = format!("{}: cannot be read", file.display());
+            CliError::file(format_args!("{what}"), &why, "name a file of learn export")
+        })?;
+    let rows = (1..)
+        .zip(text.lines())
+        .filter(|(_, line)| !line.trim().is_empty())
+        .map(|(number, line)| parsed(line).map_err(|why| mistake(&file, number, &why)))
+        .collect::<Result<Vec<Learned>, CliError>>()?;
+    let config = globals.load_config()?;
+    if globals.dry_run {
+        globals.print(&format!("{} counts would be merged\n", rows.len()))?;
+        return Ok(Exit::Done);
+    }
+    let digest = hex(&Sha256::digest(text.as_bytes()));
+    let store = stored::store(globals, &config, globals.now())?;
+    let taken = store
+        .import_learned(rows, &digest, &stored::actor(typed)?, globals.now())
+        .map_err(stored::explain)?;
+    globals.print(&match taken {
+        Some(taken) => format!("merged {taken} counts at half their weight\n"),
+        None => "this file was merged before: nothing changed\n".to_owned(),
+    })?;
+    Ok(Exit::Done)
+}
+
+fn mistake(file: &Path, line: usize, why: &str) -> CliError {
+    CliError::Usage(format!(
+        "{}:{line}: {why}: nothing was merged; give a file of learn export",
+        file.display()
+    ))
+}
+
+/// A row that names no known class or action is a mistake: it could never be used.
+fn parsed(line: &str) -> Result<Learned, String> {
+    let row: Value = serde_json::from_str(line).map_err(|why| format!("no JSON: {why}"))?;
+    let text = |key: &str| {
+        let value = row.get(key).and_then(Value::as_str);
+        value.map(str::to_owned).ok_or_else(|| format!("no {key}"))
+    };
+    let count = |key: &str| {
+        let value = row.get(key).and_then(Value::as_u64);
+        let value = value.and_then(|value| u32::try_from(value).ok());
+        value.ok_or_else(|| format!("{key} is no count"))
+    };
+    let (class, action) = (text("class")?, text("action")?);
+    class.parse::<Class>().map_err(|why| why.to_string())?;
+    action
+        .parse::<ActionKind>()
+        .map_err(|why| why.to_string())?;
+    Ok(Learned {
+        class,
+        subject: text("subject")?,
+        action,
+        wins: count("wins")?,
+        losses: count("losses")?,
+        last: row
+            .get("last_at")
+            .and_then(Value::as_str)
+            .and_then(|at| at.parse().ok()),
+    })
+}
+
+fn forget(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    typed.at_most(3)?;
+    let of = match (typed.word(1), typed.has("all")) {
+        (Some(class), false) => Some((class, typed.word(2))),
+        (None, true) => None,
+        _ => {
+            let what = "forget what?: learn forget CLASS [SUBJECT], or learn forget --all";
+            return Err(CliError::Usage(what.to_owned()));
+        }
+    };
+    let config = globals.load_config()?;
+    if globals.dry_run {
+        globals.print("counts would be forgotten\n")?;
+        return Ok(Exit::Done);
+    }
+    let store = stored::store(globals, &config, globals.now())?;
+    let gone = store
+        .forget_learned(of, &stored::actor(typed)?, "learn forget", globals.now())
+        .map_err(stored::explain)?;
+    globals.print(&format!("forgot {gone} counts\n"))?;
+    Ok(Exit::Done)
+}
+
+fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    typed.at_most(1)?;
     let config = globals.load_config()?;
     let rows = stored::reader(globals, &config)?
         .all_learned()
@@ -31,14 +173,7 @@ pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
                 .map_or_else(|| "-".to_owned(), shape::second)
                 .into(),
         ]);
-        json.push(json!({
-            "class": row.class,
-            "subject": row.subject,
-            "action": row.action,
-            "wins": row.wins,
-            "losses": row.losses,
-            "last_at": row.last.map(|at| at.to_string()),
-        }));
+        json.push(as_json(row));
     }
     globals.listing(&Value::Array(json), &table, "Nothing learned yet.")?;
     Ok(Exit::Done)

@@ -12,6 +12,7 @@ use crate::core::action::ActionKind;
 use crate::core::cause::{Cause, Named};
 use crate::core::class::Class;
 use crate::core::finding::{Finding, evidence};
+use crate::core::learning::{LearnedRow, PROVEN_MIN, proven_rate};
 use crate::core::retrieval::Snippet;
 use crate::core::runbook::Candidate;
 use crate::core::time::Timestamp;
@@ -94,38 +95,6 @@ impl Advice {
     }
 }
 
-/// What was learned here of one action against this class and subject.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LearnedRow {
-    pub action: ActionKind,
-    pub wins: u32,
-    pub losses: u32,
-    pub last: Option<Timestamp>,
-}
-
-/// Half of what was learned counts after this time without news.
-const HALF_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
-/// Below this share of proven successes an action is not advised from experience.
-const LEARNED_MIN: f64 = 0.2;
-
-/// Lower 95 % bound of the success rate (Wilson), with old counts faded: few or old trials prove little.
-pub fn proven_rate(row: &LearnedRow, now: Timestamp) -> f64 {
-    let age = row.last.map_or(Duration::ZERO, |last| now.since(last));
-    let kept = 0.5_f64.powf(age.as_secs_f64() / HALF_LIFE.as_secs_f64());
-    let (wins, n) = (
-        f64::from(row.wins) * kept,
-        (f64::from(row.wins) + f64::from(row.losses)) * kept,
-    );
-    if n <= 0.0 {
-        return 0.0;
-    }
-    const Z: f64 = 1.96;
-    let share = wins / n;
-    let centre = share + Z * Z / (2.0 * n);
-    let spread = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
-    ((centre - spread) / (1.0 + Z * Z / n)).clamp(0.0, 1.0)
-}
-
 /// What worked here before.
 pub fn operator(
     _finding: &Finding,
@@ -140,7 +109,7 @@ pub fn operator(
             row.wins + row.losses > 0 && candidates.iter().any(|one| one.kind == row.action)
         })
         .map(|row| (row, proven_rate(row, now)))
-        .filter(|(_, rate)| *rate >= LEARNED_MIN)
+        .filter(|(_, rate)| *rate >= PROVEN_MIN)
         .collect();
     if tried.is_empty() {
         return Advice::abstain(Advisor::Operator, "nothing has proven itself here yet");

@@ -30,6 +30,7 @@ fn candidates(kinds: &[ActionKind]) -> Vec<Candidate> {
         .enumerate()
         .map(|(at, kind)| Candidate {
             kind: *kind,
+            command: None,
             runbook_id: "b".to_owned(),
             step: at + 1,
             certain: true,

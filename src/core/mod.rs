@@ -19,6 +19,7 @@ pub mod judge_unit;
 pub mod kernel;
 pub mod kernel_table;
 pub mod knowledge;
+pub mod learning;
 pub mod lines;
 pub mod llm;
 pub mod logline;

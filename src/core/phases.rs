@@ -7,6 +7,8 @@ use crate::core::task::Phase;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Offer {
     pub kind: ActionKind,
+    /// Name of the operator's command, for `run_declared`.
+    pub command: Option<String>,
     /// Who offers it and on what grounds; reaches the audit.
     pub why: String,
     /// 0..=1.
@@ -110,6 +112,7 @@ mod tests {
     fn offer(kind: ActionKind) -> Offer {
         Offer {
             kind,
+            command: None,
             why: String::new(),
             confidence: 0.9,
         }

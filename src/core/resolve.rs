@@ -7,7 +7,13 @@ use crate::core::finding::{Finding, evidence};
 use crate::core::unit::UnitName;
 
 /// Builds the action, or says which fact is missing.
-pub fn resolve(kind: ActionKind, finding: &Finding, config: &Config) -> Result<Action, String> {
+/// `command` is the name that the runbook's step gives, for `run_declared`.
+pub fn resolve(
+    kind: ActionKind,
+    command: Option<&str>,
+    finding: &Finding,
+    config: &Config,
+) -> Result<Action, String> {
     match kind {
         ActionKind::StartUnit => unit(finding).map(Action::StartUnit),
         ActionKind::RestartUnit => unit(finding).map(Action::RestartUnit),
@@ -28,10 +34,18 @@ pub fn resolve(kind: ActionKind, finding: &Finding, config: &Config) -> Result<A
         }),
         ActionKind::SyncClock => Ok(Action::SyncClock),
         ActionKind::RestartInterface => interface(finding, config),
-        ActionKind::RunDeclared => {
-            Err("a declared command needs its name: write it in the runbook step".to_owned())
-        }
+        ActionKind::RunDeclared => declared(command, config),
     }
+}
+
+fn declared(command: Option<&str>, config: &Config) -> Result<Action, String> {
+    let name = command.ok_or("a declared command needs its name: write it in the runbook step")?;
+    if !config.command.iter().any(|one| one.name == name) {
+        return Err(format!("no [[command]] named '{name}' is declared"));
+    }
+    Ok(Action::RunDeclared {
+        name: name.to_owned(),
+    })
 }
 
 /// The finding's unit: its evidence, or its subject where that is a unit's name.
@@ -159,7 +173,7 @@ mod tests {
     #[test]
     fn the_unit_comes_from_the_evidence_first() {
         let one = finding("tcp/80").with(evidence::UNIT, "a.service");
-        let action = resolve(ActionKind::RestartUnit, &one, &Config::default());
+        let action = resolve(ActionKind::RestartUnit, None, &one, &Config::default());
         assert_eq!(
             action.map(|action| action.to_string()),
             Ok("restart a.service".to_owned())
@@ -172,9 +186,17 @@ mod tests {
             .with(evidence::HOLDER_PID, "77")
             .with(evidence::HOLDER_START, "1")
             .with(evidence::HOLDER_EXE, "/bin/x");
-        assert!(resolve(ActionKind::TerminateProcess, &one, &Config::default()).is_ok());
+        assert!(resolve(ActionKind::TerminateProcess, None, &one, &Config::default()).is_ok());
         let owned = one.with(evidence::HOLDER_UNIT, "b.service");
-        assert!(resolve(ActionKind::TerminateProcess, &owned, &Config::default()).is_err());
+        assert!(
+            resolve(
+                ActionKind::TerminateProcess,
+                None,
+                &owned,
+                &Config::default()
+            )
+            .is_err()
+        );
     }
 
     proptest! {
@@ -187,7 +209,7 @@ mod tests {
             }
             one = one.with(evidence::SETTING, "ExecStart").with(evidence::HOLDER_PID, pid.to_string());
             for kind in ActionKind::ALL {
-                let Ok(action) = resolve(*kind, &one, &Config::default()) else { continue };
+                let Ok(action) = resolve(*kind, None, &one, &Config::default()) else { continue };
                 if let Some(unit) = action.unit() {
                     prop_assert!(UnitName::new(unit.as_str()).is_ok());
                 }

@@ -33,9 +33,11 @@ pub struct Runbook {
 }
 
 /// One allowed action. It is verified by the detector that found the fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     pub action: ActionKind,
+    /// Name of the operator's `[[command]]`; of `run_declared` alone.
+    pub command: Option<String>,
     /// True for phase 1: tried at once. False: offered to the analyst in phase 2.
     pub certain: bool,
 }
@@ -44,6 +46,8 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub kind: ActionKind,
+    /// Name of the operator's command, for `run_declared`.
+    pub command: Option<String>,
     pub runbook_id: String,
     /// Place in the runbook, from 1.
     pub step: usize,
@@ -93,6 +97,7 @@ section! {
 section! {
     RawStep {
         action: Option<Spanned<String>> = None,
+        command: Option<String> = None,
         phase: Option<Spanned<u8>> = None,
         verify: Option<Spanned<String>> = None,
     }
@@ -135,6 +140,11 @@ impl Raw {
                 "an empty subject matches nothing; leave the key out for all".to_owned(),
             ));
         }
+        let declared = |step: &&Spanned<RawStep>| step.get_ref().command.is_some();
+        if self.step.iter().filter(declared).count() > 1 {
+            let what = "more than one run_declared: attempts are counted by action; write a second runbook";
+            return Err((offset, what.to_owned()));
+        }
         if self.step.len() > STEPS_MAX {
             return Err((offset, format!("more than {STEPS_MAX} steps")));
         }
@@ -172,6 +182,10 @@ impl RawStep {
                 ));
             }
         };
+        if (action == ActionKind::RunDeclared) != self.command.is_some() {
+            let what = "run_declared needs command = \"NAME of a [[command]]\", and no other action has one";
+            return Err((offset, what.to_owned()));
+        }
         match &self.verify {
             Some(by) if by.get_ref() != "detector" => Err((
                 by.span().start,
@@ -180,7 +194,11 @@ impl RawStep {
                     by.get_ref()
                 ),
             )),
-            _ => Ok(Step { action, certain }),
+            _ => Ok(Step {
+                action,
+                command: self.command.clone(),
+                certain,
+            }),
         }
     }
 }
@@ -250,6 +268,7 @@ pub fn select(books: &[Runbook], finding: &Finding, cause: Cause) -> Vec<Candida
         .enumerate()
         .map(|(at, step)| Candidate {
             kind: step.action,
+            command: step.command.clone(),
             runbook_id: book.id.clone(),
             step: at + 1,
             certain: step.certain,

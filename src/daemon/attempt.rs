@@ -33,6 +33,14 @@ pub fn take(
     worker: &str,
 ) -> Result<(), StoreError> {
     let now = runtime.host.clock.now();
+    let unit = action.unit().map(|unit| unit.as_str().to_owned());
+    let budget = &live.config.budget;
+    if let Some(spent) = runtime
+        .store
+        .budget_spent(task, unit.as_deref(), budget, now)?
+    {
+        return out_of_budget(runtime, live, task, diagnosis, spent, worker, now);
+    }
     let Some(_slot) = runtime.slot(action) else {
         let reason = "slot: another disruptive action is running".to_owned();
         let until = now.plus(SLOT_RECHECK);
@@ -51,36 +59,15 @@ pub fn take(
         action_kind: action.kind().as_str().to_owned(),
         action_text: action.to_string(),
         subject: task.subject.clone(),
-        unit: action.unit().map(|unit| unit.as_str().to_owned()),
+        unit,
         phase: phase.number(),
         undo: serde_json::to_string(&undo).unwrap_or_default(),
         actor: worker.to_owned(),
     };
-    let attempt = match runtime
-        .store
-        .book_attempt(task.id, booking, &live.config.budget, now)?
-    {
+    let attempt = match runtime.store.book_attempt(task.id, booking, budget, now)? {
         Booked::Granted(attempt) => attempt,
-        Booked::Exhausted {
-            scope,
-            used,
-            limit,
-            free_at,
-        } => {
-            let reason = format!(
-                "budget of this {scope} is spent ({used} of {limit}), free again at {free_at}"
-            );
-            return escalate::to_human(
-                runtime,
-                live,
-                task,
-                diagnosis,
-                &reason,
-                Some(free_at),
-                worker,
-                now,
-            );
-        }
+        // Another worker took the last of it.
+        spent => return out_of_budget(runtime, live, task, diagnosis, spent, worker, now),
     };
     log::info!("task {}: {action}", task.id);
     match actions::execute(&shop, action) {
@@ -120,6 +107,42 @@ pub fn take(
     }
 }
 
+/// A spent budget is told to a human, with the time at which there is room again.
+fn out_of_budget(
+    runtime: &Runtime,
+    live: &Live,
+    task: &Task,
+    diagnosis: &Diagnosis,
+    spent: Booked,
+    worker: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Booked::Exhausted {
+        scope,
+        used,
+        limit,
+        free_at,
+    } = spent
+    else {
+        return Ok(());
+    };
+    let reason =
+        format!("budget of this {scope} is spent ({used} of {limit}), free again at {free_at}");
+    let again = Some(free_at);
+    escalate::to_human(runtime, live, task, diagnosis, &reason, again, worker, now)
+}
+
+/// How long an action may take to show: an equal share of its phase's time.
+fn time_to_show(live: &Live, phase: Phase) -> Duration {
+    let fix = &live.config.fix;
+    let (whole, attempts) = match phase {
+        Phase::QuickFix => (fix.quick_deadline_s, phase.max_attempts()),
+        _ => (fix.research_deadline_s, Phase::Research.max_attempts()),
+    };
+    let share = Duration::from_secs(whole) / attempts.max(1);
+    share.min(Duration::from_secs(fix.quick_deadline_s))
+}
+
 /// Looks again with the detector until it is green or the phase's time is over.
 #[allow(clippy::too_many_arguments)] // One attempt's whole context, passed straight on.
 fn prove(
@@ -132,7 +155,7 @@ fn prove(
     undo: &Undo,
     worker: &str,
 ) -> Result<(), StoreError> {
-    let deadline = Duration::from_secs(live.config.fix.quick_deadline_s);
+    let deadline = time_to_show(live, phase);
     let started = std::time::Instant::now();
     let mut pause = LOOK_PAUSE;
     loop {

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use crate::core::advisors::{self, Advice, LearnedRow};
+use crate::core::advisors::{self, Advice, Changes};
 use crate::core::cause::{self, Cause, Named};
 use crate::core::class::Class;
 use crate::core::consensus;
 use crate::core::finding::{Finding, evidence};
+use crate::core::learning::{self, LearnedRow};
 use crate::core::phases::{Offer, Offers};
 use crate::core::retrieval::Snippet;
 use crate::core::runbook::{self, Candidate};
 use crate::core::task::Task;
+use crate::core::time::Timestamp;
 use crate::daemon::Runtime;
 use crate::daemon::changes;
 use crate::daemon::live::Live;
@@ -41,6 +43,9 @@ pub(super) struct Reasoned {
     pub candidates: Vec<Candidate>,
     pub snippets: Vec<Snippet>,
     pub advice: Vec<Advice>,
+    pub learned: Vec<LearnedRow>,
+    /// Unit or program changed since something was learned of it: that no longer counts.
+    pub outdated: bool,
 }
 
 /// Reasons about `finding` of `task`: the same for a worker that will act and for `explain`.
@@ -69,6 +74,9 @@ pub(super) fn reason(
     }
     let now = host.clock.now();
     let changes = changes::changes(host, finding, &snippets);
+    let kept = learned.len();
+    learned.retain(|row| !is_outdated(row, &changes));
+    let outdated = learned.len() < kept;
     let advice = vec![
         advisors::operator(finding, &named, &candidates, &learned, now),
         advisors::historian(finding, &named, &candidates, &changes, now),
@@ -79,7 +87,17 @@ pub(super) fn reason(
         candidates,
         snippets,
         advice,
+        learned,
+        outdated,
     })
+}
+
+/// A unit or program that is another one now has to prove its repairs again.
+fn is_outdated(row: &LearnedRow, changes: &Changes) -> bool {
+    let changed = changes.unit_file_changed_at.max(changes.exe_changed_at);
+    row.last
+        .zip(changed)
+        .is_some_and(|(last, changed)| last < changed)
 }
 
 /// Names the cause of `finding` and ranks what could be done about it.
@@ -95,10 +113,21 @@ pub fn diagnose(
         candidates,
         snippets,
         mut advice,
+        learned,
+        outdated,
     } = reason(&runtime.host, live, &reader, task, finding)?;
+    let now = runtime.host.clock.now();
+    if outdated {
+        runtime.store.forget_learned(
+            Some((task.class.as_str(), Some(&task.subject))),
+            "daemon",
+            "unit or program changed since",
+            now,
+        )?;
+    }
     let model = llm::advise(runtime, live, task, finding, &named, &candidates, &snippets)?;
     advice.extend(model);
-    let offers = offers(&candidates, &advice);
+    let offers = offers(&candidates, &advice, &learned, now);
     Ok(Diagnosis {
         cause: named.cause,
         confidence: named.confidence,
@@ -162,10 +191,26 @@ fn with_moved_path(host: &Host, live: &Live, finding: Finding) -> Finding {
     }
 }
 
-fn offers(candidates: &[Candidate], advice: &[Advice]) -> Offers {
-    let from_runbook = |candidate: &Candidate| Offer {
+fn offers(
+    candidates: &[Candidate],
+    advice: &[Advice],
+    learned: &[LearnedRow],
+    now: Timestamp,
+) -> Offers {
+    let command = |kind| {
+        let candidate = candidates.iter().find(|one| one.kind == kind)?;
+        candidate.command.clone()
+    };
+    let from_runbook = |(candidate, rate): (&Candidate, Option<f64>)| Offer {
         kind: candidate.kind,
-        why: format!("runbook {}", candidate.runbook_id),
+        command: candidate.command.clone(),
+        why: match rate {
+            Some(rate) => format!(
+                "runbook {}; proven rate here {rate:.2}",
+                candidate.runbook_id
+            ),
+            None => format!("runbook {}", candidate.runbook_id),
+        },
         confidence: if candidate.certain { 0.9 } else { 0.5 },
     };
     let consensus = consensus::decide(advice);
@@ -176,9 +221,8 @@ fn offers(candidates: &[Candidate], advice: &[Advice]) -> Offers {
         .iter()
         .flat_map(|who| advice.iter().filter(move |one| one.advisor == *who));
     Offers {
-        certain: candidates
-            .iter()
-            .filter(|one| one.certain)
+        certain: learning::ranked(candidates, learned, now)
+            .into_iter()
             .map(from_runbook)
             .collect(),
         researched: ranked
@@ -191,6 +235,7 @@ fn offers(candidates: &[Candidate], advice: &[Advice]) -> Offers {
             .filter(|(_, kind, _)| allowed(*kind))
             .map(|(one, kind, weight)| Offer {
                 kind,
+                command: command(kind),
                 why: format!("{}: {}", one.advisor.as_str(), one.evidence),
                 confidence: f64::from(weight),
             })
@@ -200,6 +245,7 @@ fn offers(candidates: &[Candidate], advice: &[Advice]) -> Offers {
             .filter(|agreed| allowed(agreed.action))
             .map(|agreed| Offer {
                 kind: agreed.action,
+                command: command(agreed.action),
                 why: agreed.why,
                 confidence: agreed.confidence,
             }),

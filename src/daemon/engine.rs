@@ -7,6 +7,7 @@ use crate::core::cause;
 use crate::core::class::{Class, Clearing};
 use crate::core::correlate::{self, OpenCondition};
 use crate::core::finding::{Finding, Severity};
+use crate::core::learning;
 use crate::core::phases::{self, Offer, Plan, Tried};
 use crate::core::policy::{self, Gate, GateFacts, Verdict};
 use crate::core::resolve;
@@ -138,6 +139,9 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
         worker,
         now,
     )?;
+    if healing.is_none() && returns_too_often(runtime, task, &diagnosis, worker, now)? {
+        return Ok(());
+    }
     if let Some(until) = too_young(&live, task, &diagnosis, now) {
         let reason = "nothing to repair here: put before a human only if it goes on".to_owned();
         return runtime
@@ -230,6 +234,41 @@ fn too_young(live: &Live, task: &Task, diagnosis: &Diagnosis, now: Timestamp) ->
     (lasted < patience).then(|| next.max(task.detected_at.plus(patience)))
 }
 
+/// A problem that comes back after each verified repair is put before a human once, with that evidence. Then it
+/// is repaired again all the same: the service is needed while the human looks.
+fn returns_too_often(
+    runtime: &Runtime,
+    task: &Task,
+    diagnosis: &Diagnosis,
+    worker: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let offers = &diagnosis.offers;
+    if task.previous_id.is_none() || runtime.dry_run || offers.certain.is_empty() {
+        return Ok(false);
+    }
+    let before = runtime.store.fixed_before(task, learning::RETURNS_MOST)?;
+    let Some(reason) = learning::not_lasting(&before, now) else {
+        return Ok(false);
+    };
+    let history = runtime.store.reader()?.history(Some(task.id), 1_000)?;
+    if history.iter().any(|event| event.action == "escalated") {
+        return Ok(false);
+    }
+    let live = runtime.live();
+    escalate::to_human(
+        runtime,
+        &live,
+        task,
+        diagnosis,
+        &reason,
+        Some(now),
+        worker,
+        now,
+    )?;
+    Ok(true)
+}
+
 /// Attempts of this episode that are over.
 fn tried(runtime: &Runtime, task: &Task) -> Result<Vec<Tried>, StoreError> {
     // Rounds before the last re-arming are over: what failed then may work now.
@@ -285,7 +324,8 @@ fn act(
     worker: &str,
 ) -> Result<(), StoreError> {
     let now = runtime.host.clock.now();
-    let action = match resolve::resolve(offer.kind, finding, &live.config) {
+    let action = match resolve::resolve(offer.kind, offer.command.as_deref(), finding, &live.config)
+    {
         Ok(action) => action,
         Err(why) => {
             attempt::refused(runtime, task, phase, offer.kind, &why, worker, now)?;

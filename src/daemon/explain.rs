@@ -60,6 +60,7 @@ pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, String
         candidates,
         snippets,
         advice,
+        ..
     } = diagnose::reason(host, &live, &reader, &task, &finding).map_err(text)?;
     let backup_dir = host.path(&live.config.daemon.state_dir).join("backups");
     let shop = Workshop {
@@ -71,7 +72,12 @@ pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, String
     let weighed = candidates
         .into_iter()
         .map(|candidate| {
-            let action = resolve::resolve(candidate.kind, &finding, &live.config);
+            let action = resolve::resolve(
+                candidate.kind,
+                candidate.command.as_deref(),
+                &finding,
+                &live.config,
+            );
             let refused = match &action {
                 Ok(action) => actions::precondition(&shop, action)
                     .err()

@@ -5,9 +5,11 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::core::config::Budget;
+use crate::core::learning::{self, Fixed};
+use crate::core::task::{Resolution, Task};
 use crate::core::time::Timestamp;
 use crate::store::sql::Prepared;
-use crate::store::types::{Attempt, Booked, Booking, Outcome};
+use crate::store::types::{Attempt, Booked, Booking, Learned, Outcome};
 use crate::store::{Store, StoreError, history, open, repair};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -111,6 +113,105 @@ impl Store {
         })
     }
 
+    /// Forgets what was learned: of everything, a class, or a class on one subject. Answers how many rows.
+    pub fn forget_learned(
+        &self,
+        of: Option<(&str, Option<&str>)>,
+        actor: &str,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let (class, subject) = of.unzip();
+        let [class, subject] = [class, subject.flatten()].map(|one| one.map(str::to_owned));
+        let [actor, why] = [actor, why].map(str::to_owned);
+        self.write(move |tx| {
+            let gone = tx.execute(
+                "DELETE FROM learned WHERE (?1 IS NULL OR class = ?1) AND (?2 IS NULL OR subject = ?2)",
+                params![class, subject],
+            )?;
+            if gone > 0 {
+                let [class, subject] = [&class, &subject].map(|one| one.as_deref().unwrap_or("*"));
+                let details = format!("{class} {subject}: {gone} counts");
+                history::append(tx, None, "forgotten", &details, &actor, &why, now)?;
+            }
+            Ok(gone)
+        })
+    }
+
+    /// Merges another gateway's counts at a discount; `source` (its digest) is taken over once. Own counts are
+    /// added to. Answers how many rows counted, `None` when this source was merged before.
+    pub fn import_learned(
+        &self,
+        rows: Vec<Learned>,
+        source: &str,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<Option<usize>, StoreError> {
+        let key = format!("learned_from {source}");
+        let actor = actor.to_owned();
+        self.write(move |tx| {
+            if open::meta(tx, &key)?.is_some() {
+                return Ok(None);
+            }
+            let mut taken = 0;
+            for row in &rows {
+                let (wins, losses) = learning::discounted(row.wins, row.losses);
+                if wins == 0 && losses == 0 {
+                    continue;
+                }
+                let own: Option<(u32, u32)> = tx
+                    .prepare_cached("SELECT wins, losses FROM learned WHERE class = ?1 AND subject = ?2 AND action = ?3")?
+                    .query_row([&row.class, &row.subject, &row.action], |found| Ok((found.get(0)?, found.get(1)?)))
+                    .optional()?;
+                let (own_wins, own_losses) = own.unwrap_or((0, 0));
+                let sum = learning::halved(own_wins.saturating_add(wins), own_losses.saturating_add(losses));
+                let at = row.last.map_or(now, |last| last.min(now));
+                put_learned(tx, [&row.class, &row.subject, &row.action], sum, at)?;
+                taken += 1;
+            }
+            open::set_meta(tx, &key, &now.to_string())?;
+            history::append(tx, None, "learned_from", &format!("{taken} counts"), &actor, &key, now)?;
+            Ok(Some(taken))
+        })
+    }
+
+    /// The earlier episodes of a task's problem that ended as fixed, the newest first, at most `most`.
+    pub fn fixed_before(&self, task: &Task, most: usize) -> Result<Vec<Fixed>, StoreError> {
+        let reader = self.reader()?;
+        let mut found = Vec::new();
+        let mut next = task.previous_id;
+        while let Some(id) = next
+            && found.len() < most
+        {
+            let Some(before) = reader.task(id)? else {
+                break;
+            };
+            let (Some(Resolution::Fixed), Some(closed_at)) = (before.resolution, before.closed_at)
+            else {
+                break;
+            };
+            found.push(Fixed {
+                task_id: id,
+                action: before.action.unwrap_or_default(),
+                closed_at,
+            });
+            next = before.previous_id;
+        }
+        Ok(found)
+    }
+
+    /// The first budget without room for this task and unit, without booking anything.
+    pub fn budget_spent(
+        &self,
+        task: &Task,
+        unit: Option<&str>,
+        limits: &Budget,
+        now: Timestamp,
+    ) -> Result<Option<Booked>, StoreError> {
+        self.reader()?
+            .with(|connection| exhausted(connection, &task.issue_hash, unit, limits, now))
+    }
+
     /// Attempts without an end: what a crash cut short.
     pub fn open_attempts(&self) -> Result<Vec<Attempt>, StoreError> {
         self.reader()?.open_attempts()
@@ -135,12 +236,29 @@ fn learn(
         Outcome::Failed => (0, 1),
         _ => return Ok(()),
     };
+    let known: Option<(i64, i64)> = tx
+        .prepare_cached(
+            "SELECT wins, losses FROM learned WHERE class = ?1 AND subject = ?2 AND action = ?3",
+        )?
+        .query_row([class, subject, kind], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (had_wins, had_losses) = known.unwrap_or((0, 0));
+    let count = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
+    let (wins, losses) = learning::halved(count(had_wins + wins), count(had_losses + losses));
+    put_learned(tx, [class, subject, kind], (wins, losses), now)
+}
+
+fn put_learned(
+    tx: &Connection,
+    [class, subject, kind]: [&str; 3],
+    (wins, losses): (u32, u32),
+    at: Timestamp,
+) -> Result<(), StoreError> {
     tx.prepare_cached(
-        "INSERT INTO learned (class, subject, action, wins, losses, last_at) VALUES (?1, ?2, ?3, max(?4, 0), ?5, ?6)
-         ON CONFLICT (class, subject, action)
-         DO UPDATE SET wins = max(wins + ?4, 0), losses = losses + ?5, last_at = ?6",
+        "INSERT INTO learned (class, subject, action, wins, losses, last_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (class, subject, action) DO UPDATE SET wins = ?4, losses = ?5, last_at = ?6",
     )?
-    .execute(params![class, subject, kind, wins, losses, now.to_string()])?;
+    .execute(params![class, subject, kind, wins, losses, at.to_string()])?;
     Ok(())
 }
 

@@ -273,3 +273,51 @@ fn a_reader_that_goes_away_is_no_failure() {
     );
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
 }
+
+#[test]
+fn what_was_learned_is_taken_from_one_gateway_to_another() {
+    let here = filled();
+    let (from, to) = (here.path("learned.jsonl"), here.path("state"));
+    let row = |wins: u32| {
+        format!(
+            "{{\"class\":\"service_failed\",\"subject\":\"web.service\",\"action\":\"restart_unit\",\
+             \"wins\":{wins},\"losses\":1,\"last_at\":\"2026-01-01 00:00:00.000\"}}\n"
+        )
+    };
+    assert!(to.is_dir());
+    std::fs::write(&from, row(9)).expect("written");
+    let file = from.to_str().expect("UTF-8");
+    assert!(
+        here.run(&["learn", "import", file])
+            .out
+            .contains("merged 1")
+    );
+    let again = here.run(&["learn", "import", file]);
+    assert!(again.out.contains("merged before"), "{}", again.out);
+    let learned = here.run(&["learn", "show", "--json"]).json();
+    let counts = |row: &Value| (row["wins"].as_u64(), row["losses"].as_u64());
+    assert_eq!(counts(&learned[0]), (Some(4), Some(0)), "at a discount");
+    let exported = here.run(&["learn", "export"]).out;
+    let line: Value = serde_json::from_str(exported.trim()).expect("JSON");
+    assert_eq!(line, learned[0]);
+    for (text, what) in [
+        ("{\"class\":\"service_failed\"}\n", ":1: no action"),
+        (
+            "{\"class\":\"x\",\"subject\":\"\",\"action\":\"restart_unit\",\"wins\":1,\"losses\":1}",
+            ":1:",
+        ),
+        ("[1,2]\n\n{", ":1:"),
+        ("no json", "no JSON"),
+    ] {
+        std::fs::write(&from, text).expect("written");
+        let refused = here.run(&["learn", "import", file]);
+        assert_eq!(refused.code, 2, "{text}");
+        assert!(refused.err.contains(what), "{}", refused.err);
+    }
+    assert_eq!(here.run(&["learn", "forget"]).code, 2);
+    let gone = here.run(&["learn", "forget", "service_failed", "web.service"]);
+    assert!(gone.out.contains("forgot 1"), "{}", gone.out);
+    let audit = here.run(&["history", "--json"]).out;
+    assert!(audit.contains("learned_from") && audit.contains("forgotten"));
+    assert_eq!(here.run(&["audit", "verify"]).code, 0);
+}
