@@ -145,7 +145,9 @@ pub fn undo_record(shop: &Workshop<'_>, action: &Action) -> Result<Undo, ActionE
     (row(action.kind()).undo_record)(shop, action)
 }
 
+/// Acts, after one more look: what was checked before the gates may have changed since.
 pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
+    precondition(shop, action)?;
     (row(action.kind()).execute)(shop, action)
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::actions::{ActionError, Done, Undo, Workshop, daemon_reload, units};
 use crate::core::action::Action;
@@ -83,7 +83,20 @@ pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionEr
             target.new, target.setting
         ));
     }
-    lines(shop, &target, &state(shop, target.unit)?).map(|_| ())
+    let state = state(shop, target.unit)?;
+    plain(shop, &drop_in(&target, &state.drop_in_paths))?;
+    lines(shop, &target, &state).map(|_| ())
+}
+
+/// Refuses a drop-in whose file or folder is a symbolic link: what is written there would land elsewhere.
+fn plain(shop: &Workshop<'_>, path: &str) -> Result<(), ActionError> {
+    let file = shop.host.path(path);
+    let link = |path: &Path| path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+    if link(&file) || file.parent().is_some_and(link) {
+        let why = format!("{path} is, or lies behind, a symbolic link");
+        return Err(ActionError::Refused(why));
+    }
+    Ok(())
 }
 
 /// The setting's lines as the unit and its drop-ins have them, in effect order, that name the old path.
@@ -179,6 +192,7 @@ fn text(target: &Target<'_>, values: &[String]) -> String {
 pub fn undo_record(shop: &Workshop<'_>, action: &Action) -> Result<Undo, ActionError> {
     let target = target(action)?;
     let path = drop_in(&target, &state(shop, target.unit)?.drop_in_paths);
+    plain(shop, &path)?;
     let existing = shop.host.path(&path);
     let backup = if existing.exists() {
         let name = path.trim_start_matches('/').replace('/', "_");
@@ -259,6 +273,7 @@ pub fn restore(
             "{path} is not a drop-in of ours"
         )));
     }
+    plain(shop, path)?;
     let file: PathBuf = shop.host.path(path);
     let failed = |why: std::io::Error| ActionError::Failed(format!("{path}: {why}"));
     match backup {

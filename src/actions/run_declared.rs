@@ -58,7 +58,6 @@ pub fn undo_record(_shop: &Workshop<'_>, _action: &Action) -> Result<Undo, Actio
 }
 
 pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
-    precondition(shop, action)?;
     let declared = target(shop, action)?;
     let Some((program, args)) = declared.argv.split_first() else {
         return Err(ActionError::Refused(format!(

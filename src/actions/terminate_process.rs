@@ -71,7 +71,6 @@ pub fn undo_record(_shop: &Workshop<'_>, _action: &Action) -> Result<Undo, Actio
 }
 
 pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
-    precondition(shop, action)?;
     let Target {
         process,
         then_start,

@@ -1,0 +1,466 @@
+//! 1,000 generated attempts to make an action hit something else than its target: hostile names and paths, empty
+//! targets, symbolic links, reused process ids, and changes between the check and the act. A failing case prints
+//! its seed; `AO_HARM_SEED` replays it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Child, Command};
+
+use super::{Bench, Book, unit};
+use crate::actions::{execute, precondition, undo, undo_record};
+use crate::core::action::{Action, ActionKind};
+use crate::core::class::Class;
+use crate::core::finding::{Finding, Severity};
+use crate::core::resolve::resolve;
+use crate::core::time::Timestamp;
+use crate::host::{Host, procfs};
+
+const CASES: u64 = 1_000;
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound
+    }
+
+    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.below(of.len())]
+    }
+
+    /// One of them, or two put together.
+    fn mixed(&mut self, of: &[&str]) -> String {
+        let first = self.one(of);
+        match self.below(3) {
+            0 => format!("{first}{}", self.one(of)),
+            _ => first.to_owned(),
+        }
+    }
+}
+
+const NAMES: &[&str] = &[
+    "",
+    " ",
+    "*",
+    "*.service",
+    "a.service",
+    "a\\x20b.service",
+    "a b.service",
+    "--all",
+    "-H x",
+    "../a.service",
+    "/etc/passwd",
+    "a.service b.service",
+    "a.service\nb.service",
+    "a.service;reboot",
+    "$(reboot)",
+    "`id`",
+    "reboot.target",
+    "poweroff.service",
+    "dbus.service",
+    "systemd-journald.service",
+    "init.scope",
+    "-.mount",
+    "multi-user.target",
+    "user@0.service",
+    "autonomous-orchestrator.service",
+    "\u{202e}ecivres.a",
+    "a@.service",
+    "a@b.service",
+    "\0",
+    ".",
+    "..",
+    "%n",
+    "a.service\u{0}x",
+    "ä.service",
+];
+/// Of them, those that end the host or many units.
+const PROTECTED: &[&str] = &[
+    "reboot.target",
+    "poweroff.service",
+    "dbus.service",
+    "systemd-journald.service",
+    "init.scope",
+    "-.mount",
+    "multi-user.target",
+    "user@0.service",
+    "autonomous-orchestrator.service",
+];
+const PATHS: &[&str] = &[
+    "",
+    "/",
+    "/opt/old/run",
+    "/opt/new/run",
+    "/opt/link/run",
+    "relative",
+    "/opt/../etc/passwd",
+    "/opt/new/run\n[Service]",
+    "/opt/new/run ; rm -rf /",
+    "/opt/new/ru%n",
+    "/opt/new/run'\"",
+    "/etc/passwd",
+    "//opt//new//run",
+    "/opt/new/../old/run",
+    "/proc/1/exe",
+    "-/opt/new/run",
+    "@/opt/new/run",
+    "+/opt/new/run",
+    "/opt/new/run\\",
+];
+const SETTINGS: &[&str] = &[
+    "ExecStart",
+    "WorkingDirectory",
+    "EnvironmentFile",
+    "ExecStartPre",
+    "User",
+    "",
+    "[Service]",
+    "ExecStart=\nUser",
+];
+
+fn finding(random: &mut Random, facts: &[(&str, String)]) -> Finding {
+    let bare = Finding::new(
+        Class::ServiceFailed,
+        &random.mixed(NAMES),
+        Severity::Error,
+        "m",
+        "t",
+        Timestamp::default(),
+    );
+    facts.iter().fold(bare, |finding, (key, value)| {
+        finding.with(key, value.clone())
+    })
+}
+
+/// Every file below `root` with its bytes, links as what they point to.
+fn picture(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            let name = path.strip_prefix(root).unwrap().display().to_string();
+            let kind = entry.file_type().unwrap();
+            if kind.is_symlink() {
+                let to = fs::read_link(&path).unwrap();
+                found.insert(name, to.as_os_str().as_encoded_bytes().to_vec());
+            } else if kind.is_dir() {
+                open.push(path);
+            } else {
+                found.insert(name, fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+/// Orders to a service manager: one, to the unit that the finding names, and never to a protected one.
+fn units(random: &mut Random) -> bool {
+    let mut states: Vec<_> = NAMES.iter().map(|name| unit(name)).collect();
+    for state in &mut states {
+        if random.below(3) == 0 {
+            state.stopped_by_job = true;
+            state.active_state = "inactive".to_owned();
+        }
+    }
+    let bench = Bench::new(Book::of(states));
+    let facts = match random.below(2) {
+        0 => vec![("unit", random.mixed(NAMES))],
+        _ => Vec::new(),
+    };
+    let finding = finding(random, &facts);
+    let kinds = [
+        ActionKind::StartUnit,
+        ActionKind::RestartUnit,
+        ActionKind::StopUnit,
+        ActionKind::ResetFailedStart,
+    ];
+    let kind = kinds[random.below(kinds.len())];
+    let wanted = finding.fact("unit").unwrap_or(&finding.subject);
+    let Ok(action) = resolve(kind, None, &finding, &bench.config) else {
+        assert!(bench.book.told().is_empty());
+        return false;
+    };
+    let done = bench.shop(|shop| execute(shop, &action));
+    for order in bench.book.told() {
+        let (_, name) = order.split_once(' ').unwrap();
+        assert_eq!(name, wanted, "{action}");
+        assert!(!PROTECTED.contains(&name), "{action} reached {name}");
+    }
+    done.is_ok()
+}
+
+/// A drop-in is one file of ours in the unit's own folder, whatever stands in the finding and on the disk.
+fn paths(random: &mut Random) -> bool {
+    let mut before = unit("a.service");
+    before.fragment_path = "/etc/systemd/system/a.service".to_owned();
+    before.exec_start = vec!["/opt/old/run".to_owned()];
+    let mut after = before.clone();
+    after.exec_start = vec!["/opt/new/run".to_owned()];
+    let bench = Bench::new(Book {
+        after_reload: Some(after),
+        ..Book::of(vec![before])
+    });
+    bench.put(
+        "etc/systemd/system/a.service",
+        "[Service]\nExecStart=/opt/old/run\n",
+    );
+    bench.put("opt/new/run", "#!/bin/sh\n");
+    bench.put("etc/passwd", "root");
+    bench.put("outside/keep", "mine");
+    super::executable(&bench);
+    let root = bench.dir.path();
+    symlink(root.join("outside"), root.join("opt/link")).unwrap();
+    let folder = root.join("etc/systemd/system/a.service.d");
+    let trap = random.below(4);
+    match trap {
+        0 => symlink(root.join("outside"), &folder).unwrap(),
+        1 => {
+            fs::create_dir(&folder).unwrap();
+            let name = folder.join("50-autonomous-orchestrator-execstart.conf");
+            symlink(root.join("outside/keep"), name).unwrap();
+        }
+        _ => {}
+    }
+    let plain = random.below(3) == 0;
+    let facts = match plain {
+        true => vec![
+            ("setting", "ExecStart".to_owned()),
+            ("path", "/opt/old/run".to_owned()),
+            ("moved_to", "/opt/new/run".to_owned()),
+            ("unit", "a.service".to_owned()),
+        ],
+        false => vec![
+            ("setting", random.mixed(SETTINGS)),
+            ("path", random.mixed(PATHS)),
+            ("moved_to", random.mixed(PATHS)),
+            ("unit", random.mixed(NAMES)),
+        ],
+    };
+    let finding = finding(random, &facts);
+    let was = picture(root);
+    let Ok(action) = resolve(ActionKind::PathDropIn, None, &finding, &bench.config) else {
+        return false;
+    };
+    let undo_data = bench.shop(|shop| undo_record(shop, &action));
+    let Ok(undo_data) = undo_data else {
+        assert_eq!(picture(root), was, "{action}");
+        return false;
+    };
+    let checked = bench.shop(|shop| precondition(shop, &action)).is_ok();
+    if random.below(3) == 0 {
+        // Between the check and the act somebody takes the program away.
+        fs::remove_file(root.join("opt/new/run")).unwrap();
+    }
+    let was = picture(root);
+    let done = bench.shop(|shop| execute(shop, &action)).is_ok();
+    let own = |name: &str| {
+        name.starts_with("etc/systemd/system/a.service.d/")
+            && name.contains("autonomous-orchestrator")
+            || name.starts_with("backup/")
+    };
+    let others = |all: &BTreeMap<String, Vec<u8>>| -> BTreeMap<String, Vec<u8>> {
+        all.iter()
+            .filter(|(name, _)| !own(name))
+            .map(|(name, bytes)| (name.clone(), bytes.clone()))
+            .collect()
+    };
+    assert_eq!(
+        others(&picture(root)),
+        others(&was),
+        "{action} (trap {trap})"
+    );
+    assert!(checked || !done, "{action} acted against its own check");
+    let _ = bench.shop(|shop| undo(shop, &undo_data));
+    assert_eq!(
+        others(&picture(root)),
+        others(&was),
+        "undo of {action} (trap {trap})"
+    );
+    done
+}
+
+/// Only plain files that an allow-listed glob names go; links, folders and everything beyond stay.
+fn disks(random: &mut Random) -> bool {
+    let mut bench = Bench::new(Book::default());
+    bench.config.fix.cleanable = match random.below(4) {
+        0 => vec!["/var/log/*.gz".to_owned()],
+        1 => vec![
+            "/var/*/x.gz".to_owned(),
+            String::new(),
+            "*".to_owned(),
+            "/".to_owned(),
+        ],
+        2 => vec![
+            "/var/log/../../home/*".to_owned(),
+            "/var/log/*.gz".to_owned(),
+        ],
+        _ => vec!["/var/**".to_owned(), "/var/log/?.gz".to_owned()],
+    };
+    for path in [
+        "var/log/a.gz",
+        "var/log/x.gz",
+        "var/log/keep",
+        "home/mine",
+        "home/x.gz",
+    ] {
+        bench.put(path, "x");
+    }
+    let root = bench.dir.path();
+    symlink(root.join("home"), root.join("var/link")).unwrap();
+    symlink(root.join("home/mine"), root.join("var/log/l.gz")).unwrap();
+    symlink(root.join("home"), root.join("var/log/d.gz")).unwrap();
+    let mounts = ["/", "", "relative", "/var", "/nowhere", "/home/../"];
+    let action = Action::FreeDisk {
+        mount: random.one(&mounts).to_owned(),
+        target_percent: 0,
+    };
+    let done = bench.shop(|shop| execute(shop, &action)).is_ok();
+    for path in [
+        "var/log/keep",
+        "home/mine",
+        "home/x.gz",
+        "var/log/l.gz",
+        "var/log/d.gz",
+        "var/link",
+    ] {
+        assert!(
+            root.join(path).symlink_metadata().is_ok(),
+            "{action} removed {path}"
+        );
+    }
+    done
+}
+
+struct Sleepers(Vec<Child>);
+
+impl Drop for Sleepers {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A signal reaches the very process that was found, or nobody.
+fn processes(random: &mut Random) -> bool {
+    let spawn = |program: &str, args: &[&str]| Command::new(program).args(args).spawn().unwrap();
+    let mut sleepers = Sleepers(vec![
+        spawn("sleep", &["600"]),
+        // Another program: both may have started in the same tick.
+        spawn("tail", &["-f", "/dev/null"]),
+    ]);
+    let [victim, bystander] = [sleepers.0[0].id(), sleepers.0[1].id()];
+    let host = Host::real();
+    let seen = procfs::process(&host, victim).unwrap();
+    let exe = fs::read_link(format!("/proc/{victim}/exe"))
+        .unwrap()
+        .display()
+        .to_string();
+    let own = std::process::id().to_string();
+    let parent = std::os::unix::process::parent_id().to_string();
+    let honest = random.below(4) == 0;
+    let pid = match random.below(6) {
+        0 => bystander.to_string(),
+        1 => own,
+        2 => parent,
+        3 => random
+            .one(&["1", "0", "-1", "2", "4294967295", "99999999999", "", "x"])
+            .to_owned(),
+        _ => victim.to_string(),
+    };
+    let start = match random.below(3) {
+        0 => (seen.start_ticks + 1).to_string(),
+        1 => random.one(&["", "0", "-5"]).to_owned(),
+        _ => seen.start_ticks.to_string(),
+    };
+    let program = match random.below(3) {
+        0 => random.one(&["", "/usr/bin/other", "sleep"]).to_owned(),
+        _ => exe.clone(),
+    };
+    let (pid, start, program) = match honest {
+        true => (
+            victim.to_string(),
+            seen.start_ticks.to_string(),
+            exe.clone(),
+        ),
+        false => (pid, start, program),
+    };
+    let right =
+        pid == victim.to_string() && start == seen.start_ticks.to_string() && program == exe;
+    let bench = Bench::new(Book::default()).real();
+    let facts = [
+        ("holder_pid", pid),
+        ("holder_start", start),
+        ("holder_exe", program),
+    ];
+    let finding = finding(random, &facts);
+    let Ok(action) = resolve(ActionKind::TerminateProcess, None, &finding, &bench.config) else {
+        assert!(
+            sleepers
+                .0
+                .iter_mut()
+                .all(|child| child.try_wait().unwrap().is_none())
+        );
+        return false;
+    };
+    let raced = random.below(3) == 0;
+    if raced {
+        // It ended by itself after it was found; its number may be anyone's by now.
+        sleepers.0[0].kill().unwrap();
+        sleepers.0[0].wait().unwrap();
+    }
+    let done = bench.shop(|shop| execute(shop, &action)).is_ok();
+    assert!(!done || (right && !raced), "{action}");
+    assert!(
+        sleepers.0[1].try_wait().unwrap().is_none(),
+        "{action} ended a bystander"
+    );
+    if !done && !raced {
+        // A signal that was sent would have ended it at once.
+        assert!(
+            sleepers.0[0].try_wait().unwrap().is_none(),
+            "{action} ended what it refused"
+        );
+    }
+    done
+}
+
+#[test]
+fn a_thousand_generated_cases_hit_no_wrong_target() {
+    let first = std::env::var("AO_HARM_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let (seeds, kinds) = match first {
+        Some(seed) => (seed..=seed, 4),
+        None => (1..=CASES, 4),
+    };
+    let mut done = [0_u32; 4];
+    for seed in seeds {
+        println!("AO_HARM_SEED={seed} replays this case");
+        let kind = (seed % kinds) as usize;
+        let random = &mut Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let acted = match kind {
+            0 => units(random),
+            1 => paths(random),
+            2 => disks(random),
+            _ => processes(random),
+        };
+        done[kind] += u32::from(acted);
+    }
+    println!(
+        "acted on the right target: units {}, paths {}, disks {}, processes {}; on a wrong one 0",
+        done[0], done[1], done[2], done[3]
+    );
+    assert!(
+        first.is_some() || done.iter().all(|acted| *acted > 0),
+        "a test in which nothing acts shows nothing: {done:?}"
+    );
+}
