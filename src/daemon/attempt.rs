@@ -22,6 +22,14 @@ const SLOT_RECHECK: Duration = Duration::from_secs(2);
 /// A stop comes first: the attempt stays open, and [`recover`] verifies it before anything else is done.
 const HANDED_OVER: &str = "the daemon stops; verified at the next start";
 
+/// Debug builds end here by SIGKILL when `AO_KILL_AT` names the step: the kill matrix of the tests.
+fn step(_name: &str) {
+    #[cfg(debug_assertions)]
+    if std::env::var("AO_KILL_AT").as_deref() == Ok(_name) {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
+    }
+}
+
 /// Takes `action` for a claimed task and leaves the task fixed, failed or waiting.
 pub fn take(
     runtime: &Runtime,
@@ -55,6 +63,7 @@ pub fn take(
             return fail_unbooked(runtime, task, phase, action, &why.to_string(), worker, now);
         }
     };
+    step("undo_recorded");
     let booking = Booking {
         action_kind: action.kind().as_str().to_owned(),
         action_text: action.to_string(),
@@ -70,8 +79,10 @@ pub fn take(
         spent => return out_of_budget(runtime, live, task, diagnosis, spent, worker, now),
     };
     log::info!("task {}: {action}", task.id);
+    step("booked");
     match actions::execute(&shop, action) {
         Ok(done) => {
+            step("acted");
             let evidence = serde_json::to_string(&done.evidence).unwrap_or_default();
             runtime.store.finish_attempt(
                 attempt,
@@ -80,6 +91,7 @@ pub fn take(
                 &evidence,
                 runtime.host.clock.now(),
             )?;
+            step("noted");
             prove(runtime, live, task, phase, action, attempt, &undo, worker)
         }
         Err(why) if runtime.stopping() => {
@@ -165,6 +177,7 @@ fn prove(
                 runtime
                     .store
                     .finish_attempt(attempt, Outcome::Verified, "green", "", now)?;
+                step("verified");
                 let window = Duration::from_secs(live.config.fix.stability_s);
                 log::info!("green: task {} after {action}", task.id);
                 let message = format!("{action}; verified by its detector");
@@ -173,6 +186,7 @@ fn prove(
                     message,
                 };
                 runtime.store.transition(task.id, green, worker, now)?;
+                step("green");
                 // What this one caused may be over too.
                 runtime.poke.ring();
                 return Ok(());

@@ -16,6 +16,7 @@ mod fixtures;
 mod fleet;
 mod github;
 mod import;
+mod kill_matrix;
 mod layering;
 mod llm;
 mod simulation;
