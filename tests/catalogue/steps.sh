@@ -20,6 +20,7 @@ put() {
 
 # What every fixture service runs unless it says otherwise: notes its start, does
 # what /srv/cat/NAME.do says, then waits. Its command line is `cat-svc-NAME infinity`.
+# shellcheck disable=SC2119,SC2120  # called without arguments it is the usual one
 program() {
   put "${1:-/opt/cat/bin/svc}" 755 <<'PROGRAM'
 #!/bin/bash
@@ -130,7 +131,12 @@ pid_of() {
 }
 
 # hit NAME [SIGNAL]: a signal to the main process, from nobody the init knows.
-hit() { kill -"${2:-KILL}" "$(pid_of "$1")"; }
+hit() {
+  local pid
+  pid=$(pid_of "$1")
+  mark
+  kill -"${2:-KILL}" "$pid"
+}
 
 # until_true SECONDS COMMAND…
 until_true() {
@@ -188,3 +194,6 @@ over() {
 
 # say NAME PRIORITY TEXT: one line into the journal.
 say() { echo "$3" | systemd-cat -t "$1" -p "$2"; }
+
+# The moment of the fault, where a step takes long; `hit` notes its first signal by itself.
+mark() { [ -e /run/cat/mark ] || echo "$EPOCHREALTIME" >/run/cat/mark; }
