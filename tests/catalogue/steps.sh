@@ -192,6 +192,10 @@ over() {
   at_end "umount -l $1"
 }
 
+# in_daemon COMMAND…: in the mount namespace that the daemon's sandbox gives it, which
+# has a /proc and a /sys of its own.
+in_daemon() { nsenter -t "$(systemctl show -P MainPID autonomous-orchestrator)" -m -- "$@"; }
+
 # say NAME PRIORITY TEXT: one line into the journal.
 say() { echo "$3" | systemd-cat -t "$1" -p "$2"; }
 
