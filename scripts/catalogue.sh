@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# The fault catalogue (tests/catalogue, one file a fault) on real init systems:
+# each fault on a fresh database, with the service that `install` wrote, judged
+# by the host and by what its file declared beforehand.
+#
+#   scripts/catalogue.sh [--with monit] [--with restart] [--init openrc|sysv]
+#                        [--beds N] [--repeat N] [--json FILE] [BINARY] [FAULT…]
+#
+# BINARY defaults to dist/autonomous-orchestrator-<native>-unknown-linux-musl,
+# built when missing. Without FAULT all of them. --with runs the same faults for
+# Monit (Debian's package, at its fastest cycle) and for Restart=on-failure, and
+# prints them side by side. --beds: how many at a time (default 2), each in a bed
+# of its own. --repeat: each fault so often. Exit status 1 when something was not
+# as declared. Root only (namespaces).
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+E2E=$ROOT/scripts/e2e
+CATALOGUE=$ROOT/tests/catalogue
+
+with=(ours) init=systemd beds=2 repeat=1 json='' binary='' faults=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --with) with+=("$2"); shift ;;
+    --init) init=$2; shift ;;
+    --beds) beds=$2; shift ;;
+    --repeat) repeat=$2; shift ;;
+    --json) json=$2; shift ;;
+    -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -*) die "unknown option $1" ;;
+    *)
+      if [ -f "$CATALOGUE/$1.toml" ]; then faults+=("$1")
+      elif [ -x "$1" ] && [ -z "$binary" ]; then binary=$(readlink -f "$1")
+      else die "neither a fault nor a program: $1"; fi
+      ;;
+  esac
+  shift
+done
+binary=${binary:-$ROOT/dist/$NAME-$(uname -m)-unknown-linux-musl}
+[ -x "$binary" ] || "$ROOT/scripts/build.sh" "$(uname -m)-unknown-linux-musl"
+if [ ${#faults[@]} = 0 ]; then
+  for file in "$CATALOGUE"/*.toml; do faults+=("$(basename "$file" .toml)"); done
+fi
+
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+FILES=("$binary:/usr/local/bin/$NAME")
+for file in "$CATALOGUE"/*; do FILES+=("$file:/root/catalogue/$(basename "$file")"); done
+for file in catalogue.py judge.py contender.py; do FILES+=("$E2E/$file:/root/e2e/$file"); done
+if [[ " ${with[*]} " == *" monit "* ]]; then
+  (cd "$WORK" && apt-get download -qq monit) || die "cannot download Debian's monit: run apt-get update"
+  FILES+=("$(echo "$WORK"/monit_*.deb):/root/monit.deb")
+fi
+"$ROOT/scripts/bed.sh" build "$init" >/dev/null
+
+# Dealt out like cards, so that the slow ones do not all lie in one bed.
+jobs=()
+for who in "${with[@]}"; do
+  for ((bed = 0; bed < beds; bed++)); do
+    mine=()
+    for ((at = bed; at < ${#faults[@]} * repeat; at += beds)); do mine+=("${faults[at % ${#faults[@]}]}"); done
+    [ ${#mine[@]} -gt 0 ] || continue
+    printf '#!/bin/bash\ncd /root/e2e && exec python3 catalogue.py %s\n' "$who ${mine[*]}" >"$WORK/$who-$bed.sh"
+    jobs+=("$who-$bed")
+  done
+done
+export BED_TIMEOUT=${BED_TIMEOUT:-7200}
+status=0
+# shellcheck disable=SC2016  # expanded by the inner shell
+printf '%s\n' "${jobs[@]}" | xargs -P "$beds" -I{} bash -c '
+  "$1/scripts/bed.sh" run "$2" "$3/$4.sh" "${@:5}" >"$3/$4.out" || exit 1' _ "$ROOT" "$init" "$WORK" {} "${FILES[@]}" || status=1
+cat "$WORK"/*.out | sed -n 's/^ROW //p' >"$WORK/rows"
+[ -z "$json" ] || cp "$WORK/rows" "$json"
+python3 -B "$E2E/catalogue_table.py" "$WORK/rows" $((${#faults[@]} * repeat)) "$init" || status=1
+exit $status
