@@ -15,12 +15,14 @@ mod vacuum_journal;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::core::action::{Action, ActionKind};
 use crate::core::config::Config;
 use crate::core::finding::Evidence;
 use crate::core::unit::UnitName;
 use crate::host::Host;
+use crate::host::exec::{self, ExecError};
 use crate::services::{Order, ServiceManager};
 
 /// What actions work with.
@@ -132,6 +134,25 @@ const fn row(kind: ActionKind) -> Row {
         ActionKind::SyncClock => row!(sync_clock),
         ActionKind::RestartInterface => row!(restart_interface),
         ActionKind::RunDeclared => row!(run_declared),
+    }
+}
+
+/// Runs `order` (program and arguments) with rights that our hardened unit gave up: as a transient unit
+/// where systemd runs, directly elsewhere.
+fn outside(
+    shop: &Workshop<'_>,
+    order: &[&str],
+    deadline: Duration,
+) -> Result<exec::Output, ExecError> {
+    const TRANSIENT: [&str; 4] = ["--quiet", "--wait", "--collect", "--"];
+    let systemd = shop
+        .managers
+        .iter()
+        .any(|manager| manager.name() == "systemd");
+    match order.split_first() {
+        _ if systemd => exec::run("systemd-run", &[&TRANSIENT, order].concat(), deadline),
+        Some((program, args)) => exec::run(program, args, deadline),
+        None => Err(ExecError::Absent(String::new())),
     }
 }
 

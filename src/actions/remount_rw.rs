@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::actions::{ActionError, Done, Undo, Workshop};
+use crate::actions::{self, ActionError, Done, Undo, Workshop};
 use crate::core::action::Action;
-use crate::host::{READ_CAP, exec, mounts};
+use crate::host::{READ_CAP, mounts};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -72,20 +72,8 @@ pub fn back(shop: &Workshop<'_>, mount: &str) -> Result<String, ActionError> {
 
 fn remount(shop: &Workshop<'_>, mount: &str, how: &str) -> Result<(), ActionError> {
     let option = format!("remount,{how}");
-    let order = ["mount", "-o", &option, "--", mount];
-    let systemd = shop
-        .managers
-        .iter()
-        .any(|manager| manager.name() == "systemd");
-    let out = if systemd {
-        exec::run(
-            "systemd-run",
-            &[&["--quiet", "--wait", "--collect", "--"], &order[..]].concat(),
-            DEADLINE,
-        )
-    } else {
-        exec::run("mount", order.get(1..).unwrap_or(&[]), DEADLINE)
-    };
+    let order = ["mount", "-o", option.as_str(), "--", mount];
+    let out = actions::outside(shop, &order, DEADLINE);
     match out {
         Ok(out) if out.success() => Ok(()),
         Ok(out) => Err(ActionError::Failed(out.reason())),

@@ -1,10 +1,9 @@
-//! Takes a listed network interface down and up.
+//! Takes a listed network interface down and up, through transient units outside our own sandbox.
 
 use std::time::Duration;
 
-use crate::actions::{ActionError, Done, Undo, Workshop};
+use crate::actions::{self, ActionError, Done, Undo, Workshop};
 use crate::core::action::Action;
-use crate::host::exec;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -48,16 +47,17 @@ pub fn undo_record(_shop: &Workshop<'_>, _action: &Action) -> Result<Undo, Actio
     Ok(Undo::None)
 }
 
-pub fn execute(_shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
+pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
     let interface = target(action)?;
-    set(interface, "down")?;
+    set(shop, interface, "down")?;
     // Never left down: what failed once is asked for again.
-    set(interface, "up").or_else(|_| set(interface, "up"))?;
+    set(shop, interface, "up").or_else(|_| set(shop, interface, "up"))?;
     Ok(Done::new(format!("{interface} taken down and up")))
 }
 
-fn set(interface: &str, state: &str) -> Result<(), ActionError> {
-    let out = exec::run("ip", &["link", "set", "dev", interface, state], DEADLINE)
+fn set(shop: &Workshop<'_>, interface: &str, state: &str) -> Result<(), ActionError> {
+    let order = ["ip", "link", "set", "dev", interface, state];
+    let out = actions::outside(shop, &order, DEADLINE)
         .map_err(|why| ActionError::Failed(why.to_string()))?;
     if out.success() {
         Ok(())

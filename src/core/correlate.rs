@@ -34,7 +34,7 @@ impl OpenCondition {
 const fn rank(class: Class) -> u8 {
     match class {
         Class::InvalidUnitPath => 0,
-        Class::PortConflict => 1,
+        Class::PortConflict | Class::StaleProcess => 1,
         Class::ServiceFlapping => 2,
         Class::ServiceFailed | Class::ServiceWatchdog => 3,
         Class::ServiceInactive => 4,
@@ -54,6 +54,12 @@ const fn explains(root: Class, cause: Cause) -> bool {
     }
 }
 
+/// True for conditions that can explain others about their unit: of the processes that are left over, only
+/// one that holds the unit's pid file keeps it from starting.
+fn may_explain(other: &OpenCondition) -> bool {
+    other.class != Class::StaleProcess || other.evidence.contains_key(evidence::HOLDER_PID)
+}
+
 /// The open condition that explains `symptom`, if there is one: what its named `cause` says is broken
 /// on this host, one about the same unit and nearer to the root, or a unit that this one requires. One
 /// that is still broken is preferred: the symptoms of a green root may be repaired.
@@ -69,9 +75,13 @@ pub fn root_of<'a>(
     let unit = symptom.unit();
     let requires = symptom.evidence.get(REQUIRES).map_or("", String::as_str);
     let about = |other: &OpenCondition| match (unit, other.unit()) {
-        (Some(unit), Some(other_unit)) if other_unit == unit => rank(other.class) < own,
+        (Some(unit), Some(other_unit)) if other_unit == unit => {
+            rank(other.class) < own && may_explain(other)
+        }
         (Some(_), Some(other_unit)) => {
-            rank(other.class) <= 3 && requires.split_whitespace().any(|name| name == other_unit)
+            rank(other.class) <= 3
+                && may_explain(other)
+                && requires.split_whitespace().any(|name| name == other_unit)
         }
         _ => false,
     };
@@ -111,6 +121,22 @@ mod tests {
         assert_eq!(root_of(&failed, Cause::Unknown, &open), Some(&root));
         assert_eq!(root_of(&line, Cause::Unknown, &open), Some(&root));
         assert_eq!(root_of(&root, Cause::Unknown, &open), None);
+    }
+
+    #[test]
+    fn a_leftover_explains_only_with_the_pid_file_and_never_beside_a_bad_path() {
+        let path = condition(1, Class::InvalidUnitPath, "a.service");
+        let mut left = condition(2, Class::StaleProcess, "a.service");
+        let failed = condition(3, Class::ServiceFailed, "a.service");
+        let removed = [left.clone(), failed.clone()];
+        assert_eq!(root_of(&failed, Cause::LockHeld, &removed), None);
+        left.evidence
+            .insert(evidence::HOLDER_PID.to_owned(), "70".to_owned());
+        let orphan = [left.clone(), failed.clone()];
+        assert_eq!(root_of(&failed, Cause::LockHeld, &orphan), Some(&left));
+        let both = [path.clone(), left.clone()];
+        assert_eq!(root_of(&left, Cause::StaleProcess, &both), Some(&path));
+        assert_eq!(root_of(&path, Cause::PathMissing, &both), None);
     }
 
     #[test]

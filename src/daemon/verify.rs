@@ -1,10 +1,13 @@
 //! Verification: the detector that found a condition looks again.
 
-use crate::core::class::Clearing;
+use crate::core::class::{Class, Clearing};
 use crate::core::finding::Finding;
 use crate::core::task::Task;
+use crate::core::unit::{UnitName, UnitState};
 use crate::daemon::Runtime;
+use crate::daemon::live::Live;
 use crate::detectors::{Open, Snapshot, Sweep};
+use crate::services;
 
 /// What a second look says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +44,18 @@ pub fn with_first_sight(mut finding: Finding, task: &Task) -> Finding {
     finding
 }
 
+/// The unit of the task as the only one, where its detector judges each unit for itself: asking systemd
+/// about all of them took 100 ms on a small host, about one 13 ms, and a repair looks three times. `None`
+/// where the others count too, or the unit is not to be found: then all are asked.
+fn unit_alone(live: &Live, task: &Task) -> Option<Vec<UnitState>> {
+    if !matches!(task.class, Class::ServiceFailed | Class::ServiceWatchdog) {
+        return None;
+    }
+    let name = UnitName::new(&task.subject).ok()?;
+    let (_, state) = services::find(&live.managers, &name).ok()?;
+    (state.name == task.subject).then(|| vec![state])
+}
+
 /// Asks the detector of the task's class whether the condition still holds.
 pub fn look(runtime: &Runtime, task: &Task) -> Look {
     if task.class.clearing() != Clearing::Sweep {
@@ -56,7 +71,8 @@ pub fn look(runtime: &Runtime, task: &Task) -> Look {
     let live = runtime.live();
     // Counts as open, so that hysteresis asks for the low mark before it says clear.
     let open = Open::new([(task.class, task.subject.clone())]);
-    let look = Snapshot::new(&runtime.host, &live.config, &live.managers, &open);
+    let look = Snapshot::new(&runtime.host, &live.config, &live.managers, &open)
+        .knowing(unit_alone(&live, task));
     match detector.examine(&look) {
         Ok(Sweep::Present(findings)) => findings
             .into_iter()
