@@ -4,21 +4,29 @@
 #   scripts/test.sh [--long] [SECTION…]
 #
 # Sections in order: format clippy test scripts static arm64 import badinput
-# complete story e2e install footprint; with --long also crash (1,000 kills and 200 power
-# cuts of the store), simulation (10,000 seeds), completelong (a million lines, 100 kills), latency, classes (each finding class on four kinds of host), deploy
-# (an emulated arm64 machine) and soak. Only the named ones run when any is named.
+# complete story e2e install footprint; with --long also
+#   crash         1,000 kills and 200 power cuts of the store
+#   simulation    scan, work, send and crash interleaved by 10,000 seeds
+#   completelong  a million log lines, 100 kills of the daemon
+#   latency       log line to task, beside Monit
+#   classes       each finding class on four kinds of host
+#   catalogue     a hundred scripted faults on a real systemd
+#   deploy        an emulated arm64 machine
+#   soak          half an hour under load
+# Only the named ones run when any is named.
+#
 # What a section needs is installed (Debian). Sections that need root or
-# namespaces skip elsewhere;
-# with CI=true a skip is a failure, and the static builds take their standard
-# library from Debian's sources, so that the result never depends on which
-# host answers. The last line is `N passed, N failed, N skipped`.
+# namespaces skip elsewhere; with CI=true a skip is a failure, and the static
+# builds take their standard library from Debian's sources, so that the result
+# never depends on which host answers. The last line is
+# `N passed, N failed, N skipped`.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
 DEFAULT=(format clippy test scripts static arm64 import badinput complete story e2e install footprint)
-LONG=(crash simulation completelong latency classes deploy soak)
+LONG=(crash simulation completelong latency classes catalogue deploy soak)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
 SKIP=77
@@ -171,6 +179,12 @@ section_crash() {
 section_simulation() {
   AO_SIMULATION_SEEDS=${AO_SIMULATION_SEEDS:-10000} cargo test --locked -q --test integration simulation -- --nocapture |
     grep -v '^seed '
+}
+
+# Every fault of the catalogue, for the program alone.
+section_catalogue() {
+  need_bed
+  scripts/catalogue.sh "$(native_binary)"
 }
 
 section_deploy() {
