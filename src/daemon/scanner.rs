@@ -325,6 +325,10 @@ fn is_over(
     ) {
         return false;
     }
+    // The kernel's own faults are over with the boot; quiet closes them only once a human was told.
+    if task.class.clearing() == Clearing::Reboot && task.status != Status::Escalated {
+        return false;
+    }
     if task.class.clearing() != Clearing::Sweep {
         let quiet = Duration::from_secs(runtime.live().config.detect.quiet_s);
         return now.since(task.last_seen_at) >= quiet;

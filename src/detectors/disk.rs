@@ -1,6 +1,7 @@
 //! File systems that run out of space or of inodes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::core::time::Timestamp;
 use crate::detectors::mount_table::holds_data;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::mounts::{self, Mount, Usage};
+use crate::host::procfs;
 
 /// From here on services fail at any moment, percent.
 const CRITICAL_PERCENT: u64 = 97;
@@ -22,6 +24,8 @@ const TREND_LEAST: Duration = Duration::from_secs(30);
 
 /// Seconds until the file system is full, at the pace of the last ten minutes.
 pub const FULL_IN_S: &str = "full_in_s";
+/// Who holds deleted files open on it.
+pub const DELETED_OPEN: &str = "deleted_open";
 
 /// Remembers free space to tell the time to full; a restart only forgets the trend.
 #[derive(Debug, Default)]
@@ -141,8 +145,26 @@ fn judge_space(
     Some(
         with_mount(finding, mount, percent)
             .with(evidence::AVAILABLE_BYTES, usage.available_bytes.to_string())
-            .with(FULL_IN_S, full_in),
+            .with(FULL_IN_S, full_in)
+            .with(DELETED_OPEN, deleted_open(mount, usage, look)),
     )
+}
+
+/// Who holds deleted files open, when they take a tenth of the file system or more; empty otherwise.
+fn deleted_open(mount: &Mount, usage: Usage, look: &Snapshot<'_>) -> String {
+    let device = std::fs::metadata(look.host.path(&mount.point)).map(|meta| meta.dev());
+    device
+        .ok()
+        .and_then(|device| procfs::most_deleted_open(look.host, device))
+        .filter(|holder| holder.bytes >= usage.total_bytes / 10)
+        .map_or_else(String::new, |holder| {
+            format!(
+                "{} (process {}) holds {} KiB of deleted files open: they go when it closes them or ends",
+                holder.comm,
+                holder.pid,
+                holder.bytes / 1024
+            )
+        })
 }
 
 fn judge_inodes(mount: &Mount, usage: Usage, look: &Snapshot<'_>) -> Option<Finding> {

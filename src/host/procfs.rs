@@ -1,6 +1,6 @@
 //! Processes, from /proc. Reading and parsing are two functions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 
 use crate::host::{Host, READ_CAP};
@@ -109,6 +109,38 @@ pub fn open_files(host: &Host) -> BTreeSet<(u64, u64)> {
         .filter(std::fs::Metadata::is_file)
         .map(|meta| (meta.dev(), meta.ino()))
         .collect()
+}
+
+/// Deleted files on `device` that a process still has open: space that no removal frees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeletedOpen {
+    pub pid: u32,
+    pub comm: String,
+    /// Space that its deleted files take, each once.
+    pub bytes: u64,
+}
+
+/// The process that holds most space of deleted files on `device`.
+pub fn most_deleted_open(host: &Host, device: u64) -> Option<DeletedOpen> {
+    pids(host)
+        .into_iter()
+        .filter_map(|pid| {
+            let entries = std::fs::read_dir(host.path(format!("/proc/{pid}/fd"))).ok()?;
+            let sizes: BTreeMap<u64, u64> = entries
+                .flatten()
+                .filter_map(|entry| std::fs::metadata(entry.path()).ok())
+                .filter(|meta| meta.is_file() && meta.dev() == device && meta.nlink() == 0)
+                .map(|meta| (meta.ino(), meta.blocks().saturating_mul(512)))
+                .collect();
+            Some((pid, sizes.values().sum::<u64>()))
+        })
+        .max_by_key(|(_, bytes)| *bytes)
+        .filter(|(_, bytes)| *bytes > 0)
+        .map(|(pid, bytes)| DeletedOpen {
+            pid,
+            comm: process(host, pid).map_or_else(String::new, |process| process.comm),
+            bytes,
+        })
 }
 
 /// The cgroup path of a process, of the hierarchy that the service manager uses: v2's only one, or
