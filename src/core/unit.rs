@@ -79,6 +79,8 @@ pub struct UnitState {
     pub wanted_by: Vec<String>,
     /// Units this one needs, started before it.
     pub requires: Vec<String>,
+    /// Units with which this one stops (`BindsTo=`).
+    pub binds_to: Vec<String>,
     pub fragment_path: String,
     pub drop_in_paths: Vec<String>,
     pub need_daemon_reload: bool,

@@ -1,5 +1,6 @@
 //! systemd through `systemctl`: one `show` for all units of a sweep.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::unit::{UnitName, UnitState};
@@ -12,9 +13,12 @@ const QUERY_DEADLINE: Duration = Duration::from_secs(15);
 
 /// What is asked of every unit; the names are systemd's own (org.freedesktop.systemd1(5)).
 const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,Type,Result,ExecMainCode,ExecMainStatus,NRestarts,MainPID,\
-UnitFileState,Restart,RemainAfterExit,ConditionResult,ConditionTimestampMonotonic,TriggeredBy,WantedBy,RequiredBy,Requires,FragmentPath,DropInPaths,\
+UnitFileState,Restart,RemainAfterExit,ConditionResult,ConditionTimestampMonotonic,TriggeredBy,WantedBy,RequiredBy,Requires,BindsTo,FragmentPath,DropInPaths,\
 NeedDaemonReload,ExecStart,WorkingDirectory,User,ActiveEnterTimestampMonotonic,InactiveEnterTimestampMonotonic,\
 InactiveExitTimestampMonotonic,ExecMainStartTimestampMonotonic,ExecMainExitTimestampMonotonic,ActiveExitTimestampMonotonic,ControlGroup";
+
+/// No stop of a service is given less time than this, in microseconds.
+const STOP_TIMEOUT_LEAST_US: u64 = 1_000_000;
 
 #[derive(Debug)]
 pub struct Systemd {
@@ -53,14 +57,25 @@ impl ServiceManager for Systemd {
     }
 
     fn units(&self) -> Result<Vec<UnitState>, ServiceError> {
-        self.show(&["--type=service,socket,mount,target", "*"])
+        let mut units = self.show(&["--type=service,socket,mount,target", "*"])?;
+        release_bound(&mut units);
+        Ok(units)
     }
 
     fn unit(&self, unit: &UnitName) -> Result<UnitState, ServiceError> {
-        let found = self.show(&["--", unit.as_str()])?;
+        let mut found = self.show(&["--", unit.as_str()])?;
+        let bound = found.first().filter(|state| state.stopped_by_job);
+        let bound = bound.map_or_else(Vec::new, |state| state.binds_to.clone());
+        if !bound.is_empty() {
+            let mut names = vec!["--"];
+            names.extend(bound.iter().map(String::as_str));
+            found.extend(self.show(&names)?);
+            release_bound(&mut found);
+        }
         found
             .into_iter()
-            .find(|state| state.load_state != "not-found")
+            .next()
+            .filter(|state| state.load_state != "not-found")
             .ok_or_else(|| ServiceError::UnknownUnit(unit.to_string()))
     }
 
@@ -156,6 +171,7 @@ fn parse_unit(block: &str) -> Option<UnitState> {
             "TriggeredBy" => unit.triggered_by = words().collect(),
             "WantedBy" | "RequiredBy" => unit.wanted_by.extend(words()),
             "Requires" => unit.requires = words().collect(),
+            "BindsTo" => unit.binds_to = words().collect(),
             "FragmentPath" => unit.fragment_path = text(),
             "DropInPaths" => unit.drop_in_paths = words().collect(),
             "NeedDaemonReload" => unit.need_daemon_reload = value == "yes",
@@ -177,10 +193,14 @@ fn parse_unit(block: &str) -> Option<UnitState> {
     // A stop job makes the unit leave `active` first and its process end afterwards; a process that
     // ends by itself ends first. Only since the last start, and only of the process that was active then:
     // one that fails while starting is no stop. A watchdog or out-of-memory stop has the same order, but nobody asked for it.
-    let asked_for = !matches!(
-        unit.result.as_str(),
-        "watchdog" | "oom-kill" | "core-dump" | "resources" | "protocol" | "start-limit-hit"
-    );
+    let asked_for = match unit.result.as_str() {
+        "watchdog" | "oom-kill" | "core-dump" | "resources" | "protocol" | "start-limit-hit" => {
+            false
+        }
+        // A stop that timed out takes its TimeoutStopSec=; what ended sooner had reached its RuntimeMaxSec=.
+        "timeout" => main_exit_us.saturating_sub(active_exit_us) >= STOP_TIMEOUT_LEAST_US,
+        _ => true,
+    };
     unit.stopped_by_job = asked_for
         && active_exit_us > unit.inactive_exit_us
         && main_start_us <= active_exit_us
@@ -190,6 +210,27 @@ fn parse_unit(block: &str) -> Option<UnitState> {
         unit.condition_result = true;
     }
     (!unit.name.is_empty()).then_some(unit)
+}
+
+/// A unit that went down right after one to which it is bound (`BindsTo=`), and which nobody stopped either, was
+/// stopped by systemd and not by somebody: it is wanted again with the other.
+fn release_bound(units: &mut [UnitState]) {
+    const RIGHT_AFTER_US: u64 = 5_000_000;
+    let ended: BTreeMap<String, u64> = units
+        .iter()
+        .filter(|unit| !unit.stopped_by_job && unit.inactive_enter_us > 0)
+        .map(|unit| (unit.name.clone(), unit.inactive_enter_us))
+        .collect();
+    for unit in units.iter_mut().filter(|unit| unit.stopped_by_job) {
+        let down = unit.inactive_enter_us;
+        let after = |other: &String| {
+            let ended = ended.get(other);
+            ended.is_some_and(|ended| {
+                (*ended..=ended.saturating_add(RIGHT_AFTER_US)).contains(&down)
+            })
+        };
+        unit.stopped_by_job = !unit.binds_to.iter().any(after);
+    }
 }
 
 /// `ExecMainCode` is the numeric si_code of waitid(2).
@@ -241,6 +282,38 @@ mod tests {
         let again = "Id=a.service\nInactiveExitTimestampMonotonic=300\nResult=exit-code\n";
         assert!(!one(&format!("{again}{stopped}")).stopped_by_job);
         assert!(!one("Id=never-started.service\n").stopped_by_job);
+        // RuntimeMaxSec= was reached; a stop that hung.
+        assert!(!one(&format!("{head}Result=timeout\n{stopped}")).stopped_by_job);
+        let hung = "ActiveExitTimestampMonotonic=200\nExecMainExitTimestampMonotonic=90000200\n";
+        assert!(one(&format!("{head}Result=timeout\n{hung}")).stopped_by_job);
+    }
+
+    #[test]
+    fn a_unit_that_went_down_with_another_was_not_stopped_by_somebody() {
+        let both = |stopped: bool, bound_at: u64| {
+            let state = |name: &str, stopped_by_job, inactive_enter_us| UnitState {
+                name: name.to_owned(),
+                stopped_by_job,
+                inactive_enter_us,
+                ..UnitState::default()
+            };
+            let mut units = [
+                state("a.service", stopped, 1_000),
+                UnitState {
+                    binds_to: vec!["a.service".to_owned()],
+                    ..state("b.service", true, bound_at)
+                },
+            ];
+            release_bound(&mut units);
+            units[1].stopped_by_job
+        };
+        assert!(!both(false, 2_000), "it failed, and took the other along");
+        assert!(both(true, 2_000), "somebody stopped both");
+        assert!(
+            both(false, 60_000_000),
+            "stopped a minute later, by somebody"
+        );
+        assert!(both(false, 500), "down before");
     }
 
     #[test]

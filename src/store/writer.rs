@@ -27,8 +27,8 @@ pub(super) const COALESCE: Duration = Duration::from_secs(5);
 /// [`COALESCE`] still gets on.
 pub(super) const COALESCE_FIRST: Duration = Duration::from_millis(500);
 /// Bare cursor moves alone are committed at most this often: after a crash their lines are read once
-/// more, which costs less than a commit every 5 s on an eMMC (60 an hour are 0.5 MB).
-pub(super) const COALESCE_CURSORS: Duration = Duration::from_secs(60);
+/// more, which costs less than a commit every 5 s on an eMMC (30 an hour are 0.7 MB).
+pub(super) const COALESCE_CURSORS: Duration = Duration::from_secs(120);
 
 pub(super) enum Request {
     Job(Box<dyn Job>),
