@@ -108,13 +108,9 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
     let now = runtime.host.clock.now();
     let finding = match verify::look(runtime, task) {
         Look::Clear => {
-            return runtime.close(
-                task,
-                Resolution::SelfCleared,
-                "gone before anything was done",
-                worker,
-                now,
-            );
+            let open = runtime.store.reader()?.open_tasks()?;
+            let (resolution, why) = ended(task, &open, "gone before anything was done");
+            return runtime.close(task, resolution, &why, worker, now);
         }
         Look::Present(finding) => verify::with_first_sight(finding, task),
         Look::Unknown(_) => verify::finding_of(task),
@@ -175,6 +171,17 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
                 runtime, &live, task, &finding, &diagnosis, phase, &offer, worker,
             )
         }
+    }
+}
+
+/// How a condition ended that is no longer seen: with the repair of its root cause, or by itself.
+pub(super) fn ended(task: &Task, open: &[Task], by_itself: &str) -> (Resolution, String) {
+    match inhibitor(task, &verify::finding_of(task), open) {
+        Some((symptom, Status::Fixed)) => (
+            Resolution::Fixed,
+            format!("over with its root cause: {symptom}"),
+        ),
+        _ => (Resolution::SelfCleared, by_itself.to_owned()),
     }
 }
 

@@ -7,10 +7,10 @@ use crate::core::class::{Class, Clearing};
 use crate::core::config::Config;
 use crate::core::finding::{Finding, Severity};
 use crate::core::policy::Gate;
-use crate::core::task::{Resolution, Status, Task, Transition};
+use crate::core::task::{Status, Task};
 use crate::core::time::Timestamp;
 use crate::core::unit::UnitState;
-use crate::daemon::Runtime;
+use crate::daemon::{Runtime, engine};
 use crate::detectors::{Detector, Open, Snapshot, Sweep};
 use crate::store::{Intake, RunOutcome, StoreError};
 
@@ -271,18 +271,10 @@ fn record(
     }
     for task in tasks {
         if is_over(runtime, schedule, task, covered, &present, now) {
-            runtime.store.transition(
-                task.id,
-                Transition::Close {
-                    resolution: Resolution::SelfCleared,
-                    message: "the condition ended by itself".to_owned(),
-                },
-                ACTOR,
-                now,
-            )?;
+            let (resolution, why) = engine::ended(task, tasks, "the condition ended by itself");
+            runtime.close(task, resolution, &why, ACTOR, now)?;
             schedule.gone_since.remove(&task.id);
             log::info!("over: task {} {} {}", task.id, task.class, task.subject);
-            runtime.courier.ring();
             pass.cleared += 1;
         }
     }
