@@ -44,7 +44,7 @@ for threads in 4 12; do
   line "(c) $threads threads, this store" "$C"
   echo "      $(cat "$WORK/note"); $(field bytes_each <<<"$C") bytes written a life, (b): $(field bytes_each <<<"$B")"
   c=$(field per_second <<<"$C")
-  echo "      (c)/(a) $(ratio "$c" "$(field per_second <<<"$A")")   (c)/(b) $(ratio "$c" "$(field per_second <<<"$B")")   p99 in raw fdatasyncs (p50): $(ratio "$(field p99_us <<<"$C")" "$(field p50_us <<<"$RAW")")"
+  echo "      (c)/(a) $(ratio "$c" "$(field per_second <<<"$A")")   (c)/(b) $(ratio "$c" "$(field per_second <<<"$B")")   p99 in raw fdatasyncs: $(ratio "$(field p99_us <<<"$C")" "$(field p50_us <<<"$RAW")") of the median, $(ratio "$(field p99_us <<<"$C")" "$(field p99_us <<<"$RAW")") of the p99"
 done
 
 echo
