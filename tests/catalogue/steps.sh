@@ -79,6 +79,10 @@ command_background=yes
 pidfile=/run/$name.pid
 SCRIPT
       rc-update -q add "$name" default
+      # The cache of dependencies, by which rc-status goes, is not renewed within the same second.
+      rc-update -q -u >/dev/null 2>&1 || true
+      # A service of this name that an earlier fault left crashed counts as started.
+      rc-service -q "$name" zap || true
       rc-service -q "$name" start || true
       ;;
     sysv)
