@@ -156,6 +156,7 @@ mod tests {
         config.log_file.clear();
         config.service.clear();
         config.command.clear();
+        config.maintenance.clear();
         config.mode.class.clear();
         config.alertmanager.labels.clear();
         config.escalation.github = None;

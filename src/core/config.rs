@@ -47,8 +47,10 @@ impl fmt::Display for Mode {
 }
 
 mod fleet;
+mod maintenance;
 
 pub use fleet::{Alertmanager, Llm, Metrics, Ping, Webhook};
+pub use maintenance::Maintenance;
 
 section! {
     /// The whole file.
@@ -73,6 +75,8 @@ section! {
         service: Vec<DeclaredService> = Vec::new(),
         /// `[[command]]`: operator-declared remediation commands.
         command: Vec<DeclaredCommand> = Vec::new(),
+        /// `[[maintenance]]`: times at which nothing is repaired.
+        maintenance: Vec<Maintenance> = Vec::new(),
     }
 }
 
@@ -425,6 +429,9 @@ impl Config {
             if let Err(why) = command.risk.parse::<Risk>() {
                 return bad(format!("command '{}': {why}", command.name));
             }
+        }
+        for window in &self.maintenance {
+            window.validate()?;
         }
         self.alertmanager.validate()?;
         self.webhook.validate()?;

@@ -209,8 +209,15 @@ impl Runtime {
         self.journal.store(followed, Ordering::Relaxed);
     }
 
-    /// Text of the kill switch, when it is on.
+    /// Why nothing may be repaired now: the text of the kill switch, or a maintenance window.
     pub fn kill_switch(&self, live: &Live) -> Option<String> {
+        let now = self.host.clock.now();
+        let windows = &live.config.maintenance;
+        self.switch_file(live)
+            .or_else(|| windows.iter().find_map(|window| window.open_at(now)))
+    }
+
+    fn switch_file(&self, live: &Live) -> Option<String> {
         match self.host.read(&live.config.daemon.kill_switch, 4096) {
             Ok(text) if text.trim().is_empty() => Some("no reason given".to_owned()),
             Ok(text) => Some(text.trim().to_owned()),

@@ -1,0 +1,123 @@
+//! Maintenance windows: times at which nothing is repaired, because people work on the box.
+
+use crate::core::config::ConfigError;
+use crate::core::settings::section;
+use crate::core::time::Timestamp;
+
+section! {
+    /// `[[maintenance]]`: from one minute of the day to another, UTC.
+    pub Maintenance {
+        /// `HH:MM`.
+        from: String = String::new(),
+        /// `HH:MM`; before `from` it is on the next day.
+        to: String = String::new(),
+        /// `mon` to `sun`, the days on which it begins; empty = every day.
+        days: Vec<String> = Vec::new(),
+        /// Shown where an action waits.
+        reason: String = String::new(),
+    }
+}
+
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+const MINUTE_MS: i64 = 60_000;
+const DAY_MINUTES: i64 = 24 * 60;
+
+/// Minutes since midnight.
+fn minutes(text: &str) -> Option<i64> {
+    let (hours, minutes) = text.split_once(':')?;
+    let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
+    ((0..24).contains(&hours) && (0..60).contains(&minutes)).then_some(hours * 60 + minutes)
+}
+
+impl Maintenance {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        let known = |day: &String| DAYS.contains(&day.as_str());
+        let times = minutes(&self.from).zip(minutes(&self.to));
+        if times.is_none_or(|(from, to)| from == to) || !self.days.iter().all(known) {
+            return Err(ConfigError {
+                line: 0,
+                what: format!(
+                    "maintenance '{}' to '{}': needs two different times as HH:MM (UTC), and days as mon to sun",
+                    self.from, self.to
+                ),
+                suggestion: None,
+            });
+        }
+        Ok(())
+    }
+
+    /// Why nothing is repaired at `now`, while the window is open.
+    pub fn open_at(&self, now: Timestamp) -> Option<String> {
+        let (from, to) = minutes(&self.from).zip(minutes(&self.to))?;
+        let length = (to - from).rem_euclid(DAY_MINUTES);
+        let minute = now.as_millis().div_euclid(MINUTE_MS);
+        let since = (minute - from).rem_euclid(DAY_MINUTES);
+        // The first of January 1970 was a Thursday.
+        let begun = (minute - since).div_euclid(DAY_MINUTES) + 3;
+        let day = usize::try_from(begun.rem_euclid(7)).ok()?;
+        let today = DAYS.get(day).copied().unwrap_or("");
+        let on_day = self.days.is_empty() || self.days.iter().any(|one| one == today);
+        (since < length && on_day).then(|| {
+            let reason = match self.reason.as_str() {
+                "" => "no reason given",
+                reason => reason,
+            };
+            format!("maintenance until {} UTC: {reason}", self.to)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn window(from: &str, to: &str, days: &[&str]) -> Maintenance {
+        Maintenance {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            days: days.iter().map(|day| (*day).to_owned()).collect(),
+            reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_window_is_open_from_its_first_to_before_its_last_minute() {
+        let night = window("22:30", "02:00", &["sun"]);
+        // The 23rd of November 2025 was a Sunday.
+        for (at, open) in [
+            ("2025-11-23 22:29:59", false),
+            ("2025-11-23 22:30:00", true),
+            ("2025-11-24 01:59:59", true),
+            ("2025-11-24 02:00:00", false),
+            ("2025-11-24 23:00:00", false),
+            ("2025-11-23 01:00:00", false),
+        ] {
+            let now = at.parse().unwrap();
+            assert_eq!(night.open_at(now).is_some(), open, "{at}");
+        }
+        let daily = window("09:00", "10:00", &[]);
+        assert!(
+            daily
+                .open_at("1970-01-01 09:30:00".parse().unwrap())
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn what_is_no_window_is_refused() {
+        for (from, to, days) in [
+            ("", "", &[][..]),
+            ("9", "10:00", &[]),
+            ("24:00", "01:00", &[]),
+            ("09:00", "09:00", &[]),
+            ("09:00", "10:00", &["Sunday"]),
+        ] {
+            assert!(
+                window(from, to, days).validate().is_err(),
+                "{from} {to} {days:?}"
+            );
+        }
+        assert!(window("09:00", "10:00", &["mon"]).validate().is_ok());
+    }
+}
