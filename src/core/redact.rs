@@ -550,7 +550,7 @@ pub(crate) mod tests {
     fn every_shape_is_taken_out_and_stays_out() {
         let redactor = Redactor::new();
         let all = secrets();
-        assert!(all.len() >= 60, "{}", all.len());
+        assert!(all.len() >= 100, "{}", all.len());
         for (text, secret) in all {
             let once = redactor.redact(&text);
             assert!(!once.contains(secret.as_str()), "{text:?} became {once:?}");
