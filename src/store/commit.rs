@@ -13,7 +13,7 @@ use rusqlite::backup::{Backup, StepResult};
 use crate::store::heal::{self, Wound};
 use crate::store::intake::{self, Coalesced};
 use crate::store::job::{IntakeJob, Job};
-use crate::store::link::{self, Identity};
+use crate::store::link::Identity;
 use crate::store::open;
 use crate::store::writer::{COALESCE_FIRST, Request, Setup};
 use crate::store::{StoreError, ballast};
@@ -103,7 +103,7 @@ impl Loop {
                 true => self.patience().min(COOL_DOWN),
                 false => self.patience(),
             };
-            let first = match self.requests.recv_timeout(wait) {
+            let first = match self.next(wait) {
                 Ok(request) => {
                     self.warm = true;
                     Some(request)
@@ -131,6 +131,22 @@ impl Loop {
                 Flow::Stop => return finish(&db),
             }
         }
+    }
+
+    /// The next request. After a batch of several its callers are about to hand in their next operations:
+    /// staying awake for that moment saves a sleep and a wake-up a commit.
+    fn next(&self, wait: Duration) -> Result<Request, RecvTimeoutError> {
+        if self.usual > 1 {
+            let started = Instant::now();
+            while started.elapsed() < GATHER {
+                match self.requests.try_recv() {
+                    Ok(request) => return Ok(request),
+                    Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+                    Err(TryRecvError::Empty) => std::thread::yield_now(),
+                }
+            }
+        }
+        self.requests.recv_timeout(wait)
     }
 
     /// How long to wait for a request before what is held back is due.
@@ -319,12 +335,12 @@ impl Loop {
         Ok(None)
     }
 
-    /// Three stat calls a commit, against rows that vanish with a deleted file.
+    /// Three looks at inodes a commit, against rows that vanish with a deleted file.
     fn look(&mut self, db: &Connection) -> Result<(), Trouble> {
-        let found = Identity::of(&self.setup.options.path);
+        let (found, is_cut) = Identity::look(&self.setup.options.path);
         match &self.identity {
             Some(known) if !known.fits(&found) => Err(Trouble::Wound(Wound::Replaced)),
-            _ if link::is_cut(&self.setup.options.path) => Err(Trouble::Wound(Wound::Damaged(
+            _ if is_cut => Err(Trouble::Wound(Wound::Damaged(
                 "the file was cut".to_owned(),
             ))),
             Some(known) if *known == found => Ok(()),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::core::audit;
@@ -317,9 +318,11 @@ pub(super) fn configure(connection: &Connection, options: &StoreOptions) -> Resu
     // NORMAL would lose the last commits in a power cut; what is acknowledged must be durable.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
-    // A burst must not leave a WAL of hundreds of MB on a small eMMC for ever.
-    connection.pragma_update(None, "journal_size_limit", 4 << 20)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 500)?;
+    // A WAL of 8 MB, written over and over: the fewer checkpoints, the less is written twice. More than that is
+    // given back, so that a burst does not leave hundreds of MB on a small eMMC for ever; the limit is above
+    // the usual size, since a file that grows again costs a write of its inode with each commit.
+    connection.pragma_update(None, "wal_autocheckpoint", 2_000)?;
+    connection.pragma_update(None, "journal_size_limit", 10 << 20)?;
     small_cache(connection)?;
     // In a storm the writer reads the same index pages again and again; given back when it is over.
     connection.pragma_update(None, "cache_size", -1024)?;
@@ -329,6 +332,8 @@ pub(super) fn configure(connection: &Connection, options: &StoreOptions) -> Resu
 /// 256 KiB of pages: the working set is the open set. The default (2 MB) is half our memory goal.
 fn small_cache(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "cache_size", -256)?;
+    // Plans do not depend on bound values: a statement is prepared once, and its plan is the one tested.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Sorts are small; a temporary file would be a write.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // A mapped file turns an I/O error into a signal that ends the process.

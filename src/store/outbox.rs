@@ -12,6 +12,7 @@ use crate::core::issue;
 use crate::core::task::{Resolution, Task, Transition};
 use crate::core::time::Timestamp;
 use crate::store::read::{OUTBOX_COLUMNS, TASK_COLUMNS, outbox_row, task_row};
+use crate::store::sql::Prepared;
 use crate::store::types::{NewEscalation, OutboxRow};
 use crate::store::{Store, StoreError, history, open, repair, tasks};
 
@@ -56,13 +57,13 @@ impl Store {
                 reason: escalation.reason.clone(),
                 retry_at: escalation.retry_at,
             };
-            let times: u32 = tx.query_row(
+            let times: u32 = tx.row(
                 "SELECT count(*) FROM task_history WHERE task_id = ?1 AND action = 'escalated'",
                 [task_id],
                 |row| row.get(0),
             )?;
             tasks::apply(tx, task_id, &transition, &actor, now)?;
-            let new = tx.execute(
+            let new = tx.run(
                 "INSERT INTO escalations (task_id, reason, title, body, severity, created_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (task_id) DO NOTHING",
                 params![
@@ -121,7 +122,7 @@ impl Store {
     /// Committed BEFORE the request: a crash from here on leaves `sending`, which counts as unknown.
     pub fn outbox_sending(&self, id: i64, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |tx| {
-            tx.execute(
+            tx.run(
                 "UPDATE outbox SET state = 'sending', attempts = attempts + 1, sent_at = ?2 WHERE id = ?1",
                 params![id, now.to_string()],
             )?;
@@ -138,14 +139,14 @@ impl Store {
     ) -> Result<(), StoreError> {
         let url = remote_url.map(str::to_owned);
         self.write(move |tx| {
-            let (task_id, operation): (i64, String) = tx.query_row(
+            let (task_id, operation): (i64, String) = tx.row(
                 "UPDATE outbox SET state = 'confirmed', remote_url = coalesce(?2, remote_url), last_error = NULL
                  WHERE id = ?1 RETURNING task_id, operation",
                 params![id, url],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )?;
             if let Some(number) = issue_number {
-                tx.execute(
+                tx.run(
                     "UPDATE tasks SET github_issue_number = ?2, github_created_at = coalesce(github_created_at, ?3) WHERE id = ?1",
                     params![task_id, number, now.to_string()],
                 )?;
@@ -192,7 +193,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let why = why.to_owned();
         self.write(move |tx| {
-            let task_id: i64 = tx.query_row(
+            let task_id: i64 = tx.row(
                 "UPDATE outbox SET state = ?2, next_at = ?3, last_error = ?4 WHERE id = ?1 RETURNING task_id",
                 params![id, state, next_at.to_string(), why],
                 |row| row.get(0),
@@ -280,12 +281,12 @@ fn take_over_issue(tx: &Connection, task_id: i64) -> Result<bool, StoreError> {
     let Some((previous, number)) = last_life else {
         return Ok(false);
     };
-    tx.execute(
+    tx.run(
         "UPDATE tasks SET github_issue_number = ?2 WHERE id = ?1",
         params![task_id, number],
     )?;
     // Rows of two tasks have no order between them: a late close would shut the issue again.
-    tx.execute(
+    tx.run(
         "UPDATE outbox SET state = 'dead', last_error = 'the problem came back before it was sent'
          WHERE task_id = ?1 AND destination = ?2 AND state IN ('pending', 'unknown')",
         params![previous, GITHUB],
@@ -344,7 +345,7 @@ pub(super) fn recurrence(
             .and_then(|text| text.parse::<Timestamp>().ok())
             .map_or(now, |last| last.min(now).plus(every).max(now));
         let row = enqueue(tx, &destination, task_id, "comment", &payload, now)?;
-        tx.execute(
+        tx.run(
             "UPDATE outbox SET next_at = ?2 WHERE id = ?1",
             params![row, due.to_string()],
         )?;
@@ -359,7 +360,7 @@ pub(super) fn closed(
     reason: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let resolved = tx.execute(
+    let resolved = tx.run(
         "UPDATE escalations SET resolved_at = ?2 WHERE task_id = ?1 AND resolved_at IS NULL",
         params![task_id, now.to_string()],
     )?;
@@ -380,7 +381,7 @@ fn closed_at(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     // Named after the escalation: it was never told of it.
-    let known: bool = tx.query_row(
+    let known: bool = tx.row(
         "SELECT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND destination = ?2)",
         params![task_id, destination],
         |row| row.get(0),
@@ -388,13 +389,13 @@ fn closed_at(
     if !known && destination != GITHUB {
         return Ok(());
     }
-    let never_sent = tx.execute(
+    let never_sent = tx.run(
         "UPDATE outbox SET state = 'dead', last_error = 'closed before it was sent'
          WHERE task_id = ?1 AND destination = ?2 AND operation IN ('create', 'reopen') AND state = 'pending' AND attempts = 0",
         params![task_id, destination],
     )?;
     if never_sent > 0 {
-        tx.execute(
+        tx.run(
             "UPDATE outbox SET state = 'dead', last_error = 'its issue was never sent'
              WHERE task_id = ?1 AND destination = ?2 AND state = 'pending'",
             params![task_id, destination],
@@ -402,7 +403,7 @@ fn closed_at(
         return Ok(());
     }
     // A comment that still waits for its time has nothing left to say, and would hold up the close.
-    tx.execute(
+    tx.run(
         "UPDATE outbox SET state = 'dead', last_error = 'over before it was sent'
          WHERE task_id = ?1 AND destination = ?2 AND operation = 'comment' AND state = 'pending' AND attempts = 0",
         params![task_id, destination],

@@ -196,7 +196,7 @@ impl Store {
                     wanted: "retried",
                 });
             }
-            tx.execute(
+            tx.run(
                 "UPDATE tasks SET acknowledged_by = NULL, status = 'waiting', phase = 1,
                         waiting_reason = 'asked to try again', next_attempt_at = ?2 WHERE id = ?1",
                 params![task_id, now.to_string()],
