@@ -3,6 +3,8 @@
 #
 #   scripts/build.sh [--cross] [TARGET…]
 #       default: x86_64-unknown-linux-musl aarch64-unknown-linux-musl
+#   scripts/build.sh --tests TARGET
+#       the integration tests as one static program for another machine; prints its path
 #
 # Where the musl standard library comes from (MUSL_STD):
 #   auto    (default) `rustup target add`; if that fails for any target, debian
@@ -154,11 +156,12 @@ build_zig() {
     flags="--sysroot=$SYSROOT $flags"
     export RUSTC=/usr/bin/rustc CARGO=/usr/bin/cargo
   fi
+  shift
   # The bundle has an index of its own; FTS5 (0.1 MB) is only what benchmarks compare it with.
   env "CARGO_TARGET_$(upper "$target")_RUSTFLAGS=$flags" CARGO_TARGET_DIR="$TARGET_DIR" \
     LIBSQLITE3_FLAGS="$(sed -n 's/^LIBSQLITE3_FLAGS = "\(.*\)"$/\1/p' .cargo/config.toml) -USQLITE_ENABLE_FTS5" \
     CFLAGS="-fno-asynchronous-unwind-tables -fno-unwind-tables" \
-    "$VENV/bin/cargo-zigbuild" zigbuild -q --locked --profile "$PROFILE" --target "$target"
+    "$VENV/bin/cargo-zigbuild" "${@:-zigbuild}" -q --locked --profile "$PROFILE" --target "$target"
 }
 
 build_cross() {
@@ -191,11 +194,12 @@ check() {
   [ "$verdict" = ok ] || [ "$verdict" = 'OVER BUDGET' ]
 }
 
-TARGETS=()
+TARGETS=() TESTS=''
 for arg in "$@"; do
   case $arg in
     -h | --help) usage; exit 0 ;;
     --cross) MODE=cross ;;
+    --tests) TESTS=1 PROFILE=dev ;;
     -*) die "unknown option $arg (see --help)" ;;
     *) TARGETS+=("$arg") ;;
   esac
@@ -215,6 +219,12 @@ say "musl std from: $MODE"
 [ "$MODE" != debian ] || debian_rust
 
 cd "$ROOT"
+if [ -n "$TESTS" ]; then
+  [ "$MODE" != cross ] || die "--tests: not with cross"
+  CARGO_PROFILE_DEV_STRIP=symbols build_zig "${TARGETS[0]}" test --no-run --message-format=json --test integration |
+    sed -n 's/.*"name":"integration".*"executable":"\([^"]*\)".*/\1/p'
+  exit
+fi
 mkdir -p dist
 status=0
 for target in "${TARGETS[@]}"; do

@@ -10,13 +10,14 @@
 # is ours, the machine and its disk are thrown away. The guest has no network
 # but ssh from here. Root only (device nodes in the image); no KVM needed.
 #   VM_MEM    MB of memory, default 384; build and run must agree
+#   VM_DISK   socket of an NBD server: plugged in as /dev/vdb before SCRIPT runs, which is given VM_PID to kill
 #   AO_CACHE  where the machine is kept
 #   AO_MIRROR Debian mirror, default mmdebstrap's
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-VM_REV=1
+VM_REV=2
 VM_MEM=${VM_MEM:-384}
 DIR=$CACHE/vm-arm64-$VM_REV-$VM_MEM
 KERNEL_ARGS="console=ttyAMA0 root=/dev/vda rw quiet loglevel=4 net.ifnames=0 mitigations=off nokaslr random.trust_cpu=on systemd.show_status=0 audit=0 apparmor=0"
@@ -60,7 +61,7 @@ start_vm() { # IMAGE QEMU_ARGUMENT…
     -serial "file:$WORK/console" -monitor "unix:$WORK/monitor,server,nowait" \
     -kernel "$DIR/vmlinuz" -initrd "$DIR/initrd.gz" -append "$KERNEL_ARGS" \
     -drive "if=none,id=d0,file=$image,format=qcow2,cache=writeback" -device virtio-blk-pci,drive=d0 \
-    -device virtio-rng-pci \
+    -device pcie-root-port,id=plug,slot=1,chassis=1 -device virtio-rng-pci \
     -netdev "user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:$PORT-:22" \
     -device virtio-net-pci,netdev=n0,romfile= "$@" >"$WORK/qemu.log" 2>&1 &
   QEMU_PID=$!
@@ -247,13 +248,17 @@ run() {
   # The snapshot's clock stands where the build left it.
   in_vm "date -s @$(date +%s) >/dev/null"
   log "machine up"
-  VM_TARGET=root@127.0.0.1 VM_SSH_OPTS=$(ssh_opts)
-  export VM_TARGET VM_SSH_OPTS
+  if [ -n "${VM_DISK:-}" ]; then
+    monitor "drive_add 0 if=none,id=d1,driver=nbd,server.type=unix,server.path=$VM_DISK" \
+      'device_add virtio-blk-pci,drive=d1,bus=plug'
+  fi
+  VM_TARGET=root@127.0.0.1 VM_SSH_OPTS=$(ssh_opts) VM_PID=$QEMU_PID
+  export VM_TARGET VM_SSH_OPTS VM_PID
   local status=0
   # In the background, so that a signal to us is handled at once.
   "$script" "$@" &
   wait $! || status=$?
-  if [ $status != 0 ]; then in_vm 'systemctl --failed --no-pager; journalctl -n 40 --no-pager' >&2 || true; fi
+  if [ $status != 0 ] && kill -0 "$QEMU_PID" 2>/dev/null; then in_vm 'systemctl --failed --no-pager; journalctl -n 40 --no-pager' >&2 || true; fi
   exit $status
 }
 
