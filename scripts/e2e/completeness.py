@@ -223,4 +223,5 @@ def main():
     print("PASS  every line was counted exactly once")
 
 
-main()
+if __name__ == "__main__":
+    main()

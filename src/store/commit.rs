@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use crate::store::heal::{self, Wound};
+use crate::store::holders::other_holder;
 use crate::store::intake::{self, Coalesced};
 use crate::store::job::{IntakeJob, Job};
 use crate::store::link::Identity;
@@ -24,6 +25,9 @@ const BATCH_MAX: usize = 256;
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 /// A foreign lock is waited for this long once a stop was asked for; then the callers get `Busy`.
 const STOP_WAIT: Duration = Duration::from_secs(2);
+/// A foreign lock is told after this long, and again every so often.
+const TELL_FIRST: Duration = Duration::from_secs(2);
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 /// Callers that were just answered get this long to hand in their next operation, if the last batch
 /// had several: without it batches alternate between one and all others. Far below one fdatasync.
 const GATHER: Duration = Duration::from_micros(150);
@@ -293,7 +297,6 @@ impl Loop {
     /// False once a stop was asked for and waited for.
     fn may_wait(&self, stop_since: &mut Option<Instant>) -> bool {
         self.setup.health.waited();
-        log::warn!("store: another process holds the write lock; waiting for it");
         std::thread::sleep(BUSY_PAUSE);
         !self.stopping.load(Ordering::Relaxed)
             || stop_since.get_or_insert_with(Instant::now).elapsed() < STOP_WAIT
@@ -391,12 +394,21 @@ impl Loop {
         };
         let stopping = Arc::clone(&self.stopping);
         let timeout = self.setup.options.busy_timeout;
+        let path = self.setup.options.path.clone();
         let mut since = Instant::now();
+        let mut tell_at = TELL_FIRST;
         let wait = move |tries: i32| {
             if tries == 0 {
                 since = Instant::now();
+                tell_at = TELL_FIRST;
             }
             let waited = since.elapsed();
+            if waited >= tell_at {
+                tell_at = waited + TELL_AGAIN;
+                let who = other_holder(&path)
+                    .map_or_else(|| "another process".to_owned(), |one| one.to_string());
+                log::warn!("store: {who} holds the write lock; waiting for it, nothing is lost");
+            }
             let limit = match stopping.load(Ordering::Relaxed) {
                 true => timeout.min(STOP_WAIT),
                 false => timeout,
