@@ -5,9 +5,10 @@
 #
 # Sections in order: format clippy test scripts static arm64 import badinput
 # complete story e2e install footprint; with --long also
-#   crash         1,000 kills and 200 power cuts of the store
+#   crash         1,000 kills and 200 power cuts of the store, 10 GB of findings in a day
+#   powercut      60 power cuts of an emulated machine whose disk forgets
 #   simulation    scan, work, send and crash interleaved by 10,000 seeds
-#   completelong  a million log lines, 100 kills of the daemon
+#   completelong  a million log lines, 100 kills of the daemon, a foreign lock for a minute
 #   latency       log line to task, beside Monit
 #   classes       each finding class on four kinds of host
 #   catalogue     a hundred scripted faults on a real systemd
@@ -26,7 +27,7 @@ set -euo pipefail
 cd "$ROOT"
 
 DEFAULT=(format clippy test scripts static arm64 import badinput complete story e2e install footprint)
-LONG=(crash simulation completelong latency classes catalogue deploy soak)
+LONG=(crash powercut simulation completelong latency classes catalogue deploy soak)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
 SKIP=77
@@ -112,6 +113,7 @@ section_complete() {
   apt_need python3:python3
   binary=$(native_binary)
   scripts/e2e/completeness.py "$binary" --lines 50000 --kills 5
+  scripts/e2e/held_lock.py "$binary" --seconds 5
 }
 
 section_completelong() {
@@ -119,6 +121,7 @@ section_completelong() {
   apt_need python3:python3
   binary=$(native_binary)
   scripts/e2e/completeness.py "$binary" --lines 1000000 --kills 100
+  scripts/e2e/held_lock.py "$binary" --seconds 60
 }
 
 section_latency() {
@@ -173,6 +176,18 @@ section_crash() {
   apt_need gcc:gcc mkfs.ext4:e2fsprogs
   AO_POWER_CUTS=${AO_POWER_CUTS:-200} AO_CRASH_CYCLES=${AO_CRASH_CYCLES:-1000} \
     cargo test --locked -q --test integration store_crash -- --nocapture
+  AO_FLOOD_MB=${AO_FLOOD_MB:-10240} cargo test --locked -q --test integration flood -- --nocapture
+}
+
+# The power of a whole emulated machine goes; its disk forgets what it was not asked to flush.
+section_powercut() {
+  local tests
+  need_root
+  apt_need python3:python3 mkfs.ext4:e2fsprogs
+  tests=$(scripts/build.sh --tests aarch64-unknown-linux-musl)
+  scripts/vm-bed.sh build >/dev/null
+  AO_MACHINE_TESTS=$tests AO_MACHINE_CUTS=${AO_MACHINE_CUTS:-60} \
+    cargo test --locked -q --test integration power_cut_of_the_machine -- --nocapture
 }
 
 # Scan, work, send, crash and restart, interleaved by seeds over a disk that forgets.

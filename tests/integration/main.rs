@@ -14,6 +14,7 @@ mod docs;
 mod drain;
 mod fixtures;
 mod fleet;
+mod flood;
 mod github;
 mod import;
 mod kill_matrix;
