@@ -3,6 +3,7 @@
 //!
 //!   fsync SECONDS                     raw fdatasync of 4 KiB appended
 //!   life own|thread THREADS SECONDS   life cycles of a task: create, fix attempt, close, each with history
+//!   life window THREADS SECONDS       as own, with findings handed in ahead, as the intake permits a reader
 //!   life limit 1 SECONDS              the same rows by one connection, 256 operations a transaction
 //!   intake own|limit THREADS SECONDS  new findings alone
 //!   growth TASKS                      claim, dedupe and list in a file of that many tasks; peak memory
@@ -13,6 +14,7 @@ use std::collections::VecDeque;
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use autonomous_orchestrator::core::audit::{self, Event, GENESIS};
@@ -20,12 +22,14 @@ use autonomous_orchestrator::core::class::Class;
 use autonomous_orchestrator::core::finding::{Finding, Severity};
 use autonomous_orchestrator::core::task::Resolution;
 use autonomous_orchestrator::core::time::Timestamp;
-use autonomous_orchestrator::store::{Cursor, Intake, Store, StoreOptions, TaskFilter};
+use autonomous_orchestrator::store::{Cursor, Intake, Store, StoreOptions, TaskFilter, Ticket};
 use rusqlite::{Connection, OptionalExtension, params};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 /// Findings that a reader has on their way without an answer.
 const WINDOW: usize = 64;
+/// Findings that are handed in before the task at work is closed.
+const AHEAD: u64 = 2;
 /// Operations in one transaction of the limit.
 const BATCH: u64 = 256;
 
@@ -43,6 +47,9 @@ fn main() {
         ["fsync", seconds] => fsync(dir.path(), number(seconds)),
         ["life", "limit", _, seconds] => limit(&path, number(seconds), true),
         ["life", "thread", threads, seconds] => per_thread(&path, number(threads), number(seconds)),
+        ["life", "window", threads, seconds] => {
+            life_in_window(&path, number(threads), number(seconds));
+        }
         ["life", "own", threads, seconds] => life(&path, number(threads), number(seconds)),
         ["intake", "limit", _, seconds] => limit(&path, number(seconds), false),
         ["intake", "own", threads, seconds] => intake(&path, number(threads), number(seconds)),
@@ -196,30 +203,71 @@ fn life(path: &Path, threads: u64, seconds: u64) {
     assert!(store.reader().unwrap().audit_verify().unwrap().is_ok());
 }
 
+/// The findings that each thread has on their way.
+struct Windows(Vec<Mutex<VecDeque<Ticket>>>);
+
+impl Windows {
+    fn new(threads: u64) -> Self {
+        Self((0..threads).map(|_| Mutex::default()).collect())
+    }
+
+    fn of(&self, thread: u64) -> MutexGuard<'_, VecDeque<Ticket>> {
+        let one = self.0.get(usize::try_from(thread).unwrap());
+        one.unwrap().lock().unwrap()
+    }
+}
+
+fn hand_in(store: &Store, thread: u64, n: u64) -> Ticket {
+    let batch = Intake {
+        findings: vec![finding(thread, n)],
+        cursor: Some(Cursor {
+            stream: letters(thread),
+            position: n.to_string(),
+        }),
+    };
+    store.intake_async(batch, NOW).unwrap()
+}
+
+/// A task is worked on once its finding is acknowledged; attempt and close are waited for.
+fn life_in_window(path: &Path, threads: u64, seconds: u64) {
+    let (store, _) = Store::open(&StoreOptions::at(path), NOW).unwrap();
+    let windows = Windows::new(threads);
+    measure(threads, seconds, 1, |thread, n, times| {
+        let mut window = windows.of(thread);
+        if n == 0 {
+            window.extend((0..AHEAD).map(|ahead| hand_in(&store, thread, ahead)));
+        }
+        window.push_back(hand_in(&store, thread, n + AHEAD));
+        let oldest = window.pop_front().unwrap();
+        let id = timed(times, || oldest.wait())
+            .unwrap()
+            .first()
+            .unwrap()
+            .task_id;
+        timed(times, || {
+            store.update_task_fix_attempt(id, true, "restarted", NOW)
+        })
+        .unwrap();
+        timed(times, || store.close_task(id, Resolution::Fixed, NOW)).unwrap();
+    });
+    eprintln!(
+        "{:.1} operations a commit",
+        store.health().operations() as f64 / store.health().commits().max(1) as f64
+    );
+}
+
 fn intake(path: &Path, threads: u64, seconds: u64) {
     let (store, _) = Store::open(&StoreOptions::at(path), NOW).unwrap();
-    let waiting: Vec<_> = (0..threads)
-        .map(|_| std::sync::Mutex::new(VecDeque::new()))
-        .collect();
+    let windows = Windows::new(threads);
     measure(threads, seconds, 1, |thread, n, _| {
-        let batch = Intake {
-            findings: vec![finding(thread, n)],
-            cursor: Some(Cursor {
-                stream: letters(thread),
-                position: n.to_string(),
-            }),
-        };
-        let mut window = waiting
-            .get(usize::try_from(thread).unwrap())
-            .unwrap()
-            .lock()
-            .unwrap();
-        window.push_back(store.intake_async(batch, NOW).unwrap());
+        let mut window = windows.of(thread);
+        window.push_back(hand_in(&store, thread, n));
         if window.len() >= WINDOW {
             window.pop_front().unwrap().wait().unwrap();
         }
     });
-    for ticket in waiting
+    for ticket in windows
+        .0
         .into_iter()
         .flat_map(|one| one.into_inner().unwrap())
     {

@@ -176,7 +176,7 @@ section_crash() {
   apt_need gcc:gcc mkfs.ext4:e2fsprogs
   AO_POWER_CUTS=${AO_POWER_CUTS:-200} AO_CRASH_CYCLES=${AO_CRASH_CYCLES:-1000} \
     cargo test --locked -q --test integration store_crash -- --nocapture
-  AO_FLOOD_MB=${AO_FLOOD_MB:-10240} cargo test --locked -q --test integration flood -- --nocapture
+  AO_FLOOD_MB=${AO_FLOOD_MB:-10240} cargo test --locked -q --release --test integration flood -- --nocapture
 }
 
 # The power of a whole emulated machine goes; its disk forgets what it was not asked to flush.

@@ -167,9 +167,10 @@ pub(super) fn record(
     })
 }
 
-/// `INSERT … ON CONFLICT … DO NOTHING RETURNING`: only the one-open index may make it do nothing; NOT
-/// NULL and CHECK violations stay errors, which a bare `OR IGNORE` would hide. `before` is the last life
-/// of this fingerprint: its row, if that is still there, and its episode.
+/// `INSERT … ON CONFLICT … DO NOTHING`: only the one-open index may make it do nothing; NOT NULL and CHECK
+/// violations stay errors, which a bare `OR IGNORE` would hide. No `RETURNING`: SQLite makes it a trigger, and
+/// for one copies each page that the statement touches. `before` is the last life of this fingerprint: its
+/// row, if that is still there, and its episode.
 fn create(
     tx: &Connection,
     finding: &Finding,
@@ -180,14 +181,14 @@ fn create(
     let (previous_id, episode) = (before.0, before.1 + 1);
     let evidence = serde_json::to_string(&finding.evidence).unwrap_or_else(|_| "{}".to_owned());
     let seen_at = finding.seen_at.to_string();
-    let id: Option<i64> = tx
+    let inserted = tx
         .prepare_cached(
             "INSERT INTO tasks (issue_hash, issue_type, subject, severity, issue_source, issue_message, evidence,
                                 seen_count, episode, previous_id, algorithm, detected_at, last_seen_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-             ON CONFLICT (issue_hash) WHERE status <> 'closed' DO NOTHING RETURNING id",
+             ON CONFLICT (issue_hash) WHERE status <> 'closed' DO NOTHING",
         )?
-        .query_row(
+        .execute(
             params![
                 hash,
                 finding.class.as_str(),
@@ -203,10 +204,11 @@ fn create(
                 now.to_string(),
                 seen_at,
             ],
-            |row| row.get(0),
-        )
-        .optional()?;
-    let Some(task_id) = id else { return Ok(None) };
+        )?;
+    if inserted == 0 {
+        return Ok(None);
+    }
+    let task_id = tx.last_insert_rowid();
     let details = format!("{} {}: {}", finding.class, finding.subject, finding.message);
     let reason = previous_id.map_or_else(String::new, |id| {
         format!("episode {episode}, follows task {id}")
