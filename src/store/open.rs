@@ -308,6 +308,12 @@ pub(super) fn create_tables(tx: &Connection, now: Timestamp) -> Result<(), Store
     Ok(())
 }
 
+/// Least and usual size of the WAL between two checkpoints.
+const WAL_BYTES: (u64, u64) = (1 << 20, 8 << 20);
+/// SQLite's default page. A smaller one writes less, but then a power cut in a block of the medium (4 KB) may
+/// take pages with it that are not in the WAL.
+const PAGE: u64 = 4_096;
+
 /// Pragmas of a writing connection, each with its reason.
 pub(super) fn configure(connection: &Connection, options: &StoreOptions) -> Result<(), StoreError> {
     connection.busy_timeout(options.busy_timeout)?;
@@ -318,11 +324,13 @@ pub(super) fn configure(connection: &Connection, options: &StoreOptions) -> Resu
     // NORMAL would lose the last commits in a power cut; what is acknowledged must be durable.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
-    // A WAL of 8 MB, written over and over: the fewer checkpoints, the less is written twice. More than that is
-    // given back, so that a burst does not leave hundreds of MB on a small eMMC for ever; the limit is above
-    // the usual size, since a file that grows again costs a write of its inode with each commit.
-    connection.pragma_update(None, "wal_autocheckpoint", 2_000)?;
-    connection.pragma_update(None, "journal_size_limit", 10 << 20)?;
+    // A WAL of 8 MB (less beside a small database), written over and over: the fewer checkpoints, the less is
+    // written twice. More than that is given back, so that a burst does not leave hundreds of MB on a small
+    // eMMC for ever; the limit is above the usual size, since a file that grows again costs a write of its
+    // inode with each commit.
+    let wal = (options.max_bytes / 8).clamp(WAL_BYTES.0, WAL_BYTES.1);
+    connection.pragma_update(None, "wal_autocheckpoint", wal / PAGE)?;
+    connection.pragma_update(None, "journal_size_limit", wal / 4 * 5)?;
     small_cache(connection)?;
     // In a storm the writer reads the same index pages again and again; given back when it is over.
     connection.pragma_update(None, "cache_size", -1024)?;
