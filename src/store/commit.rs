@@ -36,7 +36,7 @@ const COOL_DOWN: Duration = Duration::from_secs(20);
 /// Pages copied between two looks at the queue while a backup runs: 256 KiB.
 const BACKUP_STEP: i32 = 64;
 
-/// What to do after a batch.
+/// What to do after the batch at hand.
 enum Flow {
     On,
     Stop,
@@ -66,6 +66,10 @@ pub(super) struct Loop {
     requests: Receiver<Request>,
     stopping: Arc<AtomicBool>,
     batch: Vec<Box<dyn Job>>,
+    /// Since when requests are taken into the transaction under way; `None`: it takes no more.
+    taking: Option<Instant>,
+    /// What a request asked for that is no operation; done after the commit.
+    flow: Flow,
     /// Size of the recent batches.
     usual: usize,
     /// Acknowledged repeats and cursor moves that wait for the next commit. A crash loses both
@@ -90,6 +94,8 @@ impl Loop {
             requests,
             stopping,
             batch: Vec::new(),
+            taking: None,
+            flow: Flow::On,
             usual: 1,
             held: Coalesced::default(),
             held_since: None,
@@ -124,15 +130,14 @@ impl Loop {
                 // What the last burst left in the page cache; best effort.
                 let _ = db.release_memory();
             }
-            match self.serve(&mut db, first) {
-                Flow::On => {}
-                Flow::Backup(target, reply) => {
-                    let flow = self.back_up(&mut db, &target, &reply);
-                    if matches!(flow, Flow::Stop) {
-                        return finish(&db);
-                    }
-                }
-                Flow::Stop => return finish(&db),
+            self.serve(&mut db, first);
+            let mut asked = self.asked();
+            if let Flow::Backup(target, reply) = asked {
+                self.back_up(&mut db, &target, &reply);
+                asked = self.asked();
+            }
+            if matches!(asked, Flow::Stop) {
+                return finish(&db);
             }
         }
     }
@@ -161,18 +166,27 @@ impl Loop {
     }
 
     /// Takes what is waiting and commits it as one.
-    fn serve(&mut self, db: &mut Option<Connection>, first: Option<Request>) -> Flow {
-        let mut flow = Flow::On;
+    fn serve(&mut self, db: &mut Option<Connection>, first: Option<Request>) {
         if let Some(request) = first {
-            flow = self.take(request, db.as_ref());
-            if matches!(flow, Flow::On) {
-                flow = self.gather(db.as_ref());
+            self.take(request, db.as_ref());
+        }
+        // A storm of pure repeats must not keep them from being committed.
+        while self.batch.is_empty() && matches!(self.flow, Flow::On) && !self.held_is_due() {
+            match self.requests.try_recv() {
+                Ok(request) => self.take(request, db.as_ref()),
+                Err(TryRecvError::Disconnected) => self.flow = Flow::Stop,
+                Err(TryRecvError::Empty) => break,
             }
         }
-        if !self.batch.is_empty() || self.held_is_due() || matches!(flow, Flow::Stop) {
+        if !self.batch.is_empty() || self.held_is_due() || matches!(self.flow, Flow::Stop) {
+            self.taking = (!self.batch.is_empty()).then(Instant::now);
             self.commit(db);
         }
-        flow
+    }
+
+    /// What came that is no operation; once.
+    fn asked(&mut self) -> Flow {
+        std::mem::replace(&mut self.flow, Flow::On)
     }
 
     fn held_is_due(&self) -> bool {
@@ -190,36 +204,39 @@ impl Loop {
         }
     }
 
-    /// Everything that came meanwhile shares this commit.
-    fn gather(&mut self, db: Option<&Connection>) -> Flow {
-        let started = Instant::now();
-        while self.batch.len() < BATCH_MAX {
+    /// True if one more operation came for the transaction under way. Each runs as it comes: the callers
+    /// that were just answered are still on their way with their next ones.
+    fn more(&mut self, db: &Connection) -> bool {
+        while let Some(since) = self.taking
+            && matches!(self.flow, Flow::On)
+            && self.batch.len() < BATCH_MAX
+        {
             match self.requests.try_recv() {
-                Ok(request) => match self.take(request, db) {
-                    // A storm of pure repeats must not keep them from being committed.
-                    Flow::On if self.held_is_due() => break,
-                    Flow::On => {}
-                    other => return other,
-                },
-                Err(TryRecvError::Disconnected) => return Flow::Stop,
+                Ok(request) => {
+                    let before = self.batch.len();
+                    self.take(request, Some(db));
+                    if self.batch.len() > before {
+                        return true;
+                    }
+                }
+                Err(TryRecvError::Disconnected) => self.flow = Flow::Stop,
                 Err(TryRecvError::Empty)
-                    if self.batch.is_empty()
-                        || self.batch.len() >= self.usual
-                        || started.elapsed() >= GATHER =>
+                    if self.batch.len() >= self.usual || since.elapsed() >= GATHER =>
                 {
                     break;
                 }
                 Err(TryRecvError::Empty) => std::thread::yield_now(),
             }
         }
-        Flow::On
+        self.taking = None;
+        false
     }
 
     /// Queues one request for the commit, or answers it at once if it may wait.
-    fn take(&mut self, request: Request, db: Option<&Connection>) -> Flow {
+    fn take(&mut self, request: Request, db: Option<&Connection>) {
         match request {
-            Request::Stop => return Flow::Stop,
-            Request::Backup { target, reply } => return Flow::Backup(target, reply),
+            Request::Stop => self.flow = Flow::Stop,
+            Request::Backup { target, reply } => self.flow = Flow::Backup(target, reply),
             Request::Job(job) => self.batch.push(job),
             Request::Intake { batch, now, reply } => {
                 self.setup.health.at(now);
@@ -240,7 +257,6 @@ impl Loop {
                 }
             }
         }
-        Flow::On
     }
 
     /// Commits the batch and what was held back; answers every caller.
@@ -304,6 +320,7 @@ impl Loop {
 
     fn answer(&mut self, outcome: Result<Results, StoreError>) {
         let batch = std::mem::take(&mut self.batch);
+        self.taking = None;
         match outcome {
             Ok(results) => {
                 self.usual = batch.len().max(self.usual.saturating_sub(1));
@@ -462,9 +479,14 @@ impl Loop {
     /// `None`: an operation failed, and without savepoints its traces cannot be told from the others'.
     fn inside(&mut self, db: &Connection, careful: bool) -> Result<Option<Results>, StoreError> {
         self.held.write(db)?;
-        let mut results = Vec::with_capacity(self.batch.len());
-        let mut cursors = BTreeMap::new();
-        for job in &mut self.batch {
+        let mut results = Vec::with_capacity(self.batch.len().max(self.usual));
+        loop {
+            let Some(job) = self.batch.get_mut(results.len()) else {
+                if self.more(db) {
+                    continue;
+                }
+                break;
+            };
             if careful {
                 run(db, "SAVEPOINT one")?;
             }
@@ -482,10 +504,13 @@ impl Loop {
                 }
                 Err(_) => return Ok(None),
             }
-            if let (Ok(()), Some((cursor, now))) = (&result, job.cursor()) {
+            results.push(result);
+        }
+        let mut cursors = BTreeMap::new();
+        for (job, result) in self.batch.iter().zip(&results) {
+            if let (Ok(()), Some((cursor, now))) = (result, job.cursor()) {
                 cursors.insert(cursor.stream.as_str(), (cursor.position.as_str(), now));
             }
-            results.push(result);
         }
         for (stream, (position, now)) in cursors {
             intake::move_cursor(db, stream, position, now)?;
@@ -500,22 +525,20 @@ impl Loop {
         db: &mut Option<Connection>,
         target: &Path,
         reply: &SyncSender<Result<(), StoreError>>,
-    ) -> Flow {
-        let mut flow = Flow::On;
+    ) {
         let result = match db.as_ref() {
             Some(_) if self.setup.alone => Err(StoreError::Full),
-            Some(connection) => self.copy(connection, target, &mut flow),
+            Some(connection) => self.copy(connection, target),
             None => Err(StoreError::Closed),
         };
         let _ = reply.send(result);
         // What a wound left behind, or came with the stop.
-        if !self.batch.is_empty() || matches!(flow, Flow::Stop) {
+        if !self.batch.is_empty() || matches!(self.flow, Flow::Stop) {
             self.commit(db);
         }
-        flow
     }
 
-    fn copy(&mut self, db: &Connection, target: &Path, flow: &mut Flow) -> Result<(), StoreError> {
+    fn copy(&mut self, db: &Connection, target: &Path) -> Result<(), StoreError> {
         let mut copy = Connection::open(target)?;
         // Synced as a whole at the end; its pages pass through once.
         copy.pragma_update(None, "synchronous", "OFF")?;
@@ -527,19 +550,15 @@ impl Loop {
                 StepResult::Busy | StepResult::Locked => std::thread::sleep(BUSY_PAUSE),
                 _ => {}
             }
-            while let Ok(request) = self.requests.try_recv() {
-                match self.take(request, Some(db)) {
-                    Flow::On => {}
-                    Flow::Stop => {
-                        *flow = Flow::Stop;
-                        return Err(StoreError::Closed);
-                    }
-                    Flow::Backup(_, second) => {
-                        let _ = second.send(Err(StoreError::Busy));
-                    }
+            while self.batch.len() < BATCH_MAX
+                && let Ok(request) = self.requests.try_recv()
+            {
+                self.take(request, Some(db));
+                if matches!(self.flow, Flow::Stop) {
+                    return Err(StoreError::Closed);
                 }
-                if self.batch.len() >= BATCH_MAX {
-                    break;
+                if let Flow::Backup(_, second) = self.asked() {
+                    let _ = second.send(Err(StoreError::Busy));
                 }
             }
             if !self.batch.is_empty() || self.held_is_due() {
