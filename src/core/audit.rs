@@ -42,11 +42,16 @@ pub fn chain(prev_hash: &str, event: &Event<'_>) -> String {
 
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
-        .collect()
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+    ];
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            text.extend(DIGITS.get(usize::from(digit)));
+        }
+    }
+    text
 }
 
 /// Key of one delivery: gateway, fingerprint and episode, so that one problem of one gateway has one issue.

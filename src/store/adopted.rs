@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::core::finding::Finding;
 use crate::core::fingerprint;
 use crate::core::time::Timestamp;
+use crate::store::tx::Tx;
 use crate::store::{StoreError, history};
 
 /// New ids of old tasks, where they differ.
@@ -86,7 +87,7 @@ fn status_of(old: &OldRow) -> (&'static str, Option<&'static str>) {
 
 /// Inserts one task; its id stays where it is free.
 pub(super) fn task(
-    tx: &Connection,
+    tx: &Tx<'_>,
     names: &[String],
     values: Vec<Value>,
     ids: &mut Ids,
@@ -164,7 +165,7 @@ pub(super) fn task(
     Ok(())
 }
 
-fn exists(tx: &Connection, what: &str, value: &dyn rusqlite::ToSql) -> Result<bool, StoreError> {
+fn exists(tx: &Tx<'_>, what: &str, value: &dyn rusqlite::ToSql) -> Result<bool, StoreError> {
     Ok(tx
         .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM tasks WHERE {what})"))?
         .query_row([value], |row| row.get(0))?)
@@ -172,7 +173,7 @@ fn exists(tx: &Connection, what: &str, value: &dyn rusqlite::ToSql) -> Result<bo
 
 /// Appends one old history row to the chain, with the time it had.
 pub(super) fn event(
-    tx: &Connection,
+    tx: &Tx<'_>,
     names: &[String],
     values: Vec<Value>,
     ids: &Ids,
@@ -201,7 +202,7 @@ pub(super) fn event(
 /// The open adopted task that is this very fault: its stored message has the same fingerprint. From
 /// then on it is known by ours.
 pub(super) fn rekey(
-    tx: &Connection,
+    tx: &Tx<'_>,
     finding: &Finding,
     hash: &str,
     now: Timestamp,
@@ -234,7 +235,9 @@ pub(super) fn rekey(
 /// At the owner's start: open tasks of an older fingerprint algorithm get the key of this one, computed
 /// from what is stored. Two that become the same fault are joined.
 pub(super) fn upgrade(connection: &mut Connection, now: Timestamp) -> Result<u64, StoreError> {
-    let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let tx = &Tx::of(&transaction);
     let old: Vec<(i64, String, String, String, u64)> = tx
         .prepare(
             "SELECT id, issue_type, subject, issue_message, seen_count FROM tasks INDEXED BY tasks_open
@@ -265,15 +268,15 @@ pub(super) fn upgrade(connection: &mut Connection, now: Timestamp) -> Result<u64
                 params![id, now.to_string()],
             )?;
             let details = format!("the same as task {other}");
-            history::append(&tx, Some(*id), "closed", &details, "store", reason, now)?;
+            history::append(tx, Some(*id), "closed", &details, "store", reason, now)?;
         } else {
             tx.execute(
                 "UPDATE tasks SET issue_hash = ?2, algorithm = ?3 WHERE id = ?1",
                 params![id, hash, fingerprint::ALGORITHM_VERSION],
             )?;
-            history::append(&tx, Some(*id), "rekeyed", &hash, "store", reason, now)?;
+            history::append(tx, Some(*id), "rekeyed", &hash, "store", reason, now)?;
         }
     }
-    tx.commit()?;
+    transaction.commit()?;
     Ok(old.len() as u64)
 }

@@ -9,6 +9,7 @@ use crate::core::learning::{self, Fixed};
 use crate::core::task::{Resolution, Task};
 use crate::core::time::Timestamp;
 use crate::store::sql::Prepared;
+use crate::store::tx::Tx;
 use crate::store::types::{Attempt, Booked, Booking, Learned, Outcome};
 use crate::store::{Store, StoreError, history, open, repair};
 
@@ -220,7 +221,7 @@ impl Store {
 
 /// A verified attempt is a win; one that failed, also later in its window, a loss.
 fn learn(
-    tx: &Connection,
+    tx: &Tx<'_>,
     class: &str,
     subject: &str,
     kind: &str,
@@ -249,7 +250,7 @@ fn learn(
 }
 
 fn put_learned(
-    tx: &Connection,
+    tx: &Tx<'_>,
     [class, subject, kind]: [&str; 3],
     (wins, losses): (u32, u32),
     at: Timestamp,
@@ -262,7 +263,7 @@ fn put_learned(
     Ok(())
 }
 
-fn task_key(tx: &Connection, task_id: i64) -> Result<(String, String), StoreError> {
+fn task_key(tx: &Tx<'_>, task_id: i64) -> Result<(String, String), StoreError> {
     tx.prepare_cached("SELECT issue_hash, issue_type FROM tasks WHERE id = ?1")?
         .query_row([task_id], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?
@@ -271,7 +272,7 @@ fn task_key(tx: &Connection, task_id: i64) -> Result<(String, String), StoreErro
 
 #[allow(clippy::too_many_arguments)] // One row's columns.
 fn insert(
-    tx: &Connection,
+    tx: &Tx<'_>,
     task_id: i64,
     hash: &str,
     class: &str,
@@ -308,7 +309,7 @@ fn insert(
 
 /// The first budget without room, if any.
 fn exhausted(
-    tx: &Connection,
+    connection: &Connection,
     hash: &str,
     unit: Option<&str>,
     limits: &Budget,
@@ -334,7 +335,7 @@ fn exhausted(
         ("host", "?3 = ''", Some(""), DAY, limits.host_per_day),
     ];
     let restored: Option<Timestamp> =
-        open::meta(tx, repair::RESTORED_AT)?.and_then(|text| text.parse().ok());
+        open::meta(connection, repair::RESTORED_AT)?.and_then(|text| text.parse().ok());
     for (scope, filter, value, window, limit) in checks {
         let Some(value) = value else { continue };
         // What was done since the backup is not known: each window counts as used up.
@@ -355,7 +356,7 @@ fn exhausted(
                  WHERE {filter} AND started_at > ?1 AND outcome IS NOT 'refused'
                  ORDER BY started_at DESC LIMIT ?2)"
         );
-        let (used, oldest): (u32, Option<String>) = tx.prepare_cached(&sql)?.query_row(
+        let (used, oldest): (u32, Option<String>) = connection.prepare_cached(&sql)?.query_row(
             params![now.minus(window).to_string(), limit, value],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;

@@ -63,7 +63,7 @@ impl Store {
             let _ = fs::remove_file(&part);
             // The copy is bad because the source is, or because the disk is: the writer looks, and
             // restores an earlier backup if it is the source.
-            self.write(open::quick_check)?;
+            self.write(|tx| open::quick_check(tx))?;
             return Err(StoreError::Io(
                 "a fresh backup does not pass its integrity check".to_owned(),
             ));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::core::time::Timestamp;
+use crate::store::tx::Tx;
 use crate::store::{StoreError, history};
 
 /// A stored time this far ahead of now means that the clock was set back, in seconds.
@@ -26,7 +27,7 @@ pub(super) fn settle(connection: &Connection, now: Timestamp) -> Result<(), Stor
         return Ok(());
     };
     connection.execute_batch("BEGIN IMMEDIATE")?;
-    match shift(connection, newest, now) {
+    match shift(&Tx::of(connection), newest, now) {
         Ok(()) => Ok(connection.execute_batch("COMMIT")?),
         Err(why) => {
             // The error is what matters; a failed rollback shows in the next BEGIN.
@@ -36,7 +37,7 @@ pub(super) fn settle(connection: &Connection, now: Timestamp) -> Result<(), Stor
     }
 }
 
-fn shift(tx: &Connection, newest: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+fn shift(tx: &Tx<'_>, newest: Timestamp, now: Timestamp) -> Result<(), StoreError> {
     let ahead = newest.since(now);
     // What lies nearer to the wrong time than to now was written under it.
     let middle = now.plus(ahead / 2).to_string();

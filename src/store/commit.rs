@@ -16,6 +16,7 @@ use crate::store::intake::{self, Coalesced};
 use crate::store::job::{IntakeJob, Job};
 use crate::store::link::Identity;
 use crate::store::open;
+use crate::store::tx::Tx;
 use crate::store::writer::{COALESCE_FIRST, Request, Setup};
 use crate::store::{StoreError, ballast};
 
@@ -70,6 +71,8 @@ pub(super) struct Loop {
     taking: Option<Instant>,
     /// What a request asked for that is no operation; done after the commit.
     flow: Flow,
+    /// The last batch had several: its callers are about to hand in their next operations.
+    expecting: bool,
     /// Size of the recent batches.
     usual: usize,
     /// Acknowledged repeats and cursor moves that wait for the next commit. A crash loses both
@@ -96,6 +99,7 @@ impl Loop {
             batch: Vec::new(),
             taking: None,
             flow: Flow::On,
+            expecting: false,
             usual: 1,
             held: Coalesced::default(),
             held_since: None,
@@ -109,11 +113,7 @@ impl Loop {
 
     pub(super) fn run(mut self) {
         loop {
-            let wait = match self.warm {
-                true => self.patience().min(COOL_DOWN),
-                false => self.patience(),
-            };
-            let first = match self.next(wait) {
+            let first = match self.next() {
                 Ok(request) => {
                     self.warm = true;
                     Some(request)
@@ -124,6 +124,7 @@ impl Loop {
             let slot = self.setup.slot.clone();
             let mut db = slot.lock();
             if first.is_none()
+                && !self.expecting
                 && std::mem::take(&mut self.warm)
                 && let Some(db) = db.as_ref()
             {
@@ -142,19 +143,15 @@ impl Loop {
         }
     }
 
-    /// The next request. After a batch of several its callers are about to hand in their next operations:
-    /// staying awake for that moment saves a sleep and a wake-up a commit.
-    fn next(&self, wait: Duration) -> Result<Request, RecvTimeoutError> {
-        if self.usual > 1 {
-            let started = Instant::now();
-            while started.elapsed() < GATHER {
-                match self.requests.try_recv() {
-                    Ok(request) => return Ok(request),
-                    Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
-                    Err(TryRecvError::Empty) => std::thread::yield_now(),
-                }
-            }
+    /// The next request; if some are expected, they are taken into a transaction that waits for them.
+    fn next(&self) -> Result<Request, RecvTimeoutError> {
+        if self.expecting {
+            return Err(RecvTimeoutError::Timeout);
         }
+        let wait = match self.warm {
+            true => self.patience().min(COOL_DOWN),
+            false => self.patience(),
+        };
         self.requests.recv_timeout(wait)
     }
 
@@ -171,17 +168,26 @@ impl Loop {
             self.take(request, db.as_ref());
         }
         // A storm of pure repeats must not keep them from being committed.
-        while self.batch.is_empty() && matches!(self.flow, Flow::On) && !self.held_is_due() {
+        while !self.expecting
+            && self.batch.is_empty()
+            && matches!(self.flow, Flow::On)
+            && !self.held_is_due()
+        {
             match self.requests.try_recv() {
                 Ok(request) => self.take(request, db.as_ref()),
                 Err(TryRecvError::Disconnected) => self.flow = Flow::Stop,
                 Err(TryRecvError::Empty) => break,
             }
         }
-        if !self.batch.is_empty() || self.held_is_due() || matches!(self.flow, Flow::Stop) {
-            self.taking = (!self.batch.is_empty()).then(Instant::now);
+        let expecting = std::mem::take(&mut self.expecting) && db.is_some();
+        if expecting || self.has_to_commit() {
+            self.taking = (expecting || !self.batch.is_empty()).then(Instant::now);
             self.commit(db);
         }
+    }
+
+    fn has_to_commit(&self) -> bool {
+        !self.batch.is_empty() || self.held_is_due() || matches!(self.flow, Flow::Stop)
     }
 
     /// What came that is no operation; once.
@@ -217,6 +223,10 @@ impl Loop {
                     self.take(request, Some(db));
                     if self.batch.len() > before {
                         return true;
+                    }
+                    // Nothing but repeats, which need no commit yet.
+                    if self.batch.is_empty() && since.elapsed() >= GATHER {
+                        break;
                     }
                 }
                 Err(TryRecvError::Disconnected) => self.flow = Flow::Stop,
@@ -261,7 +271,7 @@ impl Loop {
 
     /// Commits the batch and what was held back; answers every caller.
     fn commit(&mut self, db: &mut Option<Connection>) {
-        if self.batch.is_empty() && self.held.is_empty() {
+        if self.batch.is_empty() && self.held.is_empty() && self.taking.is_none() {
             self.held_since = None;
             return;
         }
@@ -275,10 +285,13 @@ impl Loop {
             };
             let trouble = match tried {
                 Ok(Some(results)) => break Ok(results),
+                // What was expected did not come.
+                Ok(None) if !self.has_to_commit() => return,
                 Ok(None) => continue,
                 Err(trouble) => trouble,
             };
             match trouble {
+                Trouble::Failed(_) if !self.has_to_commit() => return,
                 Trouble::Wound(wound) if !healed => {
                     healed = true;
                     if let Err(why) = self.heal(db, &wound) {
@@ -324,6 +337,7 @@ impl Loop {
         match outcome {
             Ok(results) => {
                 self.usual = batch.len().max(self.usual.saturating_sub(1));
+                self.expecting = batch.len() > 1;
                 self.held_once |= !self.held.is_empty();
                 self.held = Coalesced::default();
                 self.held_since = None;
@@ -345,7 +359,7 @@ impl Loop {
 
     fn attempt(&mut self, db: &Connection) -> Result<Option<Results>, Trouble> {
         self.look(db)?;
-        Ok(Some(self.transaction(db)?))
+        Ok(self.transaction(db)?)
     }
 
     /// An earlier repair could not finish: from the start, then on with the batch.
@@ -454,10 +468,11 @@ impl Loop {
     /// All operations in one transaction. At first without a savepoint each, which would copy every page
     /// that they touch; should one fail, all are rolled back and run again with savepoints, so that it
     /// fails alone.
-    fn transaction(&mut self, db: &Connection) -> Result<Results, StoreError> {
+    /// `None` if there was nothing to commit.
+    fn transaction(&mut self, db: &Connection) -> Result<Option<Results>, StoreError> {
         match self.once(db, false)? {
-            Some(results) => Ok(results),
-            None => self.once(db, true)?.ok_or(StoreError::Closed),
+            None if !self.batch.is_empty() => self.once(db, true),
+            done => Ok(done),
         }
     }
 
@@ -476,9 +491,10 @@ impl Loop {
         done
     }
 
-    /// `None`: an operation failed, and without savepoints its traces cannot be told from the others'.
+    /// `None`: an operation failed, and without savepoints its traces cannot be told from the others'; or
+    /// nothing came.
     fn inside(&mut self, db: &Connection, careful: bool) -> Result<Option<Results>, StoreError> {
-        self.held.write(db)?;
+        let tx = &Tx::of(db);
         let mut results = Vec::with_capacity(self.batch.len().max(self.usual));
         loop {
             let Some(job) = self.batch.get_mut(results.len()) else {
@@ -487,24 +503,35 @@ impl Loop {
                 }
                 break;
             };
-            if careful {
-                run(db, "SAVEPOINT one")?;
+            if results.is_empty() {
+                // From now on nothing is held back that this transaction does not hold.
+                self.held.write(tx)?;
             }
-            let result = job.run(db);
+            if careful {
+                run(tx, "SAVEPOINT one")?;
+            }
+            let result = job.run(tx);
             match &result {
-                Ok(()) if careful => run(db, "RELEASE one")?,
+                Ok(()) if careful => run(tx, "RELEASE one")?,
                 Ok(()) => {}
-                Err(why) if why.is_of_the_file() || db.is_autocommit() => {
+                Err(why) if why.is_of_the_file() || tx.is_autocommit() => {
                     // SQLite may have rolled back all by itself.
                     return result.map(|()| None);
                 }
                 Err(_) if careful => {
-                    run(db, "ROLLBACK TO one")?;
-                    run(db, "RELEASE one")?;
+                    run(tx, "ROLLBACK TO one")?;
+                    run(tx, "RELEASE one")?;
+                    tx.rolled_back();
                 }
                 Err(_) => return Ok(None),
             }
             results.push(result);
+        }
+        if results.is_empty() {
+            if !self.has_to_commit() {
+                return Ok(None);
+            }
+            self.held.write(tx)?;
         }
         let mut cursors = BTreeMap::new();
         for (job, result) in self.batch.iter().zip(&results) {
@@ -513,7 +540,7 @@ impl Loop {
             }
         }
         for (stream, (position, now)) in cursors {
-            intake::move_cursor(db, stream, position, now)?;
+            intake::move_cursor(tx, stream, position, now)?;
         }
         Ok(Some(results))
     }

@@ -1,4 +1,5 @@
 //! Each fault of docs/RELIABILITY.md that needs no other machine: injected, then what is left.
+use rusqlite::Connection;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

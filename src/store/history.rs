@@ -7,12 +7,14 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::core::audit::{self, Event, GENESIS};
 use crate::core::time::Timestamp;
 use crate::store::link::ReadLink;
+use crate::store::sql::Prepared;
+use crate::store::tx::Tx;
 use crate::store::types::AuditEvent;
 use crate::store::{Store, StoreError, open};
 
 /// Appends one event; must run inside the transaction of the change it tells of.
 pub(super) fn append(
-    tx: &Connection,
+    tx: &Tx<'_>,
     task_id: Option<i64>,
     action: &str,
     details: &str,
@@ -20,8 +22,6 @@ pub(super) fn append(
     reason: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    // Read inside BEGIN IMMEDIATE: no other process can append in between.
-    let prev = head(tx)?;
     let timestamp = audit::stamp(now);
     let event = Event {
         task_id,
@@ -31,13 +31,15 @@ pub(super) fn append(
         actor,
         reason,
     };
-    let hash = audit::chain(&prev, &event);
-    tx.prepare_cached(
-        "INSERT INTO task_history (task_id, action, details, timestamp, actor, reason, prev_hash, hash)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?
-    .execute(params![task_id, action, details, timestamp, actor, reason, prev, hash])?;
-    Ok(())
+    tx.chain(|prev| {
+        let hash = audit::chain(prev, &event);
+        tx.run(
+            "INSERT INTO task_history (task_id, action, details, timestamp, actor, reason, prev_hash, hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![task_id, action, details, timestamp, actor, reason, prev, hash],
+        )?;
+        Ok(hash)
+    })
 }
 
 /// Hash of the newest event.

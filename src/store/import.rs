@@ -17,6 +17,7 @@ use crate::core::time::Timestamp;
 use crate::store::adopted;
 use crate::store::holders::other_holder;
 use crate::store::open::{self, StoreOptions, beside, set_meta, suffixed};
+use crate::store::tx::Tx;
 use crate::store::{Store, StoreError, history, repair};
 
 /// What an adoption did.
@@ -131,8 +132,8 @@ pub(super) fn adopt(options: &StoreOptions, now: Timestamp) -> Result<ImportRepo
     new.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     let digest = digest(&old)?;
     let tx = new.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    open::create_tables(&tx, now)?;
-    let mut report = copy_rows(&old, &tx, &digest, now)?;
+    open::create_tables(&Tx::of(&tx), now)?;
+    let mut report = copy_rows(&old, &Tx::of(&tx), &digest, now)?;
     tx.commit()?;
     new.close().map_err(|(_, why)| StoreError::from(why))?;
     // Empty since the checkpoint of `open_old`, but of the old file.
@@ -244,7 +245,7 @@ fn digest(old: &Connection) -> Result<String, StoreError> {
 /// Copies everything in the caller's transaction.
 fn copy_rows(
     old: &Connection,
-    tx: &Connection,
+    tx: &Tx<'_>,
     digest: &str,
     now: Timestamp,
 ) -> Result<ImportReport, StoreError> {
@@ -288,7 +289,7 @@ fn copy_rows(
 }
 
 /// Keeps a table that we do not know, with its values as they are.
-fn keep(old: &Connection, tx: &Connection, table: &str) -> Result<(), StoreError> {
+fn keep(old: &Connection, tx: &Tx<'_>, table: &str) -> Result<(), StoreError> {
     let columns: Vec<String> = columns(old, table)?
         .iter()
         .map(|name| quoted(name))

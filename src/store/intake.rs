@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::core::finding::Finding;
 use crate::core::fingerprint;
 use crate::core::time::Timestamp;
+use crate::store::tx::Tx;
 use crate::store::types::{Intake, Recorded};
 use crate::store::writer::{COALESCE, COALESCE_CURSORS};
 use crate::store::{Store, StoreError, Ticket, adopted, history, outbox};
@@ -63,7 +64,7 @@ impl Coalesced {
         self.seen.get(&task_id).map_or(0, |(count, _)| *count)
     }
 
-    pub(super) fn write(&self, tx: &Connection) -> Result<(), StoreError> {
+    pub(super) fn write(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
         for (task_id, (count, at)) in &self.seen {
             raise(tx, *task_id, *count, *at)?;
         }
@@ -121,7 +122,7 @@ fn open_task(
 
 /// Writes the findings of one intake inside the writer's transaction.
 pub(super) fn write(
-    tx: &Connection,
+    tx: &Tx<'_>,
     findings: &[Finding],
     now: Timestamp,
 ) -> Result<Vec<Recorded>, StoreError> {
@@ -133,7 +134,7 @@ pub(super) fn write(
 
 /// Creates the task of a finding, or counts a repeat of the open one.
 pub(super) fn record(
-    tx: &Connection,
+    tx: &Tx<'_>,
     finding: &Finding,
     now: Timestamp,
 ) -> Result<Recorded, StoreError> {
@@ -172,7 +173,7 @@ pub(super) fn record(
 /// for one copies each page that the statement touches. `before` is the last life of this fingerprint: its
 /// row, if that is still there, and its episode.
 fn create(
-    tx: &Connection,
+    tx: &Tx<'_>,
     finding: &Finding,
     hash: &str,
     before: (Option<i64>, u64),
@@ -232,7 +233,7 @@ fn create(
 }
 
 /// Last episode whose row retention removed; 0 when there was none.
-fn past_episode(tx: &Connection, hash: &str) -> Result<u64, StoreError> {
+fn past_episode(tx: &Tx<'_>, hash: &str) -> Result<u64, StoreError> {
     Ok(tx
         .prepare_cached("SELECT episode FROM past_episodes WHERE issue_hash = ?1")?
         .query_row([hash], |row| row.get(0))
@@ -241,7 +242,7 @@ fn past_episode(tx: &Connection, hash: &str) -> Result<u64, StoreError> {
 }
 
 /// Also of a task that another process closed since: it was seen while the task was open.
-fn raise(tx: &Connection, task_id: i64, count: u64, at: Timestamp) -> Result<(), StoreError> {
+fn raise(tx: &Tx<'_>, task_id: i64, count: u64, at: Timestamp) -> Result<(), StoreError> {
     tx.prepare_cached(
         "UPDATE tasks SET seen_count = seen_count + ?2, last_seen_at = max(last_seen_at, ?3) WHERE id = ?1",
     )?
@@ -250,7 +251,7 @@ fn raise(tx: &Connection, task_id: i64, count: u64, at: Timestamp) -> Result<(),
 }
 
 pub(super) fn move_cursor(
-    tx: &Connection,
+    tx: &Tx<'_>,
     stream: &str,
     position: &str,
     now: Timestamp,

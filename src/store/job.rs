@@ -2,17 +2,16 @@
 
 use std::sync::mpsc::SyncSender;
 
-use rusqlite::Connection;
-
 use crate::core::time::Timestamp;
 use crate::store::StoreError;
 use crate::store::intake;
+use crate::store::tx::Tx;
 use crate::store::types::{Cursor, Intake, Recorded};
 
 /// Runs inside the transaction, is answered after the commit.
 pub(super) trait Job: Send {
     /// May run again when the commit had to be repeated.
-    fn run(&mut self, tx: &Connection) -> Result<(), StoreError>;
+    fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError>;
     /// A cursor to move if this ran: written once for the whole batch, the last position wins.
     fn cursor(&self) -> Option<(&Cursor, Timestamp)> {
         None
@@ -38,8 +37,8 @@ impl<T, F> Typed<T, F> {
     }
 }
 
-impl<T: Send, F: FnMut(&Connection) -> Result<T, StoreError> + Send> Job for Typed<T, F> {
-    fn run(&mut self, tx: &Connection) -> Result<(), StoreError> {
+impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> Job for Typed<T, F> {
+    fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
         self.result = Some((self.operation)(tx)?);
         Ok(())
     }
@@ -75,7 +74,7 @@ impl IntakeJob {
 }
 
 impl Job for IntakeJob {
-    fn run(&mut self, tx: &Connection) -> Result<(), StoreError> {
+    fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
         self.recorded = intake::write(tx, &self.batch.findings, self.now)?;
         Ok(())
     }

@@ -34,6 +34,7 @@ mod tasks;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 mod tests;
+mod tx;
 mod types;
 mod writer;
 
@@ -41,10 +42,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::OptionalExtension;
 
 use crate::core::time::Timestamp;
 use crate::store::link::ReadLink;
+use crate::store::tx::Tx;
 
 pub use error::StoreError;
 pub use health::Health;
@@ -220,7 +222,7 @@ impl Store {
     /// operation may run twice when a commit had to be repeated: it must work on `tx` alone.
     fn write<T: Send + 'static>(
         &self,
-        operation: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+        operation: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.inner.writer.run(operation)
     }

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use crate::core::audit;
 use crate::core::time::Timestamp;
 use crate::store::link::Owner;
+use crate::store::tx::Tx;
 use crate::store::{ImportReport, StoreError, adopted, ballast, clock, history, import, repair};
 
 /// `schema.sql` is this version.
@@ -264,7 +265,7 @@ pub(super) fn migrate_by(
         }
         tx.execute_batch(step)?;
         let details = format!("schema {next}");
-        history::append(&tx, None, "migrated", &details, "store", "", now)?;
+        history::append(&Tx::of(&tx), None, "migrated", &details, "store", "", now)?;
         tx.pragma_update(None, "user_version", next)?;
         tx.commit()?;
     }
@@ -292,13 +293,13 @@ pub fn init_database(connection: &mut Connection, now: Timestamp) -> Result<(), 
     if version(&tx)? == VERSION {
         return Ok(());
     }
-    create_tables(&tx, now)?;
+    create_tables(&Tx::of(&tx), now)?;
     tx.commit()?;
     Ok(())
 }
 
 /// The tables, the gateway's identity and the first audit event; the caller commits.
-pub(super) fn create_tables(tx: &Connection, now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn create_tables(tx: &Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
     tx.execute_batch(SCHEMA)?;
     let id: String = tx.query_row("SELECT lower(hex(randomblob(16)))", [], |row| row.get(0))?;
     set_meta(tx, "gateway_id", &id)?;
@@ -392,8 +393,8 @@ pub(super) fn meta(connection: &Connection, key: &str) -> Result<Option<String>,
         .optional()?)
 }
 
-pub(super) fn set_meta(tx: &Connection, key: &str, value: &str) -> Result<(), StoreError> {
-    tx.prepare_cached(
+pub(super) fn set_meta(connection: &Connection, key: &str, value: &str) -> Result<(), StoreError> {
+    connection.prepare_cached(
         "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
     )?
     .execute(params![key, value])?;

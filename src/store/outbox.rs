@@ -13,6 +13,7 @@ use crate::core::task::{Resolution, Task, Transition};
 use crate::core::time::Timestamp;
 use crate::store::read::{OUTBOX_COLUMNS, TASK_COLUMNS, outbox_row, task_row};
 use crate::store::sql::Prepared;
+use crate::store::tx::Tx;
 use crate::store::types::{NewEscalation, OutboxRow};
 use crate::store::{Store, StoreError, history, open, repair, tasks};
 
@@ -220,8 +221,8 @@ impl Store {
 }
 
 /// Every destination that is told.
-fn destinations(tx: &Connection) -> Result<Vec<String>, StoreError> {
-    let further = open::meta(tx, DESTINATIONS)?.unwrap_or_default();
+fn destinations(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let further = open::meta(connection, DESTINATIONS)?.unwrap_or_default();
     let mut all = vec![GITHUB.to_owned()];
     all.extend(further.split_whitespace().map(str::to_owned));
     Ok(all)
@@ -229,7 +230,7 @@ fn destinations(tx: &Connection) -> Result<Vec<String>, StoreError> {
 
 /// Adds one row to deliver, with the task's facts beside the text.
 fn enqueue(
-    tx: &Connection,
+    tx: &Tx<'_>,
     destination: &str,
     task_id: i64,
     operation: &str,
@@ -269,7 +270,7 @@ fn enqueue(
 
 /// A problem that came back takes over the issue of its last life; whether that is reopened or followed by a new
 /// one that links it, the courier decides by the time since it was closed. False = there is none.
-fn take_over_issue(tx: &Connection, task_id: i64) -> Result<bool, StoreError> {
+fn take_over_issue(tx: &Tx<'_>, task_id: i64) -> Result<bool, StoreError> {
     let last_life: Option<(i64, i64)> = tx
         .query_row(
             "SELECT old.id, old.github_issue_number FROM tasks JOIN tasks AS old ON old.id = tasks.previous_id
@@ -298,17 +299,21 @@ fn take_over_issue(tx: &Connection, task_id: i64) -> Result<bool, StoreError> {
 const COMMENT_EVERY: Duration = Duration::from_secs(3_600);
 
 /// True when something about this task is on its way to every destination already: a repeat owes nothing more.
-pub(super) fn is_told(tx: &Connection, task_id: i64) -> Result<bool, StoreError> {
-    for destination in destinations(tx)? {
-        if !is_told_at(tx, task_id, &destination)? {
+pub(super) fn is_told(connection: &Connection, task_id: i64) -> Result<bool, StoreError> {
+    for destination in destinations(connection)? {
+        if !is_told_at(connection, task_id, &destination)? {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-fn is_told_at(tx: &Connection, task_id: i64, destination: &str) -> Result<bool, StoreError> {
-    Ok(tx
+fn is_told_at(
+    connection: &Connection,
+    task_id: i64,
+    destination: &str,
+) -> Result<bool, StoreError> {
+    Ok(connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND destination = ?2
                             AND operation IN ('create', 'reopen', 'comment') AND state IN ('pending', 'sending', 'unknown'))",
@@ -318,7 +323,7 @@ fn is_told_at(tx: &Connection, task_id: i64, destination: &str) -> Result<bool, 
 
 /// An escalated problem was seen again: one comment, the configured time after the one before it at the earliest.
 pub(super) fn recurrence(
-    tx: &Connection,
+    tx: &Tx<'_>,
     task_id: i64,
     finding: &Finding,
     now: Timestamp,
@@ -355,7 +360,7 @@ pub(super) fn recurrence(
 
 /// A task was closed: its escalation is resolved, its issue gets closed; one never sent is not sent.
 pub(super) fn closed(
-    tx: &Connection,
+    tx: &Tx<'_>,
     task_id: i64,
     reason: &str,
     now: Timestamp,
@@ -374,7 +379,7 @@ pub(super) fn closed(
 }
 
 fn closed_at(
-    tx: &Connection,
+    tx: &Tx<'_>,
     destination: &str,
     task_id: i64,
     reason: &str,
@@ -419,7 +424,7 @@ fn closed_at(
 }
 
 /// The task as it stands inside the transaction.
-fn task(tx: &Connection, task_id: i64) -> Result<Task, StoreError> {
+fn task(tx: &Tx<'_>, task_id: i64) -> Result<Task, StoreError> {
     let sql = format!("SELECT {TASK_COLUMNS} FROM tasks WHERE id = ?1");
     Ok(tx.prepare_cached(&sql)?.query_row([task_id], task_row)?)
 }

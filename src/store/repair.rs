@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags, params};
 
 use crate::core::time::Timestamp;
 use crate::store::open::{self, OpenReport, StoreOptions, beside, set_meta, suffixed};
+use crate::store::tx::Tx;
 use crate::store::{StoreError, history};
 
 /// Damaged files kept for a human; older ones go, or a bad disk would fill itself.
@@ -251,7 +252,7 @@ fn settle(connection: &mut Connection, now: Timestamp) -> Result<(), StoreError>
     set_meta(&tx, RESTORED_AT, &now.to_string())?;
     set_meta(&tx, UNTIL_CLEAN_SWEEP, "1")?;
     history::append(
-        &tx,
+        &Tx::of(&tx),
         None,
         "restored",
         "",

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::core::time::Timestamp;
 use crate::store::open::set_meta;
+use crate::store::tx::Tx;
 use crate::store::{Store, StoreError, history};
 
 /// Closed tasks removed in one transaction: keeps it well below a second on an eMMC.
@@ -141,7 +142,7 @@ fn pragma(connection: &Connection, name: &str) -> Result<u64, StoreError> {
 }
 
 /// The pragma frees one page a row: it has to be stepped through.
-fn vacuum(tx: &Connection) -> Result<u64, StoreError> {
+fn vacuum(tx: &Tx<'_>) -> Result<u64, StoreError> {
     let before = pragma(tx, "freelist_count")?;
     let mut statement = tx.prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
     let mut rows = statement.query([])?;
@@ -150,7 +151,7 @@ fn vacuum(tx: &Connection) -> Result<u64, StoreError> {
     Ok(before.saturating_sub(pragma(tx, "freelist_count")?))
 }
 
-fn prune(tx: &Connection, round: &Round) -> Result<(u64, u64), StoreError> {
+fn prune(tx: &Tx<'_>, round: &Round) -> Result<(u64, u64), StoreError> {
     let (tasks, last_closed) = prune_tasks(tx, round)?;
     let events_before = match (round.by_size, last_closed) {
         (true, Some(last)) => last,
@@ -171,7 +172,7 @@ fn prune(tx: &Connection, round: &Round) -> Result<(u64, u64), StoreError> {
 
 /// Summarises and removes the oldest closed tasks; says when the last of them was closed. One whose
 /// issue is not yet told stays.
-fn prune_tasks(tx: &Connection, round: &Round) -> Result<(u64, Option<String>), StoreError> {
+fn prune_tasks(tx: &Tx<'_>, round: &Round) -> Result<(u64, Option<String>), StoreError> {
     let chosen: Vec<(i64, String)> = tx
         .prepare_cached(
             "SELECT id, closed_at FROM tasks WHERE status = 'closed' AND closed_at < ?1
@@ -213,12 +214,7 @@ fn prune_tasks(tx: &Connection, round: &Round) -> Result<(u64, Option<String>), 
 
 /// Removes the oldest events. The checkpoint comes first, so that the chain can still be verified from
 /// where it now starts; the delete works only while its meta row stands (see schema.sql).
-fn prune_history(
-    tx: &Connection,
-    before: &str,
-    kept: i64,
-    now: Timestamp,
-) -> Result<u64, StoreError> {
+fn prune_history(tx: &Tx<'_>, before: &str, kept: i64, now: Timestamp) -> Result<u64, StoreError> {
     let bound: Option<(i64, i64)> = tx
         .query_row(
             "SELECT (SELECT id FROM task_history ORDER BY id LIMIT 1), (SELECT id FROM task_history ORDER BY id DESC LIMIT 1)",

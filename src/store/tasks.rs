@@ -1,12 +1,13 @@
 //! Claims and transitions: each checks its start state and commits with its audit event.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 
 use crate::core::policy::{self, Gate};
 use crate::core::task::{Phase, Resolution, Status, Task, Transition};
 use crate::core::time::Timestamp;
 use crate::store::read::{TASK_COLUMNS, task_row};
 use crate::store::sql::Prepared;
+use crate::store::tx::Tx;
 use crate::store::{Store, StoreError, history, outbox};
 
 /// The task to claim at time `?1`: the most severe, then the oldest. One piece per status, so that each
@@ -242,7 +243,7 @@ impl Store {
 }
 
 /// Status of an open task.
-fn open_status(tx: &Connection, task_id: i64) -> Result<Status, StoreError> {
+fn open_status(tx: &Tx<'_>, task_id: i64) -> Result<Status, StoreError> {
     let status: Option<String> = tx
         .prepare_cached("SELECT status FROM tasks WHERE id = ?1")?
         .query_row([task_id], |row| row.get(0))
@@ -261,7 +262,7 @@ fn open_status(tx: &Connection, task_id: i64) -> Result<Status, StoreError> {
 
 /// One transition inside the caller's transaction.
 pub(super) fn apply(
-    tx: &Connection,
+    tx: &Tx<'_>,
     task_id: i64,
     transition: &Transition,
     actor: &str,
@@ -325,7 +326,7 @@ pub(super) fn apply(
 }
 
 /// Makes the tasks due that wait for a reason which begins with `reason`.
-fn wake(tx: &Connection, reason: &str, at: &str) -> Result<usize, StoreError> {
+fn wake(tx: &Tx<'_>, reason: &str, at: &str) -> Result<usize, StoreError> {
     Ok(tx
         .prepare_cached(
             "UPDATE tasks SET next_attempt_at = ?2
@@ -336,7 +337,7 @@ fn wake(tx: &Connection, reason: &str, at: &str) -> Result<usize, StoreError> {
 }
 
 fn close(
-    tx: &Connection,
+    tx: &Tx<'_>,
     task_id: i64,
     resolution: Resolution,
     message: &str,

@@ -1,3 +1,4 @@
+use rusqlite::Connection;
 use std::time::Duration;
 
 use super::*;

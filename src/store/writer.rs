@@ -8,8 +8,6 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::Connection;
-
 use crate::core::time::Timestamp;
 use crate::store::StoreError;
 use crate::store::commit::Loop;
@@ -17,6 +15,7 @@ use crate::store::health::Health;
 use crate::store::job::{Job, Typed};
 use crate::store::link::{ReadLink, Slot};
 use crate::store::open::StoreOptions;
+use crate::store::tx::Tx;
 use crate::store::types::{Intake, Recorded};
 
 /// Requests that may wait before a caller blocks: back-pressure reaches the source.
@@ -100,7 +99,7 @@ impl Writer {
 
     pub(super) fn run<T: Send + 'static>(
         &self,
-        operation: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+        operation: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = sync_channel(1);
         self.send(Request::Job(Box::new(Typed::new(operation, reply))))?;
