@@ -1,8 +1,8 @@
--- The one place where tables are defined. Version: PRAGMA user_version = 1 (src/store/open.rs).
+-- The one place where tables are defined. Version: PRAGMA user_version = 2 (src/store/open.rs).
 -- Times are TEXT, UTC, 'YYYY-MM-DD HH:MM:SS.sss'. The names of the Python daemon's columns stay.
 
 CREATE TABLE tasks (
-    id                  INTEGER PRIMARY KEY AUTOINCREMENT,
+    id                  INTEGER PRIMARY KEY,                          -- never used again: the newest row stays
     issue_hash          TEXT NOT NULL CHECK (length(issue_hash) > 0), -- fingerprint, 64 lower-case hex
     legacy_hash         TEXT,                                         -- type:source:service of an adopted row
     issue_type          TEXT NOT NULL,                                -- class
@@ -53,7 +53,6 @@ CREATE UNIQUE INDEX tasks_one_open ON tasks (issue_hash) WHERE status <> 'closed
 CREATE INDEX tasks_open ON tasks (status, severity_rank, id) WHERE status <> 'closed';
 -- Where backing off ends; the due ones come first.
 CREATE INDEX tasks_due ON tasks (next_attempt_at) WHERE status <> 'closed' AND next_attempt_at IS NOT NULL;
-CREATE INDEX tasks_open_subject ON tasks (subject, status) WHERE status <> 'closed';
 CREATE INDEX tasks_history_of_hash ON tasks (issue_hash, id);
 CREATE INDEX tasks_closed_at ON tasks (closed_at, resolution) WHERE status = 'closed';
 -- Adopted rows that still wait to be seen again and re-keyed: none on most gateways.
@@ -61,7 +60,7 @@ CREATE INDEX tasks_legacy ON tasks (issue_type) WHERE algorithm = 0 AND status <
 
 -- Append-only, hash-chained: who did what, when and why.
 CREATE TABLE task_history (
-    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    id        INTEGER PRIMARY KEY,                                    -- as in tasks
     task_id   INTEGER,                                                -- NULL for events of the host
     action    TEXT NOT NULL,
     details   TEXT NOT NULL DEFAULT '',

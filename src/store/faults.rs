@@ -365,6 +365,7 @@ fn a_clock_that_jumps_ahead_does_not_empty_the_store() {
     let (store, _) = open(dir.path());
     let id = create(&store, "a");
     store.close_task(id, Resolution::Human, NOW).unwrap();
+    create(&store, "newest");
     store.maintain(NOW).unwrap();
     let future = NOW.plus(DAY * 365 * 14);
     assert_eq!(store.maintain(future).unwrap().pruned_tasks, 0);
@@ -462,6 +463,7 @@ fn a_recurrence_after_retention_counts_its_episode_on() {
     store.close_task(id, Resolution::Human, NOW).unwrap();
     let row = store.outbox_next("github", NOW).unwrap().unwrap();
     store.outbox_confirmed(row.id, Some(1), None, NOW).unwrap();
+    create(&store, "newest");
     assert_eq!(store.maintain(NOW.plus(DAY * 400)).unwrap().pruned_tasks, 1);
     let again = create(&store, "a");
     let task = store.reader().unwrap().task(again).unwrap().unwrap();
@@ -536,6 +538,7 @@ fn migrations_go_forward_one_transaction_each() {
     let (store, _) = open(dir.path());
     drop(store);
     let mut raw = Connection::open(dir.path().join("tasks.db")).unwrap();
+    raw.pragma_update(None, "user_version", 1).unwrap();
     let bad = ["ALTER TABLE tasks ADD COLUMN a TEXT", "not sql"];
     assert!(open::migrate_by(&mut raw, 1, &bad, NOW).is_err());
     assert_eq!(open::version(&raw).unwrap(), 2, "the good step stays");
@@ -545,6 +548,68 @@ fn migrations_go_forward_one_transaction_each() {
     raw.execute_batch("SELECT a, b FROM tasks").unwrap();
     // And twice changes nothing.
     open::migrate_by(&mut raw, 3, &good, NOW).unwrap();
+}
+
+/// What a database consists of, as its statements without comments and spaces.
+fn statements(store: &Store) -> Vec<String> {
+    let reader = store.reader().unwrap();
+    let read = |connection: &Connection| {
+        let mut found = connection.prepare(
+            "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY type, name",
+        )?;
+        let rows = found.query_map([], |row| row.get::<_, String>(0))?;
+        Ok(rows.collect::<Result<Vec<_>, _>>()?)
+    };
+    let bare = |sql: String| {
+        sql.lines()
+            .filter_map(|line| line.split("--").next())
+            .flat_map(str::split_whitespace)
+            .collect()
+    };
+    reader.with(read).unwrap().into_iter().map(bare).collect()
+}
+
+#[test]
+fn a_database_of_each_older_version_becomes_one_of_this() {
+    let fresh = tempfile::tempdir().unwrap();
+    let fresh = statements(&open(fresh.path()).0);
+    for version in 1..open::VERSION {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tasks.db");
+        let fixture = format!(
+            "{}/tests/fixtures/store/v{version}.sql",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(&fs::read_to_string(&fixture).unwrap())
+            .unwrap();
+        let count = |connection: &Connection| -> (i64, i64, i64) {
+            let sql = "SELECT (SELECT count(*) FROM tasks), max(id), count(*) FROM task_history";
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            connection.query_row(sql, [], read).unwrap()
+        };
+        let before = count(&old);
+        drop(old);
+        for again in [false, true] {
+            let (store, report) = open(dir.path());
+            assert!(!report.restored, "{report:?}");
+            assert_eq!(statements(&store), fresh, "from version {version}");
+            let raw = Connection::open(&path).unwrap();
+            let steps = open::VERSION - version;
+            // One event for each step, and the two of the task below.
+            let more = if again { steps + 2 } else { steps };
+            let found = count(&raw);
+            assert_eq!(found.0, before.0 + i64::from(again));
+            assert_eq!((found.1, found.2), (before.1 + more, before.2 + more));
+            assert_eq!(open::version(&raw).unwrap(), open::VERSION);
+            if !again {
+                let id = create(&store, "new");
+                assert_eq!(id, before.0 + 1);
+                store.close_task(id, Resolution::Fixed, NOW).unwrap();
+            }
+            whole(&store);
+        }
+    }
 }
 
 #[test]

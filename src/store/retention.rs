@@ -105,7 +105,8 @@ impl Store {
         self.reader()?.with(|connection| {
             Ok(connection
                 .prepare_cached(
-                    "SELECT EXISTS (SELECT 1 FROM tasks WHERE status = 'closed' AND closed_at < ?1)
+                    "SELECT EXISTS (SELECT 1 FROM tasks WHERE status = 'closed' AND closed_at < ?1
+                                    AND id < (SELECT max(id) FROM tasks))
                          OR coalesce((SELECT timestamp < ?1 FROM task_history ORDER BY id LIMIT 1), 0)",
                 )?
                 .query_row([before.to_string()], |row| row.get(0))?)
@@ -171,11 +172,12 @@ fn prune(tx: &Tx<'_>, round: &Round) -> Result<(u64, u64), StoreError> {
 }
 
 /// Summarises and removes the oldest closed tasks; says when the last of them was closed. One whose
-/// issue is not yet told stays.
+/// issue is not yet told stays, and so does the newest of all: no id is ever given twice.
 fn prune_tasks(tx: &Tx<'_>, round: &Round) -> Result<(u64, Option<String>), StoreError> {
     let chosen: Vec<(i64, String)> = tx
         .prepare_cached(
             "SELECT id, closed_at FROM tasks WHERE status = 'closed' AND closed_at < ?1
+             AND id < (SELECT max(id) FROM tasks)
              AND NOT EXISTS (SELECT 1 FROM outbox WHERE task_id = tasks.id AND state IN ('pending', 'sending', 'unknown'))
              ORDER BY closed_at LIMIT ?2",
         )?

@@ -12,7 +12,7 @@ use crate::store::{Store, StoreError, history, outbox};
 
 /// The task to claim at time `?1`: the most severe, then the oldest. One piece per status, so that each
 /// walks an index in order and stops at its first row; the closed ones are never looked at. A subject
-/// has at most one task in a worker's hands.
+/// has at most one task in a worker's hands; there are as many of those as workers.
 pub(super) const NEXT_CLAIM: &str = "
     SELECT id FROM (
         SELECT * FROM (SELECT id, severity_rank FROM tasks

@@ -391,15 +391,19 @@ fn the_audit_chain_names_the_first_broken_row() {
 #[test]
 fn retention_summarises_and_the_chain_still_verifies() {
     let bench = bench();
-    let task = one(&bench.store, "old").task_id;
-    bench
-        .store
-        .close_task(task, Resolution::Human, NOW)
-        .unwrap();
+    for name in ["old", "newest"] {
+        let task = one(&bench.store, name).task_id;
+        bench
+            .store
+            .close_task(task, Resolution::Human, NOW)
+            .unwrap();
+    }
     let later = NOW.plus(Duration::from_secs(400 * 86_400));
     let done = bench.store.maintain(later).unwrap();
     assert_eq!(done.pruned_tasks, 1);
     assert!(done.pruned_events > 0 && done.backup.is_some());
+    // The newest row stays, so that its id is never given to another.
+    assert_eq!(one(&bench.store, "after").task_id, 3);
     let report = bench
         .store
         .reader()
