@@ -12,6 +12,7 @@ use super::index::Postings;
 use super::moves::Moves;
 use super::source::Source;
 use super::{SNIPPETS_MAX, collect, gitlog, jsonl, vectors};
+use crate::core::hex::hex;
 use crate::core::knowledge;
 use crate::core::redact::Redactor;
 use crate::core::retrieval::{Term, stems};
@@ -254,7 +255,7 @@ fn write(
         _ => {}
     }
     let result = write_beside(&beside, sources, moves, manifest, progress).and_then(|()| {
-        report.digest = format::hex(&format::seal(&beside)?);
+        report.digest = hex(&format::seal(&beside)?);
         report.bytes = std::fs::metadata(&beside)
             .map_err(BundleError::io(&beside))?
             .len();

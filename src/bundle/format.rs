@@ -131,8 +131,3 @@ fn uri(path: &Path) -> String {
     uri.push_str("?immutable=1&mode=ro");
     uri
 }
-
-/// Lower-case hex of a digest.
-pub(super) fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::build::Desk;
 use super::error::BundleError;
-use super::format::hex;
 use super::source::{Passage, Source, one_line, without_secrets};
+use crate::core::hex::hex;
 use crate::core::redact::Redactor;
 
 /// Longest line, in bytes. Only this much of one line is ever in memory.

@@ -30,6 +30,7 @@ pub use error::BundleError;
 pub use inspect::{Compared, Difference, Info, SourceInfo, moved_to};
 
 use crate::core::finding::Finding;
+use crate::core::hex::hex;
 use crate::core::retrieval::{Query, Snippet};
 use search::{Hit, Shape};
 
@@ -100,7 +101,7 @@ impl Bundle {
 
     /// SHA-256 of the whole content, lower-case hex: names this very bundle.
     pub fn digest(&self) -> String {
-        format::hex(&self.digest)
+        hex(&self.digest)
     }
 
     /// Number of snippets.

@@ -2,8 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use super::format::hex;
 use crate::core::finding::cut;
+use crate::core::hex::hex;
 use crate::core::redact::{REDACTED, Redactor};
 
 /// Longest passage kept, in bytes: what is longer is cut and no longer useful to read anyway.

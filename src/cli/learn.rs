@@ -13,8 +13,8 @@ use crate::cli::tasks::unknown_word;
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
 use crate::core::action::ActionKind;
-use crate::core::audit::hex;
 use crate::core::class::Class;
+use crate::core::hex::hex;
 use crate::store::Learned;
 
 /// Largest file of counts that is read, in bytes: a gateway has hundreds of rows, not millions.

@@ -3,6 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::core::hex::hex;
 use crate::core::time::Timestamp;
 
 /// `prev_hash` of the first event.
@@ -38,20 +39,6 @@ pub fn chain(prev_hash: &str, event: &Event<'_>) -> String {
         hash.update(field.as_bytes());
     }
     hex(&hash.finalize())
-}
-
-/// Lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] = [
-        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
-    ];
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 15] {
-            text.extend(DIGITS.get(usize::from(digit)));
-        }
-    }
-    text
 }
 
 /// Key of one delivery: gateway, fingerprint and episode, so that one problem of one gateway has one issue.

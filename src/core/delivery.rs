@@ -12,8 +12,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::core::audit::hex;
 use crate::core::finding::Severity;
+use crate::core::hex::hex;
 use crate::core::time::Timestamp;
 
 /// After a write with an unknown outcome: time before the first look. The remote side may still be at it.

@@ -26,6 +26,8 @@ pub use memo::Memo;
 #[doc(hidden)]
 pub use rules::{Only, Rule};
 
+use crate::core::hex;
+
 /// Version of template and hash layout; a change of either raises it, and open tasks are re-keyed.
 pub const ALGORITHM_VERSION: u32 = 1;
 
@@ -82,30 +84,6 @@ pub fn lossy_line(bytes: &[u8]) -> Cow<'_, str> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint([u8; 32]);
 
-/// Both hexadecimal digits of each byte: a look-up a byte, since a storm prints millions.
-const PAIRS: [[u8; 2]; 256] = pairs();
-
-const fn pairs() -> [[u8; 2]; 256] {
-    const fn digit(nibble: u8) -> u8 {
-        if nibble < 10 {
-            b'0' + nibble
-        } else {
-            b'a' + nibble - 10
-        }
-    }
-    let mut table = [[0; 2]; 256];
-    let mut i = 0;
-    while i < 256 {
-        #[allow(clippy::indexing_slicing)]
-        // const evaluation: an index out of range fails the build
-        {
-            table[i] = [digit(i as u8 >> 4), digit(i as u8 & 15)];
-        }
-        i += 1;
-    }
-    table
-}
-
 impl Fingerprint {
     /// The raw digest.
     pub fn as_bytes(&self) -> &[u8; 32] {
@@ -115,9 +93,7 @@ impl Fingerprint {
     /// All 64 hexadecimal digits, without an allocation.
     pub fn hex(&self) -> [u8; 64] {
         let mut out = [0; 64];
-        for (pair, byte) in out.chunks_exact_mut(2).zip(self.0) {
-            pair.copy_from_slice(PAIRS.get(usize::from(byte)).unwrap_or(&[b'0'; 2]));
-        }
+        hex::write(&self.0, &mut out);
         out
     }
 

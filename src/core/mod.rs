@@ -13,6 +13,7 @@ pub mod delivery;
 pub mod feedback;
 pub mod finding;
 pub mod fingerprint;
+pub mod hex;
 pub mod issue;
 pub mod judge;
 pub mod judge_unit;

@@ -8,8 +8,6 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
-const TEXT: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:3]");
 /// The Python daemon wrote SQLite's CURRENT_TIMESTAMP: no fraction.
 const TEXT_SECONDS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
@@ -48,13 +46,38 @@ fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// What is shown of a time outside the years 0..=9999: only a broken clock says that.
+const EPOCH: [u8; 23] = *b"1970-01-01 00:00:00.000";
+
+impl Timestamp {
+    /// Its text. Each row of the store holds several, hence not by a format description.
+    fn text(self) -> [u8; 23] {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).ok();
+        let Some((at, year)) = at.and_then(|at| Some((at, u32::try_from(at.year()).ok()?))) else {
+            return EPOCH;
+        };
+        let mut text = EPOCH;
+        for (end, digits, mut number) in [
+            (4, 4, year),
+            (7, 2, u32::from(u8::from(at.month()))),
+            (10, 2, u32::from(at.day())),
+            (13, 2, u32::from(at.hour())),
+            (16, 2, u32::from(at.minute())),
+            (19, 2, u32::from(at.second())),
+            (23, 3, u32::from(at.millisecond())),
+        ] {
+            for digit in text.iter_mut().take(end).rev().take(digits) {
+                *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
+                number /= 10;
+            }
+        }
+        text
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
-            .ok()
-            .and_then(|at| at.format(TEXT).ok());
-        // Outside years 1..=9999 only after a broken clock: show the epoch rather than fail.
-        f.write_str(text.as_deref().unwrap_or("1970-01-01 00:00:00.000"))
+        f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 
@@ -109,6 +132,20 @@ mod tests {
         assert_eq!(at.to_string(), "2025-11-23 06:17:28.123");
         assert_eq!(at.to_string().parse::<Timestamp>().unwrap(), at);
         assert!(at.to_string() < at.plus(Duration::from_millis(1)).to_string());
+    }
+
+    #[test]
+    fn text_is_what_the_format_description_gives() {
+        let text: &[BorrowedFormatItem<'_>] = format_description!(
+            "[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:3]"
+        );
+        // Every 37 days, 1 hour, 1 minute, 1.001 s of the years 1 to 9999.
+        let step = ((37 * 24 + 1) * 60 + 1) * 60_000 + 1_001;
+        for millis in (-62_135_596_800_000..253_402_300_800_000).step_by(step) {
+            let at = OffsetDateTime::from_unix_timestamp_nanos(millis * 1_000_000).unwrap();
+            let ours = Timestamp::from_millis(i64::try_from(millis).unwrap());
+            assert_eq!(ours.to_string(), at.format(text).unwrap());
+        }
     }
 
     #[test]

@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 
 use crate::core::action::ActionKind;
 use crate::core::advisors::Advice;
-use crate::core::audit::hex;
 use crate::core::cause::Named;
 use crate::core::finding::Finding;
+use crate::core::hex::hex;
 use crate::core::llm::{self, Choice};
 use crate::core::retrieval::Snippet;
 use crate::core::runbook::Candidate;

@@ -12,7 +12,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
-use crate::core::audit;
+use crate::core::hex::hex;
 use crate::core::time::Timestamp;
 use crate::store::adopted;
 use crate::store::holders::other_holder;
@@ -239,7 +239,7 @@ fn digest(old: &Connection) -> Result<String, StoreError> {
             Ok(())
         })?;
     }
-    Ok(audit::hex(&hash.finalize()))
+    Ok(hex(&hash.finalize()))
 }
 
 /// Copies everything in the caller's transaction.
