@@ -21,7 +21,9 @@ impl Store {
         self.intake_async(batch, now)?.wait()
     }
 
-    /// As [`Store::intake`], without waiting: a reader may have a few batches on their way.
+    /// As [`Store::intake`], without waiting: a reader may have a few batches on their way. They commit in
+    /// order; should one be refused, those behind it may have moved the cursor past it, so it has to be
+    /// handed in again before anything else is read.
     pub fn intake_async(&self, batch: Intake, now: Timestamp) -> Result<Ticket, StoreError> {
         self.inner.writer.intake(batch, now)
     }
