@@ -286,12 +286,14 @@ impl Loop {
             let trouble = match tried {
                 Ok(Some(results)) => break Ok(results),
                 // What was expected did not come.
-                Ok(None) if !self.has_to_commit() => return,
+                Ok(None) | Err(Trouble::Failed(_)) if !self.has_to_commit() => {
+                    self.taking = None;
+                    return;
+                }
                 Ok(None) => continue,
                 Err(trouble) => trouble,
             };
             match trouble {
-                Trouble::Failed(_) if !self.has_to_commit() => return,
                 Trouble::Wound(wound) if !healed => {
                     healed = true;
                     if let Err(why) = self.heal(db, &wound) {
