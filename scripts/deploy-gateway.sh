@@ -11,8 +11,9 @@ NAME=autonomous-orchestrator
 BIN=/usr/local/bin/$NAME
 UNIT=/etc/systemd/system/$NAME.service
 SCRIPT=/etc/init.d/$NAME
+STATE=/var/lib/$NAME
 # Beside the state, not in /tmp: it must survive a power cut in the middle.
-KEPT=/var/lib/$NAME/previous
+KEPT=$STATE/previous
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 # The uplink may drop now: half a deployment is worse than one nobody watches.
@@ -69,6 +70,17 @@ give_up() {
   exit 1
 }
 
+# What the new binary kept of the database when it migrated it; under this name
+# the previous one takes it for a restore and lets nothing happen twice.
+put_database_back() {
+  for copy in "$STATE"/tasks.db.schema-*; do
+    if [ -f "$copy" ] && [ -n "$(find "$copy" -newer "$KEPT")" ]; then
+      svc_stop >/dev/null 2>&1
+      mv "$copy" "$STATE/tasks.db.restoring" && say "the database is put back as it was before its migration"
+    fi
+  done
+}
+
 roll_back() {
   say "FAILED: $1"
   if [ -f "$KEPT/binary" ]; then
@@ -79,6 +91,7 @@ roll_back() {
       place "$KEPT/service" "$FILE" $mode
     fi
     svc_reload
+    put_database_back
     svc_restart
     if comes_up; then
       give_up "ROLLED BACK: the previous $($BIN --version 2>/dev/null) runs again, pid $(svc_pid)"

@@ -44,14 +44,14 @@ done
 [ $healed = yes ] || fail "the service was not started again"
 ok "fixed"
 
-# Answers everything but never comes up, as a bad release would.
+# Answers everything, migrates the database and never comes up, as a bad release would.
 bad=$(mktemp)
 trap 'rm -f "$bad"' EXIT
 cat >"$bad" <<BAD
 #!/bin/sh
 case \$1 in
   --version) echo "$NAME 9.9.9-bad" ;;
-  run) exit 1 ;;
+  run) cd /var/lib/$NAME && cp tasks.db tasks.db.schema-1; exit 1 ;;
 esac
 exit 0
 BAD
@@ -63,4 +63,6 @@ printf '%s\n' "$said"
 grep -q 'ROLLED BACK' <<<"$said" || fail "the roll-back was not said"
 [ "$(gateway "sha256sum /usr/local/bin/$NAME")" = "$before" ] || fail "the old binary is not back"
 gateway "systemctl is-active -q $NAME" || fail "the old binary does not run"
-ok "broken binary rolled back"
+gateway "ls /var/lib/$NAME/tasks.db.damaged-*" >/dev/null || fail "the migrated database is not set aside"
+gateway "$NAME tasks --all --json" | grep -q 'meter.service' || fail "the database of before is not back"
+ok "broken binary rolled back, with the database that it had migrated"

@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::core::time::Timestamp;
 use crate::store::open::set_meta;
+use crate::store::sql::Prepared;
 use crate::store::{Store, StoreError, ballast, open, repair};
 
 /// Backups kept; the oldest goes first.
 const KEPT: usize = 2;
+/// How long a database as an older program knows it is kept.
+const SCHEMA_COPY_KEPT: Duration = Duration::from_secs(7 * 86_400);
 
 impl Store {
     /// A backup when one is due and something happened since the last.
@@ -38,7 +42,22 @@ impl Store {
             set_meta(tx, "backup_at", &at)?;
             set_meta(tx, "backup_head", &head)
         })?;
+        self.drop_schema_copy(now)?;
         Ok(Some(target))
+    }
+
+    fn drop_schema_copy(&self, now: Timestamp) -> Result<(), StoreError> {
+        let made = self
+            .meta(repair::SCHEMA_COPY_AT)?
+            .and_then(|text| text.parse::<Timestamp>().ok());
+        if made.is_none_or(|at| now.since(at) < SCHEMA_COPY_KEPT) {
+            return Ok(());
+        }
+        repair::remove_schema_copies(&self.inner.options.path);
+        self.write(|tx| {
+            tx.run("DELETE FROM meta WHERE key = ?1", [repair::SCHEMA_COPY_AT])?;
+            Ok(())
+        })
     }
 
     fn back_up(&self, now: Timestamp) -> Result<PathBuf, StoreError> {

@@ -609,6 +609,20 @@ fn a_database_of_each_older_version_becomes_one_of_this() {
             }
             whole(&store);
         }
+        // A program of before is put back: what it can read takes the database's place.
+        let kept = open::beside(&path, &format!("schema-{version}"));
+        fs::copy(&kept, open::beside(&path, "restoring")).unwrap();
+        let (store, report) = open(dir.path());
+        assert!(report.restored);
+        let raw = Connection::open(&path).unwrap();
+        assert_eq!(count(&raw).0, before.0);
+        whole(&store);
+        // Kept for a week, made anew by the second migration.
+        for (days, there) in [(6, true), (8, false)] {
+            create(&store, &format!("after {days} days"));
+            store.maintain(NOW.plus(DAY * days)).unwrap();
+            assert_eq!(kept.exists(), there, "{days}");
+        }
     }
 }
 

@@ -203,7 +203,14 @@ fn try_open(
             init_database(&mut connection, now).map_err(unusable)?;
             report.created = true;
         }
-        Kind::Ours(version) => migrate_by(&mut connection, version, MIGRATIONS, now)?,
+        Kind::Ours(version) => {
+            if version < VERSION {
+                report
+                    .messages
+                    .push(repair::keep_for_older(&connection, options, version, now));
+            }
+            migrate_by(&mut connection, version, MIGRATIONS, now)?;
+        }
     }
     Ok(connection)
 }

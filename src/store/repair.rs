@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use crate::core::time::Timestamp;
 use crate::store::open::{self, OpenReport, StoreOptions, beside, set_meta, suffixed};
 use crate::store::tx::Tx;
-use crate::store::{StoreError, history};
+use crate::store::{StoreError, ballast, history};
 
 /// Damaged files kept for a human; older ones go, or a bad disk would fill itself.
 const DAMAGED_KEPT: usize = 2;
@@ -21,6 +21,11 @@ const DAMAGED_KEPT: usize = 2;
 pub(super) const UNTIL_CLEAN_SWEEP: &str = "restored_until_clean_sweep";
 /// When the last restore was: budgets count as spent for their window from then on.
 pub(super) const RESTORED_AT: &str = "restored_at";
+
+/// Ending of a copy that an older program can use, before the number of its schema.
+const SCHEMA_COPY: &str = "schema-";
+/// When such a copy was made.
+pub(super) const SCHEMA_COPY_AT: &str = "schema_copy_at";
 
 /// Directory of backups beside the database.
 pub(super) fn backup_dir(path: &Path) -> PathBuf {
@@ -108,7 +113,7 @@ fn stage(options: &StoreOptions, backup: Option<&Path>, now: Timestamp) -> Resul
             set_meta(&connection, "gateway_id", &id)?;
         }
     }
-    settle(&mut connection, now)?;
+    settle(&mut connection, "the database was damaged", now)?;
     drop(connection);
     publish(&part, &staged(options)).map_err(|why| unusable(options, &why))
 }
@@ -220,6 +225,48 @@ pub(super) fn is_good(path: &Path) -> bool {
     check().unwrap_or(false)
 }
 
+/// Before a migration: a copy for the program of before, should it have to be put back. It is settled as
+/// after a restore, so that renamed to `tasks.db.restoring` it takes the database's place at the next start.
+/// Without it the migration still goes on: a gateway that nobody watches is worse.
+pub(super) fn keep_for_older(
+    connection: &Connection,
+    options: &StoreOptions,
+    version: i64,
+    now: Timestamp,
+) -> String {
+    let target = beside(&options.path, &format!("{SCHEMA_COPY}{version}"));
+    let part = beside(&options.path, "schema.part");
+    let bytes = fs::metadata(&options.path).map_or(0, |meta| meta.len());
+    if ballast::room(options).is_some_and(|room| room < bytes.saturating_mul(2)) {
+        return format!("no room for a copy of the database as schema {version} had it");
+    }
+    remove_with_companions(&part);
+    let kept = copy_out(connection, &part)
+        .and_then(|()| {
+            settle(
+                &mut Connection::open(&part)?,
+                "put back to an older program",
+                now,
+            )
+        })
+        .and_then(|()| publish(&part, &target).map_err(|why| unusable(options, &why)))
+        .and_then(|()| set_meta(connection, SCHEMA_COPY_AT, &now.to_string()));
+    match kept {
+        Ok(()) => format!(
+            "migrated from schema {version}; as it was it is kept as {} for a week",
+            target.display()
+        ),
+        Err(why) => format!("no copy of the database as schema {version} had it: {why}"),
+    }
+}
+
+/// Removes what [`keep_for_older`] kept.
+pub(super) fn remove_schema_copies(path: &Path) {
+    for version in 1..open::VERSION {
+        remove_with_companions(&beside(path, &format!("{SCHEMA_COPY}{version}")));
+    }
+}
+
 /// How many rows the backup lacks, as far as the damaged file can still be read.
 fn lost(damaged: Option<&Path>, restored: &Path) -> String {
     let count = |path: &Path, sql: &str| -> Option<i64> {
@@ -243,7 +290,7 @@ fn lost(damaged: Option<&Path>, restored: &Path) -> String {
 
 /// After a restore: deliveries that may have happened since count as unknown, budgets as spent, and
 /// new issues are looked for before they are created.
-fn settle(connection: &mut Connection, now: Timestamp) -> Result<(), StoreError> {
+fn settle(connection: &mut Connection, why: &str, now: Timestamp) -> Result<(), StoreError> {
     let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     tx.execute(
         "UPDATE outbox SET state = 'unknown', next_at = ?1 WHERE state IN ('pending', 'sending')",
@@ -251,15 +298,7 @@ fn settle(connection: &mut Connection, now: Timestamp) -> Result<(), StoreError>
     )?;
     set_meta(&tx, RESTORED_AT, &now.to_string())?;
     set_meta(&tx, UNTIL_CLEAN_SWEEP, "1")?;
-    history::append(
-        &Tx::of(&tx),
-        None,
-        "restored",
-        "",
-        "store",
-        "the database was damaged",
-        now,
-    )?;
+    history::append(&Tx::of(&tx), None, "restored", "", "store", why, now)?;
     tx.commit()?;
     Ok(())
 }
