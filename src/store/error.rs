@@ -21,6 +21,13 @@ pub enum StoreError {
         found: i64,
         known: i64,
     },
+    /// Written by an older version, and not this process's to migrate.
+    Older {
+        path: PathBuf,
+        found: i64,
+    },
+    /// There is no table in it yet.
+    Empty(PathBuf),
     /// Another process holds the write lock for longer than the busy timeout.
     Busy,
     /// No space is left, also after the ballast was freed.
@@ -78,6 +85,16 @@ impl fmt::Display for StoreError {
             Self::Newer { path, found, known } => write!(
                 f,
                 "{}: schema version {found} is newer than the {known} this program knows: install the newer program, or move the file away",
+                path.display()
+            ),
+            Self::Older { path, found } => write!(
+                f,
+                "{}: schema version {found} is of an older program: if its daemon still runs, stop it; then start this one's, which migrates it",
+                path.display()
+            ),
+            Self::Empty(path) => write!(
+                f,
+                "{}: nothing is in it yet: start the daemon once, or 'import' the database of the Python daemon",
                 path.display()
             ),
             Self::Busy => write!(

@@ -172,9 +172,9 @@ fn try_open(
             });
         }
         Kind::Ours(found) if found < VERSION && !owned => {
-            return Err(StoreError::Unusable {
+            return Err(StoreError::Older {
                 path: options.path.clone(),
-                why: format!("schema version {found} is in use by an older daemon: stop it first"),
+                found,
             });
         }
         Kind::Python if !owned => {
@@ -387,9 +387,10 @@ pub(super) fn reader_connection(options: &StoreOptions) -> Result<Connection, St
             found,
             known: VERSION,
         }),
-        _ => Err(StoreError::Unusable {
+        0 => Err(StoreError::Empty(options.path.clone())),
+        found => Err(StoreError::Older {
             path: options.path.clone(),
-            why: "not initialised: start the daemon once, or 'import' it".to_owned(),
+            found,
         }),
     }
 }
