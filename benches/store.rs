@@ -133,14 +133,23 @@ fn fsync(dir: &Path, seconds: u64) {
     );
 }
 
-/// Runs `each` in every thread until the time is over; prints rate, latency of one operation and bytes.
+/// Bytes that the database has, with what is still in its WAL.
+fn size(path: &Path) -> u64 {
+    let pages = Connection::open(path)
+        .and_then(|found| found.query_row("PRAGMA page_count", [], |row| row.get(0)));
+    pages.unwrap_or(0) * 4_096
+}
+
+/// Runs `each` in every thread until the time is over; prints rate, latency of one operation, bytes written
+/// and by how many bytes the database grew for each.
 fn measure(
+    path: &Path,
     threads: u64,
     seconds: u64,
     operations: u64,
     each: impl Fn(u64, u64, &mut Vec<u64>) + Sync,
 ) {
-    let before = written();
+    let (before, small) = (written(), size(path));
     let started = Instant::now();
     let end = until(seconds);
     let count = AtomicU64::new(0);
@@ -169,11 +178,12 @@ fn measure(
     let elapsed = started.elapsed().as_secs_f64();
     times.sort_unstable();
     println!(
-        "per_second={:.1} p50_us={} p99_us={} bytes_each={} errors=0",
+        "per_second={:.1} p50_us={} p99_us={} bytes_each={} grown_each={} errors=0",
         done as f64 / elapsed,
         percentile(&times, 50),
         percentile(&times, 99),
         (written() - before) / done.max(1),
+        size(path).saturating_sub(small) / done.max(1),
     );
 }
 
@@ -186,7 +196,7 @@ fn timed<T>(times: &mut Vec<u64>, run: impl FnOnce() -> T) -> T {
 
 fn life(path: &Path, threads: u64, seconds: u64) {
     let (store, _) = Store::open(&StoreOptions::at(path), NOW).unwrap();
-    measure(threads, seconds, 1, |thread, n, times| {
+    measure(path, threads, seconds, 1, |thread, n, times| {
         let id = timed(times, || store.create_task(finding(thread, n), NOW))
             .unwrap()
             .task_id;
@@ -232,7 +242,7 @@ fn hand_in(store: &Store, thread: u64, n: u64) -> Ticket {
 fn life_in_window(path: &Path, threads: u64, seconds: u64) {
     let (store, _) = Store::open(&StoreOptions::at(path), NOW).unwrap();
     let windows = Windows::new(threads);
-    measure(threads, seconds, 1, |thread, n, times| {
+    measure(path, threads, seconds, 1, |thread, n, times| {
         let mut window = windows.of(thread);
         if n == 0 {
             window.extend((0..AHEAD).map(|ahead| hand_in(&store, thread, ahead)));
@@ -259,7 +269,7 @@ fn life_in_window(path: &Path, threads: u64, seconds: u64) {
 fn intake(path: &Path, threads: u64, seconds: u64) {
     let (store, _) = Store::open(&StoreOptions::at(path), NOW).unwrap();
     let windows = Windows::new(threads);
-    measure(threads, seconds, 1, |thread, n, _| {
+    measure(path, threads, seconds, 1, |thread, n, _| {
         let mut window = windows.of(thread);
         window.push_back(hand_in(&store, thread, n));
         if window.len() >= WINDOW {
@@ -376,7 +386,7 @@ fn close_by_hand(tx: &Connection, id: i64) {
 fn per_thread(path: &Path, threads: u64, seconds: u64) {
     drop(Store::open(&StoreOptions::at(path), NOW).unwrap());
     thread_local!(static OWN: std::cell::RefCell<Option<Connection>> = const { std::cell::RefCell::new(None) });
-    measure(threads, seconds, 1, |thread, n, times| {
+    measure(path, threads, seconds, 1, |thread, n, times| {
         OWN.with_borrow_mut(|own| {
             let connection = own.get_or_insert_with(|| by_hand(path));
             let mut one = |run: &mut dyn FnMut(&Connection)| {
@@ -400,7 +410,7 @@ fn limit(path: &Path, seconds: u64, whole_life: bool) {
     let connection = by_hand(path);
     let lives = if whole_life { BATCH / 3 } else { BATCH };
     let connection = std::sync::Mutex::new(connection);
-    measure(1, seconds, lives, |_, batch, _| {
+    measure(path, 1, seconds, lives, |_, batch, _| {
         let connection = connection.lock().unwrap();
         connection.execute_batch("BEGIN IMMEDIATE").unwrap();
         for n in 0..lives {

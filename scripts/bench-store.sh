@@ -43,6 +43,7 @@ for threads in 4 12; do
   line "(b) $threads threads, a connection each" "$B"
   line "(c) $threads threads, this store" "$C"
   echo "      $(cat "$WORK/note"); $(field bytes_each <<<"$C") bytes written a life, (b): $(field bytes_each <<<"$B")"
+  echo "      write amplification (bytes written over bytes that the database grew) $(ratio "$(field bytes_each <<<"$C")" "$(field grown_each <<<"$C")"), (b): $(ratio "$(field bytes_each <<<"$B")" "$(field grown_each <<<"$B")")"
   c=$(field per_second <<<"$C")
   echo "      (c)/(a) $(ratio "$c" "$(field per_second <<<"$A")")   (c)/(b) $(ratio "$c" "$(field per_second <<<"$B")")   p99 in raw fdatasyncs: $(ratio "$(field p99_us <<<"$C")" "$(field p50_us <<<"$RAW")") of the median, $(ratio "$(field p99_us <<<"$C")" "$(field p99_us <<<"$RAW")") of the p99"
   C=$("$BENCH" life window $threads "$SECONDS_EACH" 2>/dev/null)
