@@ -3,18 +3,17 @@
 //!
 //!   fsync SECONDS                     raw fdatasync of 4 KiB appended
 //!   life own|thread THREADS SECONDS   life cycles of a task: create, fix attempt, close, each with history
-//!   life window THREADS SECONDS       as own, with findings handed in ahead, as the intake permits a reader
+//!   life batch THREADS SECONDS        as own, with the findings handed in by 16, as a reader does
 //!   life limit 1 SECONDS              the same rows by one connection, 256 operations a transaction
-//!   intake own|limit THREADS SECONDS  new findings alone
+//!   intake own|limit THREADS SECONDS  new findings alone, by 16
 //!   growth TASKS                      claim, dedupe and list in a file of that many tasks; peak memory
 //!   idle SECONDS                      bytes written while only a cursor moves
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::VecDeque;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use autonomous_orchestrator::core::audit::{self, Event, GENESIS};
@@ -22,14 +21,12 @@ use autonomous_orchestrator::core::class::Class;
 use autonomous_orchestrator::core::finding::{Finding, Severity};
 use autonomous_orchestrator::core::task::Resolution;
 use autonomous_orchestrator::core::time::Timestamp;
-use autonomous_orchestrator::store::{Cursor, Intake, Store, StoreOptions, TaskFilter, Ticket};
+use autonomous_orchestrator::store::{Cursor, Intake, Store, StoreOptions, TaskFilter};
 use rusqlite::{Connection, OptionalExtension, params};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
-/// Findings that a reader has on their way without an answer.
-const WINDOW: usize = 64;
-/// Findings that are handed in before the task at work is closed.
-const AHEAD: u64 = 2;
+/// Findings that a reader hands in together; the daemon's do so with those of up to 256 lines.
+const READ: u64 = 16;
 /// Operations in one transaction of the limit.
 const BATCH: u64 = 256;
 
@@ -47,8 +44,8 @@ fn main() {
         ["fsync", seconds] => fsync(dir.path(), number(seconds)),
         ["life", "limit", _, seconds] => limit(&path, number(seconds), true),
         ["life", "thread", threads, seconds] => per_thread(&path, number(threads), number(seconds)),
-        ["life", "window", threads, seconds] => {
-            life_in_window(&path, number(threads), number(seconds));
+        ["life", "batch", threads, seconds] => {
+            life_in_batches(&path, number(threads), number(seconds));
         }
         ["life", "own", threads, seconds] => life(&path, number(threads), number(seconds)),
         ["intake", "limit", _, seconds] => limit(&path, number(seconds), false),
@@ -194,17 +191,21 @@ fn timed<T>(times: &mut Vec<u64>, run: impl FnOnce() -> T) -> T {
     value
 }
 
+fn work_on(store: &Store, id: i64, times: &mut Vec<u64>) {
+    timed(times, || {
+        store.update_task_fix_attempt(id, true, "restarted", NOW)
+    })
+    .unwrap();
+    timed(times, || store.close_task(id, Resolution::Fixed, NOW)).unwrap();
+}
+
 fn life(path: &Path, threads: u64, seconds: u64) {
     let (store, _) = Store::open(&StoreOptions::at(path), NOW).unwrap();
     measure(path, threads, seconds, 1, |thread, n, times| {
         let id = timed(times, || store.create_task(finding(thread, n), NOW))
             .unwrap()
             .task_id;
-        timed(times, || {
-            store.update_task_fix_attempt(id, true, "restarted", NOW)
-        })
-        .unwrap();
-        timed(times, || store.close_task(id, Resolution::Fixed, NOW)).unwrap();
+        work_on(&store, id, times);
     });
     eprintln!(
         "{:.1} operations a commit",
@@ -213,80 +214,36 @@ fn life(path: &Path, threads: u64, seconds: u64) {
     assert!(store.reader().unwrap().audit_verify().unwrap().is_ok());
 }
 
-/// The findings that each thread has on their way.
-struct Windows(Vec<Mutex<VecDeque<Ticket>>>);
-
-impl Windows {
-    fn new(threads: u64) -> Self {
-        Self((0..threads).map(|_| Mutex::default()).collect())
-    }
-
-    fn of(&self, thread: u64) -> MutexGuard<'_, VecDeque<Ticket>> {
-        let one = self.0.get(usize::try_from(thread).unwrap());
-        one.unwrap().lock().unwrap()
-    }
-}
-
-fn hand_in(store: &Store, thread: u64, n: u64) -> Ticket {
+/// A batch of new findings with its cursor; the ids of their tasks.
+fn hand_in(store: &Store, thread: u64, n: u64) -> Vec<i64> {
     let batch = Intake {
-        findings: vec![finding(thread, n)],
+        findings: (n * READ..(n + 1) * READ)
+            .map(|n| finding(thread, n))
+            .collect(),
         cursor: Some(Cursor {
             stream: letters(thread),
             position: n.to_string(),
         }),
     };
-    store.intake_async(batch, NOW).unwrap()
+    let recorded = store.intake(batch, NOW).unwrap();
+    recorded.iter().map(|one| one.task_id).collect()
 }
 
-/// A task is worked on once its finding is acknowledged; attempt and close are waited for.
-fn life_in_window(path: &Path, threads: u64, seconds: u64) {
+/// Attempt and close of each task are waited for one by one.
+fn life_in_batches(path: &Path, threads: u64, seconds: u64) {
     let (store, _) = Store::open(&StoreOptions::at(path), NOW).unwrap();
-    let windows = Windows::new(threads);
-    measure(path, threads, seconds, 1, |thread, n, times| {
-        let mut window = windows.of(thread);
-        if n == 0 {
-            window.extend((0..AHEAD).map(|ahead| hand_in(&store, thread, ahead)));
+    measure(path, threads, seconds, READ, |thread, n, times| {
+        for id in timed(times, || hand_in(&store, thread, n)) {
+            work_on(&store, id, times);
         }
-        window.push_back(hand_in(&store, thread, n + AHEAD));
-        let oldest = window.pop_front().unwrap();
-        let id = timed(times, || oldest.wait())
-            .unwrap()
-            .first()
-            .unwrap()
-            .task_id;
-        timed(times, || {
-            store.update_task_fix_attempt(id, true, "restarted", NOW)
-        })
-        .unwrap();
-        timed(times, || store.close_task(id, Resolution::Fixed, NOW)).unwrap();
     });
-    eprintln!(
-        "{:.1} operations a commit",
-        store.health().operations() as f64 / store.health().commits().max(1) as f64
-    );
 }
 
 fn intake(path: &Path, threads: u64, seconds: u64) {
     let (store, _) = Store::open(&StoreOptions::at(path), NOW).unwrap();
-    let windows = Windows::new(threads);
-    measure(path, threads, seconds, 1, |thread, n, _| {
-        let mut window = windows.of(thread);
-        window.push_back(hand_in(&store, thread, n));
-        if window.len() >= WINDOW {
-            window.pop_front().unwrap().wait().unwrap();
-        }
+    measure(path, threads, seconds, READ, |thread, n, times| {
+        timed(times, || hand_in(&store, thread, n));
     });
-    for ticket in windows
-        .0
-        .into_iter()
-        .flat_map(|one| one.into_inner().unwrap())
-    {
-        ticket.wait().unwrap();
-    }
-    eprintln!(
-        "{:.1} operations a commit",
-        store.health().operations() as f64 / store.health().commits().max(1) as f64
-    );
 }
 
 /// A writer's connection as one would set it up by hand, on our tables.
@@ -409,7 +366,7 @@ fn limit(path: &Path, seconds: u64, whole_life: bool) {
     drop(Store::open(&StoreOptions::at(path), NOW).unwrap());
     let connection = by_hand(path);
     let lives = if whole_life { BATCH / 3 } else { BATCH };
-    let connection = std::sync::Mutex::new(connection);
+    let connection = Mutex::new(connection);
     measure(path, 1, seconds, lives, |_, batch, _| {
         let connection = connection.lock().unwrap();
         connection.execute_batch("BEGIN IMMEDIATE").unwrap();

@@ -11,20 +11,16 @@ use crate::core::time::Timestamp;
 use crate::store::tx::Tx;
 use crate::store::types::{Intake, Recorded};
 use crate::store::writer::{COALESCE, COALESCE_CURSORS};
-use crate::store::{Store, StoreError, Ticket, adopted, history, outbox};
+use crate::store::{Store, StoreError, adopted, history, outbox};
 
 impl Store {
     /// Records findings and moves the cursor; blocks until acknowledged. New fingerprints are durable
     /// then; pure repeats and bare cursor moves may share a commit up to 5 s later, and after a crash
     /// are read again from the source, since their cursor waited with them.
+    ///
+    /// What a reader may have on its way without an answer is one batch: were there more, those behind a
+    /// refused one could move the cursor past it.
     pub fn intake(&self, batch: Intake, now: Timestamp) -> Result<Vec<Recorded>, StoreError> {
-        self.intake_async(batch, now)?.wait()
-    }
-
-    /// As [`Store::intake`], without waiting: a reader may have a few batches on their way. They commit in
-    /// order; should one be refused, those behind it may have moved the cursor past it, so it has to be
-    /// handed in again before anything else is read.
-    pub fn intake_async(&self, batch: Intake, now: Timestamp) -> Result<Ticket, StoreError> {
         self.inner.writer.intake(batch, now)
     }
 }

@@ -60,7 +60,6 @@ pub use types::{
     Attempt, AuditEvent, Booked, Booking, Counts, Cursor, DetectorRun, Due, EscalationRow, Intake,
     Learned, NewEscalation, OutboxRow, Outcome, Recorded, RunOutcome, TaskFilter,
 };
-pub use writer::Ticket;
 
 /// Cheap handle; all clones share one writer thread, which ends with the last of them.
 #[derive(Clone, Debug)]

@@ -43,17 +43,6 @@ pub(super) enum Request {
     Stop,
 }
 
-/// Receipt for an intake on its way.
-#[derive(Debug)]
-pub struct Ticket(Receiver<Result<Vec<Recorded>, StoreError>>);
-
-impl Ticket {
-    /// Blocks until the intake is acknowledged.
-    pub fn wait(self) -> Result<Vec<Recorded>, StoreError> {
-        self.0.recv().unwrap_or(Err(StoreError::Closed))
-    }
-}
-
 /// What the thread works with.
 pub(super) struct Setup {
     pub slot: Slot,
@@ -102,29 +91,37 @@ impl Writer {
         operation: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = sync_channel(1);
-        self.send(Request::Job(Box::new(Typed::new(operation, reply))))?;
-        answer.recv().unwrap_or(Err(StoreError::Closed))
+        self.ask(
+            Request::Job(Box::new(Typed::new(operation, reply))),
+            &answer,
+        )
     }
 
-    pub(super) fn intake(&self, batch: Intake, now: Timestamp) -> Result<Ticket, StoreError> {
+    pub(super) fn intake(
+        &self,
+        batch: Intake,
+        now: Timestamp,
+    ) -> Result<Vec<Recorded>, StoreError> {
         let (reply, answer) = sync_channel(1);
-        self.send(Request::Intake { batch, now, reply })?;
-        Ok(Ticket(answer))
+        self.ask(Request::Intake { batch, now, reply }, &answer)
     }
 
     /// Copies the database to `target` page by page between commits; the source may change meanwhile.
     pub(super) fn backup(&self, target: PathBuf) -> Result<(), StoreError> {
         let (reply, answer) = sync_channel(1);
-        self.send(Request::Backup { target, reply })?;
+        self.ask(Request::Backup { target, reply }, &answer)
+    }
+
+    /// Blocks while the queue is full, then until the answer.
+    fn ask<T>(
+        &self,
+        request: Request,
+        answer: &Receiver<Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.queue.send(request).map_err(|_| StoreError::Closed)?;
         answer.recv().unwrap_or(Err(StoreError::Closed))
     }
 
-    fn send(&self, request: Request) -> Result<(), StoreError> {
-        self.queue.send(request).map_err(|_| StoreError::Closed)
-    }
-}
-
-impl Writer {
     /// Writes everything accepted before, then ends the thread; later operations get `Closed`.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
