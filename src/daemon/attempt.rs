@@ -84,9 +84,8 @@ pub fn take(
         Ok(done) => {
             step("acted");
             let evidence = serde_json::to_string(&done.evidence).unwrap_or_default();
-            runtime.store.finish_attempt(
+            runtime.store.note_acted(
                 attempt,
-                Outcome::Acted,
                 &done.message,
                 &evidence,
                 runtime.host.clock.now(),
@@ -107,7 +106,6 @@ pub fn take(
             failed(
                 runtime,
                 live,
-                task,
                 phase,
                 attempt,
                 outcome,
@@ -174,10 +172,6 @@ fn prove(
         match verify::look(runtime, task) {
             Look::Clear => {
                 let now = runtime.host.clock.now();
-                runtime
-                    .store
-                    .finish_attempt(attempt, Outcome::Verified, "green", "", now)?;
-                step("verified");
                 let window = Duration::from_secs(live.config.fix.stability_s);
                 log::info!("green: task {} after {action}", task.id);
                 let message = format!("{action}; verified by its detector");
@@ -185,7 +179,14 @@ fn prove(
                     stable_until: now.plus(window),
                     message,
                 };
-                runtime.store.transition(task.id, green, worker, now)?;
+                runtime.store.end_attempt(
+                    attempt,
+                    Outcome::Verified,
+                    "green",
+                    green,
+                    worker,
+                    now,
+                )?;
                 step("green");
                 // What this one caused may be over too.
                 runtime.poke.ring();
@@ -205,7 +206,6 @@ fn prove(
                 return failed(
                     runtime,
                     live,
-                    task,
                     phase,
                     attempt,
                     Outcome::Failed,
@@ -219,7 +219,6 @@ fn prove(
                 return failed(
                     runtime,
                     live,
-                    task,
                     phase,
                     attempt,
                     Outcome::Unknown,
@@ -237,7 +236,6 @@ fn prove(
 fn failed(
     runtime: &Runtime,
     live: &Live,
-    task: &Task,
     phase: Phase,
     attempt: i64,
     outcome: Outcome,
@@ -250,15 +248,13 @@ fn failed(
         Some(undone) => format!("{message}; {undone}"),
         None => message.to_owned(),
     };
+    let red = Transition::FixFailed {
+        phase,
+        message: message.clone(),
+    };
     runtime
         .store
-        .finish_attempt(attempt, outcome, &message, "", now)?;
-    runtime.store.transition(
-        task.id,
-        Transition::FixFailed { phase, message },
-        worker,
-        now,
-    )?;
+        .end_attempt(attempt, outcome, &message, red, worker, now)?;
     runtime.work.ring();
     Ok(())
 }
@@ -327,28 +323,15 @@ pub fn recover(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let live = runtime.live();
-    let actor = "recovery";
-    match verify::look(runtime, task) {
-        Look::Clear => {
-            runtime.store.finish_attempt(
-                attempt.id,
-                Outcome::Verified,
-                "green after an interrupted attempt",
-                "",
-                now,
-            )?;
-            let stable_until = now.plus(Duration::from_secs(live.config.fix.stability_s));
-            let message = format!("{}; interrupted, found green", attempt.action_text);
-            runtime.store.transition(
-                task.id,
-                Transition::FirstGreen {
-                    stable_until,
-                    message,
-                },
-                actor,
-                now,
-            )
-        }
+    let (outcome, message, then) = match verify::look(runtime, task) {
+        Look::Clear => (
+            Outcome::Verified,
+            "green after an interrupted attempt".to_owned(),
+            Transition::FirstGreen {
+                stable_until: now.plus(Duration::from_secs(live.config.fix.stability_s)),
+                message: format!("{}; interrupted, found green", attempt.action_text),
+            },
+        ),
         Look::Present(_) | Look::Unknown(_) => {
             let undo: Undo = serde_json::from_str(&attempt.undo).unwrap_or(Undo::None);
             let undone =
@@ -357,16 +340,15 @@ pub fn recover(
                 "{}: interrupted and not green; {undone}",
                 attempt.action_text
             );
-            runtime
-                .store
-                .finish_attempt(attempt.id, Outcome::Unknown, &message, "", now)?;
-            let phase = Phase::from_number(i64::from(attempt.phase));
-            runtime.store.transition(
-                task.id,
-                Transition::FixFailed { phase, message },
-                actor,
-                now,
-            )
+            let red = Transition::FixFailed {
+                phase: Phase::from_number(i64::from(attempt.phase)),
+                message: message.clone(),
+            };
+            (Outcome::Unknown, message, red)
         }
-    }
+    };
+    runtime
+        .store
+        .end_attempt(attempt.id, outcome, &message, then, "recovery", now)?;
+    Ok(())
 }

@@ -317,21 +317,19 @@ impl Runtime {
         let actor = "stability";
         let mut phase = task.phase;
         let mut message = format!("came back inside the stability window: {}", finding.message);
-        if let Some(last) = self
+        let last = self
             .store
             .reader()?
             .attempts(task.id)?
             .into_iter()
             .rev()
-            .find(|one| one.outcome == Some(Outcome::Verified))
-        {
+            .find(|one| one.outcome == Some(Outcome::Verified));
+        if let Some(last) = &last {
             phase = crate::core::task::Phase::from_number(i64::from(last.phase));
             let undo = serde_json::from_str(&last.undo).unwrap_or(crate::actions::Undo::None);
             if let Some(undone) = attempt::take_back(self, &self.live(), &undo) {
                 message = format!("{message}; {undone}");
             }
-            self.store
-                .finish_attempt(last.id, Outcome::Failed, &message, "", now)?;
         }
         log::warn!(
             "task {} {} {}: {message}",
@@ -339,12 +337,17 @@ impl Runtime {
             task.class,
             task.subject
         );
-        self.store.transition(
-            task.id,
-            Transition::Regressed { phase, message },
-            actor,
-            now,
-        )?;
+        let back = Transition::Regressed {
+            phase,
+            message: message.clone(),
+        };
+        match last {
+            Some(last) => {
+                self.store
+                    .end_attempt(last.id, Outcome::Failed, &message, back, actor, now)?;
+            }
+            None => self.store.transition(task.id, back, actor, now)?,
+        }
         self.work.ring();
         Ok(())
     }

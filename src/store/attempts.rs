@@ -6,12 +6,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::core::config::Budget;
 use crate::core::learning::{self, Fixed};
-use crate::core::task::{Resolution, Task};
+use crate::core::task::{Resolution, Task, Transition};
 use crate::core::time::Timestamp;
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
 use crate::store::types::{Attempt, Booked, Booking, Learned, Outcome};
-use crate::store::{Store, StoreError, history, open, repair};
+use crate::store::{Store, StoreError, history, open, repair, tasks};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -89,28 +89,46 @@ impl Store {
         })
     }
 
-    /// Ends an attempt (or notes that it acted). Verified and failed ones are learned from.
-    pub fn finish_attempt(
+    /// Notes that the action was done; what came of it is not yet known.
+    pub fn note_acted(
         &self,
         attempt_id: i64,
-        outcome: Outcome,
         message: &str,
         evidence: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let [message, evidence] = [message, evidence].map(str::to_owned);
         self.write(move |tx| {
-            let (task_id, class, subject, kind, before): (i64, String, String, String, Option<String>) = tx
-                .prepare_cached("SELECT task_id, class, subject, action_kind, outcome FROM attempts WHERE id = ?1")?
-                .query_row([attempt_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?;
-            let ended = (outcome != Outcome::Acted).then(|| now.to_string());
             tx.prepare_cached(
-                "UPDATE attempts SET outcome = ?2, message = ?3, ended_at = ?5,
-                        evidence = CASE WHEN ?4 = '' THEN evidence ELSE ?4 END WHERE id = ?1",
+                "UPDATE attempts SET evidence = CASE WHEN ?2 = '' THEN evidence ELSE ?2 END WHERE id = ?1",
             )?
-            .execute(params![attempt_id, outcome.as_str(), message, evidence, ended])?;
-            learn(tx, &class, &subject, &kind, before.as_deref(), outcome, now)?;
-            history::append(tx, Some(task_id), outcome.as_str(), &message, "worker", "", now)
+            .execute(params![attempt_id, evidence])?;
+            set_outcome(tx, attempt_id, Outcome::Acted, &message, "worker", now)?;
+            Ok(())
+        })
+    }
+
+    /// Ends an attempt and moves its task on, in one transaction: were they two, a crash between them
+    /// would leave a task that nobody's repair belongs to. A task that was moved meanwhile, as by a human
+    /// who closed it, stays where it is; answers whether it moved. Verified and failed attempts are
+    /// learned from.
+    pub fn end_attempt(
+        &self,
+        attempt_id: i64,
+        outcome: Outcome,
+        message: &str,
+        then: Transition,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let [message, actor] = [message, actor].map(str::to_owned);
+        self.write(move |tx| {
+            let task_id = set_outcome(tx, attempt_id, outcome, &message, &actor, now)?;
+            match tasks::apply(tx, task_id, &then, &actor, now) {
+                // Nothing was written for it.
+                Err(StoreError::WrongState { .. }) => Ok(false),
+                done => done.map(|()| true),
+            }
         })
     }
 
@@ -217,6 +235,38 @@ impl Store {
     pub fn open_attempts(&self) -> Result<Vec<Attempt>, StoreError> {
         self.reader()?.open_attempts()
     }
+}
+
+/// Answers the attempt's task.
+fn set_outcome(
+    tx: &Tx<'_>,
+    attempt_id: i64,
+    outcome: Outcome,
+    message: &str,
+    actor: &str,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    let (task_id, class, subject, kind, before): (i64, String, String, String, Option<String>) = tx
+        .prepare_cached(
+            "SELECT task_id, class, subject, action_kind, outcome FROM attempts WHERE id = ?1",
+        )?
+        .query_row([attempt_id], |row| {
+            Ok((
+                row.get(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+            ))
+        })?;
+    let ended = (outcome != Outcome::Acted).then(|| now.to_string());
+    tx.prepare_cached(
+        "UPDATE attempts SET outcome = ?2, message = ?3, ended_at = ?4 WHERE id = ?1",
+    )?
+    .execute(params![attempt_id, outcome.as_str(), message, ended])?;
+    learn(tx, &class, &subject, &kind, before.as_deref(), outcome, now)?;
+    history::append(tx, Some(task_id), outcome.as_str(), message, actor, "", now)?;
+    Ok(task_id)
 }
 
 /// A verified attempt is a win; one that failed, also later in its window, a loss.

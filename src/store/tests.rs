@@ -231,6 +231,7 @@ fn budgets_are_booked_before_acting_and_come_back() {
 fn attempts_teach_and_a_regression_takes_the_win_back() {
     let bench = bench();
     let task = one(&bench.store, "boom").task_id;
+    bench.store.claim_next("w", NOW).unwrap().unwrap();
     let Booked::Granted(id) = bench
         .store
         .book_attempt(task, booking(), &Budget::default(), NOW)
@@ -241,7 +242,7 @@ fn attempts_teach_and_a_regression_takes_the_win_back() {
     assert_eq!(bench.store.open_attempts().unwrap().len(), 1);
     bench
         .store
-        .finish_attempt(id, Outcome::Verified, "", "", NOW)
+        .end_attempt(id, Outcome::Verified, "", green(), "t", NOW)
         .unwrap();
     let learned = || {
         bench
@@ -252,11 +253,58 @@ fn attempts_teach_and_a_regression_takes_the_win_back() {
             .unwrap()
     };
     assert_eq!((learned().wins, learned().losses), (1, 0));
+    let back = Transition::Regressed {
+        phase: Phase::QuickFix,
+        message: String::new(),
+    };
+    let moved = bench
+        .store
+        .end_attempt(id, Outcome::Failed, "", back, "t", NOW);
+    assert!(moved.unwrap());
+    assert_eq!((learned().wins, learned().losses), (0, 1));
+}
+
+#[test]
+fn an_attempt_and_its_task_end_together() {
+    let bench = bench();
+    let task = one(&bench.store, "boom").task_id;
+    let book = || match bench
+        .store
+        .book_attempt(task, booking(), &Budget::default(), NOW)
+        .unwrap()
+    {
+        Booked::Granted(id) => id,
+        other => panic!("{other:?}"),
+    };
+    let end = |id| {
+        bench
+            .store
+            .end_attempt(id, Outcome::Verified, "green", green(), "t", NOW)
+            .unwrap()
+    };
+    let is_now = || {
+        let reader = bench.store.reader().unwrap();
+        reader.task(task).unwrap().unwrap().status
+    };
+    bench.store.claim_next("w", NOW).unwrap().unwrap();
+    assert!(end(book()));
+    assert_eq!(is_now(), Status::Fixed);
+    // A human closed it while the second was under way: its outcome is kept, the task stays closed.
+    let second = book();
     bench
         .store
-        .finish_attempt(id, Outcome::Failed, "", "", NOW)
+        .close_task(task, Resolution::Human, NOW)
         .unwrap();
-    assert_eq!((learned().wins, learned().losses), (0, 1));
+    assert!(!end(second));
+    assert_eq!(is_now(), Status::Closed);
+    assert!(bench.store.open_attempts().unwrap().is_empty());
+}
+
+fn green() -> Transition {
+    Transition::FirstGreen {
+        stable_until: NOW,
+        message: "green".to_owned(),
+    }
 }
 
 fn escalation() -> NewEscalation {

@@ -188,12 +188,11 @@ fn work(store: &Store, actor: &str, done: &mut Accepted) {
         return;
     };
     done.attempts += 1;
-    done.check(store.finish_attempt(attempt, Outcome::Failed, "stress", "", NOW));
     let failed = Transition::FixFailed {
         phase: Phase::Research,
         message: "stress".to_owned(),
     };
-    done.check(store.transition(task.id, failed, actor, NOW));
+    done.check(store.end_attempt(attempt, Outcome::Failed, "stress", failed, actor, NOW));
 }
 
 /// The other processes are this test binary again; a plain run has nothing to do here.

@@ -231,12 +231,19 @@ impl Simulation {
     /// As the daemon starts: what a crash cut short is looked at first and never done again blindly.
     fn start(&mut self, store: &Store) {
         for attempt in store.open_attempts().unwrap() {
+            let (outcome, green) = (Outcome::Verified, self.green());
             store
-                .finish_attempt(attempt.id, Outcome::Verified, "looked at", "", self.now)
+                .end_attempt(
+                    attempt.id,
+                    outcome,
+                    "looked at",
+                    green,
+                    "recovery",
+                    self.now,
+                )
                 .unwrap();
-            self.known
-                .attempts
-                .insert(attempt.id, Some(Outcome::Verified));
+            self.known.attempts.insert(attempt.id, Some(outcome));
+            self.work = Some((attempt.task_id, Doing::Verified));
         }
         store.recover_claims(self.now).unwrap();
         let stored = store.cursor(STREAM).unwrap();
@@ -252,6 +259,13 @@ impl Simulation {
             _ => {
                 let _ = store.maintain(self.now);
             }
+        }
+    }
+
+    fn green(&self) -> Transition {
+        Transition::FirstGreen {
+            stable_until: self.now,
+            message: "green".to_owned(),
         }
     }
 
@@ -330,7 +344,7 @@ impl Simulation {
             }
             Doing::Booked(attempt) => {
                 *self.world.acts.entry(attempt).or_default() += 1;
-                let done = store.finish_attempt(attempt, Outcome::Acted, "done", "", now);
+                let done = store.note_acted(attempt, "done", "", now);
                 if self.counts(&done) {
                     self.known.attempts.insert(attempt, Some(Outcome::Acted));
                     self.work = Some((task, Doing::Acted(attempt)));
@@ -340,30 +354,21 @@ impl Simulation {
             }
             Doing::Acted(attempt) => {
                 let green = self.random.below(3) > 0;
-                let outcome = if green {
-                    Outcome::Verified
+                let (outcome, then) = if green {
+                    (Outcome::Verified, self.green())
                 } else {
-                    Outcome::Failed
-                };
-                let done = store.finish_attempt(attempt, outcome, "looked", "", now);
-                if !self.counts(&done) {
-                    self.work = None;
-                    return;
-                }
-                self.known.attempts.insert(attempt, Some(outcome));
-                let transition = if green {
-                    Transition::FirstGreen {
-                        stable_until: now,
-                        message: "green".to_owned(),
-                    }
-                } else {
-                    Transition::FixFailed {
+                    let red = Transition::FixFailed {
                         phase: Phase::QuickFix,
                         message: "still red".to_owned(),
-                    }
+                    };
+                    (Outcome::Failed, red)
                 };
-                let done = store.transition(task, transition, "worker-1", now);
-                self.work = (green && self.counts(&done)).then_some((task, Doing::Verified));
+                let done = store.end_attempt(attempt, outcome, "looked", then, "worker-1", now);
+                self.work = None;
+                if self.counts(&done) {
+                    self.known.attempts.insert(attempt, Some(outcome));
+                    self.work = green.then_some((task, Doing::Verified));
+                }
             }
             Doing::Verified => {
                 let done = store.transition(
@@ -451,9 +456,18 @@ impl Simulation {
                 "the escalation of task {id} is lost"
             );
         }
-        let attempts: BTreeMap<i64, Option<Outcome>> = reader
-            .all_attempts()
-            .unwrap()
+        let all_attempts = reader.all_attempts().unwrap();
+        for attempt in &all_attempts {
+            // A repair that held belongs to its task: no crash comes between the two.
+            let task = tasks.get(&attempt.task_id).map(|task| task.status);
+            assert!(
+                attempt.outcome != Some(Outcome::Verified)
+                    || !matches!(task, Some(Status::Detected | Status::InProgress)),
+                "attempt {} is verified, its task {task:?}",
+                attempt.id
+            );
+        }
+        let attempts: BTreeMap<i64, Option<Outcome>> = all_attempts
             .into_iter()
             .map(|attempt| (attempt.id, attempt.outcome))
             .collect();
