@@ -5,6 +5,8 @@
 #       default: x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 #   scripts/build.sh --tests TARGET
 #       the integration tests as one static program for another machine; prints its path
+#   scripts/build.sh --debug TARGET
+#       the program with its debug assertions and AO_KILL_AT; prints its path
 #
 # Where the musl standard library comes from (MUSL_STD):
 #   auto    (default) `rustup target add`; if that fails for any target, debian
@@ -194,12 +196,13 @@ check() {
   [ "$verdict" = ok ] || [ "$verdict" = 'OVER BUDGET' ]
 }
 
-TARGETS=() TESTS=''
+TARGETS=() TESTS='' DEBUG=''
 for arg in "$@"; do
   case $arg in
     -h | --help) usage; exit 0 ;;
     --cross) MODE=cross ;;
     --tests) TESTS=1 PROFILE=dev ;;
+    --debug) DEBUG=1 PROFILE=dev ;;
     -*) die "unknown option $arg (see --help)" ;;
     *) TARGETS+=("$arg") ;;
   esac
@@ -223,6 +226,12 @@ if [ -n "$TESTS" ]; then
   [ "$MODE" != cross ] || die "--tests: not with cross"
   CARGO_PROFILE_DEV_STRIP=symbols build_zig "${TARGETS[0]}" test --no-run --message-format=json --test integration |
     sed -n 's/.*"name":"integration".*"executable":"\([^"]*\)".*/\1/p'
+  exit
+fi
+if [ -n "$DEBUG" ]; then
+  [ "$MODE" != cross ] || die "--debug: not with cross"
+  CARGO_PROFILE_DEV_STRIP=symbols build_zig "${TARGETS[0]}"
+  echo "$TARGET_DIR/${TARGETS[0]}/debug/$NAME"
   exit
 fi
 mkdir -p dist

@@ -4,27 +4,35 @@
 # by the host and by what its file declared beforehand.
 #
 #   scripts/catalogue.sh [--with monit] [--with restart] [--init openrc|sysv]
-#                        [--beds N] [--repeat N] [--json FILE] [BINARY] [FAULT…]
+#                        [--beds N] [--repeat N] [--kill] [--json FILE] [BINARY] [FAULT…]
 #
 # BINARY defaults to dist/autonomous-orchestrator-<native>-unknown-linux-musl,
 # built when missing. Without FAULT all of them. --with runs the same faults for
 # Monit (Debian's package, at its fastest cycle) and for Restart=on-failure, and
 # prints them side by side. --beds: how many at a time (default 2), each in a bed
-# of its own. --repeat: each fault so often. Exit status 1 when something was not
-# as declared. Root only (namespaces).
+# of its own. --repeat: each fault so often. --kill: each fault once for each step
+# of an attempt, at which the daemon gets SIGKILL; without FAULT one for each kind
+# of action; BINARY is then what `build.sh --debug` made. Exit status 1 when
+# something was not as declared. Root only (namespaces).
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 E2E=$ROOT/scripts/e2e
 CATALOGUE=$ROOT/tests/catalogue
+# One for each kind of action that a fault of the catalogue leads to.
+KILL_FAULTS=(killed ends-cleanly watchdog exec-moved port-stale-holder
+  disk-full-rotated journal-fills-its-disk readonly interface-down)
+# In the order in which an attempt goes through them (src/daemon/attempt.rs).
+KILL_STEPS=(undo_recorded booked acted noted green)
 
-with=(ours) init=systemd beds=2 repeat=1 json='' binary='' faults=()
+with=(ours) init=systemd beds=2 repeat=1 kill='' json='' binary='' faults=()
 while [ $# -gt 0 ]; do
   case $1 in
     --with) with+=("$2"); shift ;;
     --init) init=$2; shift ;;
     --beds) beds=$2; shift ;;
     --repeat) repeat=$2; shift ;;
+    --kill) kill=1 ;;
     --json) json=$2; shift ;;
     -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
     -*) die "unknown option $1" ;;
@@ -36,6 +44,15 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
+if [ -n "$kill" ]; then
+  if [ "$init" != systemd ] || [ ${#with[@]} != 1 ]; then die "--kill: on systemd, without --with"; fi
+  binary=${binary:-$("$ROOT/scripts/build.sh" --debug "$(uname -m)-unknown-linux-musl")}
+  [ ${#faults[@]} -gt 0 ] || faults=("${KILL_FAULTS[@]}")
+  # Step by step, so that two beds do not share out the slow faults unevenly.
+  cells=()
+  for step in "${KILL_STEPS[@]}"; do cells+=("${faults[@]/%/@$step}"); done
+  faults=("${cells[@]}")
+fi
 binary=${binary:-$ROOT/dist/$NAME-$(uname -m)-unknown-linux-musl}
 [ -x "$binary" ] || "$ROOT/scripts/build.sh" "$(uname -m)-unknown-linux-musl"
 if [ ${#faults[@]} = 0 ]; then

@@ -12,6 +12,7 @@
 #   latency       log line to task, beside Monit
 #   classes       each finding class on four kinds of host
 #   catalogue     a hundred scripted faults on a real systemd
+#   kills         the daemon killed at each step of each kind of action, on a real systemd
 #   deploy        an emulated arm64 machine
 #   soak          half an hour under load
 # Only the named ones run when any is named.
@@ -27,7 +28,7 @@ set -euo pipefail
 cd "$ROOT"
 
 DEFAULT=(format clippy test scripts static arm64 import badinput complete story e2e install footprint)
-LONG=(crash powercut simulation completelong latency classes catalogue deploy soak)
+LONG=(crash powercut simulation completelong latency classes catalogue kills deploy soak)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
 SKIP=77
@@ -200,6 +201,11 @@ section_simulation() {
 section_catalogue() {
   need_bed
   scripts/catalogue.sh "$(native_binary)"
+}
+
+section_kills() {
+  need_bed
+  scripts/catalogue.sh --kill
 }
 
 section_deploy() {

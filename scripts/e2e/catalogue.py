@@ -1,6 +1,8 @@
 """Inside a bed (see ../catalogue.sh): the faults of the catalogue, one after the other.
 
-    catalogue.py WITH FAULT…      WITH is ours, monit or restart
+    catalogue.py WITH FAULT[@STEP]…      WITH is ours, monit or restart
+
+With STEP the daemon, a debug build, gets SIGKILL at that step of its first attempt.
 
 Each fault starts on a host without traces of the one before, with a fresh database and the
 service that `install` wrote. One line `ROW {json}` for each. What is judged is the host (is
@@ -31,6 +33,8 @@ DEADLINE_S = 30
 # Looks at the host while something may happen.
 POLL_S = 0.02
 SLOW_POLL_S = 0.2
+# A killed daemon is started again after 2 s and looks at what it left.
+KILL_SPARE_S = 20
 # After the last expected outcome: what comes too much comes soon.
 LINGER_S = 3
 
@@ -138,9 +142,9 @@ def step(text, timeout=90):
 
 class Fault:
     def __init__(self, name):
-        with open(f"{FOLDER}/{name}.toml", "rb") as source:
+        self.name, _, self.kill_at = name.partition("@")
+        with open(f"{FOLDER}/{self.name}.toml", "rb") as source:
             self.__dict__.update(tomllib.load(source))
-        self.name = name
 
     def get(self, key, default=None):
         return self.__dict__.get(key, default)
@@ -240,7 +244,13 @@ def start_daemon(fault):
     sh(NAME, "config", "check")
     for path in glob.glob(f"/var/lib/{NAME}/*"):
         shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
-    if service("start", NAME) != 0:
+    if fault.kill_at:
+        # For this start alone: after the kill systemd starts it without.
+        sh("systemctl", "set-environment", f"AO_KILL_AT={fault.kill_at}")
+    started = service("start", NAME)
+    if fault.kill_at:
+        sh("systemctl", "unset-environment", "AO_KILL_AT")
+    if started != 0:
         raise RuntimeError("the daemon does not start")
     end = time.time() + 15
     while not os.path.exists(DATABASE) and time.time() < end:
@@ -270,7 +280,8 @@ def run_ours(fault):
     files = {path: digest(path) for path in fault.get("same_files", [])}
     truth = Truth(fault)
     expected = fault.get("expect", [])
-    end = time.time() + (fault.get("deadline_s", DEADLINE_S) if expected or not fault.get("supported", True) else fault.get("watch_s", WATCH_S))
+    spare = KILL_SPARE_S if fault.kill_at else 0
+    end = time.time() + spare + (fault.get("deadline_s", DEADLINE_S) if expected or not fault.get("supported", True) else fault.get("watch_s", WATCH_S))
     over, asked = None, 0.0
     while time.time() < end and (over is None or time.time() < over):
         truth.look()
@@ -287,6 +298,8 @@ def run_ours(fault):
         complaints.append("audit verify fails")
     row = judge.row(fault, found, injected, truth, {**BUDGET, **fault.get("config", {}).get("budget", {})})
     row["complaints"] += complaints + untouched(fault, before, after, files)
+    if fault.kill_at:
+        row["complaints"] += killed(fault, found, injected)
     good = fault.is_good()
     # Beyond what the program supports: counted as not fixed, but declared so.
     if good is False and fault.get("supported", True):
@@ -296,6 +309,23 @@ def run_ours(fault):
     if row["complaints"] and INIT == "systemd":
         print(sh("journalctl", "-u", NAME, "-n", "30", "-o", "cat", "--no-pager", check=False), file=sys.stderr)
     return row
+
+
+def killed(fault, found, injected):
+    """What is not as it must be after a kill in the middle of an attempt."""
+    complaints = []
+    if show(NAME, "NRestarts") != ["1"]:
+        complaints.append(f"the daemon was not killed once at {fault.kill_at}")
+    attempts = [one for one in found["attempts"] if one["outcome"] != judge.REFUSED]
+    if fault.kill_at == "green" and len(attempts) != 1:
+        complaints.append(f"{len(attempts)} attempts though the first was verified")
+    if any(one["outcome"] == "acted" for one in attempts):
+        complaints.append("an attempt was never looked at")
+    for unit in fault.services:
+        count = sum(1 for at in starts(unit) if at > injected)
+        if count > len(attempts):
+            complaints.append(f"{unit} was started {count} times by {len(attempts)} attempts")
+    return complaints
 
 
 def inject(fault, began):
@@ -403,7 +433,7 @@ def run(name, who):
     except (RuntimeError, OSError, subprocess.TimeoutExpired, sqlite3.Error) as why:
         row = {"complaints": [f"not run: {why}"]}
         service("stop", NAME)
-    row.update(fault=name, kind=fault.kind, what=fault.what, who=who, supported=fault.get("supported", True), kill=fault.get("kill", False), init=INIT, took=round(time.time() - began, 1))
+    row.update(fault=fault.name, step=fault.kill_at, kind=fault.kind, what=fault.what, who=who, supported=fault.get("supported", True), kill=fault.get("kill", False), init=INIT, took=round(time.time() - began, 1))
     print("ROW " + json.dumps(row), flush=True)
     verdict = "ok" if not row["complaints"] else "; ".join(row["complaints"])
     print(f"{who} {name} ({row['took']:.0f} s): {verdict}", file=sys.stderr, flush=True)

@@ -73,6 +73,24 @@ def totals(rows):
     print()
 
 
+def of_kills(rows, steps):
+    """What became of the attempt that was cut short: a row an action, a column a step."""
+    lines = []
+    for fault in dict.fromkeys(row["fault"] for row in rows):
+        found = {row["step"]: row for row in rows if row["fault"] == fault}
+        action = next((", ".join(row["actions"]) for row in found.values() if row.get("actions")), "-")
+        lines.append([fault, action, *[after_kill(found.get(step)) for step in steps]])
+    print_table(["fault", "action", *steps], lines)
+    good = [row for row in rows if not row["complaints"]]
+    print(f"killed in the middle of an attempt: {share(len(good), len(rows))} repaired, verified and nothing done twice that held\n")
+
+
+def after_kill(row):
+    if row is None or row["complaints"]:
+        return "NO"
+    return "kept" if row["attempts"] == 1 and row["step"] not in ("undo_recorded", "booked") else f"done after ({row['attempts']})"
+
+
 def side_by_side(by_who):
     names = list(dict.fromkeys(row["fault"] for row in by_who["ours"]))
     others = [who for who in ("monit", "restart") if who in by_who]
@@ -128,18 +146,23 @@ def main():
     path, faults, init = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     with open(path, encoding="utf-8") as source:
         rows = [json.loads(line) for line in source]
+    # A bed goes through them in their order.
+    steps = [step for step in dict.fromkeys(row.get("step") for row in rows) if step]
     rows.sort(key=lambda row: (KINDS.index(row["kind"]), row["supported"] is False, row["fault"]))
     by_who = {}
     for row in rows:
         by_who.setdefault(row["who"], []).append(row)
     ours = by_who.get("ours", [])
-    of_ours(ours)
-    totals(ours)
+    if steps:
+        of_kills(ours, steps)
+    else:
+        of_ours(ours)
+        totals(ours)
     if len(by_who) > 1:
         side_by_side(by_who)
     bad = [row for row in ours if row["complaints"]]
     for row in bad:
-        print(f"NOT AS DECLARED {row['fault']}: {'; '.join(row['complaints'])}")
+        print(f"NOT AS DECLARED {row['fault']} {row.get('step', '')}: {'; '.join(row['complaints'])}")
         for task in row.get("tasks", []):
             print(f"    task {' · '.join(str(part) for part in task if part)}")
     lost = faults - len(ours) if init == "systemd" else 0
