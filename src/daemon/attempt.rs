@@ -88,6 +88,7 @@ pub fn take(
                 attempt,
                 &done.message,
                 &evidence,
+                worker,
                 runtime.host.clock.now(),
             )?;
             step("noted");

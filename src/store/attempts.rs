@@ -95,15 +95,16 @@ impl Store {
         attempt_id: i64,
         message: &str,
         evidence: &str,
+        actor: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let [message, evidence] = [message, evidence].map(str::to_owned);
+        let [message, evidence, actor] = [message, evidence, actor].map(str::to_owned);
         self.write(move |tx| {
             tx.prepare_cached(
                 "UPDATE attempts SET evidence = CASE WHEN ?2 = '' THEN evidence ELSE ?2 END WHERE id = ?1",
             )?
             .execute(params![attempt_id, evidence])?;
-            set_outcome(tx, attempt_id, Outcome::Acted, &message, "worker", now)?;
+            set_outcome(tx, attempt_id, Outcome::Acted, &message, &actor, now)?;
             Ok(())
         })
     }

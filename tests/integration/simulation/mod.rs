@@ -344,7 +344,7 @@ impl Simulation {
             }
             Doing::Booked(attempt) => {
                 *self.world.acts.entry(attempt).or_default() += 1;
-                let done = store.note_acted(attempt, "done", "", now);
+                let done = store.note_acted(attempt, "done", "", "worker-1", now);
                 if self.counts(&done) {
                     self.known.attempts.insert(attempt, Some(Outcome::Acted));
                     self.work = Some((task, Doing::Acted(attempt)));
