@@ -272,7 +272,7 @@ boot() {
 copy_in() { # SRC DEST
   # shellcheck disable=SC2016,SC2094  # expanded inside; the paths are of two file systems
   in_bed sh -c 'mkdir -p "$(dirname "$1")" && cat >"$1" && chmod "$2" "$1"' \
-    sh "$2" "$(stat -c %a "$1")" <"$1"
+    sh "$2" "$(stat -Lc %a "$1")" <"$1"
 }
 
 run() {

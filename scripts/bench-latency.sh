@@ -14,7 +14,7 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-E2E=$ROOT/scripts/e2e
+E2E=$ROOT/tests/e2e
 TARGET=$(uname -m)-unknown-linux-musl
 BINARY=${1:-$ROOT/dist/$NAME-$TARGET}
 [ -x "$BINARY" ] || "$ROOT/scripts/build.sh" "$TARGET"

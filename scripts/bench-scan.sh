@@ -20,4 +20,4 @@ if [ -z "$binary" ]; then
   binary=dist/$NAME-$target
 fi
 BED_ENV="SCAN_SECONDS=${SCAN_SECONDS:-60}" BED_TIMEOUT=900 \
-  scripts/bed.sh run systemd scripts/e2e/scan.sh "$binary:/usr/local/bin/$NAME"
+  scripts/bed.sh run systemd tests/e2e/scan.sh "$binary:/usr/local/bin/$NAME"

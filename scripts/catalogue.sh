@@ -17,7 +17,7 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-E2E=$ROOT/scripts/e2e
+E2E=$ROOT/tests/e2e
 CATALOGUE=$ROOT/tests/catalogue
 # One for each kind of action that a fault of the catalogue leads to.
 KILL_FAULTS=(killed ends-cleanly watchdog exec-moved port-stale-holder

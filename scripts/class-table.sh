@@ -11,7 +11,7 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-E2E=$ROOT/scripts/e2e
+E2E=$ROOT/tests/e2e
 BINARY=$ROOT/dist/$NAME-$(uname -m)-unknown-linux-musl
 if [ $# -gt 0 ] && [ -f "$1" ]; then BINARY=$(readlink -f "$1"); shift; fi
 [ -x "$BINARY" ] || "$ROOT/scripts/build.sh" "$(uname -m)-unknown-linux-musl"

@@ -60,15 +60,15 @@ section_test() {
 
 section_scripts() {
   apt_need shellcheck:shellcheck python3:python3 openssl:openssl
-  shellcheck -x scripts/*.sh scripts/e2e/*.sh .ci/run
+  shellcheck -x scripts/*.sh tests/e2e/*.sh .ci/run
   shellcheck -s sh scripts/init/*.sysv
   # Compiled in memory: nothing is written into the tree.
-  python3 - scripts/e2e/*.py <<'PY'
+  python3 - tests/e2e/*.py <<'PY'
 import sys
 for name in sys.argv[1:]:
     compile(open(name, encoding="utf-8").read(), name, "exec")
 PY
-  python3 -B scripts/e2e/github_stub.py selftest
+  python3 -B tests/e2e/github_stub.py selftest
 }
 
 section_static() { scripts/build.sh "${TARGETS[@]}"; }
@@ -99,30 +99,30 @@ run_emulated() {
 section_import() {
   local binary
   binary=$(native_binary)
-  scripts/e2e/import.sh "$binary"
+  tests/e2e/import.sh "$binary"
 }
 
 section_badinput() {
   need_bed
   local binary
   binary=$(native_binary)
-  scripts/e2e/bad_input.sh "$binary"
+  tests/e2e/bad_input.sh "$binary"
 }
 
 section_complete() {
   local binary
   apt_need python3:python3
   binary=$(native_binary)
-  scripts/e2e/completeness.py "$binary" --lines 50000 --kills 5
-  scripts/e2e/held_lock.py "$binary" --seconds 5
+  tests/e2e/completeness.py "$binary" --lines 50000 --kills 5
+  tests/e2e/held_lock.py "$binary" --seconds 5
 }
 
 section_completelong() {
   local binary
   apt_need python3:python3
   binary=$(native_binary)
-  scripts/e2e/completeness.py "$binary" --lines 1000000 --kills 100
-  scripts/e2e/held_lock.py "$binary" --seconds 60
+  tests/e2e/completeness.py "$binary" --lines 1000000 --kills 100
+  tests/e2e/held_lock.py "$binary" --seconds 60
 }
 
 section_latency() {
@@ -144,14 +144,14 @@ section_story() {
   local binary
   apt_need git:git
   binary=$(native_binary)
-  scripts/e2e/story.sh "$binary"
+  tests/e2e/story.sh "$binary"
 }
 
 section_e2e() {
   need_bed
   local binary
   binary=$(native_binary)
-  scripts/e2e/run.sh "$binary"
+  tests/e2e/run.sh "$binary"
 }
 
 section_install() {
@@ -160,7 +160,7 @@ section_install() {
   binary=$(native_binary)
   for init in systemd sysv openrc; do
     echo "-- install and uninstall on $init"
-    BED_TIMEOUT=120 scripts/bed.sh run "$init" scripts/e2e/install.sh "$binary:/root/$NAME"
+    BED_TIMEOUT=120 scripts/bed.sh run "$init" tests/e2e/install.sh "$binary:/root/$NAME"
   done
 }
 
@@ -168,7 +168,7 @@ section_footprint() {
   need_bed
   local binary
   binary=$(native_binary)
-  BED_ENV="FOOTPRINT_SECONDS=$FOOTPRINT_SECONDS" BED_TIMEOUT=900 scripts/bed.sh run systemd scripts/e2e/footprint.sh \
+  BED_ENV="FOOTPRINT_SECONDS=$FOOTPRINT_SECONDS" BED_TIMEOUT=900 scripts/bed.sh run systemd tests/e2e/footprint.sh \
     "$binary:/usr/local/bin/$NAME"
 }
 
@@ -211,14 +211,14 @@ section_kills() {
 section_deploy() {
   need_root
   scripts/build.sh aarch64-unknown-linux-musl
-  scripts/e2e/deploy-arm64.sh
+  tests/e2e/deploy-arm64.sh
 }
 
 section_soak() {
   need_bed
   local binary
   binary=$(native_binary)
-  BED_ENV="SOAK_SECONDS=${SOAK_SECONDS:-1800}" BED_TIMEOUT=7200 scripts/bed.sh run systemd scripts/e2e/soak.sh \
+  BED_ENV="SOAK_SECONDS=${SOAK_SECONDS:-1800}" BED_TIMEOUT=7200 scripts/bed.sh run systemd tests/e2e/soak.sh \
     "$binary:/usr/local/bin/$NAME"
 }
 

@@ -11,7 +11,7 @@ use autonomous_orchestrator::core::time::Timestamp;
 use autonomous_orchestrator::store::{Store, StoreOptions, TaskFilter, import};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
-const SEED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/e2e/seed_db.py");
+const SEED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/seed_db.py");
 
 fn python(arguments: &[&str]) -> String {
     let done = Command::new("python3")

@@ -361,13 +361,13 @@ fn run_and_cut_the_power(
     after: Duration,
     told: &mut Told,
 ) -> String {
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     // `lies`: a disk that only says that it flushed, to see that this test can fail.
     let mode = std::env::var("AO_MACHINE_DISK")
         .unwrap_or_else(|_| ["drop", "torn"][usize::from(generation % 2 == 1)].to_owned());
     let socket = disk.dir.path().join("socket");
     let _ = std::fs::remove_file(&socket);
-    let mut medium = Command::new(scripts.join("e2e/volatile_disk.py"))
+    let mut medium = Command::new(root.join("tests/e2e/volatile_disk.py"))
         .args([disk.image().as_ref(), socket.as_os_str()])
         .args([&mode, &seed.to_string()])
         .stdout(Stdio::piped())
@@ -376,9 +376,9 @@ fn run_and_cut_the_power(
     let medium_pid = Pid::from_raw(i32::try_from(medium.id()).unwrap());
     let mut medium_says = BufReader::new(medium.stdout.take().unwrap()).lines();
     assert_eq!(medium_says.next().unwrap().unwrap(), "ready");
-    let mut machine = Command::new(scripts.join("vm-bed.sh"))
+    let mut machine = Command::new(root.join("scripts/vm-bed.sh"))
         .arg("run")
-        .arg(scripts.join("e2e/power-cut.sh"))
+        .arg(root.join("tests/e2e/power-cut.sh"))
         .arg(generation.to_string())
         .env("VM_DISK", &socket)
         .stdout(Stdio::piped())

@@ -40,7 +40,7 @@ impl HttpStub {
         std::fs::create_dir_all(directory).unwrap();
         if tls {
             let made = Command::new("python3")
-                .arg(format!("{root}/scripts/e2e/github_stub.py"))
+                .arg(format!("{root}/tests/e2e/github_stub.py"))
                 .arg("make-ca")
                 .arg(directory)
                 .status();

@@ -1,7 +1,7 @@
 //! Escalations reach GitHub exactly once.
 //!
 //! `schedules` runs the real courier and tracker against a simulated server in simulated time;
-//! `stub` runs them over real TLS against `scripts/e2e/github_stub.py`.
+//! `stub` runs them over real TLS against `tests/e2e/github_stub.py`.
 
 mod outbox;
 mod replies;

@@ -1,4 +1,4 @@
-//! The courier over real TLS against `scripts/e2e/github_stub.py`, which holds every request against GitHub's own
+//! The courier over real TLS against `tests/e2e/github_stub.py`, which holds every request against GitHub's own
 //! OpenAPI description. Needs python3 and openssl; without them it skips, except in CI.
 
 use std::io::{BufRead, BufReader};
@@ -36,7 +36,7 @@ impl Drop for Stub {
 
 impl Stub {
     pub fn start(extra: &[&str]) -> Option<Self> {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/e2e/github_stub.py");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/github_stub.py");
         let works = |program: &str, argument: &str| {
             let quiet = Command::new(program)
                 .arg(argument)

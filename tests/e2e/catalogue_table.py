@@ -1,4 +1,4 @@
-"""The catalogue's tables: `catalogue_table.py ROWS FAULTS INIT` (see ../catalogue.sh).
+"""The catalogue's tables: `catalogue_table.py ROWS FAULTS INIT` (see scripts/catalogue.sh).
 
 Prints one row a fault and the totals; exit status 1 when something was not as declared or
 did not run."""

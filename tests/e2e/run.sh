@@ -2,14 +2,14 @@
 # The end-to-end run: the static binary on a real systemd with journald, real
 # faults one after another, and a table of what became of them.
 #
-#   scripts/e2e/run.sh [BINARY]
+#   tests/e2e/run.sh [BINARY]
 #
 # BINARY defaults to dist/autonomous-orchestrator-x86_64-unknown-linux-musl,
 # built when missing. Needs root (namespaces). Exit status is that of the run.
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=../lib.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
-E2E=$ROOT/scripts/e2e
+# shellcheck source-path=SCRIPTDIR source=../../scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
+E2E=$ROOT/tests/e2e
 
 case $(uname -m) in
   x86_64) TARGET=x86_64-unknown-linux-musl ;;

@@ -1,4 +1,4 @@
-"""Inside a bed or a bare container (see ../class-table.sh): every finding class once. All faults are
+"""Inside a bed or a bare container (see scripts/class-table.sh): every finding class once. All faults are
 injected together, each must become a task; then all conditions end, each task must close.
 
 One line `ROW<TAB>class<TAB>fixture<TAB>detected<TAB>cleared` for each class. Nothing is repaired

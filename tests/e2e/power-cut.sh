@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The writer of the power cut test in an emulated machine whose second disk has a volatile write cache; run by
 # scripts/vm-bed.sh, which run by the test itself. Prints the emulator's PID, then what the writer says.
-#   scripts/e2e/power-cut.sh GENERATION
+#   tests/e2e/power-cut.sh GENERATION
 set -euo pipefail
 read -ra opts <<<"$VM_SSH_OPTS"
 echo "machine $VM_PID"

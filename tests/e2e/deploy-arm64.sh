@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # deploy.sh against an emulated arm64 gateway: installed, running and finding
 # within a minute; then a binary that does not come up: rolled back, said so.
-#   scripts/e2e/deploy-arm64.sh            boots the machine and runs itself there
+#   tests/e2e/deploy-arm64.sh            boots the machine and runs itself there
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=../lib.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source-path=SCRIPTDIR source=../../scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
 
 if [ -z "${VM_TARGET:-}" ]; then
   [ -x "$ROOT/dist/$NAME-aarch64-unknown-linux-musl" ] || "$ROOT/scripts/build.sh" aarch64-unknown-linux-musl

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Bad input and a bad environment: each with its message and exit status, as a
 # Markdown table (docs/ has a copy). Needs root, for a read-only mount.
-#   scripts/e2e/bad_input.sh BINARY
+#   tests/e2e/bad_input.sh BINARY
 # Exit status 1 when a status is not the documented one, a message is empty, or
 # the program panicked.
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs INSIDE the systemd bed as root (see ../bench-latency.sh): the daemon as
+# Runs INSIDE the systemd bed as root (see scripts/bench-latency.sh): the daemon as
 # `install` sets it up, Monit beside it, then the measurement.
 set -euo pipefail
 NAME=autonomous-orchestrator

@@ -1,4 +1,4 @@
-"""Inside a bed (see ../catalogue.sh): the faults of the catalogue, one after the other.
+"""Inside a bed (see scripts/catalogue.sh): the faults of the catalogue, one after the other.
 
     catalogue.py WITH FAULT[@STEP]…      WITH is ours, monit or restart
 

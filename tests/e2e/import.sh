@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `import` of a database as the Python daemon left it, twice: nothing is lost,
 # the second time changes nothing.
-#   scripts/e2e/import.sh BINARY
+#   tests/e2e/import.sh BINARY
 set -euo pipefail
 BIN=$(readlink -f "${1:?which binary?}")
 HERE=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")

@@ -4,7 +4,7 @@
 # git history. Found before the unit fails, the move cited, the drop-in proposed
 # (mode suggest), applied and verified (after approval; and in mode auto).
 #
-#   scripts/e2e/story.sh BINARY     on this machine: builds the bundle, runs the bed
+#   tests/e2e/story.sh BINARY     on this machine: builds the bundle, runs the bed
 #   story.sh inside                 what runs in the bed
 set -euo pipefail
 NAME=autonomous-orchestrator
@@ -34,7 +34,7 @@ TEXT
     git add . && git commit -qm "Move the CRM below platforms/"
   )
   "$binary" bundle build "$work/w/CLAUDE.md" --repository "$work/w" -o "$work/knowledge.bundle"
-  BED_TIMEOUT=180 "$here/../bed.sh" run systemd "$here/story.sh" \
+  BED_TIMEOUT=180 "$here/../../scripts/bed.sh" run systemd "$here/story.sh" \
     "$binary:/usr/local/bin/$NAME" "$work/knowledge.bundle:/root/knowledge.bundle"
 }
 
