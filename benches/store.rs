@@ -16,11 +16,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use autonomous_orchestrator::core::audit::{self, Event, GENESIS};
-use autonomous_orchestrator::core::class::Class;
-use autonomous_orchestrator::core::finding::{Finding, Severity};
-use autonomous_orchestrator::core::task::Resolution;
-use autonomous_orchestrator::core::time::Timestamp;
+use autonomous_orchestrator::core::model::audit::{self, Event, GENESIS};
+use autonomous_orchestrator::core::model::class::Class;
+use autonomous_orchestrator::core::model::finding::{Finding, Severity};
+use autonomous_orchestrator::core::model::task::Resolution;
+use autonomous_orchestrator::core::model::time::Timestamp;
 use autonomous_orchestrator::store::{Cursor, Intake, Store, StoreOptions, TaskFilter};
 use rusqlite::{Connection, OptionalExtension, params};
 

@@ -1,7 +1,7 @@
 //! Re-reads unit files.
 
 use crate::actions::{ActionError, Done, Undo, Workshop};
-use crate::core::action::Action;
+use crate::core::model::action::Action;
 
 pub fn precondition(shop: &Workshop<'_>, _action: &Action) -> Result<(), ActionError> {
     if shop.managers.is_empty() {

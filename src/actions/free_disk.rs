@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use crate::actions::{ActionError, Done, Undo, Workshop};
-use crate::core::action::Action;
-use crate::core::finding::evidence;
+use crate::core::model::action::Action;
+use crate::core::model::finding::evidence;
 use crate::host::files::{self, Matched};
 use crate::host::{mounts, procfs};
 

@@ -17,10 +17,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::action::{Action, ActionKind};
 use crate::core::config::Config;
-use crate::core::finding::Evidence;
-use crate::core::unit::UnitName;
+use crate::core::model::action::{Action, ActionKind};
+use crate::core::model::finding::Evidence;
+use crate::core::model::unit::UnitName;
 use crate::host::Host;
 use crate::host::exec::{self, ExecError};
 use crate::services::{Order, ServiceManager};

@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::actions::{ActionError, Done, Undo, Workshop, daemon_reload, units};
-use crate::core::action::Action;
-use crate::core::finding::evidence;
-use crate::core::unit::{UnitName, UnitState};
+use crate::core::model::action::Action;
+use crate::core::model::finding::evidence;
+use crate::core::model::unit::{UnitName, UnitState};
 use crate::host::{READ_CAP, files};
 use crate::services;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::actions::{self, ActionError, Done, Undo, Workshop};
-use crate::core::action::Action;
+use crate::core::model::action::Action;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 

@@ -8,9 +8,9 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::User;
 
 use crate::actions::{ActionError, Done, Undo, Workshop};
-use crate::core::action::Action;
 use crate::core::config::DeclaredCommand;
-use crate::core::finding::cut;
+use crate::core::model::action::Action;
+use crate::core::model::finding::cut;
 use crate::host::exec;
 
 /// Most of the output kept as evidence, in bytes.

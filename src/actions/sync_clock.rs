@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::actions::{ActionError, Done, Undo, Workshop};
-use crate::core::action::Action;
-use crate::core::unit::UnitName;
+use crate::core::model::action::Action;
+use crate::core::model::unit::UnitName;
 use crate::host::exec;
 use crate::services::{self, Order};
 

@@ -1,9 +1,9 @@
 //! Ends a stale process that holds what a unit needs, then starts the unit.
 
 use crate::actions::{ActionError, Done, Undo, Workshop, units};
-use crate::core::action::{Action, ProcessIdentity};
-use crate::core::finding::evidence;
-use crate::core::unit::UnitName;
+use crate::core::model::action::{Action, ProcessIdentity};
+use crate::core::model::finding::evidence;
+use crate::core::model::unit::UnitName;
 use crate::host::signals::{self, SignalError, TERM_GRACE};
 use crate::host::{procfs, sockets};
 

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::core::time::Timestamp;
-use crate::core::unit::UnitState;
+use crate::core::model::time::Timestamp;
+use crate::core::model::unit::UnitState;
 use crate::host::clock::Clock;
 use crate::services::ServiceError;
 

@@ -1,9 +1,9 @@
 //! start, restart, stop, reset-failed and start: one order to the unit's manager each.
 
 use crate::actions::{ActionError, Done, Undo, Workshop};
-use crate::core::action::Action;
-use crate::core::judge_unit;
-use crate::core::unit::{UnitName, UnitState};
+use crate::core::model::action::Action;
+use crate::core::model::unit::{UnitName, UnitState};
+use crate::core::reading::unit_state;
 use crate::services::{self, Order};
 
 fn target(action: &Action) -> Result<(Order, &UnitName), ActionError> {
@@ -47,7 +47,7 @@ const ORDINARY: [&str; 3] = ["systemd-networkd", "systemd-resolved", "systemd-ti
 fn is_protected(unit: &UnitName) -> bool {
     let name = unit.as_str();
     let (stem, kind) = match name.rsplit_once('.') {
-        Some((stem, kind)) if judge_unit::has_unit_type(name) => (stem, kind),
+        Some((stem, kind)) if unit_state::has_unit_type(name) => (stem, kind),
         // Other managers' names carry no type, at most the ending of a script.
         _ => (name.strip_suffix(".sh").unwrap_or(name), "service"),
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::actions::{ActionError, Done, Undo, Workshop};
-use crate::core::action::Action;
+use crate::core::model::action::Action;
 use crate::host::{exec, files};
 
 const DEADLINE: Duration = Duration::from_secs(60);

@@ -12,10 +12,10 @@ use super::index::Postings;
 use super::moves::Moves;
 use super::source::Source;
 use super::{SNIPPETS_MAX, collect, gitlog, jsonl, vectors};
-use crate::core::hex::hex;
-use crate::core::knowledge;
-use crate::core::redact::Redactor;
-use crate::core::retrieval::{Term, stems};
+use crate::core::diagnosis::knowledge;
+use crate::core::diagnosis::retrieval::{Term, stems};
+use crate::core::human::redact::Redactor;
+use crate::core::model::hex::hex;
 
 /// Most text of one bundle, in bytes: bounds the memory of a build to about three times that.
 pub const TEXT_MAX: usize = 128 << 20;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::moves::{Moves, Told};
 use super::source::{Passage, Source, one_line, sha256_hex, without_secrets};
-use crate::core::redact::Redactor;
-use crate::core::time::Timestamp;
+use crate::core::human::redact::Redactor;
+use crate::core::model::time::Timestamp;
 use crate::host::exec::{self, OUTPUT_CAP};
 
 /// Commits of one call; a page's output stays below what a child may print.

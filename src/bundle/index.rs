@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::retrieval::{Term, stems};
+use crate::core::diagnosis::retrieval::{Term, stems};
 
 /// BM25's saturation and length normalisation, at their usual values: others gained nothing.
 pub(super) const K1: f32 = 1.2;

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use super::build::Desk;
 use super::error::BundleError;
 use super::source::{Passage, Source, one_line, without_secrets};
-use crate::core::hex::hex;
-use crate::core::redact::Redactor;
+use crate::core::human::redact::Redactor;
+use crate::core::model::hex::hex;
 
 /// Longest line, in bytes. Only this much of one line is ever in memory.
 const LINE_MAX: u64 = 1 << 20;

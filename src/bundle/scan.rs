@@ -2,8 +2,8 @@
 //! the query stands in one place. Pure.
 
 use super::index::TITLE;
-use crate::core::retrieval::{Query, Starts, Term, is_stop_word, words_starting};
-use crate::core::stem::stem;
+use crate::core::diagnosis::retrieval::{Query, Starts, Term, is_stop_word, words_starting};
+use crate::core::diagnosis::stem::stem;
 
 /// Words that count as one place: about a line of text or two.
 const WINDOW: usize = 8;

@@ -7,8 +7,8 @@ use super::error::BundleError;
 use super::index::{B, K1, bucket_of, find, rarity};
 use super::scan::{Scanner, Seen};
 use super::vectors::DIMENSIONS;
-use crate::core::finding::cut;
-use crate::core::retrieval::{Query, Word};
+use crate::core::diagnosis::retrieval::{Query, Word};
+use crate::core::model::finding::cut;
 
 /// Hits that the second and third step look at.
 const RERANKED: usize = 60;

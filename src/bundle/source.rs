@@ -2,9 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::core::finding::cut;
-use crate::core::hex::hex;
-use crate::core::redact::{REDACTED, Redactor};
+use crate::core::human::redact::{REDACTED, Redactor};
+use crate::core::model::finding::cut;
+use crate::core::model::hex::hex;
 
 /// Longest passage kept, in bytes: what is longer is cut and no longer useful to read anyway.
 pub(super) const PASSAGE_MAX: usize = 64 * 1024;

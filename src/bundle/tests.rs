@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::*;
-use crate::core::class::Class;
-use crate::core::finding::Severity;
-use crate::core::time::Timestamp;
+use crate::core::model::class::Class;
+use crate::core::model::finding::Severity;
+use crate::core::model::time::Timestamp;
 
 struct Bench {
     dir: tempfile::TempDir,
@@ -389,7 +389,7 @@ fn hostile_inputs_are_left_out_and_named() {
 #[test]
 fn no_secret_reaches_the_bundle() {
     let bench = Bench::new();
-    let corpus = crate::core::redact::tests::secrets();
+    let corpus = crate::core::human::redact::tests::secrets();
     assert!(corpus.len() >= 100, "{}", corpus.len());
     let mut markdown = String::from("# Notes\n");
     let mut lines = String::new();

@@ -11,7 +11,7 @@ use crate::cli::tasks::unknown_word;
 use crate::cli::typed::Typed;
 use crate::cli::wire;
 use crate::core::config::Config;
-use crate::core::settings::Setting;
+use crate::core::config::settings::Setting;
 use crate::host::{Host, READ_CAP};
 
 /// What `install` writes and `config default` prints.

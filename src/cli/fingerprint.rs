@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Write};
 
-use crate::core::fingerprint::{MESSAGE_CAP, Memo, lossy_line, template_into};
+use crate::core::identity::{MESSAGE_CAP, Memo, lossy_line, template_into};
 
 /// What of a line is kept; a few bytes over the cap so that a character across it is not broken.
 const KEEP: usize = MESSAGE_CAP + 4;
@@ -108,7 +108,7 @@ mod tests {
     use std::io::{BufReader, Cursor};
 
     use super::*;
-    use crate::core::fingerprint::{fingerprint, template};
+    use crate::core::identity::{fingerprint, template};
 
     fn run(input: &[u8], buffer: usize, as_template: bool) -> (u64, Vec<String>) {
         let mut output = Vec::new();

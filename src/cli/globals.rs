@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cli::error::CliError;
 use crate::cli::table::Table;
 use crate::core::config::{Config, ConfigError};
-use crate::core::time::Timestamp;
+use crate::core::model::time::Timestamp;
 use crate::host::Host;
 use crate::host::clock::Clock;
 

@@ -12,9 +12,9 @@ use crate::cli::table::Table;
 use crate::cli::tasks::unknown_word;
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
-use crate::core::action::ActionKind;
-use crate::core::class::Class;
-use crate::core::hex::hex;
+use crate::core::model::action::ActionKind;
+use crate::core::model::class::Class;
+use crate::core::model::hex::hex;
 use crate::store::Learned;
 
 /// Largest file of counts that is read, in bytes: a gateway has hundreds of rows, not millions.

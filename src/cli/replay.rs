@@ -6,14 +6,14 @@ use std::io::{self, Read, Write};
 
 use serde::Serialize;
 
-use crate::core::finding::Finding;
-use crate::core::fingerprint::Fingerprint;
-use crate::core::judge::{JournalJudge, OWN_NAME};
-use crate::core::kernel::{KernelFault, KernelReader};
-use crate::core::lines::LineSplitter;
-use crate::core::logline::{LogLine, parse_syslog, split_console};
-use crate::core::rules::RuleSet;
-use crate::core::time::Timestamp;
+use crate::core::identity::Fingerprint;
+use crate::core::model::finding::Finding;
+use crate::core::model::time::Timestamp;
+use crate::core::reading::journal_entry::{JournalJudge, OWN_NAME};
+use crate::core::reading::kernel::{KernelFault, KernelReader};
+use crate::core::reading::lines::LineSplitter;
+use crate::core::reading::log_rules::RuleSet;
+use crate::core::reading::logline::{LogLine, parse_syslog, split_console};
 use crate::detectors::journal::Entry;
 
 /// Bytes of a file that decide its format.

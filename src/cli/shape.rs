@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cli::table::{Cell, Tone};
-use crate::core::finding::{Finding, Severity};
-use crate::core::task::{Status, Task};
-use crate::core::time::Timestamp;
+use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::task::{Status, Task};
+use crate::core::model::time::Timestamp;
 use crate::store::{Attempt, AuditEvent, DetectorRun, EscalationRow, OutboxRow};
 
 /// The documented JSON object of a task.

@@ -10,7 +10,7 @@ use crate::cli::globals::Globals;
 use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
-use crate::core::stats::{
+use crate::core::human::stats::{
     AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figures, MTTR_TARGET, Row, Stats, compute,
 };
 use crate::store::{Reader, TaskFilter};

@@ -11,7 +11,7 @@ use crate::cli::table::{Tone, harmless};
 use crate::cli::typed::Typed;
 use crate::cli::{escalations, shape, stored};
 use crate::core::config::Config;
-use crate::core::time::Timestamp;
+use crate::core::model::time::Timestamp;
 use crate::host::{Host, READ_CAP};
 use crate::store::{Counts, DetectorRun, EscalationRow, OutboxRow, RunOutcome};
 

@@ -8,7 +8,7 @@ use crate::cli::error::CliError;
 use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::core::config::Config;
-use crate::core::time::Timestamp;
+use crate::core::model::time::Timestamp;
 use crate::store::{Reader, Store, StoreError, StoreOptions};
 
 /// Where the store is and its bounds, as the daemon has them.

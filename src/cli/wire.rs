@@ -10,12 +10,12 @@ use crate::cli::globals::Globals;
 use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
 use crate::cli::{fingerprint as filter, replay as recorded, shape};
-use crate::core::class::Class;
 use crate::core::config::{Config, Github};
-use crate::core::finding::Severity;
-use crate::core::rules::RuleSet;
-use crate::core::runbook;
-use crate::core::time::Timestamp;
+use crate::core::model::class::Class;
+use crate::core::model::finding::Severity;
+use crate::core::model::time::Timestamp;
+use crate::core::reading::log_rules::RuleSet;
+use crate::core::remedy::runbook;
 use crate::daemon::{
     self, Options, Runtime, StartError, Timing, demo as play, explain as reasoning, logging, once,
     supervisor,

@@ -1,44 +1,11 @@
 //! Pure core: no file system, network, process, thread, clock or database. `now` is an argument.
-pub mod action;
-pub mod advisors;
-pub mod alert;
-pub mod audit;
-pub mod cause;
-pub mod cause_rules;
-pub mod class;
+//!
+//! The rooms lie along the way of a fault: the words, its identity, how it is read, why it is, what is done,
+//! who is told.
 pub mod config;
-pub mod consensus;
-pub mod correlate;
-pub mod delivery;
-pub mod feedback;
-pub mod finding;
-pub mod fingerprint;
-pub mod hex;
-pub mod issue;
-pub mod judge;
-pub mod judge_unit;
-pub mod kernel;
-pub mod kernel_table;
-pub mod knowledge;
-pub mod learning;
-pub mod lines;
-pub mod llm;
-pub mod logline;
-pub mod metrics;
-pub mod phases;
-pub mod policy;
-pub mod ports;
-pub mod redact;
-pub mod reply;
-pub mod resolve;
-pub mod retrieval;
-pub mod rules;
-pub mod runbook;
-pub mod settings;
-pub mod stats;
-pub mod stem;
-pub mod task;
-pub mod time;
-pub mod unit;
-pub mod unitfile;
-pub mod webhook;
+pub mod diagnosis;
+pub mod human;
+pub mod identity;
+pub mod model;
+pub mod reading;
+pub mod remedy;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::actions::{self, ActionError, Undo};
-use crate::core::action::{Action, ActionKind};
-use crate::core::task::{Phase, Task, Transition};
-use crate::core::time::Timestamp;
+use crate::core::model::action::{Action, ActionKind};
+use crate::core::model::task::{Phase, Task, Transition};
+use crate::core::model::time::Timestamp;
 use crate::daemon::Runtime;
 use crate::daemon::diagnose::Diagnosis;
 use crate::daemon::escalate;

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::core::class::Class;
-use crate::core::finding::{Finding, Severity, evidence};
-use crate::core::time::Timestamp;
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::time::Timestamp;
 use crate::store::{Reader, StoreError};
 
 /// New kinds are counted over this time.

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::core::advisors::{Changes, SUSPECT};
-use crate::core::finding::{Finding, evidence};
-use crate::core::retrieval::Snippet;
-use crate::core::time::Timestamp;
-use crate::core::unit::UnitName;
-use crate::core::unitfile;
+use crate::core::diagnosis::advisors::{Changes, SUSPECT};
+use crate::core::diagnosis::retrieval::Snippet;
+use crate::core::model::finding::{Finding, evidence};
+use crate::core::model::time::Timestamp;
+use crate::core::model::unit::UnitName;
+use crate::core::reading::unit_file;
 use crate::host::{Host, READ_CAP, boot, files};
 
 /// A healthy disk answers in milliseconds; a dead network mount never does.
@@ -96,10 +96,10 @@ fn programs(host: &Host, unit: &str, unit_files: &[String], finding: &Finding) -
         .iter()
         .filter_map(|path| host.read(path, READ_CAP).ok())
         .collect();
-    let commands = unitfile::needs(unit, &texts).commands;
+    let commands = unit_file::needs(unit, &texts).commands;
     commands
         .iter()
-        .filter_map(|line| unitfile::program(line))
+        .filter_map(|line| unit_file::program(line))
         .chain(finding.fact(evidence::PATH).map(str::to_owned))
         .collect()
 }
@@ -167,8 +167,8 @@ fn told_by(snippets: &[Snippet]) -> Vec<(String, Timestamp)> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
-    use crate::core::class::Class;
-    use crate::core::finding::Severity;
+    use crate::core::model::class::Class;
+    use crate::core::model::finding::Severity;
     use crate::host::clock::Clock;
 
     fn write(root: &std::path::Path, path: &str, text: &str) {

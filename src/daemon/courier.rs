@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::core::class::Class;
 use crate::core::config;
-use crate::core::delivery::Delivery;
-use crate::core::finding::{Finding, Severity};
-use crate::core::task::{Resolution, Transition};
-use crate::core::time::Timestamp;
+use crate::core::human::delivery::Delivery;
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::task::{Resolution, Transition};
+use crate::core::model::time::Timestamp;
 use crate::daemon::Runtime;
 use crate::daemon::feedback::Ears;
 use crate::escalation::courier::{Courier, Limits, Outbox};

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::core::config::Config;
-use crate::core::task::{Resolution, Task};
+use crate::core::model::task::{Resolution, Task};
 use crate::daemon::{self, Options, Runtime, Timing};
 use crate::detectors;
 use crate::host::Host;

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use crate::core::advisors::{self, Advice, Changes};
-use crate::core::cause::{self, Cause, Named};
-use crate::core::class::Class;
-use crate::core::consensus;
-use crate::core::finding::{Finding, evidence};
-use crate::core::learning::{self, LearnedRow};
-use crate::core::phases::{Offer, Offers};
-use crate::core::retrieval::Snippet;
-use crate::core::runbook::{self, Candidate};
-use crate::core::task::Task;
-use crate::core::time::Timestamp;
+use crate::core::diagnosis::advisors::{self, Advice, Changes};
+use crate::core::diagnosis::consensus;
+use crate::core::diagnosis::learning::{self, LearnedRow};
+use crate::core::diagnosis::naming::{self, Cause, Named};
+use crate::core::diagnosis::retrieval::Snippet;
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, evidence};
+use crate::core::model::task::Task;
+use crate::core::model::time::Timestamp;
+use crate::core::remedy::phases::{Offer, Offers};
+use crate::core::remedy::runbook::{self, Candidate};
 use crate::daemon::Runtime;
 use crate::daemon::changes;
 use crate::daemon::live::Live;
@@ -56,7 +56,7 @@ pub(super) fn reason(
     task: &Task,
     finding: &Finding,
 ) -> Result<Reasoned, StoreError> {
-    let named = cause::name_cause(finding);
+    let named = naming::name_cause(finding);
     let candidates = runbook::select(&live.runbooks, finding, named.cause);
     let snippets = live
         .bundle

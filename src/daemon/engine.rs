@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use crate::core::action::Action;
-use crate::core::cause;
-use crate::core::class::{Class, Clearing};
-use crate::core::correlate::{self, OpenCondition};
-use crate::core::finding::{Finding, Severity};
-use crate::core::learning;
-use crate::core::phases::{self, Offer, Plan, Tried};
-use crate::core::policy::{self, Gate, GateFacts, Verdict};
-use crate::core::resolve;
-use crate::core::task::{Phase, Resolution, Status, Task, Transition};
-use crate::core::time::Timestamp;
+use crate::core::diagnosis::learning;
+use crate::core::diagnosis::naming;
+use crate::core::diagnosis::root_cause::{self, OpenCondition};
+use crate::core::model::action::Action;
+use crate::core::model::class::{Class, Clearing};
+use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::task::{Phase, Resolution, Status, Task, Transition};
+use crate::core::model::time::Timestamp;
+use crate::core::remedy::gates::{self, Gate, GateFacts, Verdict};
+use crate::core::remedy::phases::{self, Offer, Plan, Tried};
+use crate::core::remedy::target;
 use crate::daemon::diagnose::{self, Diagnosis};
 use crate::daemon::live::Live;
 use crate::daemon::verify::{self, Look};
@@ -118,7 +118,7 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
     let open = runtime.store.reader()?.open_tasks()?;
     let finding = diagnose::enrich(&runtime.host, &live, finding, task, &open);
     let inhibited = |(reason, _): (String, Status)| {
-        let wait = policy::admit(&facts(runtime, &live, task, None, Some(reason), now), now);
+        let wait = gates::admit(&facts(runtime, &live, task, None, Some(reason), now), now);
         settle(runtime, &live, task, wait, worker, now)
     };
     let root = inhibitor(task, &finding, &open);
@@ -190,10 +190,10 @@ fn inhibitor(task: &Task, finding: &Finding, open: &[Task]) -> Option<(String, S
     let open: Vec<OpenCondition> = open.iter().map(condition).collect();
     let mut own = condition(task);
     own.evidence = finding.evidence.clone();
-    correlate::root_of(&own, cause::name_cause(finding).cause, &open).map(|root| {
+    root_cause::root_of(&own, naming::name_cause(finding).cause, &open).map(|root| {
         let reason = format!(
             "{}({} {})",
-            policy::symptom_of(root.task_id),
+            gates::symptom_of(root.task_id),
             root.class,
             root.subject
         );
@@ -316,7 +316,7 @@ fn rearm(
         .count();
     let first = Duration::from_secs(live.config.fix.rearm_s);
     let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
-    Ok(Some(now.plus(policy::rearm_after(first, rounds))))
+    Ok(Some(now.plus(gates::rearm_after(first, rounds))))
 }
 
 #[allow(clippy::too_many_arguments)] // One step's whole context; a struct would only be taken apart again.
@@ -331,7 +331,7 @@ fn act(
     worker: &str,
 ) -> Result<(), StoreError> {
     let now = runtime.host.clock.now();
-    let action = match resolve::resolve(offer.kind, offer.command.as_deref(), finding, &live.config)
+    let action = match target::resolve(offer.kind, offer.command.as_deref(), finding, &live.config)
     {
         Ok(action) => action,
         Err(why) => {
@@ -351,7 +351,7 @@ fn act(
     let gone = crate::actions::precondition(&shop, &action)
         .err()
         .map(|why| why.to_string());
-    match policy::admit(
+    match gates::admit(
         &facts(runtime, live, task, Some((&action, gone)), None, now),
         now,
     ) {

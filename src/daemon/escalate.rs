@@ -1,9 +1,9 @@
 //! Phase 4: the decision that a human is needed, written down locally before anything is sent.
 
-use crate::core::action::Action;
-use crate::core::issue::{self, AttemptLine, Citation, IssueFacts};
-use crate::core::task::Task;
-use crate::core::time::Timestamp;
+use crate::core::human::issue::{self, AttemptLine, Citation, IssueFacts};
+use crate::core::model::action::Action;
+use crate::core::model::task::Task;
+use crate::core::model::time::Timestamp;
 use crate::daemon::Runtime;
 use crate::daemon::diagnose::Diagnosis;
 use crate::daemon::live::Live;
@@ -29,7 +29,7 @@ pub fn to_human(
         let until = now.plus(std::time::Duration::from_secs(3_600));
         return runtime.store.transition(
             task.id,
-            crate::core::task::Transition::Wait { until, reason },
+            crate::core::model::task::Transition::Wait { until, reason },
             worker,
             now,
         );

@@ -5,15 +5,15 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use crate::actions::{self, Workshop};
-use crate::core::action::Action;
-use crate::core::advisors::Advice;
-use crate::core::cause::Named;
 use crate::core::config::Config;
-use crate::core::consensus::{self, Consensus};
-use crate::core::resolve;
-use crate::core::retrieval::Snippet;
-use crate::core::runbook::Candidate;
-use crate::core::task::Task;
+use crate::core::diagnosis::advisors::Advice;
+use crate::core::diagnosis::consensus::{self, Consensus};
+use crate::core::diagnosis::naming::Named;
+use crate::core::diagnosis::retrieval::Snippet;
+use crate::core::model::action::Action;
+use crate::core::model::task::Task;
+use crate::core::remedy::runbook::Candidate;
+use crate::core::remedy::target;
 use crate::daemon::diagnose::{self, Reasoned};
 use crate::daemon::live::Live;
 use crate::daemon::runtime::store_options;
@@ -72,7 +72,7 @@ pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, String
     let weighed = candidates
         .into_iter()
         .map(|candidate| {
-            let action = resolve::resolve(
+            let action = target::resolve(
                 candidate.kind,
                 candidate.command.as_deref(),
                 &finding,

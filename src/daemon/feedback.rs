@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::core::action::ActionKind;
 use crate::core::config;
-use crate::core::feedback::{self, Feedback, Wish};
-use crate::core::task::{Resolution, Task};
-use crate::core::time::Timestamp;
+use crate::core::human::feedback::{self, Feedback, Wish};
+use crate::core::model::action::ActionKind;
+use crate::core::model::task::{Resolution, Task};
+use crate::core::model::time::Timestamp;
 use crate::daemon::{Runtime, courier};
 use crate::escalation::github::Settings;
 use crate::escalation::github::events::Events;

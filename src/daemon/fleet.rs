@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::core::alert::{self, Alert, RESOLVED_FOR, Speaker};
 use crate::core::config;
-use crate::core::metrics::{self, Kind, Metric};
-use crate::core::time::Timestamp;
+use crate::core::human::alert::{self, Alert, RESOLVED_FOR, Speaker};
+use crate::core::human::metrics::{self, Kind, Metric};
+use crate::core::model::time::Timestamp;
 use crate::daemon::courier::not_served;
 use crate::daemon::{Runtime, supervisor};
 use crate::escalation::alertmanager::Alertmanager;

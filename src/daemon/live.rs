@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::bundle::Bundle;
 use crate::core::config::{Config, ConfigError};
-use crate::core::rules::RuleSet;
-use crate::core::runbook::{self, Runbook};
+use crate::core::reading::log_rules::RuleSet;
+use crate::core::remedy::runbook::{self, Runbook};
 use crate::host::{Host, READ_CAP};
 use crate::services::{self, ServiceManager};
 

@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use crate::core::action::ActionKind;
-use crate::core::advisors::Advice;
-use crate::core::cause::Named;
-use crate::core::finding::Finding;
-use crate::core::hex::hex;
-use crate::core::llm::{self, Choice};
-use crate::core::retrieval::Snippet;
-use crate::core::runbook::Candidate;
-use crate::core::task::{Phase, Task};
-use crate::core::time::Timestamp;
+use crate::core::diagnosis::advisors::Advice;
+use crate::core::diagnosis::llm::{self, Choice};
+use crate::core::diagnosis::naming::Named;
+use crate::core::diagnosis::retrieval::Snippet;
+use crate::core::model::action::ActionKind;
+use crate::core::model::finding::Finding;
+use crate::core::model::hex::hex;
+use crate::core::model::task::{Phase, Task};
+use crate::core::model::time::Timestamp;
+use crate::core::remedy::runbook::Candidate;
 use crate::daemon::live::Live;
 use crate::daemon::{Runtime, courier};
 use crate::store::StoreError;

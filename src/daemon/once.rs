@@ -1,7 +1,7 @@
 //! `scan` and `run --once`: the same detectors and workers, without threads.
 
 use crate::core::config::Config;
-use crate::core::finding::Finding;
+use crate::core::model::finding::Finding;
 use crate::daemon::live::{Live, LoadError};
 use crate::daemon::{Runtime, engine, scanner};
 use crate::detectors::{self, Open, Snapshot, Sweep};

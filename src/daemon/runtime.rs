@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::actions::Workshop;
-use crate::core::action::{Action, Risk};
-use crate::core::class::Class;
 use crate::core::config::{Config, Mode};
-use crate::core::finding::Finding;
-use crate::core::task::{Resolution, Task, Transition};
-use crate::core::time::Timestamp;
+use crate::core::model::action::{Action, Risk};
+use crate::core::model::class::Class;
+use crate::core::model::finding::Finding;
+use crate::core::model::task::{Resolution, Task, Transition};
+use crate::core::model::time::Timestamp;
 use crate::daemon::attempt;
 use crate::daemon::bell::Bell;
 use crate::daemon::live::{self, Live, LoadError};
@@ -325,7 +325,7 @@ impl Runtime {
             .rev()
             .find(|one| one.outcome == Some(Outcome::Verified));
         if let Some(last) = &last {
-            phase = crate::core::task::Phase::from_number(i64::from(last.phase));
+            phase = crate::core::model::task::Phase::from_number(i64::from(last.phase));
             let undo = serde_json::from_str(&last.undo).unwrap_or(crate::actions::Undo::None);
             if let Some(undone) = attempt::take_back(self, &self.live(), &undo) {
                 message = format!("{message}; {undone}");

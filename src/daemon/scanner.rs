@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::core::class::{Class, Clearing};
 use crate::core::config::Config;
-use crate::core::finding::{Finding, Severity};
-use crate::core::policy::Gate;
-use crate::core::task::{Status, Task};
-use crate::core::time::Timestamp;
-use crate::core::unit::UnitState;
+use crate::core::model::class::{Class, Clearing};
+use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::task::{Status, Task};
+use crate::core::model::time::Timestamp;
+use crate::core::model::unit::UnitState;
+use crate::core::remedy::gates::Gate;
 use crate::daemon::{Runtime, engine};
 use crate::detectors::{Detector, Open, Snapshot, Sweep};
 use crate::store::{Intake, RunOutcome, StoreError};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::class::Class;
-use crate::core::finding::{Finding, Severity};
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity};
 use crate::daemon::{Runtime, brake};
 use crate::detectors::stream::{Batch, StreamContext, StreamEnd, StreamStop};
 use crate::detectors::{journal, kmsg, logfile};

@@ -1,9 +1,9 @@
 //! Verification: the detector that found a condition looks again.
 
-use crate::core::class::{Class, Clearing};
-use crate::core::finding::Finding;
-use crate::core::task::Task;
-use crate::core::unit::{UnitName, UnitState};
+use crate::core::model::class::{Class, Clearing};
+use crate::core::model::finding::Finding;
+use crate::core::model::task::Task;
+use crate::core::model::unit::{UnitName, UnitState};
 use crate::daemon::Runtime;
 use crate::daemon::live::Live;
 use crate::detectors::{Open, Snapshot, Sweep};

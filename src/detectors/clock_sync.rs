@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use nix::libc;
 
-use crate::core::class::Class;
 use crate::core::config::Config;
-use crate::core::finding::{Finding, Severity, evidence};
-use crate::core::unit::UnitState;
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::unit::UnitState;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::boot::uptime_millis;
 

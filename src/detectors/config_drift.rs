@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::core::class::Class;
 use crate::core::config::Config;
-use crate::core::finding::{Finding, Severity, evidence};
-use crate::core::judge_unit::is_excluded;
-use crate::core::time::Timestamp;
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::time::Timestamp;
+use crate::core::reading::unit_state::is_excluded;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 
 /// Someone who edits a unit file is given this long to reload by hand.

@@ -85,7 +85,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::core::time::Timestamp;
+    use crate::core::model::time::Timestamp;
     use crate::host::clock::Clock;
 
     #[test]

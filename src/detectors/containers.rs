@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::core::class::Class;
 use crate::core::config::Config;
-use crate::core::finding::{Finding, Severity};
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep, container_memory};
 
 const SOCKETS: &[&str] = &[

@@ -5,11 +5,11 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::core::class::Class;
 use crate::core::config::Config;
-use crate::core::finding::{Finding, Severity, evidence};
-use crate::core::judge_unit::matches_glob;
-use crate::core::time::Timestamp;
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::time::Timestamp;
+use crate::core::reading::unit_state::matches_glob;
 use crate::detectors::mount_table::holds_data;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::mounts::{self, Mount, Usage};

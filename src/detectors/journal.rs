@@ -16,8 +16,8 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 use serde::de::{SeqAccess, Visitor};
 
-use crate::core::judge::{JournalJudge, JournalLine};
-use crate::core::time::Timestamp;
+use crate::core::model::time::Timestamp;
+use crate::core::reading::journal_entry::{JournalJudge, JournalLine};
 use crate::detectors::DetectError;
 use crate::detectors::journal_early::Early;
 use crate::detectors::port_conflict;
@@ -494,8 +494,8 @@ mod tests {
             let entry = Entry::parse(line.as_bytes()).unwrap();
             prop_assert_eq!(entry.message.as_str(), text.as_str());
             prop_assert_eq!(entry.about.as_str(), &*String::from_utf8_lossy(&raw));
-            static RULES: std::sync::OnceLock<crate::core::rules::RuleSet> = std::sync::OnceLock::new();
-            let rules = RULES.get_or_init(|| crate::core::rules::RuleSet::builtin().unwrap());
+            static RULES: std::sync::OnceLock<crate::core::reading::log_rules::RuleSet> = std::sync::OnceLock::new();
+            let rules = RULES.get_or_init(|| crate::core::reading::log_rules::RuleSet::builtin().unwrap());
             let now = Timestamp::from_millis(1_763_878_700_000);
             JournalJudge::new(1).judge(&entry.line(), rules, now);
         }

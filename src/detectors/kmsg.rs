@@ -9,8 +9,8 @@ use std::path::Path;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::core::judge::of_kernel;
-use crate::core::kernel::KernelReader;
+use crate::core::reading::journal_entry::of_kernel;
+use crate::core::reading::kernel::KernelReader;
 use crate::detectors::DetectError;
 use crate::detectors::stream::{Collector, Sink, StreamContext, StreamEnd, StreamStop, WAIT};
 use crate::host::READ_CAP;

@@ -11,13 +11,13 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::core::config::LogFile;
-use crate::core::finding::{Finding, evidence};
-use crate::core::judge::{OWN_NAME, of_kernel};
-use crate::core::kernel::KernelReader;
-use crate::core::lines::LineSplitter;
-use crate::core::logline::{LogLine, parse_syslog, split_console};
-use crate::core::rules::RuleSet;
-use crate::core::time::Timestamp;
+use crate::core::model::finding::{Finding, evidence};
+use crate::core::model::time::Timestamp;
+use crate::core::reading::journal_entry::{OWN_NAME, of_kernel};
+use crate::core::reading::kernel::KernelReader;
+use crate::core::reading::lines::LineSplitter;
+use crate::core::reading::log_rules::RuleSet;
+use crate::core::reading::logline::{LogLine, parse_syslog, split_console};
 use crate::detectors::DetectError;
 use crate::detectors::stream::{Collector, Sink, StreamContext, StreamEnd, StreamStop, WAIT};
 

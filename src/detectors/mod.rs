@@ -29,11 +29,11 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::core::class::Class;
 use crate::core::config::Config;
-use crate::core::finding::Finding;
-use crate::core::time::Timestamp;
-use crate::core::unit::UnitState;
+use crate::core::model::class::Class;
+use crate::core::model::finding::Finding;
+use crate::core::model::time::Timestamp;
+use crate::core::model::unit::UnitState;
 use crate::host::Host;
 use crate::services::{ServiceError, ServiceManager};
 
@@ -163,7 +163,7 @@ fn unit_interval(config: &Config) -> Duration {
 
 /// Our own units are never judged: no daemon can repair itself from within.
 fn is_own(unit: &str) -> bool {
-    unit.starts_with(crate::core::judge::OWN_NAME)
+    unit.starts_with(crate::core::reading::journal_entry::OWN_NAME)
 }
 
 /// Time between sweeps of disk, memory, mounts and processes.

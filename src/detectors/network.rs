@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::core::class::Class;
 use crate::core::config::Config;
-use crate::core::finding::{Finding, Severity, evidence};
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity, evidence};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 
 const INTERVAL: Duration = Duration::from_secs(10);

@@ -7,10 +7,10 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::core::class::Class;
 use crate::core::config::{Config, Probe};
-use crate::core::finding::{Finding, Severity, cut, evidence};
-use crate::core::time::Timestamp;
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity, cut, evidence};
+use crate::core::model::time::Timestamp;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::exec;
 

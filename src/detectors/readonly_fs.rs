@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::core::class::Class;
 use crate::core::config::Config;
-use crate::core::finding::{Finding, Severity, evidence};
-use crate::core::judge_unit::matches_glob;
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::reading::unit_state::matches_glob;
 use crate::detectors::mount_table::is_on_device;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::READ_CAP;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::core::class::Class;
 use crate::core::config::Config;
-use crate::core::finding::{Finding, cut, evidence};
-use crate::core::judge_unit::{is_excluded, judge_failed};
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, cut, evidence};
+use crate::core::reading::unit_state::{is_excluded, judge_failed};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::Host;
 use crate::host::exec;

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::core::class::Class;
 use crate::core::config::Config;
-use crate::core::finding::{Finding, Severity};
-use crate::core::judge_unit::{is_excluded, status_text, with_unit_facts};
-use crate::core::time::Timestamp;
-use crate::core::unit::UnitState;
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::time::Timestamp;
+use crate::core::model::unit::UnitState;
+use crate::core::reading::unit_state::{is_excluded, status_text, with_unit_facts};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 
 /// Restarts remembered per unit; more in one window change nothing.

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::core::class::Class;
 use crate::core::config::Config;
-use crate::core::judge_unit::{has_unit_type, is_excluded, judge_inactive};
-use crate::core::time::Timestamp;
+use crate::core::model::class::Class;
+use crate::core::model::time::Timestamp;
+use crate::core::reading::unit_state::{has_unit_type, is_excluded, judge_inactive};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 
 /// A unit must be seen inactive this long: between stop and start of a restart it is so for a moment.

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::core::class::Class;
 use crate::core::config::Config;
-use crate::core::finding::{Finding, Severity, evidence};
-use crate::core::judge_unit::is_excluded;
-use crate::core::time::Timestamp;
-use crate::core::unit::UnitState;
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::time::Timestamp;
+use crate::core::model::unit::UnitState;
+use crate::core::reading::unit_state::is_excluded;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::procfs::{self, Process};
 use crate::host::{files, pid_files};
@@ -265,7 +265,7 @@ mod tests {
 
         fn unit(
             &self,
-            _unit: &crate::core::unit::UnitName,
+            _unit: &crate::core::model::unit::UnitName,
         ) -> Result<UnitState, crate::services::ServiceError> {
             Ok(self.0.clone())
         }
@@ -273,7 +273,7 @@ mod tests {
         fn order(
             &self,
             _order: crate::services::Order,
-            _unit: &crate::core::unit::UnitName,
+            _unit: &crate::core::model::unit::UnitName,
         ) -> Result<(), crate::services::ServiceError> {
             Ok(())
         }

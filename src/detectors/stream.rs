@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::core::class::Class;
 use crate::core::config::Config;
-use crate::core::finding::{Finding, Severity};
-use crate::core::fingerprint::Fingerprint;
-use crate::core::rules::RuleSet;
-use crate::core::time::Timestamp;
+use crate::core::identity::Fingerprint;
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::time::Timestamp;
+use crate::core::reading::log_rules::RuleSet;
 use crate::host::Host;
 
 /// Most lines of one batch; bounds the memory between source and store.

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::core::class::Class;
 use crate::core::config::{Config, DeclaredService};
-use crate::core::finding::{Finding, Severity, evidence};
-use crate::core::judge_unit::is_excluded;
-use crate::core::time::Timestamp;
-use crate::core::unit::UnitState;
-use crate::core::unitfile::{Need, Needed, best_candidate, needs};
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::time::Timestamp;
+use crate::core::model::unit::UnitState;
+use crate::core::reading::unit_file::{Need, Needed, best_candidate, needs};
+use crate::core::reading::unit_state::is_excluded;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::{Host, READ_CAP};
 

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use super::http::{Request, SendError, Transport, Verb};
-use crate::core::alert::Alert;
-use crate::core::delivery::{backoff, spread};
-use crate::core::reply::Verdict;
-use crate::core::time::Timestamp;
+use crate::core::human::alert::Alert;
+use crate::core::human::delivery::{backoff, spread};
+use crate::core::human::reply::Verdict;
+use crate::core::model::time::Timestamp;
 
 /// Alerts per request.
 const BATCH: usize = 64;

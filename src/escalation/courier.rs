@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-pub use crate::core::delivery::{Delivery, Note, Operation, Payload, State, Step};
+pub use crate::core::human::delivery::{Delivery, Note, Operation, Payload, State, Step};
 
 use super::tracker::Tracker;
 use crate::core::config;
-use crate::core::delivery::{FIRST_LOOK_AFTER, Hold, backoff, spread};
-use crate::core::time::Timestamp;
+use crate::core::human::delivery::{FIRST_LOOK_AFTER, Hold, backoff, spread};
+use crate::core::model::time::Timestamp;
 
 /// Without work: how often the outbox is looked at although no hint came.
 const IDLE: Duration = Duration::from_secs(30);
@@ -39,7 +39,7 @@ const _: () = assert!(OFFLINE_BASE.as_secs() < OFFLINE_MOST.as_secs());
 /// The durable queue. Implemented by the daemon over the store, and by the schedule tests in memory.
 pub trait Outbox {
     /// The due row that goes first: severity, then age; rows of one task in order. `sending` rows count as due,
-    /// and so does a row put off by more than [`PUT_OFF_MOST`](crate::core::delivery::PUT_OFF_MOST).
+    /// and so does a row put off by more than [`PUT_OFF_MOST`](crate::core::human::delivery::PUT_OFF_MOST).
     fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, String>;
     /// Durable on return. Counts one attempt.
     fn sending(&self, id: i64, now: Timestamp) -> Result<(), String>;

@@ -15,14 +15,14 @@ use super::http::Transport;
 use super::token::{self, Secret, TokenError};
 use super::tracker::Tracker;
 use crate::core::config;
-use crate::core::delivery::{
+use crate::core::human::delivery::{
     AfterLook, Delivery, FIRST_LOOK_AFTER, Hold, LOOK_AGAIN_AFTER, Note, Operation, Payload, State,
     Step, after_empty_look, backoff, label, marker,
 };
-use crate::core::issue::{BODY_CAP, TITLE_CAP, fit, replace_status};
-use crate::core::redact::Redactor;
-use crate::core::reply::Verdict;
-use crate::core::time::Timestamp;
+use crate::core::human::issue::{BODY_CAP, TITLE_CAP, fit, replace_status};
+use crate::core::human::redact::Redactor;
+use crate::core::human::reply::Verdict;
+use crate::core::model::time::Timestamp;
 
 /// Name of this destination in the outbox.
 pub const DESTINATION: &str = "github";
@@ -607,6 +607,6 @@ fn store_trouble(why: String) -> Stop {
     }))
 }
 
-fn limited(reply: &crate::core::reply::Reply, now: Timestamp) -> bool {
+fn limited(reply: &crate::core::human::reply::Reply, now: Timestamp) -> bool {
     matches!(reply.verdict(now), Verdict::Limited(_))
 }

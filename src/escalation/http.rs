@@ -16,7 +16,7 @@ use ureq::unversioned::transport::{
 
 use super::tls::Tls;
 use super::token::Secret;
-use crate::core::reply::Reply;
+use crate::core::human::reply::Reply;
 
 /// Most that is read of an answer's body, in bytes.
 pub const BODY_CAP: u64 = 1 << 20;

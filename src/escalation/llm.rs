@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::http::{Https, Request, Transport, Verb};
 use super::token;
 use crate::core::config;
-use crate::core::llm::{Prompt, request};
+use crate::core::diagnosis::llm::{Prompt, request};
 
 /// Name of the systemd credential that stands in for a missing token file.
 const CREDENTIAL: &str = "llm-token";

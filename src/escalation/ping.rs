@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::http::{Request, Transport, Verb};
-use crate::core::time::Timestamp;
+use crate::core::model::time::Timestamp;
 
 /// Asks one URL at a fixed interval while the daemon is well.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::core::delivery::{Delivery, Step};
-use crate::core::time::Timestamp;
+use crate::core::human::delivery::{Delivery, Step};
+use crate::core::model::time::Timestamp;
 
 /// One destination of deliveries.
 pub trait Tracker: fmt::Debug {

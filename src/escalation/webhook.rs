@@ -7,10 +7,10 @@ use super::http::{Request, SendError, Transport, Verb};
 use super::token::{self, Secret, TokenError};
 use super::tracker::Tracker;
 use crate::core::config;
-use crate::core::delivery::{Delivery, Hold, Payload, Step, backoff};
-use crate::core::reply::Verdict;
-use crate::core::time::Timestamp;
-use crate::core::webhook;
+use crate::core::human::delivery::{Delivery, Hold, Payload, Step, backoff};
+use crate::core::human::reply::Verdict;
+use crate::core::human::webhook;
+use crate::core::model::time::Timestamp;
 
 /// Name of this destination in the outbox.
 pub const DESTINATION: &str = "webhook";

@@ -1,6 +1,6 @@
 //! Which boot this is, since when, and the host's name.
 
-use crate::core::time::Timestamp;
+use crate::core::model::time::Timestamp;
 use crate::host::{Host, READ_CAP};
 
 /// Random id of this boot; empty where the kernel does not say.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::core::time::Timestamp;
+use crate::core::model::time::Timestamp;
 
 /// A wall clock before this is wrong: boards without a battery start in 1970. 2025-01-01 UTC, in ms.
 pub const CLOCK_FLOOR: Timestamp = Timestamp::from_millis(1_735_689_600_000);

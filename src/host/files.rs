@@ -178,7 +178,7 @@ fn in_set(set: &[char], c: char) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::time::Timestamp;
+    use crate::core::model::time::Timestamp;
     use crate::host::clock::Clock;
 
     #[test]

@@ -97,7 +97,7 @@ pub fn ancestry(host: &Host, pid: u32) -> Vec<u32> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::time::Timestamp;
+    use crate::core::model::time::Timestamp;
     use crate::host::clock::Clock;
     use std::fs;
     use std::path::Path;

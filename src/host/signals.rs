@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::core::action::ProcessIdentity;
+use crate::core::model::action::ProcessIdentity;
 use crate::host::{Host, pid_files, procfs};
 
 /// Time for a process to end after TERM before KILL.

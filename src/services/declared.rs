@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::core::action::ProcessIdentity;
 use crate::core::config::{Config, DeclaredService};
-use crate::core::unit::{UnitName, UnitState};
+use crate::core::model::action::ProcessIdentity;
+use crate::core::model::unit::{UnitName, UnitState};
 use crate::host::exec::{self, ExecError};
 use crate::host::procfs::Process;
 use crate::host::{Host, pid_files, signals};

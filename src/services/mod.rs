@@ -13,7 +13,7 @@ use crate::core::config::Config;
 use crate::host::Host;
 use crate::host::exec::ExecError;
 
-use crate::core::unit::{UnitName, UnitState};
+use crate::core::model::unit::{UnitName, UnitState};
 
 /// Longest a service manager may take for one order.
 pub const ORDER_DEADLINE: Duration = Duration::from_secs(25);

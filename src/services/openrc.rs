@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::core::unit::{UnitName, UnitState};
+use crate::core::model::unit::{UnitName, UnitState};
 use crate::host::exec::{self, Output};
 use crate::host::{Host, READ_CAP, files, pid_files};
 use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};
@@ -184,7 +184,7 @@ impl ServiceManager for OpenRc {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::time::Timestamp;
+    use crate::core::model::time::Timestamp;
     use crate::host::clock::Clock;
     use std::fs;
 

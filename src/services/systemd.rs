@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::core::unit::{UnitName, UnitState};
+use crate::core::model::unit::{UnitName, UnitState};
 use crate::host::exec::{self, ExecError, Output};
 use crate::host::{Host, READ_CAP, procfs};
 use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::core::unit::{UnitName, UnitState};
+use crate::core::model::unit::{UnitName, UnitState};
 use crate::host::{Host, READ_CAP, exec, pid_files};
 use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};
 
@@ -175,7 +175,7 @@ impl ServiceManager for Sysv {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::time::Timestamp;
+    use crate::core::model::time::Timestamp;
     use crate::host::clock::Clock;
 
     #[test]

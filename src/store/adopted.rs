@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::core::finding::Finding;
-use crate::core::fingerprint;
-use crate::core::time::Timestamp;
+use crate::core::identity;
+use crate::core::model::finding::Finding;
+use crate::core::model::time::Timestamp;
 use crate::store::tx::Tx;
 use crate::store::{StoreError, history};
 
@@ -217,15 +217,13 @@ pub(super) fn rekey(
         .collect::<Result<_, _>>()?;
     let same = waiting
         .into_iter()
-        .filter(|(_, old)| {
-            fingerprint::fingerprint(class.as_str(), subject, old).to_string() == hash
-        })
+        .filter(|(_, old)| identity::fingerprint(class.as_str(), subject, old).to_string() == hash)
         // Several may be the same by our key: the very message first, then the oldest.
         .min_by_key(|(id, old)| (old != message, *id));
     let Some((id, _)) = same else { return Ok(None) };
     tx.execute(
         "UPDATE tasks SET issue_hash = ?2, subject = ?3, algorithm = ?4 WHERE id = ?1",
-        params![id, hash, subject, fingerprint::ALGORITHM_VERSION],
+        params![id, hash, subject, identity::ALGORITHM_VERSION],
     )?;
     let reason = "an adopted task was seen again";
     history::append(tx, Some(id), "rekeyed", hash, "store", reason, now)?;
@@ -243,12 +241,12 @@ pub(super) fn upgrade(connection: &mut Connection, now: Timestamp) -> Result<u64
             "SELECT id, issue_type, subject, issue_message, seen_count FROM tasks INDEXED BY tasks_open
              WHERE status <> 'closed' AND algorithm NOT IN (0, ?1) ORDER BY id",
         )?
-        .query_map([fingerprint::ALGORITHM_VERSION], |row| {
+        .query_map([identity::ALGORITHM_VERSION], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
         })?
         .collect::<Result<_, _>>()?;
     for (id, class, subject, message, seen) in &old {
-        let hash = fingerprint::fingerprint(class, subject, message).to_string();
+        let hash = identity::fingerprint(class, subject, message).to_string();
         let other: Option<i64> = tx
             .query_row(
                 "SELECT id FROM tasks WHERE issue_hash = ?1 AND status <> 'closed' AND id <> ?2",
@@ -272,7 +270,7 @@ pub(super) fn upgrade(connection: &mut Connection, now: Timestamp) -> Result<u64
         } else {
             tx.execute(
                 "UPDATE tasks SET issue_hash = ?2, algorithm = ?3 WHERE id = ?1",
-                params![id, hash, fingerprint::ALGORITHM_VERSION],
+                params![id, hash, identity::ALGORITHM_VERSION],
             )?;
             history::append(tx, Some(*id), "rekeyed", &hash, "store", reason, now)?;
         }

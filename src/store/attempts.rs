@@ -5,9 +5,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::core::config::Budget;
-use crate::core::learning::{self, Fixed};
-use crate::core::task::{Resolution, Task, Transition};
-use crate::core::time::Timestamp;
+use crate::core::diagnosis::learning::{self, Fixed};
+use crate::core::model::task::{Resolution, Task, Transition};
+use crate::core::model::time::Timestamp;
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
 use crate::store::types::{Attempt, Booked, Booking, Learned, Outcome};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::core::time::Timestamp;
+use crate::core::model::time::Timestamp;
 use crate::store::open::set_meta;
 use crate::store::sql::Prepared;
 use crate::store::{Store, StoreError, ballast, open, repair};

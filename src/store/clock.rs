@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::core::time::Timestamp;
+use crate::core::model::time::Timestamp;
 use crate::store::tx::Tx;
 use crate::store::{StoreError, history};
 

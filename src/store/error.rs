@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rusqlite::{ErrorCode, ffi};
 
-use crate::core::task::Status;
+use crate::core::model::task::Status;
 
 /// Why an operation did not happen. Nothing of it is stored.
 #[derive(Debug)]

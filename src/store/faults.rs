@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::*;
-use crate::core::class::Class;
 use crate::core::config::Budget;
-use crate::core::finding::{Finding, Severity};
-use crate::core::task::Resolution;
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::task::Resolution;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const HOUR: Duration = Duration::from_secs(3_600);

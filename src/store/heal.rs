@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use crate::core::time::Timestamp;
+use crate::core::model::time::Timestamp;
 use crate::store::health::Health;
 use crate::store::link::{Identity, ReadLink};
 use crate::store::open::{self, OpenReport, StoreOptions};

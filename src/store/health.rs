@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::core::time::Timestamp;
+use crate::core::model::time::Timestamp;
 
 /// Shared with the writer thread.
 #[derive(Debug, Default)]

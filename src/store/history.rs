@@ -4,8 +4,8 @@ use std::fmt;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::core::audit::{self, Event, GENESIS};
-use crate::core::time::Timestamp;
+use crate::core::model::audit::{self, Event, GENESIS};
+use crate::core::model::time::Timestamp;
 use crate::store::link::ReadLink;
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;

@@ -12,8 +12,8 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
-use crate::core::hex::hex;
-use crate::core::time::Timestamp;
+use crate::core::model::hex::hex;
+use crate::core::model::time::Timestamp;
 use crate::store::adopted;
 use crate::store::holders::other_holder;
 use crate::store::open::{self, StoreOptions, beside, set_meta, suffixed};

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::core::finding::Finding;
-use crate::core::fingerprint;
-use crate::core::time::Timestamp;
+use crate::core::identity;
+use crate::core::model::finding::Finding;
+use crate::core::model::time::Timestamp;
 use crate::store::tx::Tx;
 use crate::store::types::{Intake, Recorded};
 use crate::store::writer::{COALESCE, COALESCE_CURSORS};
@@ -199,7 +199,7 @@ fn create(
                 finding.count.max(1),
                 episode,
                 previous_id,
-                fingerprint::ALGORITHM_VERSION,
+                identity::ALGORITHM_VERSION,
                 now.to_string(),
                 seen_at,
             ],

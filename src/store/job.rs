@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::SyncSender;
 
-use crate::core::time::Timestamp;
+use crate::core::model::time::Timestamp;
 use crate::store::StoreError;
 use crate::store::intake;
 use crate::store::tx::Tx;

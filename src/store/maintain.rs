@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::params;
 
-use crate::core::time::Timestamp;
+use crate::core::model::time::Timestamp;
 use crate::store::holders::{Holder, other_holder};
 use crate::store::link::Owner;
 use crate::store::open::{set_meta, suffixed};

@@ -44,7 +44,7 @@ use std::time::Duration;
 
 use rusqlite::OptionalExtension;
 
-use crate::core::time::Timestamp;
+use crate::core::model::time::Timestamp;
 use crate::store::link::ReadLink;
 use crate::store::tx::Tx;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use crate::core::audit;
-use crate::core::time::Timestamp;
+use crate::core::model::audit;
+use crate::core::model::time::Timestamp;
 use crate::store::link::Owner;
 use crate::store::tx::Tx;
 use crate::store::{ImportReport, StoreError, adopted, ballast, clock, history, import, repair};

@@ -5,12 +5,12 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
-use crate::core::audit;
-use crate::core::delivery::PUT_OFF_MOST;
-use crate::core::finding::Finding;
-use crate::core::issue;
-use crate::core::task::{Resolution, Task, Transition};
-use crate::core::time::Timestamp;
+use crate::core::human::delivery::PUT_OFF_MOST;
+use crate::core::human::issue;
+use crate::core::model::audit;
+use crate::core::model::finding::Finding;
+use crate::core::model::task::{Resolution, Task, Transition};
+use crate::core::model::time::Timestamp;
 use crate::store::read::{OUTBOX_COLUMNS, TASK_COLUMNS, outbox_row, task_row};
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;

@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use crate::core::class::Class;
-use crate::core::finding::Severity;
-use crate::core::task::{Phase, Status, Task};
-use crate::core::time::Timestamp;
+use crate::core::model::class::Class;
+use crate::core::model::finding::Severity;
+use crate::core::model::task::{Phase, Status, Task};
+use crate::core::model::time::Timestamp;
 use crate::store::StoreError;
 use crate::store::history::{self, AuditBreak, AuditReport};
 use crate::store::link::ReadLink;

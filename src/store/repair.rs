@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, params};
 
-use crate::core::time::Timestamp;
+use crate::core::model::time::Timestamp;
 use crate::store::open::{self, OpenReport, StoreOptions, beside, set_meta, suffixed};
 use crate::store::tx::Tx;
 use crate::store::{StoreError, ballast, history};

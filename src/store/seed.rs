@@ -2,9 +2,9 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use crate::core::finding::Finding;
-use crate::core::task::{Resolution, Transition};
-use crate::core::time::Timestamp;
+use crate::core::model::finding::Finding;
+use crate::core::model::task::{Resolution, Transition};
+use crate::core::model::time::Timestamp;
 use crate::store::sql::Prepared;
 use crate::store::types::{Intake, Recorded};
 use crate::store::{Store, StoreError, history};

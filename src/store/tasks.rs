@@ -2,9 +2,9 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use crate::core::policy::{self, Gate};
-use crate::core::task::{Phase, Resolution, Status, Task, Transition};
-use crate::core::time::Timestamp;
+use crate::core::model::task::{Phase, Resolution, Status, Task, Transition};
+use crate::core::model::time::Timestamp;
+use crate::core::remedy::gates::{self, Gate};
 use crate::store::read::{TASK_COLUMNS, task_row};
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
@@ -316,7 +316,7 @@ pub(super) fn apply(
         transition,
         Transition::Close { .. } | Transition::FirstGreen { .. }
     ) {
-        let symptoms = format!("{}: {}", Gate::Inhibition, policy::symptom_of(task_id));
+        let symptoms = format!("{}: {}", Gate::Inhibition, gates::symptom_of(task_id));
         wake(tx, &symptoms, &at)?;
     }
     if matches!(transition, Transition::Close { .. }) {

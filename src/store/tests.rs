@@ -2,11 +2,11 @@ use rusqlite::Connection;
 use std::time::Duration;
 
 use super::*;
-use crate::core::class::Class;
 use crate::core::config::Budget;
-use crate::core::finding::{Finding, Severity};
-use crate::core::policy::{self, Gate};
-use crate::core::task::{Phase, Resolution, Status, Transition};
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::task::{Phase, Resolution, Status, Transition};
+use crate::core::remedy::gates::{self, Gate};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -156,7 +156,7 @@ fn symptoms_wake_when_their_root_is_green() {
     };
     let claimed = bench.store.claim_next("worker-1", NOW).unwrap().unwrap();
     assert_eq!(claimed.id, symptom);
-    let reason = format!("{}: {}(x)", Gate::Inhibition, policy::symptom_of(root));
+    let reason = format!("{}: {}(x)", Gate::Inhibition, gates::symptom_of(root));
     bench
         .store
         .transition(symptom, wait(reason), "t", NOW)

@@ -1,8 +1,8 @@
 //! Rows and arguments of the store.
 
-use crate::core::finding::{Finding, Severity};
-use crate::core::task::Task;
-use crate::core::time::Timestamp;
+use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::task::Task;
+use crate::core::model::time::Timestamp;
 
 /// Position of a stream, stored with the findings that were read up to it.
 #[derive(Clone, Debug, PartialEq, Eq)]

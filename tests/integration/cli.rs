@@ -1,6 +1,6 @@
 //! The command line as a human and a program see it.
 
-use autonomous_orchestrator::core::time::Timestamp;
+use autonomous_orchestrator::core::model::time::Timestamp;
 use serde_json::Value;
 
 use crate::cli_tool::{Gateway, run, run_with};

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use autonomous_orchestrator::core::class::Class;
-use autonomous_orchestrator::core::finding::{Finding, Severity};
-use autonomous_orchestrator::core::time::Timestamp;
+use autonomous_orchestrator::core::model::class::Class;
+use autonomous_orchestrator::core::model::finding::{Finding, Severity};
+use autonomous_orchestrator::core::model::time::Timestamp;
 use autonomous_orchestrator::store::{Intake, NewEscalation, Store, StoreOptions};
 
 /// A state directory, a runtime directory and a configuration that names them.

@@ -4,10 +4,10 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use autonomous_orchestrator::core::action::ActionKind;
-use autonomous_orchestrator::core::cause::Cause;
 use autonomous_orchestrator::core::config::Config;
-use autonomous_orchestrator::core::runbook;
+use autonomous_orchestrator::core::diagnosis::naming::Cause;
+use autonomous_orchestrator::core::model::action::ActionKind;
+use autonomous_orchestrator::core::remedy::runbook;
 
 type Result = std::result::Result<(), Box<dyn Error>>;
 

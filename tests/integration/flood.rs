@@ -6,10 +6,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use autonomous_orchestrator::core::class::Class;
-use autonomous_orchestrator::core::finding::{Finding, Severity};
-use autonomous_orchestrator::core::task::Resolution;
-use autonomous_orchestrator::core::time::Timestamp;
+use autonomous_orchestrator::core::model::class::Class;
+use autonomous_orchestrator::core::model::finding::{Finding, Severity};
+use autonomous_orchestrator::core::model::task::Resolution;
+use autonomous_orchestrator::core::model::time::Timestamp;
 use autonomous_orchestrator::store::{Cursor, Intake, Store, StoreOptions};
 
 const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);

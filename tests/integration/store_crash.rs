@@ -15,10 +15,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use autonomous_orchestrator::core::class::Class;
-use autonomous_orchestrator::core::finding::{Finding, Severity};
-use autonomous_orchestrator::core::task::Resolution;
-use autonomous_orchestrator::core::time::Timestamp;
+use autonomous_orchestrator::core::model::class::Class;
+use autonomous_orchestrator::core::model::finding::{Finding, Severity};
+use autonomous_orchestrator::core::model::task::Resolution;
+use autonomous_orchestrator::core::model::time::Timestamp;
 use autonomous_orchestrator::store::{
     Cursor, Intake, NewEscalation, Store, StoreError, StoreOptions,
 };

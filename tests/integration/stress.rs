@@ -8,11 +8,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use autonomous_orchestrator::core::class::Class;
 use autonomous_orchestrator::core::config::Budget;
-use autonomous_orchestrator::core::finding::{Finding, Severity};
-use autonomous_orchestrator::core::task::{Phase, Resolution, Transition};
-use autonomous_orchestrator::core::time::Timestamp;
+use autonomous_orchestrator::core::model::class::Class;
+use autonomous_orchestrator::core::model::finding::{Finding, Severity};
+use autonomous_orchestrator::core::model::task::{Phase, Resolution, Transition};
+use autonomous_orchestrator::core::model::time::Timestamp;
 use autonomous_orchestrator::store::{
     Booked, Booking, Cursor, Intake, NewEscalation, Outcome, Store, StoreError, StoreOptions,
 };

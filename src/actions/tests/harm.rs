@@ -10,11 +10,11 @@ use std::process::{Child, Command};
 
 use super::{Bench, Book, unit};
 use crate::actions::{execute, precondition, undo, undo_record};
-use crate::core::action::{Action, ActionKind};
-use crate::core::class::Class;
-use crate::core::finding::{Finding, Severity};
-use crate::core::resolve::resolve;
-use crate::core::time::Timestamp;
+use crate::core::model::action::{Action, ActionKind};
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::time::Timestamp;
+use crate::core::remedy::target::resolve;
 use crate::host::{Host, procfs};
 
 const CASES: u64 = 1_000;

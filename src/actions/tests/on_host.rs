@@ -5,8 +5,8 @@ use std::process::{Child, Command};
 
 use super::{Bench, Book, is_refused, named, unit};
 use crate::actions::{ActionError, execute, precondition};
-use crate::core::action::{Action, ProcessIdentity};
 use crate::core::config::DeclaredCommand;
+use crate::core::model::action::{Action, ProcessIdentity};
 use crate::host::{Host, procfs};
 
 #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::html::Html;
-use crate::core::task::{Resolution, Status, Task};
-use crate::core::time::Timestamp;
+use crate::core::model::task::{Resolution, Status, Task};
+use crate::core::model::time::Timestamp;
 
 const DAYS: usize = 30;
 const DAY: Duration = Duration::from_secs(86_400);

@@ -11,9 +11,9 @@ use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::cli::{stats, status, stored};
 use crate::core::config::Config;
-use crate::core::stats::{Stats, compute};
-use crate::core::task::Task;
-use crate::core::time::Timestamp;
+use crate::core::human::stats::{Stats, compute};
+use crate::core::model::task::Task;
+use crate::core::model::time::Timestamp;
 use crate::host::files::write_atomic;
 use crate::store::{
     Attempt, AuditBreak, AuditReport, DetectorRun, EscalationRow, OutboxRow, TaskFilter,

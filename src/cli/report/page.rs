@@ -8,7 +8,7 @@ use super::{Facts, chart};
 use crate::cli::escalations::delivery;
 use crate::cli::shape;
 use crate::cli::stats::{percent, repair_time};
-use crate::core::stats::{AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figures, MTTR_TARGET};
+use crate::core::human::stats::{AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figures, MTTR_TARGET};
 use crate::store::{Outcome, RunOutcome};
 
 const WEEKS_SHOWN: usize = 12;
@@ -366,8 +366,8 @@ fn foot(html: &mut Html, facts: &Facts) {
 mod tests {
     use super::*;
     use crate::core::config::Config;
-    use crate::core::stats::compute;
-    use crate::core::time::Timestamp;
+    use crate::core::human::stats::compute;
+    use crate::core::model::time::Timestamp;
     use crate::store::{AuditReport, DetectorRun, EscalationRow};
 
     const HOSTILE: &str =

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::core::config::ConfigError;
-use crate::core::settings::section;
-use crate::core::webhook;
+use crate::core::config::settings::section;
+use crate::core::human::webhook;
 
 /// Most peers that are told; each is asked in turn.
 const PEERS_MAX: usize = 8;

@@ -1,8 +1,8 @@
 //! Maintenance windows: times at which nothing is repaired, because people work on the box.
 
 use crate::core::config::ConfigError;
-use crate::core::settings::section;
-use crate::core::time::Timestamp;
+use crate::core::config::settings::section;
+use crate::core::model::time::Timestamp;
 
 section! {
     /// `[[maintenance]]`: from one minute of the day to another, UTC.

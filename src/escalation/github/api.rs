@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::core::delivery::is_marked;
-use crate::core::feedback::Event;
-use crate::core::reply::{Reply, Verdict};
-use crate::core::time::Timestamp;
+use crate::core::human::delivery::is_marked;
+use crate::core::human::feedback::Event;
+use crate::core::human::reply::{Reply, Verdict};
+use crate::core::model::time::Timestamp;
 use crate::escalation::http::{Request, Response, SendError, Transport, Verb, encode};
 use crate::escalation::token::Secret;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::Settings;
 use super::api::{Api, Failure, Repository};
 use crate::core::config;
-use crate::core::reply::Verdict;
-use crate::core::time::Timestamp;
+use crate::core::human::reply::Verdict;
+use crate::core::model::time::Timestamp;
 use crate::escalation::http::{Https, Transport};
 use crate::escalation::token;
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::Settings;
 use super::api::{Api, Failure};
-use crate::core::feedback::Event;
-use crate::core::reply::Verdict;
-use crate::core::time::Timestamp;
+use crate::core::human::feedback::Event;
+use crate::core::human::reply::Verdict;
+use crate::core::model::time::Timestamp;
 use crate::escalation::http::Transport;
 use crate::escalation::token;
 

@@ -10,10 +10,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use autonomous_orchestrator::core::alert::{Alert, Speaker, alerts};
-use autonomous_orchestrator::core::class::Class;
-use autonomous_orchestrator::core::finding::{Evidence, Finding, Severity};
-use autonomous_orchestrator::core::task::{Phase, Resolution, Status, Task};
+use autonomous_orchestrator::core::human::alert::{Alert, Speaker, alerts};
+use autonomous_orchestrator::core::model::class::Class;
+use autonomous_orchestrator::core::model::finding::{Evidence, Finding, Severity};
+use autonomous_orchestrator::core::model::task::{Phase, Resolution, Status, Task};
 use autonomous_orchestrator::escalation::alertmanager::{Alertmanager, Round};
 use serde_json::Value;
 

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use autonomous_orchestrator::core::audit::delivery_key;
 use autonomous_orchestrator::core::config;
-use autonomous_orchestrator::core::delivery::{Operation, State, is_marked, marker};
-use autonomous_orchestrator::core::finding::Severity;
-use autonomous_orchestrator::core::time::Timestamp;
+use autonomous_orchestrator::core::human::delivery::{Operation, State, is_marked, marker};
+use autonomous_orchestrator::core::model::audit::delivery_key;
+use autonomous_orchestrator::core::model::finding::Severity;
+use autonomous_orchestrator::core::model::time::Timestamp;
 use autonomous_orchestrator::escalation::courier::{Courier, Limits, Outbox};
 use autonomous_orchestrator::escalation::github::{GitHub, Settings};
 use serde_json::json;

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use autonomous_orchestrator::core::audit::delivery_key;
 use autonomous_orchestrator::core::config;
-use autonomous_orchestrator::core::delivery::{Operation, State};
-use autonomous_orchestrator::core::finding::Severity;
-use autonomous_orchestrator::core::time::Timestamp;
+use autonomous_orchestrator::core::human::delivery::{Operation, State};
+use autonomous_orchestrator::core::model::audit::delivery_key;
+use autonomous_orchestrator::core::model::finding::Severity;
+use autonomous_orchestrator::core::model::time::Timestamp;
 use autonomous_orchestrator::escalation::courier::{Courier, Limits};
 use autonomous_orchestrator::escalation::github::{GitHub, Settings, check};
 use autonomous_orchestrator::escalation::http::Https;

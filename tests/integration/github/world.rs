@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use autonomous_orchestrator::core::time::Timestamp;
+use autonomous_orchestrator::core::model::time::Timestamp;
 use autonomous_orchestrator::escalation::http::{Request, Response, SendError, Transport, Verb};
 use serde_json::{Value, json};
 

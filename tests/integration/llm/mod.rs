@@ -5,16 +5,16 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use autonomous_orchestrator::core::action::ActionKind;
-use autonomous_orchestrator::core::advisors::Advisor;
-use autonomous_orchestrator::core::cause;
-use autonomous_orchestrator::core::class::Class;
 use autonomous_orchestrator::core::config::Config;
-use autonomous_orchestrator::core::finding::{Finding, Severity};
-use autonomous_orchestrator::core::phases::{Plan, plan};
-use autonomous_orchestrator::core::runbook;
-use autonomous_orchestrator::core::task::Phase;
-use autonomous_orchestrator::core::time::Timestamp;
+use autonomous_orchestrator::core::diagnosis::advisors::Advisor;
+use autonomous_orchestrator::core::diagnosis::naming;
+use autonomous_orchestrator::core::model::action::ActionKind;
+use autonomous_orchestrator::core::model::class::Class;
+use autonomous_orchestrator::core::model::finding::{Finding, Severity};
+use autonomous_orchestrator::core::model::task::Phase;
+use autonomous_orchestrator::core::model::time::Timestamp;
+use autonomous_orchestrator::core::remedy::phases::{Plan, plan};
+use autonomous_orchestrator::core::remedy::runbook;
 use autonomous_orchestrator::daemon::{Options, Runtime, Timing, diagnose};
 use autonomous_orchestrator::host::Host;
 use autonomous_orchestrator::host::clock::Clock;
@@ -145,7 +145,7 @@ fn nothing_outside_the_offered_actions_ever_happens() {
                 .unwrap()
                 .unwrap();
             task.phase = Phase::Research;
-            let named = cause::name_cause(&finding);
+            let named = naming::name_cause(&finding);
             let allowed: Vec<ActionKind> = runbook::select(&live.runbooks, &finding, named.cause)
                 .iter()
                 .map(|one| one.kind)

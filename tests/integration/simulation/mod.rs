@@ -16,11 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use autonomous_orchestrator::core::class::Class;
 use autonomous_orchestrator::core::config::Budget;
-use autonomous_orchestrator::core::finding::{Finding, Severity};
-use autonomous_orchestrator::core::task::{Phase, Resolution, Status, Transition};
-use autonomous_orchestrator::core::time::Timestamp;
+use autonomous_orchestrator::core::model::class::Class;
+use autonomous_orchestrator::core::model::finding::{Finding, Severity};
+use autonomous_orchestrator::core::model::task::{Phase, Resolution, Status, Transition};
+use autonomous_orchestrator::core::model::time::Timestamp;
 use autonomous_orchestrator::store::{
     Booked, Booking, Cursor, Intake, NewEscalation, Outcome, Store, StoreError, StoreOptions,
     TaskFilter,
@@ -506,7 +506,7 @@ impl Simulation {
     fn counts_agree<'a>(
         &mut self,
         store: &Store,
-        tasks: impl Iterator<Item = &'a autonomous_orchestrator::core::task::Task>,
+        tasks: impl Iterator<Item = &'a autonomous_orchestrator::core::model::task::Task>,
     ) {
         let position = store.cursor(STREAM).unwrap();
         let cursor: u64 = position.map_or(0, |text| text.parse().unwrap());

@@ -1,0 +1,586 @@
+//! The operator's configuration: one TOML file, every key optional, unknown keys refused.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::core::config::settings::{Mistake, Setting, Shown, Written, section};
+use crate::core::model::action::{ActionKind, Risk};
+use crate::core::model::class::Class;
+
+/// What the program may do without a human.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    Observe,
+    /// A human runs `approve`.
+    Suggest,
+    Auto,
+}
+
+impl Mode {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Suggest => "suggest",
+            Self::Auto => "auto",
+        }
+    }
+}
+
+impl Setting for Mode {
+    fn read(written: &Written<'_>) -> Result<Self, Mistake> {
+        settings::word(written, "observe, suggest or auto", |text| {
+            [Self::Observe, Self::Suggest, Self::Auto]
+                .into_iter()
+                .find(|mode| mode.as_str() == text)
+        })
+    }
+
+    fn shown(&self) -> Shown {
+        Shown::Scalar(self.as_str().into())
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+mod fleet;
+mod maintenance;
+pub mod settings;
+
+pub use fleet::{Alertmanager, Llm, Metrics, Ping, Webhook};
+pub use maintenance::Maintenance;
+
+section! {
+    /// The whole file.
+    pub Config {
+        daemon: Daemon = Daemon::default(),
+        mode: Modes = Modes::default(),
+        store: StoreLimits = StoreLimits::default(),
+        detect: Detect = Detect::default(),
+        budget: Budget = Budget::default(),
+        fix: Fix = Fix::default(),
+        escalation: Escalation = Escalation::default(),
+        alertmanager: Alertmanager = Alertmanager::default(),
+        webhook: Webhook = Webhook::default(),
+        ping: Ping = Ping::default(),
+        metrics: Metrics = Metrics::default(),
+        llm: Llm = Llm::default(),
+        /// `[[log_file]]`: plain log files to follow.
+        log_file: Vec<LogFile> = Vec::new(),
+        /// `[[probe]]`: HTTP, TCP and command checks.
+        probe: Vec<Probe> = Vec::new(),
+        /// `[[service]]`: services run by declared commands, for hosts without a supported init.
+        service: Vec<DeclaredService> = Vec::new(),
+        /// `[[command]]`: operator-declared remediation commands.
+        command: Vec<DeclaredCommand> = Vec::new(),
+        /// `[[maintenance]]`: times at which nothing is repaired.
+        maintenance: Vec<Maintenance> = Vec::new(),
+    }
+}
+
+section! {
+    /// Threads, paths and timing of the daemon.
+    pub Daemon {
+        /// 1..=16.
+        workers: u8 = 4,
+        state_dir: String = "/var/lib/autonomous-orchestrator".to_owned(),
+        runtime_dir: String = "/run/autonomous-orchestrator".to_owned(),
+        /// Its presence blocks every action; its text is the reason.
+        kill_switch: String = "/etc/autonomous-orchestrator/disable".to_owned(),
+        rules_dir: String = "/etc/autonomous-orchestrator/rules.d".to_owned(),
+        runbooks_dir: String = "/etc/autonomous-orchestrator/runbooks.d".to_owned(),
+        bundle: String = "/var/lib/autonomous-orchestrator/knowledge.bundle".to_owned(),
+        /// No action in the first seconds after start: the box may still be booting.
+        startup_grace_s: u64 = 5,
+        /// `error`, `warn`, `info` or `debug`.
+        log_level: String = "info".to_owned(),
+        /// Name in issues; empty = the host name.
+        host_name: String = String::new(),
+        /// Service managers to use: `systemd`, `openrc`, `sysv`, `declared`; empty = those that run here.
+        managers: Vec<String> = Vec::new(),
+    }
+}
+
+section! {
+    /// Modes: the stricter of the risk's and the class's entry counts, unless the class has its own.
+    pub Modes {
+        low: Mode = Mode::Auto,
+        medium: Mode = Mode::Suggest,
+        high: Mode = Mode::Observe,
+        /// Upper bound over all: `observe` here makes the daemon look only.
+        limit: Mode = Mode::Auto,
+        /// `[mode.class]`: a class's own mode, in place of its risk's.
+        class: BTreeMap<String, Mode> = BTreeMap::new(),
+    }
+}
+
+section! {
+    pub StoreLimits {
+        busy_timeout_ms: u32 = 30_000,
+        /// Closed tasks older than this are summarised and removed.
+        retain_days: u32 = 365,
+        /// Upper bound of the database file.
+        max_mib: u32 = 256,
+        /// Freed when the disk is full.
+        ballast_kib: u32 = 1_024,
+        backup_hours: u32 = 24,
+    }
+}
+
+section! {
+    /// Thresholds: raise at the high mark, clear below the low mark.
+    pub Detect {
+        /// Detectors by name that are switched off.
+        disabled: Vec<String> = Vec::new(),
+        disk_high_percent: u8 = 90,
+        disk_low_percent: u8 = 85,
+        inode_high_percent: u8 = 90,
+        inode_low_percent: u8 = 85,
+        /// Mount points left alone, beside read-only and virtual file systems.
+        ignore_mounts: Vec<String> = Vec::new(),
+        /// MemAvailable below this share of MemTotal raises; clears 5 points higher.
+        memory_low_percent: u8 = 5,
+        /// Millidegrees are read from the kernel; these are degrees Celsius.
+        thermal_high_c: u32 = 95,
+        thermal_low_c: u32 = 85,
+        /// This many restarts…
+        flap_restarts: u32 = 5,
+        /// …within this many seconds is flapping.
+        flap_window_s: u64 = 600,
+        /// New kinds of log messages in 10 minutes that get a task each; more share one. 0 = no limit.
+        storm_kinds: u32 = 50,
+        /// Quiet time after which a log finding counts as over.
+        quiet_s: u64 = 600,
+        journal: bool = true,
+        kernel_log: bool = true,
+        /// Units never judged, by exact name or glob.
+        ignore_units: Vec<String> = Vec::new(),
+        /// Interfaces that must be up; empty = those that were up at start are not watched.
+        interfaces: Vec<String> = Vec::new(),
+        /// Seconds between unit sweeps where the journal tells of changes.
+        unit_sweep_s: u64 = 60,
+        /// Seconds between sweeps of disk, memory, mounts, processes.
+        host_sweep_s: u64 = 10,
+        /// Seconds between checks of unit paths.
+        path_sweep_s: u64 = 60,
+        /// A process younger than this is never called stale.
+        stale_after_s: u64 = 30,
+    }
+}
+
+section! {
+    /// Upper bounds on actions, booked durably before acting.
+    pub Budget {
+        fingerprint_per_hour: u32 = 3,
+        fingerprint_per_day: u32 = 7,
+        unit_per_hour: u32 = 5,
+        host_per_hour: u32 = 10,
+        host_per_day: u32 = 30,
+    }
+}
+
+section! {
+    pub Fix {
+        /// Watched this long after the first green before a task is closed as fixed.
+        stability_s: u64 = 60,
+        /// First green must come within this time after an action of phase 1.
+        quick_deadline_s: u64 = 30,
+        research_deadline_s: u64 = 300,
+        /// First back-off after giving up; multiplied by six each time up to a day.
+        rearm_s: u64 = 3_600,
+        journal_keep_mib: u64 = 64,
+        /// Globs of files that free_disk may remove, oldest first. Directories are never removed.
+        cleanable: Vec<String> = vec![
+            "/var/log/*.gz".to_owned(),
+            "/var/log/*.[0-9]".to_owned(),
+            "/var/log/*/*.gz".to_owned(),
+            "/var/cache/apt/archives/*.deb".to_owned(),
+        ],
+        /// A log finding without a repair is put before a human only after it repeated this long.
+        log_escalate_after_s: u64 = 900,
+        /// An approval ends after this time.
+        approval_s: u64 = 3_600,
+    }
+}
+
+section! {
+    pub Escalation {
+        github: Option<Github> = None,
+        /// New issues per hour and day.
+        per_hour: u32 = 3,
+        per_day: u32 = 10,
+        /// A problem that comes back within this window reopens its issue.
+        reopen_s: u64 = 86_400,
+        /// Changes to an open issue are collected this long before one comment is written.
+        coalesce_s: u64 = 3_600,
+        /// Of many gateways that share one repository: each waits its own part of this time before it
+        /// opens an issue.
+        spread_s: u64 = 0,
+    }
+}
+
+section! {
+    pub Github {
+        /// `owner/name`.
+        repository: String = String::new(),
+        /// Readable by its owner alone.
+        token_file: String = String::new(),
+        api_url: String = "https://api.github.com".to_owned(),
+        /// PEM file with further trusted roots.
+        ca_file: String = String::new(),
+        allow_public: bool = false,
+        labels: Vec<String> = vec!["autonomous-orchestrator".to_owned()],
+        assignees: Vec<String> = Vec::new(),
+        timeout_s: u64 = 30,
+        /// Logins whose closing and labels (`orchestrator:ack`, `snooze`, `retry`, `approve`) are heard;
+        /// empty = nobody.
+        replies_from: Vec<String> = Vec::new(),
+        /// Seconds between two looks.
+        replies_every_s: u64 = 300,
+    }
+}
+
+section! {
+    pub LogFile {
+        path: String = String::new(),
+        /// Subject of its findings; empty = the path.
+        unit: String = String::new(),
+    }
+}
+
+section! {
+    pub Probe {
+        name: String = String::new(),
+        /// Exactly one of `http`, `tcp`, `command`.
+        http: String = String::new(),
+        /// `host:port`.
+        tcp: String = String::new(),
+        command: Vec<String> = Vec::new(),
+        interval_s: u64 = 30,
+        timeout_s: u64 = 5,
+        /// Consecutive failures before a finding.
+        failures: u32 = 2,
+        /// HTTP status that counts as good; 0 = any 2xx or 3xx.
+        expect_status: u16 = 0,
+        /// Unit that a failing probe may restart.
+        unit: String = String::new(),
+    }
+}
+
+section! {
+    pub DeclaredService {
+        name: String = String::new(),
+        start: Vec<String> = Vec::new(),
+        /// Empty = TERM to the process in `pid_file`.
+        stop: Vec<String> = Vec::new(),
+        pid_file: String = String::new(),
+        /// Port it listens on, as in `tcp/8080`; empty = none.
+        port: String = String::new(),
+        directory: String = String::new(),
+    }
+}
+
+section! {
+    pub DeclaredCommand {
+        name: String = String::new(),
+        argv: Vec<String> = Vec::new(),
+        /// `low`, `medium` or `high`; undeclared counts as high and is only observed.
+        risk: String = "high".to_owned(),
+        /// User it runs as; empty = root's own only when the operator says `root`.
+        user: String = String::new(),
+        timeout_s: u64 = 30,
+        memory_mib: u64 = 64,
+    }
+}
+
+/// Longest time a delivery is put off by choice, in seconds: shorter than what counts as a wrong clock.
+const DELAY_MOST_S: u64 = 86_400;
+const _: () = assert!(DELAY_MOST_S < crate::core::human::delivery::PUT_OFF_MOST.as_secs());
+/// Bounds of `daemon.workers`.
+pub const WORKERS_MAX: u8 = 16;
+
+/// What is wrong in the file, where, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// 1-based; 0 when the whole file is meant.
+    pub line: usize,
+    pub what: String,
+    pub suggestion: Option<String>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line > 0 {
+            write!(f, "line {}: ", self.line)?;
+        }
+        f.write_str(&self.what)?;
+        match &self.suggestion {
+            Some(name) => write!(f, "; did you mean '{name}'?"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Parses and validates the text of a configuration file.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = settings::read(text).map_err(|mistake| ConfigError {
+            line: mistake.line(text),
+            what: mistake.what,
+            suggestion: mistake.suggestion,
+        })?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let bad = |what: String| {
+            Err(ConfigError {
+                line: 0,
+                what,
+                suggestion: None,
+            })
+        };
+        for (key, seconds) in [
+            ("spread_s", self.escalation.spread_s),
+            ("coalesce_s", self.escalation.coalesce_s),
+        ] {
+            if seconds > DELAY_MOST_S {
+                return bad(format!(
+                    "escalation.{key} is {seconds}: it must be at most {DELAY_MOST_S}"
+                ));
+            }
+        }
+        if !(1..=WORKERS_MAX).contains(&self.daemon.workers) {
+            return bad(format!(
+                "daemon.workers is {}: it must be 1 to {WORKERS_MAX}",
+                self.daemon.workers
+            ));
+        }
+        for (what, high, low) in [
+            (
+                "disk",
+                self.detect.disk_high_percent,
+                self.detect.disk_low_percent,
+            ),
+            (
+                "inode",
+                self.detect.inode_high_percent,
+                self.detect.inode_low_percent,
+            ),
+        ] {
+            if low >= high || high > 100 {
+                return bad(format!(
+                    "detect.{what}_low_percent ({low}) must be below {what}_high_percent ({high}), both at most 100"
+                ));
+            }
+        }
+        for class in self.mode.class.keys() {
+            if class.parse::<Class>().is_err() {
+                return Err(ConfigError {
+                    line: 0,
+                    what: format!("mode.class.{class}: no such class"),
+                    suggestion: nearest(class, Class::ALL.iter().map(|class| class.as_str())),
+                });
+            }
+        }
+        for probe in &self.probe {
+            let kinds = [
+                !probe.http.is_empty(),
+                !probe.tcp.is_empty(),
+                !probe.command.is_empty(),
+            ];
+            if probe.name.is_empty() || kinds.iter().filter(|set| **set).count() != 1 {
+                return bad(format!(
+                    "probe '{}': needs a name and exactly one of http, tcp, command",
+                    probe.name
+                ));
+            }
+        }
+        for probe in &self.probe {
+            if !probe.http.is_empty() && !probe.http.starts_with("http://") {
+                return bad(format!(
+                    "probe '{}': http must begin with http://; for https use a command probe, as in command = [\"curl\", \"-fsS\", \"https://…\"]",
+                    probe.name
+                ));
+            }
+        }
+        for service in &self.service {
+            if service.name.is_empty() || service.start.is_empty() || service.pid_file.is_empty() {
+                return bad(format!(
+                    "service '{}': needs name, start and pid_file",
+                    service.name
+                ));
+            }
+        }
+        for file in &self.log_file {
+            if !file.path.starts_with('/') {
+                return bad(format!("log_file '{}': needs an absolute path", file.path));
+            }
+        }
+        for command in &self.command {
+            if command.name.is_empty() || command.argv.is_empty() {
+                return bad(format!("command '{}': needs name and argv", command.name));
+            }
+            if let Err(why) = command.risk.parse::<Risk>() {
+                return bad(format!("command '{}': {why}", command.name));
+            }
+        }
+        for window in &self.maintenance {
+            window.validate()?;
+        }
+        self.alertmanager.validate()?;
+        self.webhook.validate()?;
+        self.ping.validate()?;
+        self.metrics.validate()?;
+        self.llm.validate()?;
+        match &self.escalation.github {
+            Some(github) => github.validate(),
+            None => Ok(()),
+        }
+    }
+
+    /// Mode for an action of `kind` against a finding of `class`.
+    pub fn mode_for(&self, class: Class, risk: Risk) -> Mode {
+        let by_risk = match risk {
+            Risk::Low => self.mode.low,
+            Risk::Medium => self.mode.medium,
+            Risk::High => self.mode.high,
+        };
+        let wanted = self
+            .mode
+            .class
+            .get(class.as_str())
+            .copied()
+            .unwrap_or(by_risk);
+        wanted.min(self.mode.limit)
+    }
+
+    /// Risk of an action; an operator's command carries the risk declared for it.
+    pub fn risk_of(&self, kind: ActionKind, declared_name: Option<&str>) -> Risk {
+        match declared_name {
+            Some(name) => self
+                .command
+                .iter()
+                .find(|command| command.name == name)
+                .and_then(|command| command.risk.parse().ok())
+                .unwrap_or(Risk::High),
+            None => kind.risk(),
+        }
+    }
+}
+
+impl Github {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let name_ok = |part: &str| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c))
+        };
+        let parts: Vec<&str> = self.repository.split('/').collect();
+        let what = if !matches!(parts.as_slice(), [owner, name] if name_ok(owner) && name_ok(name))
+        {
+            format!(
+                "escalation.github.repository is '{}': write it as owner/name",
+                self.repository
+            )
+        } else if self.token_file.is_empty() {
+            "escalation.github.token_file is missing: write the path of a file that holds the token"
+                .to_owned()
+        } else if !self.api_url.starts_with("https://") {
+            format!(
+                "escalation.github.api_url is '{}': it must start with https://",
+                self.api_url
+            )
+        } else if !(5..=86_400).contains(&self.replies_every_s) {
+            format!(
+                "escalation.github.replies_every_s is {}: it must be 5 to 86400",
+                self.replies_every_s
+            )
+        } else {
+            return Ok(());
+        };
+        Err(ConfigError {
+            line: 0,
+            what,
+            suggestion: None,
+        })
+    }
+}
+
+/// The known name that is nearest by edit distance, if it is near at all.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    known
+        .map(|candidate| (edit_distance(name, candidate), candidate))
+        .min()
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3)
+        .map(|(_, candidate)| candidate.to_owned())
+}
+
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, to) in b.iter().enumerate() {
+            let at = |row: &[usize], k: usize| row.get(k).copied().unwrap_or(usize::MAX / 2);
+            let change = at(&row, j) + usize::from(from != *to);
+            next.push(change.min(at(&row, j + 1) + 1).min(at(&next, j) + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(Config::parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn an_unknown_key_names_line_and_suggestion() {
+        let error = Config::parse("[daemon]\nworkers = 2\nlog_levle = \"info\"\n").unwrap_err();
+        assert_eq!(error.line, 3);
+        assert_eq!(
+            error.to_string(),
+            "line 3: unknown key 'log_levle'; did you mean 'log_level'?"
+        );
+    }
+
+    #[test]
+    fn bounds_are_checked() {
+        assert!(Config::parse("[daemon]\nworkers = 17\n").is_err());
+        assert!(Config::parse("[detect]\ndisk_low_percent = 95\n").is_err());
+        assert!(
+            Config::parse("[mode.class]\nservice_fialed = \"auto\"\n")
+                .unwrap_err()
+                .to_string()
+                .contains("service_failed")
+        );
+        assert!(Config::parse("[escalation.github]\nrepository = \"a\"\n").is_err());
+    }
+
+    #[test]
+    fn the_limit_caps_every_mode() {
+        let config = Config::parse("[mode]\nlimit = \"observe\"\n").unwrap();
+        for class in Class::ALL {
+            assert_eq!(config.mode_for(*class, Risk::Low), Mode::Observe);
+        }
+        let config = Config::default();
+        assert_eq!(
+            config.mode_for(Class::DiskFull, Risk::Medium),
+            Mode::Suggest
+        );
+    }
+}

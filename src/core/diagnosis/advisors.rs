@@ -1,0 +1,349 @@
+//! The three advisors. Each looks at the finding from one side, names a cause, ranks the actions that
+//! the runbook allows, and says why. Deterministic and pure. An advisor that knows nothing abstains.
+//!
+//! - operator: what worked here before;
+//! - historian: what changed just before;
+//! - analyst: the cause rules and the retrieved snippets.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::core::diagnosis::learning::{LearnedRow, PROVEN_MIN, proven_rate};
+use crate::core::diagnosis::naming::{Cause, Named};
+use crate::core::diagnosis::retrieval::Snippet;
+use crate::core::model::action::ActionKind;
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, evidence};
+use crate::core::model::time::Timestamp;
+use crate::core::remedy::runbook::Candidate;
+
+/// Who advises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Advisor {
+    Operator,
+    Historian,
+    Analyst,
+    /// The optional language model: at most one voice, and never enough without one of the others.
+    Model,
+}
+
+impl Advisor {
+    /// The deterministic ones.
+    pub const ALL: &'static [Self] = &[Self::Operator, Self::Historian, Self::Analyst];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Historian => "historian",
+            Self::Analyst => "analyst",
+            Self::Model => "model",
+        }
+    }
+}
+
+impl fmt::Display for Advisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What one advisor says. No actions and confidence 0 is an abstention.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Advice {
+    pub advisor: Advisor,
+    pub cause: Cause,
+    /// 0..=1: how sure it is of the cause.
+    pub confidence: f64,
+    /// Allowed actions with the chance (0..=1) that each helps, best first.
+    pub actions: Vec<(ActionKind, f32)>,
+    /// What it goes by, one line.
+    pub evidence: String,
+}
+
+impl Advice {
+    fn abstain(advisor: Advisor, why: &str) -> Self {
+        Self {
+            advisor,
+            cause: Cause::Unknown,
+            confidence: 0.0,
+            actions: Vec::new(),
+            evidence: why.to_owned(),
+        }
+    }
+
+    /// True when it has no opinion: silence, not a vote against.
+    pub fn abstains(&self) -> bool {
+        self.actions.is_empty() || self.confidence <= 0.0
+    }
+
+    fn new(
+        advisor: Advisor,
+        cause: Cause,
+        confidence: f64,
+        mut actions: Vec<(ActionKind, f32)>,
+        evidence: String,
+    ) -> Self {
+        // Stable: equal chances keep the runbook's order.
+        actions.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Self {
+            advisor,
+            cause,
+            confidence: confidence.clamp(0.0, 1.0),
+            actions,
+            evidence,
+        }
+    }
+}
+
+/// What worked here before.
+pub fn operator(
+    _finding: &Finding,
+    named: &Named,
+    candidates: &[Candidate],
+    learned: &[LearnedRow],
+    now: Timestamp,
+) -> Advice {
+    let tried: Vec<(&LearnedRow, f64)> = learned
+        .iter()
+        .filter(|row| {
+            row.wins + row.losses > 0 && candidates.iter().any(|one| one.kind == row.action)
+        })
+        .map(|row| (row, proven_rate(row, now)))
+        .filter(|(_, rate)| *rate >= PROVEN_MIN)
+        .collect();
+    if tried.is_empty() {
+        return Advice::abstain(Advisor::Operator, "nothing has proven itself here yet");
+    }
+    let facts: Vec<String> = tried
+        .iter()
+        .map(|(row, rate)| {
+            format!(
+                "{} helped {} of {} times (proven rate {rate:.2})",
+                row.action,
+                row.wins,
+                row.wins.saturating_add(row.losses)
+            )
+        })
+        .collect();
+    let best = tried.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
+    let actions = tried
+        .iter()
+        .map(|(row, rate)| (row.action, *rate as f32))
+        .collect();
+    // It helped against this class here: the cause was the same as far as anyone could tell.
+    Advice::new(
+        Advisor::Operator,
+        named.cause,
+        best,
+        actions,
+        facts.join("; "),
+    )
+}
+
+/// What changed on the box before the fault; all that could be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub unit_file_changed_at: Option<Timestamp>,
+    pub exe_changed_at: Option<Timestamp>,
+    pub last_boot: Option<Timestamp>,
+    /// Package name and version, and when it was changed.
+    pub package_changes: Vec<(String, Timestamp)>,
+    /// Commit subject, and when it was made; of the paths that the finding names.
+    pub git: Vec<(String, Timestamp)>,
+}
+
+/// A change this long before a fault may have brought it about.
+pub const SUSPECT: Duration = Duration::from_secs(24 * 3600);
+/// A fault this soon after boot is one of starting up: services come before what they need.
+const BOOTING: Duration = Duration::from_secs(600);
+
+/// What changed just before. A change to unit, program or package speaks against blind restarting;
+/// no change at all speaks for a passing fault, which restarting is for.
+pub fn historian(
+    finding: &Finding,
+    named: &Named,
+    candidates: &[Candidate],
+    changes: &Changes,
+    now: Timestamp,
+) -> Advice {
+    if candidates.is_empty() {
+        return Advice::abstain(Advisor::Historian, "no action is allowed");
+    }
+    let at = if finding.seen_at.as_millis() > 0 {
+        finding.seen_at
+    } else {
+        now
+    };
+    let recent = |when: &Timestamp| *when <= at && at.since(*when) <= SUSPECT;
+    if named.cause == Cause::PathMoved {
+        let to = finding.fact(evidence::MOVED_TO).unwrap_or("a new place");
+        return ranked(
+            candidates,
+            named.cause,
+            0.85,
+            &[ActionKind::PathDropIn],
+            format!("the path moved to {to}"),
+        );
+    }
+    let mut changed = Vec::new();
+    changed.extend(
+        changes
+            .unit_file_changed_at
+            .filter(recent)
+            .map(|when| format!("unit file changed {when}")),
+    );
+    changed.extend(
+        changes
+            .exe_changed_at
+            .filter(recent)
+            .map(|when| format!("program changed {when}")),
+    );
+    for (what, when) in changes
+        .package_changes
+        .iter()
+        .chain(&changes.git)
+        .filter(|(_, when)| recent(when))
+        .take(3)
+    {
+        changed.push(format!("{what} {when}"));
+    }
+    if let Some(when) = changes
+        .last_boot
+        .filter(|when| *when <= at && at.since(*when) <= BOOTING)
+    {
+        return ranked(
+            candidates,
+            named.cause,
+            0.7,
+            STARTING,
+            format!("booted {when}: what it needs may have come up late"),
+        );
+    }
+    if !changed.is_empty() {
+        return Advice::abstain(
+            Advisor::Historian,
+            &format!("a repair may hide a change: {}", changed.join("; ")),
+        );
+    }
+    let known = changes.unit_file_changed_at.is_some()
+        || changes.exe_changed_at.is_some()
+        || changes.last_boot.is_some();
+    if known && is_service(finding.class) && named.cause != Cause::Unknown {
+        return ranked(
+            candidates,
+            named.cause,
+            0.6,
+            STARTING,
+            "nothing changed in the last day: it worked as it is".to_owned(),
+        );
+    }
+    Advice::abstain(Advisor::Historian, "no change is on record")
+}
+
+const STARTING: &[ActionKind] = &[
+    ActionKind::ResetFailedStart,
+    ActionKind::RestartUnit,
+    ActionKind::StartUnit,
+];
+
+fn ranked(
+    candidates: &[Candidate],
+    cause: Cause,
+    confidence: f64,
+    liked: &[ActionKind],
+    why: String,
+) -> Advice {
+    let actions: Vec<(ActionKind, f32)> = candidates
+        .iter()
+        .filter(|one| liked.contains(&one.kind))
+        .map(|one| (one.kind, confidence as f32))
+        .collect();
+    if actions.is_empty() {
+        return Advice::abstain(Advisor::Historian, &why);
+    }
+    Advice::new(Advisor::Historian, cause, confidence, actions, why)
+}
+
+const fn is_service(class: Class) -> bool {
+    matches!(
+        class,
+        Class::ServiceFailed | Class::ServiceInactive | Class::ServiceWatchdog | Class::ProbeFailed
+    )
+}
+
+/// The cause rules plus what the retrieved snippets speak of.
+pub fn analyst(
+    _finding: &Finding,
+    named: &Named,
+    candidates: &[Candidate],
+    snippets: &[Snippet],
+) -> Advice {
+    if named.cause == Cause::Unknown && snippets.is_empty() {
+        return Advice::abstain(Advisor::Analyst, "no rule fired and nothing was found");
+    }
+    let mut evidence = named.why.clone();
+    let mut actions = Vec::new();
+    for candidate in candidates {
+        let base: f32 = if candidate.certain { 0.7 } else { 0.5 };
+        let cited = snippets
+            .iter()
+            .find(|snippet| speaks_of(snippet, candidate.kind));
+        if let Some(snippet) = cited {
+            evidence.push_str(&format!(
+                "; {} tells of {}",
+                snippet.citation(),
+                candidate.kind
+            ));
+        }
+        actions.push((
+            candidate.kind,
+            if cited.is_some() { base + 0.15 } else { base },
+        ));
+    }
+    let confidence = if named.cause == Cause::Unknown {
+        0.2
+    } else {
+        named.confidence
+    };
+    Advice::new(Advisor::Analyst, named.cause, confidence, actions, evidence)
+}
+
+/// Does the passage advise this action? Words of operators' prose and of the tools' own names.
+fn speaks_of(snippet: &Snippet, kind: ActionKind) -> bool {
+    let words: &[&str] = match kind {
+        ActionKind::StartUnit => &["systemctl start", "start the service", "rc-service"],
+        ActionKind::RestartUnit => &["restart"],
+        ActionKind::StopUnit => &["systemctl stop"],
+        ActionKind::ResetFailedStart => &["reset-failed", "restart", "systemctl start"],
+        ActionKind::DaemonReload => &["daemon-reload"],
+        ActionKind::PathDropIn => &[
+            "drop-in",
+            "systemctl edit",
+            "moved to",
+            "renamed",
+            "new path",
+        ],
+        ActionKind::TerminateProcess => {
+            &["kill ", "pkill", "fuser -k", "stale process", "terminate"]
+        }
+        ActionKind::VacuumJournal => &["vacuum"],
+        ActionKind::FreeDisk => &[
+            "logrotate",
+            "apt clean",
+            "apt-get clean",
+            "free space",
+            "free up",
+            "delete old",
+        ],
+        ActionKind::RemountRw => &["remount"],
+        ActionKind::SyncClock => &["chronyc makestep", "timedatectl", "ntpdate", "makestep"],
+        ActionKind::RestartInterface => &["ip link set", "ifdown", "ifup", "networkctl"],
+        ActionKind::RunDeclared => &[],
+    };
+    let text = snippet.text.to_ascii_lowercase();
+    words.iter().any(|word| text.contains(word))
+}
+
+#[cfg(test)]
+#[path = "advisors_tests.rs"]
+mod tests;

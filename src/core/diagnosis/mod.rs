@@ -1,0 +1,11 @@
+//! Why something is broken: the cause, the root among several faults, what the advisors say and what was learned.
+pub mod advisors;
+pub mod cause_rules;
+pub mod consensus;
+pub mod knowledge;
+pub mod learning;
+pub mod llm;
+pub mod naming;
+pub mod retrieval;
+pub mod root_cause;
+pub mod stem;

@@ -1,0 +1,185 @@
+//! Inhibition: a root cause suppresses its symptoms. Pure over the open conditions, which live in the
+//! store, so it survives a restart by itself.
+
+use crate::core::diagnosis::naming::Cause;
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Evidence, evidence};
+use crate::core::model::task::Status;
+
+/// One open condition, as far as correlation needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenCondition {
+    pub task_id: i64,
+    pub class: Class,
+    pub subject: String,
+    pub status: Status,
+    pub evidence: Evidence,
+}
+
+impl OpenCondition {
+    /// The unit it is about, if any.
+    fn unit(&self) -> Option<&str> {
+        self.evidence
+            .get(evidence::UNIT)
+            .map(String::as_str)
+            .or_else(|| {
+                self.subject
+                    .ends_with(".service")
+                    .then_some(self.subject.as_str())
+            })
+    }
+}
+
+/// How near a class stands to the root: a lower rank explains a higher one about the same unit.
+const fn rank(class: Class) -> u8 {
+    match class {
+        Class::InvalidUnitPath => 0,
+        Class::PortConflict | Class::StaleProcess => 1,
+        Class::ServiceFlapping => 2,
+        Class::ServiceFailed | Class::ServiceWatchdog => 3,
+        Class::ServiceInactive => 4,
+        Class::ProbeFailed | Class::ContainerUnhealthy => 5,
+        Class::LogError | Class::OomKill => 6,
+        _ => u8::MAX,
+    }
+}
+
+/// True when an open condition of class `root` is what `cause` names in a symptom.
+const fn explains(root: Class, cause: Cause) -> bool {
+    match cause {
+        Cause::DiskFull => matches!(root, Class::DiskFull | Class::InodeFull),
+        Cause::InodeFull => matches!(root, Class::InodeFull),
+        Cause::ReadonlyAfterError => matches!(root, Class::ReadonlyFs),
+        _ => false,
+    }
+}
+
+/// True for conditions that can explain others about their unit: of the processes that are left over, only
+/// one that holds the unit's pid file keeps it from starting.
+fn may_explain(other: &OpenCondition) -> bool {
+    other.class != Class::StaleProcess || other.evidence.contains_key(evidence::HOLDER_PID)
+}
+
+/// The open condition that explains `symptom`, if there is one: what its named `cause` says is broken
+/// on this host, one about the same unit and nearer to the root, or a unit that this one requires. One
+/// that is still broken is preferred: the symptoms of a green root may be repaired.
+pub fn root_of<'a>(
+    symptom: &OpenCondition,
+    cause: Cause,
+    open: &'a [OpenCondition],
+) -> Option<&'a OpenCondition> {
+    let own = rank(symptom.class);
+    if own == u8::MAX {
+        return None;
+    }
+    let unit = symptom.unit();
+    let requires = symptom.evidence.get(REQUIRES).map_or("", String::as_str);
+    let about = |other: &OpenCondition| match (unit, other.unit()) {
+        (Some(unit), Some(other_unit)) if other_unit == unit => {
+            rank(other.class) < own && may_explain(other)
+        }
+        (Some(_), Some(other_unit)) => {
+            rank(other.class) <= 3
+                && may_explain(other)
+                && requires.split_whitespace().any(|name| name == other_unit)
+        }
+        _ => false,
+    };
+    open.iter()
+        .filter(|other| other.task_id != symptom.task_id)
+        .filter(|other| explains(other.class, cause) || about(other))
+        .min_by_key(|other| {
+            let green = other.status == Status::Fixed;
+            let elsewhere = !explains(other.class, cause);
+            (green, elsewhere, rank(other.class), other.task_id)
+        })
+}
+
+/// Evidence key: units that must run first, blank-separated.
+pub const REQUIRES: &str = "requires";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn condition(task_id: i64, class: Class, unit: &str) -> OpenCondition {
+        OpenCondition {
+            task_id,
+            class,
+            subject: unit.to_owned(),
+            status: Status::Detected,
+            evidence: Evidence::from([(evidence::UNIT.to_owned(), unit.to_owned())]),
+        }
+    }
+
+    #[test]
+    fn a_bad_path_explains_the_failure_and_its_log_lines() {
+        let root = condition(1, Class::InvalidUnitPath, "a.service");
+        let failed = condition(2, Class::ServiceFailed, "a.service");
+        let line = condition(3, Class::LogError, "a.service");
+        let open = [root.clone(), failed.clone(), line.clone()];
+        assert_eq!(root_of(&failed, Cause::Unknown, &open), Some(&root));
+        assert_eq!(root_of(&line, Cause::Unknown, &open), Some(&root));
+        assert_eq!(root_of(&root, Cause::Unknown, &open), None);
+    }
+
+    #[test]
+    fn a_leftover_explains_only_with_the_pid_file_and_never_beside_a_bad_path() {
+        let path = condition(1, Class::InvalidUnitPath, "a.service");
+        let mut left = condition(2, Class::StaleProcess, "a.service");
+        let failed = condition(3, Class::ServiceFailed, "a.service");
+        let removed = [left.clone(), failed.clone()];
+        assert_eq!(root_of(&failed, Cause::LockHeld, &removed), None);
+        left.evidence
+            .insert(evidence::HOLDER_PID.to_owned(), "70".to_owned());
+        let orphan = [left.clone(), failed.clone()];
+        assert_eq!(root_of(&failed, Cause::LockHeld, &orphan), Some(&left));
+        let both = [path.clone(), left.clone()];
+        assert_eq!(root_of(&left, Cause::StaleProcess, &both), Some(&path));
+        assert_eq!(root_of(&path, Cause::PathMissing, &both), None);
+    }
+
+    #[test]
+    fn other_units_do_not_explain_unless_required() {
+        let other = condition(1, Class::ServiceFailed, "db.service");
+        let mut failed = condition(2, Class::ServiceFailed, "app.service");
+        assert_eq!(
+            root_of(&failed, Cause::Unknown, std::slice::from_ref(&other)),
+            None
+        );
+        failed
+            .evidence
+            .insert(REQUIRES.to_owned(), "net.service db.service".to_owned());
+        assert_eq!(
+            root_of(&failed, Cause::Unknown, std::slice::from_ref(&other)),
+            Some(&other)
+        );
+    }
+
+    #[test]
+    fn a_full_disk_explains_what_fails_for_want_of_space_and_a_broken_root_comes_first() {
+        let mut disk = condition(1, Class::DiskFull, "");
+        disk.evidence.clear();
+        let failed = condition(2, Class::ServiceFailed, "a.service");
+        let root = |cause, disk: &OpenCondition| {
+            root_of(&failed, cause, std::slice::from_ref(disk)).map(|root| root.task_id)
+        };
+        assert_eq!(root(Cause::DiskFull, &disk), Some(1));
+        assert_eq!(root(Cause::ProcessExited, &disk), None);
+        disk.status = Status::Fixed;
+        let path = condition(3, Class::InvalidUnitPath, "a.service");
+        let open = [disk, path.clone()];
+        assert_eq!(root_of(&failed, Cause::DiskFull, &open), Some(&path));
+    }
+
+    #[test]
+    fn two_conditions_never_explain_each_other() {
+        let a = condition(1, Class::ServiceFailed, "a.service");
+        let b = condition(2, Class::ServiceWatchdog, "a.service");
+        let open = [a.clone(), b.clone()];
+        assert!(
+            root_of(&a, Cause::Unknown, &open).is_none()
+                && root_of(&b, Cause::Unknown, &open).is_none()
+        );
+    }
+}

@@ -1,0 +1,493 @@
+//! What is delivered to a human and how far it got. Pure: a decision in, a decision out.
+//!
+//! An outbox row goes pending -> sending (committed before the first write) -> confirmed, unknown or dead.
+//! `unknown` means that a write may have happened: nobody writes again before having looked, twice.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fmt::Write as _;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::core::model::finding::Severity;
+use crate::core::model::hex::hex;
+use crate::core::model::time::Timestamp;
+
+/// After a write with an unknown outcome: time before the first look. The remote side may still be at it.
+pub const FIRST_LOOK_AFTER: Duration = Duration::from_secs(60);
+/// Time between two looks that found nothing and the permission to write again.
+pub const SECOND_LOOK_AFTER: Duration = Duration::from_secs(300);
+/// Between looks for something that was accepted but cannot be seen.
+pub const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(3_600);
+
+/// No row is ever put off longer than this (a day's cap or limit, spread a little). One that seems to be was
+/// booked while the clock was wrong, and is due.
+pub const PUT_OFF_MOST: Duration = Duration::from_secs(30 * 3_600);
+
+const _: () =
+    assert!(crate::core::human::reply::WAIT_MOST.as_secs() * 11 / 10 < PUT_OFF_MOST.as_secs());
+const _: () = assert!(FIRST_LOOK_AFTER.as_secs() < SECOND_LOOK_AFTER.as_secs());
+
+/// Name in hidden markers and labels.
+const MARKER: &str = "autonomous-orchestrator";
+
+/// SHA-256 of the fields, each preceded by its length as 8 bytes, little endian.
+fn digest(fields: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for field in fields {
+        hash.update((field.len() as u64).to_le_bytes());
+        hash.update(field.as_bytes());
+    }
+    hex(&hash.finalize())
+}
+
+/// Hidden comment that tells an issue's key.
+pub fn marker(key: &str) -> String {
+    format!("<!-- {MARKER}:{key} -->")
+}
+
+/// Label by which an issue is listed: `ao-` and the first 12 hex of the key.
+pub fn label(key: &str) -> String {
+    format!("ao-{}", key.get(..12).unwrap_or(key))
+}
+
+/// True when `body` carries the marker on a line of its own. Text quoted from logs cannot
+/// (see [`defuse`]), so a line of a log that spells a marker claims no issue.
+pub fn is_marked(body: &str, marker: &str) -> bool {
+    body.lines().any(|line| line.trim() == marker)
+}
+
+/// Breaks anything in untrusted text that could be read as one of our markers.
+pub fn defuse(text: &str) -> String {
+    text.replace("<!--", "<! --")
+}
+
+/// What a row asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Operation {
+    Create,
+    Comment,
+    Close,
+    Reopen,
+    Update,
+}
+
+impl Operation {
+    pub const ALL: &'static [Self] = &[
+        Self::Create,
+        Self::Comment,
+        Self::Close,
+        Self::Reopen,
+        Self::Update,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Comment => "comment",
+            Self::Close => "close",
+            Self::Reopen => "reopen",
+            Self::Update => "update",
+        }
+    }
+}
+
+/// How far a row got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    Pending,
+    Sending,
+    Confirmed,
+    Unknown,
+    Dead,
+}
+
+impl State {
+    pub const ALL: &'static [Self] = &[
+        Self::Pending,
+        Self::Sending,
+        Self::Confirmed,
+        Self::Unknown,
+        Self::Dead,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Sending => "sending",
+            Self::Confirmed => "confirmed",
+            Self::Unknown => "unknown",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Operation {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().copied().find(|one| one.as_str() == name);
+        found.ok_or_else(|| format!("'{name}' is not an operation of the outbox"))
+    }
+}
+
+impl FromStr for State {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().copied().find(|one| one.as_str() == name);
+        found.ok_or_else(|| format!("'{name}' is not a state of the outbox"))
+    }
+}
+
+/// One outbox row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    pub id: i64,
+    pub task_id: i64,
+    pub destination: String,
+    pub operation: Operation,
+    pub state: State,
+    /// Times it was marked as sending.
+    pub attempts: u32,
+    /// JSON, see [`Payload`].
+    pub payload: String,
+    /// 64 hex, see [`crate::core::model::audit::delivery_key`].
+    pub delivery_key: String,
+    pub issue_number: Option<i64>,
+    pub created_at: Timestamp,
+    pub next_at: Timestamp,
+    /// Doubles as the durable memory between two attempts, see [`Note`].
+    pub last_error: Option<String>,
+    pub severity: Severity,
+}
+
+impl Delivery {
+    /// Hidden comment that tells this very row, so that a comment is written once.
+    pub fn row_marker(&self) -> String {
+        marker(&self.row_key())
+    }
+
+    /// The same in every repeat of this row, and of no other: the id alone may be used again after a restore.
+    pub fn row_key(&self) -> String {
+        let part = digest(&[
+            &self.delivery_key,
+            self.operation.as_str(),
+            &self.id.to_string(),
+            &self.created_at.to_string(),
+        ]);
+        format!(
+            "{}:{}",
+            label(&self.delivery_key),
+            part.get(..16).unwrap_or(&part)
+        )
+    }
+
+    /// What earlier attempts left behind.
+    pub fn note(&self) -> Note {
+        Note::parse(self.last_error.as_deref().unwrap_or(""))
+    }
+}
+
+/// Content of a row. Every field may be missing; unknown ones are ignored, so that a newer store can add some.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Payload {
+    pub title: String,
+    /// Markdown of a new issue.
+    pub body: String,
+    /// Markdown of a comment; where empty, `message` or else `body` is written.
+    pub comment: String,
+    /// New text of the status block; empty = leave it.
+    pub status: String,
+    /// Why the task was closed, for `close`.
+    pub resolution: String,
+    /// One sentence, used where `comment` is empty.
+    pub message: String,
+    /// Issue of the previous episode, which a new issue links to.
+    pub previous_issue: Option<i64>,
+    /// The task in single words, for destinations that do not read Markdown.
+    pub facts: BTreeMap<String, String>,
+}
+
+impl Payload {
+    pub fn parse(json: &str) -> Result<Self, String> {
+        serde_json::from_str(json).map_err(|error| format!("the payload is not readable: {error}"))
+    }
+
+    /// Text of the comment to write, if any.
+    pub fn comment_text(&self) -> Option<&str> {
+        [&self.comment, &self.message, &self.body]
+            .into_iter()
+            .map(|text| text.trim())
+            .find(|text| !text.is_empty())
+    }
+}
+
+/// What must be remembered between attempts, across restarts: kept at the start of the row's `last_error`,
+/// in words a human can read there. A note that cannot be read only costs one more look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// The remote side answered that it was created: never create again.
+    pub accepted: bool,
+    /// The comment of this row is written; what remains may be repeated.
+    pub commented: bool,
+    /// Labels and assignees were refused: send without.
+    pub plain: bool,
+    /// Remote time of the first look that found nothing.
+    pub looked: Option<Timestamp>,
+}
+
+impl Note {
+    pub fn parse(text: &str) -> Self {
+        let mut note = Self::default();
+        let mut rest = text.trim_start();
+        while let Some((word, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'))
+        {
+            match word {
+                "accepted" => note.accepted = true,
+                "commented" => note.commented = true,
+                "plain" => note.plain = true,
+                other => {
+                    let Some(at) = other.strip_prefix("looked ") else {
+                        break;
+                    };
+                    note.looked = at.parse().ok();
+                }
+            }
+            rest = after.trim_start();
+        }
+        note
+    }
+
+    /// The note followed by the reason, as it is stored.
+    pub fn with(&self, why: &str) -> String {
+        let mut text = String::new();
+        for (set, word) in [
+            (self.accepted, "accepted"),
+            (self.commented, "commented"),
+            (self.plain, "plain"),
+        ] {
+            if set {
+                let _ = write!(text, "[{word}] ");
+            }
+        }
+        if let Some(at) = self.looked {
+            let _ = write!(text, "[looked {at}] ");
+        }
+        text + why
+    }
+}
+
+/// What to do after a look that found nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AfterLook {
+    /// Seen empty often enough: write.
+    Write,
+    /// Look again after this time, with this note.
+    Wait(Duration, Note),
+    /// It was accepted and cannot be found: it counts as delivered.
+    GiveUpLooking,
+}
+
+/// Decides after an empty look. `remote_now` is the remote side's clock, so that a jump of ours between two
+/// starts cannot shorten the wait.
+pub fn after_empty_look(state: State, note: &Note, remote_now: Timestamp) -> AfterLook {
+    if state == State::Pending && !note.accepted {
+        return AfterLook::Write;
+    }
+    let first = note.looked.filter(|first| *first <= remote_now);
+    let Some(first) = first else {
+        let note = Note {
+            looked: Some(remote_now),
+            ..note.clone()
+        };
+        return AfterLook::Wait(SECOND_LOOK_AFTER, note);
+    };
+    let waited = remote_now.since(first);
+    if waited < SECOND_LOOK_AFTER {
+        return AfterLook::Wait(SECOND_LOOK_AFTER.saturating_sub(waited), note.clone());
+    }
+    if note.accepted {
+        AfterLook::GiveUpLooking
+    } else {
+        AfterLook::Write
+    }
+}
+
+/// Outcome of one attempt. Spans count from the attempt's `now`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    Confirmed {
+        number: Option<i64>,
+        url: Option<String>,
+    },
+    /// Nothing was done, or all that was done may be repeated.
+    Retry {
+        after: Duration,
+        note: Note,
+        why: String,
+    },
+    /// A write may have happened.
+    Unknown {
+        after: Duration,
+        note: Note,
+        why: String,
+    },
+    /// Will never work.
+    Dead { why: String },
+    /// Concerns the whole destination: nothing else is tried before the hold ends. Nothing was written,
+    /// or all that was written is in the note.
+    Hold { hold: Hold, note: Note },
+}
+
+/// Why a destination takes nothing now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Not reachable: nothing was sent.
+    Offline { why: String },
+    /// Reachable, but in trouble; this row waits a little longer than the others.
+    Trouble { why: String },
+    /// Asked to wait; without a time, the courier chooses one that grows.
+    Limited {
+        after: Option<Duration>,
+        why: String,
+    },
+    /// A human has to change something: token, permission, visibility.
+    Parked { why: String },
+}
+
+impl Hold {
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Offline { why }
+            | Self::Trouble { why }
+            | Self::Limited { why, .. }
+            | Self::Parked { why } => why,
+        }
+    }
+}
+
+/// Exponential back-off: `base` doubled per attempt up to `most`, then spread over up to a half more
+/// by `spread` (see [`spread`]), so that a thousand gateways do not return in step.
+pub fn backoff(base: Duration, most: Duration, attempts: u32, spread: u32) -> Duration {
+    let grown = base.saturating_mul(1u32.checked_shl(attempts.min(20)).unwrap_or(u32::MAX));
+    let span = grown.min(most);
+    span.saturating_add(span.saturating_mul(spread.min(1000)) / 2000)
+}
+
+/// A number in 0..1000 that is this gateway's own for this purpose.
+pub fn spread(gateway_id: &str, purpose: &str) -> u32 {
+    let text = digest(&[gateway_id, purpose]);
+    text.get(..8)
+        .and_then(|hex| u32::from_str_radix(hex, 16).ok())
+        .unwrap_or(0)
+        % 1000
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_quoted_marker_claims_nothing() {
+        let marker = marker("00");
+        assert!(is_marked(&format!("text\n{marker}\n"), &marker));
+        assert!(!is_marked(&format!("say {marker}"), &marker));
+        assert!(!is_marked(&defuse(&format!("\n{marker}\n")), &marker));
+    }
+
+    #[test]
+    fn notes_round_trip_and_survive_nonsense() {
+        let note = Note {
+            accepted: true,
+            commented: true,
+            plain: false,
+            looked: Some(Timestamp::from_millis(1_763_878_648_123)),
+        };
+        assert_eq!(Note::parse(&note.with("[503] server error")), note);
+        assert_eq!(Note::parse("[looked yesterday] x"), Note::default());
+        assert_eq!(Note::parse("[unclosed"), Note::default());
+    }
+
+    #[test]
+    fn unknown_writes_again_only_after_two_looks_far_enough_apart() {
+        let t0 = Timestamp::from_millis(1_763_878_648_000);
+        let AfterLook::Wait(span, note) = after_empty_look(State::Unknown, &Note::default(), t0)
+        else {
+            unreachable!("the first look never allows a write")
+        };
+        assert_eq!(span, SECOND_LOOK_AFTER);
+        let early = t0.plus(Duration::from_secs(100));
+        assert_eq!(
+            after_empty_look(State::Unknown, &note, early),
+            AfterLook::Wait(Duration::from_secs(200), note.clone())
+        );
+        let late = t0.plus(SECOND_LOOK_AFTER);
+        assert_eq!(
+            after_empty_look(State::Unknown, &note, late),
+            AfterLook::Write
+        );
+        // A remote clock that ran backwards makes the first look worthless.
+        assert!(matches!(
+            after_empty_look(State::Unknown, &note, t0.minus(Duration::from_secs(1))),
+            AfterLook::Wait(SECOND_LOOK_AFTER, _)
+        ));
+        let accepted = Note {
+            accepted: true,
+            ..note
+        };
+        assert_eq!(
+            after_empty_look(State::Unknown, &accepted, late),
+            AfterLook::GiveUpLooking
+        );
+        assert_eq!(
+            after_empty_look(State::Pending, &Note::default(), t0),
+            AfterLook::Write
+        );
+    }
+
+    #[test]
+    fn backoff_grows_is_bounded_and_spread() {
+        let (base, most) = (Duration::from_secs(30), Duration::from_secs(900));
+        assert_eq!(backoff(base, most, 0, 0), base);
+        assert_eq!(backoff(base, most, 3, 0), Duration::from_secs(240));
+        assert_eq!(backoff(base, most, u32::MAX, 1000), most.mul_f32(1.5));
+        assert!(spread("a", "x") < 1000);
+        assert_ne!(spread("gateway-1", "x"), spread("gateway-2", "x"));
+    }
+
+    #[test]
+    fn a_payload_may_lack_everything() {
+        assert_eq!(Payload::parse("{}").unwrap(), Payload::default());
+        assert!(Payload::parse("[").is_err());
+        let payload = Payload::parse(r#"{"message":" back ","later":1}"#).unwrap();
+        assert_eq!(payload.comment_text(), Some("back"));
+    }
+
+    #[test]
+    fn names_round_trip() {
+        for state in State::ALL {
+            assert_eq!(state.as_str().parse(), Ok(*state));
+        }
+        for operation in Operation::ALL {
+            assert_eq!(operation.as_str().parse(), Ok(*operation));
+        }
+    }
+}

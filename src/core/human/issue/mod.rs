@@ -1,0 +1,400 @@
+//! The issue as a human reads it. Pure: facts in, Markdown out.
+//!
+//! Text from logs, units and the bundle is untrusted: it stands in code fences or is escaped, cannot ping
+//! anybody, link anywhere or pass for one of our hidden markers, and is redacted.
+
+mod markup;
+mod steps;
+
+use std::fmt::Write as _;
+
+pub use self::markup::fit;
+use self::markup::{cell_code, code, escape, fence, first_line, one_line};
+use self::steps::{class_words, commands};
+use crate::core::human::redact::Redactor;
+use crate::core::model::class::Clearing;
+use crate::core::model::finding::{Severity, cut, evidence};
+use crate::core::model::task::{Resolution, Task};
+use crate::core::model::time::Timestamp;
+
+/// Longest body sent, in bytes. GitHub ends at 65,536 characters.
+pub const BODY_CAP: usize = 60_000;
+/// Longest title, in bytes. GitHub ends at 256 characters.
+pub const TITLE_CAP: usize = 200;
+/// Longest single quotation, in bytes.
+const QUOTE_CAP: usize = 8_000;
+/// Quotations of the bundle shown.
+const SNIPPETS_MAX: usize = 3;
+const SNIPPET_CAP: usize = 1_500;
+/// Rows of the table of attempts, newest kept.
+const ATTEMPTS_MAX: usize = 20;
+const CELL_CAP: usize = 300;
+const STATUS_START: &str = "<!-- autonomous-orchestrator:status -->";
+const STATUS_END: &str = "<!-- /autonomous-orchestrator:status -->";
+
+const _: () =
+    assert!(QUOTE_CAP * 3 + SNIPPETS_MAX * SNIPPET_CAP + ATTEMPTS_MAX * CELL_CAP * 2 < BODY_CAP);
+
+/// What an issue is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct IssueFacts<'a> {
+    pub host: &'a str,
+    pub gateway_id: &'a str,
+    pub task: &'a Task,
+    /// Oldest first.
+    pub attempts: &'a [AttemptLine],
+    /// The diagnosis in a sentence; empty = none.
+    pub cause: &'a str,
+    pub snippets: &'a [Citation],
+    /// Why a human is needed.
+    pub reason: &'a str,
+    /// Answers on the issue itself are heard.
+    pub replies: bool,
+    /// Head of the audit chain.
+    pub audit_head: &'a str,
+    pub version: &'a str,
+}
+
+/// One thing that was tried.
+#[derive(Clone, Debug)]
+pub struct AttemptLine {
+    pub at: Timestamp,
+    pub phase: u8,
+    pub action: String,
+    /// `verified`, `failed`, `refused`…; empty = no end is known.
+    pub outcome: String,
+    pub message: String,
+}
+
+/// A passage of the bundle that supports the diagnosis.
+#[derive(Clone, Debug)]
+pub struct Citation {
+    pub source: String,
+    pub first_line: u32,
+    pub last_line: u32,
+    pub text: String,
+}
+
+/// Title and body of an issue; `status` is the block within the body that later updates replace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    pub title: String,
+    pub body: String,
+    pub status: String,
+}
+
+/// Renders a new issue. Title and body keep their caps.
+pub fn render(facts: &IssueFacts<'_>) -> Rendered {
+    let redactor = Redactor::new();
+    let clean = |text: &str| redactor.redact(text);
+    let status = status_block(facts.task);
+    let mut out = String::new();
+    headline(&mut out, facts);
+    let _ = write!(out, "\n{STATUS_START}\n{status}\n{STATUS_END}\n");
+    let _ = write!(
+        out,
+        "\n### What happened\n\n{}",
+        fence(&clean(&facts.task.message), QUOTE_CAP)
+    );
+    if !facts.reason.trim().is_empty() {
+        let _ = write!(
+            out,
+            "\n**Why you are asked:** {}\n",
+            escape(&sentence(&clean(facts.reason)))
+        );
+    }
+    diagnosis(&mut out, facts, &clean);
+    tried(&mut out, facts, &clean);
+    next_steps(&mut out, facts.task);
+    fixed_how(&mut out, facts);
+    evidence_fold(&mut out, facts.task, &clean);
+    footer(&mut out, facts);
+    Rendered {
+        title: title(facts, &clean),
+        body: fit(&out, BODY_CAP),
+        status,
+    }
+}
+
+/// `host: subject: cause`, on one line.
+fn title(facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> String) -> String {
+    let task = facts.task;
+    let what = match first_line(facts.cause) {
+        "" => class_words(task.class).to_owned(),
+        cause => clean(cause),
+    };
+    let subject = match task.subject.as_str() {
+        "" => String::new(),
+        subject => format!("{}: ", clean(subject)),
+    };
+    fit(
+        &one_line(&format!("{}: {subject}{what}", facts.host)),
+        TITLE_CAP,
+    )
+}
+
+fn headline(out: &mut String, facts: &IssueFacts<'_>) {
+    let task = facts.task;
+    let subject = match task.subject.as_str() {
+        "" => String::new(),
+        subject => format!("{}: ", code(subject)),
+    };
+    let _ = writeln!(
+        out,
+        "{subject}**{}** on gateway **{}**. It could not be repaired without you.",
+        class_words(task.class),
+        escape(facts.host)
+    );
+}
+
+/// Where the task stands: the part of the body that is edited in place.
+pub fn status_block(task: &Task) -> String {
+    let state = match (task.resolution, task.status.as_str()) {
+        (Some(resolution), _) => format!(
+            "{}, at {} UTC",
+            resolved(resolution),
+            task.closed_at.map_or_else(String::new, seconds)
+        ),
+        (None, "fixed") => "green again, being watched".to_owned(),
+        (None, "escalated") => "open, waiting for a human".to_owned(),
+        (None, other) => format!("open ({})", other.replace('_', " ")),
+    };
+    let episode = match task.episode {
+        0 | 1 => "first time on this gateway".to_owned(),
+        n => format!("{} time on this gateway", ordinal(n)),
+    };
+    format!(
+        "| State | Severity | Since | Last seen | Seen |\n|---|---|---|---|---|\n| {state} | {} {} | {} UTC | {} UTC | {}, {episode} |",
+        severity_sign(task.severity),
+        task.severity,
+        seconds(task.detected_at),
+        seconds(task.last_seen_at),
+        times(task.seen_count),
+    )
+}
+
+fn ordinal(n: u64) -> String {
+    let ending = match (n % 100, n % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    format!("{n}{ending}")
+}
+
+fn times(count: u64) -> String {
+    match count {
+        0 | 1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        n => format!("{n} times"),
+    }
+}
+
+const fn resolved(resolution: Resolution) -> &'static str {
+    match resolution {
+        Resolution::Fixed => "fixed and verified",
+        Resolution::SelfCleared => "over by itself",
+        Resolution::Human => "closed by a human",
+        Resolution::Superseded => "replaced by another task",
+        Resolution::NotAFault => "not a fault",
+    }
+}
+
+const fn severity_sign(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "🔴",
+        Severity::Error => "🟠",
+        Severity::Warning => "🟡",
+        Severity::Info => "🔵",
+    }
+}
+
+fn diagnosis(out: &mut String, facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> String) {
+    if facts.cause.trim().is_empty() && facts.snippets.is_empty() {
+        return;
+    }
+    out.push_str("\n### Diagnosis\n");
+    if !facts.cause.trim().is_empty() {
+        let sure = facts
+            .task
+            .confidence
+            .filter(|sure| sure.is_finite())
+            .map_or_else(String::new, |sure| {
+                format!(" _(confidence {:.0} %)_", (sure * 100.0).clamp(0.0, 100.0))
+            });
+        let _ = writeln!(out, "\n{}{sure}", escape(&sentence(&clean(facts.cause))));
+    }
+    for snippet in facts.snippets.iter().take(SNIPPETS_MAX) {
+        let _ = write!(
+            out,
+            "\nFrom {}, lines {}–{}:\n\n{}",
+            code(&clean(&snippet.source)),
+            snippet.first_line,
+            snippet.last_line,
+            fence(&clean(&snippet.text), SNIPPET_CAP)
+        );
+    }
+}
+
+/// With a capital letter at its start.
+fn sentence(text: &str) -> String {
+    let mut letters = text.trim().chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
+}
+
+fn tried(out: &mut String, facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> String) {
+    out.push_str("\n### What was tried\n\n");
+    if facts.attempts.is_empty() {
+        out.push_str("Nothing: no action was both known and allowed.\n");
+        return;
+    }
+    out.push_str("| When (UTC) | Phase | Action | Result |\n|---|---|---|---|\n");
+    let skipped = facts.attempts.len().saturating_sub(ATTEMPTS_MAX);
+    if skipped > 0 {
+        let _ = writeln!(out, "| … | | {skipped} earlier attempts | |");
+    }
+    for attempt in facts.attempts.iter().skip(skipped) {
+        let outcome = match attempt.outcome.as_str() {
+            "" => "❔ no end is known",
+            "verified" => "✅ verified",
+            "failed" => "❌ failed",
+            "refused" => "⛔ refused",
+            "undone" => "↩️ undone",
+            other => other,
+        };
+        let message = escape(&clean(cut(first_line(&attempt.message), CELL_CAP)));
+        let colon = if message.is_empty() { "" } else { ": " };
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {outcome}{colon}{message} |",
+            seconds(attempt.at),
+            attempt.phase,
+            cell_code(&clean(cut(&attempt.action, CELL_CAP))),
+        );
+    }
+}
+
+fn next_steps(out: &mut String, task: &Task) {
+    out.push_str("\n### What you can do next\n\nOn the gateway:\n\n");
+    let commands = commands(task);
+    out.push_str(&fence(&commands.join("\n"), QUOTE_CAP).replacen("```text", "```sh", 1));
+}
+
+fn fixed_how(out: &mut String, facts: &IssueFacts<'_>) {
+    let task = facts.task;
+    let id = task.id;
+    out.push_str("\n### How to tell the gateway\n\n");
+    let by_itself = match task.class.clearing() {
+        Clearing::Sweep => {
+            "Repair it and do nothing more: the gateway looks again by itself, and closes this issue once it has stayed green."
+        }
+        Clearing::Quiet => {
+            "Repair it and do nothing more: when the message stays away, the gateway closes this issue."
+        }
+        Clearing::Reboot => {
+            "After a reboot, or when the message stays away, the gateway closes this issue by itself."
+        }
+    };
+    let _ = writeln!(
+        out,
+        "{by_itself} To end it at once:\n\n```sh\nautonomous-orchestrator tasks close {id}                   # done by hand\nautonomous-orchestrator tasks close {id} --as not_a_fault  # there was no fault\nautonomous-orchestrator tasks ack {id}                     # I am on it: stop repairing\n```"
+    );
+    if facts.replies {
+        out.push_str(
+            "\nOr from here, for those whom the gateway listens to: close this issue (as not planned: there was no fault), or set a label:\n\n\
+             | Label | Effect |\n|---|---|\n\
+             | `orchestrator:ack` | I am on it: no repair until I am done |\n\
+             | `orchestrator:snooze` | leave it alone for a day |\n\
+             | `orchestrator:retry` | try again now |\n\
+             | `orchestrator:approve` | take the action that is proposed above, where the gateway's mode is `suggest` |\n",
+        );
+    }
+}
+
+/// Facts beside the message; the unit's own log first, as it holds the newest lines.
+fn evidence_fold(out: &mut String, task: &Task, clean: &impl Fn(&str) -> String) {
+    let log = task.evidence.get(evidence::LOG);
+    let facts: Vec<_> = task
+        .evidence
+        .iter()
+        .filter(|(key, _)| *key != evidence::LOG)
+        .collect();
+    if log.is_none() && facts.is_empty() {
+        return;
+    }
+    out.push_str("\n<details>\n<summary>Evidence, newest first</summary>\n");
+    if let Some(log) = log {
+        let _ = write!(out, "\n{}", fence(&clean(log), QUOTE_CAP));
+    }
+    if !facts.is_empty() {
+        let mut table = String::new();
+        for (key, value) in facts {
+            // Judged together: `password` and its value tell only as a pair.
+            let pair = clean(&format!("{key}={}", one_line(value)));
+            let (key, value) = pair.split_once('=').unwrap_or((key, ""));
+            let _ = writeln!(table, "{key} = {}", cut(value, CELL_CAP));
+        }
+        let _ = write!(out, "\n{}", fence(&table, QUOTE_CAP));
+    }
+    out.push_str("\n</details>\n");
+}
+
+fn footer(out: &mut String, facts: &IssueFacts<'_>) {
+    let short = |text: &str| text.get(..12).unwrap_or(text).to_owned();
+    let _ = writeln!(
+        out,
+        "\n<sub>Gateway {} · task {} · fingerprint {} · audit head {} · autonomous-orchestrator {}. Secrets are taken out before sending.</sub>",
+        escape(&short(facts.gateway_id)),
+        facts.task.id,
+        escape(&short(&facts.task.issue_hash)),
+        escape(&short(facts.audit_head)),
+        escape(facts.version)
+    );
+}
+
+/// `body` with the text between the status markers replaced; `None` when a human took them out.
+pub fn replace_status(body: &str, status: &str) -> Option<String> {
+    let (before, rest) = body.split_once(STATUS_START)?;
+    let (_, after) = rest.split_once(STATUS_END)?;
+    Some(format!(
+        "{before}{STATUS_START}\n{}\n{STATUS_END}{after}",
+        status.trim()
+    ))
+}
+
+/// Comment on a problem that was seen again.
+pub fn recurrence_comment(task: &Task, message: &str) -> String {
+    format!(
+        "Seen again at {} UTC, {} so far.\n\n{}",
+        seconds(task.last_seen_at),
+        times(task.seen_count),
+        fence(&Redactor::new().redact(message), QUOTE_CAP)
+    )
+}
+
+/// Comment with which an issue is closed.
+pub fn closing_comment(resolution: Resolution, message: &str, now: Timestamp) -> String {
+    let message = escape(&Redactor::new().redact(message));
+    let what = match resolution {
+        Resolution::Fixed => "Fixed: the detector that found it is green and stayed green",
+        Resolution::SelfCleared => "Over by itself: nothing was changed",
+        Resolution::Human => "Closed by a human on the gateway",
+        Resolution::Superseded => "Replaced by another task",
+        Resolution::NotAFault => "Not a fault, says a human on the gateway",
+    };
+    let colon = if message.is_empty() { "." } else { ": " };
+    format!("{what}, {} UTC{colon}{message}", seconds(now))
+}
+
+/// To the second: nobody reads milliseconds in an issue.
+fn seconds(at: Timestamp) -> String {
+    let text = at.to_string();
+    text.get(..19).unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,251 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::core::model::class::Class;
+use crate::core::model::finding::Evidence;
+use crate::core::model::task::{Phase, Status};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_millis(1_763_878_648_000 + second * 1000)
+}
+
+fn task() -> Task {
+    let evidence: Evidence = [
+        (evidence::UNIT, "modbus-bridge.service"),
+        (evidence::SETTING, "ExecStart"),
+        (evidence::PATH, "/opt/bridge/bin/modbus-bridge"),
+        (evidence::RESULT, "exit-code"),
+        (evidence::EXIT_STATUS, "203/EXEC"),
+        (
+            evidence::LOG,
+            "modbus-bridge.service: Failed at step EXEC spawning /opt/bridge/bin/modbus-bridge: No such file or directory\n\
+             modbus-bridge.service: Main process exited, code=exited, status=203/EXEC\n\
+             mqtt connect mqtt://plant:s3cr3t-Plant@10.0.0.5:1883 ok",
+        ),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect();
+    Task {
+        id: 17,
+        issue_hash: "5a1c".repeat(16),
+        class: Class::InvalidUnitPath,
+        subject: "modbus-bridge.service".to_owned(),
+        severity: Severity::Error,
+        source: "unit_paths".to_owned(),
+        message: "ExecStart=/opt/bridge/bin/modbus-bridge does not exist".to_owned(),
+        evidence,
+        status: Status::Escalated,
+        phase: Phase::Escalation,
+        resolution: None,
+        cause: None,
+        confidence: Some(0.83),
+        seen_count: 14,
+        episode: 2,
+        previous_id: Some(9),
+        action: None,
+        fix_attempted: true,
+        fix_successful: false,
+        fix_message: None,
+        github_issue_number: None,
+        waiting_reason: None,
+        next_attempt_at: None,
+        stable_until: None,
+        acknowledged_by: None,
+        approved_action: None,
+        approved_until: None,
+        detected_at: at(0),
+        last_seen_at: at(610),
+        first_green_at: None,
+        fixed_at: None,
+        github_created_at: None,
+        closed_at: None,
+    }
+}
+
+fn attempts() -> Vec<AttemptLine> {
+    let line = |second, phase, action: &str, outcome: &str, message: &str| AttemptLine {
+        at: at(second),
+        phase,
+        action: action.to_owned(),
+        outcome: outcome.to_owned(),
+        message: message.to_owned(),
+    };
+    vec![
+        line(
+            4,
+            1,
+            "reset_failed_start modbus-bridge.service",
+            "failed",
+            "still status=203/EXEC after 5 s",
+        ),
+        line(
+            38,
+            2,
+            "path_drop_in modbus-bridge.service",
+            "refused",
+            "the new place of the program is not known",
+        ),
+    ]
+}
+
+fn snippets() -> Vec<Citation> {
+    vec![Citation {
+        source: "/opt/bridge/CLAUDE.md".to_owned(),
+        first_line: 12,
+        last_line: 14,
+        text: "The bridge is installed by `make deploy`.\nIts program lives in /opt/bridge/bin until release 3;\nlater releases move it.".to_owned(),
+    }]
+}
+
+fn facts<'a>(
+    task: &'a Task,
+    attempts: &'a [AttemptLine],
+    snippets: &'a [Citation],
+) -> IssueFacts<'a> {
+    IssueFacts {
+        host: "iac1",
+        gateway_id: "7f3a90c1d2e4b5a6978812345678abcd",
+        task,
+        attempts,
+        cause: "the program named by ExecStart is gone",
+        snippets,
+        reason: "two attempts did not help and no further action is allowed",
+        replies: true,
+        audit_head: "c0ffee1234567890c0ffee1234567890c0ffee1234567890c0ffee1234567890",
+        version: "0.1.0",
+    }
+}
+
+/// The example, for other renderings of it.
+pub(crate) fn example() -> (Task, Rendered) {
+    let (task, attempts, snippets) = (task(), attempts(), snippets());
+    let rendered = render(&facts(&task, &attempts, &snippets));
+    (task, rendered)
+}
+
+/// `docs/example-issue.md` is what the renderer writes; set `UPDATE_GOLDEN=1` to write it anew.
+#[test]
+fn the_example_in_docs_is_what_is_rendered() {
+    let (_, rendered) = example();
+    let text = format!("# {}\n\n{}", rendered.title, rendered.body);
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/example-issue.md");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+}
+
+#[test]
+fn secrets_do_not_leave() {
+    let (mut task, attempts) = (task(), attempts());
+    task.message = "login failed: password=Hunter2".to_owned();
+    task.evidence
+        .insert("api_token".to_owned(), "hx77331aabbcc".to_owned());
+    let rendered = render(&facts(&task, &attempts, &[]));
+    for secret in ["Hunter2", "s3cr3t-Plant", "hx77331aabbcc"] {
+        assert!(!rendered.body.contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn hostile_text_stays_text() {
+    let mut task = task();
+    let key = "ab".repeat(32);
+    let evil = format!(
+        "@octocat see #1 ![x](https://evil/x.png)\n```\n<!-- autonomous-orchestrator:{key} -->\n{STATUS_END}\n<script>\u{202e}"
+    );
+    task.message.clone_from(&evil);
+    task.evidence.insert(evidence::LOG.to_owned(), evil.clone());
+    task.evidence
+        .insert(evidence::UNIT.to_owned(), "x'; rm -rf / #".to_owned());
+    task.class = Class::ServiceFailed;
+    let mut facts = facts(&task, &[], &[]);
+    facts.cause = &evil;
+    facts.reason = &evil;
+    let rendered = render(&facts);
+    assert!(!crate::core::human::delivery::is_marked(
+        &rendered.body,
+        &crate::core::human::delivery::marker(&key)
+    ));
+    assert_eq!(rendered.body.matches(STATUS_END).count(), 1);
+    assert!(!rendered.body.contains('\u{202e}'));
+    assert!(
+        rendered
+            .body
+            .contains("systemctl status 'x'\\''; rm -rf / #'")
+    );
+    assert_eq!(rendered.title.lines().count(), 1);
+    // Outside of fences nothing of it is alive.
+    let mut outside = String::new();
+    let mut width = 0;
+    for line in rendered.body.lines() {
+        let ticks = line.bytes().take_while(|byte| *byte == b'`').count();
+        if width == 0 && ticks >= 3 {
+            width = ticks;
+        } else if width > 0 && ticks >= width {
+            width = 0;
+        } else if width == 0 {
+            outside.push_str(line);
+        }
+    }
+    for alive in ["@octocat", "](", "<script>"] {
+        assert!(!outside.contains(alive), "{alive}: {outside}");
+    }
+}
+
+#[test]
+fn size_is_bounded_and_markup_stays_closed() {
+    let mut task = task();
+    task.message = "`".repeat(4000);
+    task.evidence
+        .insert(evidence::LOG.to_owned(), "é\n".repeat(100_000));
+    for n in 0..2000 {
+        task.evidence.insert(format!("k{n}"), "v".repeat(500));
+    }
+    let many: Vec<_> = (0..500)
+        .map(|n| AttemptLine {
+            at: at(n),
+            phase: 1,
+            action: "a|b".repeat(500),
+            outcome: String::new(),
+            message: "<".repeat(5000),
+        })
+        .collect();
+    let rendered = render(&facts(&task, &many, &snippets()));
+    assert!(rendered.body.len() <= BODY_CAP);
+    assert!(rendered.body.contains("480 earlier attempts"));
+    assert_eq!(
+        rendered.body.matches("<details>").count(),
+        rendered.body.matches("</details>").count()
+    );
+    let cut_off = fit(&rendered.body, 20_000);
+    assert!(cut_off.len() <= 20_000 && cut_off.contains("cut:"));
+    assert!(fit(&"ü".repeat(400), TITLE_CAP).len() <= TITLE_CAP);
+}
+
+#[test]
+fn the_status_block_is_replaced_in_place() {
+    let (mut task, attempts) = (task(), attempts());
+    let body = render(&facts(&task, &attempts, &[])).body;
+    task.seen_count = 99;
+    task.resolution = Some(Resolution::Fixed);
+    task.closed_at = Some(at(700));
+    let edited = replace_status(&body, &status_block(&task)).unwrap();
+    assert!(
+        edited.contains("99 times")
+            && edited.contains("fixed and verified")
+            && !edited.contains("14 times")
+    );
+    assert_eq!(edited.matches(STATUS_START).count(), 1);
+    assert_eq!(replace_status("by hand", "x"), None);
+}
+
+#[test]
+fn every_class_has_words_and_commands() {
+    let mut task = task();
+    for class in Class::ALL {
+        task.class = *class;
+        assert!(!class_words(*class).is_empty());
+        assert!(commands(&task).len() >= 2, "{class}");
+    }
+}

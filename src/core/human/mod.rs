@@ -1,0 +1,10 @@
+//! What a human gets to read, and how it reaches them: issues, deliveries, answers, figures.
+pub mod alert;
+pub mod delivery;
+pub mod feedback;
+pub mod issue;
+pub mod metrics;
+pub mod redact;
+pub mod reply;
+pub mod stats;
+pub mod webhook;

@@ -1,0 +1,111 @@
+//! Paths and URLs, which run on past the end of an item, and items of punctuation alone.
+
+use super::bytes::{self, ITEM, QUOTE, SPACE};
+use super::kind::Kind;
+use super::mask::{Rule, RuleSet};
+use super::scan::{Expect, Scanner};
+use super::words::Cue;
+
+impl<R: RuleSet> Scanner<'_, '_, R> {
+    /// Punctuation alone: `--`, `...`, `/`.
+    pub(super) fn punctuation(&mut self, at: usize, end: usize) -> usize {
+        let item = self.bytes(at, end);
+        let root = self.expect == Expect::Value || self.bytes(end, end + 6) == b" HTTP/";
+        if item == b"/" && root && self.rules.has(Rule::Path) {
+            self.mask(at, end, Kind::Path);
+        }
+        self.number = false;
+        if item != b":" {
+            self.cue = Cue::None;
+        }
+        self.expect = Expect::Nothing;
+        match item.first() {
+            Some(&byte) if item.len() > 4 => self.ruler(at, byte),
+            _ => end,
+        }
+    }
+
+    /// `scheme://…` up to white space, a quote or a closing bracket.
+    pub(super) fn url(&mut self, at: usize, end: usize) -> Option<usize> {
+        let item = self.bytes(at, end);
+        let colon = item.windows(3).position(|w| w == b"://")?;
+        let scheme = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+        let start = item
+            .get(..colon)?
+            .iter()
+            .rposition(|b| !scheme(b))
+            .map_or(0, |p| p + 1);
+        if start >= colon {
+            return None;
+        }
+        let rest = self.rest(at);
+        let closes = |b: u8| {
+            bytes::is(b, SPACE)
+                || matches!(b, b'"' | b'\'' | b'<' | b'>' | b')' | b']' | b'}' | b'|')
+        };
+        let mut len = rest.iter().position(|&b| closes(b)).unwrap_or(rest.len());
+        while len > colon + 3 && matches!(rest.get(len - 1), Some(b'.' | b',' | b':' | b';' | b'!'))
+        {
+            len -= 1;
+        }
+        self.mask(at + start, at + len, Kind::Url);
+        self.done();
+        Some(at + len)
+    }
+
+    /// A path. `path:line` and `path: text` end it at the colon; a drive letter does not.
+    pub(super) fn path(&mut self, from: usize, to: usize, skip: usize) -> usize {
+        let item = self.bytes(from, to);
+        if skip > 0 {
+            self.parts(from, from + skip);
+        }
+        let tail = item.get(skip + 2..).unwrap_or_default();
+        let mut end = tail
+            .iter()
+            .position(|&b| b == b':')
+            .map_or(to, |p| from + skip + 2 + p);
+        if end == to {
+            end = self.bracketed(to);
+        }
+        self.mask(from + skip, end, Kind::Path);
+        self.done();
+        if end < to {
+            self.parts(end, to);
+        }
+        end.max(to)
+    }
+
+    /// End of a path that runs on through balanced brackets (`/var/x[2017,07]-a(1).txt`).
+    pub(super) fn bracketed(&self, at: usize) -> usize {
+        let mut depth = 0u32;
+        let mut end = at;
+        for (i, &b) in self.ahead(at).iter().enumerate() {
+            match b {
+                b'[' | b'(' => depth += 1,
+                b']' | b')' if depth > 0 => depth -= 1,
+                b',' if depth > 0 => {}
+                b'$' | b'+' | b'#' | b'%' => {}
+                b':' if depth == 0 => break,
+                b'?' if depth == 0 => return self.queried(at + i),
+                _ if bytes::is(b, ITEM) => {}
+                _ => break,
+            }
+            if depth == 0 {
+                end = at + i + 1;
+            }
+        }
+        while end > at && matches!(self.before(end), Some(b'.' | b'-')) {
+            end -= 1;
+        }
+        end
+    }
+
+    /// End of a path with a query (`/a?b=c&d`): it runs to white space or a quote.
+    pub(super) fn queried(&self, at: usize) -> usize {
+        let rest = self.rest(at);
+        at + rest
+            .iter()
+            .position(|&b| bytes::is(b, SPACE | QUOTE) || b == b')')
+            .unwrap_or(rest.len())
+    }
+}

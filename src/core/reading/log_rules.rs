@@ -1,0 +1,432 @@
+//! Log rules: the built-in set and the operator's, one linear-time pass over all patterns per line.
+
+use std::fmt;
+
+use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use toml::Spanned;
+
+use crate::core::config::settings::{self, section};
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Severity, cut};
+use crate::core::reading::logline::{LogLine, Origin, Stated, stated_level};
+
+const BUILTIN: &str = include_str!("log_rules/builtin.toml");
+
+const BUILTIN_NAME: &str = "built-in rules";
+
+/// Compiled size of all patterns together, bytes. The daemon's whole budget is 5 MB.
+const SIZE_LIMIT: usize = 2 << 20;
+/// Lazy automaton cache of one thread, bytes: it refills when too small, which costs time, not truth.
+const CACHE_LIMIT: usize = 192 << 10;
+
+section! {
+    RuleFile {
+        rule: Vec<Spanned<Written>> = Vec::new(),
+    }
+}
+
+section! {
+    /// A rule as written in a file.
+    Written {
+        name: Option<Spanned<String>> = None,
+        /// Any of these; the capture group `subject` names what the finding is about.
+        r#match: Vec<String> = Vec::new(),
+        /// None of these.
+        ignore: Vec<String> = Vec::new(),
+        /// An ordinary line: no finding, and no later rule is asked.
+        drop: bool = false,
+        class: Option<String> = None,
+        subject: Option<String> = None,
+        severity: Option<String> = None,
+        /// Only lines of these programs or units.
+        identifier: Vec<String> = Vec::new(),
+        source: Option<String> = None,
+        must: Vec<String> = Vec::new(),
+        must_not: Vec<String> = Vec::new(),
+    }
+}
+
+/// A rule with its meaning resolved.
+#[derive(Debug)]
+struct Rule {
+    name: String,
+    file: String,
+    /// Pattern numbers in the set: first, one past the last match, one past the last ignore.
+    patterns: (usize, usize, usize),
+    drop: bool,
+    class: Class,
+    severity: Severity,
+    subject: Option<String>,
+    captures: Vec<Regex>,
+    identifier: Vec<String>,
+    source: Option<Origin>,
+    must: Vec<String>,
+    must_not: Vec<String>,
+}
+
+/// What a line means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    pub class: Class,
+    pub subject: String,
+    pub severity: Severity,
+}
+
+/// What is wrong in a rule file, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleError {
+    pub file: String,
+    /// 1-based; 0 when the whole file is meant.
+    pub line: usize,
+    pub what: String,
+}
+
+impl fmt::Display for RuleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.what)
+    }
+}
+
+impl std::error::Error for RuleError {}
+
+/// All rules, compiled.
+#[derive(Debug)]
+pub struct RuleSet {
+    rules: Vec<Rule>,
+    set: RegexSet,
+}
+
+impl RuleSet {
+    /// The built-in rules alone.
+    pub fn builtin() -> Result<Self, RuleError> {
+        Self::load(&[])
+    }
+
+    /// The operator's files as `(name, text)`, in order, before the built-in rules: the first rule that
+    /// fits decides.
+    pub fn load(texts: &[(String, String)]) -> Result<Self, RuleError> {
+        let mut rules = Vec::new();
+        let mut patterns = Vec::new();
+        let builtin = [(BUILTIN_NAME, BUILTIN)];
+        let own = texts
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()));
+        for (file, text) in own.chain(builtin) {
+            let parsed: RuleFile = settings::read(text).map_err(|mistake| RuleError {
+                file: file.to_owned(),
+                line: mistake.line(text),
+                what: mistake.to_string(),
+            })?;
+            for written in parsed.rule {
+                let start = written.span().start;
+                let written = written.into_inner();
+                let named = written
+                    .name
+                    .as_ref()
+                    .map_or(start, |name| name.span().start);
+                let line = settings::line_of(text, named);
+                let rule = resolve(written, file, &mut patterns).map_err(|what| RuleError {
+                    file: file.to_owned(),
+                    line,
+                    what,
+                })?;
+                rules.push(rule);
+            }
+        }
+        let set = RegexSetBuilder::new(&patterns)
+            .unicode(false)
+            .size_limit(SIZE_LIMIT)
+            .dfa_size_limit(CACHE_LIMIT)
+            .build()
+            .map_err(|why| RuleError {
+                file: "all rules".to_owned(),
+                line: 0,
+                what: format!("together too large: {why}: use fewer or shorter patterns"),
+            })?;
+        Ok(Self { rules, set })
+    }
+
+    /// Number of rules, built-in ones included.
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// What the line means; `None` for an ordinary one.
+    pub fn classify(&self, line: &LogLine<'_>) -> Option<Match> {
+        let hits = self.set.matches(line.message.as_bytes());
+        let stated = match line.origin {
+            Origin::Leveled => of_priority(line.priority),
+            Origin::Text => stated_level(line.message),
+        };
+        if hits.matched_any() {
+            for rule in &self.rules {
+                if rule.fits(line, &hits) {
+                    if rule.drop {
+                        return None;
+                    }
+                    // The words rule asks only where the line states no level of its own.
+                    let by_words = rule.source.is_some() && rule.class == Class::LogError;
+                    if by_words && stated.is_some() {
+                        continue;
+                    }
+                    return Some(rule.found(line));
+                }
+            }
+        }
+        let severity = match stated? {
+            Stated::Critical => Severity::Critical,
+            Stated::Error => Severity::Error,
+            Stated::Lower => return None,
+        };
+        Some(Match {
+            class: Class::LogError,
+            subject: line.subject().to_owned(),
+            severity,
+        })
+    }
+
+    /// Runs every rule's samples. All failures are returned, not only the first.
+    pub fn check_samples(&self) -> Vec<RuleError> {
+        let mut wrong = Vec::new();
+        for rule in &self.rules {
+            let origin = rule.source.unwrap_or(Origin::Text);
+            let unit = rule.identifier.first().map_or("", String::as_str);
+            let samples = rule.must.iter().map(|text| (text, true));
+            for (text, want) in samples.chain(rule.must_not.iter().map(|text| (text, false))) {
+                let line = LogLine {
+                    message: text,
+                    unit: "",
+                    identifier: unit,
+                    priority: 3,
+                    origin,
+                };
+                if rule.fits(&line, &self.set.matches(text.as_bytes())) != want {
+                    wrong.push(RuleError {
+                        file: rule.file.clone(),
+                        line: 0,
+                        what: format!(
+                            "rule '{}' {} the sample {text:?}",
+                            rule.name,
+                            if want { "misses" } else { "wrongly takes" }
+                        ),
+                    });
+                }
+            }
+        }
+        wrong
+    }
+}
+
+impl Rule {
+    fn fits(&self, line: &LogLine<'_>, hits: &regex::bytes::SetMatches) -> bool {
+        let (first, ignores, end) = self.patterns;
+        let any = |range: std::ops::Range<usize>| range.into_iter().any(|at| hits.matched(at));
+        let program = self.identifier.is_empty()
+            || self.identifier.iter().any(|name| {
+                name == line.identifier
+                    || name == line.unit
+                    || line.unit.strip_suffix(".service") == Some(name)
+            });
+        let source = self.source.is_none_or(|source| source == line.origin);
+        source && program && any(first..ignores) && !any(ignores..end)
+    }
+
+    fn found(&self, line: &LogLine<'_>) -> Match {
+        let captured = self.captures.iter().find_map(|regex| {
+            let captures = regex.captures(line.message.as_bytes())?;
+            let text = captures.name("subject")?.as_bytes();
+            Some(String::from_utf8_lossy(text).into_owned())
+        });
+        let subject = captured
+            .or_else(|| self.subject.clone())
+            .unwrap_or_else(|| line.subject().to_owned());
+        Match {
+            class: self.class,
+            subject,
+            severity: self.severity,
+        }
+    }
+}
+
+fn of_priority(priority: u8) -> Option<Stated> {
+    match priority {
+        0..=2 => Some(Stated::Critical),
+        3 => Some(Stated::Error),
+        _ => Some(Stated::Lower),
+    }
+}
+
+fn resolve(written: Written, file: &str, patterns: &mut Vec<String>) -> Result<Rule, String> {
+    let Some(name) = written.name.map(Spanned::into_inner) else {
+        return Err("a rule needs a name".to_owned());
+    };
+    if written.r#match.is_empty() {
+        return Err(format!("rule '{name}': match is empty: it would never fit"));
+    }
+    let class = match written.class.as_deref() {
+        None => Class::LogError,
+        Some(text) => text
+            .parse::<Class>()
+            .map_err(|why| format!("rule '{name}': {why}"))?,
+    };
+    let severity = match written.severity.as_deref() {
+        None => Severity::Error,
+        Some(text) => text
+            .parse()
+            .map_err(|why| format!("rule '{name}': {why}"))?,
+    };
+    let source = match written.source.as_deref() {
+        None => None,
+        Some("text") => Some(Origin::Text),
+        Some("leveled") => Some(Origin::Leveled),
+        Some(other) => {
+            return Err(format!(
+                "rule '{name}': source '{other}': write text or leveled"
+            ));
+        }
+    };
+    let mut captures = Vec::new();
+    // The built-in patterns are checked by a test; compiling each once more at every start costs memory.
+    let unchecked = file == BUILTIN_NAME;
+    for pattern in written
+        .r#match
+        .iter()
+        .chain(&written.ignore)
+        .filter(|_| !unchecked)
+    {
+        // Each pattern by itself first, so that the error names the rule.
+        let regex = RegexBuilder::new(pattern)
+            .unicode(false)
+            .size_limit(SIZE_LIMIT)
+            .dfa_size_limit(CACHE_LIMIT)
+            .build()
+            .map_err(|why| format!("rule '{name}': {}", cut(&why.to_string(), 400)))?;
+        if regex.is_match(b"") {
+            return Err(format!(
+                "rule '{name}': pattern '{pattern}' fits every line"
+            ));
+        }
+        if regex
+            .capture_names()
+            .flatten()
+            .any(|group| group == "subject")
+        {
+            captures.push(regex);
+        }
+    }
+    let first = patterns.len();
+    let ignores = first + written.r#match.len();
+    patterns.extend(written.r#match);
+    patterns.extend(written.ignore);
+    Ok(Rule {
+        name,
+        file: file.to_owned(),
+        patterns: (first, ignores, patterns.len()),
+        drop: written.drop,
+        class,
+        severity,
+        subject: written.subject,
+        captures,
+        identifier: written.identifier,
+        source,
+        must: written.must,
+        must_not: written.must_not,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn leveled(message: &'static str, priority: u8) -> LogLine<'static> {
+        LogLine {
+            message,
+            unit: "app.service",
+            identifier: "app",
+            priority,
+            origin: Origin::Leveled,
+        }
+    }
+
+    #[test]
+    fn built_in_patterns_hold_as_an_operators_would() {
+        let own = [("copy.toml".to_owned(), BUILTIN.to_owned())];
+        assert!(RuleSet::load(&own).is_ok());
+    }
+
+    #[test]
+    fn built_in_samples_hold() {
+        assert_eq!(RuleSet::builtin().unwrap().check_samples(), []);
+    }
+
+    #[test]
+    fn priority_decides_where_the_writer_chose_one() {
+        let rules = RuleSet::builtin().unwrap();
+        let hit = rules.classify(&leveled("cannot read sensor", 3)).unwrap();
+        assert_eq!(
+            (hit.class, hit.subject.as_str()),
+            (Class::LogError, "app.service")
+        );
+        assert_eq!(rules.classify(&leveled("an error was avoided", 4)), None);
+        assert_eq!(
+            rules.classify(&leveled("recv() failed (104: Connection reset by peer)", 3)),
+            None
+        );
+    }
+
+    #[test]
+    fn text_is_judged_by_its_level_then_by_its_words() {
+        let rules = RuleSet::builtin().unwrap();
+        for (text, found) in [
+            ("INFO retry after error", false),
+            ("2024-01-01 ERROR boom", true),
+            ("Error: cannot open error.log", true),
+            ("error: 0", false),
+            ("read failed: 3 errors", true),
+            ("all good", false),
+            ("no errors", false),
+            ("ValueError: x", true),
+        ] {
+            assert_eq!(
+                rules.classify(&LogLine::text(text, "f")).is_some(),
+                found,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_operator_comes_first() {
+        let own = "[[rule]]\nname='own'\nmatch=['sensor (?P<subject>[a-z0-9]+) lost']\nclass='io_error'\nseverity='warning'\nmust=['sensor a1 lost']\n[[rule]]\nname='quiet'\nmatch=['chatter']\ndrop=true\n";
+        let rules = RuleSet::load(&[("own.toml".to_owned(), own.to_owned())]).unwrap();
+        assert_eq!(rules.check_samples(), []);
+        let hit = rules
+            .classify(&LogLine::text("INFO sensor a1 lost", "f"))
+            .unwrap();
+        assert_eq!((hit.class, hit.subject.as_str()), (Class::IoError, "a1"));
+        assert_eq!(rules.classify(&leveled("chatter", 2)), None);
+    }
+
+    #[test]
+    fn bad_rules_say_where() {
+        for (text, line, what) in [
+            ("[[rule]]\nname='a'\nmatch=['(']\n", 2, "rule 'a'"),
+            ("[[rule]]\nname='a'\nmatch=['x*']\n", 2, "fits every line"),
+            ("[[rule]]\nname='a'\nmach=['x']\n", 3, "unknown key"),
+            (
+                "[[rule]]\nname='a'\nmatch=['x']\nclass='nope'\n",
+                2,
+                "unknown class",
+            ),
+        ] {
+            let why = RuleSet::load(&[("r.toml".to_owned(), text.to_owned())]).unwrap_err();
+            assert_eq!(why.line, line, "{why}");
+            assert!(why.what.contains(what), "{why}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! From bytes to facts: log lines, kernel messages, unit states and unit files.
+pub mod journal_entry;
+pub mod kernel;
+pub mod kernel_table;
+pub mod lines;
+pub mod log_rules;
+pub mod logline;
+pub mod ports;
+pub mod unit_file;
+pub mod unit_state;

@@ -1,0 +1,360 @@
+//! What the state of a unit means. Pure: one `UnitState` in, at most one fault out.
+
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::time::Timestamp;
+use crate::core::model::unit::UnitState;
+
+/// Exit statuses that systemd itself gives before the program runs (`systemd.exec(5)`): each names a cause.
+const EXIT_NAMES: &[(i32, &str)] = &[
+    (1, "FAILURE"),
+    (2, "INVALIDARGUMENT"),
+    (3, "NOTIMPLEMENTED"),
+    (4, "NOPERMISSION"),
+    (5, "NOTINSTALLED"),
+    (6, "NOTCONFIGURED"),
+    (7, "NOTRUNNING"),
+    (200, "CHDIR"),
+    (201, "NICE"),
+    (202, "FDS"),
+    (203, "EXEC"),
+    (204, "MEMORY"),
+    (205, "LIMITS"),
+    (206, "OOM_ADJUST"),
+    (207, "SIGNAL_MASK"),
+    (208, "STDIN"),
+    (209, "STDOUT"),
+    (210, "CHROOT"),
+    (211, "IOPRIO"),
+    (212, "TIMERSLACK"),
+    (213, "SECUREBITS"),
+    (214, "SETSCHEDULER"),
+    (215, "CPUAFFINITY"),
+    (216, "GROUP"),
+    (217, "USER"),
+    (218, "CAPABILITIES"),
+    (219, "CGROUP"),
+    (220, "SETSID"),
+    (221, "CONFIRM"),
+    (222, "STDERR"),
+    (224, "PAM"),
+    (225, "NETWORK"),
+    (226, "NAMESPACE"),
+    (227, "NO_NEW_PRIVILEGES"),
+    (228, "SECCOMP"),
+    (229, "SELINUX_CONTEXT"),
+    (230, "PERSONALITY"),
+    (231, "APPARMOR"),
+    (232, "ADDRESS_FAMILIES"),
+    (233, "RUNTIME_DIRECTORY"),
+    (235, "CHOWN"),
+    (236, "SMACK_PROCESS_LABEL"),
+    (237, "KEYRING"),
+    (238, "STATE_DIRECTORY"),
+    (239, "CACHE_DIRECTORY"),
+    (240, "LOGS_DIRECTORY"),
+    (241, "CONFIGURATION_DIRECTORY"),
+    (242, "NUMA_POLICY"),
+    (243, "CREDENTIALS"),
+    (245, "BPF"),
+];
+
+const SIGNALS: &[&str] = &[
+    "", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
+    "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
+    "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "POLL", "PWR", "SYS",
+];
+
+/// `203/EXEC`, `9/KILL`: the status as systemd prints it.
+pub fn status_text(unit: &UnitState) -> String {
+    let status = unit.exit_status;
+    let name = if matches!(unit.exit_code.as_str(), "killed" | "dumped") {
+        usize::try_from(status)
+            .ok()
+            .and_then(|at| SIGNALS.get(at))
+            .copied()
+            .unwrap_or("")
+    } else {
+        EXIT_NAMES
+            .iter()
+            .find(|(code, _)| *code == status)
+            .map_or("", |(_, name)| name)
+    };
+    if name.is_empty() {
+        status.to_string()
+    } else {
+        format!("{status}/{name}")
+    }
+}
+
+/// True when the unit must be left alone: not there, masked, or excluded by the operator.
+pub fn is_excluded(unit: &UnitState, ignored: &[String]) -> bool {
+    matches!(unit.load_state.as_str(), "masked" | "not-found")
+        || matches!(unit.unit_file_state.as_str(), "masked" | "masked-runtime")
+        || ignored.iter().any(|glob| matches_glob(glob, &unit.name))
+}
+
+/// True when a failed unit with a restart policy is down because its manager gave up.
+pub fn hit_start_limit(unit: &UnitState) -> bool {
+    unit.result == "start-limit-hit"
+        || (unit.is_failed() && unit.n_restarts > 0 && !matches!(unit.restart.as_str(), "" | "no"))
+}
+
+/// A unit in state failed. One that a human's stop ended with a bad status is no fault; where the manager
+/// itself stopped it for a reason of its own, the order of events looks the same but the result names it.
+pub fn judge_failed(unit: &UnitState, now: Timestamp) -> Option<Finding> {
+    let by_manager = matches!(
+        unit.result.as_str(),
+        "watchdog" | "oom-kill" | "start-limit-hit" | "resources" | "protocol"
+    );
+    if !unit.is_failed() || (unit.stopped_by_job && !by_manager) {
+        return None;
+    }
+    let limit = hit_start_limit(unit);
+    let (class, severity) = match unit.result.as_str() {
+        "watchdog" => (Class::ServiceWatchdog, Severity::Error),
+        _ => (Class::ServiceFailed, Severity::Error),
+    };
+    let mut message = format!("unit failed: Result={}", or_unknown(&unit.result));
+    if !unit.exit_code.is_empty() {
+        message.push_str(" status=");
+        message.push_str(&status_text(unit));
+    }
+    if !unit.service_type.is_empty() {
+        message.push_str(" Type=");
+        message.push_str(&unit.service_type);
+    }
+    let finding = Finding::new(class, &unit.name, severity, &message, "units", now);
+    Some(with_unit_facts(finding, unit).with(evidence::START_LIMIT, if limit { "yes" } else { "" }))
+}
+
+/// The facts that causes and runbooks read of any unit.
+pub fn with_unit_facts(finding: Finding, unit: &UnitState) -> Finding {
+    let status = if unit.exit_code.is_empty() {
+        String::new()
+    } else {
+        unit.exit_status.to_string()
+    };
+    finding
+        .with(evidence::UNIT, unit.name.as_str())
+        .with(evidence::RESULT, unit.result.as_str())
+        .with(evidence::EXIT_CODE, unit.exit_code.as_str())
+        .with(evidence::EXIT_STATUS, status)
+        .with(evidence::N_RESTARTS, unit.n_restarts.to_string())
+}
+
+fn or_unknown(text: &str) -> &str {
+    if text.is_empty() { "unknown" } else { text }
+}
+
+/// True for what runs processes: a `.service` that is no template, or a service of another manager, whose
+/// names carry no type.
+fn is_service(name: &str) -> bool {
+    (name.ends_with(".service") && !name.contains("@.")) || !has_unit_type(name)
+}
+
+/// True for names as systemd gives them.
+pub fn has_unit_type(name: &str) -> bool {
+    const TYPES: &[&str] = &[
+        "service",
+        "socket",
+        "target",
+        "mount",
+        "automount",
+        "swap",
+        "timer",
+        "path",
+        "slice",
+        "scope",
+        "device",
+    ];
+    name.rsplit_once('.')
+        .is_some_and(|(_, kind)| TYPES.contains(&kind))
+}
+
+/// True when the unit should run now: enabled, wanted by a target that is up, and none of the reasons
+/// for which an inactive unit is in order.
+pub fn should_run(unit: &UnitState, is_up: &dyn Fn(&str) -> bool) -> bool {
+    let enabled = matches!(
+        unit.unit_file_state.as_str(),
+        "enabled" | "enabled-runtime" | "generated" | "declared"
+    );
+    enabled
+        && unit.load_state == "loaded"
+        && is_service(&unit.name)
+        && unit.triggered_by.is_empty()
+        && !unit.stopped_by_job
+        && unit.condition_result
+        && unit.service_type != "oneshot"
+        && unit.wanted_by.iter().any(|target| is_up(target))
+}
+
+/// A unit that should run and does not; failed ones are another class.
+pub fn judge_inactive(
+    unit: &UnitState,
+    is_up: &dyn Fn(&str) -> bool,
+    now: Timestamp,
+) -> Option<Finding> {
+    if unit.active_state != "inactive" || !should_run(unit, is_up) {
+        return None;
+    }
+    let how = if unit.inactive_enter_us > 0 {
+        "ended by itself"
+    } else {
+        "was not started"
+    };
+    let message = format!(
+        "enabled but not running: {how}, Result={}",
+        or_unknown(&unit.result)
+    );
+    let finding = Finding::new(
+        Class::ServiceInactive,
+        &unit.name,
+        Severity::Warning,
+        &message,
+        "units",
+        now,
+    );
+    Some(with_unit_facts(finding, unit))
+}
+
+/// Shell-like match with `*` and `?`; linear in practice, no allocation.
+pub fn matches_glob(glob: &str, text: &str) -> bool {
+    let (glob, text) = (glob.as_bytes(), text.as_bytes());
+    let (mut at, mut seen) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while let Some(c) = text.get(seen) {
+        match glob.get(at) {
+            Some(b'*') => {
+                star = Some((at, seen));
+                at += 1;
+            }
+            Some(g) if g == c || *g == b'?' => {
+                at += 1;
+                seen += 1;
+            }
+            _ => match star {
+                Some((back, from)) => {
+                    at = back + 1;
+                    seen = from + 1;
+                    star = Some((back, seen));
+                }
+                None => return false,
+            },
+        }
+    }
+    glob.get(at..)
+        .is_some_and(|rest| rest.iter().all(|c| *c == b'*'))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(0);
+
+    fn unit(active: &str) -> UnitState {
+        UnitState {
+            name: "app.service".to_owned(),
+            load_state: "loaded".to_owned(),
+            active_state: active.to_owned(),
+            service_type: "simple".to_owned(),
+            result: "exit-code".to_owned(),
+            exit_code: "exited".to_owned(),
+            exit_status: 203,
+            unit_file_state: "enabled".to_owned(),
+            restart: "no".to_owned(),
+            condition_result: true,
+            wanted_by: vec!["multi-user.target".to_owned()],
+            ..UnitState::default()
+        }
+    }
+
+    #[test]
+    fn a_failed_unit_names_its_status() {
+        let found = judge_failed(&unit("failed"), NOW).unwrap();
+        assert_eq!(
+            found.message,
+            "unit failed: Result=exit-code status=203/EXEC Type=simple"
+        );
+        assert_eq!(found.fact(evidence::EXIT_STATUS), Some("203"));
+        assert_eq!(found.fact(evidence::START_LIMIT), None);
+        let killed = UnitState {
+            exit_code: "killed".to_owned(),
+            exit_status: 9,
+            result: "watchdog".to_owned(),
+            restart: "always".to_owned(),
+            n_restarts: 5,
+            ..unit("failed")
+        };
+        let found = judge_failed(&killed, NOW).unwrap();
+        assert_eq!(found.class, Class::ServiceWatchdog);
+        assert!(found.message.contains("status=9/KILL"));
+        assert_eq!(found.fact(evidence::START_LIMIT), Some("yes"));
+    }
+
+    #[test]
+    fn only_what_should_run_is_inactive() {
+        let up = |target: &str| target == "multi-user.target";
+        assert!(judge_inactive(&unit("inactive"), &up, NOW).is_some());
+        let plain = UnitState {
+            name: "app".to_owned(),
+            ..unit("inactive")
+        };
+        assert!(judge_inactive(&plain, &up, NOW).is_some());
+        for good in [
+            unit("active"),
+            unit("failed"),
+            UnitState {
+                unit_file_state: "disabled".to_owned(),
+                ..unit("inactive")
+            },
+            UnitState {
+                service_type: "oneshot".to_owned(),
+                ..unit("inactive")
+            },
+            UnitState {
+                stopped_by_job: true,
+                ..unit("inactive")
+            },
+            UnitState {
+                condition_result: false,
+                ..unit("inactive")
+            },
+            UnitState {
+                triggered_by: vec!["app.socket".to_owned()],
+                ..unit("inactive")
+            },
+            UnitState {
+                wanted_by: vec!["rescue.target".to_owned()],
+                ..unit("inactive")
+            },
+            UnitState {
+                load_state: "masked".to_owned(),
+                ..unit("inactive")
+            },
+            UnitState {
+                name: "app.socket".to_owned(),
+                ..unit("inactive")
+            },
+        ] {
+            assert_eq!(judge_inactive(&good, &up, NOW), None, "{good:?}");
+        }
+    }
+
+    #[test]
+    fn globs() {
+        for (glob, text, want) in [
+            ("*.service", "a.service", true),
+            ("a?.service", "ab.service", true),
+            ("a*b*c", "axxbyyc", true),
+            ("a*b*c", "axxbyy", false),
+            ("", "", true),
+            ("x", "", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(matches_glob(glob, text), want, "{glob} {text}");
+        }
+    }
+}

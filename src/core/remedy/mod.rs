@@ -1,0 +1,5 @@
+//! From a cause to an action: runbooks, phases, gates and the target.
+pub mod gates;
+pub mod phases;
+pub mod runbook;
+pub mod target;

@@ -1,0 +1,209 @@
+//! The 4-phase graduated intelligence: which action is due next for a task, and why.
+
+use crate::core::model::action::ActionKind;
+use crate::core::model::task::Phase;
+
+/// One action that could be taken, best first within its list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offer {
+    pub kind: ActionKind,
+    /// Name of the operator's command, for `run_declared`.
+    pub command: Option<String>,
+    /// Who offers it and on what grounds; reaches the audit.
+    pub why: String,
+    /// 0..=1.
+    pub confidence: f64,
+}
+
+/// What is on the table for a task.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Offers {
+    /// Phase 1: the runbook's certain actions, or learned ones above the threshold.
+    pub certain: Vec<Offer>,
+    /// Phase 2: what the analyst ranks, with the bundle.
+    pub researched: Vec<Offer>,
+    /// Phase 3: the action that two of three advisors agree on, or why there is none.
+    pub agreed: Option<Offer>,
+    pub disagreement: String,
+}
+
+/// One attempt of this episode that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tried {
+    pub phase: Phase,
+    pub kind: ActionKind,
+    /// False when a gate or precondition stopped it before anything was touched.
+    pub acted: bool,
+}
+
+/// The next step for a task.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Plan {
+    Act { phase: Phase, offer: Offer },
+    Escalate { reason: String },
+}
+
+/// A start may be tried in every phase that offers it (what killed the unit may come again; the budgets
+/// cut it); anything else that failed this often in one episode is not tried again in it.
+const fn failures_most(kind: ActionKind) -> usize {
+    match kind {
+        ActionKind::StartUnit | ActionKind::RestartUnit | ActionKind::ResetFailedStart => {
+            (Phase::QuickFix.max_attempts() + Phase::Research.max_attempts()) as usize
+        }
+        _ => 2,
+    }
+}
+
+/// Walks the phases from `phase` on and returns the first step that is due.
+pub fn plan(phase: Phase, offers: &Offers, tried: &[Tried]) -> Plan {
+    let mut at = phase;
+    loop {
+        let offered: &[Offer] = match at {
+            Phase::QuickFix => &offers.certain,
+            Phase::Research => &offers.researched,
+            Phase::Consensus => offers.agreed.as_slice(),
+            Phase::Escalation => {
+                return Plan::Escalate {
+                    reason: why_escalate(offers, tried),
+                };
+            }
+        };
+        if let Some(offer) = due(at, offered, tried) {
+            return Plan::Act {
+                phase: at,
+                offer: offer.clone(),
+            };
+        }
+        at = at.next();
+    }
+}
+
+/// The best offer of `phase` with attempts left: untried ones first, then a second try.
+fn due<'a>(phase: Phase, offered: &'a [Offer], tried: &[Tried]) -> Option<&'a Offer> {
+    let in_phase = tried.iter().filter(|t| t.phase == phase && t.acted).count();
+    if in_phase >= phase.max_attempts() as usize {
+        return None;
+    }
+    let failures = |kind| tried.iter().filter(|t| t.kind == kind && t.acted).count();
+    let refused = |kind| tried.iter().any(|t| t.kind == kind && !t.acted);
+    offered
+        .iter()
+        .filter(|offer| !refused(offer.kind) && failures(offer.kind) < failures_most(offer.kind))
+        .min_by_key(|offer| failures(offer.kind))
+}
+
+fn why_escalate(offers: &Offers, tried: &[Tried]) -> String {
+    let acted = tried.iter().filter(|t| t.acted).count();
+    let nothing = offers.certain.is_empty() && offers.researched.is_empty();
+    match (acted, nothing) {
+        (0, true) => "no action is known to be safe for this cause".to_owned(),
+        (0, false) => "no offered action could be taken".to_owned(),
+        (n, _) if offers.disagreement.is_empty() => {
+            format!("{n} attempts did not hold and no other action is offered")
+        }
+        (n, _) => format!("{n} attempts did not hold; {}", offers.disagreement),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(kind: ActionKind) -> Offer {
+        Offer {
+            kind,
+            command: None,
+            why: String::new(),
+            confidence: 0.9,
+        }
+    }
+
+    fn tried(phase: Phase, kind: ActionKind) -> Tried {
+        Tried {
+            phase,
+            kind,
+            acted: true,
+        }
+    }
+
+    #[test]
+    fn nothing_offered_escalates_at_once() {
+        assert!(matches!(
+            plan(Phase::QuickFix, &Offers::default(), &[]),
+            Plan::Escalate { .. }
+        ));
+    }
+
+    #[test]
+    fn a_start_is_tried_in_each_phase_and_a_path_change_twice() {
+        let offers = Offers {
+            certain: vec![offer(ActionKind::ResetFailedStart)],
+            researched: vec![offer(ActionKind::ResetFailedStart)],
+            agreed: Some(offer(ActionKind::ResetFailedStart)),
+            disagreement: String::new(),
+        };
+        let count = |offers: &Offers| {
+            let mut done = Vec::new();
+            while let Plan::Act { phase, offer } = plan(Phase::QuickFix, offers, &done) {
+                done.push(tried(phase, offer.kind));
+            }
+            done.len()
+        };
+        assert_eq!(count(&offers), 5);
+        let paths = Offers {
+            certain: vec![offer(ActionKind::PathDropIn)],
+            researched: vec![offer(ActionKind::PathDropIn)],
+            ..Offers::default()
+        };
+        assert_eq!(count(&paths), 2);
+    }
+
+    #[test]
+    fn the_next_action_comes_before_a_second_try() {
+        let offers = Offers {
+            certain: vec![
+                offer(ActionKind::VacuumJournal),
+                offer(ActionKind::FreeDisk),
+            ],
+            ..Offers::default()
+        };
+        let done = [tried(Phase::QuickFix, ActionKind::VacuumJournal)];
+        assert!(matches!(
+            plan(Phase::QuickFix, &offers, &done),
+            Plan::Act { offer, .. } if offer.kind == ActionKind::FreeDisk
+        ));
+    }
+
+    #[test]
+    fn a_refused_action_is_not_offered_again() {
+        let offers = Offers {
+            certain: vec![offer(ActionKind::PathDropIn)],
+            ..Offers::default()
+        };
+        let refused = [Tried {
+            phase: Phase::QuickFix,
+            kind: ActionKind::PathDropIn,
+            acted: false,
+        }];
+        assert!(matches!(
+            plan(Phase::QuickFix, &offers, &refused),
+            Plan::Escalate { .. }
+        ));
+    }
+
+    #[test]
+    fn every_walk_ends_within_the_limits_of_all_phases() {
+        let all: Vec<Offer> = ActionKind::ALL.iter().copied().map(offer).collect();
+        let offers = Offers {
+            certain: all.clone(),
+            researched: all.clone(),
+            agreed: all.first().cloned(),
+            disagreement: String::new(),
+        };
+        let mut done = Vec::new();
+        while let Plan::Act { phase, offer } = plan(Phase::QuickFix, &offers, &done) {
+            done.push(tried(phase, offer.kind));
+        }
+        assert!(done.len() <= 2 + 3 + 2);
+    }
+}

@@ -1,0 +1,548 @@
+//! Runbooks: which actions may be taken against a finding, as data. Only a runbook allows an action;
+//! advisors rank among what it allows.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use toml::Spanned;
+
+use crate::core::config::settings::{self, section};
+use crate::core::diagnosis::naming::Cause;
+use crate::core::model::action::ActionKind;
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, evidence};
+use crate::core::reading::unit_state::matches_glob;
+
+const BUILTIN: &str = include_str!("runbooks/builtin.toml");
+/// Most steps of one runbook: more can never be tried within the phases' attempts.
+const STEPS_MAX: usize = 8;
+
+/// One runbook. Empty lists match everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runbook {
+    pub id: String,
+    pub classes: Vec<Class>,
+    /// Globs with `*` and `?`.
+    pub subjects: Vec<String>,
+    pub causes: Vec<Cause>,
+    pub exit_statuses: Vec<i32>,
+    /// Evidence keys that must be known.
+    pub requires: Vec<String>,
+    pub steps: Vec<Step>,
+    pub notes: String,
+}
+
+/// One allowed action. It is verified by the detector that found the fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub action: ActionKind,
+    /// Name of the operator's `[[command]]`; of `run_declared` alone.
+    pub command: Option<String>,
+    /// True for phase 1: tried at once. False: offered to the analyst in phase 2.
+    pub certain: bool,
+}
+
+/// An action that a runbook allows for a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub kind: ActionKind,
+    /// Name of the operator's command, for `run_declared`.
+    pub command: Option<String>,
+    pub runbook_id: String,
+    /// Place in the runbook, from 1.
+    pub step: usize,
+    pub certain: bool,
+}
+
+/// A runbook file that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunbookError {
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    pub what: String,
+}
+
+impl fmt::Display for RunbookError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, what } = self;
+        write!(
+            f,
+            "{file}:{line}: {what}: correct it, or move the file out of runbooks.d"
+        )
+    }
+}
+
+impl std::error::Error for RunbookError {}
+
+section! {
+    File {
+        runbook: Vec<Spanned<Raw>> = Vec::new(),
+    }
+}
+
+section! {
+    Raw {
+        id: Option<Spanned<String>> = None,
+        class: Vec<Spanned<String>> = Vec::new(),
+        subject: Vec<Spanned<String>> = Vec::new(),
+        cause: Vec<Spanned<String>> = Vec::new(),
+        exit_status: Vec<i32> = Vec::new(),
+        requires: Vec<String> = Vec::new(),
+        step: Vec<Spanned<RawStep>> = Vec::new(),
+        notes: String = String::new(),
+    }
+}
+
+section! {
+    RawStep {
+        action: Option<Spanned<String>> = None,
+        command: Option<String> = None,
+        phase: Option<Spanned<u8>> = None,
+        verify: Option<Spanned<String>> = None,
+    }
+}
+
+/// Reads the runbooks of one file; `file` is only for messages.
+pub fn parse(file: &str, text: &str) -> Result<Vec<Runbook>, RunbookError> {
+    let at = |(offset, what): (usize, String)| RunbookError {
+        file: file.to_owned(),
+        line: settings::line_of(text, offset),
+        what,
+    };
+    let raw: File =
+        settings::read(text).map_err(|mistake| at((mistake.offset, mistake.to_string())))?;
+    let mut books: Vec<Runbook> = Vec::with_capacity(raw.runbook.len());
+    for one in raw.runbook {
+        let start = one.span().start;
+        let one = one.into_inner();
+        let offset = one.id.as_ref().map_or(start, |id| id.span().start);
+        let book = one.check(offset).map_err(at)?;
+        if books.iter().any(|other| other.id == book.id) {
+            let what = format!("runbook id '{}' is used twice", book.id);
+            return Err(at((offset, what)));
+        }
+        books.push(book);
+    }
+    Ok(books)
+}
+
+impl Raw {
+    /// `offset` is where the runbook begins.
+    fn check(self, offset: usize) -> Result<Runbook, (usize, String)> {
+        let Some(id) = &self.id else {
+            return Err((offset, "a runbook needs an id".to_owned()));
+        };
+        let id = checked_id(id)?;
+        if let Some(empty) = self.subject.iter().find(|glob| glob.get_ref().is_empty()) {
+            return Err((
+                empty.span().start,
+                "an empty subject matches nothing; leave the key out for all".to_owned(),
+            ));
+        }
+        let declared = |step: &&Spanned<RawStep>| step.get_ref().command.is_some();
+        if self.step.iter().filter(declared).count() > 1 {
+            let what = "more than one run_declared: attempts are counted by action; write a second runbook";
+            return Err((offset, what.to_owned()));
+        }
+        if self.step.len() > STEPS_MAX {
+            return Err((offset, format!("more than {STEPS_MAX} steps")));
+        }
+        Ok(Runbook {
+            classes: names(&self.class)?,
+            causes: names(&self.cause)?,
+            subjects: self.subject.into_iter().map(Spanned::into_inner).collect(),
+            exit_statuses: self.exit_status,
+            requires: self.requires,
+            steps: self
+                .step
+                .iter()
+                .map(|step| step.get_ref().check(step.span().start))
+                .collect::<Result<_, _>>()?,
+            notes: self.notes,
+            id,
+        })
+    }
+}
+
+impl RawStep {
+    /// `offset` is where the step begins.
+    fn check(&self, offset: usize) -> Result<Step, (usize, String)> {
+        let (Some(action), Some(phase)) = (&self.action, &self.phase) else {
+            return Err((offset, "a step needs action and phase".to_owned()));
+        };
+        let action: ActionKind = named(action)?;
+        let certain = match phase.get_ref() {
+            1 => true,
+            2 => false,
+            other => {
+                return Err((
+                    phase.span().start,
+                    format!("phase {other}: write 1 (at once) or 2 (after research)"),
+                ));
+            }
+        };
+        if (action == ActionKind::RunDeclared) != self.command.is_some() {
+            let what = "run_declared needs command = \"NAME of a [[command]]\", and no other action has one";
+            return Err((offset, what.to_owned()));
+        }
+        match &self.verify {
+            Some(by) if by.get_ref() != "detector" => Err((
+                by.span().start,
+                format!(
+                    "verify '{}': an action is verified by the detector that found the fault; write \"detector\"",
+                    by.get_ref()
+                ),
+            )),
+            _ => Ok(Step {
+                action,
+                command: self.command.clone(),
+                certain,
+            }),
+        }
+    }
+}
+
+fn checked_id(id: &Spanned<String>) -> Result<String, (usize, String)> {
+    let text = id.get_ref();
+    let legal = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
+    if text.is_empty() || text.len() > 64 || !text.bytes().all(legal) {
+        return Err((
+            id.span().start,
+            format!("id '{text}': 1 to 64 letters, digits, '-', '_' or '.'"),
+        ));
+    }
+    Ok(text.clone())
+}
+
+fn names<T: std::str::FromStr<Err: fmt::Display>>(
+    raw: &[Spanned<String>],
+) -> Result<Vec<T>, (usize, String)> {
+    raw.iter().map(named).collect()
+}
+
+fn named<T: std::str::FromStr<Err: fmt::Display>>(
+    name: &Spanned<String>,
+) -> Result<T, (usize, String)> {
+    name.get_ref()
+        .parse()
+        .map_err(|why: T::Err| (name.span().start, why.to_string()))
+}
+
+/// The runbooks that ship inside the binary.
+pub fn builtin() -> Vec<Runbook> {
+    static BOOKS: OnceLock<Vec<Runbook>> = OnceLock::new();
+    // A test parses the embedded text; at run time an unreadable one would mean "do nothing", the safe side.
+    BOOKS
+        .get_or_init(|| parse("builtin.toml", BUILTIN).unwrap_or_default())
+        .clone()
+}
+
+impl Runbook {
+    /// Is this the book for `finding`, whose cause was named `cause`?
+    pub fn matches(&self, finding: &Finding, cause: Cause) -> bool {
+        let status = finding
+            .fact(evidence::EXIT_STATUS)
+            .and_then(|text| text.parse::<i32>().ok());
+        (self.classes.is_empty() || self.classes.contains(&finding.class))
+            && (self.causes.is_empty() || self.causes.contains(&cause))
+            && (self.subjects.is_empty()
+                || self
+                    .subjects
+                    .iter()
+                    .any(|glob| matches_glob(glob, &finding.subject)))
+            && (self.exit_statuses.is_empty()
+                || status.is_some_and(|status| self.exit_statuses.contains(&status)))
+            && self.requires.iter().all(|key| finding.fact(key).is_some())
+    }
+}
+
+/// The actions allowed for `finding`, in the order of the first book that matches. Later books do not
+/// count: an operator's book without steps keeps a built-in one from acting.
+pub fn select(books: &[Runbook], finding: &Finding, cause: Cause) -> Vec<Candidate> {
+    let Some(book) = books.iter().find(|book| book.matches(finding, cause)) else {
+        return Vec::new();
+    };
+    book.steps
+        .iter()
+        .enumerate()
+        .map(|(at, step)| Candidate {
+            kind: step.action,
+            command: step.command.clone(),
+            runbook_id: book.id.clone(),
+            step: at + 1,
+            certain: step.certain,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+    use crate::core::model::finding::Severity;
+    use crate::core::model::time::Timestamp;
+
+    fn finding(class: Class, subject: &str, facts: &[(&str, &str)]) -> Finding {
+        let bare = Finding::new(
+            class,
+            subject,
+            Severity::Error,
+            "m",
+            "t",
+            Timestamp::from_millis(0),
+        );
+        facts
+            .iter()
+            .fold(bare, |finding, (key, value)| finding.with(key, *value))
+    }
+
+    fn kinds(
+        class: Class,
+        subject: &str,
+        facts: &[(&str, &str)],
+        cause: Cause,
+    ) -> Vec<&'static str> {
+        select(&builtin(), &finding(class, subject, facts), cause)
+            .iter()
+            .map(|one| one.kind.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn the_built_in_books_parse_and_end_with_a_human() {
+        let books = parse("builtin.toml", BUILTIN).unwrap();
+        assert!(books.len() > 10);
+        assert!(books.last().unwrap().steps.is_empty());
+    }
+
+    #[test]
+    fn each_fault_gets_its_repair_and_no_other() {
+        let moved = [("moved_to", "/b"), ("setting", "ExecStart"), ("path", "/a")];
+        let holder = [("holder_pid", "1"), ("holder_start", "2")];
+        for (class, subject, facts, cause, want) in [
+            (
+                Class::ServiceFailed,
+                "a.service",
+                &[][..],
+                Cause::ProcessKilled,
+                &["reset_failed_start"][..],
+            ),
+            (
+                Class::ServiceFailed,
+                "a.service",
+                &[],
+                Cause::StartLimit,
+                &["reset_failed_start"],
+            ),
+            (
+                Class::ServiceFailed,
+                "a.service",
+                &[],
+                Cause::Unknown,
+                &["reset_failed_start"],
+            ),
+            (
+                Class::ServiceFailed,
+                "a.service",
+                &moved,
+                Cause::PathMoved,
+                &["path_drop_in"],
+            ),
+            (
+                Class::ServiceFailed,
+                "a.service",
+                &[],
+                Cause::ExecMissing,
+                &[],
+            ),
+            (
+                Class::ServiceFailed,
+                "a.service",
+                &[],
+                Cause::UserMissing,
+                &[],
+            ),
+            (
+                Class::ServiceWatchdog,
+                "a.service",
+                &[],
+                Cause::WatchdogTimeout,
+                &["restart_unit"],
+            ),
+            (
+                Class::ServiceInactive,
+                "a.service",
+                &[],
+                Cause::StoppedUnexpectedly,
+                &["start_unit"],
+            ),
+            (
+                Class::ServiceFlapping,
+                "a.service",
+                &[],
+                Cause::KeepsRestarting,
+                &[],
+            ),
+            (
+                Class::InvalidUnitPath,
+                "a.service",
+                &moved,
+                Cause::PathMoved,
+                &["path_drop_in"],
+            ),
+            (
+                Class::InvalidUnitPath,
+                "a.service",
+                &[],
+                Cause::PathMissing,
+                &[],
+            ),
+            (
+                Class::PortConflict,
+                "tcp/80",
+                &holder,
+                Cause::PortHeldByStaleProcess,
+                &["terminate_process"],
+            ),
+            (
+                Class::PortConflict,
+                "tcp/80",
+                &[("holder_unit", "b.service")],
+                Cause::PortHeldByUnit,
+                &[],
+            ),
+            (
+                Class::DiskFull,
+                "/",
+                &[],
+                Cause::DiskFull,
+                &["vacuum_journal", "free_disk"],
+            ),
+            (
+                Class::DiskFull,
+                "/data",
+                &[],
+                Cause::DiskFull,
+                &["free_disk"],
+            ),
+            (
+                Class::ProbeFailed,
+                "web",
+                &[("unit", "w.service")],
+                Cause::HealthCheckFailed,
+                &["restart_unit"],
+            ),
+            (
+                Class::ProbeFailed,
+                "web",
+                &[],
+                Cause::HealthCheckFailed,
+                &[],
+            ),
+            (Class::OomKill, "x", &[], Cause::OutOfMemory, &[]),
+            (
+                Class::ReadonlyFs,
+                "/data",
+                &[],
+                Cause::ReadonlyAfterError,
+                &["remount_rw"],
+            ),
+            (
+                Class::ClockUnsynced,
+                "clock",
+                &[],
+                Cause::ClockWrong,
+                &["sync_clock"],
+            ),
+            (
+                Class::StaleProcess,
+                "x",
+                &holder,
+                Cause::StaleProcess,
+                &["terminate_process"],
+            ),
+            (Class::StaleProcess, "x", &holder, Cause::ZombieParent, &[]),
+            (Class::LogError, "", &[], Cause::ConnectionRefused, &[]),
+            (Class::KernelOops, "kernel", &[], Cause::KernelFault, &[]),
+            (Class::SelfStore, "store", &[], Cause::SelfImpaired, &[]),
+        ] {
+            assert_eq!(kinds(class, subject, facts, cause), want, "{class} {cause}");
+        }
+    }
+
+    #[test]
+    fn an_operators_book_comes_first() {
+        let mut books = parse(
+            "own.toml",
+            "[[runbook]]\nid = \"hands-off\"\nsubject = [\"plc-*\"]\n",
+        )
+        .unwrap();
+        books.extend(builtin());
+        assert!(
+            select(
+                &books,
+                &finding(Class::ServiceFailed, "plc-1.service", &[]),
+                Cause::ProcessKilled
+            )
+            .is_empty()
+        );
+        assert_eq!(
+            select(
+                &books,
+                &finding(Class::ServiceFailed, "web.service", &[]),
+                Cause::ProcessKilled
+            )
+            .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn mistakes_name_file_and_line() {
+        for (text, line, what) in [
+            (
+                "[[runbook]]\nid = \"a\"\nclass = [\"nope\"]",
+                3,
+                "unknown class",
+            ),
+            (
+                "[[runbook]]\nid = \"a\"\ncause = [\n\"nope\"]",
+                4,
+                "not a cause",
+            ),
+            (
+                "[[runbook]]\nid = \"a\"\n[[runbook.step]]\naction = \"rm\"\nphase = 1",
+                4,
+                "unknown action",
+            ),
+            (
+                "[[runbook]]\nid = \"a\"\n[[runbook.step]]\naction = \"sync_clock\"\nphase = 3",
+                5,
+                "phase 3",
+            ),
+            (
+                "[[runbook]]\nid = \"a\"\n[[runbook.step]]\naction = \"sync_clock\"\nphase = 1\nverify = \"hope\"",
+                6,
+                "verify",
+            ),
+            ("[[runbook]]\nid = \"a b\"", 2, "id 'a b'"),
+            (
+                "[[runbook]]\nid = \"a\"\nsubject = [\"\"]",
+                3,
+                "empty subject",
+            ),
+            (
+                "[[runbook]]\nid = \"a\"\n[[runbook]]\nid = \"a\"",
+                4,
+                "twice",
+            ),
+            ("[[runbook]]\nid = \"a\"\ncolour = 1", 3, "colour"),
+            ("[[runbook", 1, ""),
+        ] {
+            let error = parse("f.toml", text).unwrap_err();
+            assert_eq!(error.line, line, "{text}: {error}");
+            assert!(error.what.contains(what), "{error}");
+        }
+    }
+}
