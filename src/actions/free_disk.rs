@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use crate::actions::{ActionError, Done, Undo, Workshop};
+use crate::actions::{ActionContext, ActionError, Done, Undo};
 use crate::core::model::action::Action;
 use crate::core::model::finding::evidence;
 use crate::host::files::{self, Matched};
@@ -21,12 +21,12 @@ fn target(action: &Action) -> Result<(&str, u8), ActionError> {
 
 /// What may go from this mount, oldest first. A file that somebody has open stays: removing it would free
 /// nothing and lose what is still written.
-fn candidates(shop: &Workshop<'_>, mount: &str) -> Result<Vec<Matched>, ActionError> {
-    let view = shop.host.of_init();
+fn candidates(context: &ActionContext<'_>, mount: &str) -> Result<Vec<Matched>, ActionError> {
+    let view = context.host.of_init();
     let device = fs::metadata(view.path(mount))
         .map_err(|why| ActionError::PreconditionGone(format!("{mount}: {why}")))?
         .dev();
-    let mut found: Vec<Matched> = shop
+    let mut found: Vec<Matched> = context
         .config
         .fix
         .cleanable
@@ -35,7 +35,7 @@ fn candidates(shop: &Workshop<'_>, mount: &str) -> Result<Vec<Matched>, ActionEr
         .filter(|file| file.device == device)
         .collect();
     if !found.is_empty() {
-        let open = procfs::open_files(shop.host);
+        let open = procfs::open_files(context.host);
         found.retain(|file| !open.contains(&(file.device, file.inode)));
     }
     found.sort_by(|a, b| (a.modified_s, &a.path).cmp(&(b.modified_s, &b.path)));
@@ -44,20 +44,20 @@ fn candidates(shop: &Workshop<'_>, mount: &str) -> Result<Vec<Matched>, ActionEr
 }
 
 /// The fuller of space and inodes: either one stops the writers.
-fn used(shop: &Workshop<'_>, mount: &str) -> Result<u8, ActionError> {
-    mounts::usage(shop.host, mount)
+fn used(context: &ActionContext<'_>, mount: &str) -> Result<u8, ActionError> {
+    mounts::usage(context.host, mount)
         .map(|usage| usage.used_percent.max(usage.inodes_used_percent))
         .map_err(|why| ActionError::PreconditionGone(format!("{mount}: {why}")))
 }
 
-pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionError> {
+pub fn precondition(context: &ActionContext<'_>, action: &Action) -> Result<(), ActionError> {
     let (mount, target_percent) = target(action)?;
-    if used(shop, mount)? <= target_percent {
+    if used(context, mount)? <= target_percent {
         return Err(ActionError::PreconditionGone(format!(
             "{mount} is below {target_percent} % again"
         )));
     }
-    if candidates(shop, mount)?.is_empty() {
+    if candidates(context, mount)?.is_empty() {
         return Err(ActionError::PreconditionGone(format!(
             "nothing in fix.cleanable lies on {mount}"
         )));
@@ -65,19 +65,19 @@ pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionEr
     Ok(())
 }
 
-pub fn undo_record(_shop: &Workshop<'_>, _action: &Action) -> Result<Undo, ActionError> {
+pub fn undo_record(_shop: &ActionContext<'_>, _action: &Action) -> Result<Undo, ActionError> {
     // Removed files are gone: that is why only what the operator listed is touched.
     Ok(Undo::None)
 }
 
-pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
+pub fn execute(context: &ActionContext<'_>, action: &Action) -> Result<Done, ActionError> {
     let (mount, target_percent) = target(action)?;
     let (mut bytes, mut count) = (0_u64, 0_u32);
-    for file in candidates(shop, mount)? {
-        if used(shop, mount)? <= target_percent {
+    for file in candidates(context, mount)? {
+        if used(context, mount)? <= target_percent {
             break;
         }
-        match files::remove(&shop.host.of_init(), &file) {
+        match files::remove(&context.host.of_init(), &file) {
             Ok(()) => {
                 bytes += file.bytes;
                 count += 1;
@@ -85,7 +85,7 @@ pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError
             Err(why) => log::warn!("free disk: {}: {why}", file.path),
         }
     }
-    let left = used(shop, mount)?;
+    let left = used(context, mount)?;
     Ok(Done::new(format!(
         "removed {count} files, {bytes} bytes; {mount} is at {left} %"
     ))

@@ -27,7 +27,7 @@ use crate::services::{Order, ServiceManager};
 
 /// What actions work with.
 #[derive(Debug)]
-pub struct Workshop<'a> {
+pub struct ActionContext<'a> {
     pub host: &'a Host,
     pub config: &'a Config,
     pub managers: &'a [Arc<dyn ServiceManager>],
@@ -103,9 +103,9 @@ impl Done {
 /// The functions of one action.
 struct Row {
     /// Reads the host again: may this action still be taken? Touches nothing.
-    precondition: fn(&Workshop<'_>, &Action) -> Result<(), ActionError>,
-    undo_record: fn(&Workshop<'_>, &Action) -> Result<Undo, ActionError>,
-    execute: fn(&Workshop<'_>, &Action) -> Result<Done, ActionError>,
+    precondition: fn(&ActionContext<'_>, &Action) -> Result<(), ActionError>,
+    undo_record: fn(&ActionContext<'_>, &Action) -> Result<Undo, ActionError>,
+    execute: fn(&ActionContext<'_>, &Action) -> Result<Done, ActionError>,
 }
 
 macro_rules! row {
@@ -140,12 +140,12 @@ const fn row(kind: ActionKind) -> Row {
 /// Runs `order` (program and arguments) with rights that our hardened unit gave up: as a transient unit
 /// where systemd runs, directly elsewhere.
 fn outside(
-    shop: &Workshop<'_>,
+    context: &ActionContext<'_>,
     order: &[&str],
     deadline: Duration,
 ) -> Result<exec::Output, ExecError> {
     const TRANSIENT: [&str; 4] = ["--quiet", "--wait", "--collect", "--"];
-    let systemd = shop
+    let systemd = context
         .managers
         .iter()
         .any(|manager| manager.name() == "systemd");
@@ -157,31 +157,33 @@ fn outside(
 }
 
 /// May this action still be taken? Reads the host again and touches nothing.
-pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionError> {
-    (row(action.kind()).precondition)(shop, action)
+pub fn precondition(context: &ActionContext<'_>, action: &Action) -> Result<(), ActionError> {
+    (row(action.kind()).precondition)(context, action)
 }
 
 /// How the action would be taken back; makes backups, changes nothing.
-pub fn undo_record(shop: &Workshop<'_>, action: &Action) -> Result<Undo, ActionError> {
-    (row(action.kind()).undo_record)(shop, action)
+pub fn undo_record(context: &ActionContext<'_>, action: &Action) -> Result<Undo, ActionError> {
+    (row(action.kind()).undo_record)(context, action)
 }
 
 /// Acts, after one more look: what was checked before the gates may have changed since.
-pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
-    precondition(shop, action)?;
-    (row(action.kind()).execute)(shop, action)
+pub fn execute(context: &ActionContext<'_>, action: &Action) -> Result<Done, ActionError> {
+    precondition(context, action)?;
+    (row(action.kind()).execute)(context, action)
 }
 
 /// Takes an action back by its record; doing it twice is the same as once.
-pub fn undo(shop: &Workshop<'_>, undo: &Undo) -> Result<String, ActionError> {
+pub fn undo(context: &ActionContext<'_>, undo: &Undo) -> Result<String, ActionError> {
     match undo {
         Undo::None => Ok("nothing to undo".to_owned()),
-        Undo::RestoreFile { path, backup } => path_drop_in::restore(shop, path, backup.as_deref()),
+        Undo::RestoreFile { path, backup } => {
+            path_drop_in::restore(context, path, backup.as_deref())
+        }
         Undo::StartUnit { unit } => {
             let unit = UnitName::new(unit).map_err(|why| ActionError::Refused(why.to_string()))?;
-            units::order_unit(shop, Order::Start, &unit)?;
+            units::order_unit(context, Order::Start, &unit)?;
             Ok(format!("{unit} started again"))
         }
-        Undo::RemountReadOnly { mount } => remount_rw::back(shop, mount),
+        Undo::RemountReadOnly { mount } => remount_rw::back(context, mount),
     }
 }

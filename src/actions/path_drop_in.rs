@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::actions::{ActionError, Done, Undo, Workshop, daemon_reload, units};
+use crate::actions::{ActionContext, ActionError, Done, Undo, daemon_reload, units};
 use crate::core::model::action::Action;
 use crate::core::model::finding::evidence;
 use crate::core::model::unit::{UnitName, UnitState};
@@ -54,18 +54,18 @@ fn drop_in(target: &Target<'_>, others: &[String]) -> String {
 }
 
 /// The unit as its manager has it now.
-fn state(shop: &Workshop<'_>, unit: &UnitName) -> Result<UnitState, ActionError> {
-    services::find(shop.managers, unit)
+fn state(context: &ActionContext<'_>, unit: &UnitName) -> Result<UnitState, ActionError> {
+    services::find(context.managers, unit)
         .map(|(_, state)| state)
         .map_err(|why| ActionError::PreconditionGone(why.to_string()))
 }
 
 /// The old path is still missing, the new one is there and of the right kind, and the unit still has
 /// the old one in its setting.
-pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionError> {
+pub fn precondition(context: &ActionContext<'_>, action: &Action) -> Result<(), ActionError> {
     let target = target(action)?;
     let gone = |why: String| Err(ActionError::PreconditionGone(why));
-    let view = shop.host.of_init();
+    let view = context.host.of_init();
     if view.path(target.old).exists() {
         return gone(format!("{} exists again", target.old));
     }
@@ -83,14 +83,14 @@ pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionEr
             target.new, target.setting
         ));
     }
-    let state = state(shop, target.unit)?;
-    plain(shop, &drop_in(&target, &state.drop_in_paths))?;
-    lines(shop, &target, &state).map(|_| ())
+    let state = state(context, target.unit)?;
+    plain(context, &drop_in(&target, &state.drop_in_paths))?;
+    lines(context, &target, &state).map(|_| ())
 }
 
 /// Refuses a drop-in whose file or folder is a symbolic link: what is written there would land elsewhere.
-fn plain(shop: &Workshop<'_>, path: &str) -> Result<(), ActionError> {
-    let file = shop.host.path(path);
+fn plain(context: &ActionContext<'_>, path: &str) -> Result<(), ActionError> {
+    let file = context.host.path(path);
     let link = |path: &Path| path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
     if link(&file) || file.parent().is_some_and(link) {
         let why = format!("{path} is, or lies behind, a symbolic link");
@@ -101,13 +101,13 @@ fn plain(shop: &Workshop<'_>, path: &str) -> Result<(), ActionError> {
 
 /// The setting's lines as the unit and its drop-ins have them, in effect order, that name the old path.
 fn lines(
-    shop: &Workshop<'_>,
+    context: &ActionContext<'_>,
     target: &Target<'_>,
     state: &UnitState,
 ) -> Result<Vec<String>, ActionError> {
     let mut values: Vec<String> = Vec::new();
     for file in std::iter::once(&state.fragment_path).chain(&state.drop_in_paths) {
-        let Ok(text) = shop.host.read(file, READ_CAP) else {
+        let Ok(text) = context.host.read(file, READ_CAP) else {
             continue;
         };
         collect(&text, target.setting, &mut values);
@@ -189,14 +189,14 @@ fn text(target: &Target<'_>, values: &[String]) -> String {
     text
 }
 
-pub fn undo_record(shop: &Workshop<'_>, action: &Action) -> Result<Undo, ActionError> {
+pub fn undo_record(context: &ActionContext<'_>, action: &Action) -> Result<Undo, ActionError> {
     let target = target(action)?;
-    let path = drop_in(&target, &state(shop, target.unit)?.drop_in_paths);
-    plain(shop, &path)?;
-    let existing = shop.host.path(&path);
+    let path = drop_in(&target, &state(context, target.unit)?.drop_in_paths);
+    plain(context, &path)?;
+    let existing = context.host.path(&path);
     let backup = if existing.exists() {
         let name = path.trim_start_matches('/').replace('/', "_");
-        let stamp: String = shop
+        let stamp: String = context
             .host
             .clock
             .now()
@@ -204,9 +204,9 @@ pub fn undo_record(shop: &Workshop<'_>, action: &Action) -> Result<Undo, ActionE
             .chars()
             .filter(char::is_ascii_digit)
             .collect();
-        let backup = shop.backup_dir.join(format!("{name}.{stamp}"));
+        let backup = context.backup_dir.join(format!("{name}.{stamp}"));
         let keep = || -> std::io::Result<()> {
-            fs::create_dir_all(shop.backup_dir)?;
+            fs::create_dir_all(context.backup_dir)?;
             files::write_atomic(&backup, &fs::read(&existing)?, 0o600)
         };
         keep().map_err(|why| ActionError::Refused(format!("no backup of {path}: {why}")))?;
@@ -217,12 +217,12 @@ pub fn undo_record(shop: &Workshop<'_>, action: &Action) -> Result<Undo, ActionE
     Ok(Undo::RestoreFile { path, backup })
 }
 
-pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
+pub fn execute(context: &ActionContext<'_>, action: &Action) -> Result<Done, ActionError> {
     let target = target(action)?;
-    let before = state(shop, target.unit)?;
-    let values = lines(shop, &target, &before)?;
+    let before = state(context, target.unit)?;
+    let values = lines(context, &target, &before)?;
     let path = drop_in(&target, &before.drop_in_paths);
-    let file = shop.host.path(&path);
+    let file = context.host.path(&path);
     let failed = |why: std::io::Error| ActionError::Failed(format!("{path}: {why}"));
     if let Some(dir) = file.parent().filter(|dir| !dir.exists()) {
         fs::create_dir_all(dir).map_err(failed)?;
@@ -230,8 +230,8 @@ pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError
         fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).map_err(failed)?;
     }
     files::write_atomic(&file, text(&target, &values).as_bytes(), 0o644).map_err(failed)?;
-    daemon_reload::reload(shop)?;
-    let after = state(shop, target.unit)?;
+    daemon_reload::reload(context)?;
+    let after = state(context, target.unit)?;
     if still_names(&after, &target) {
         return Err(ActionError::Failed(format!(
             "{path} is not in effect: {} still has {}",
@@ -241,7 +241,7 @@ pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError
     let mut message = format!("wrote {path}");
     // A unit that runs keeps running with what it has; one that failed over this path gets its start.
     if after.is_failed()
-        && let Some(why) = units::start_if_wanted(shop, target.unit)?
+        && let Some(why) = units::start_if_wanted(context, target.unit)?
     {
         message.push_str(&format!("; not started: {why}"));
     }
@@ -259,7 +259,7 @@ fn still_names(unit: &UnitState, target: &Target<'_>) -> bool {
 
 /// Puts the file back as it was, and lets systemd read it.
 pub fn restore(
-    shop: &Workshop<'_>,
+    context: &ActionContext<'_>,
     path: &str,
     backup: Option<&str>,
 ) -> Result<String, ActionError> {
@@ -273,8 +273,8 @@ pub fn restore(
             "{path} is not a drop-in of ours"
         )));
     }
-    plain(shop, path)?;
-    let file: PathBuf = shop.host.path(path);
+    plain(context, path)?;
+    let file: PathBuf = context.host.path(path);
     let failed = |why: std::io::Error| ActionError::Failed(format!("{path}: {why}"));
     match backup {
         Some(backup) => {
@@ -290,7 +290,7 @@ pub fn restore(
     if let Some(dir) = file.parent() {
         let _ = fs::remove_dir(dir);
     }
-    daemon_reload::reload(shop)?;
+    daemon_reload::reload(context)?;
     Ok(format!("{path} is as it was"))
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::actions::{self, ActionError, Done, Undo, Workshop};
+use crate::actions::{self, ActionContext, ActionError, Done, Undo};
 use crate::core::model::action::Action;
 use crate::host::{READ_CAP, mounts};
 
@@ -16,10 +16,10 @@ fn target(action: &Action) -> Result<&str, ActionError> {
 }
 
 /// Read-only, and not because the administrator or the device wants it so.
-pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionError> {
+pub fn precondition(context: &ActionContext<'_>, action: &Action) -> Result<(), ActionError> {
     let point = target(action)?;
-    let all =
-        mounts::mounts(shop.host).map_err(|why| ActionError::PreconditionGone(why.to_string()))?;
+    let all = mounts::mounts(context.host)
+        .map_err(|why| ActionError::PreconditionGone(why.to_string()))?;
     let gone = |why: &str| Err(ActionError::PreconditionGone(format!("{point} {why}")));
     let Some(mount) = all.iter().rev().find(|mount| mount.point == point) else {
         return gone("is not mounted");
@@ -27,14 +27,17 @@ pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionEr
     if !mount.read_only {
         return gone("is writable again");
     }
-    let protected = shop
+    let protected = context
         .host
         .read(format!("/sys/dev/block/{}/ro", mount.number), 16)
         .is_ok_and(|text| text.trim() == "1");
     if protected {
         return gone("lies on a device that is write-protected");
     }
-    let table = shop.host.read("/etc/fstab", READ_CAP).unwrap_or_default();
+    let table = context
+        .host
+        .read("/etc/fstab", READ_CAP)
+        .unwrap_or_default();
     if meant_read_only(&table, point) {
         return gone("is read-only in /etc/fstab");
     }
@@ -53,27 +56,27 @@ fn meant_read_only(table: &str, point: &str) -> bool {
     })
 }
 
-pub fn undo_record(_shop: &Workshop<'_>, action: &Action) -> Result<Undo, ActionError> {
+pub fn undo_record(_shop: &ActionContext<'_>, action: &Action) -> Result<Undo, ActionError> {
     Ok(Undo::RemountReadOnly {
         mount: target(action)?.to_owned(),
     })
 }
 
-pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
+pub fn execute(context: &ActionContext<'_>, action: &Action) -> Result<Done, ActionError> {
     let mount = target(action)?;
-    remount(shop, mount, "rw")?;
+    remount(context, mount, "rw")?;
     Ok(Done::new(format!("{mount} remounted read-write")))
 }
 
-pub fn back(shop: &Workshop<'_>, mount: &str) -> Result<String, ActionError> {
-    remount(shop, mount, "ro")?;
+pub fn back(context: &ActionContext<'_>, mount: &str) -> Result<String, ActionError> {
+    remount(context, mount, "ro")?;
     Ok(format!("{mount} is read-only again"))
 }
 
-fn remount(shop: &Workshop<'_>, mount: &str, how: &str) -> Result<(), ActionError> {
+fn remount(context: &ActionContext<'_>, mount: &str, how: &str) -> Result<(), ActionError> {
     let option = format!("remount,{how}");
     let order = ["mount", "-o", option.as_str(), "--", mount];
-    let out = actions::outside(shop, &order, DEADLINE);
+    let out = actions::outside(context, &order, DEADLINE);
     match out {
         Ok(out) if out.success() => Ok(()),
         Ok(out) => Err(ActionError::Failed(out.reason())),

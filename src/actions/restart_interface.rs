@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::actions::{self, ActionError, Done, Undo, Workshop};
+use crate::actions::{self, ActionContext, ActionError, Done, Undo};
 use crate::core::model::action::Action;
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -18,9 +18,9 @@ fn target(action: &Action) -> Result<&str, ActionError> {
     }
 }
 
-pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionError> {
+pub fn precondition(context: &ActionContext<'_>, action: &Action) -> Result<(), ActionError> {
     let interface = target(action)?;
-    if !shop
+    if !context
         .config
         .detect
         .interfaces
@@ -31,7 +31,7 @@ pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionEr
             "{interface} is not listed in detect.interfaces"
         )));
     }
-    let state = shop
+    let state = context
         .host
         .read(format!("/sys/class/net/{interface}/operstate"), 64);
     match state.as_deref().map(str::trim) {
@@ -43,21 +43,21 @@ pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionEr
     }
 }
 
-pub fn undo_record(_shop: &Workshop<'_>, _action: &Action) -> Result<Undo, ActionError> {
+pub fn undo_record(_shop: &ActionContext<'_>, _action: &Action) -> Result<Undo, ActionError> {
     Ok(Undo::None)
 }
 
-pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
+pub fn execute(context: &ActionContext<'_>, action: &Action) -> Result<Done, ActionError> {
     let interface = target(action)?;
-    set(shop, interface, "down")?;
+    set(context, interface, "down")?;
     // Never left down: what failed once is asked for again.
-    set(shop, interface, "up").or_else(|_| set(shop, interface, "up"))?;
+    set(context, interface, "up").or_else(|_| set(context, interface, "up"))?;
     Ok(Done::new(format!("{interface} taken down and up")))
 }
 
-fn set(shop: &Workshop<'_>, interface: &str, state: &str) -> Result<(), ActionError> {
+fn set(context: &ActionContext<'_>, interface: &str, state: &str) -> Result<(), ActionError> {
     let order = ["ip", "link", "set", "dev", interface, state];
-    let out = actions::outside(shop, &order, DEADLINE)
+    let out = actions::outside(context, &order, DEADLINE)
         .map_err(|why| ActionError::Failed(why.to_string()))?;
     if out.success() {
         Ok(())

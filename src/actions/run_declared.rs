@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::User;
 
-use crate::actions::{ActionError, Done, Undo, Workshop};
+use crate::actions::{ActionContext, ActionError, Done, Undo};
 use crate::core::config::DeclaredCommand;
 use crate::core::model::action::Action;
 use crate::core::model::finding::cut;
@@ -16,13 +16,17 @@ use crate::host::exec;
 /// Most of the output kept as evidence, in bytes.
 const OUTPUT_KEPT: usize = 2_000;
 
-fn target<'a>(shop: &'a Workshop<'_>, action: &Action) -> Result<&'a DeclaredCommand, ActionError> {
+fn target<'a>(
+    context: &'a ActionContext<'_>,
+    action: &Action,
+) -> Result<&'a DeclaredCommand, ActionError> {
     let Action::RunDeclared { name } = action else {
         return Err(ActionError::Refused(format!(
             "{action} is no declared command"
         )));
     };
-    shop.config
+    context
+        .config
         .command
         .iter()
         .find(|command| command.name == *name && !name.is_empty())
@@ -42,8 +46,8 @@ fn user(command: &DeclaredCommand) -> Result<Option<User>, ActionError> {
     }
 }
 
-pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionError> {
-    let command = target(shop, action)?;
+pub fn precondition(context: &ActionContext<'_>, action: &Action) -> Result<(), ActionError> {
+    let command = target(context, action)?;
     if user(command)?.is_none() && nix::unistd::geteuid().is_root() {
         return Err(ActionError::Refused(format!(
             "{}: names no user; write user = \"root\" to run it as root",
@@ -53,12 +57,12 @@ pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionEr
     Ok(())
 }
 
-pub fn undo_record(_shop: &Workshop<'_>, _action: &Action) -> Result<Undo, ActionError> {
+pub fn undo_record(_shop: &ActionContext<'_>, _action: &Action) -> Result<Undo, ActionError> {
     Ok(Undo::None)
 }
 
-pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
-    let declared = target(shop, action)?;
+pub fn execute(context: &ActionContext<'_>, action: &Action) -> Result<Done, ActionError> {
+    let declared = target(context, action)?;
     let Some((program, args)) = declared.argv.split_first() else {
         return Err(ActionError::Refused(format!(
             "{}: empty argv",

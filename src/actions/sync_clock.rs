@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::actions::{ActionError, Done, Undo, Workshop};
+use crate::actions::{ActionContext, ActionError, Done, Undo};
 use crate::core::model::action::Action;
 use crate::core::model::unit::UnitName;
 use crate::host::exec;
@@ -22,12 +22,12 @@ const SERVICES: [&str; 9] = [
     "ntpd",
 ];
 
-fn service(shop: &Workshop<'_>) -> Option<UnitName> {
+fn service(context: &ActionContext<'_>) -> Option<UnitName> {
     SERVICES
         .iter()
         .filter_map(|name| UnitName::new(name).ok())
         .find(|name| {
-            services::find(shop.managers, name)
+            services::find(context.managers, name)
                 .is_ok_and(|(_, state)| state.unit_file_state == "enabled")
         })
 }
@@ -36,8 +36,8 @@ fn has_chronyc() -> bool {
     exec::run("chronyc", &["-v"], DEADLINE).is_ok_and(|out| out.success())
 }
 
-pub fn precondition(shop: &Workshop<'_>, _action: &Action) -> Result<(), ActionError> {
-    if service(shop).is_some() || has_chronyc() {
+pub fn precondition(context: &ActionContext<'_>, _action: &Action) -> Result<(), ActionError> {
+    if service(context).is_some() || has_chronyc() {
         Ok(())
     } else {
         Err(ActionError::PreconditionGone(
@@ -46,12 +46,12 @@ pub fn precondition(shop: &Workshop<'_>, _action: &Action) -> Result<(), ActionE
     }
 }
 
-pub fn undo_record(_shop: &Workshop<'_>, _action: &Action) -> Result<Undo, ActionError> {
+pub fn undo_record(_shop: &ActionContext<'_>, _action: &Action) -> Result<Undo, ActionError> {
     Ok(Undo::None)
 }
 
-pub fn execute(shop: &Workshop<'_>, _action: &Action) -> Result<Done, ActionError> {
-    let Some(unit) = service(shop) else {
+pub fn execute(context: &ActionContext<'_>, _action: &Action) -> Result<Done, ActionError> {
+    let Some(unit) = service(context) else {
         let out = exec::run("chronyc", &["makestep"], DEADLINE)
             .map_err(|why| ActionError::Failed(why.to_string()))?;
         return if out.success() {
@@ -60,8 +60,8 @@ pub fn execute(shop: &Workshop<'_>, _action: &Action) -> Result<Done, ActionErro
             Err(ActionError::Failed(out.reason()))
         };
     };
-    let (manager, _) =
-        services::find(shop.managers, &unit).map_err(|why| ActionError::Failed(why.to_string()))?;
+    let (manager, _) = services::find(context.managers, &unit)
+        .map_err(|why| ActionError::Failed(why.to_string()))?;
     manager
         .order(Order::Restart, &unit)
         .map_err(|why| ActionError::Failed(why.to_string()))?;

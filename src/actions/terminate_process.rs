@@ -1,6 +1,6 @@
 //! Ends a stale process that holds what a unit needs, then starts the unit.
 
-use crate::actions::{ActionError, Done, Undo, Workshop, units};
+use crate::actions::{ActionContext, ActionError, Done, Undo, units};
 use crate::core::model::action::{Action, ProcessIdentity};
 use crate::core::model::finding::evidence;
 use crate::core::model::unit::UnitName;
@@ -37,10 +37,10 @@ fn refuse(why: SignalError) -> ActionError {
 }
 
 /// Still the same process, still in the way, not protected, and of no unit.
-pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionError> {
+pub fn precondition(context: &ActionContext<'_>, action: &Action) -> Result<(), ActionError> {
     let Target { process, holds, .. } = target(action)?;
-    signals::check(shop.host, process).map_err(refuse)?;
-    if let Some(unit) = shop
+    signals::check(context.host, process).map_err(refuse)?;
+    if let Some(unit) = context
         .managers
         .iter()
         .find_map(|manager| manager.unit_of(process.pid))
@@ -51,7 +51,7 @@ pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionEr
         )));
     }
     let in_the_way = holds.is_none_or(|port| {
-        sockets::holders(shop.host, port)
+        sockets::holders(context.host, port)
             .iter()
             .any(|holder| (holder.pid, holder.start_ticks) == (process.pid, process.start_ticks))
     });
@@ -65,23 +65,23 @@ pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionEr
     Ok(())
 }
 
-pub fn undo_record(_shop: &Workshop<'_>, _action: &Action) -> Result<Undo, ActionError> {
+pub fn undo_record(_shop: &ActionContext<'_>, _action: &Action) -> Result<Undo, ActionError> {
     // An ended process cannot be brought back: that is why it is medium risk and only a stale one.
     Ok(Undo::None)
 }
 
-pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
+pub fn execute(context: &ActionContext<'_>, action: &Action) -> Result<Done, ActionError> {
     let Target {
         process,
         then_start,
         ..
     } = target(action)?;
     let command =
-        procfs::process(shop.host, process.pid).map_or_else(String::new, |one| one.cmdline);
-    let ended = signals::terminate(shop.host, process, TERM_GRACE).map_err(refuse)?;
+        procfs::process(context.host, process.pid).map_or_else(String::new, |one| one.cmdline);
+    let ended = signals::terminate(context.host, process, TERM_GRACE).map_err(refuse)?;
     let mut message = format!("process {} ended after {ended}", process.pid);
     if let Some(unit) = then_start
-        && let Some(why) = units::start_if_wanted(shop, unit)?
+        && let Some(why) = units::start_if_wanted(context, unit)?
     {
         message.push_str(&format!("; {unit} not started: {why}"));
     }

@@ -113,8 +113,8 @@ impl Bench {
         fs::write(path, text).unwrap();
     }
 
-    fn shop<T>(&self, work: impl FnOnce(&Workshop<'_>) -> T) -> T {
-        work(&Workshop {
+    fn context<T>(&self, work: impl FnOnce(&ActionContext<'_>) -> T) -> T {
+        work(&ActionContext {
             host: &self.host,
             config: &self.config,
             managers: &self.managers,
@@ -189,7 +189,7 @@ fn a_unit_that_nobody_may_start_is_not_started() {
             Action::ResetFailedStart(named("a.service")),
         ] {
             assert!(
-                is_refused(bench.shop(|shop| precondition(shop, &action))),
+                is_refused(bench.context(|context| precondition(context, &action))),
                 "{why}: {action}"
             );
         }
@@ -222,7 +222,7 @@ fn what_ends_the_host_or_many_units_is_never_ordered() {
             Action::StopUnit(named(name)),
             Action::ResetFailedStart(named(name)),
         ] {
-            let refused = bench.shop(|shop| precondition(shop, &action));
+            let refused = bench.context(|context| precondition(context, &action));
             assert!(matches!(refused, Err(ActionError::Refused(_))), "{action}");
         }
     }
@@ -232,7 +232,10 @@ fn what_ends_the_host_or_many_units_is_never_ordered() {
     ]));
     for name in ["meter", "systemd-resolved.service"] {
         let action = Action::ResetFailedStart(named(name));
-        assert_eq!(ordinary.shop(|shop| precondition(shop, &action)), Ok(()));
+        assert_eq!(
+            ordinary.context(|context| precondition(context, &action)),
+            Ok(())
+        );
     }
 }
 
@@ -242,13 +245,13 @@ fn a_stopped_unit_can_be_started_again_by_its_undo() {
     running.active_state = "active".to_owned();
     let bench = Bench::new(Book::of(vec![running]));
     let action = Action::StopUnit(named("a.service"));
-    bench.shop(|shop| {
-        precondition(shop, &action).unwrap();
-        let undo_data = undo_record(shop, &action).unwrap();
-        execute(shop, &action).unwrap();
+    bench.context(|context| {
+        precondition(context, &action).unwrap();
+        let undo_data = undo_record(context, &action).unwrap();
+        execute(context, &action).unwrap();
         // As it is stored and read back.
         let text = serde_json::to_string(&undo_data).unwrap();
-        undo(shop, &serde_json::from_str(&text).unwrap()).unwrap();
+        undo(context, &serde_json::from_str(&text).unwrap()).unwrap();
     });
     assert_eq!(bench.book.told(), ["Stop a.service", "Start a.service"]);
 }
@@ -299,18 +302,18 @@ fn drop_ins(root: &Path) -> Vec<String> {
 fn a_moved_program_gets_a_drop_in_that_undo_removes() {
     let (bench, action) = moved(true);
     assert!(
-        is_refused(bench.shop(|shop| precondition(shop, &action))),
+        is_refused(bench.context(|context| precondition(context, &action))),
         "what is there now is no program"
     );
     executable(&bench);
-    let undo_data = bench.shop(|shop| {
-        precondition(shop, &action).unwrap();
-        let record = undo_record(shop, &action).unwrap();
+    let undo_data = bench.context(|context| {
+        precondition(context, &action).unwrap();
+        let record = undo_record(context, &action).unwrap();
         assert!(
             drop_ins(bench.dir.path()).is_empty(),
             "a record changes nothing"
         );
-        execute(shop, &action).unwrap();
+        execute(context, &action).unwrap();
         record
     });
     let written = drop_ins(bench.dir.path());
@@ -323,7 +326,7 @@ fn a_moved_program_gets_a_drop_in_that_undo_removes() {
     let file = fs::read_to_string(bench.dir.path().join("etc/systemd/system/a.service"));
     assert_eq!(file.unwrap(), UNIT_FILE, "the unit itself is never edited");
     for _ in 0..2 {
-        bench.shop(|shop| undo(shop, &undo_data)).unwrap();
+        bench.context(|context| undo(context, &undo_data)).unwrap();
         assert!(drop_ins(bench.dir.path()).is_empty());
     }
     assert!(
@@ -339,7 +342,7 @@ fn a_moved_program_gets_a_drop_in_that_undo_removes() {
 fn a_drop_in_without_effect_is_a_failure_and_starts_nothing() {
     let (bench, action) = moved(false);
     executable(&bench);
-    let done = bench.shop(|shop| execute(shop, &action));
+    let done = bench.context(|context| execute(context, &action));
     assert!(matches!(done, Err(ActionError::Failed(_))), "{done:?}");
     assert_eq!(bench.book.told(), ["reload"]);
 }
@@ -350,11 +353,11 @@ fn an_earlier_drop_in_of_ours_comes_back() {
     executable(&bench);
     let path = "etc/systemd/system/a.service.d/50-autonomous-orchestrator-execstart.conf";
     bench.put(path, "# earlier\n");
-    bench.shop(|shop| {
-        let record = undo_record(shop, &action).unwrap();
-        execute(shop, &action).unwrap();
+    bench.context(|context| {
+        let record = undo_record(context, &action).unwrap();
+        execute(context, &action).unwrap();
         assert_ne!(drop_ins(bench.dir.path()), ["# earlier\n"]);
-        undo(shop, &record).unwrap();
+        undo(context, &record).unwrap();
     });
     assert_eq!(drop_ins(bench.dir.path()), ["# earlier\n"]);
 }
@@ -364,7 +367,9 @@ fn a_path_that_came_back_is_left_alone() {
     let (bench, action) = moved(true);
     executable(&bench);
     bench.put("opt/old/run", "#!/bin/sh\n");
-    assert!(is_refused(bench.shop(|shop| precondition(shop, &action))));
+    assert!(is_refused(
+        bench.context(|context| precondition(context, &action))
+    ));
 }
 
 #[test]
@@ -384,7 +389,7 @@ fn undo_touches_no_file_but_ours() {
             path: path.to_owned(),
             backup: None,
         };
-        let done = bench.shop(|shop| undo(shop, &record));
+        let done = bench.context(|context| undo(context, &record));
         assert!(matches!(done, Err(ActionError::Refused(_))), "{path}");
     }
     assert_eq!(drop_ins(bench.dir.path()), ["x"]);

@@ -1,6 +1,6 @@
 //! start, restart, stop, reset-failed and start: one order to the unit's manager each.
 
-use crate::actions::{ActionError, Done, Undo, Workshop};
+use crate::actions::{ActionContext, ActionError, Done, Undo};
 use crate::core::model::action::Action;
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::core::reading::unit_state;
@@ -73,21 +73,21 @@ fn not_wanted(unit: &UnitState) -> Option<&'static str> {
     }
 }
 
-fn state(shop: &Workshop<'_>, unit: &UnitName) -> Result<UnitState, ActionError> {
-    services::find(shop.managers, unit)
+fn state(context: &ActionContext<'_>, unit: &UnitName) -> Result<UnitState, ActionError> {
+    services::find(context.managers, unit)
         .map(|(_, state)| state)
         .map_err(|why| ActionError::PreconditionGone(why.to_string()))
 }
 
 /// The unit still exists, may run, and is not already where the order would bring it.
-pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionError> {
+pub fn precondition(context: &ActionContext<'_>, action: &Action) -> Result<(), ActionError> {
     let (order, unit) = target(action)?;
     if is_protected(unit) {
         return Err(ActionError::Refused(format!(
             "{unit} belongs to the system or to this program"
         )));
     }
-    let state = state(shop, unit)?;
+    let state = state(context, unit)?;
     if state.load_state == "masked" || state.unit_file_state.starts_with("masked") {
         return Err(ActionError::Refused(format!(
             "{unit} is masked: somebody does not want it to run"
@@ -114,7 +114,7 @@ pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionEr
     }
 }
 
-pub fn undo_record(_shop: &Workshop<'_>, action: &Action) -> Result<Undo, ActionError> {
+pub fn undo_record(_shop: &ActionContext<'_>, action: &Action) -> Result<Undo, ActionError> {
     let (order, unit) = target(action)?;
     Ok(match order {
         Order::Stop => Undo::StartUnit {
@@ -124,30 +124,30 @@ pub fn undo_record(_shop: &Workshop<'_>, action: &Action) -> Result<Undo, Action
     })
 }
 
-pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
+pub fn execute(context: &ActionContext<'_>, action: &Action) -> Result<Done, ActionError> {
     let (order, unit) = target(action)?;
-    order_unit(shop, order, unit)?;
+    order_unit(context, order, unit)?;
     Ok(Done::new(format!("{action}: done")))
 }
 
 /// Starts a unit that waited for something, if it may be started; says why not otherwise.
 pub(super) fn start_if_wanted(
-    shop: &Workshop<'_>,
+    context: &ActionContext<'_>,
     unit: &UnitName,
 ) -> Result<Option<String>, ActionError> {
-    match precondition(shop, &Action::ResetFailedStart(unit.clone())) {
-        Ok(()) => order_unit(shop, Order::ResetFailedStart, unit).map(|()| None),
+    match precondition(context, &Action::ResetFailedStart(unit.clone())) {
+        Ok(()) => order_unit(context, Order::ResetFailedStart, unit).map(|()| None),
         Err(why) => Ok(Some(why.to_string())),
     }
 }
 
 /// Gives the order to the manager that knows the unit.
 pub(super) fn order_unit(
-    shop: &Workshop<'_>,
+    context: &ActionContext<'_>,
     order: Order,
     unit: &UnitName,
 ) -> Result<(), ActionError> {
-    let (manager, _) = services::find(shop.managers, unit)
+    let (manager, _) = services::find(context.managers, unit)
         .map_err(|why| ActionError::PreconditionGone(why.to_string()))?;
     manager
         .order(order, unit)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::actions::{ActionError, Done, Undo, Workshop};
+use crate::actions::{ActionContext, ActionError, Done, Undo};
 use crate::core::model::action::Action;
 use crate::host::{exec, files};
 
@@ -17,10 +17,10 @@ const FILES: [&str; 2] = [
 ];
 
 /// What the journal takes on disk, in bytes.
-fn size(shop: &Workshop<'_>) -> u64 {
+fn size(context: &ActionContext<'_>) -> u64 {
     FILES
         .iter()
-        .flat_map(|glob| files::glob(shop.host, glob))
+        .flat_map(|glob| files::glob(context.host, glob))
         .map(|file| file.bytes)
         .sum()
 }
@@ -34,9 +34,9 @@ fn keep(action: &Action) -> Result<u64, ActionError> {
     }
 }
 
-pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionError> {
-    let (keep, size) = (keep(action)?, size(shop));
-    if shop.host.is_real() && size > keep {
+pub fn precondition(context: &ActionContext<'_>, action: &Action) -> Result<(), ActionError> {
+    let (keep, size) = (keep(action)?, size(context));
+    if context.host.is_real() && size > keep {
         return Ok(());
     }
     Err(ActionError::PreconditionGone(format!(
@@ -44,16 +44,16 @@ pub fn precondition(shop: &Workshop<'_>, action: &Action) -> Result<(), ActionEr
     )))
 }
 
-pub fn undo_record(_shop: &Workshop<'_>, _action: &Action) -> Result<Undo, ActionError> {
+pub fn undo_record(_shop: &ActionContext<'_>, _action: &Action) -> Result<Undo, ActionError> {
     Ok(Undo::None)
 }
 
-pub fn execute(shop: &Workshop<'_>, action: &Action) -> Result<Done, ActionError> {
-    let before = size(shop);
+pub fn execute(context: &ActionContext<'_>, action: &Action) -> Result<Done, ActionError> {
+    let before = size(context);
     let wanted = format!("--vacuum-size={}", keep(action)?);
     let out = exec::run("journalctl", &["--rotate", &wanted], DEADLINE)
         .map_err(|why| ActionError::Failed(why.to_string()))?;
-    let freed = before.saturating_sub(size(shop));
+    let freed = before.saturating_sub(size(context));
     if !out.success() || freed == 0 {
         return Err(ActionError::Failed(format!(
             "{freed} bytes freed: {}",

@@ -56,8 +56,8 @@ pub fn take(
             .store
             .transition(task.id, Transition::Wait { until, reason }, worker, now);
     };
-    let shop = runtime.workshop(live);
-    let undo = match actions::undo_record(&shop, action) {
+    let context = runtime.action_context(live);
+    let undo = match actions::undo_record(&context, action) {
         Ok(undo) => undo,
         Err(why) => {
             return fail_unbooked(runtime, task, phase, action, &why.to_string(), worker, now);
@@ -80,7 +80,7 @@ pub fn take(
     };
     log::info!("task {}: {action}", task.id);
     step("booked");
-    match actions::execute(&shop, action) {
+    match actions::execute(&context, action) {
         Ok(done) => {
             step("acted");
             let evidence = serde_json::to_string(&done.evidence).unwrap_or_default();
@@ -265,7 +265,7 @@ pub fn take_back(runtime: &Runtime, live: &Live, undo: &Undo) -> Option<String> 
     if *undo == Undo::None {
         return None;
     }
-    Some(match actions::undo(&runtime.workshop(live), undo) {
+    Some(match actions::undo(&runtime.action_context(live), undo) {
         Ok(done) => format!("undone: {done}"),
         Err(why) => {
             log::error!("undo failed: {why}");

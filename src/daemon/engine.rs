@@ -347,8 +347,8 @@ fn act(
             );
         }
     };
-    let shop = runtime.workshop(live);
-    let gone = crate::actions::precondition(&shop, &action)
+    let context = runtime.action_context(live);
+    let gone = crate::actions::precondition(&context, &action)
         .err()
         .map(|why| why.to_string());
     match gates::admit(

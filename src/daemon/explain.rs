@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::actions::{self, Workshop};
+use crate::actions::{self, ActionContext};
 use crate::core::config::Config;
 use crate::core::diagnosis::advisors::Advice;
 use crate::core::diagnosis::consensus::{self, Consensus};
@@ -63,7 +63,7 @@ pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, String
         ..
     } = diagnose::reason(host, &live, &reader, &task, &finding).map_err(text)?;
     let backup_dir = host.path(&live.config.daemon.state_dir).join("backups");
-    let shop = Workshop {
+    let context = ActionContext {
         host,
         config: &live.config,
         managers: &live.managers,
@@ -79,7 +79,7 @@ pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, String
                 &live.config,
             );
             let refused = match &action {
-                Ok(action) => actions::precondition(&shop, action)
+                Ok(action) => actions::precondition(&context, action)
                     .err()
                     .map(|why| why.to_string()),
                 Err(_) => None,

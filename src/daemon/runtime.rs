@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
-use crate::actions::Workshop;
+use crate::actions::ActionContext;
 use crate::core::config::{Config, Mode};
 use crate::core::model::action::{Action, Risk};
 use crate::core::model::class::Class;
@@ -268,8 +268,8 @@ impl Runtime {
         }
     }
 
-    pub fn workshop<'a>(&'a self, live: &'a Live) -> Workshop<'a> {
-        Workshop {
+    pub fn action_context<'a>(&'a self, live: &'a Live) -> ActionContext<'a> {
+        ActionContext {
             host: &self.host,
             config: &live.config,
             managers: &live.managers,

@@ -187,7 +187,7 @@ fn units(random: &mut Random) -> bool {
         assert!(bench.book.told().is_empty());
         return false;
     };
-    let done = bench.shop(|shop| execute(shop, &action));
+    let done = bench.context(|context| execute(context, &action));
     for order in bench.book.told() {
         let (_, name) = order.split_once(' ').unwrap();
         assert_eq!(name, wanted, "{action}");
@@ -248,18 +248,20 @@ fn paths(random: &mut Random) -> bool {
     let Ok(action) = resolve(ActionKind::PathDropIn, None, &finding, &bench.config) else {
         return false;
     };
-    let undo_data = bench.shop(|shop| undo_record(shop, &action));
+    let undo_data = bench.context(|context| undo_record(context, &action));
     let Ok(undo_data) = undo_data else {
         assert_eq!(picture(root), was, "{action}");
         return false;
     };
-    let checked = bench.shop(|shop| precondition(shop, &action)).is_ok();
+    let checked = bench
+        .context(|context| precondition(context, &action))
+        .is_ok();
     if random.below(3) == 0 {
         // Between the check and the act somebody takes the program away.
         fs::remove_file(root.join("opt/new/run")).unwrap();
     }
     let was = picture(root);
-    let done = bench.shop(|shop| execute(shop, &action)).is_ok();
+    let done = bench.context(|context| execute(context, &action)).is_ok();
     let own = |name: &str| {
         name.starts_with("etc/systemd/system/a.service.d/")
             && name.contains("autonomous-orchestrator")
@@ -277,7 +279,7 @@ fn paths(random: &mut Random) -> bool {
         "{action} (trap {trap})"
     );
     assert!(checked || !done, "{action} acted against its own check");
-    let _ = bench.shop(|shop| undo(shop, &undo_data));
+    let _ = bench.context(|context| undo(context, &undo_data));
     assert_eq!(
         others(&picture(root)),
         others(&was),
@@ -321,7 +323,7 @@ fn disks(random: &mut Random) -> bool {
         mount: random.one(&mounts).to_owned(),
         target_percent: 0,
     };
-    let done = bench.shop(|shop| execute(shop, &action)).is_ok();
+    let done = bench.context(|context| execute(context, &action)).is_ok();
     for path in [
         "var/log/keep",
         "home/mine",
@@ -417,7 +419,7 @@ fn processes(random: &mut Random) -> bool {
         sleepers.0[0].kill().unwrap();
         sleepers.0[0].wait().unwrap();
     }
-    let done = bench.shop(|shop| execute(shop, &action)).is_ok();
+    let done = bench.context(|context| execute(context, &action)).is_ok();
     assert!(!done || (right && !raced), "{action}");
     assert!(
         sleepers.0[1].try_wait().unwrap().is_none(),

@@ -30,16 +30,16 @@ fn only_listed_plain_files_are_removed() {
     };
     let full = action("/", 100);
     assert!(
-        is_refused(bench.shop(|shop| precondition(shop, &full))),
+        is_refused(bench.context(|context| precondition(context, &full))),
         "nothing is fuller than full"
     );
     assert!(is_refused(
-        bench.shop(|shop| precondition(shop, &action("", 0)))
+        bench.context(|context| precondition(context, &action("", 0)))
     ));
     let done = bench
-        .shop(|shop| {
-            precondition(shop, &action("/", 0))?;
-            execute(shop, &action("/", 0))
+        .context(|context| {
+            precondition(context, &action("/", 0))?;
+            execute(context, &action("/", 0))
         })
         .unwrap();
     assert!(
@@ -71,7 +71,7 @@ fn a_file_that_is_open_stays() {
         mount: dir.path().display().to_string(),
         target_percent: 0,
     };
-    bench.shop(|shop| execute(shop, &action)).unwrap();
+    bench.context(|context| execute(context, &action)).unwrap();
     assert!(path.exists() && !dir.path().join("closed.gz").exists());
 }
 
@@ -116,7 +116,7 @@ fn a_stale_process_ends_and_the_unit_starts() {
     let mut sleeper = Sleeper::new();
     let bench = Bench::new(Book::of(vec![unit("a.service")])).real();
     let action = terminate(&sleeper, None, Some("a.service"));
-    let done = bench.shop(|shop| execute(shop, &action)).unwrap();
+    let done = bench.context(|context| execute(context, &action)).unwrap();
     assert!(!sleeper.lives());
     assert_eq!(bench.book.told(), ["ResetFailedStart a.service"]);
     assert!(
@@ -126,7 +126,9 @@ fn a_stale_process_ends_and_the_unit_starts() {
     );
     // Once more: the process is gone, nothing is signalled or started.
     assert!(is_refused(
-        bench.shop(|shop| execute(shop, &action)).map(|_| ())
+        bench
+            .context(|context| execute(context, &action))
+            .map(|_| ())
     ));
     assert_eq!(bench.book.told().len(), 1);
 }
@@ -138,7 +140,7 @@ fn a_unit_that_somebody_stopped_is_not_started_after_its_port_is_free() {
     stopped.stopped_by_job = true;
     let bench = Bench::new(Book::of(vec![stopped])).real();
     let action = terminate(&sleeper, None, Some("a.service"));
-    let done = bench.shop(|shop| execute(shop, &action)).unwrap();
+    let done = bench.context(|context| execute(context, &action)).unwrap();
     assert!(!sleeper.lives() && bench.book.told().is_empty());
     assert!(done.message.contains("not started"), "{}", done.message);
 }
@@ -153,12 +155,15 @@ fn processes_of_units_and_those_not_in_the_way_live_on() {
     .real();
     let action = terminate(&sleeper, None, None);
     assert!(is_refused(
-        owned.shop(|shop| execute(shop, &action)).map(|_| ())
+        owned
+            .context(|context| execute(context, &action))
+            .map(|_| ())
     ));
     let free = Bench::new(Book::default()).real();
     let elsewhere = terminate(&sleeper, Some("tcp/1"), None);
     assert!(is_refused(
-        free.shop(|shop| execute(shop, &elsewhere)).map(|_| ())
+        free.context(|context| execute(context, &elsewhere))
+            .map(|_| ())
     ));
     let mut other = sleeper.identity();
     other.start_ticks += 1;
@@ -168,7 +173,8 @@ fn processes_of_units_and_those_not_in_the_way_live_on() {
         then_start: None,
     };
     assert!(is_refused(
-        free.shop(|shop| execute(shop, &reused)).map(|_| ())
+        free.context(|context| execute(context, &reused))
+            .map(|_| ())
     ));
     assert!(sleeper.lives());
 }
@@ -198,7 +204,7 @@ fn declared_commands_run_as_declared_or_not_at_all() {
         let action = Action::RunDeclared {
             name: name.to_owned(),
         };
-        bench.shop(|shop| execute(shop, &action))
+        bench.context(|context| execute(context, &action))
     };
     let done = run("good").unwrap();
     let output = done.evidence.get("output").unwrap();
@@ -223,7 +229,7 @@ fn a_mount_that_is_writable_or_gone_is_not_remounted() {
         let action = Action::RemountRw {
             mount: mount.to_owned(),
         };
-        bench.shop(|shop| precondition(shop, &action))
+        bench.context(|context| precondition(context, &action))
     };
     assert_eq!(check("/data"), Ok(()));
     for mount in ["/", "/gone", "", "data"] {
@@ -249,7 +255,7 @@ fn only_a_listed_interface_that_is_down_is_restarted() {
         let action = Action::RestartInterface {
             interface: interface.to_owned(),
         };
-        bench.shop(|shop| precondition(shop, &action))
+        bench.context(|context| precondition(context, &action))
     };
     assert_eq!(check("eth0"), Ok(()));
     for name in ["eth1", "eth2", "", "-all", "../eth0"] {
