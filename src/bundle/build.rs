@@ -69,13 +69,13 @@ pub struct Report {
 
 /// What the readers share: the redaction, the room that is left, the report.
 #[derive(Debug, Default)]
-pub(super) struct Desk {
+pub(super) struct Builder {
     pub redactor: Redactor,
     pub report: Report,
     room: Room,
 }
 
-impl Desk {
+impl Builder {
     /// True, and booked, when one more passage of `bytes` fits.
     pub fn has_room(&mut self, bytes: usize) -> bool {
         self.room.take(bytes)
@@ -97,10 +97,10 @@ impl Report {
 
 /// Builds the bundle that `options` describe.
 pub fn build(options: &BuildOptions, progress: Progress<'_>) -> Result<Report, BundleError> {
-    let mut desk = Desk::default();
+    let mut builder = Builder::default();
     let mut moves = Moves::default();
-    let mut sources = read_all(options, &mut desk, &mut moves, progress)?;
-    let mut report = desk.report;
+    let mut sources = read_all(options, &mut builder, &mut moves, progress)?;
+    let mut report = builder.report;
     // The embedded base comes last: ranking knows it by its numbers.
     let order = |one: &Source| (one.kind == KNOWLEDGE, one.path.clone(), one.kind);
     sources.sort_by_cached_key(order);
@@ -127,7 +127,7 @@ pub fn build(options: &BuildOptions, progress: Progress<'_>) -> Result<Report, B
 
 fn read_all(
     options: &BuildOptions,
-    desk: &mut Desk,
+    builder: &mut Builder,
     moves: &mut Moves,
     progress: Progress<'_>,
 ) -> Result<Vec<Source>, BundleError> {
@@ -141,18 +141,18 @@ fn read_all(
     };
     for input in &options.inputs {
         progress(&format!("reading {}", input.display()));
-        collect::read(input, &scope, desk, &mut sources)?;
+        collect::read(input, &scope, builder, &mut sources)?;
     }
     for repository in &options.repositories {
         progress(&format!("reading the history of {}", repository.display()));
-        match gitlog::read(repository, &desk.redactor, moves) {
+        match gitlog::read(repository, &builder.redactor, moves) {
             Ok(source) => sources.extend(source),
-            Err(why) => desk.skip(repository.display().to_string(), &why),
+            Err(why) => builder.skip(repository.display().to_string(), &why),
         }
     }
     for path in &options.snippets {
         progress(&format!("reading {}", path.display()));
-        sources.extend(jsonl::read(path, desk)?);
+        sources.extend(jsonl::read(path, builder)?);
     }
     for source in &sources {
         moves.read_prose(source);

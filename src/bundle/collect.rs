@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::build::Desk;
+use super::build::Builder;
 use super::error::BundleError;
 use super::source::{Passage, Source, sha256_hex, without_secrets};
 use super::{cut, inflate, man};
@@ -142,27 +142,27 @@ impl Scope {
 pub(super) fn read(
     root: &Path,
     scope: &Scope,
-    desk: &mut Desk,
+    builder: &mut Builder,
     out: &mut Vec<Source>,
 ) -> Result<(), BundleError> {
     let meta = std::fs::metadata(root).map_err(BundleError::io(root))?;
     let mut files = Vec::new();
     if meta.is_dir() {
-        walk(root, 0, desk, &mut files);
+        walk(root, 0, builder, &mut files);
     } else {
         files.push(root.to_owned());
     }
     files.sort();
     for file in files {
         let named = file.as_path() == root;
-        match one(&file, named, scope, &desk.redactor) {
+        match one(&file, named, scope, &builder.redactor) {
             Ok(Some(source)) => {
                 if !source
                     .passages
                     .iter()
-                    .all(|passage| desk.has_room(passage.text.len()))
+                    .all(|passage| builder.has_room(passage.text.len()))
                 {
-                    desk.skip(
+                    builder.skip(
                         file.display().to_string(),
                         "the bundle is full; this and what follows is left out",
                     );
@@ -171,7 +171,7 @@ pub(super) fn read(
                 out.push(source);
             }
             Ok(None) => {}
-            Err(why) => desk.skip(file.display().to_string(), &why),
+            Err(why) => builder.skip(file.display().to_string(), &why),
         }
     }
     Ok(())
@@ -179,11 +179,11 @@ pub(super) fn read(
 
 /// Regular files below `directory`. Symbolic links are not followed: they repeat what is read anyway, and
 /// can form loops or lead out of the scope.
-fn walk(directory: &Path, depth: usize, desk: &mut Desk, files: &mut Vec<PathBuf>) {
+fn walk(directory: &Path, depth: usize, builder: &mut Builder, files: &mut Vec<PathBuf>) {
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) if depth < DEPTH_MAX => entries,
-        Ok(_) => return desk.skip(directory.display().to_string(), "too deep"),
-        Err(why) => return desk.skip(directory.display().to_string(), &why.to_string()),
+        Ok(_) => return builder.skip(directory.display().to_string(), "too deep"),
+        Err(why) => return builder.skip(directory.display().to_string(), &why.to_string()),
     };
     let mut below = Vec::new();
     for entry in entries.flatten() {
@@ -191,7 +191,7 @@ fn walk(directory: &Path, depth: usize, desk: &mut Desk, files: &mut Vec<PathBuf
             Ok(kind) if kind.is_dir() => below.push(entry.path()),
             Ok(kind) if kind.is_file() && files.len() < FILES_MAX => files.push(entry.path()),
             Ok(kind) if kind.is_file() => {
-                return desk.skip(directory.display().to_string(), "too many files");
+                return builder.skip(directory.display().to_string(), "too many files");
             }
             _ => {}
         }
@@ -201,7 +201,7 @@ fn walk(directory: &Path, depth: usize, desk: &mut Desk, files: &mut Vec<PathBuf
         .iter()
         .filter(|path| path.file_name().is_none_or(|name| name != ".git"))
     {
-        walk(directory, depth + 1, desk, files);
+        walk(directory, depth + 1, builder, files);
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::build::Desk;
+use super::build::Builder;
 use super::error::BundleError;
 use super::source::{Passage, Source, one_line, without_secrets};
 use crate::core::human::redact::Redactor;
@@ -32,8 +32,8 @@ struct Line {
     last_line: u32,
 }
 
-/// Reads the file; what is left out, and why, is in the desk's report.
-pub(super) fn read(path: &Path, desk: &mut Desk) -> Result<Vec<Source>, BundleError> {
+/// Reads the file; what is left out, and why, is in the builder's report.
+pub(super) fn read(path: &Path, builder: &mut Builder) -> Result<Vec<Source>, BundleError> {
     let file = std::fs::File::open(path).map_err(BundleError::io(path))?;
     let mut reader = BufReader::new(file);
     let mut own = Source {
@@ -60,16 +60,16 @@ pub(super) fn read(path: &Path, desk: &mut Desk) -> Result<Vec<Source>, BundleEr
         let place = || format!("{}:{number}", path.display());
         if read as u64 == LINE_MAX && line.last() != Some(&b'\n') {
             own.bytes += rest_of_line(&mut reader, &mut hash).map_err(BundleError::io(path))?;
-            desk.skip(place(), "longer than 1 MiB");
+            builder.skip(place(), "longer than 1 MiB");
             continue;
         }
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        match passage(&desk.redactor, &line, number, path) {
-            Err(why) => desk.skip(place(), &why),
-            Ok((_, passage, _)) if !desk.has_room(passage.text.len()) => {
-                desk.skip(
+        match passage(&builder.redactor, &line, number, path) {
+            Err(why) => builder.skip(place(), &why),
+            Ok((_, passage, _)) if !builder.has_room(passage.text.len()) => {
+                builder.skip(
                     place(),
                     "the bundle is full; this and what follows is left out",
                 );

@@ -11,7 +11,7 @@ use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
 use crate::core::human::stats::{
-    AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figures, MTTR_TARGET, Row, Stats, compute,
+    AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figures, MTTR_TARGET, Stats, StatsRow, compute,
 };
 use crate::store::{Reader, TaskFilter};
 
@@ -20,7 +20,7 @@ const MOST: u32 = 200_000;
 const DEFAULT_WEEKS: usize = 12;
 
 /// The rows that the figures are computed from.
-pub fn rows(reader: &Reader) -> Result<Vec<Row>, CliError> {
+pub fn rows(reader: &Reader) -> Result<Vec<StatsRow>, CliError> {
     let filter = TaskFilter {
         limit: MOST,
         ..TaskFilter::default()
@@ -41,7 +41,7 @@ pub fn rows(reader: &Reader) -> Result<Vec<Row>, CliError> {
     Ok(tasks
         .iter()
         .map(|task| {
-            Row::new(
+            StatsRow::new(
                 task,
                 escalated.contains(&task.id) || task.github_issue_number.is_some(),
                 attempted.contains(&task.id),

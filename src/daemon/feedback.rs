@@ -109,7 +109,7 @@ impl Ears {
         runtime: &Runtime,
         task: &Task,
         number: i64,
-        events: &[feedback::Event],
+        events: &[feedback::IssueEvent],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let key = format!("heard:{}", task.id);

@@ -14,7 +14,7 @@ use crate::core::reading::ports::{of_command, of_message};
 use crate::core::reading::unit_file::needs;
 use crate::core::reading::unit_state::{is_excluded, should_run};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
-use crate::host::sockets::{self, Holder};
+use crate::host::sockets::{self, PortHolder};
 use crate::host::{READ_CAP, exec};
 
 /// A journal line makes a unit suspect for this long; the sweep then decides.
@@ -216,9 +216,9 @@ fn judge(unit: &UnitState, ports: &[String], look: &Snapshot<'_>) -> Option<Find
 /// itself holds is no conflict, whoever else shares it.
 fn stranger<'h>(
     unit: &UnitState,
-    holders: &'h [Holder],
+    holders: &'h [PortHolder],
     look: &Snapshot<'_>,
-) -> Option<(&'h Holder, Option<String>)> {
+) -> Option<(&'h PortHolder, Option<String>)> {
     let mut strange = None;
     for holder in holders {
         let owner = look
@@ -238,7 +238,7 @@ fn stranger<'h>(
 fn finding(
     unit: &UnitState,
     port: &str,
-    holder: &Holder,
+    holder: &PortHolder,
     owner: Option<&str>,
     now: Timestamp,
 ) -> Finding {

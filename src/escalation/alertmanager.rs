@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::http::{Request, SendError, Transport, Verb};
 use crate::core::human::alert::Alert;
 use crate::core::human::delivery::{backoff, spread};
-use crate::core::human::reply::Verdict;
+use crate::core::human::reply::ReplyJudgement;
 use crate::core::model::time::Timestamp;
 
 /// Alerts per request.
@@ -163,17 +163,17 @@ fn post(
             return Err(why);
         }
     };
-    match reply.verdict(now) {
-        Verdict::Done => {
+    match reply.judgement(now) {
+        ReplyJudgement::Done => {
             round.accepted += batch.len();
             Ok(())
         }
-        Verdict::Refused if batch.len() > 1 => {
+        ReplyJudgement::Refused if batch.len() > 1 => {
             let (left, right) = batch.split_at(batch.len() / 2);
             post(transport, url, left, now, round)?;
             post(transport, url, right, now, round)
         }
-        Verdict::Refused => {
+        ReplyJudgement::Refused => {
             round.refused += 1;
             let labels = batch.first().map(|alert| &alert.labels);
             log::error!(

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-pub use crate::core::human::delivery::{Delivery, Note, Operation, Payload, State, Step};
+pub use crate::core::human::delivery::{Delivery, DeliveryStep, Note, Operation, Payload, State};
 
 use super::tracker::Tracker;
 use crate::core::config;
@@ -207,17 +207,17 @@ impl<T: Tracker> Courier<T> {
         &mut self,
         outbox: &dyn Outbox,
         delivery: &Delivery,
-        step: Step,
+        step: DeliveryStep,
         begun: bool,
         now: Timestamp,
     ) -> Result<(), String> {
         let id = delivery.id;
         let name = self.tracker.destination().to_owned();
-        if !matches!(step, Step::Hold { .. }) {
+        if !matches!(step, DeliveryStep::Hold { .. }) {
             self.reached(outbox, now)?;
         }
         match step {
-            Step::Confirmed { number, url } => {
+            DeliveryStep::Confirmed { number, url } => {
                 log::info!(
                     "{name}: {} for task {} delivered",
                     delivery.operation,
@@ -225,7 +225,7 @@ impl<T: Tracker> Courier<T> {
                 );
                 outbox.confirmed(id, number, url.as_deref(), now)
             }
-            Step::Dead { why } => {
+            DeliveryStep::Dead { why } => {
                 log::error!(
                     "{name}: {} for task {} cannot be delivered: {why}",
                     delivery.operation,
@@ -233,17 +233,19 @@ impl<T: Tracker> Courier<T> {
                 );
                 outbox.dead(id, &delivery.note().with(&why), now)
             }
-            Step::Retry { after, note, why } => {
+            DeliveryStep::Retry { after, note, why } => {
                 outbox.retry(id, now.plus(after), &note.with(&why), now)
             }
-            Step::Unknown { after, note, why } => {
+            DeliveryStep::Unknown { after, note, why } => {
                 if begun {
                     // The write itself met trouble: give the other side a rest before the next row.
                     self.rest(now);
                 }
                 outbox.unknown(id, now.plus(after), &note.with(&why), now)
             }
-            Step::Hold { hold, note } => self.hold(outbox, delivery, &hold, note, begun, now),
+            DeliveryStep::Hold { hold, note } => {
+                self.hold(outbox, delivery, &hold, note, begun, now)
+            }
         }
     }
 

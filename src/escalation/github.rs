@@ -10,18 +10,18 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use self::api::{Api, Failure, Issue, Look};
+use self::api::{Api, Failure, Issue, Lookup};
 use super::http::Transport;
 use super::token::{self, Secret, TokenError};
 use super::tracker::Tracker;
 use crate::core::config;
 use crate::core::human::delivery::{
-    AfterLook, Delivery, FIRST_LOOK_AFTER, Hold, LOOK_AGAIN_AFTER, Note, Operation, Payload, State,
-    Step, after_empty_look, backoff, label, marker,
+    AfterLook, Delivery, DeliveryStep, FIRST_LOOK_AFTER, Hold, LOOK_AGAIN_AFTER, Note, Operation,
+    Payload, State, after_empty_look, backoff, label, marker,
 };
 use crate::core::human::issue::{BODY_CAP, TITLE_CAP, fit, replace_status};
 use crate::core::human::redact::Redactor;
-use crate::core::human::reply::Verdict;
+use crate::core::human::reply::ReplyJudgement;
 use crate::core::model::time::Timestamp;
 
 /// Name of this destination in the outbox.
@@ -57,7 +57,7 @@ pub struct GitHub {
 }
 
 /// Why a sequence ends early.
-type Stop = Box<Step>;
+type Stop = Box<DeliveryStep>;
 
 impl GitHub {
     pub fn new(settings: Settings, transport: Box<dyn Transport + Send>) -> Self {
@@ -126,12 +126,12 @@ impl GitHub {
             Failure::Elsewhere(why) => held(Hold::Parked { why }),
             Failure::Status(reply) => {
                 let why = reply.describe();
-                match reply.verdict(now) {
-                    Verdict::Limited(after) => held(Hold::Limited { after, why }),
-                    Verdict::Forbidden | Verdict::Missing | Verdict::Gone => {
+                match reply.judgement(now) {
+                    ReplyJudgement::Limited(after) => held(Hold::Limited { after, why }),
+                    ReplyJudgement::Forbidden | ReplyJudgement::Missing | ReplyJudgement::Gone => {
                         return parked(self.permission(&why));
                     }
-                    Verdict::Refused | Verdict::Unclear | Verdict::Done => {
+                    ReplyJudgement::Refused | ReplyJudgement::Unclear | ReplyJudgement::Done => {
                         held(Hold::Trouble { why })
                     }
                 }
@@ -147,8 +147,8 @@ impl GitHub {
     }
 
     /// A failed write that must not happen twice.
-    fn not_written(&self, failure: Failure, note: &Note, now: Timestamp) -> Step {
-        let unknown = |why| Step::Unknown {
+    fn not_written(&self, failure: Failure, note: &Note, now: Timestamp) -> DeliveryStep {
+        let unknown = |why| DeliveryStep::Unknown {
             after: FIRST_LOOK_AFTER,
             note: Note {
                 looked: None,
@@ -158,9 +158,9 @@ impl GitHub {
         };
         match failure {
             Failure::Unknown(why) | Failure::Unreadable(why) => unknown(why),
-            Failure::Status(reply) => match reply.verdict(now) {
-                Verdict::Unclear => unknown(reply.describe()),
-                Verdict::Refused => Step::Dead {
+            Failure::Status(reply) => match reply.judgement(now) {
+                ReplyJudgement::Unclear => unknown(reply.describe()),
+                ReplyJudgement::Refused => DeliveryStep::Dead {
                     why: reply.describe(),
                 },
                 _ => *self.not_read(Failure::Status(reply), now),
@@ -175,14 +175,14 @@ impl GitHub {
         delivery: &Delivery,
         note: &Note,
         now: Timestamp,
-    ) -> Result<Look<Issue>, Stop> {
+    ) -> Result<Lookup<Issue>, Stop> {
         let key = &delivery.delivery_key;
         let marker = marker(key);
         let by_label = self.api.find_by_label(&label(key), &marker, now);
         let found = by_label.map_err(|failure| self.not_read(failure, now))?;
         // A row never sent yet can at most stem from an older backup: the label is enough for that.
         let never_sent = delivery.state == State::Pending && !note.accepted;
-        if never_sent || !matches!(found, Look::Nothing) {
+        if never_sent || !matches!(found, Lookup::Nothing) {
             return Ok(found);
         }
         if self.login.is_none() {
@@ -202,18 +202,18 @@ impl GitHub {
             .map_err(|failure| self.not_read(failure, now))
     }
 
-    fn create(&mut self, attempt: &mut Attempt<'_>) -> Result<Step, Stop> {
+    fn create(&mut self, attempt: &mut Attempt<'_>) -> Result<DeliveryStep, Stop> {
         let (delivery, now) = (attempt.delivery, attempt.now);
         match self.look(delivery, &attempt.note, now)? {
-            Look::Found(issue) => return Ok(confirmed(&issue)),
-            Look::Inconclusive => {
-                return Ok(Step::Unknown {
+            Lookup::Found(issue) => return Ok(confirmed(&issue)),
+            Lookup::Inconclusive => {
+                return Ok(DeliveryStep::Unknown {
                     after: LOOK_AGAIN_AFTER,
                     note: attempt.note.clone(),
                     why: "too many issues to tell whether it was created: look by hand, then run outbox retry or drop".to_owned(),
                 });
             }
-            Look::Nothing => {}
+            Lookup::Nothing => {}
         }
         attempt.may_write(self.api.server_time(now))?;
         let issue = self.new_issue(attempt);
@@ -221,10 +221,10 @@ impl GitHub {
         let (created, by_location) = match self.api.create(issue, now) {
             Ok(answer) => answer,
             Err(Failure::Status(reply))
-                if reply.verdict(now) == Verdict::Refused && !attempt.note.plain =>
+                if reply.judgement(now) == ReplyJudgement::Refused && !attempt.note.plain =>
             {
                 // An assignee who left must not keep a problem from a human: once more without extras.
-                return Ok(Step::Retry {
+                return Ok(DeliveryStep::Retry {
                     after: WRITE_GAP,
                     note: Note {
                         plain: true,
@@ -243,11 +243,11 @@ impl GitHub {
                 ..attempt.note.clone()
             };
             return Ok(match by_location {
-                Some(number) => Step::Confirmed {
+                Some(number) => DeliveryStep::Confirmed {
                     number: Some(number),
                     url: None,
                 },
-                None => Step::Unknown {
+                None => DeliveryStep::Unknown {
                     after: FIRST_LOOK_AFTER,
                     note,
                     why: "created, but the answer cannot be read".to_owned(),
@@ -305,7 +305,7 @@ impl GitHub {
     }
 
     /// Comment, close, reopen and status: all on an issue that exists.
-    fn revise(&mut self, attempt: &mut Attempt<'_>) -> Result<Step, Stop> {
+    fn revise(&mut self, attempt: &mut Attempt<'_>) -> Result<DeliveryStep, Stop> {
         let (delivery, now) = (attempt.delivery, attempt.now);
         let number = match delivery.issue_number {
             Some(number) => number,
@@ -317,14 +317,16 @@ impl GitHub {
                 },
                 now,
             )? {
-                Look::Found(issue) => issue.number,
-                Look::Nothing | Look::Inconclusive if delivery.operation == Operation::Close => {
-                    return Ok(Step::Confirmed {
+                Lookup::Found(issue) => issue.number,
+                Lookup::Nothing | Lookup::Inconclusive
+                    if delivery.operation == Operation::Close =>
+                {
+                    return Ok(DeliveryStep::Confirmed {
                         number: None,
                         url: None,
                     });
                 }
-                Look::Nothing | Look::Inconclusive => {
+                Lookup::Nothing | Lookup::Inconclusive => {
                     return self.follow_up(attempt, "its issue was never found");
                 }
             },
@@ -353,7 +355,7 @@ impl GitHub {
             return self.follow_up(attempt, "it was closed too long ago to be reopened");
         }
         if issue.locked {
-            return Ok(Step::Dead {
+            return Ok(DeliveryStep::Dead {
                 why: format!("issue #{number} is locked"),
             });
         }
@@ -364,12 +366,12 @@ impl GitHub {
     }
 
     /// The issue cannot be used: a recurrence becomes a new issue, the rest has nothing left to say.
-    fn follow_up(&mut self, attempt: &mut Attempt<'_>, why: &str) -> Result<Step, Stop> {
+    fn follow_up(&mut self, attempt: &mut Attempt<'_>, why: &str) -> Result<DeliveryStep, Stop> {
         let tells = !attempt.payload.title.is_empty() && !attempt.payload.body.is_empty();
         if attempt.delivery.operation == Operation::Reopen && tells {
             return self.create(attempt);
         }
-        Ok(Step::Dead {
+        Ok(DeliveryStep::Dead {
             why: why.to_owned(),
         })
     }
@@ -387,7 +389,7 @@ impl GitHub {
         &mut self,
         attempt: &mut Attempt<'_>,
         issue: &Issue,
-    ) -> Result<Option<Step>, Stop> {
+    ) -> Result<Option<DeliveryStep>, Stop> {
         let (delivery, now) = (attempt.delivery, attempt.now);
         let Some(text) = attempt.payload.comment_text().map(str::to_owned) else {
             return Ok(None);
@@ -403,11 +405,11 @@ impl GitHub {
                 .minus(LOOK_BACK);
             let look = self.api.find_comment(issue.number, since, &marker, now);
             match look.map_err(|failure| self.not_read(failure, now))? {
-                Look::Found(_) => {
+                Lookup::Found(_) => {
                     attempt.note.commented = true;
                     return Ok(None);
                 }
-                Look::Nothing | Look::Inconclusive => {
+                Lookup::Nothing | Lookup::Inconclusive => {
                     attempt.may_write(self.api.server_time(now))?
                 }
             }
@@ -429,7 +431,7 @@ impl GitHub {
         if change_of(attempt, issue).is_empty() {
             return Ok(Some(confirmed(issue)));
         }
-        Ok(Some(Step::Retry {
+        Ok(Some(DeliveryStep::Retry {
             after: WRITE_GAP,
             note: attempt.note.clone(),
             why: "comment written, the change follows".to_owned(),
@@ -437,7 +439,11 @@ impl GitHub {
     }
 
     /// State and status block. The same change twice does no harm, so an unclear outcome is simply repeated.
-    fn write_change(&mut self, attempt: &mut Attempt<'_>, issue: &Issue) -> Result<Step, Stop> {
+    fn write_change(
+        &mut self,
+        attempt: &mut Attempt<'_>,
+        issue: &Issue,
+    ) -> Result<DeliveryStep, Stop> {
         let change = change_of(attempt, issue);
         if change.is_empty() {
             return Ok(confirmed(issue));
@@ -450,7 +456,7 @@ impl GitHub {
             Ok(()) => Ok(confirmed(issue)),
             Err(failure) => Ok(
                 match self.not_written(failure, &attempt.note, attempt.now) {
-                    Step::Unknown { why, note, .. } => Step::Retry {
+                    DeliveryStep::Unknown { why, note, .. } => DeliveryStep::Retry {
                         after: backoff(RETRY_BASE, RETRY_MOST, attempt.delivery.attempts, 0),
                         note,
                         why,
@@ -472,10 +478,10 @@ impl Tracker for GitHub {
         delivery: &Delivery,
         begin: &mut dyn FnMut() -> Result<(), String>,
         now: Timestamp,
-    ) -> Step {
+    ) -> DeliveryStep {
         let payload = match Payload::parse(&delivery.payload) {
             Ok(payload) => payload,
-            Err(why) => return Step::Dead { why },
+            Err(why) => return DeliveryStep::Dead { why },
         };
         let mut attempt = Attempt {
             delivery,
@@ -494,7 +500,7 @@ impl Tracker for GitHub {
         });
         match step.unwrap_or_else(|stop| *stop) {
             // What this attempt learned must outlive the hold, or a comment would be written twice.
-            Step::Hold { hold, .. } => Step::Hold {
+            DeliveryStep::Hold { hold, .. } => DeliveryStep::Hold {
                 hold,
                 note: attempt.note,
             },
@@ -535,12 +541,12 @@ impl Attempt<'_> {
     fn may_write(&mut self, server_now: Timestamp) -> Result<(), Stop> {
         match after_empty_look(self.delivery.state, &self.note, server_now) {
             AfterLook::Write => Ok(()),
-            AfterLook::Wait(after, note) => Err(Box::new(Step::Unknown {
+            AfterLook::Wait(after, note) => Err(Box::new(DeliveryStep::Unknown {
                 after,
                 note,
                 why: "looked and found nothing yet".to_owned(),
             })),
-            AfterLook::GiveUpLooking => Err(Box::new(Step::Confirmed {
+            AfterLook::GiveUpLooking => Err(Box::new(DeliveryStep::Confirmed {
                 number: None,
                 url: None,
             })),
@@ -582,8 +588,8 @@ fn finish(text: &str, marker: &str) -> String {
     format!("{}\n\n{marker}", fit(text.trim_end(), room))
 }
 
-fn confirmed(issue: &Issue) -> Step {
-    Step::Confirmed {
+fn confirmed(issue: &Issue) -> DeliveryStep {
+    DeliveryStep::Confirmed {
         number: Some(issue.number),
         url: Some(issue.html_url.clone()).filter(|url| !url.is_empty()),
     }
@@ -594,8 +600,8 @@ fn parked(why: String) -> Stop {
 }
 
 /// The note is filled in at the end of the attempt.
-fn held(hold: Hold) -> Step {
-    Step::Hold {
+fn held(hold: Hold) -> DeliveryStep {
+    DeliveryStep::Hold {
         hold,
         note: Note::default(),
     }
@@ -608,5 +614,5 @@ fn store_trouble(why: String) -> Stop {
 }
 
 fn limited(reply: &crate::core::human::reply::Reply, now: Timestamp) -> bool {
-    matches!(reply.verdict(now), Verdict::Limited(_))
+    matches!(reply.judgement(now), ReplyJudgement::Limited(_))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::core::human::delivery::{Delivery, Step};
+use crate::core::human::delivery::{Delivery, DeliveryStep};
 use crate::core::model::time::Timestamp;
 
 /// One destination of deliveries.
@@ -17,7 +17,7 @@ pub trait Tracker: fmt::Debug {
         delivery: &Delivery,
         begin: &mut dyn FnMut() -> Result<(), String>,
         now: Timestamp,
-    ) -> Step;
+    ) -> DeliveryStep;
 
     /// True when what a human had to change has changed since the last attempt (a new token).
     fn renewed(&mut self) -> bool;

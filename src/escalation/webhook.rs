@@ -7,8 +7,8 @@ use super::http::{Request, SendError, Transport, Verb};
 use super::token::{self, Secret, TokenError};
 use super::tracker::Tracker;
 use crate::core::config;
-use crate::core::human::delivery::{Delivery, Hold, Payload, Step, backoff};
-use crate::core::human::reply::Verdict;
+use crate::core::human::delivery::{Delivery, DeliveryStep, Hold, Payload, backoff};
+use crate::core::human::reply::ReplyJudgement;
 use crate::core::human::webhook;
 use crate::core::model::time::Timestamp;
 
@@ -56,12 +56,12 @@ impl Webhook {
         .map(Some)
     }
 
-    fn request(&self, delivery: &Delivery) -> Result<Request, Step> {
-        let dead = |why| Step::Dead { why };
+    fn request(&self, delivery: &Delivery) -> Result<Request, DeliveryStep> {
+        let dead = |why| DeliveryStep::Dead { why };
         let payload = Payload::parse(&delivery.payload).map_err(dead)?;
         let document = webhook::document(delivery, &payload, &self.gateway);
         let body = webhook::render(&document, &self.config.template).map_err(dead)?;
-        let token = self.token().map_err(|why| Step::Hold {
+        let token = self.token().map_err(|why| DeliveryStep::Hold {
             hold: Hold::Parked {
                 why: why.to_string(),
             },
@@ -87,20 +87,20 @@ impl Tracker for Webhook {
         delivery: &Delivery,
         begin: &mut dyn FnMut() -> Result<(), String>,
         now: Timestamp,
-    ) -> Step {
+    ) -> DeliveryStep {
         let note = delivery.note();
         let request = match self.request(delivery) {
             Ok(request) => request,
             Err(step) => return step,
         };
         if let Err(why) = begin() {
-            return Step::Hold {
+            return DeliveryStep::Hold {
                 hold: Hold::Trouble { why },
                 note,
             };
         }
         // The receiver tells repeats apart by the key: an unclear outcome is simply sent again.
-        let again = |why| Step::Retry {
+        let again = |why| DeliveryStep::Retry {
             after: backoff(RETRY_BASE, RETRY_MOST, delivery.attempts, 0),
             note: note.clone(),
             why,
@@ -108,14 +108,14 @@ impl Tracker for Webhook {
         let reply = match self.transport.send(&request) {
             Ok(response) => response.reply(),
             Err(SendError::NotSent(why)) => {
-                return Step::Hold {
+                return DeliveryStep::Hold {
                     hold: Hold::Offline { why },
                     note,
                 };
             }
             Err(SendError::Unknown(why)) => return again(why),
             Err(error @ SendError::Elsewhere(_)) => {
-                return Step::Hold {
+                return DeliveryStep::Hold {
                     hold: Hold::Parked {
                         why: error.to_string(),
                     },
@@ -124,21 +124,23 @@ impl Tracker for Webhook {
             }
         };
         let why = format!("webhook: {}", reply.describe());
-        match reply.verdict(now) {
-            Verdict::Done => Step::Confirmed {
+        match reply.judgement(now) {
+            ReplyJudgement::Done => DeliveryStep::Confirmed {
                 number: None,
                 url: None,
             },
-            Verdict::Limited(after) => Step::Hold {
+            ReplyJudgement::Limited(after) => DeliveryStep::Hold {
                 hold: Hold::Limited { after, why },
                 note,
             },
-            Verdict::Forbidden | Verdict::Missing | Verdict::Gone => Step::Hold {
-                hold: Hold::Parked { why },
-                note,
-            },
-            Verdict::Refused => Step::Dead { why },
-            Verdict::Unclear => again(why),
+            ReplyJudgement::Forbidden | ReplyJudgement::Missing | ReplyJudgement::Gone => {
+                DeliveryStep::Hold {
+                    hold: Hold::Parked { why },
+                    note,
+                }
+            }
+            ReplyJudgement::Refused => DeliveryStep::Dead { why },
+            ReplyJudgement::Unclear => again(why),
         }
     }
 

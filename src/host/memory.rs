@@ -3,7 +3,7 @@
 use crate::host::{Host, READ_CAP};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct MemoryUse {
     pub total_kib: u64,
     /// What can be had without swapping (proc_meminfo(5)).
     pub available_kib: u64,
@@ -11,13 +11,13 @@ pub struct Memory {
     pub swap_free_kib: u64,
 }
 
-pub fn parse_meminfo(text: &str) -> Option<Memory> {
+pub fn parse_meminfo(text: &str) -> Option<MemoryUse> {
     let of = |name: &str| {
         text.lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
             .and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok())
     };
-    Some(Memory {
+    Some(MemoryUse {
         total_kib: of("MemTotal")?,
         available_kib: of("MemAvailable")?,
         swap_total_kib: of("SwapTotal").unwrap_or(0),
@@ -25,7 +25,7 @@ pub fn parse_meminfo(text: &str) -> Option<Memory> {
     })
 }
 
-pub fn memory(host: &Host) -> Option<Memory> {
+pub fn memory(host: &Host) -> Option<MemoryUse> {
     parse_meminfo(&host.read("/proc/meminfo", READ_CAP).ok()?)
 }
 

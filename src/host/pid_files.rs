@@ -21,7 +21,7 @@ const PLACES: [&str; 4] = [
 
 /// The live process that a pid file names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
+pub struct NamedProcess {
     pub process: Process,
     /// It ran before the file was written. Otherwise its number was given again, or the clock was set.
     pub sure: bool,
@@ -34,14 +34,14 @@ pub fn number(host: &Host, path: &str) -> Option<u32> {
 }
 
 /// The live process behind a pid file: no zombie and no kernel thread.
-pub fn named(host: &Host, path: &str) -> Option<Named> {
+pub fn named(host: &Host, path: &str) -> Option<NamedProcess> {
     let process = procfs::process(host, number(host, path)?)?;
     if process.state == 'Z' || (process.exe.is_empty() && process.cmdline.is_empty()) {
         return None;
     }
     let written_s = std::fs::metadata(host.path(path)).ok()?.mtime();
     let sure = started_s(host, &process).is_some_and(|started| started <= written_s + SLACK_S);
-    Some(Named { process, sure })
+    Some(NamedProcess { process, sure })
 }
 
 /// Wall time of a process's start in seconds, by the clock as it is now.

@@ -18,7 +18,7 @@ pub struct Listener {
 
 /// Who holds a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
+pub struct PortHolder {
     pub pid: u32,
     pub start_ticks: u64,
     pub exe: String,
@@ -86,7 +86,7 @@ pub fn is_taken(host: &Host, port: &str) -> bool {
 }
 
 /// The processes that hold `port` (`tcp/8080`). Needs the right to read other processes' descriptors.
-pub fn holders(host: &Host, port: &str) -> Vec<Holder> {
+pub fn holders(host: &Host, port: &str) -> Vec<PortHolder> {
     let Some((protocol, number)) = parse_port(port) else {
         return Vec::new();
     };
@@ -102,7 +102,7 @@ pub fn holders(host: &Host, port: &str) -> Vec<Holder> {
         .into_iter()
         .filter(|pid| holds(host, *pid, &inodes))
         .filter_map(|pid| procfs::process(host, pid))
-        .map(|process| Holder {
+        .map(|process| PortHolder {
             pid: process.pid,
             start_ticks: process.start_ticks,
             exe: process.exe,

@@ -332,7 +332,7 @@ pub fn after_empty_look(state: State, note: &Note, remote_now: Timestamp) -> Aft
 
 /// Outcome of one attempt. Spans count from the attempt's `now`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub enum DeliveryStep {
     Confirmed {
         number: Option<i64>,
         url: Option<String>,

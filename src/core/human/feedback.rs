@@ -47,12 +47,12 @@ impl Wish {
 /// An event of an issue, as far as it matters.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Event {
+pub struct IssueEvent {
     pub id: i64,
     pub event: String,
     /// `null` for an account that is gone.
     pub actor: Option<Actor>,
-    pub label: Option<Label>,
+    pub label: Option<EventLabel>,
     pub state_reason: Option<Value>,
 }
 
@@ -64,7 +64,7 @@ pub struct Actor {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Label {
+pub struct EventLabel {
     pub name: Option<String>,
 }
 
@@ -78,11 +78,11 @@ pub struct Feedback {
 /// Wishes of those who may have some, in order, of the events after `after`; and the newest event's id.
 /// What others wish is returned apart, so that it can be written down.
 pub fn heard(
-    events: &[Event],
+    events: &[IssueEvent],
     allowed: &[String],
     after: i64,
 ) -> (Vec<Feedback>, Vec<Feedback>, i64) {
-    let mut sorted: Vec<&Event> = events.iter().filter(|event| event.id > after).collect();
+    let mut sorted: Vec<&IssueEvent> = events.iter().filter(|event| event.id > after).collect();
     sorted.sort_by_key(|event| event.id);
     let last = sorted.last().map_or(after, |event| event.id);
     let (listed, others) = sorted
@@ -96,7 +96,7 @@ pub fn heard(
     (listed, others, last)
 }
 
-fn feedback(event: &Event) -> Option<Feedback> {
+fn feedback(event: &IssueEvent) -> Option<Feedback> {
     let wish = match event.event.as_str() {
         "closed" => Wish::Close {
             not_a_fault: event.state_reason.as_ref().and_then(Value::as_str) == Some("not_planned"),
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn only_listed_logins_and_new_events_count() {
-        let events: Vec<Event> = serde_json::from_str(
+        let events: Vec<IssueEvent> = serde_json::from_str(
             r#"[
             {"id": 9, "event": "labeled", "actor": {"login": "Ann"}, "label": {"name": "orchestrator:retry"}},
             {"id": 5, "event": "labeled", "actor": {"login": "ann"}, "label": {"name": "orchestrator:ack", "color": "0"}},

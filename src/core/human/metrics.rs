@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// Kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     Counter,
     Gauge,
 }
@@ -14,7 +14,7 @@ pub enum Kind {
 pub struct Metric<'a> {
     /// Without the prefix `autonomous_orchestrator_`.
     pub name: &'a str,
-    pub kind: Kind,
+    pub kind: MetricKind,
     pub help: &'a str,
     /// Labels and value; no label names twice, at most one sample per label set.
     pub samples: Vec<(Vec<(&'a str, String)>, f64)>,
@@ -26,8 +26,8 @@ pub fn render(metrics: &[Metric<'_>]) -> String {
     for metric in metrics {
         let name = format!("autonomous_orchestrator_{}", metric.name);
         let kind = match metric.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
         };
         let _ = writeln!(
             out,
@@ -62,7 +62,7 @@ mod tests {
         let metrics = [
             Metric {
                 name: "tasks",
-                kind: Kind::Gauge,
+                kind: MetricKind::Gauge,
                 help: "Tasks by status.",
                 samples: vec![
                     (vec![("status", "escalated".to_owned())], 2.0),
@@ -71,7 +71,7 @@ mod tests {
             },
             Metric {
                 name: "up",
-                kind: Kind::Counter,
+                kind: MetricKind::Counter,
                 help: "Seen.",
                 samples: vec![(vec![], 7.0)],
             },

@@ -35,7 +35,7 @@ pub struct Reply {
 
 /// Meaning of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ReplyJudgement {
     Done,
     /// Wait this long before any request; `None` = the answer names no time.
     Limited(Option<Duration>),
@@ -63,28 +63,28 @@ impl Reply {
         format!("answer {} ({})", self.status, message.trim())
     }
 
-    pub fn verdict(&self, now: Timestamp) -> Verdict {
+    pub fn judgement(&self, now: Timestamp) -> ReplyJudgement {
         match self.status {
-            200..=299 => Verdict::Done,
-            401 => Verdict::Forbidden,
+            200..=299 => ReplyJudgement::Done,
+            401 => ReplyJudgement::Forbidden,
             403 | 429 => self.limit(now),
-            404 => Verdict::Missing,
-            410 => Verdict::Gone,
-            408 | 425 | 500.. => Verdict::Unclear,
-            400..=499 => Verdict::Refused,
-            _ => Verdict::Unclear,
+            404 => ReplyJudgement::Missing,
+            410 => ReplyJudgement::Gone,
+            408 | 425 | 500.. => ReplyJudgement::Unclear,
+            400..=499 => ReplyJudgement::Refused,
+            _ => ReplyJudgement::Unclear,
         }
     }
 
     /// 403 and 429: a limit where the answer says so, else permission.
-    fn limit(&self, now: Timestamp) -> Verdict {
+    fn limit(&self, now: Timestamp) -> ReplyJudgement {
         let server = self.server_time(now);
         if let Some(text) = self.retry_after.as_deref() {
             let wait = match text.trim().parse::<u64>() {
                 Ok(seconds) => Some(Duration::from_secs(seconds)),
                 Err(_) => http_date(text).map(|at| at.since(server)),
             };
-            return Verdict::Limited(wait.map(|wait| wait.max(RESET_MARGIN).min(WAIT_MOST)));
+            return ReplyJudgement::Limited(wait.map(|wait| wait.max(RESET_MARGIN).min(WAIT_MOST)));
         }
         if self.remaining.as_deref().map(str::trim) == Some("0") {
             let wait = self
@@ -92,15 +92,15 @@ impl Reply {
                 .as_deref()
                 .and_then(|text| text.trim().parse::<i64>().ok())
                 .map(|seconds| Timestamp::from_millis(seconds.saturating_mul(1000)).since(server));
-            return Verdict::Limited(
+            return ReplyJudgement::Limited(
                 wait.map(|wait| wait.saturating_add(RESET_MARGIN).min(WAIT_MOST)),
             );
         }
         let message = self.message.to_ascii_lowercase();
         if self.status == 429 || message.contains("rate limit") || message.contains("abuse") {
-            Verdict::Limited(None)
+            ReplyJudgement::Limited(None)
         } else {
-            Verdict::Forbidden
+            ReplyJudgement::Forbidden
         }
     }
 }
@@ -130,39 +130,42 @@ mod tests {
     #[test]
     fn statuses_without_headers() {
         for (status, want) in [
-            (200, Verdict::Done),
-            (201, Verdict::Done),
-            (301, Verdict::Unclear),
-            (401, Verdict::Forbidden),
-            (403, Verdict::Forbidden),
-            (404, Verdict::Missing),
-            (408, Verdict::Unclear),
-            (410, Verdict::Gone),
-            (413, Verdict::Refused),
-            (422, Verdict::Refused),
-            (429, Verdict::Limited(None)),
-            (502, Verdict::Unclear),
-            (599, Verdict::Unclear),
+            (200, ReplyJudgement::Done),
+            (201, ReplyJudgement::Done),
+            (301, ReplyJudgement::Unclear),
+            (401, ReplyJudgement::Forbidden),
+            (403, ReplyJudgement::Forbidden),
+            (404, ReplyJudgement::Missing),
+            (408, ReplyJudgement::Unclear),
+            (410, ReplyJudgement::Gone),
+            (413, ReplyJudgement::Refused),
+            (422, ReplyJudgement::Refused),
+            (429, ReplyJudgement::Limited(None)),
+            (502, ReplyJudgement::Unclear),
+            (599, ReplyJudgement::Unclear),
         ] {
-            assert_eq!(reply(status).verdict(NOW), want, "{status}");
+            assert_eq!(reply(status).judgement(NOW), want, "{status}");
         }
     }
 
     #[test]
     fn every_form_of_a_limit() {
-        let wait = |seconds| Verdict::Limited(Some(Duration::from_secs(seconds)));
+        let wait = |seconds| ReplyJudgement::Limited(Some(Duration::from_secs(seconds)));
         let mut limited = reply(403);
         limited.retry_after = Some("7".to_owned());
-        assert_eq!(limited.verdict(NOW), wait(7));
+        assert_eq!(limited.judgement(NOW), wait(7));
         limited.retry_after = Some("99999999999".to_owned());
-        assert_eq!(limited.verdict(NOW), Verdict::Limited(Some(WAIT_MOST)));
+        assert_eq!(
+            limited.judgement(NOW),
+            ReplyJudgement::Limited(Some(WAIT_MOST))
+        );
         limited.retry_after = Some("Sun, 06 Nov 1994 08:50:07 GMT".to_owned());
         limited.date = Some(DATE.to_owned());
-        assert_eq!(limited.verdict(NOW), wait(30));
+        assert_eq!(limited.judgement(NOW), wait(30));
         limited.retry_after = Some("soon".to_owned());
-        assert_eq!(limited.verdict(NOW), Verdict::Limited(None));
+        assert_eq!(limited.judgement(NOW), ReplyJudgement::Limited(None));
         limited.retry_after = Some("0".to_owned());
-        assert_eq!(limited.verdict(NOW), wait(1));
+        assert_eq!(limited.judgement(NOW), wait(1));
     }
 
     #[test]
@@ -173,15 +176,15 @@ mod tests {
         // 784111777 is DATE; the local clock is thirty years ahead and does not matter.
         limited.reset = Some("784111837".to_owned());
         assert_eq!(
-            limited.verdict(NOW),
-            Verdict::Limited(Some(Duration::from_secs(61)))
+            limited.judgement(NOW),
+            ReplyJudgement::Limited(Some(Duration::from_secs(61)))
         );
         limited.reset = None;
-        assert_eq!(limited.verdict(NOW), Verdict::Limited(None));
+        assert_eq!(limited.judgement(NOW), ReplyJudgement::Limited(None));
         limited.remaining = Some("12".to_owned());
-        assert_eq!(limited.verdict(NOW), Verdict::Forbidden);
+        assert_eq!(limited.judgement(NOW), ReplyJudgement::Forbidden);
         limited.message = "You have exceeded a secondary rate limit".to_owned();
-        assert_eq!(limited.verdict(NOW), Verdict::Limited(None));
+        assert_eq!(limited.judgement(NOW), ReplyJudgement::Limited(None));
     }
 
     #[test]

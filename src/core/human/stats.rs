@@ -19,7 +19,7 @@ pub const MTTR_TARGET: Duration = Duration::from_secs(5 * 60);
 
 /// What counts of one task.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct StatsRow {
     pub class: Class,
     pub detected_at: Timestamp,
     pub first_green_at: Option<Timestamp>,
@@ -32,7 +32,7 @@ pub struct Row {
     pub resolution: Option<Resolution>,
 }
 
-impl Row {
+impl StatsRow {
     /// `escalated` and `attempted` come from the rows beside the task.
     pub fn new(task: &Task, escalated: bool, attempted: bool) -> Self {
         Self {
@@ -128,9 +128,9 @@ pub struct Stats {
 }
 
 /// Computes all figures; one pass to group, one sort per group.
-pub fn compute(rows: &[Row]) -> Stats {
-    let mut by_class: BTreeMap<Class, Vec<&Row>> = BTreeMap::new();
-    let mut by_week: BTreeMap<Week, Vec<&Row>> = BTreeMap::new();
+pub fn compute(rows: &[StatsRow]) -> Stats {
+    let mut by_class: BTreeMap<Class, Vec<&StatsRow>> = BTreeMap::new();
+    let mut by_week: BTreeMap<Week, Vec<&StatsRow>> = BTreeMap::new();
     for row in rows {
         by_class.entry(row.class).or_default().push(row);
         by_week
@@ -151,8 +151,8 @@ pub fn compute(rows: &[Row]) -> Stats {
     }
 }
 
-fn figures(rows: &[&Row]) -> Figures {
-    let count = |wanted: &dyn Fn(&Row) -> bool| rows.iter().filter(|row| wanted(row)).count();
+fn figures(rows: &[&StatsRow]) -> Figures {
+    let count = |wanted: &dyn Fn(&StatsRow) -> bool| rows.iter().filter(|row| wanted(row)).count();
     let mut times: Vec<Duration> = rows.iter().filter_map(|row| row.time_to_repair()).collect();
     times.sort_unstable();
     Figures {
@@ -160,7 +160,7 @@ fn figures(rows: &[&Row]) -> Figures {
         fixable: count(&|row| row.settled && row.action_allowed),
         fixed: count(&|row| row.settled && row.fixed()),
         escalated: count(&|row| row.escalated),
-        needless: count(&Row::needless),
+        needless: count(&StatsRow::needless),
         mttr_median: percentile(&times, 50),
         mttr_p95: percentile(&times, 95),
     }
@@ -177,9 +177,9 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
 
-    fn row(minutes_to_green: Option<u64>, resolution: Option<Resolution>) -> Row {
+    fn row(minutes_to_green: Option<u64>, resolution: Option<Resolution>) -> StatsRow {
         let detected_at: Timestamp = "2025-12-31 12:00:00".parse().unwrap();
-        Row {
+        StatsRow {
             class: Class::ServiceFailed,
             detected_at,
             first_green_at: minutes_to_green
@@ -194,24 +194,24 @@ mod tests {
     #[test]
     fn rates_follow_their_definitions() {
         let fixed = row(Some(1), Some(Resolution::Fixed));
-        let untouched = Row {
+        let untouched = StatsRow {
             action_allowed: false,
             escalated: true,
             ..row(None, Some(Resolution::SelfCleared))
         };
-        let tried = Row {
+        let tried = StatsRow {
             escalated: true,
             ..row(None, Some(Resolution::SelfCleared))
         };
-        let no_fault = Row {
+        let no_fault = StatsRow {
             escalated: true,
             ..untouched.clone()
         };
-        let no_fault = Row {
+        let no_fault = StatsRow {
             resolution: Some(Resolution::NotAFault),
             ..no_fault
         };
-        let open = Row {
+        let open = StatsRow {
             settled: false,
             ..row(None, None)
         };
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn repair_times_are_measured_ones() {
-        let rows: Vec<Row> = (1..=20)
+        let rows: Vec<StatsRow> = (1..=20)
             .map(|minutes| row(Some(minutes), Some(Resolution::Fixed)))
             .collect();
         let stats = compute(&rows);
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_fix_without_an_action_of_ours_is_no_fix_of_ours() {
-        let by_itself = Row {
+        let by_itself = StatsRow {
             action_allowed: false,
             ..row(Some(1), Some(Resolution::Fixed))
         };

@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::core::human::delivery::is_marked;
-use crate::core::human::feedback::Event;
-use crate::core::human::reply::{Reply, Verdict};
+use crate::core::human::feedback::IssueEvent;
+use crate::core::human::reply::{Reply, ReplyJudgement};
 use crate::core::model::time::Timestamp;
 use crate::escalation::http::{Request, Response, SendError, Transport, Verb, encode};
 use crate::escalation::token::Secret;
@@ -36,7 +36,7 @@ pub enum Failure {
 
 /// Outcome of a search for a marker.
 #[derive(Debug)]
-pub enum Look<T> {
+pub enum Lookup<T> {
     Found(T),
     Nothing,
     /// More entries than are read.
@@ -215,7 +215,10 @@ impl Api {
                 .get("login")
                 .and_then(|login| login.as_str().map(str::to_owned))),
             Err(Failure::Status(reply))
-                if matches!(reply.verdict(now), Verdict::Forbidden | Verdict::Missing) =>
+                if matches!(
+                    reply.judgement(now),
+                    ReplyJudgement::Forbidden | ReplyJudgement::Missing
+                ) =>
             {
                 Ok(None)
             }
@@ -252,14 +255,14 @@ impl Api {
         page: u32,
         etag: Option<&str>,
         now: Timestamp,
-    ) -> Result<Option<(Vec<Event>, bool, Option<String>)>, Failure> {
+    ) -> Result<Option<(Vec<IssueEvent>, bool, Option<String>)>, Failure> {
         let path = format!(
             "{}/issues/{number}/events?per_page={EVENTS_PAGE}&page={page}",
             self.repo
         );
         match self.call_unless(Verb::Get, &path, None, etag, now) {
             Ok(response) => {
-                let events: Vec<Event> = parse(&response)?;
+                let events: Vec<IssueEvent> = parse(&response)?;
                 let full = events.len() >= EVENTS_PAGE;
                 let etag = response.header("etag").map(str::to_owned);
                 Ok(Some((events, full, etag)))
@@ -286,7 +289,7 @@ impl Api {
         label: &str,
         marker: &str,
         now: Timestamp,
-    ) -> Result<Look<Issue>, Failure> {
+    ) -> Result<Lookup<Issue>, Failure> {
         let query = format!(
             "labels={}&state=all&sort=created&direction=desc",
             encode(label)
@@ -301,7 +304,7 @@ impl Api {
         since: Timestamp,
         marker: &str,
         now: Timestamp,
-    ) -> Result<Look<Issue>, Failure> {
+    ) -> Result<Lookup<Issue>, Failure> {
         let creator = creator.map_or(String::new(), |login| format!("&creator={}", encode(login)));
         let query = format!(
             "state=all&sort=created&direction=desc&since={}{creator}",
@@ -315,7 +318,7 @@ impl Api {
         query: &str,
         marker: &str,
         now: Timestamp,
-    ) -> Result<Look<Issue>, Failure> {
+    ) -> Result<Lookup<Issue>, Failure> {
         let path = format!("{}/issues?{query}", self.repo);
         self.find(&path, now, |issue: &Issue| {
             is_marked(issue.body.as_deref().unwrap_or(""), marker)
@@ -328,7 +331,7 @@ impl Api {
         since: Timestamp,
         marker: &str,
         now: Timestamp,
-    ) -> Result<Look<Comment>, Failure> {
+    ) -> Result<Lookup<Comment>, Failure> {
         let path = format!(
             "{}/issues/{number}/comments?since={}",
             self.repo,
@@ -346,7 +349,7 @@ impl Api {
         path: &str,
         now: Timestamp,
         matches: impl Fn(&T) -> bool,
-    ) -> Result<Look<T>, Failure> {
+    ) -> Result<Lookup<T>, Failure> {
         let mut size = PAGE_SIZE;
         'smaller: loop {
             let mut found = None;
@@ -361,10 +364,10 @@ impl Api {
                 let last = entries.len() < size as usize;
                 found = entries.into_iter().rfind(|entry| matches(entry)).or(found);
                 if last {
-                    return Ok(found.map_or(Look::Nothing, Look::Found));
+                    return Ok(found.map_or(Lookup::Nothing, Lookup::Found));
                 }
             }
-            return Ok(found.map_or(Look::Inconclusive, Look::Found));
+            return Ok(found.map_or(Lookup::Inconclusive, Lookup::Found));
         }
     }
 }

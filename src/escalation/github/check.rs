@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Settings;
 use super::api::{Api, Failure, Repository};
 use crate::core::config;
-use crate::core::human::reply::Verdict;
+use crate::core::human::reply::ReplyJudgement;
 use crate::core::model::time::Timestamp;
 use crate::escalation::http::{Https, Transport};
 use crate::escalation::token;
@@ -143,13 +143,13 @@ fn explain(failure: Failure, github: &config::Github, now: Timestamp) -> Check {
         Failure::Elsewhere(why) => bad(why, "write the new address into escalation.github.api_url"),
         Failure::Status(reply) => {
             let what = format!("{url}: {}", reply.describe());
-            match reply.verdict(now) {
-                Verdict::Limited(_) => bad(what, "wait: deliveries do the same"),
-                Verdict::Forbidden => bad(
+            match reply.judgement(now) {
+                ReplyJudgement::Limited(_) => bad(what, "wait: deliveries do the same"),
+                ReplyJudgement::Forbidden => bad(
                     what,
                     "replace the token: it is wrong, expired or lacks a right",
                 ),
-                Verdict::Missing | Verdict::Gone => bad(
+                ReplyJudgement::Missing | ReplyJudgement::Gone => bad(
                     what,
                     format!(
                         "check that {} exists and that the token has 'Issues: write' on it",

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Settings;
 use super::api::{Api, Failure};
-use crate::core::human::feedback::Event;
-use crate::core::human::reply::Verdict;
+use crate::core::human::feedback::IssueEvent;
+use crate::core::human::reply::ReplyJudgement;
 use crate::core::model::time::Timestamp;
 use crate::escalation::http::Transport;
 use crate::escalation::token;
@@ -55,7 +55,7 @@ impl Events {
     }
 
     /// Events of an issue since the last look, or of all of it at the first; some may come twice.
-    pub fn of(&mut self, number: i64, now: Timestamp) -> Result<Vec<Event>, NotRead> {
+    pub fn of(&mut self, number: i64, now: Timestamp) -> Result<Vec<IssueEvent>, NotRead> {
         let file = std::path::PathBuf::from(&self.settings.github.token_file);
         let read = token::read(&file, self.settings.credentials.as_deref());
         self.api.token = Some(read.map_err(|error| NotRead {
@@ -97,8 +97,8 @@ fn not_read(failure: Failure, now: Timestamp) -> NotRead {
         | Failure::Elsewhere(why)
         | Failure::Unreadable(why) => (why, None),
         Failure::Status(reply) => {
-            let rest = match reply.verdict(now) {
-                Verdict::Limited(after) => Some(after.unwrap_or(LIMIT_REST)),
+            let rest = match reply.judgement(now) {
+                ReplyJudgement::Limited(after) => Some(after.unwrap_or(LIMIT_REST)),
                 _ => None,
             };
             (reply.describe(), rest)
