@@ -10,7 +10,7 @@ use nix::unistd::User;
 use crate::actions::{ActionContext, ActionError, Done, Undo};
 use crate::core::config::DeclaredCommand;
 use crate::core::model::action::Action;
-use crate::core::model::finding::cut;
+use crate::core::model::text::cut;
 use crate::host::exec;
 
 /// Most of the output kept as evidence, in bytes.

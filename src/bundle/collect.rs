@@ -7,8 +7,8 @@ use super::error::BundleError;
 use super::source::{Passage, Source, sha256_hex, without_secrets};
 use super::{cut, inflate, man};
 use crate::core::human::redact::Redactor;
+use crate::core::model::text::matches_glob;
 use crate::core::model::time::Timestamp;
-use crate::core::reading::unit_state::matches_glob;
 
 /// Larger files are data or logs, not instructions.
 const FILE_MAX: u64 = 4 << 20;
@@ -321,7 +321,7 @@ fn read_file(path: &Path) -> Result<(Vec<u8>, String), String> {
         .and_then(|since| i64::try_from(since.as_secs()).ok())
         .map(|seconds| Timestamp::from_millis(seconds * 1000).to_string())
         .map_or_else(String::new, |text| {
-            crate::core::model::finding::cut(&text, 19).to_owned()
+            crate::core::model::text::cut(&text, 19).to_owned()
         });
     let mut bytes = Vec::new();
     file.take(FILE_MAX)

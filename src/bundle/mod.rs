@@ -29,9 +29,10 @@ pub use build::{BuildOptions, Progress, Report, build};
 pub use error::BundleError;
 pub use inspect::{Compared, Difference, Info, SourceInfo, moved_to};
 
-use crate::core::diagnosis::retrieval::{Query, Snippet};
+use crate::core::diagnosis::retrieval::Query;
 use crate::core::model::finding::Finding;
 use crate::core::model::hex::hex;
+use crate::core::model::snippet::Snippet;
 use search::{Hit, Shape};
 
 /// An open, checked bundle.

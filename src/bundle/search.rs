@@ -8,7 +8,7 @@ use super::index::{B, K1, bucket_of, find, rarity};
 use super::scan::{Scanner, Seen};
 use super::vectors::DIMENSIONS;
 use crate::core::diagnosis::retrieval::{Query, Word};
-use crate::core::model::finding::cut;
+use crate::core::model::text::cut;
 
 /// Hits that the second and third step look at.
 const RERANKED: usize = 60;

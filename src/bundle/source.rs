@@ -3,8 +3,8 @@
 use sha2::{Digest, Sha256};
 
 use crate::core::human::redact::{REDACTED, Redactor};
-use crate::core::model::finding::cut;
 use crate::core::model::hex::hex;
+use crate::core::model::text::cut;
 
 /// Longest passage kept, in bytes: what is longer is cut and no longer useful to read anyway.
 pub(super) const PASSAGE_MAX: usize = 64 * 1024;

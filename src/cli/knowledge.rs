@@ -12,7 +12,8 @@ use crate::cli::globals::Globals;
 use crate::cli::table::harmless;
 use crate::cli::tasks::unknown_word;
 use crate::cli::typed::Typed;
-use crate::core::diagnosis::retrieval::{Query, Snippet};
+use crate::core::diagnosis::retrieval::Query;
+use crate::core::model::snippet::Snippet;
 
 /// Passages of a query that names no number.
 const LIMIT: usize = 5;

@@ -10,10 +10,10 @@ use crate::cli::globals::Globals;
 use crate::cli::table::{Table, harmless};
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
-use crate::core::config::nearest;
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
 use crate::core::model::task::{Resolution, Status, Task};
+use crate::core::model::text::nearest;
 use crate::core::model::time::Timestamp;
 use crate::store::{Attempt, AuditEvent, Reader, TaskFilter};
 

@@ -9,7 +9,7 @@ use lexopt::{Arg, Parser};
 use crate::cli::commands::{COMMANDS, Command, Flag, GLOBAL_FLAGS, find};
 use crate::cli::error::CliError;
 use crate::cli::globals::Globals;
-use crate::core::config::nearest;
+use crate::core::model::text::nearest;
 
 /// The words and flags of one command, already checked against its row of the table.
 #[derive(Clone, Debug, Default)]

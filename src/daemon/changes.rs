@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::core::diagnosis::advisors::{Changes, SUSPECT};
-use crate::core::diagnosis::retrieval::Snippet;
 use crate::core::model::finding::{Finding, evidence};
+use crate::core::model::snippet::Snippet;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitName;
 use crate::core::reading::unit_file;

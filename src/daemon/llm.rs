@@ -9,13 +9,14 @@ use sha2::{Digest, Sha256};
 use crate::core::diagnosis::advisors::Advice;
 use crate::core::diagnosis::llm::{self, Choice};
 use crate::core::diagnosis::naming::Named;
-use crate::core::diagnosis::retrieval::Snippet;
+use crate::core::human::redact::Redactor;
 use crate::core::model::action::ActionKind;
+use crate::core::model::candidate::Candidate;
 use crate::core::model::finding::Finding;
 use crate::core::model::hex::hex;
+use crate::core::model::snippet::Snippet;
 use crate::core::model::task::{Phase, Task};
 use crate::core::model::time::Timestamp;
-use crate::core::remedy::runbook::Candidate;
 use crate::daemon::live::Live;
 use crate::daemon::{Runtime, courier};
 use crate::store::StoreError;
@@ -73,6 +74,8 @@ pub fn advise(
         log::info!("the language model is not asked: its calls of this hour are used up");
         return Ok(None);
     }
+    let redactor = Redactor::new();
+    let redact = |text: &str| redactor.redact(text);
     let fence = fence(runtime, task, now)?;
     let mut choices: Vec<Choice> = Vec::new();
     let began = Instant::now();
@@ -81,10 +84,12 @@ pub fn advise(
             log::warn!("the language model is slow: {persona} is not asked");
             break;
         }
-        let prompt = llm::prompt(persona, finding, named, candidates, snippets, &fence);
+        let prompt = llm::prompt(
+            persona, finding, named, candidates, snippets, &fence, &redact,
+        );
         let answer =
             crate::escalation::llm::ask(config, courier::credentials().as_deref(), &prompt)
-                .and_then(|body| llm::read(&body, &offered));
+                .and_then(|body| llm::read(&body, &offered, &redact));
         match answer {
             Ok(choice) => choices.push(choice),
             Err(why) => {

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::core::config::{Config, Probe};
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity, cut, evidence};
+use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::exec;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::core::config::Config;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity, evidence};
-use crate::core::reading::unit_state::matches_glob;
+use crate::core::model::text::matches_glob;
 use crate::detectors::mount_table::is_on_device;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::READ_CAP;

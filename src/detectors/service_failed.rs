@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, cut, evidence};
+use crate::core::model::finding::{Finding, evidence};
+use crate::core::model::text::cut;
 use crate::core::reading::unit_state::{is_excluded, judge_failed};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::Host;

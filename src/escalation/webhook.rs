@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::http::{Request, SendError, Transport, Verb};
 use super::token::{self, Secret, TokenError};
 use super::tracker::Tracker;
-use crate::core::config;
+use crate::core::config::{self, template};
 use crate::core::human::delivery::{Delivery, DeliveryStep, Hold, Payload, backoff};
 use crate::core::human::reply::ReplyJudgement;
 use crate::core::human::webhook;
@@ -60,7 +60,7 @@ impl Webhook {
         let dead = |why| DeliveryStep::Dead { why };
         let payload = Payload::parse(&delivery.payload).map_err(dead)?;
         let document = webhook::document(delivery, &payload, &self.gateway);
-        let body = webhook::render(&document, &self.config.template).map_err(dead)?;
+        let body = template::render(&document, &self.config.template).map_err(dead)?;
         let token = self.token().map_err(|why| DeliveryStep::Hold {
             hold: Hold::Parked {
                 why: why.to_string(),

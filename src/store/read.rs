@@ -11,8 +11,8 @@ use crate::store::history::{self, AuditBreak, AuditReport};
 use crate::store::link::ReadLink;
 use crate::store::tasks::NEXT_CLAIM;
 use crate::store::types::{
-    Attempt, AuditEvent, Counts, DetectorRun, Due, EscalationRow, Learned, OutboxRow, Outcome,
-    RunOutcome, TaskFilter,
+    Attempt, AuditEvent, Counts, DetectorRun, Due, EscalationRow, Learned, OutboxRow, RunOutcome,
+    TaskFilter,
 };
 
 /// Reads; the lock is held for one statement at a time, so no snapshot outlives a call.
@@ -118,7 +118,7 @@ fn attempt_row(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         action_text: row.get(4)?,
         undo: row.get(5)?,
         actor: row.get(6)?,
-        outcome: outcome.as_deref().and_then(Outcome::from_text),
+        outcome: outcome.and_then(|name| name.parse().ok()),
         message: row.get(8)?,
         evidence: row.get(9)?,
         started_at: time(row, 10)?,
@@ -421,7 +421,7 @@ impl Reader {
                 let outcome: String = row.get(1)?;
                 Ok(DetectorRun {
                     name: row.get(0)?,
-                    outcome: RunOutcome::from_text(&outcome).unwrap_or(RunOutcome::Broken),
+                    outcome: outcome.parse().unwrap_or(RunOutcome::Broken),
                     message: row.get(2)?,
                     duration_us: row.get(3)?,
                     runs: row.get(4)?,

@@ -256,7 +256,7 @@ fn open_status(tx: &Tx<'_>, task_id: i64) -> Result<Status, StoreError> {
             wanted: "changed",
         }),
         Ok(status) => Ok(status),
-        Err(why) => Err(StoreError::Corrupt(why)),
+        Err(why) => Err(StoreError::Corrupt(why.to_string())),
     }
 }
 

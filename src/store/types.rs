@@ -1,6 +1,7 @@
 //! Rows and arguments of the store.
 
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::named::named;
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
 
@@ -38,27 +39,9 @@ pub struct Due {
     pub claimable: bool,
 }
 
-macro_rules! text_enum {
-    ($(#[$doc:meta])* $name:ident { $( $variant:ident = $text:literal, )* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $( $variant, )* }
-
-        impl $name {
-            pub const fn as_str(self) -> &'static str {
-                match self { $( Self::$variant => $text, )* }
-            }
-
-            pub(super) fn from_text(text: &str) -> Option<Self> {
-                match text { $( $text => Some(Self::$variant), )* _ => None }
-            }
-        }
-    };
-}
-
-text_enum! {
+named! {
     /// How an attempt ended. `Acted` is not an end: it waits for its verification.
-    Outcome {
+    Outcome "outcome" {
         Acted = "acted",
         Verified = "verified",
         Failed = "failed",
@@ -68,9 +51,9 @@ text_enum! {
     }
 }
 
-text_enum! {
+named! {
     /// Outcome of a detector's run.
-    RunOutcome {
+    RunOutcome "outcome of a run" {
         Ok = "ok",
         Absent = "absent",
         Broken = "broken",

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use autonomous_orchestrator::core::config::Config;
-use autonomous_orchestrator::core::diagnosis::naming::Cause;
 use autonomous_orchestrator::core::model::action::ActionKind;
+use autonomous_orchestrator::core::model::cause::Cause;
 use autonomous_orchestrator::core::remedy::runbook;
 
 type Result = std::result::Result<(), Box<dyn Error>>;

@@ -33,6 +33,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The rooms of the core along the way of a fault; each may name those before it and no other.
+const ROOMS: &[&str] = &[
+    "model",
+    "identity",
+    "config",
+    "reading",
+    "diagnosis",
+    "remedy",
+    "human",
+];
+
 /// What the core must not name, and what to do instead.
 const IMPURE: &[(&[&str], &str)] = &[
     (
@@ -296,6 +307,9 @@ fn judge(file: &str, source: &str) -> Vec<String> {
         if let Some(why) = against_layers(own, layer_named(&module, &path)) {
             wrong.push(format!("{file}:{line}: {said}: {why}"));
         }
+        if let Some(why) = against_rooms(&module, &path) {
+            wrong.push(format!("{file}:{line}: {said}: {why}"));
+        }
         if own == "core"
             && let Some(instead) = impure(&path)
         {
@@ -331,6 +345,34 @@ fn against_layers(own: &str, other: Option<&str>) -> Option<String> {
             allowed.join(", ")
         )
     })
+}
+
+/// Why a file of one of the core's rooms may not name another room.
+fn against_rooms(module: &[&str], path: &[String]) -> Option<String> {
+    let ["core", own, ..] = module else {
+        return None;
+    };
+    let named = match path {
+        [krate, core, room, ..] if krate == "crate" && core == "core" => room.as_str(),
+        _ => {
+            let supers = path.iter().take_while(|part| *part == "super").count();
+            match path.get(supers) {
+                Some(room) if supers > 0 && supers + 1 == module.len() => room.as_str(),
+                _ => return None,
+            }
+        }
+    };
+    let place = |room: &str| ROOMS.iter().position(|one| *one == room);
+    match (place(own), place(named)) {
+        (None, _) => Some(format!(
+            "{own} is no room of the core: {}",
+            ROOMS.join(", ")
+        )),
+        (Some(own_at), Some(other)) if other > own_at => Some(format!(
+            "the room {own} comes before {named}: move the word both need into core::model, or take it as an argument"
+        )),
+        _ => None,
+    }
 }
 
 fn impure(path: &[String]) -> Option<&'static str> {
@@ -420,6 +462,22 @@ fn what_is_forbidden_is_found_where_it_stands() {
         ("src/escalation/github/api.rs", "use crate::store;", 1),
         ("src/daemon/a.rs", "use crate::cli::main;", 1),
         ("src/core/a.rs", "use crate::host::Host;", 1),
+        (
+            "src/core/model/a.rs",
+            "use crate::core::identity::template;",
+            1,
+        ),
+        (
+            "src/core/diagnosis/a.rs",
+            "use crate::{core::human::redact};",
+            1,
+        ),
+        (
+            "src/core/reading/a.rs",
+            "use super::super::remedy::gates;",
+            1,
+        ),
+        ("src/core/misc/a.rs", "use crate::core::model::time;", 1),
         ("src/core/a.rs", "fn f() {\n std::fs::read(p) }", 2),
         ("src/core/a.rs", "use std::{fmt, process::Command};", 1),
         ("src/core/a.rs", "use std::time::{Duration, Instant};", 1),

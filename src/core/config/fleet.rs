@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::core::config::ConfigError;
 use crate::core::config::settings::section;
-use crate::core::human::webhook;
+use crate::core::config::template;
 
 /// Most peers that are told; each is asked in turn.
 const PEERS_MAX: usize = 8;
@@ -141,7 +141,7 @@ impl Webhook {
                     .to_owned(),
             );
         }
-        if let Err(why) = webhook::check_template(&self.template) {
+        if let Err(why) = template::check_template(&self.template) {
             return bad(format!("webhook.template: {why}"));
         }
         within("webhook.timeout_s", self.timeout_s, 1, TIMEOUT_MOST_S)

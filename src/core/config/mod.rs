@@ -1,57 +1,23 @@
 //! The operator's configuration: one TOML file, every key optional, unknown keys refused.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use crate::core::config::settings::{Mistake, Setting, Shown, Written, section};
+use crate::core::config::settings::section;
 use crate::core::model::action::{ActionKind, Risk};
 use crate::core::model::class::Class;
+use crate::core::model::text::nearest;
 
-/// What the program may do without a human.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mode {
-    Observe,
-    /// A human runs `approve`.
-    Suggest,
-    Auto,
-}
-
-impl Mode {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Observe => "observe",
-            Self::Suggest => "suggest",
-            Self::Auto => "auto",
-        }
-    }
-}
-
-impl Setting for Mode {
-    fn read(written: &Written<'_>) -> Result<Self, Mistake> {
-        settings::word(written, "observe, suggest or auto", |text| {
-            [Self::Observe, Self::Suggest, Self::Auto]
-                .into_iter()
-                .find(|mode| mode.as_str() == text)
-        })
-    }
-
-    fn shown(&self) -> Shown {
-        Shown::Scalar(self.as_str().into())
-    }
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
+mod error;
 mod fleet;
 mod maintenance;
+mod mode;
 pub mod settings;
+pub mod template;
 
+pub use error::ConfigError;
 pub use fleet::{Alertmanager, Llm, Metrics, Ping, Webhook};
 pub use maintenance::Maintenance;
+pub use mode::Mode;
 
 section! {
     /// The whole file.
@@ -297,34 +263,9 @@ section! {
 }
 
 /// Longest time a delivery is put off by choice, in seconds: shorter than what counts as a wrong clock.
-const DELAY_MOST_S: u64 = 86_400;
-const _: () = assert!(DELAY_MOST_S < crate::core::human::delivery::PUT_OFF_MOST.as_secs());
+pub(crate) const DELAY_MOST_S: u64 = 86_400;
 /// Bounds of `daemon.workers`.
 pub const WORKERS_MAX: u8 = 16;
-
-/// What is wrong in the file, where, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    /// 1-based; 0 when the whole file is meant.
-    pub line: usize,
-    pub what: String,
-    pub suggestion: Option<String>,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.line > 0 {
-            write!(f, "line {}: ", self.line)?;
-        }
-        f.write_str(&self.what)?;
-        match &self.suggestion {
-            Some(name) => write!(f, "; did you mean '{name}'?"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 impl Config {
     /// Parses and validates the text of a configuration file.
@@ -512,30 +453,6 @@ impl Github {
             suggestion: None,
         })
     }
-}
-
-/// The known name that is nearest by edit distance, if it is near at all.
-pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    known
-        .map(|candidate| (edit_distance(name, candidate), candidate))
-        .min()
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3)
-        .map(|(_, candidate)| candidate.to_owned())
-}
-
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, to) in b.iter().enumerate() {
-            let at = |row: &[usize], k: usize| row.get(k).copied().unwrap_or(usize::MAX / 2);
-            let change = at(&row, j) + usize::from(from != *to);
-            next.push(change.min(at(&row, j + 1) + 1).min(at(&next, j) + 1));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ pub fn entries<'a, 'i>(written: &'a Written<'i>) -> Result<&'a DeTable<'i>, Mist
 /// A key that its section does not know.
 pub fn unknown(key: &str, offset: usize, known: &[&str]) -> Mistake {
     Mistake {
-        suggestion: super::nearest(key, known.iter().map(|name| plain(name))),
+        suggestion: crate::core::model::text::nearest(key, known.iter().map(|name| plain(name))),
         ..Mistake::new(offset, format!("unknown key '{key}'"))
     }
 }
@@ -102,7 +102,7 @@ pub fn plain(field: &str) -> &str {
 
 fn unfit(written: &Written<'_>, wanted: &str) -> Mistake {
     let found = match written.get_ref() {
-        DeValue::String(text) => format!("\"{}\"", crate::core::model::finding::cut(text, 60)),
+        DeValue::String(text) => format!("\"{}\"", crate::core::model::text::cut(text, 60)),
         DeValue::Integer(number) => number.as_str().to_owned(),
         other => other.type_str().to_owned(),
     };

@@ -9,13 +9,14 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::core::diagnosis::learning::{LearnedRow, PROVEN_MIN, proven_rate};
-use crate::core::diagnosis::naming::{Cause, Named};
-use crate::core::diagnosis::retrieval::Snippet;
+use crate::core::diagnosis::naming::Named;
 use crate::core::model::action::ActionKind;
+use crate::core::model::candidate::Candidate;
+use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, evidence};
+use crate::core::model::snippet::Snippet;
 use crate::core::model::time::Timestamp;
-use crate::core::remedy::runbook::Candidate;
 
 /// Who advises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@
 //! specific stands before what is general (a certificate "not yet valid" is a wrong clock before it is
 //! an expired certificate; "Errno 98" is a port before it is an OSError).
 
-use crate::core::diagnosis::naming::Cause;
+use crate::core::model::cause::Cause;
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]

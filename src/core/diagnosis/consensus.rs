@@ -1,8 +1,8 @@
 //! Phase 3: two of three advisors must agree on the cause and on the action.
 
 use crate::core::diagnosis::advisors::{Advice, Advisor};
-use crate::core::diagnosis::naming::Cause;
 use crate::core::model::action::ActionKind;
+use crate::core::model::cause::Cause;
 
 /// What two advisors agree on.
 #[derive(Clone, Debug, PartialEq)]

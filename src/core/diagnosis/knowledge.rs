@@ -1,8 +1,8 @@
 //! What ships inside the binary: short texts of our own about the causes and the systems' own names for
 //! them, so that a box without a bundle is served too. Pure.
 
-use crate::core::diagnosis::naming::Cause;
-use crate::core::diagnosis::retrieval::Snippet;
+use crate::core::model::cause::Cause;
+use crate::core::model::snippet::Snippet;
 
 /// Name and text of each file.
 pub const FILES: &[(&str, &str)] = &[

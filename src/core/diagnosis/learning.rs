@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use crate::core::model::action::ActionKind;
+use crate::core::model::candidate::Candidate;
 use crate::core::model::time::Timestamp;
-use crate::core::remedy::runbook::Candidate;
 
 /// Half of what was learned counts after this time without news.
 const HALF_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);

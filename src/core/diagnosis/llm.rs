@@ -9,12 +9,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::core::diagnosis::advisors::{Advice, Advisor};
-use crate::core::diagnosis::naming::{Cause, Named};
-use crate::core::diagnosis::retrieval::Snippet;
-use crate::core::human::redact::Redactor;
+use crate::core::diagnosis::naming::Named;
 use crate::core::model::action::ActionKind;
-use crate::core::model::finding::{Finding, cut};
-use crate::core::remedy::runbook::Candidate;
+use crate::core::model::candidate::Candidate;
+use crate::core::model::cause::Cause;
+use crate::core::model::finding::Finding;
+use crate::core::model::snippet::Snippet;
+use crate::core::model::text::cut;
 
 /// Longest message, fact and snippet shown, in bytes.
 const MESSAGE_CAP: usize = 2_000;
@@ -32,6 +33,9 @@ pub struct Prompt {
     pub user: String,
 }
 
+/// Takes secrets out of a text: nothing recorded leaves this room without it.
+pub type Redact<'a> = &'a dyn Fn(&str) -> String;
+
 /// Builds the prompt. `fence` is a word that nobody who wrote the text can have known.
 pub fn prompt(
     persona: &str,
@@ -40,11 +44,10 @@ pub fn prompt(
     candidates: &[Candidate],
     snippets: &[Snippet],
     fence: &str,
+    redact: Redact<'_>,
 ) -> Prompt {
-    let redactor = Redactor::new();
     let quote = |text: &str, cap| {
-        let clean: String = redactor
-            .redact(cut(text, cap))
+        let clean: String = redact(cut(text, cap))
             .chars()
             .map(|c| if c.is_control() && c != '\n' { ' ' } else { c })
             .collect();
@@ -118,7 +121,7 @@ struct Wire {
 }
 
 /// Reads a chat completion. Anything but one of the offered ids is an error: it is never interpreted.
-pub fn read(body: &str, offered: &[ActionKind]) -> Result<Choice, String> {
+pub fn read(body: &str, offered: &[ActionKind], redact: Redact<'_>) -> Result<Choice, String> {
     let body: Value = serde_json::from_str(body).map_err(|why| format!("no JSON: {why}"))?;
     let content = body
         .pointer("/choices/0/message/content")
@@ -136,8 +139,7 @@ pub fn read(body: &str, offered: &[ActionKind]) -> Result<Choice, String> {
                 .ok_or("it chose an action that was not offered")?,
         ),
     };
-    let why: String = Redactor::new()
-        .redact(&wire.why)
+    let why: String = redact(&wire.why)
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
@@ -185,6 +187,10 @@ pub fn advice(choices: &[Choice], asked: usize, named: &Named) -> Option<Advice>
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    fn plain(text: &str) -> String {
+        text.to_owned()
+    }
     use crate::core::model::class::Class;
     use crate::core::model::finding::Severity;
     use crate::core::model::time::Timestamp;
@@ -206,12 +212,14 @@ mod tests {
     #[test]
     fn only_an_offered_id_counts() {
         let good = r#"{"action":"restart_unit","cause_agrees":true,"confidence":7,"why":"a\nb"}"#;
-        let choice = read(&wrap(good), OFFERED).unwrap();
+        let choice = read(&wrap(good), OFFERED, &plain).unwrap();
         assert_eq!(choice.action, Some(ActionKind::RestartUnit));
         assert_eq!(choice.confidence, CONFIDENCE_MOST);
         assert_eq!(choice.why, "a b");
         assert_eq!(
-            read(&wrap(r#"{"action":"none"}"#), OFFERED).unwrap().action,
+            read(&wrap(r#"{"action":"none"}"#), OFFERED, &plain)
+                .unwrap()
+                .action,
             None
         );
         for bad in [
@@ -224,9 +232,9 @@ mod tests {
             "```json\n{\"action\":\"restart_unit\"}\n```",
             "",
         ] {
-            assert!(read(&wrap(bad), OFFERED).is_err(), "{bad}");
+            assert!(read(&wrap(bad), OFFERED, &plain).is_err(), "{bad}");
         }
-        assert!(read("[]", OFFERED).is_err());
+        assert!(read("[]", OFFERED, &plain).is_err());
     }
 
     #[test]
@@ -256,7 +264,15 @@ mod tests {
             "t",
             Timestamp::from_millis(0),
         );
-        let prompt = prompt("analyst", &finding, &named(), &[], &[], "FENCE");
+        let prompt = prompt(
+            "analyst",
+            &finding,
+            &named(),
+            &[],
+            &[],
+            "FENCE",
+            &crate::core::human::redact::redact,
+        );
         assert_eq!(prompt.user.matches("FENCE").count(), 2);
         assert!(!prompt.user.contains("Hunter2"), "{}", prompt.user);
         assert!(!prompt.user.contains('\u{1b}'));

@@ -1,7 +1,7 @@
 //! Inhibition: a root cause suppresses its symptoms. Pure over the open conditions, which live in the
 //! store, so it survives a restart by itself.
 
-use crate::core::diagnosis::naming::Cause;
+use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Evidence, evidence};
 use crate::core::model::task::Status;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::core::human::redact::Redactor;
-use crate::core::model::finding::cut;
 use crate::core::model::task::{Status, Task};
+use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
 
 /// An alert ends by itself after this many missed repeats.

@@ -4,9 +4,7 @@
 //! `unknown` means that a write may have happened: nobody writes again before having looked, twice.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fmt::Write as _;
-use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -14,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::core::model::finding::Severity;
 use crate::core::model::hex::hex;
+use crate::core::model::named::named;
 use crate::core::model::time::Timestamp;
 
 /// After a write with an unknown outcome: time before the first look. The remote side may still be at it.
@@ -27,6 +26,7 @@ pub const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(3_600);
 /// booked while the clock was wrong, and is due.
 pub const PUT_OFF_MOST: Duration = Duration::from_secs(30 * 3_600);
 
+const _: () = assert!(crate::core::config::DELAY_MOST_S < PUT_OFF_MOST.as_secs());
 const _: () =
     assert!(crate::core::human::reply::WAIT_MOST.as_secs() * 11 / 10 < PUT_OFF_MOST.as_secs());
 const _: () = assert!(FIRST_LOOK_AFTER.as_secs() < SECOND_LOOK_AFTER.as_secs());
@@ -65,93 +65,25 @@ pub fn defuse(text: &str) -> String {
     text.replace("<!--", "<! --")
 }
 
-/// What a row asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operation {
-    Create,
-    Comment,
-    Close,
-    Reopen,
-    Update,
-}
-
-impl Operation {
-    pub const ALL: &'static [Self] = &[
-        Self::Create,
-        Self::Comment,
-        Self::Close,
-        Self::Reopen,
-        Self::Update,
-    ];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Comment => "comment",
-            Self::Close => "close",
-            Self::Reopen => "reopen",
-            Self::Update => "update",
-        }
+named! {
+    /// What a row asks for.
+    Operation "operation" {
+        Create = "create",
+        Comment = "comment",
+        Close = "close",
+        Reopen = "reopen",
+        Update = "update",
     }
 }
 
-/// How far a row got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
-    Pending,
-    Sending,
-    Confirmed,
-    Unknown,
-    Dead,
-}
-
-impl State {
-    pub const ALL: &'static [Self] = &[
-        Self::Pending,
-        Self::Sending,
-        Self::Confirmed,
-        Self::Unknown,
-        Self::Dead,
-    ];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Sending => "sending",
-            Self::Confirmed => "confirmed",
-            Self::Unknown => "unknown",
-            Self::Dead => "dead",
-        }
-    }
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Operation {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::ALL.iter().copied().find(|one| one.as_str() == name);
-        found.ok_or_else(|| format!("'{name}' is not an operation of the outbox"))
-    }
-}
-
-impl FromStr for State {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::ALL.iter().copied().find(|one| one.as_str() == name);
-        found.ok_or_else(|| format!("'{name}' is not a state of the outbox"))
+named! {
+    /// How far a row got.
+    State "state of a delivery" {
+        Pending = "pending",
+        Sending = "sending",
+        Confirmed = "confirmed",
+        Unknown = "unknown",
+        Dead = "dead",
     }
 }
 

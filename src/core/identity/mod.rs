@@ -26,6 +26,7 @@ pub use hash::Hasher;
 pub use mask::{Only, Rule};
 pub use memo::Memo;
 
+use crate::core::model::finding::Finding;
 use crate::core::model::hex;
 
 /// Version of template and hash layout; a change of either raises it, and open tasks are re-keyed.
@@ -149,4 +150,11 @@ pub fn fingerprint(class: &str, subject: &str, message: &str) -> Fingerprint {
         message,
         &mut String::with_capacity(message.len().min(MESSAGE_CAP)),
     )
+}
+
+impl Finding {
+    /// Stable across restarts, machines and repeats of the same fault.
+    pub fn fingerprint(&self) -> Fingerprint {
+        fingerprint(self.class.as_str(), &self.subject, &self.message)
+    }
 }

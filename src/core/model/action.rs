@@ -3,40 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::core::model::named::named;
 use crate::core::model::unit::UnitName;
 
-/// How much harm an action can do; decides the default mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Risk {
-    Low,
-    Medium,
-    High,
-}
-
-impl Risk {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-        }
-    }
-}
-
-impl fmt::Display for Risk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Risk {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        [Self::Low, Self::Medium, Self::High]
-            .into_iter()
-            .find(|risk| risk.as_str() == name)
-            .ok_or_else(|| format!("'{name}' is not a risk: low, medium or high"))
+named! {
+    /// How much harm an action can do; decides the default mode.
+    Risk "risk" {
+        Low = "low",
+        Medium = "medium",
+        High = "high",
     }
 }
 

@@ -1,47 +1,19 @@
 //! A finding: one observation of a detector.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
-use crate::core::identity::{Fingerprint, fingerprint};
 use crate::core::model::class::Class;
+use crate::core::model::named::named;
+use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
 
-/// How bad. The order is the order of delivery when the uplink returns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    Info,
-    Warning,
-    Error,
-    Critical,
-}
-
-impl Severity {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-            Self::Critical => "critical",
-        }
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Severity {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        [Self::Info, Self::Warning, Self::Error, Self::Critical]
-            .into_iter()
-            .find(|severity| severity.as_str() == name)
-            .ok_or_else(|| format!("'{name}' is not a severity: info, warning, error or critical"))
+named! {
+    /// How bad. The order is the order of delivery when the uplink returns.
+    Severity "severity" {
+        Info = "info",
+        Warning = "warning",
+        Error = "error",
+        Critical = "critical",
     }
 }
 
@@ -137,33 +109,5 @@ impl Finding {
 
     pub fn fact(&self, key: &str) -> Option<&str> {
         self.evidence.get(key).map(String::as_str)
-    }
-
-    pub fn fingerprint(&self) -> Fingerprint {
-        fingerprint(self.class.as_str(), &self.subject, &self.message)
-    }
-}
-
-/// The first `cap` bytes of `text`, cut at a character boundary.
-pub fn cut(text: &str, cap: usize) -> &str {
-    if text.len() <= cap {
-        return text;
-    }
-    let end = (0..=cap)
-        .rev()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(0);
-    text.get(..end).unwrap_or("")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cut_keeps_characters_whole() {
-        assert_eq!(cut("aé", 2), "a");
-        assert_eq!(cut("aé", 3), "aé");
-        assert_eq!(cut("", 0), "");
     }
 }

@@ -1,9 +1,14 @@
 //! The words: what is found, stored, done and why; no rules.
 pub mod action;
 pub mod audit;
+pub mod candidate;
+pub mod cause;
 pub mod class;
 pub mod finding;
 pub mod hex;
+pub mod named;
+pub mod snippet;
 pub mod task;
+pub mod text;
 pub mod time;
 pub mod unit;

@@ -1,49 +1,13 @@
 //! The stored unit of work, its statuses and the transitions between them.
 
-use std::fmt;
-use std::str::FromStr;
-
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Evidence, Severity};
+use crate::core::model::named::named;
 use crate::core::model::time::Timestamp;
 
-macro_rules! names {
-    ($(#[$doc:meta])* $type:ident { $( $variant:ident = $name:literal, )* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $type { $( $variant, )* }
-
-        impl $type {
-            pub const ALL: &'static [Self] = &[ $( Self::$variant, )* ];
-
-            pub const fn as_str(self) -> &'static str {
-                match self { $( Self::$variant => $name, )* }
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = String;
-
-            fn from_str(name: &str) -> Result<Self, String> {
-                Self::ALL
-                    .iter()
-                    .copied()
-                    .find(|value| value.as_str() == name)
-                    .ok_or_else(|| format!("'{name}' is not one of: {}", [$( $name ),*].join(", ")))
-            }
-        }
-    };
-}
-
-names! {
+named! {
     /// Where a task stands (design, section 5). Open is everything but `Closed`.
-    Status {
+    Status "status" {
         Detected = "detected",
         InProgress = "in_progress",
         Waiting = "waiting",
@@ -54,9 +18,9 @@ names! {
     }
 }
 
-names! {
+named! {
     /// Why a task was closed.
-    Resolution {
+    Resolution "resolution" {
         Fixed = "fixed",
         SelfCleared = "self_cleared",
         Human = "human",

@@ -1,7 +1,8 @@
 //! Kernel log lines: which fault they report, about what, and where a multi-line report ends.
 
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Severity, cut};
+use crate::core::model::finding::Severity;
+use crate::core::model::text::cut;
 use crate::core::reading::kernel_table::{At, REPORTS, SINGLES};
 
 /// One fault told by the kernel.

@@ -7,7 +7,8 @@ use toml::Spanned;
 
 use crate::core::config::settings::{self, section};
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Severity, cut};
+use crate::core::model::finding::Severity;
+use crate::core::model::text::cut;
 use crate::core::reading::logline::{LogLine, Origin, Stated, stated_level};
 
 const BUILTIN: &str = include_str!("log_rules/builtin.toml");

@@ -91,7 +91,7 @@ const HEAD_BYTES: usize = 160;
 /// The level token of a text line: `ERROR`, `[error]`, `level=error`, `"level":"error"`, `E0712 …` (glog),
 /// `error:` as the first word. A plain lower-case word in running text is not a level.
 pub fn stated_level(line: &str) -> Option<Stated> {
-    let head = crate::core::model::finding::cut(line, HEAD_BYTES);
+    let head = crate::core::model::text::cut(line, HEAD_BYTES);
     head.split_ascii_whitespace()
         .take(HEAD_WORDS)
         .enumerate()

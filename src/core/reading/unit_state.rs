@@ -2,6 +2,7 @@
 
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::text::matches_glob;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 
@@ -216,35 +217,6 @@ pub fn judge_inactive(
         now,
     );
     Some(with_unit_facts(finding, unit))
-}
-
-/// Shell-like match with `*` and `?`; linear in practice, no allocation.
-pub fn matches_glob(glob: &str, text: &str) -> bool {
-    let (glob, text) = (glob.as_bytes(), text.as_bytes());
-    let (mut at, mut seen) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while let Some(c) = text.get(seen) {
-        match glob.get(at) {
-            Some(b'*') => {
-                star = Some((at, seen));
-                at += 1;
-            }
-            Some(g) if g == c || *g == b'?' => {
-                at += 1;
-                seen += 1;
-            }
-            _ => match star {
-                Some((back, from)) => {
-                    at = back + 1;
-                    seen = from + 1;
-                    star = Some((back, seen));
-                }
-                None => return false,
-            },
-        }
-    }
-    glob.get(at..)
-        .is_some_and(|rest| rest.iter().all(|c| *c == b'*'))
 }
 
 #[cfg(test)]

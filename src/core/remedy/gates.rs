@@ -1,45 +1,24 @@
 //! Gates: everything that must be true before an action touches the host, in the design's order.
 //! A refusal carries its gate and reason; both reach the audit and `explain`.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::core::config::Mode;
+use crate::core::model::named::named;
 use crate::core::model::time::Timestamp;
 
-/// A gate, in the order in which they are asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Gate {
-    KillSwitch,
-    Clock,
-    StartupGrace,
-    Precondition,
-    Inhibition,
-    Flapping,
-    Mode,
-    Budget,
-    Slot,
-}
-
-impl Gate {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::KillSwitch => "kill_switch",
-            Self::Clock => "clock",
-            Self::StartupGrace => "startup_grace",
-            Self::Precondition => "precondition",
-            Self::Inhibition => "inhibition",
-            Self::Flapping => "flapping",
-            Self::Mode => "mode",
-            Self::Budget => "budget",
-            Self::Slot => "slot",
-        }
-    }
-}
-
-impl fmt::Display for Gate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+named! {
+    /// A gate, in the order in which they are asked.
+    Gate "gate" {
+        KillSwitch = "kill_switch",
+        Clock = "clock",
+        StartupGrace = "startup_grace",
+        Precondition = "precondition",
+        Inhibition = "inhibition",
+        Flapping = "flapping",
+        Mode = "mode",
+        Budget = "budget",
+        Slot = "slot",
     }
 }
 

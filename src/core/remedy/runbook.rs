@@ -7,11 +7,12 @@ use std::sync::OnceLock;
 use toml::Spanned;
 
 use crate::core::config::settings::{self, section};
-use crate::core::diagnosis::naming::Cause;
 use crate::core::model::action::ActionKind;
+use crate::core::model::candidate::Candidate;
+use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, evidence};
-use crate::core::reading::unit_state::matches_glob;
+use crate::core::model::text::matches_glob;
 
 const BUILTIN: &str = include_str!("runbooks/builtin.toml");
 /// Most steps of one runbook: more can never be tried within the phases' attempts.
@@ -39,18 +40,6 @@ pub struct Step {
     /// Name of the operator's `[[command]]`; of `run_declared` alone.
     pub command: Option<String>,
     /// True for phase 1: tried at once. False: offered to the analyst in phase 2.
-    pub certain: bool,
-}
-
-/// An action that a runbook allows for a finding.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    pub kind: ActionKind,
-    /// Name of the operator's command, for `run_declared`.
-    pub command: Option<String>,
-    pub runbook_id: String,
-    /// Place in the runbook, from 1.
-    pub step: usize,
     pub certain: bool,
 }
 
@@ -509,7 +498,7 @@ mod tests {
             (
                 "[[runbook]]\nid = \"a\"\ncause = [\n\"nope\"]",
                 4,
-                "not a cause",
+                "no cause",
             ),
             (
                 "[[runbook]]\nid = \"a\"\n[[runbook.step]]\naction = \"rm\"\nphase = 1",

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::core::human::delivery::defuse;
-use crate::core::model::finding::cut;
+use crate::core::model::text::cut;
 
 /// At most `cap` bytes, cut between lines where possible; an open fence or fold is closed.
 pub fn fit(text: &str, cap: usize) -> String {

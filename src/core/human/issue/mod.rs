@@ -13,8 +13,9 @@ use self::markup::{cell_code, code, escape, fence, first_line, one_line};
 use self::steps::{class_words, commands};
 use crate::core::human::redact::Redactor;
 use crate::core::model::class::Clearing;
-use crate::core::model::finding::{Severity, cut, evidence};
+use crate::core::model::finding::{Severity, evidence};
 use crate::core::model::task::{Resolution, Task};
+use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
 
 /// Longest body sent, in bytes. GitHub ends at 65,536 characters.

@@ -2,8 +2,9 @@
 
 use super::markup::{one_line, quote};
 use crate::core::model::class::Class;
-use crate::core::model::finding::{cut, evidence};
+use crate::core::model::finding::evidence;
 use crate::core::model::task::Task;
+use crate::core::model::text::cut;
 
 /// Commands for a human, each with what it tells. Names are quoted for the shell.
 pub(super) fn commands(task: &Task) -> Vec<String> {

@@ -1,0 +1,28 @@
+//! What the program may do without a human.
+
+use crate::core::config::settings::{self, Mistake, Setting, Shown, Written};
+use crate::core::model::named::named;
+
+named! {
+    /// What the program may do without a human.
+    Mode "mode" {
+        Observe = "observe",
+        /// A human runs `approve`.
+        Suggest = "suggest",
+        Auto = "auto",
+    }
+}
+
+impl Setting for Mode {
+    fn read(written: &Written<'_>) -> Result<Self, Mistake> {
+        settings::word(written, "observe, suggest or auto", |text| {
+            [Self::Observe, Self::Suggest, Self::Auto]
+                .into_iter()
+                .find(|mode| mode.as_str() == text)
+        })
+    }
+
+    fn shown(&self) -> Shown {
+        Shown::Scalar(self.as_str().into())
+    }
+}
