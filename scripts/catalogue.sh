@@ -3,17 +3,18 @@
 # each fault on a fresh database, with the service that `install` wrote, judged
 # by the host and by what its file declared beforehand.
 #
-#   scripts/catalogue.sh [--with monit] [--with restart] [--init openrc|sysv]
+#   scripts/catalogue.sh [--dir DIR] [--with monit] [--with restart] [--init openrc|sysv]
 #                        [--beds N] [--repeat N] [--kill] [--json FILE] [BINARY] [FAULT…]
 #
 # BINARY defaults to dist/autonomous-orchestrator-<native>-unknown-linux-musl,
-# built when missing. Without FAULT all of them. --with runs the same faults for
-# Monit (Debian's package, at its fastest cycle) and for Restart=on-failure, and
-# prints them side by side. --beds: how many at a time (default 2), each in a bed
-# of its own. --repeat: each fault so often. --kill: each fault once for each step
-# of an attempt, at which the daemon gets SIGKILL; without FAULT one for each kind
-# of action; BINARY is then what `build.sh --debug` made. Exit status 1 when
-# something was not as declared. Root only (namespaces).
+# built when missing. Without FAULT all of them. --dir: the faults of another folder
+# (DIR/*.toml and the files they use; the words of steps.sh are the catalogue's). --with
+# runs the same faults for Monit (Debian's package, at its fastest cycle) and for
+# Restart=on-failure, and prints them side by side. --beds: how many at a time (default
+# 4: they mostly wait), each in a bed of its own. --repeat: each fault so often. --kill:
+# each fault once for each step of an attempt, at which the daemon gets SIGKILL; without
+# FAULT one for each kind of action; BINARY is then what `build.sh --debug` made. Exit
+# status 1 when something was not as declared. Root only (namespaces).
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -25,7 +26,7 @@ KILL_FAULTS=(killed ends-cleanly watchdog exec-moved port-stale-holder
 # In the order in which an attempt goes through them (src/daemon/attempt.rs).
 KILL_STEPS=(undo_recorded booked acted noted green)
 
-with=(ours) init=systemd beds=2 repeat=1 kill='' json='' binary='' faults=()
+with=(ours) init=systemd beds=4 repeat=1 kill='' json='' dir='' binary='' names=() faults=()
 while [ $# -gt 0 ]; do
   case $1 in
     --with) with+=("$2"); shift ;;
@@ -34,18 +35,21 @@ while [ $# -gt 0 ]; do
     --repeat) repeat=$2; shift ;;
     --kill) kill=1 ;;
     --json) json=$2; shift ;;
+    --dir) dir=$(cd "$2" && pwd) || die "no folder $2"; shift ;;
     -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
     -*) die "unknown option $1" ;;
-    *)
-      if [ -f "$CATALOGUE/$1.toml" ]; then faults+=("$1")
-      elif [ -x "$1" ] && [ -z "$binary" ]; then binary=$(readlink -f "$1")
-      else die "neither a fault nor a program: $1"; fi
-      ;;
+    *) names+=("$1") ;;
   esac
   shift
 done
+for name in "${names[@]}"; do
+  if [ -f "${dir:-$CATALOGUE}/$name.toml" ]; then faults+=("$name")
+  elif [ -f "$name" ] && [ -x "$name" ] && [ -z "$binary" ]; then binary=$(readlink -f "$name")
+  else die "neither a fault nor a program: $name"; fi
+done
 if [ -n "$kill" ]; then
   if [ "$init" != systemd ] || [ ${#with[@]} != 1 ]; then die "--kill: on systemd, without --with"; fi
+  if [ -n "$dir" ] && [ ${#faults[@]} = 0 ]; then die "--kill --dir: name the faults"; fi
   binary=${binary:-$("$ROOT/scripts/build.sh" --debug "$(uname -m)-unknown-linux-musl")}
   [ ${#faults[@]} -gt 0 ] || faults=("${KILL_FAULTS[@]}")
   # Step by step, so that two beds do not share out the slow faults unevenly.
@@ -56,13 +60,19 @@ fi
 binary=${binary:-$ROOT/dist/$NAME-$(uname -m)-unknown-linux-musl}
 [ -x "$binary" ] || "$ROOT/scripts/build.sh" "$(uname -m)-unknown-linux-musl"
 if [ ${#faults[@]} = 0 ]; then
-  for file in "$CATALOGUE"/*.toml; do faults+=("$(basename "$file" .toml)"); done
+  for file in "${dir:-$CATALOGUE}"/*.toml; do
+    [ ! -f "$file" ] || faults+=("$(basename "$file" .toml)")
+  done
+  [ ${#faults[@]} -gt 0 ] || die "no fault in $dir"
 fi
 
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 FILES=("$binary:/usr/local/bin/$NAME")
-for file in "$CATALOGUE"/*; do FILES+=("$file:/root/catalogue/$(basename "$file")"); done
+# Of two files of one name the later one stays; the words of the steps are ours.
+for file in "$CATALOGUE"/* ${dir:+"$dir"/*} "$CATALOGUE/steps.sh"; do
+  [ ! -f "$file" ] || FILES+=("$file:/root/catalogue/$(basename "$file")")
+done
 for file in catalogue.py judge.py contender.py; do FILES+=("$E2E/$file:/root/e2e/$file"); done
 if [[ " ${with[*]} " == *" monit "* ]]; then
   (cd "$WORK" && apt-get download -qq monit) || die "cannot download Debian's monit: run apt-get update"

@@ -35,8 +35,6 @@ POLL_S = 0.02
 SLOW_POLL_S = 0.2
 # A killed daemon is started again after 2 s and looks at what it left.
 KILL_SPARE_S = 20
-# After the last expected outcome: what comes too much comes soon.
-LINGER_S = 3
 
 # Times are shortened; budgets, and all else that decides, are the defaults. Medium risk is
 # allowed, or each drop-in would wait for a human; the faults that show the default say so.
@@ -152,6 +150,13 @@ class Fault:
     @property
     def services(self):
         return self.get("services", [])
+
+    @property
+    def watch_time(self):
+        """Seconds that it is watched, all of them: what comes too much may come last."""
+        if self.get("expect") or not self.get("supported", True):
+            return self.get("deadline_s", DEADLINE_S) + (KILL_SPARE_S if self.kill_at else 0)
+        return self.get("watch_s", WATCH_S)
 
     def watched(self):
         """Whose starts and states are noted."""
@@ -271,6 +276,14 @@ def read_database():
         }
 
 
+def watch(fault, truth):
+    """Looks at the host until the fault's time is over, whatever has been reached before."""
+    end = time.time() + fault.watch_time
+    while time.time() < end:
+        truth.look()
+        time.sleep(POLL_S)
+
+
 def run_ours(fault):
     began = time.time()
     start_daemon(fault)
@@ -279,19 +292,7 @@ def run_ours(fault):
     after = snapshot(fault)
     files = {path: digest(path) for path in fault.get("same_files", [])}
     truth = Truth(fault)
-    expected = fault.get("expect", [])
-    spare = KILL_SPARE_S if fault.kill_at else 0
-    end = time.time() + spare + (fault.get("deadline_s", DEADLINE_S) if expected or not fault.get("supported", True) else fault.get("watch_s", WATCH_S))
-    over, asked = None, 0.0
-    while time.time() < end and (over is None or time.time() < over):
-        truth.look()
-        if expected and over is None and time.time() - asked > 0.3:
-            asked = time.time()
-            found = read_database()
-            works = truth.good is not False or not fault.get("supported", True)
-            if works and all(judge.has_ended(one, found) for one in expected):
-                over = time.time() + (LINGER_S if fault.kind != "fixable" else 1)
-        time.sleep(POLL_S)
+    watch(fault, truth)
     found = read_database()
     complaints = []
     if subprocess.run([NAME, "audit", "verify"], capture_output=True, check=False).returncode != 0:

@@ -10,10 +10,6 @@ import os
 import subprocess
 import time
 
-# Ten cycles of Monit, and more than systemd's start limit takes.
-WATCH_S = 10
-DEADLINE_S = 20
-HOLD_S = 2
 CONFIG = "/run/cat/monitrc"
 HEAD = """set daemon 1
 set log /run/cat/monit.log
@@ -86,12 +82,7 @@ def run(bed, fault, who):
     after = bed.snapshot(fault)
     files = {path: bed.digest(path) for path in fault.get("same_files", [])}
     truth = bed.Truth(fault)
-    end = time.time() + (DEADLINE_S if fault.kind == "fixable" else WATCH_S)
-    while time.time() < end:
-        truth.look()
-        if fault.kind == "fixable" and truth.good and time.time() - truth.since > HOLD_S:
-            break
-        time.sleep(bed.POLL_S)
+    bed.watch(fault, truth)
     complaints = bed.untouched(fault, before, after, files)
     good = fault.is_good()
     if good is False:

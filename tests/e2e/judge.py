@@ -29,13 +29,6 @@ def is_escalated(task, found):
     return any(one["task_id"] == task["id"] for one in found["escalations"])
 
 
-def has_ended(expected, found):
-    tasks = fitting(expected, found)
-    if expected["outcome"] == "escalated":
-        return any(is_escalated(task, found) for task in tasks)
-    return bool(tasks) and all(task["status"] == "closed" for task in tasks)
-
-
 def judge(expected, found):
     """The task to show and what is not as expected."""
     tasks = fitting(expected, found)
