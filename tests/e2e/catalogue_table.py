@@ -70,6 +70,10 @@ def totals(rows):
     kills = [row for row in rows if row.get("kill")]
     print(f"kill -> works again: {spread([row['works_s'] for row in kills if row.get('works_s') is not None])}")
     print(f"kill -> first green: {spread([row['green_s'] for row in kills if row.get('green_s') is not None])}")
+    own = [row["own"] for row in rows if row.get("own")]
+    if own:
+        most = [max(column) for column in zip(*own)]
+        print(f"the daemon's own process at the end of a fault, at most: {most[0]} MB resident, {most[1]} threads, {most[2]} files")
     print()
 
 

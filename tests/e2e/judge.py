@@ -56,6 +56,9 @@ def judge(expected, found):
     pattern = expected.get("evidence")
     if pattern and not re.search(pattern, task["evidence"] + task["issue_message"]):
         complaints.append(f"its evidence does not say /{pattern}/")
+    seen = sum(one["seen_count"] for one in tasks)
+    if seen != expected.get("seen", seen):
+        complaints.append(f"seen {seen} times instead of {expected['seen']}: {what}")
     return task, complaints
 
 
