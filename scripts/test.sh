@@ -169,7 +169,7 @@ section_footprint() {
   local binary
   binary=$(native_binary)
   BED_ENV="FOOTPRINT_SECONDS=$FOOTPRINT_SECONDS" BED_TIMEOUT=900 scripts/bed.sh run systemd tests/e2e/footprint.sh \
-    "$binary:/usr/local/bin/$NAME"
+    "$binary:/usr/local/bin/$NAME" tests/e2e/footprint.py:/root/e2e/footprint.py
 }
 
 section_crash() {
