@@ -358,15 +358,10 @@ pub fn approve(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 /// The action that the last proposal in the task's history names.
 fn proposed(reader: &Reader, id: i64) -> Result<ActionKind, CliError> {
     find(reader, id)?;
-    let events = reader.history(Some(id), 1_000).map_err(stored::explain)?;
-    events
-        .iter()
-        .rev()
-        .filter(|event| event.action == "proposed")
-        .find_map(|event| ActionKind::of_text(&event.details))
-        .ok_or_else(|| {
-            CliError::Usage(format!(
-                "task {id} proposes no action: which one is meant?: name it with --action, see `explain {id}`"
-            ))
-        })
+    let kind = reader.proposed(id).map_err(stored::explain)?;
+    kind.ok_or_else(|| {
+        CliError::Usage(format!(
+            "task {id} proposes no action: which one is meant?: name it with --action, see `explain {id}`"
+        ))
+    })
 }

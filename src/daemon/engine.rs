@@ -371,7 +371,7 @@ fn act(
             runtime.store.note(
                 Some(task.id),
                 "proposed",
-                &action.to_string(),
+                offer.kind.as_str(),
                 worker,
                 &reason,
                 now,

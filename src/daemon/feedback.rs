@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::core::config;
 use crate::core::human::feedback::{self, Feedback, Wish};
-use crate::core::model::action::ActionKind;
 use crate::core::model::task::{Resolution, Task};
 use crate::core::model::time::Timestamp;
 use crate::daemon::{Runtime, courier};
@@ -172,7 +171,7 @@ fn grant(
         Wish::Acknowledge => store.acknowledge(task.id, &who, now),
         Wish::Snooze => store.snooze(task.id, now.plus(SNOOZE), &who, now),
         Wish::Retry => store.retry(task.id, &who, now),
-        Wish::Approve => match proposed(runtime, task)? {
+        Wish::Approve => match store.reader()?.proposed(task.id)? {
             Some(kind) => {
                 let span = Duration::from_secs(runtime.live().config.fix.approval_s);
                 store.approve(task.id, kind.as_str(), now.plus(span), &who, now)
@@ -205,14 +204,4 @@ fn grant(
         }
         Err(why) => Err(why),
     }
-}
-
-/// The action that the task's last proposal names.
-fn proposed(runtime: &Runtime, task: &Task) -> Result<Option<ActionKind>, StoreError> {
-    let events = runtime.store.reader()?.history(Some(task.id), 1_000)?;
-    Ok(events
-        .iter()
-        .rev()
-        .filter(|event| event.action == "proposed")
-        .find_map(|event| ActionKind::of_text(&event.details)))
 }

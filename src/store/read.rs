@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
+use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
 use crate::core::model::finding::Severity;
 use crate::core::model::task::{Phase, Status, Task};
@@ -285,6 +286,13 @@ impl Reader {
         let sql =
             format!("SELECT {columns} FROM task_history WHERE id > ?1 ORDER BY id LIMIT 1000");
         self.list(&sql, &[&id], history::event)
+    }
+
+    /// The action that the task's last proposal names.
+    pub fn proposed(&self, task_id: i64) -> Result<Option<ActionKind>, StoreError> {
+        let sql = "SELECT details FROM task_history WHERE task_id = ?1 AND action = 'proposed' ORDER BY id DESC";
+        let told: Vec<String> = self.list(sql, &[&task_id], |row| row.get(0))?;
+        Ok(told.iter().find_map(|kind| kind.parse().ok()))
     }
 
     pub fn audit_head(&self) -> Result<String, StoreError> {

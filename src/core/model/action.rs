@@ -192,35 +192,8 @@ impl fmt::Display for Action {
     }
 }
 
-impl ActionKind {
-    /// The kind whose text begins like this; the longest beginning wins (`restart interface` before `restart`).
-    pub fn of_text(text: &str) -> Option<Self> {
-        const BEGINNINGS: &[(&str, ActionKind)] = &[
-            ("reset-failed and start ", ActionKind::ResetFailedStart),
-            ("restart interface ", ActionKind::RestartInterface),
-            ("restart ", ActionKind::RestartUnit),
-            ("start ", ActionKind::StartUnit),
-            ("stop ", ActionKind::StopUnit),
-            ("daemon-reload", ActionKind::DaemonReload),
-            ("drop-in for ", ActionKind::PathDropIn),
-            ("terminate process ", ActionKind::TerminateProcess),
-            ("vacuum journal ", ActionKind::VacuumJournal),
-            ("free disk ", ActionKind::FreeDisk),
-            ("remount ", ActionKind::RemountRw),
-            ("sync clock", ActionKind::SyncClock),
-            ("run declared command ", ActionKind::RunDeclared),
-        ];
-        BEGINNINGS
-            .iter()
-            .find(|(beginning, _)| text.starts_with(beginning))
-            .map(|(_, kind)| *kind)
-            .or_else(|| text.parse().ok())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -228,35 +201,5 @@ mod tests {
         for kind in ActionKind::ALL {
             assert_eq!(kind.as_str().parse(), Ok(*kind));
         }
-    }
-
-    #[test]
-    fn the_text_of_an_action_names_its_kind() {
-        let unit = UnitName::new("a.service").unwrap();
-        for action in [
-            Action::StartUnit(unit.clone()),
-            Action::RestartUnit(unit.clone()),
-            Action::StopUnit(unit.clone()),
-            Action::ResetFailedStart(unit),
-            Action::DaemonReload,
-            Action::VacuumJournal { keep_bytes: 1 },
-            Action::SyncClock,
-            Action::RestartInterface {
-                interface: "eth0".to_owned(),
-            },
-            Action::RunDeclared {
-                name: "x".to_owned(),
-            },
-        ] {
-            assert_eq!(
-                ActionKind::of_text(&action.to_string()),
-                Some(action.kind())
-            );
-        }
-        assert_eq!(
-            ActionKind::of_text("remount_rw"),
-            Some(ActionKind::RemountRw)
-        );
-        assert_eq!(ActionKind::of_text("something else"), None);
     }
 }
