@@ -202,7 +202,7 @@ pub fn replay(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 /// The built-in rules behind the operator's own, as a daemon with this configuration has them.
 fn operators_rules(globals: &Globals) -> Result<RuleSet, CliError> {
     let config = globals.load_config()?;
-    let texts = daemon::live::texts(&globals.host(), &config.daemon.rules_dir)
+    let texts = daemon::loaded_config::texts(&globals.host(), &config.daemon.rules_dir)
         .map_err(|why| CliError::Config(why.to_string()))?;
     RuleSet::load(&texts).map_err(|why| CliError::Config(why.to_string()))
 }

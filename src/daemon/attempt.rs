@@ -9,7 +9,7 @@ use crate::core::model::time::Timestamp;
 use crate::daemon::Runtime;
 use crate::daemon::diagnose::Diagnosis;
 use crate::daemon::escalate;
-use crate::daemon::live::Live;
+use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::verify::{self, Look};
 use crate::store::{Attempt, Booked, Booking, Outcome, StoreError};
 
@@ -33,7 +33,7 @@ fn step(_name: &str) {
 /// Takes `action` for a claimed task and leaves the task fixed, failed or waiting.
 pub fn take(
     runtime: &Runtime,
-    live: &Live,
+    loaded: &LoadedConfig,
     task: &Task,
     phase: Phase,
     action: &Action,
@@ -42,12 +42,12 @@ pub fn take(
 ) -> Result<(), StoreError> {
     let now = runtime.host.clock.now();
     let unit = action.unit().map(|unit| unit.as_str().to_owned());
-    let budget = &live.config.budget;
+    let budget = &loaded.config.budget;
     if let Some(spent) = runtime
         .store
         .budget_spent(task, unit.as_deref(), budget, now)?
     {
-        return out_of_budget(runtime, live, task, diagnosis, spent, worker, now);
+        return out_of_budget(runtime, loaded, task, diagnosis, spent, worker, now);
     }
     let Some(_slot) = runtime.slot(action) else {
         let reason = "slot: another disruptive action is running".to_owned();
@@ -56,7 +56,7 @@ pub fn take(
             .store
             .transition(task.id, Transition::Wait { until, reason }, worker, now);
     };
-    let context = runtime.action_context(live);
+    let context = runtime.action_context(loaded);
     let undo = match actions::undo_record(&context, action) {
         Ok(undo) => undo,
         Err(why) => {
@@ -76,7 +76,7 @@ pub fn take(
     let attempt = match runtime.store.book_attempt(task.id, booking, budget, now)? {
         Booked::Granted(attempt) => attempt,
         // Another worker took the last of it.
-        spent => return out_of_budget(runtime, live, task, diagnosis, spent, worker, now),
+        spent => return out_of_budget(runtime, loaded, task, diagnosis, spent, worker, now),
     };
     log::info!("task {}: {action}", task.id);
     step("booked");
@@ -92,7 +92,7 @@ pub fn take(
                 runtime.host.clock.now(),
             )?;
             step("noted");
-            prove(runtime, live, task, phase, action, attempt, &undo, worker)
+            prove(runtime, loaded, task, phase, action, attempt, &undo, worker)
         }
         Err(why) if runtime.stopping() => {
             log::warn!("task {}: {action}: {why}: {HANDED_OVER}", task.id);
@@ -106,7 +106,7 @@ pub fn take(
             log::warn!("task {}: {action}: {why}", task.id);
             failed(
                 runtime,
-                live,
+                loaded,
                 phase,
                 attempt,
                 outcome,
@@ -121,7 +121,7 @@ pub fn take(
 /// A spent budget is told to a human, with the time at which there is room again.
 fn out_of_budget(
     runtime: &Runtime,
-    live: &Live,
+    loaded: &LoadedConfig,
     task: &Task,
     diagnosis: &Diagnosis,
     spent: Booked,
@@ -140,12 +140,14 @@ fn out_of_budget(
     let reason =
         format!("budget of this {scope} is spent ({used} of {limit}), free again at {free_at}");
     let again = Some(free_at);
-    escalate::to_human(runtime, live, task, diagnosis, &reason, again, worker, now)
+    escalate::to_human(
+        runtime, loaded, task, diagnosis, &reason, again, worker, now,
+    )
 }
 
 /// How long an action may take to show: an equal share of its phase's time.
-fn time_to_show(live: &Live, phase: Phase) -> Duration {
-    let fix = &live.config.fix;
+fn time_to_show(loaded: &LoadedConfig, phase: Phase) -> Duration {
+    let fix = &loaded.config.fix;
     let (whole, attempts) = match phase {
         Phase::QuickFix => (fix.quick_deadline_s, phase.max_attempts()),
         _ => (fix.research_deadline_s, Phase::Research.max_attempts()),
@@ -158,7 +160,7 @@ fn time_to_show(live: &Live, phase: Phase) -> Duration {
 #[allow(clippy::too_many_arguments)] // One attempt's whole context, passed straight on.
 fn prove(
     runtime: &Runtime,
-    live: &Live,
+    loaded: &LoadedConfig,
     task: &Task,
     phase: Phase,
     action: &Action,
@@ -166,14 +168,14 @@ fn prove(
     undo: &Undo,
     worker: &str,
 ) -> Result<(), StoreError> {
-    let deadline = time_to_show(live, phase);
+    let deadline = time_to_show(loaded, phase);
     let started = std::time::Instant::now();
     let mut pause = LOOK_PAUSE;
     loop {
         match verify::look(runtime, task) {
             Look::Clear => {
                 let now = runtime.host.clock.now();
-                let window = Duration::from_secs(live.config.fix.stability_s);
+                let window = Duration::from_secs(loaded.config.fix.stability_s);
                 log::info!("green: task {} after {action}", task.id);
                 let message = format!("{action}; verified by its detector");
                 let green = Transition::FirstGreen {
@@ -206,7 +208,7 @@ fn prove(
                 let message = format!("{action}: still there afterwards: {}", finding.message);
                 return failed(
                     runtime,
-                    live,
+                    loaded,
                     phase,
                     attempt,
                     Outcome::Failed,
@@ -219,7 +221,7 @@ fn prove(
                 let message = format!("{action}: cannot verify: {why}");
                 return failed(
                     runtime,
-                    live,
+                    loaded,
                     phase,
                     attempt,
                     Outcome::Unknown,
@@ -236,7 +238,7 @@ fn prove(
 #[allow(clippy::too_many_arguments)] // As above.
 fn failed(
     runtime: &Runtime,
-    live: &Live,
+    loaded: &LoadedConfig,
     phase: Phase,
     attempt: i64,
     outcome: Outcome,
@@ -245,7 +247,7 @@ fn failed(
     worker: &str,
 ) -> Result<(), StoreError> {
     let now = runtime.host.clock.now();
-    let message = match take_back(runtime, live, undo) {
+    let message = match take_back(runtime, loaded, undo) {
         Some(undone) => format!("{message}; {undone}"),
         None => message.to_owned(),
     };
@@ -261,11 +263,11 @@ fn failed(
 }
 
 /// Undoes; the text says what was put back, or that it could not be.
-pub fn take_back(runtime: &Runtime, live: &Live, undo: &Undo) -> Option<String> {
+pub fn take_back(runtime: &Runtime, loaded: &LoadedConfig, undo: &Undo) -> Option<String> {
     if *undo == Undo::None {
         return None;
     }
-    Some(match actions::undo(&runtime.action_context(live), undo) {
+    Some(match actions::undo(&runtime.action_context(loaded), undo) {
         Ok(done) => format!("undone: {done}"),
         Err(why) => {
             log::error!("undo failed: {why}");
@@ -323,20 +325,20 @@ pub fn recover(
     attempt: &Attempt,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let live = runtime.live();
+    let loaded = runtime.loaded();
     let (outcome, message, then) = match verify::look(runtime, task) {
         Look::Clear => (
             Outcome::Verified,
             "green after an interrupted attempt".to_owned(),
             Transition::FirstGreen {
-                stable_until: now.plus(Duration::from_secs(live.config.fix.stability_s)),
+                stable_until: now.plus(Duration::from_secs(loaded.config.fix.stability_s)),
                 message: format!("{}; interrupted, found green", attempt.action_text),
             },
         ),
         Look::Present(_) | Look::Unknown(_) => {
             let undo: Undo = serde_json::from_str(&attempt.undo).unwrap_or(Undo::None);
             let undone =
-                take_back(runtime, &live, &undo).unwrap_or_else(|| "nothing to undo".to_owned());
+                take_back(runtime, &loaded, &undo).unwrap_or_else(|| "nothing to undo".to_owned());
             let message = format!(
                 "{}: interrupted and not green; {undone}",
                 attempt.action_text

@@ -10,7 +10,7 @@ use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::{Resolution, Transition};
 use crate::core::model::time::Timestamp;
 use crate::daemon::Runtime;
-use crate::daemon::feedback::Ears;
+use crate::daemon::feedback::ReplyPoller;
 use crate::escalation::courier::{Courier, Limits, Outbox};
 use crate::escalation::github::{GitHub, Settings};
 use crate::escalation::http::Https;
@@ -26,7 +26,7 @@ const IDLE_WAIT: Duration = Duration::from_secs(30);
 struct Couriers {
     github: Option<Courier<GitHub>>,
     webhook: Option<Courier<Webhook>>,
-    ears: Option<Ears>,
+    poller: Option<ReplyPoller>,
 }
 
 /// Thread body: deliver what is due, then wait for a ring or the next due time.
@@ -34,7 +34,7 @@ pub fn run(runtime: &Runtime) {
     let mut serving: Option<(config::Escalation, config::Webhook, Couriers)> = None;
     let mut rings = 0;
     while !runtime.stopping() {
-        let config = runtime.live().config.clone();
+        let config = runtime.loaded().config.clone();
         let current = serving
             .as_ref()
             .is_some_and(|(one, other, _)| *one == config.escalation && *other == config.webhook);
@@ -43,7 +43,7 @@ pub fn run(runtime: &Runtime) {
             let couriers = Couriers {
                 github: github(runtime, &config.escalation),
                 webhook: webhook(runtime, &config),
-                ears: Ears::new(runtime, &config.escalation),
+                poller: ReplyPoller::new(runtime, &config.escalation),
             };
             serving = Some((config.escalation, config.webhook, couriers));
         }
@@ -52,8 +52,9 @@ pub fn run(runtime: &Runtime) {
                 let github = tick(runtime, couriers.github.as_mut());
                 let webhook = tick(runtime, couriers.webhook.as_mut());
                 let now = runtime.host.clock.now();
-                let ears = couriers.ears.as_mut();
-                let replies = ears.map_or(IDLE_WAIT, |ears| ears.tick(runtime, now).since(now));
+                let poller = couriers.poller.as_mut();
+                let replies =
+                    poller.map_or(IDLE_WAIT, |poller| poller.tick(runtime, now).since(now));
                 github.min(webhook).min(replies)
             }
             _ => IDLE_WAIT,
@@ -82,12 +83,12 @@ fn tick<T: Tracker>(runtime: &Runtime, courier: Option<&mut Courier<T>>) -> Dura
 
 /// Tells the store where escalations go. Called before the first worker starts, and on a reload.
 pub fn route(runtime: &Runtime) {
-    let live = runtime.live();
-    let further: &[&str] = match live.config.webhook.url.is_empty() {
+    let loaded = runtime.loaded();
+    let further: &[&str] = match loaded.config.webhook.url.is_empty() {
         true => &[],
         false => &[webhook::DESTINATION],
     };
-    let coalesce = Duration::from_secs(live.config.escalation.coalesce_s);
+    let coalesce = Duration::from_secs(loaded.config.escalation.coalesce_s);
     if let Err(why) = runtime.store.set_routing(further, coalesce) {
         log::error!("destinations are not recorded: {why}");
     }
@@ -133,7 +134,7 @@ fn webhook(runtime: &Runtime, config: &config::Config) -> Option<Courier<Webhook
         spread: Duration::ZERO,
         ..Limits::new(&config.escalation, &gateway_id)
     };
-    let gateway = runtime.host_name(&runtime.live());
+    let gateway = runtime.host_name(&runtime.loaded());
     let tracker = Webhook::new(Box::new(transport), webhook, credentials(), &gateway);
     Some(Courier::new(tracker, limits))
 }

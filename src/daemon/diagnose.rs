@@ -17,8 +17,8 @@ use crate::core::remedy::phases::{Offer, Offers};
 use crate::core::remedy::runbook;
 use crate::daemon::Runtime;
 use crate::daemon::changes;
-use crate::daemon::live::Live;
 use crate::daemon::llm;
+use crate::daemon::loaded_config::LoadedConfig;
 use crate::host::Host;
 use crate::store::{Reader, StoreError};
 
@@ -53,14 +53,14 @@ pub(super) struct Reasoned {
 /// Reasons about `finding` of `task`: the same for a worker that will act and for `explain`.
 pub(super) fn reason(
     host: &Host,
-    live: &Live,
+    loaded: &LoadedConfig,
     reader: &Reader,
     task: &Task,
     finding: &Finding,
 ) -> Result<Reasoned, StoreError> {
     let named = naming::name_cause(finding);
-    let candidates = runbook::select(&live.runbooks, finding, named.cause);
-    let snippets = live
+    let candidates = runbook::select(&loaded.runbooks, finding, named.cause);
+    let snippets = loaded
         .bundle
         .as_ref()
         .map_or_else(Vec::new, |bundle| bundle.query_finding(finding, CITED));
@@ -105,7 +105,7 @@ fn is_outdated(row: &LearnedRow, changes: &Changes) -> bool {
 /// Names the cause of `finding` and ranks what could be done about it.
 pub fn diagnose(
     runtime: &Runtime,
-    live: &Live,
+    loaded: &LoadedConfig,
     task: &Task,
     finding: &Finding,
 ) -> Result<Diagnosis, StoreError> {
@@ -117,7 +117,7 @@ pub fn diagnose(
         mut advice,
         learned,
         outdated,
-    } = reason(&runtime.host, live, &reader, task, finding)?;
+    } = reason(&runtime.host, loaded, &reader, task, finding)?;
     let now = runtime.host.clock.now();
     if outdated {
         runtime.store.forget_learned(
@@ -127,7 +127,15 @@ pub fn diagnose(
             now,
         )?;
     }
-    let model = llm::advise(runtime, live, task, finding, &named, &candidates, &snippets)?;
+    let model = llm::advise(
+        runtime,
+        loaded,
+        task,
+        finding,
+        &named,
+        &candidates,
+        &snippets,
+    )?;
     advice.extend(model);
     let offers = offers(&candidates, &advice, &learned, now);
     Ok(Diagnosis {
@@ -146,13 +154,13 @@ const OOM_NEAR: Duration = Duration::from_secs(120);
 /// Adds what else is known on this host: where a path moved to, and that memory ran out for the unit.
 pub(super) fn enrich(
     host: &Host,
-    live: &Live,
+    loaded: &LoadedConfig,
     finding: Finding,
     task: &Task,
     open: &[Task],
 ) -> Finding {
     let finding = with_oom_kill(finding, task, open);
-    with_moved_path(host, live, finding)
+    with_moved_path(host, loaded, finding)
 }
 
 /// The kernel says which process it killed for want of memory; the service manager may only say "killed".
@@ -177,13 +185,13 @@ fn with_oom_kill(finding: Finding, task: &Task, open: &[Task]) -> Finding {
 
 /// Adds what the bundle knows of a path that moved, if the file system did not tell and the new place
 /// exists: the bundle says where to look, the host decides.
-fn with_moved_path(host: &Host, live: &Live, finding: Finding) -> Finding {
+fn with_moved_path(host: &Host, loaded: &LoadedConfig, finding: Finding) -> Finding {
     if finding.fact(evidence::MOVED_TO).is_some() {
         return finding;
     }
     let told = finding
         .fact(evidence::PATH)
-        .zip(live.bundle.as_ref())
+        .zip(loaded.bundle.as_ref())
         .and_then(|(old, bundle)| bundle.moved_to(old));
     match told {
         Some((new, citation)) if host.path(&new).exists() => finding

@@ -6,14 +6,14 @@ use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
 use crate::daemon::Runtime;
 use crate::daemon::diagnose::Diagnosis;
-use crate::daemon::live::Live;
+use crate::daemon::loaded_config::LoadedConfig;
 use crate::store::{NewEscalation, StoreError};
 
 /// Escalates a task that cannot be repaired here.
 #[allow(clippy::too_many_arguments)] // The step's whole context, passed straight on.
 pub fn to_human(
     runtime: &Runtime,
-    live: &Live,
+    loaded: &LoadedConfig,
     task: &Task,
     diagnosis: &Diagnosis,
     reason: &str,
@@ -34,7 +34,7 @@ pub fn to_human(
             now,
         );
     }
-    let (title, body) = compose(runtime, live, task, diagnosis, None, reason)?;
+    let (title, body) = compose(runtime, loaded, task, diagnosis, None, reason)?;
     let escalation = NewEscalation {
         reason: reason.to_owned(),
         title,
@@ -57,7 +57,7 @@ pub fn to_human(
 #[allow(clippy::too_many_arguments)] // The step's whole context, passed straight on.
 pub fn proposal(
     runtime: &Runtime,
-    live: &Live,
+    loaded: &LoadedConfig,
     task: &Task,
     diagnosis: &Diagnosis,
     action: &Action,
@@ -65,7 +65,7 @@ pub fn proposal(
     worker: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let (title, body) = compose(runtime, live, task, diagnosis, Some(action), reason)?;
+    let (title, body) = compose(runtime, loaded, task, diagnosis, Some(action), reason)?;
     let escalation = NewEscalation {
         reason: reason.to_owned(),
         title,
@@ -87,7 +87,7 @@ pub fn proposal(
 /// The issue's title and body, redacted.
 fn compose(
     runtime: &Runtime,
-    live: &Live,
+    loaded: &LoadedConfig,
     task: &Task,
     diagnosis: &Diagnosis,
     proposed: Option<&Action>,
@@ -130,14 +130,14 @@ fn compose(
         },
     );
     let rendered = issue::render(&IssueFacts {
-        host: &runtime.host_name(live),
+        host: &runtime.host_name(loaded),
         gateway_id: &runtime.store.gateway_id()?,
         task,
         attempts: &attempts,
         cause: &cause,
         snippets: &snippets,
         reason: &reason,
-        replies: live
+        replies: loaded
             .config
             .escalation
             .github

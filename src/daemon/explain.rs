@@ -15,7 +15,7 @@ use crate::core::model::snippet::Snippet;
 use crate::core::model::task::Task;
 use crate::core::remedy::target;
 use crate::daemon::diagnose::{self, Reasoned};
-use crate::daemon::live::Live;
+use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::runtime::store_options;
 use crate::daemon::verify;
 use crate::host::Host;
@@ -52,21 +52,21 @@ pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, String
         .task(id)
         .map_err(text)?
         .ok_or_else(|| StoreError::NoTask(id).to_string())?;
-    let live = Live::load(host, config).map_err(|why| why.to_string())?;
+    let loaded = LoadedConfig::load(host, config).map_err(|why| why.to_string())?;
     let open = reader.open_tasks().map_err(text)?;
-    let finding = diagnose::enrich(host, &live, verify::finding_of(&task), &task, &open);
+    let finding = diagnose::enrich(host, &loaded, verify::finding_of(&task), &task, &open);
     let Reasoned {
         named,
         candidates,
         snippets,
         advice,
         ..
-    } = diagnose::reason(host, &live, &reader, &task, &finding).map_err(text)?;
-    let backup_dir = host.path(&live.config.daemon.state_dir).join("backups");
+    } = diagnose::reason(host, &loaded, &reader, &task, &finding).map_err(text)?;
+    let backup_dir = host.path(&loaded.config.daemon.state_dir).join("backups");
     let context = ActionContext {
         host,
-        config: &live.config,
-        managers: &live.managers,
+        config: &loaded.config,
+        managers: &loaded.managers,
         backup_dir: &backup_dir,
     };
     let weighed = candidates
@@ -76,7 +76,7 @@ pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, String
                 candidate.kind,
                 candidate.command.as_deref(),
                 &finding,
-                &live.config,
+                &loaded.config,
             );
             let refused = match &action {
                 Ok(action) => actions::precondition(&context, action)
@@ -84,7 +84,7 @@ pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, String
                     .map(|why| why.to_string()),
                 Err(_) => None,
             };
-            let mode = live
+            let mode = loaded
                 .config
                 .mode_for(task.class, candidate.kind.risk())
                 .to_string();

@@ -19,7 +19,7 @@ const SNOOZE: Duration = Duration::from_secs(24 * 3_600);
 
 /// Listens to one repository.
 #[derive(Debug)]
-pub struct Ears {
+pub struct ReplyPoller {
     events: Events,
     logins: Vec<String>,
     every: Duration,
@@ -27,7 +27,7 @@ pub struct Ears {
     failed: bool,
 }
 
-impl Ears {
+impl ReplyPoller {
     /// `None` where nobody is listed.
     pub fn new(runtime: &Runtime, config: &config::Escalation) -> Option<Self> {
         let github = config.github.clone()?;
@@ -173,7 +173,7 @@ fn grant(
         Wish::Retry => store.retry(task.id, &who, now),
         Wish::Approve => match store.reader()?.proposed(task.id)? {
             Some(kind) => {
-                let span = Duration::from_secs(runtime.live().config.fix.approval_s);
+                let span = Duration::from_secs(runtime.loaded().config.fix.approval_s);
                 store.approve(task.id, kind.as_str(), now.plus(span), &who, now)
             }
             None => store.note(

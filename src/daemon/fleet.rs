@@ -41,8 +41,8 @@ pub fn run(runtime: &Runtime) {
     let mut fleet: Option<Fleet> = None;
     let mut rings = 0;
     while !runtime.stopping() {
-        let live = runtime.live();
-        let config = &live.config;
+        let loaded = runtime.loaded();
+        let config = &loaded.config;
         if !fleet.as_ref().is_some_and(|fleet| fleet.serves(config)) {
             fleet = Some(Fleet::new(runtime, config));
         }
@@ -143,7 +143,7 @@ impl Fleet {
             help,
             samples,
         };
-        let killed = runtime.kill_switch(&runtime.live()).is_some();
+        let killed = runtime.kill_switch(&runtime.loaded()).is_some();
         let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
         let open = reader.escalations(true)?.len();
         Ok(metrics::render(&[
@@ -222,7 +222,7 @@ fn current(
         .store
         .reader()?
         .escalated_tasks(now.minus(RESOLVED_FOR))?;
-    let gateway = runtime.host_name(&runtime.live());
+    let gateway = runtime.host_name(&runtime.loaded());
     let clock = &runtime.host.clock;
     let speaker = Speaker {
         gateway: &gateway,

@@ -17,7 +17,7 @@ use crate::core::model::hex::hex;
 use crate::core::model::snippet::Snippet;
 use crate::core::model::task::{Phase, Task};
 use crate::core::model::time::Timestamp;
-use crate::daemon::live::Live;
+use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::{Runtime, courier};
 use crate::store::StoreError;
 
@@ -39,14 +39,14 @@ pub struct Desk {
 /// What the model advises, where one is configured, this fault needs research, and the budget allows it.
 pub fn advise(
     runtime: &Runtime,
-    live: &Live,
+    loaded: &LoadedConfig,
     task: &Task,
     finding: &Finding,
     named: &Named,
     candidates: &[Candidate],
     snippets: &[Snippet],
 ) -> Result<Option<Advice>, StoreError> {
-    let config = &live.config.llm;
+    let config = &loaded.config.llm;
     // A certain action needs no opinion, and with nothing offered there is nothing to choose.
     let early = task.phase == Phase::QuickFix && candidates.iter().any(|one| one.certain);
     if config.url.is_empty() || candidates.is_empty() || early || runtime.dry_run {

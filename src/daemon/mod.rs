@@ -5,26 +5,26 @@
 
 pub mod attempt;
 pub mod bell;
-pub mod brake;
 pub mod changes;
 pub mod courier;
 pub mod demo;
 pub mod diagnose;
-pub mod engine;
 pub mod escalate;
 pub mod explain;
 pub mod feedback;
 pub mod fleet;
-pub mod live;
 pub mod llm;
+pub mod loaded_config;
 pub mod logging;
 pub mod once;
 pub mod runtime;
 pub mod scanner;
 pub mod status;
+pub mod storm_limit;
 pub mod streams;
 pub mod supervisor;
 pub mod verify;
+pub mod worker;
 
 use std::thread::{self, Scope, ScopedJoinHandle};
 
@@ -35,7 +35,7 @@ use crate::store::StoreError;
 /// Starts every thread, supervises until a stop is asked for, then drains.
 pub fn run(runtime: &Runtime) -> Result<(), StoreError> {
     courier::route(runtime);
-    engine::recover(runtime, runtime.host.clock.now())?;
+    worker::recover(runtime, runtime.host.clock.now())?;
     thread::scope(|scope| {
         let mut producers = vec![spawn(scope, "scanner", || scanner::run(runtime))];
         for source in streams::sources(runtime) {
@@ -46,11 +46,11 @@ pub fn run(runtime: &Runtime) -> Result<(), StoreError> {
             spawn(scope, "courier", || courier::run(runtime)),
             spawn(scope, "fleet", || fleet::run(runtime)),
         ];
-        for number in 1..=runtime.live().config.daemon.workers {
+        for number in 1..=runtime.loaded().config.daemon.workers {
             let name = format!("worker-{number}");
             let own = name.clone();
             consumers.push(spawn(scope, &name, move || {
-                engine::run(runtime, &own, number == 1)
+                worker::run(runtime, &own, number == 1)
             }));
         }
         supervisor::supervise(runtime);

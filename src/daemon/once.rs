@@ -2,8 +2,8 @@
 
 use crate::core::config::Config;
 use crate::core::model::finding::Finding;
-use crate::daemon::live::{Live, LoadError};
-use crate::daemon::{Runtime, engine, scanner};
+use crate::daemon::loaded_config::{LoadError, LoadedConfig};
+use crate::daemon::{Runtime, scanner, worker};
 use crate::detectors::{self, Open, Snapshot, Sweep};
 use crate::host::Host;
 use crate::store::StoreError;
@@ -26,15 +26,15 @@ pub struct Scan {
 
 /// Looks at the host once. Touches nothing, stores nothing.
 pub fn scan(host: &Host, config: Config) -> Result<Scan, LoadError> {
-    let live = Live::load(host, config)?;
+    let loaded = LoadedConfig::load(host, config)?;
     let open = Open::default();
-    let look = Snapshot::new(host, &live.config, &live.managers, &open);
+    let look = Snapshot::new(host, &loaded.config, &loaded.managers, &open);
     let mut scan = Scan {
         findings: Vec::new(),
         lines: Vec::new(),
     };
     for detector in detectors::all() {
-        if live
+        if loaded
             .config
             .detect
             .disabled
@@ -72,8 +72,8 @@ pub fn scan(host: &Host, config: Config) -> Result<Scan, LoadError> {
 /// One sweep, then work until nothing is due.
 pub fn run_once(runtime: &Runtime) -> Result<scanner::Pass, StoreError> {
     let now = runtime.host.clock.now();
-    engine::recover(runtime, now)?;
+    worker::recover(runtime, now)?;
     let pass = scanner::sweep(runtime, &mut scanner::Schedule::default(), false, now)?;
-    while engine::step(runtime, "worker-1")? {}
+    while worker::step(runtime, "worker-1")? {}
     Ok(pass)
 }

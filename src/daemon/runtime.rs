@@ -16,8 +16,8 @@ use crate::core::model::task::{Resolution, Task, Transition};
 use crate::core::model::time::Timestamp;
 use crate::daemon::attempt;
 use crate::daemon::bell::Bell;
-use crate::daemon::live::{self, Live, LoadError};
 use crate::daemon::llm;
+use crate::daemon::loaded_config::{self, LoadError, LoadedConfig};
 use crate::detectors::{self, Detector};
 use crate::host::Host;
 use crate::store::{Outcome, Store, StoreError, StoreOptions};
@@ -90,7 +90,7 @@ pub struct Runtime {
     config_file: PathBuf,
     config_named: bool,
     state_dir: Option<String>,
-    live: RwLock<Arc<Live>>,
+    loaded: RwLock<Arc<LoadedConfig>>,
     stop: Arc<AtomicBool>,
     journal: AtomicBool,
     restored: AtomicBool,
@@ -110,9 +110,9 @@ impl Runtime {
         let state = host.path(&config.daemon.state_dir);
         std::fs::create_dir_all(&state).map_err(|why| StartError::State(state.clone(), why))?;
         let now = host.clock.now();
-        let live = Live::load(&host, config).map_err(StartError::Config)?;
+        let loaded = LoadedConfig::load(&host, config).map_err(StartError::Config)?;
         let (store, report) =
-            Store::open(&store_options(&host, &live.config), now).map_err(StartError::Store)?;
+            Store::open(&store_options(&host, &loaded.config), now).map_err(StartError::Store)?;
         for line in &report.messages {
             log::warn!("store: {line}");
         }
@@ -128,7 +128,7 @@ impl Runtime {
             config_file: options.config_file.clone(),
             config_named: options.config_named,
             state_dir: options.state_dir.clone(),
-            live: RwLock::new(Arc::new(live)),
+            loaded: RwLock::new(Arc::new(loaded)),
             stop: Arc::new(AtomicBool::new(false)),
             journal: AtomicBool::new(false),
             restored: AtomicBool::new(report.restored),
@@ -143,18 +143,18 @@ impl Runtime {
         })
     }
 
-    pub fn live(&self) -> Arc<Live> {
-        Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
+    pub fn loaded(&self) -> Arc<LoadedConfig> {
+        Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Loads the configuration again; nothing changes on an error.
     pub fn reload(&self) -> Result<(), LoadError> {
-        let mut config = live::config(&self.host, &self.config_file, self.config_named)?;
+        let mut config = loaded_config::config(&self.host, &self.config_file, self.config_named)?;
         if let Some(dir) = &self.state_dir {
             dir.clone_into(&mut config.daemon.state_dir);
         }
-        let fresh = Arc::new(Live::load(&self.host, config)?);
-        *self.live.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        let fresh = Arc::new(LoadedConfig::load(&self.host, config)?);
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         self.poke.ring();
         self.work.ring();
         self.courier.ring();
@@ -210,40 +210,40 @@ impl Runtime {
     }
 
     /// Why nothing may be repaired now: the text of the kill switch, or a maintenance window.
-    pub fn kill_switch(&self, live: &Live) -> Option<String> {
+    pub fn kill_switch(&self, loaded: &LoadedConfig) -> Option<String> {
         let now = self.host.clock.now();
-        let windows = &live.config.maintenance;
-        self.switch_file(live)
+        let windows = &loaded.config.maintenance;
+        self.switch_file(loaded)
             .or_else(|| windows.iter().find_map(|window| window.open_at(now)))
     }
 
-    fn switch_file(&self, live: &Live) -> Option<String> {
-        match self.host.read(&live.config.daemon.kill_switch, 4096) {
+    fn switch_file(&self, loaded: &LoadedConfig) -> Option<String> {
+        match self.host.read(&loaded.config.daemon.kill_switch, 4096) {
             Ok(text) if text.trim().is_empty() => Some("no reason given".to_owned()),
             Ok(text) => Some(text.trim().to_owned()),
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => None,
             // Present but unreadable: somebody wanted it on.
-            Err(why) => Some(format!("{}: {why}", live.config.daemon.kill_switch)),
+            Err(why) => Some(format!("{}: {why}", loaded.config.daemon.kill_switch)),
         }
     }
 
     /// True once after the kill switch went from on to off.
-    pub fn kill_switch_lifted(&self, live: &Live) -> bool {
-        let on = self.kill_switch(live).is_some();
+    pub fn kill_switch_lifted(&self, loaded: &LoadedConfig) -> bool {
+        let on = self.kill_switch(loaded).is_some();
         self.killed.swap(on, Ordering::Relaxed) && !on
     }
 
     /// End of the start-up grace while it lasts.
-    pub fn grace_until(&self, live: &Live, now: Timestamp) -> Option<Timestamp> {
+    pub fn grace_until(&self, loaded: &LoadedConfig, now: Timestamp) -> Option<Timestamp> {
         let until = self
             .started_at
-            .plus(Duration::from_secs(live.config.daemon.startup_grace_s));
+            .plus(Duration::from_secs(loaded.config.daemon.startup_grace_s));
         (until > now).then_some(until)
     }
 
     /// Mode for an action; after a restore nothing is done unasked until one clean sweep.
-    pub fn mode(&self, live: &Live, class: Class, risk: Risk) -> Mode {
-        let mode = live.config.mode_for(class, risk);
+    pub fn mode(&self, loaded: &LoadedConfig, class: Class, risk: Risk) -> Mode {
+        let mode = loaded.config.mode_for(class, risk);
         match (self.dry_run, self.restored.load(Ordering::Relaxed)) {
             (true, _) => Mode::Observe,
             (false, true) => mode.min(Mode::Suggest),
@@ -268,20 +268,20 @@ impl Runtime {
         }
     }
 
-    pub fn action_context<'a>(&'a self, live: &'a Live) -> ActionContext<'a> {
+    pub fn action_context<'a>(&'a self, loaded: &'a LoadedConfig) -> ActionContext<'a> {
         ActionContext {
             host: &self.host,
-            config: &live.config,
-            managers: &live.managers,
+            config: &loaded.config,
+            managers: &loaded.managers,
             backup_dir: &self.backup_dir,
         }
     }
 
-    pub fn host_name(&self, live: &Live) -> String {
-        if live.config.daemon.host_name.is_empty() {
+    pub fn host_name(&self, loaded: &LoadedConfig) -> String {
+        if loaded.config.daemon.host_name.is_empty() {
             crate::host::boot::host_name(&self.host)
         } else {
-            live.config.daemon.host_name.clone()
+            loaded.config.daemon.host_name.clone()
         }
     }
 
@@ -327,7 +327,7 @@ impl Runtime {
         if let Some(last) = &last {
             phase = crate::core::model::task::Phase::from_number(i64::from(last.phase));
             let undo = serde_json::from_str(&last.undo).unwrap_or(crate::actions::Undo::None);
-            if let Some(undone) = attempt::take_back(self, &self.live(), &undo) {
+            if let Some(undone) = attempt::take_back(self, &self.loaded(), &undo) {
                 message = format!("{message}; {undone}");
             }
         }

@@ -10,7 +10,7 @@ use crate::core::model::task::{Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::remedy::gates::Gate;
-use crate::daemon::{Runtime, engine};
+use crate::daemon::{Runtime, worker};
 use crate::detectors::{Detector, Open, Snapshot, Sweep};
 use crate::store::{Intake, RunOutcome, StoreError};
 
@@ -105,8 +105,8 @@ pub fn sweep(
     poked: bool,
     now: Timestamp,
 ) -> Result<Pass, StoreError> {
-    let live = runtime.live();
-    if runtime.kill_switch_lifted(&live) {
+    let loaded = runtime.loaded();
+    if runtime.kill_switch_lifted(&loaded) {
         runtime.store.wake_waiting(Gate::KillSwitch, now)?;
         runtime.work.ring();
     }
@@ -115,7 +115,7 @@ pub fn sweep(
         .iter()
         .map(AsRef::as_ref)
         .filter(|detector| {
-            !live
+            !loaded
                 .config
                 .detect
                 .disabled
@@ -136,14 +136,14 @@ pub fn sweep(
     if poked || due.iter().any(|one| follows_units(*one)) {
         schedule.units = None;
     }
-    let look = Snapshot::new(&runtime.host, &live.config, &live.managers, &open)
+    let look = Snapshot::new(&runtime.host, &loaded.config, &loaded.managers, &open)
         .knowing(schedule.units.take());
     let mut found = Vec::new();
     let mut covered = BTreeSet::new();
     for detector in due {
         schedule.due.insert(
             detector.name(),
-            now.plus(interval(detector, &live.config, runtime)),
+            now.plus(interval(detector, &loaded.config, runtime)),
         );
         let started = Instant::now();
         let result = detector.examine(&look);
@@ -271,7 +271,7 @@ fn record(
     }
     for task in tasks {
         if is_over(runtime, schedule, task, covered, &present, now) {
-            let (resolution, why) = engine::ended(task, tasks, "the condition ended by itself");
+            let (resolution, why) = worker::ended(task, tasks, "the condition ended by itself");
             runtime.close(task, resolution, &why, ACTOR, now)?;
             schedule.gone_since.remove(&task.id);
             log::info!("over: task {} {} {}", task.id, task.class, task.subject);
@@ -322,7 +322,7 @@ fn is_over(
         return false;
     }
     if task.class.clearing() != Clearing::Sweep {
-        let quiet = Duration::from_secs(runtime.live().config.detect.quiet_s);
+        let quiet = Duration::from_secs(runtime.loaded().config.detect.quiet_s);
         return now.since(task.last_seen_at) >= quiet;
     }
     if !covered.contains(&task.class) || present.contains(&task.id) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
-use crate::daemon::{Runtime, brake};
+use crate::daemon::{Runtime, storm_limit};
 use crate::detectors::stream::{Batch, StreamContext, StreamEnd, StreamStop};
 use crate::detectors::{journal, kmsg, logfile};
 use crate::store::{Cursor, Intake, StoreError};
@@ -36,17 +36,17 @@ impl Source {
 
 /// The streams that exist here. One kernel source per host: the journal where there is one.
 pub fn sources(runtime: &Runtime) -> Vec<Source> {
-    let live = runtime.live();
+    let loaded = runtime.loaded();
     let mut sources = Vec::new();
-    let journal = live.config.detect.journal && journal::is_present();
+    let journal = loaded.config.detect.journal && journal::is_present();
     if journal {
         sources.push(Source::Journal);
         runtime.set_journal_followed(true);
     }
-    if live.config.detect.kernel_log && !(journal && journal::carries_kernel()) {
+    if loaded.config.detect.kernel_log && !(journal && journal::carries_kernel()) {
         sources.push(Source::KernelLog);
     }
-    if !live.config.log_file.is_empty() {
+    if !loaded.config.log_file.is_empty() {
         sources.push(Source::LogFiles);
     }
     sources
@@ -81,11 +81,11 @@ pub fn run(runtime: &Runtime, source: Source) {
 }
 
 fn follow(runtime: &Runtime, source: Source, name: &str) -> Result<StreamEnd, String> {
-    let live = runtime.live();
+    let loaded = runtime.loaded();
     let context = StreamContext {
         host: &runtime.host,
-        config: &live.config,
-        rules: Arc::clone(&live.rules),
+        config: &loaded.config,
+        rules: Arc::clone(&loaded.rules),
         stop: runtime.stop_flag(),
         position: runtime.store.cursor(name).map_err(|why| why.to_string())?,
     };
@@ -111,15 +111,15 @@ fn accept(runtime: &Runtime, batch: Batch) -> Result<(), StreamStop> {
         log::debug!("{} {}: {}", finding.class, finding.subject, finding.message);
     }
     let had_findings = !batch.findings.is_empty();
-    let kinds = runtime.live().config.detect.storm_kinds;
+    let kinds = runtime.loaded().config.detect.storm_kinds;
     let now = runtime.host.clock.now();
-    let braked = runtime
+    let limited = runtime
         .store
         .reader()
-        .and_then(|reader| brake::apply(&reader, batch.findings.clone(), kinds, now));
+        .and_then(|reader| storm_limit::apply(&reader, batch.findings.clone(), kinds, now));
     let intake = Intake {
         // A store that cannot be read decides nothing: every kind gets its task once it can be written.
-        findings: braked.unwrap_or(batch.findings),
+        findings: limited.unwrap_or(batch.findings),
         cursor: Some(Cursor {
             stream: batch.stream,
             position: batch.position,

@@ -110,7 +110,7 @@ fn reload(runtime: &Runtime) {
 fn maintain(runtime: &Runtime, last_head: &mut String) {
     let now = runtime.host.clock.now();
     if runtime
-        .live()
+        .loaded()
         .bundle
         .as_ref()
         .is_some_and(|bundle| bundle.is_replaced())

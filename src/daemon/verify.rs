@@ -5,7 +5,7 @@ use crate::core::model::finding::Finding;
 use crate::core::model::task::Task;
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::daemon::Runtime;
-use crate::daemon::live::Live;
+use crate::daemon::loaded_config::LoadedConfig;
 use crate::detectors::{Open, Snapshot, Sweep};
 use crate::services;
 
@@ -47,12 +47,12 @@ pub fn with_first_sight(mut finding: Finding, task: &Task) -> Finding {
 /// The unit of the task as the only one, where its detector judges each unit for itself: asking systemd
 /// about all of them took 100 ms on a small host, about one 13 ms, and a repair looks three times. `None`
 /// where the others count too, or the unit is not to be found: then all are asked.
-fn unit_alone(live: &Live, task: &Task) -> Option<Vec<UnitState>> {
+fn unit_alone(loaded: &LoadedConfig, task: &Task) -> Option<Vec<UnitState>> {
     if !matches!(task.class, Class::ServiceFailed | Class::ServiceWatchdog) {
         return None;
     }
     let name = UnitName::new(&task.subject).ok()?;
-    let (_, state) = services::find(&live.managers, &name).ok()?;
+    let (_, state) = services::find(&loaded.managers, &name).ok()?;
     (state.name == task.subject).then(|| vec![state])
 }
 
@@ -68,11 +68,11 @@ pub fn look(runtime: &Runtime, task: &Task) -> Look {
     else {
         return Look::Unknown(format!("no detector looks for {}", task.class));
     };
-    let live = runtime.live();
+    let loaded = runtime.loaded();
     // Counts as open, so that hysteresis asks for the low mark before it says clear.
     let open = Open::new([(task.class, task.subject.clone())]);
-    let look = Snapshot::new(&runtime.host, &live.config, &live.managers, &open)
-        .knowing(unit_alone(&live, task));
+    let look = Snapshot::new(&runtime.host, &loaded.config, &loaded.managers, &open)
+        .knowing(unit_alone(&loaded, task));
     match detector.examine(&look) {
         Ok(Sweep::Present(findings)) => findings
             .into_iter()

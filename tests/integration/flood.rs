@@ -1,4 +1,4 @@
-//! A day in which a gateway's logs go mad: findings without end, 50 new kinds in 10 minutes (what the brake lets
+//! A day in which a gateway's logs go mad: findings without end, 50 new kinds in 10 minutes (what the storm limit lets
 //! through), the rest repeats. Every sighting is counted, the file stays within its bound.
 //! `AO_FLOOD_MB` sets the volume (20 by default; 10240 are the 10 GB of the fault table).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]

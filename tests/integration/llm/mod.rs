@@ -127,7 +127,7 @@ fn nothing_outside_the_offered_actions_ever_happens() {
         "url = \"{url}\"\nmodel = \"obedient\"\ncalls_per_hour = 100000\npersonas = [\"analyst\", \"operator\", \"historian\"]\n"
     );
     let runtime = runtime(directory.path(), &llm);
-    let live = runtime.live();
+    let live = runtime.loaded();
     let (mut faults, mut outside, mut within, mut alone, mut refused) = (0, 0, 0, 0, 0);
     let lines: Vec<&str> = LINES
         .lines()
@@ -234,7 +234,7 @@ fn asked_once_per_fault_within_its_budget_and_off_by_default() {
     });
     let llm = format!("url = \"{url}\"\nmodel = \"m\"\ncalls_per_hour = 3\n");
     let on = runtime(directory.path(), &llm);
-    let live = on.live();
+    let live = on.loaded();
     let ask = |runtime: &Runtime, live: &_, number: usize, phase| {
         let finding = findings("killed", number).remove(0);
         let id = runtime
@@ -271,6 +271,6 @@ fn asked_once_per_fault_within_its_budget_and_off_by_default() {
 
     let elsewhere = tempfile::tempdir().unwrap();
     let off = runtime(elsewhere.path(), "");
-    let live = off.live();
+    let live = off.loaded();
     assert!(!ask(&off, &live, 0, Phase::Research));
 }

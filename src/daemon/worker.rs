@@ -14,7 +14,7 @@ use crate::core::remedy::gates::{self, Gate, GateFacts, Verdict};
 use crate::core::remedy::phases::{self, Offer, Plan, Tried};
 use crate::core::remedy::target;
 use crate::daemon::diagnose::{self, Diagnosis};
-use crate::daemon::live::Live;
+use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::verify::{self, Look};
 use crate::daemon::{Runtime, attempt, escalate};
 use crate::store::{Outcome, StoreError};
@@ -104,7 +104,7 @@ fn end_of_window(
 
 /// Takes one claimed task one step further.
 fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError> {
-    let live = runtime.live();
+    let loaded = runtime.loaded();
     let now = runtime.host.clock.now();
     let finding = match verify::look(runtime, task) {
         Look::Clear => {
@@ -116,17 +116,17 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
         Look::Unknown(_) => verify::finding_of(task),
     };
     let open = runtime.store.reader()?.open_tasks()?;
-    let finding = diagnose::enrich(&runtime.host, &live, finding, task, &open);
+    let finding = diagnose::enrich(&runtime.host, &loaded, finding, task, &open);
     let inhibited = |(reason, _): (String, Status)| {
-        let wait = gates::admit(&facts(runtime, &live, task, None, Some(reason), now), now);
-        settle(runtime, &live, task, wait, worker, now)
+        let wait = gates::admit(&facts(runtime, &loaded, task, None, Some(reason), now), now);
+        settle(runtime, &loaded, task, wait, worker, now)
     };
     let root = inhibitor(task, &finding, &open);
     let healing = match root {
         Some((_, Status::Fixed)) | None => root,
         Some(broken) => return inhibited(broken),
     };
-    let diagnosis = diagnose::diagnose(runtime, &live, task, &finding)?;
+    let diagnosis = diagnose::diagnose(runtime, &loaded, task, &finding)?;
     runtime.store.set_diagnosis(
         task.id,
         diagnosis.cause.as_str(),
@@ -138,7 +138,7 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
     if healing.is_none() && returns_too_often(runtime, task, &diagnosis, worker, now)? {
         return Ok(());
     }
-    if let Some(until) = too_young(&live, task, &diagnosis, now) {
+    if let Some(until) = too_young(&loaded, task, &diagnosis, now) {
         let reason = "nothing to repair here: put before a human only if it goes on".to_owned();
         return runtime
             .store
@@ -156,9 +156,9 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
                 .transition(task.id, Transition::Wait { until, reason }, worker, now)
         }
         (Plan::Escalate { reason }, None) => {
-            let retry_at = rearm(runtime, &live, task, &tried, now)?;
+            let retry_at = rearm(runtime, &loaded, task, &tried, now)?;
             escalate::to_human(
-                runtime, &live, task, &diagnosis, &reason, retry_at, worker, now,
+                runtime, &loaded, task, &diagnosis, &reason, retry_at, worker, now,
             )
         }
         (Plan::Act { phase, offer }, _) => {
@@ -168,7 +168,7 @@ fn handle(runtime: &Runtime, task: &Task, worker: &str) -> Result<(), StoreError
                     .set_phase(task.id, phase, worker, &offer.why, now)?;
             }
             act(
-                runtime, &live, task, &finding, &diagnosis, phase, &offer, worker,
+                runtime, &loaded, task, &finding, &diagnosis, phase, &offer, worker,
             )
         }
     }
@@ -213,7 +213,12 @@ fn condition(task: &Task) -> OpenCondition {
 
 /// What nothing can repair and mostly ends by itself waits before it reaches a human: log lines, and
 /// units that their own manager still restarts (its restarts leave the window one window after the last).
-fn too_young(live: &Live, task: &Task, diagnosis: &Diagnosis, now: Timestamp) -> Option<Timestamp> {
+fn too_young(
+    loaded: &LoadedConfig,
+    task: &Task,
+    diagnosis: &Diagnosis,
+    now: Timestamp,
+) -> Option<Timestamp> {
     let offers = &diagnosis.offers;
     if !offers.certain.is_empty() || !offers.researched.is_empty() {
         return None;
@@ -221,7 +226,7 @@ fn too_young(live: &Live, task: &Task, diagnosis: &Diagnosis, now: Timestamp) ->
     let (lasted, patience_s) = match task.class {
         Class::ServiceFlapping => (
             now.since(task.detected_at),
-            2 * live.config.detect.flap_window_s,
+            2 * loaded.config.detect.flap_window_s,
         ),
         class
             if class.clearing() == Clearing::Quiet
@@ -230,7 +235,7 @@ fn too_young(live: &Live, task: &Task, diagnosis: &Diagnosis, now: Timestamp) ->
         {
             (
                 task.last_seen_at.since(task.detected_at),
-                live.config.fix.log_escalate_after_s,
+                loaded.config.fix.log_escalate_after_s,
             )
         }
         _ => return None,
@@ -262,10 +267,10 @@ fn returns_too_often(
     if history.iter().any(|event| event.action == "escalated") {
         return Ok(false);
     }
-    let live = runtime.live();
+    let loaded = runtime.loaded();
     escalate::to_human(
         runtime,
-        &live,
+        &loaded,
         task,
         diagnosis,
         &reason,
@@ -279,7 +284,7 @@ fn returns_too_often(
 /// Attempts of this episode that are over.
 fn tried(runtime: &Runtime, task: &Task) -> Result<Vec<Tried>, StoreError> {
     // Rounds before the last re-arming are over: what failed then may work now.
-    let round = Duration::from_secs(runtime.live().config.fix.rearm_s);
+    let round = Duration::from_secs(runtime.loaded().config.fix.rearm_s);
     let now = runtime.host.clock.now();
     Ok(runtime
         .store
@@ -301,7 +306,7 @@ fn tried(runtime: &Runtime, task: &Task) -> Result<Vec<Tried>, StoreError> {
 /// silently for ever. One that nothing could be done about waits for a human.
 fn rearm(
     runtime: &Runtime,
-    live: &Live,
+    loaded: &LoadedConfig,
     task: &Task,
     tried: &[Tried],
     now: Timestamp,
@@ -314,7 +319,7 @@ fn rearm(
         .iter()
         .filter(|event| event.action == "escalated")
         .count();
-    let first = Duration::from_secs(live.config.fix.rearm_s);
+    let first = Duration::from_secs(loaded.config.fix.rearm_s);
     let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
     Ok(Some(now.plus(gates::rearm_after(first, rounds))))
 }
@@ -322,7 +327,7 @@ fn rearm(
 #[allow(clippy::too_many_arguments)] // One step's whole context; a struct would only be taken apart again.
 fn act(
     runtime: &Runtime,
-    live: &Live,
+    loaded: &LoadedConfig,
     task: &Task,
     finding: &Finding,
     diagnosis: &Diagnosis,
@@ -331,8 +336,12 @@ fn act(
     worker: &str,
 ) -> Result<(), StoreError> {
     let now = runtime.host.clock.now();
-    let action = match target::resolve(offer.kind, offer.command.as_deref(), finding, &live.config)
-    {
+    let action = match target::resolve(
+        offer.kind,
+        offer.command.as_deref(),
+        finding,
+        &loaded.config,
+    ) {
         Ok(action) => action,
         Err(why) => {
             attempt::refused(runtime, task, phase, offer.kind, &why, worker, now)?;
@@ -347,15 +356,15 @@ fn act(
             );
         }
     };
-    let context = runtime.action_context(live);
+    let context = runtime.action_context(loaded);
     let gone = crate::actions::precondition(&context, &action)
         .err()
         .map(|why| why.to_string());
     match gates::admit(
-        &facts(runtime, live, task, Some((&action, gone)), None, now),
+        &facts(runtime, loaded, task, Some((&action, gone)), None, now),
         now,
     ) {
-        Verdict::Go => attempt::take(runtime, live, task, phase, &action, diagnosis, worker),
+        Verdict::Go => attempt::take(runtime, loaded, task, phase, &action, diagnosis, worker),
         Verdict::Gone { reason } => {
             attempt::refused(runtime, task, phase, offer.kind, &reason, worker, now)?;
             let message = format!("{action}: {reason}");
@@ -386,17 +395,17 @@ fn act(
                 );
             }
             escalate::proposal(
-                runtime, live, task, diagnosis, &action, &reason, worker, now,
+                runtime, loaded, task, diagnosis, &action, &reason, worker, now,
             )
         }
-        verdict @ Verdict::Wait { .. } => settle(runtime, live, task, verdict, worker, now),
+        verdict @ Verdict::Wait { .. } => settle(runtime, loaded, task, verdict, worker, now),
     }
 }
 
 /// Facts for the gates, read now.
 fn facts(
     runtime: &Runtime,
-    live: &Live,
+    loaded: &LoadedConfig,
     task: &Task,
     action: Option<(&Action, Option<String>)>,
     inhibited_by: Option<String>,
@@ -408,17 +417,17 @@ fn facts(
                 Action::RunDeclared { name } => Some(name.as_str()),
                 _ => None,
             };
-            let risk = live.config.risk_of(action.kind(), declared);
+            let risk = loaded.config.risk_of(action.kind(), declared);
             let approved = task.approved_action.as_deref() == Some(action.kind().as_str())
                 && task.approved_until.is_some_and(|until| until > now);
-            (runtime.mode(live, task.class, risk), approved, gone)
+            (runtime.mode(loaded, task.class, risk), approved, gone)
         }
-        None => (live.config.mode.limit, false, None),
+        None => (loaded.config.mode.limit, false, None),
     };
     GateFacts {
-        kill_switch: runtime.kill_switch(live),
+        kill_switch: runtime.kill_switch(loaded),
         clock_sane: runtime.host.clock.is_sane(),
-        grace_until: runtime.grace_until(live, now),
+        grace_until: runtime.grace_until(loaded, now),
         precondition_gone,
         age: now.since(task.detected_at),
         inhibited_by,
@@ -432,7 +441,7 @@ fn facts(
 /// Puts a waiting verdict into the store.
 fn settle(
     runtime: &Runtime,
-    live: &Live,
+    loaded: &LoadedConfig,
     task: &Task,
     verdict: Verdict,
     worker: &str,
@@ -445,7 +454,7 @@ fn settle(
             reason,
         } => {
             let until = if gate == Gate::StartupGrace {
-                runtime.grace_until(live, now).unwrap_or(until)
+                runtime.grace_until(loaded, now).unwrap_or(until)
             } else {
                 until
             };

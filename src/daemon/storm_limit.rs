@@ -1,4 +1,4 @@
-//! Storm brake: many new kinds of log messages in a short time are one problem, not many tasks.
+//! Storm limit: many new kinds of log messages in a short time are one problem, not many tasks.
 //!
 //! The first kinds get tasks of their own. What is new beyond them is counted in one summary task of its
 //! stream; nothing is lost, the lines are in the log. Known kinds, and critical ones, pass always.
@@ -15,7 +15,7 @@ use crate::store::{Reader, StoreError};
 pub const WINDOW: Duration = Duration::from_secs(600);
 const MESSAGE: &str = "many new kinds of messages at once: from here on they are counted together";
 
-/// `findings` with those replaced by summaries that are new beyond `kinds` in [`WINDOW`]; 0 = no brake.
+/// `findings` with those replaced by summaries that are new beyond `kinds` in [`WINDOW`]; 0 = no limit.
 pub fn apply(
     reader: &Reader,
     findings: Vec<Finding>,

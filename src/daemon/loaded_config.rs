@@ -13,7 +13,7 @@ use crate::services::{self, ServiceManager};
 
 /// One consistent set. Threads take an `Arc` of it per step, so a reload never changes a step in flight.
 #[derive(Debug)]
-pub struct Live {
+pub struct LoadedConfig {
     pub config: Config,
     pub rules: Arc<RuleSet>,
     pub runbooks: Vec<Runbook>,
@@ -51,7 +51,7 @@ pub fn config(host: &Host, file: &Path, named: bool) -> Result<Config, LoadError
     }
 }
 
-impl Live {
+impl LoadedConfig {
     /// Loads everything that `config` names. Nothing of the old set is touched on an error.
     pub fn load(host: &Host, config: Config) -> Result<Self, LoadError> {
         let rules =
