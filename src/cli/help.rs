@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::commands::{COMMANDS, Command, Flag, GLOBAL_FLAGS};
+use crate::cli::command::{Command, Flag, GLOBAL_FLAGS};
+use crate::cli::commands::COMMANDS;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
-use crate::cli::typed::{Typed, named};
+use crate::cli::parse::named;
+use crate::cli::typed::Typed;
 
 pub const NAME: &str = env!("CARGO_PKG_NAME");
 

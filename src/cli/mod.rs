@@ -1,5 +1,6 @@
 //! The command line: one static table of commands drives parsing, help and dispatch.
 
+pub mod command;
 pub mod commands;
 mod config;
 mod doctor;
@@ -14,6 +15,7 @@ mod install;
 mod knowledge;
 mod learn;
 mod outbox;
+mod parse;
 pub mod replay;
 mod report;
 mod shape;
@@ -30,12 +32,12 @@ use std::process::ExitCode;
 
 pub use error::{CliError, Exit};
 pub use globals::Globals;
-use typed::Asked;
+use parse::Asked;
 pub use typed::Typed;
 
 /// Reads the command line, does what it asks for and returns the documented exit code.
 pub fn main() -> ExitCode {
-    let result = typed::read(std::env::args_os().skip(1)).and_then(|asked| answer(&asked));
+    let result = parse::read(std::env::args_os().skip(1)).and_then(|asked| answer(&asked));
     match result {
         Ok(exit) => exit.into(),
         Err(why) => {

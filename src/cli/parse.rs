@@ -1,0 +1,171 @@
+//! From the words of the shell to a command with its options: the table says what is legal.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use lexopt::{Arg, Parser};
+
+use crate::cli::command::{Command, Flag, GLOBAL_FLAGS};
+use crate::cli::commands::{COMMANDS, find};
+use crate::cli::error::CliError;
+use crate::cli::globals::Globals;
+use crate::cli::typed::Typed;
+use crate::core::model::text::nearest;
+
+/// What the whole command line asks for.
+#[derive(Debug)]
+pub enum Asked {
+    Version,
+    /// Help about a command, or about all.
+    Help(Option<&'static Command>),
+    /// Nothing was typed.
+    Nothing,
+    Run(&'static Command, Typed, Globals),
+}
+
+/// Reads the command line (without the program's own name).
+pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Asked, CliError> {
+    let mut parser = Parser::from_args(args);
+    let mut globals = Globals::default();
+    let mut typed = Typed::default();
+    let mut command: Option<&'static Command> = None;
+    while let Some(arg) = parser.next().map_err(lexical)? {
+        let (long, short) = match arg {
+            Arg::Value(word) => {
+                match command {
+                    None => command = Some(named(&word)?),
+                    Some(_) => typed.words.push(word),
+                }
+                continue;
+            }
+            Arg::Long(name) => (Some(name.to_owned()), None),
+            Arg::Short(name) => (None, Some(name)),
+        };
+        let matches = |flag: &Flag| {
+            long.as_deref() == Some(flag.long) || (short.is_some() && short == flag.short)
+        };
+        if let Some(flag) = GLOBAL_FLAGS.iter().find(|flag| matches(flag)) {
+            match flag.long {
+                "help" => return Ok(Asked::Help(command)),
+                "version" => return Ok(Asked::Version),
+                "json" => globals.json = true,
+                "no-color" => globals.no_color = true,
+                "dry-run" => globals.dry_run = true,
+                "config" => globals.config = Some(path_value(&mut parser)?),
+                "state-dir" => globals.state_dir = Some(path_value(&mut parser)?),
+                _ => globals.root = Some(path_value(&mut parser)?),
+            }
+            continue;
+        }
+        let own = command.map_or(&[][..], |command| command.flags);
+        let Some(flag) = own.iter().find(|flag| matches(flag)) else {
+            let name = long.map_or_else(
+                || format!("-{}", short.unwrap_or('?')),
+                |long| format!("--{long}"),
+            );
+            return Err(unknown_flag(&name, command));
+        };
+        let value = match flag.value {
+            Some(_) => Some(parser.value().map_err(lexical)?),
+            None => None,
+        };
+        typed.flags.push((flag.long, value));
+    }
+    Ok(match command {
+        Some(command) => Asked::Run(command, typed, globals),
+        None => Asked::Nothing,
+    })
+}
+
+fn lexical(why: lexopt::Error) -> CliError {
+    CliError::Usage(format!("{why}: see --help"))
+}
+
+/// An empty path would silently mean the current directory.
+fn path_value(parser: &mut Parser) -> Result<PathBuf, CliError> {
+    let value = parser.value().map_err(lexical)?;
+    if value.is_empty() {
+        return Err(CliError::Usage(
+            "an empty path was given: it names nothing: see --help".to_owned(),
+        ));
+    }
+    Ok(PathBuf::from(value))
+}
+
+/// The command of this name, or an error with the nearest one.
+pub fn named(word: &OsStr) -> Result<&'static Command, CliError> {
+    let name = word.to_string_lossy();
+    find(&name).ok_or_else(|| {
+        let near = nearest(&name, COMMANDS.iter().map(|command| command.name));
+        CliError::Usage(match near {
+            Some(near) => format!("unknown command '{name}': did you mean '{near}'?: see `help`"),
+            None => format!("unknown command '{name}': there is none: see `help`"),
+        })
+    })
+}
+
+fn unknown_flag(name: &str, command: Option<&'static Command>) -> CliError {
+    let bare = name.trim_start_matches('-');
+    if command.is_none()
+        && let Some(owner) = COMMANDS
+            .iter()
+            .find(|command| command.flags.iter().any(|flag| flag.long == bare))
+    {
+        return CliError::Usage(format!(
+            "option {name} before the command: it belongs to one: write `{} {name}`",
+            owner.name
+        ));
+    }
+    let own = command.map_or(&[][..], |command| command.flags);
+    let known = own.iter().chain(GLOBAL_FLAGS).map(|flag| flag.long);
+    let near = nearest(bare, known);
+    let of = command.map_or(String::new(), |command| format!(" of `{}`", command.name));
+    CliError::Usage(match near {
+        Some(near) => format!("unknown option {name}{of}: did you mean --{near}?: see --help"),
+        None => format!("unknown option {name}{of}: there is none: see --help"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    fn read_words(words: &[&str]) -> Result<Asked, CliError> {
+        read(words.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn global_options_stand_anywhere() {
+        for words in [
+            ["--json", "--config", "c", "tasks", "show", "4"],
+            ["tasks", "show", "--config=c", "4", "--json", "--json"],
+        ] {
+            let Asked::Run(command, typed, globals) = read_words(&words).unwrap() else {
+                panic!("{words:?}");
+            };
+            assert_eq!((command.name, typed.id(1).unwrap()), ("tasks", 4));
+            assert!(globals.json && globals.config.is_some());
+        }
+    }
+
+    #[test]
+    fn help_and_version_win() {
+        assert!(matches!(read_words(&["-V"]), Ok(Asked::Version)));
+        assert!(matches!(
+            read_words(&["tasks", "--help"]),
+            Ok(Asked::Help(Some(_)))
+        ));
+        assert!(matches!(read_words(&[]), Ok(Asked::Nothing)));
+    }
+
+    #[test]
+    fn mistakes_come_with_a_suggestion() {
+        let message = |words: &[&str]| read_words(words).unwrap_err().to_string();
+        assert!(message(&["taks"]).contains("did you mean 'tasks'"));
+        assert!(message(&["tasks", "--jsno"]).contains("--json"));
+        assert!(message(&["--once", "run"]).contains("`run --once`"));
+        assert!(message(&["tasks", "--config"]).contains("--help"));
+        assert!(message(&["--config=", "tasks"]).contains("empty path"));
+    }
+}
