@@ -1,14 +1,13 @@
 //! The one table of commands, in the order in which `help` shows them.
 
 use crate::cli::command::{Command, Flag, option, switch};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::globals::Globals;
+use crate::cli::typed::Typed;
 use crate::cli::{
     config, doctor, escalations, help, history, import, install, knowledge, learn, outbox, report,
     stats, status, tasks, wire,
 };
-
-pub fn find(name: &str) -> Option<&'static Command> {
-    COMMANDS.iter().find(|command| command.name == name)
-}
 
 pub const COMMANDS: &[Command] = &[
     Command {
@@ -375,9 +374,14 @@ pub const COMMANDS: &[Command] = &[
         example: "autonomous-orchestrator help tasks",
         flags: &[],
         hidden: false,
-        run: help::run,
+        run: help_page,
     },
 ];
+
+/// `help` alone needs the table that it stands in.
+fn help_page(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    help::run(COMMANDS, typed, globals)
+}
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use crate::cli::command::{Command, Flag, GLOBAL_FLAGS};
-use crate::cli::commands::COMMANDS;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::parse::named;
@@ -11,24 +10,25 @@ use crate::cli::typed::Typed;
 
 pub const NAME: &str = env!("CARGO_PKG_NAME");
 
-pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+/// The command `help` of a table.
+pub fn run(table: &'static [Command], typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
     let text = match typed.words().first() {
-        Some(word) => of_command(named(word)?),
-        None => overview(),
+        Some(word) => of_command(named(table, word)?),
+        None => overview(table),
     };
     globals.print(&text)?;
     Ok(Exit::Done)
 }
 
 /// The page of `help` alone.
-pub fn overview() -> String {
+pub fn overview(table: &[Command]) -> String {
     let mut text = format!(
         "{NAME} {}\n{}\n\nUsage: {NAME} [OPTIONS] COMMAND [ARGUMENTS]\n\nCommands:\n",
         env!("CARGO_PKG_VERSION"),
         env!("CARGO_PKG_DESCRIPTION"),
     );
-    let shown = || COMMANDS.iter().filter(|command| !command.hidden);
+    let shown = || table.iter().filter(|command| !command.hidden);
     let wide = shown().map(|command| command.name.len()).max().unwrap_or(0);
     for command in shown() {
         let _ = writeln!(text, "  {:wide$}  {}", command.name, command.brief);
@@ -88,6 +88,7 @@ fn flags(text: &mut String, flags: &[Flag]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::commands::COMMANDS;
 
     #[test]
     fn every_command_has_an_example_that_names_it() {
@@ -105,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_overview_lists_all_but_hidden_commands() {
-        let page = overview();
+        let page = overview(COMMANDS);
         for command in COMMANDS.iter().filter(|command| !command.hidden) {
             assert!(page.contains(&format!("\n  {} ", command.name)));
         }

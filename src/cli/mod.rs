@@ -1,12 +1,12 @@
 //! The command line: one static table of commands drives parsing, help and dispatch.
 
-pub mod command;
-pub mod commands;
+mod command;
+mod commands;
 mod config;
 mod doctor;
 mod error;
 mod escalations;
-pub mod fingerprint;
+mod fingerprint;
 mod globals;
 mod help;
 mod history;
@@ -16,7 +16,7 @@ mod knowledge;
 mod learn;
 mod outbox;
 mod parse;
-pub mod replay;
+mod replay;
 mod report;
 mod shape;
 mod stats;
@@ -30,14 +30,15 @@ mod wire;
 use std::io::Write;
 use std::process::ExitCode;
 
-pub use error::{CliError, Exit};
-pub use globals::Globals;
+use commands::COMMANDS;
+use error::{CliError, Exit};
+use globals::Globals;
 use parse::Asked;
-pub use typed::Typed;
 
 /// Reads the command line, does what it asks for and returns the documented exit code.
 pub fn main() -> ExitCode {
-    let result = parse::read(std::env::args_os().skip(1)).and_then(|asked| answer(&asked));
+    let result =
+        parse::read(COMMANDS, std::env::args_os().skip(1)).and_then(|asked| answer(&asked));
     match result {
         Ok(exit) => exit.into(),
         Err(why) => {
@@ -55,7 +56,7 @@ fn answer(asked: &Asked) -> Result<Exit, CliError> {
     match asked {
         Asked::Run(command, typed, globals) => (command.run)(typed, globals),
         Asked::Help(command) => {
-            plain.print(&command.map_or_else(help::overview, help::of_command))?;
+            plain.print(&command.map_or_else(|| help::overview(COMMANDS), help::of_command))?;
             Ok(Exit::Done)
         }
         Asked::Version => {
@@ -63,7 +64,7 @@ fn answer(asked: &Asked) -> Result<Exit, CliError> {
             Ok(Exit::Done)
         }
         Asked::Nothing => {
-            let _ = std::io::stderr().write_all(help::overview().as_bytes());
+            let _ = std::io::stderr().write_all(help::overview(COMMANDS).as_bytes());
             Ok(Exit::Usage)
         }
     }

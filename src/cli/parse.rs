@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use lexopt::{Arg, Parser};
 
 use crate::cli::command::{Command, Flag, GLOBAL_FLAGS};
-use crate::cli::commands::{COMMANDS, find};
 use crate::cli::error::CliError;
 use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
@@ -23,8 +22,11 @@ pub enum Asked {
     Run(&'static Command, Typed, Globals),
 }
 
-/// Reads the command line (without the program's own name).
-pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Asked, CliError> {
+/// Reads the command line (without the program's own name) against the table of commands.
+pub fn read(
+    table: &'static [Command],
+    args: impl IntoIterator<Item = OsString>,
+) -> Result<Asked, CliError> {
     let mut parser = Parser::from_args(args);
     let mut globals = Globals::default();
     let mut typed = Typed::default();
@@ -33,7 +35,7 @@ pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Asked, CliError>
         let (long, short) = match arg {
             Arg::Value(word) => {
                 match command {
-                    None => command = Some(named(&word)?),
+                    None => command = Some(named(table, &word)?),
                     Some(_) => typed.words.push(word),
                 }
                 continue;
@@ -63,7 +65,7 @@ pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Asked, CliError>
                 || format!("-{}", short.unwrap_or('?')),
                 |long| format!("--{long}"),
             );
-            return Err(unknown_flag(&name, command));
+            return Err(unknown_flag(table, &name, command));
         };
         let value = match flag.value {
             Some(_) => Some(parser.value().map_err(lexical)?),
@@ -93,10 +95,11 @@ fn path_value(parser: &mut Parser) -> Result<PathBuf, CliError> {
 }
 
 /// The command of this name, or an error with the nearest one.
-pub fn named(word: &OsStr) -> Result<&'static Command, CliError> {
+pub fn named(table: &'static [Command], word: &OsStr) -> Result<&'static Command, CliError> {
     let name = word.to_string_lossy();
-    find(&name).ok_or_else(|| {
-        let near = nearest(&name, COMMANDS.iter().map(|command| command.name));
+    let found = table.iter().find(|command| command.name == name);
+    found.ok_or_else(|| {
+        let near = nearest(&name, table.iter().map(|command| command.name));
         CliError::Usage(match near {
             Some(near) => format!("unknown command '{name}': did you mean '{near}'?: see `help`"),
             None => format!("unknown command '{name}': there is none: see `help`"),
@@ -104,10 +107,14 @@ pub fn named(word: &OsStr) -> Result<&'static Command, CliError> {
     })
 }
 
-fn unknown_flag(name: &str, command: Option<&'static Command>) -> CliError {
+fn unknown_flag(
+    table: &'static [Command],
+    name: &str,
+    command: Option<&'static Command>,
+) -> CliError {
     let bare = name.trim_start_matches('-');
     if command.is_none()
-        && let Some(owner) = COMMANDS
+        && let Some(owner) = table
             .iter()
             .find(|command| command.flags.iter().any(|flag| flag.long == bare))
     {
@@ -130,9 +137,10 @@ fn unknown_flag(name: &str, command: Option<&'static Command>) -> CliError {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
+    use crate::cli::commands::COMMANDS;
 
     fn read_words(words: &[&str]) -> Result<Asked, CliError> {
-        read(words.iter().map(OsString::from))
+        read(COMMANDS, words.iter().map(OsString::from))
     }
 
     #[test]

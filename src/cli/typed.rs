@@ -9,8 +9,8 @@ use crate::cli::error::CliError;
 /// The words and flags of one command, already checked against its row of the table.
 #[derive(Clone, Debug, Default)]
 pub struct Typed {
-    pub(super) words: Vec<OsString>,
-    pub(super) flags: Vec<(&'static str, Option<OsString>)>,
+    pub words: Vec<OsString>,
+    pub flags: Vec<(&'static str, Option<OsString>)>,
 }
 
 impl Typed {

@@ -1,6 +1,7 @@
 //! `report FILE.html`: one self-contained page, made from what the store holds.
 
 mod chart;
+mod facts;
 mod html;
 mod page;
 
@@ -10,36 +11,13 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::cli::{stats, status, stored};
-use crate::core::config::Config;
-use crate::core::human::stats::{Stats, compute};
-use crate::core::model::task::Task;
-use crate::core::model::time::Timestamp;
+use crate::core::human::stats::compute;
 use crate::host::files::write_atomic;
-use crate::store::{
-    Attempt, AuditBreak, AuditReport, DetectorRun, EscalationRow, OutboxRow, TaskFilter,
-};
+use crate::store::TaskFilter;
+use facts::Facts;
 
 /// Most tasks that the chart over time looks at.
 const TASKS_MOST: u32 = 20_000;
-
-/// Everything the page shows.
-#[derive(Debug)]
-pub struct Facts {
-    pub host: String,
-    pub now: Timestamp,
-    pub config: Config,
-    pub daemon_pid: Option<u64>,
-    pub kill_switch: Option<String>,
-    /// Newest first.
-    pub tasks: Vec<Task>,
-    pub open: u64,
-    pub escalations: Vec<EscalationRow>,
-    pub outbox: Vec<OutboxRow>,
-    pub detectors: Vec<DetectorRun>,
-    pub attempts: Vec<Attempt>,
-    pub stats: Stats,
-    pub audit: Result<AuditReport, AuditBreak>,
-}
 
 pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::chart;
+use super::facts::Facts;
 use super::html::Html;
-use super::{Facts, chart};
 use crate::cli::escalations::delivery;
 use crate::cli::shape;
 use crate::cli::stats::{percent, repair_time};
