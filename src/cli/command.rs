@@ -6,30 +6,30 @@ use crate::cli::typed::Typed;
 
 /// An option. One without help is internal and not shown.
 #[derive(Debug)]
-pub struct Flag {
-    pub long: &'static str,
-    pub short: Option<char>,
+pub(super) struct Flag {
+    pub(super) long: &'static str,
+    pub(super) short: Option<char>,
     /// Name of its value, if it takes one.
-    pub value: Option<&'static str>,
-    pub help: &'static str,
+    pub(super) value: Option<&'static str>,
+    pub(super) help: &'static str,
 }
 
 /// One command: what is typed, what `help` says, what runs.
 #[derive(Debug)]
-pub struct Command {
-    pub name: &'static str,
+pub(super) struct Command {
+    pub(super) name: &'static str,
     /// Its arguments, as in a usage line.
-    pub synopsis: &'static str,
+    pub(super) synopsis: &'static str,
     /// One line of the overview.
-    pub brief: &'static str,
-    pub long: &'static str,
-    pub example: &'static str,
-    pub flags: &'static [Flag],
-    pub hidden: bool,
-    pub run: fn(&Typed, &Globals) -> Result<Exit, CliError>,
+    pub(super) brief: &'static str,
+    pub(super) long: &'static str,
+    pub(super) example: &'static str,
+    pub(super) flags: &'static [Flag],
+    pub(super) hidden: bool,
+    pub(super) run: fn(&Typed, &Globals) -> Result<Exit, CliError>,
 }
 
-pub const fn switch(long: &'static str, help: &'static str) -> Flag {
+pub(super) const fn switch(long: &'static str, help: &'static str) -> Flag {
     Flag {
         long,
         short: None,
@@ -38,7 +38,7 @@ pub const fn switch(long: &'static str, help: &'static str) -> Flag {
     }
 }
 
-pub const fn option(long: &'static str, value: &'static str, help: &'static str) -> Flag {
+pub(super) const fn option(long: &'static str, value: &'static str, help: &'static str) -> Flag {
     Flag {
         long,
         short: None,
@@ -47,7 +47,7 @@ pub const fn option(long: &'static str, value: &'static str, help: &'static str)
     }
 }
 
-pub const GLOBAL_FLAGS: &[Flag] = &[
+pub(super) const GLOBAL_FLAGS: &[Flag] = &[
     Flag {
         long: "config",
         short: Some('c'),

@@ -9,7 +9,7 @@ use crate::cli::{
     stats, status, tasks, wire,
 };
 
-pub const COMMANDS: &[Command] = &[
+pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "run",
         synopsis: "[--once] [--dry-run]",

@@ -15,12 +15,12 @@ use crate::core::config::settings::Setting;
 use crate::host::{Host, READ_CAP};
 
 /// What `install` writes and `config default` prints.
-pub const EXAMPLE: &str = include_str!("example.toml");
+pub(super) const EXAMPLE: &str = include_str!("example.toml");
 
 /// Checks the texts of one directory; each mistake as `file:line: what`.
 type Checker = fn(&[(String, String)]) -> Vec<String>;
 
-pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
     match typed.word(0) {
         Some("check") => check(globals),
@@ -52,7 +52,7 @@ fn show(globals: &Globals) -> Result<Exit, CliError> {
 }
 
 /// Everything that is wrong with the configuration, the rules and the runbooks.
-pub fn mistakes(globals: &Globals) -> Vec<String> {
+pub(super) fn mistakes(globals: &Globals) -> Vec<String> {
     let path = globals.config_path();
     let config = match read_capped(path) {
         Ok(text) => match Config::parse(&text) {

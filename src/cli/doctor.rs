@@ -65,7 +65,7 @@ impl Page {
     }
 }
 
-pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(0)?;
     let host = globals.host();
     let mut page = Page::default();

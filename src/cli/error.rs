@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 /// The documented exit codes (docs/CLI.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub(super) enum Exit {
     /// Everything that was asked for was done.
     Done = 0,
     /// It was tried and failed, or a check did not pass.
@@ -26,7 +26,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    pub const ALL: &'static [(Self, &'static str)] = &[
+    pub(super) const ALL: &'static [(Self, &'static str)] = &[
         (Self::Done, "done"),
         (
             Self::Failed,
@@ -49,7 +49,7 @@ impl Exit {
         (Self::Findings, "findings are present (`scan` only)"),
     ];
 
-    pub const fn code(self) -> u8 {
+    pub(super) const fn code(self) -> u8 {
         self as u8
     }
 }
@@ -62,7 +62,7 @@ impl From<Exit> for ExitCode {
 
 /// Why a command did not end well. Each text reads `what failed: why: what to do`.
 #[derive(Debug)]
-pub enum CliError {
+pub(super) enum CliError {
     Usage(String),
     Config(String),
     Store(String),
@@ -74,7 +74,7 @@ pub enum CliError {
 }
 
 impl CliError {
-    pub fn exit(&self) -> Exit {
+    pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::Config(_) => Exit::Configuration,
@@ -87,12 +87,12 @@ impl CliError {
     }
 
     /// True when there is something to tell on standard error.
-    pub fn is_worth_telling(&self) -> bool {
+    pub(super) fn is_worth_telling(&self) -> bool {
         !matches!(self, Self::Output(why) if why.kind() == io::ErrorKind::BrokenPipe)
     }
 
     /// A file operation that failed: missing rights are told apart from everything else.
-    pub fn file(what: impl fmt::Display, why: &io::Error, to_do: &str) -> Self {
+    pub(super) fn file(what: impl fmt::Display, why: &io::Error, to_do: &str) -> Self {
         let text = format!("{what}: {why}: {to_do}");
         match why.kind() {
             io::ErrorKind::PermissionDenied => Self::Permission(text),

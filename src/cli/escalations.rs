@@ -11,7 +11,7 @@ use crate::cli::typed::Typed;
 use crate::cli::{shape, stored, tasks};
 use crate::store::{EscalationRow, OutboxRow};
 
-pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     match typed.word(0) {
         None if typed.words().is_empty() => list(typed, globals),
         Some("list") => {
@@ -30,7 +30,7 @@ pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 }
 
 /// How far the delivery of a task's escalation has come.
-pub fn delivery(row: &EscalationRow, outbox: &[OutboxRow]) -> String {
+pub(super) fn delivery(row: &EscalationRow, outbox: &[OutboxRow]) -> String {
     if let Some(number) = row.issue_number {
         return format!("#{number}");
     }

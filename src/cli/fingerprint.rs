@@ -13,7 +13,7 @@ const KEEP: usize = MESSAGE_CAP + 4;
 ///
 /// # Errors
 /// Reading `input` or writing `output` failed.
-pub fn filter(
+pub(super) fn filter(
     input: &mut dyn BufRead,
     output: &mut dyn Write,
     class: &str,

@@ -14,32 +14,32 @@ use crate::host::Host;
 use crate::host::clock::Clock;
 
 /// Where the configuration lies unless `--config` says otherwise.
-pub const DEFAULT_CONFIG: &str = "/etc/autonomous-orchestrator/config.toml";
+pub(super) const DEFAULT_CONFIG: &str = "/etc/autonomous-orchestrator/config.toml";
 /// Largest configuration that is read, bytes.
 const CONFIG_CAP: u64 = 1 << 20;
 
 /// Options that every command takes.
 #[derive(Clone, Debug, Default)]
-pub struct Globals {
-    pub config: Option<PathBuf>,
-    pub state_dir: Option<PathBuf>,
+pub(super) struct Globals {
+    pub(super) config: Option<PathBuf>,
+    pub(super) state_dir: Option<PathBuf>,
     /// A directory tree that stands for the host.
-    pub root: Option<PathBuf>,
-    pub json: bool,
-    pub no_color: bool,
-    pub dry_run: bool,
+    pub(super) root: Option<PathBuf>,
+    pub(super) json: bool,
+    pub(super) no_color: bool,
+    pub(super) dry_run: bool,
 }
 
 impl Globals {
     /// The file that is read: the one named, or the default one.
-    pub fn config_path(&self) -> &Path {
+    pub(super) fn config_path(&self) -> &Path {
         self.config
             .as_deref()
             .unwrap_or_else(|| Path::new(DEFAULT_CONFIG))
     }
 
     /// The configuration in force. Only the default file may be missing: then all defaults hold.
-    pub fn load_config(&self) -> Result<Config, CliError> {
+    pub(super) fn load_config(&self) -> Result<Config, CliError> {
         let path = self.config_path();
         let mut config = match read_capped(path) {
             Ok(text) => Config::parse(&text).map_err(|why| config_error(path, &text, &why))?,
@@ -66,19 +66,19 @@ impl Globals {
     }
 
     /// The host this command looks at.
-    pub fn host(&self) -> Host {
+    pub(super) fn host(&self) -> Host {
         match &self.root {
             Some(root) => Host::at(root.clone(), Clock::system()),
             None => Host::real(),
         }
     }
 
-    pub fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         Clock::system().now()
     }
 
     /// Colour: on a terminal, unless `--no-color`, `NO_COLOR` (<https://no-color.org>) or a dumb one.
-    pub fn colour(&self) -> bool {
+    pub(super) fn colour(&self) -> bool {
         !self.no_color
             && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
@@ -86,7 +86,7 @@ impl Globals {
     }
 
     /// Columns of the terminal; none when the output goes elsewhere, so that nothing is cut for a filter.
-    pub fn width(&self) -> Option<usize> {
+    pub(super) fn width(&self) -> Option<usize> {
         let stdout = io::stdout();
         stdout.is_terminal().then(|| {
             terminal_width(&stdout)
@@ -96,7 +96,7 @@ impl Globals {
     }
 
     /// Writes text to standard output at once.
-    pub fn print(&self, text: &str) -> Result<(), CliError> {
+    pub(super) fn print(&self, text: &str) -> Result<(), CliError> {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;
         out.flush()?;
@@ -104,12 +104,12 @@ impl Globals {
     }
 
     /// One JSON value and a newline.
-    pub fn print_json(&self, value: &Value) -> Result<(), CliError> {
+    pub(super) fn print_json(&self, value: &Value) -> Result<(), CliError> {
         self.print(&format!("{value:#}\n"))
     }
 
     /// A listing: JSON with `--json`, else the table, else the sentence for an empty one.
-    pub fn listing(&self, json: &Value, table: &Table, empty: &str) -> Result<(), CliError> {
+    pub(super) fn listing(&self, json: &Value, table: &Table, empty: &str) -> Result<(), CliError> {
         if self.json {
             self.print_json(json)
         } else if table.is_empty() {
@@ -141,7 +141,7 @@ fn terminal_width(stdout: &io::Stdout) -> Option<usize> {
 }
 
 /// Reads a text file; more than the cap is an error, not a silent cut.
-pub fn read_capped(path: &Path) -> io::Result<String> {
+pub(super) fn read_capped(path: &Path) -> io::Result<String> {
     use std::io::Read;
     let mut text = String::new();
     let read = std::fs::File::open(path)?
@@ -157,11 +157,11 @@ pub fn read_capped(path: &Path) -> io::Result<String> {
 }
 
 /// `file:line: what: suggestion`, the form that editors jump to.
-pub fn config_error(path: &Path, text: &str, why: &ConfigError) -> CliError {
+pub(super) fn config_error(path: &Path, text: &str, why: &ConfigError) -> CliError {
     CliError::Config(config_message(path, text, why))
 }
 
-pub fn config_message(path: &Path, text: &str, why: &ConfigError) -> String {
+pub(super) fn config_message(path: &Path, text: &str, why: &ConfigError) -> String {
     let line = if why.line > 0 {
         why.line
     } else {

@@ -8,10 +8,14 @@ use crate::cli::globals::Globals;
 use crate::cli::parse::named;
 use crate::cli::typed::Typed;
 
-pub const NAME: &str = env!("CARGO_PKG_NAME");
+pub(super) const NAME: &str = env!("CARGO_PKG_NAME");
 
 /// The command `help` of a table.
-pub fn run(table: &'static [Command], typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn run(
+    table: &'static [Command],
+    typed: &Typed,
+    globals: &Globals,
+) -> Result<Exit, CliError> {
     typed.at_most(1)?;
     let text = match typed.words().first() {
         Some(word) => of_command(named(table, word)?),
@@ -22,7 +26,7 @@ pub fn run(table: &'static [Command], typed: &Typed, globals: &Globals) -> Resul
 }
 
 /// The page of `help` alone.
-pub fn overview(table: &[Command]) -> String {
+pub(super) fn overview(table: &[Command]) -> String {
     let mut text = format!(
         "{NAME} {}\n{}\n\nUsage: {NAME} [OPTIONS] COMMAND [ARGUMENTS]\n\nCommands:\n",
         env!("CARGO_PKG_VERSION"),
@@ -47,7 +51,7 @@ pub fn overview(table: &[Command]) -> String {
 }
 
 /// The page of one command.
-pub fn of_command(command: &Command) -> String {
+pub(super) fn of_command(command: &Command) -> String {
     let mut text = format!(
         "{}\n\nUsage: {NAME} {}{}{}\n\n{}\n",
         command.brief,

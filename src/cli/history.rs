@@ -11,7 +11,7 @@ use crate::cli::{shape, stored};
 
 const DEFAULT_LIMIT: u32 = 200;
 
-pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
     let id = match typed.words().is_empty() {
         true => None,
@@ -50,7 +50,7 @@ pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-pub fn audit(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn audit(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     if typed.word(0) != Some("verify") {
         return Err(unknown_word("audit", typed.word(0), &["verify"]));
     }

@@ -7,7 +7,7 @@ use crate::cli::globals::Globals;
 use crate::cli::stored;
 use crate::cli::typed::Typed;
 
-pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
     let source = typed
         .path(0)
@@ -48,7 +48,7 @@ pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 }
 
 /// The state directory, readable by its owner alone: evidence can hold what logs held.
-pub fn make_private(directory: &std::path::Path) -> Result<(), CliError> {
+pub(super) fn make_private(directory: &std::path::Path) -> Result<(), CliError> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)

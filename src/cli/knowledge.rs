@@ -18,7 +18,7 @@ use crate::core::model::snippet::Snippet;
 /// Passages of a query that names no number.
 const LIMIT: usize = 5;
 
-pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     match typed.word(0) {
         Some("build") => build(typed, globals),
         Some("query") => query(typed, globals),

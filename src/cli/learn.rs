@@ -20,7 +20,7 @@ use crate::store::Learned;
 /// Largest file of counts that is read, in bytes: a gateway has hundreds of rows, not millions.
 const FILE_CAP: u64 = 16 << 20;
 
-pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     match typed.word(0) {
         None if typed.words().is_empty() => show(typed, globals),
         Some("show") => show(typed, globals),

@@ -10,7 +10,7 @@ use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
 use crate::store::{OutboxRow, StoreError};
 
-pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     match typed.word(0) {
         None if typed.words().is_empty() => list(typed, globals),
         Some("list") => {

@@ -13,7 +13,7 @@ use crate::core::model::text::nearest;
 
 /// What the whole command line asks for.
 #[derive(Debug)]
-pub enum Asked {
+pub(super) enum Asked {
     Version,
     /// Help about a command, or about all.
     Help(Option<&'static Command>),
@@ -23,7 +23,7 @@ pub enum Asked {
 }
 
 /// Reads the command line (without the program's own name) against the table of commands.
-pub fn read(
+pub(super) fn read(
     table: &'static [Command],
     args: impl IntoIterator<Item = OsString>,
 ) -> Result<Asked, CliError> {
@@ -95,7 +95,7 @@ fn path_value(parser: &mut Parser) -> Result<PathBuf, CliError> {
 }
 
 /// The command of this name, or an error with the nearest one.
-pub fn named(table: &'static [Command], word: &OsStr) -> Result<&'static Command, CliError> {
+pub(super) fn named(table: &'static [Command], word: &OsStr) -> Result<&'static Command, CliError> {
     let name = word.to_string_lossy();
     let found = table.iter().find(|command| command.name == name);
     found.ok_or_else(|| {

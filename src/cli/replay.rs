@@ -24,7 +24,7 @@ const READ_CHUNK: usize = 64 << 10;
 
 /// How the lines of a file are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(super) enum Format {
     /// `journalctl -o json`.
     JournalJson,
     /// `journalctl -o export`: `FIELD=value` lines, an empty line between entries.
@@ -36,7 +36,7 @@ pub enum Format {
 }
 
 /// Decides the format from the first lines.
-pub fn sniff(head: &str) -> Format {
+pub(super) fn sniff(head: &str) -> Format {
     let lines: Vec<&str> = head
         .lines()
         .filter(|l| !l.trim().is_empty())
@@ -104,7 +104,7 @@ struct Row<'a> {
 
 /// Replays files (`-` is standard input) and prints the findings. Returns the exit code: 0 done,
 /// 1 when a file could not be read.
-pub fn replay(
+pub(super) fn replay(
     files: &[String],
     rules: &RuleSet,
     json: bool,

@@ -11,7 +11,7 @@ use crate::core::model::time::Timestamp;
 use crate::store::{Attempt, AuditEvent, DetectorRun, EscalationRow, OutboxRow};
 
 /// The documented JSON object of a task.
-pub fn task(task: &Task) -> Value {
+pub(super) fn task(task: &Task) -> Value {
     json!({
         "id": task.id,
         "class": task.class.as_str(),
@@ -46,7 +46,7 @@ pub fn task(task: &Task) -> Value {
     })
 }
 
-pub fn attempt(attempt: &Attempt) -> Value {
+pub(super) fn attempt(attempt: &Attempt) -> Value {
     json!({
         "id": attempt.id,
         "task_id": attempt.task_id,
@@ -61,7 +61,7 @@ pub fn attempt(attempt: &Attempt) -> Value {
     })
 }
 
-pub fn event(event: &AuditEvent) -> Value {
+pub(super) fn event(event: &AuditEvent) -> Value {
     json!({
         "id": event.id,
         "task_id": event.task_id,
@@ -75,7 +75,7 @@ pub fn event(event: &AuditEvent) -> Value {
     })
 }
 
-pub fn escalation(row: &EscalationRow) -> Value {
+pub(super) fn escalation(row: &EscalationRow) -> Value {
     json!({
         "id": row.id,
         "task_id": row.task_id,
@@ -89,7 +89,7 @@ pub fn escalation(row: &EscalationRow) -> Value {
     })
 }
 
-pub fn delivery(row: &OutboxRow) -> Value {
+pub(super) fn delivery(row: &OutboxRow) -> Value {
     json!({
         "id": row.id,
         "task_id": row.task_id,
@@ -107,7 +107,7 @@ pub fn delivery(row: &OutboxRow) -> Value {
     })
 }
 
-pub fn detector(run: &DetectorRun) -> Value {
+pub(super) fn detector(run: &DetectorRun) -> Value {
     json!({
         "name": run.name,
         "outcome": run.outcome.as_str(),
@@ -118,7 +118,7 @@ pub fn detector(run: &DetectorRun) -> Value {
     })
 }
 
-pub fn finding(finding: &Finding) -> Value {
+pub(super) fn finding(finding: &Finding) -> Value {
     json!({
         "class": finding.class.as_str(),
         "subject": finding.subject,
@@ -136,7 +136,7 @@ fn time(at: Timestamp) -> String {
     at.to_string()
 }
 
-pub fn severity_cell(severity: Severity) -> Cell {
+pub(super) fn severity_cell(severity: Severity) -> Cell {
     let tone = match severity {
         Severity::Critical | Severity::Error => Tone::Bad,
         Severity::Warning => Tone::Warn,
@@ -145,7 +145,7 @@ pub fn severity_cell(severity: Severity) -> Cell {
     Cell::new(severity.as_str(), tone)
 }
 
-pub fn status_cell(status: Status) -> Cell {
+pub(super) fn status_cell(status: Status) -> Cell {
     let tone = match status {
         Status::Escalated | Status::FixFailed => Tone::Bad,
         Status::Waiting | Status::Detected | Status::InProgress => Tone::Warn,
@@ -156,7 +156,7 @@ pub fn status_cell(status: Status) -> Cell {
 }
 
 /// `45 s`, `12 m`, `3 h`, `5 d`: the largest unit that says enough.
-pub fn span(span: Duration) -> String {
+pub(super) fn span(span: Duration) -> String {
     match span.as_secs() {
         s @ 0..=119 => format!("{s} s"),
         s @ 120..=7_199 => format!("{} m", s / 60),
@@ -166,12 +166,12 @@ pub fn span(span: Duration) -> String {
 }
 
 /// How long ago.
-pub fn age(at: Timestamp, now: Timestamp) -> String {
+pub(super) fn age(at: Timestamp, now: Timestamp) -> String {
     span(now.since(at))
 }
 
 /// Time without its milliseconds, for a human.
-pub fn second(at: Timestamp) -> String {
+pub(super) fn second(at: Timestamp) -> String {
     let text = at.to_string();
     text.get(..19).map_or(text.clone(), str::to_owned)
 }

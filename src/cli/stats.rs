@@ -20,7 +20,7 @@ const MOST: u32 = 200_000;
 const DEFAULT_WEEKS: usize = 12;
 
 /// The rows that the figures are computed from.
-pub fn rows(reader: &Reader) -> Result<Vec<StatsRow>, CliError> {
+pub(super) fn rows(reader: &Reader) -> Result<Vec<StatsRow>, CliError> {
     let filter = TaskFilter {
         limit: MOST,
         ..TaskFilter::default()
@@ -50,7 +50,7 @@ pub fn rows(reader: &Reader) -> Result<Vec<StatsRow>, CliError> {
         .collect())
 }
 
-pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(0)?;
     let weeks = typed.parsed("weeks")?.unwrap_or(DEFAULT_WEEKS);
     let config = globals.load_config()?;
@@ -83,11 +83,11 @@ pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-pub fn percent(rate: Option<f64>) -> String {
+pub(super) fn percent(rate: Option<f64>) -> String {
     rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.1} %", rate * 100.0))
 }
 
-pub fn repair_time(time: Option<Duration>) -> String {
+pub(super) fn repair_time(time: Option<Duration>) -> String {
     time.map_or_else(
         || "-".to_owned(),
         |time| {
@@ -101,7 +101,7 @@ pub fn repair_time(time: Option<Duration>) -> String {
 }
 
 /// Met, missed, or nothing to judge yet.
-pub fn judged(met: Option<bool>) -> Tone {
+pub(super) fn judged(met: Option<bool>) -> Tone {
     match met {
         Some(true) => Tone::Good,
         Some(false) => Tone::Bad,

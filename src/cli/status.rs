@@ -17,15 +17,15 @@ use crate::store::{Counts, DetectorRun, EscalationRow, OutboxRow, RunOutcome};
 
 /// What the daemon last said about itself, if it lives.
 #[derive(Debug)]
-pub struct Daemon {
-    pub running: bool,
+pub(super) struct Daemon {
+    pub(super) running: bool,
     /// `status.json` of the runtime directory; null when there is none.
-    pub said: Value,
+    pub(super) said: Value,
 }
 
 impl Daemon {
     /// Reads the status file and checks that the process it names is really this program.
-    pub fn ask(host: &Host, config: &Config) -> Self {
+    pub(super) fn ask(host: &Host, config: &Config) -> Self {
         let file = Path::new(&config.daemon.runtime_dir).join("status.json");
         let said: Value = host
             .read(&file, READ_CAP)
@@ -44,7 +44,7 @@ impl Daemon {
         self.said.get(key).and_then(Value::as_str)
     }
 
-    pub fn pid(&self) -> Option<u64> {
+    pub(super) fn pid(&self) -> Option<u64> {
         self.said
             .get("pid")
             .and_then(Value::as_u64)
@@ -81,7 +81,7 @@ fn read_store(globals: &Globals, config: &Config) -> Result<Stored, CliError> {
     })
 }
 
-pub fn kill_switch(host: &Host, config: &Config) -> Option<String> {
+pub(super) fn kill_switch(host: &Host, config: &Config) -> Option<String> {
     match host.read(&config.daemon.kill_switch, 4_096) {
         Ok(text) if text.trim().is_empty() => Some("no reason given".to_owned()),
         Ok(text) => Some(text.trim().to_owned()),
@@ -91,7 +91,7 @@ pub fn kill_switch(host: &Host, config: &Config) -> Option<String> {
     }
 }
 
-pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(0)?;
     let config = globals.load_config()?;
     let host = globals.host();

@@ -12,7 +12,7 @@ use crate::core::model::time::Timestamp;
 use crate::store::{Reader, Store, StoreError, StoreOptions};
 
 /// Where the store is and its bounds, as the daemon has them.
-pub fn options(globals: &Globals, config: &Config) -> StoreOptions {
+pub(super) fn options(globals: &Globals, config: &Config) -> StoreOptions {
     StoreOptions {
         path: path(globals, config),
         busy_timeout: Duration::from_millis(u64::from(config.store.busy_timeout_ms)),
@@ -23,7 +23,7 @@ pub fn options(globals: &Globals, config: &Config) -> StoreOptions {
     }
 }
 
-pub fn path(globals: &Globals, config: &Config) -> PathBuf {
+pub(super) fn path(globals: &Globals, config: &Config) -> PathBuf {
     globals
         .host()
         .path(&config.daemon.state_dir)
@@ -31,14 +31,14 @@ pub fn path(globals: &Globals, config: &Config) -> PathBuf {
 }
 
 /// A reader for a listing. Never creates anything: a listing of nothing is a mistake worth telling.
-pub fn reader(globals: &Globals, config: &Config) -> Result<Reader, CliError> {
+pub(super) fn reader(globals: &Globals, config: &Config) -> Result<Reader, CliError> {
     let options = options(globals, config);
     must_exist(&options)?;
     Store::open_read_only(&options).map_err(explain)
 }
 
 /// The store for a command that writes, beside a running daemon.
-pub fn store(globals: &Globals, config: &Config, now: Timestamp) -> Result<Store, CliError> {
+pub(super) fn store(globals: &Globals, config: &Config, now: Timestamp) -> Result<Store, CliError> {
     let options = options(globals, config);
     must_exist(&options)?;
     // Opening for writing sets a damaged file aside; only the daemon, which then holds no old handle to it,
@@ -74,7 +74,7 @@ fn must_exist(options: &StoreOptions) -> Result<(), CliError> {
 }
 
 /// A question that makes no sense is told apart from a store that does not work.
-pub fn explain(why: StoreError) -> CliError {
+pub(super) fn explain(why: StoreError) -> CliError {
     match why {
         StoreError::NoTask(_) | StoreError::WrongState { .. } | StoreError::Import(_) => {
             CliError::Failed(why.to_string())
@@ -84,7 +84,7 @@ pub fn explain(why: StoreError) -> CliError {
 }
 
 /// Who is written into the audit: `--by`, else whoever called sudo, else the user.
-pub fn actor(typed: &Typed) -> Result<String, CliError> {
+pub(super) fn actor(typed: &Typed) -> Result<String, CliError> {
     let given = typed.parsed::<String>("by")?;
     let named = given.or_else(|| {
         ["SUDO_USER", "USER", "LOGNAME"]
@@ -106,7 +106,7 @@ pub fn actor(typed: &Typed) -> Result<String, CliError> {
 const SNOOZE_MAX: Duration = Duration::from_secs(90 * 86_400);
 
 /// `30m`, `8h`, `2d`, or a time in UTC; always ahead of `now`.
-pub fn until(text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
+pub(super) fn until(text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
     let bad = |why: &str| {
         CliError::Usage(format!(
             "'{text}': {why}: write 30m, 8h, 2d or 'YYYY-MM-DD HH:MM:SS' in UTC, at most 90 days ahead"

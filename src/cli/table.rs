@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// A colour by what it says, not by what it looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tone {
+pub(super) enum Tone {
     #[default]
     Plain,
     Good,
@@ -27,7 +27,7 @@ impl Tone {
     }
 
     /// `text` in this tone, if `colour` is on.
-    pub fn paint(self, text: &str, colour: bool) -> String {
+    pub(super) fn paint(self, text: &str, colour: bool) -> String {
         match self.code() {
             Some(code) if colour => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
             _ => text.to_owned(),
@@ -37,13 +37,13 @@ impl Tone {
 
 /// One cell. Its text is made harmless when the table is drawn.
 #[derive(Clone, Debug, Default)]
-pub struct Cell {
+pub(super) struct Cell {
     text: String,
     tone: Tone,
 }
 
 impl Cell {
-    pub fn new(text: impl Into<String>, tone: Tone) -> Self {
+    pub(super) fn new(text: impl Into<String>, tone: Tone) -> Self {
         Self {
             text: text.into(),
             tone,
@@ -68,29 +68,29 @@ const LAST_MIN: usize = 16;
 
 /// Rows under a heading. Only the last column is cut, and only when a width is given.
 #[derive(Clone, Debug)]
-pub struct Table {
+pub(super) struct Table {
     head: Vec<&'static str>,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Table {
-    pub fn new(head: &[&'static str]) -> Self {
+    pub(super) fn new(head: &[&'static str]) -> Self {
         Self {
             head: head.to_vec(),
             rows: Vec::new(),
         }
     }
 
-    pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         self.rows.push(cells.into_iter().collect());
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// The drawn table, one line a row, each ending in a newline.
-    pub fn draw(&self, width: Option<usize>, colour: bool) -> String {
+    pub(super) fn draw(&self, width: Option<usize>, colour: bool) -> String {
         let head: Vec<Cell> = self
             .head
             .iter()
@@ -147,7 +147,7 @@ fn draw_line(
 }
 
 /// At most `room` characters, the last one an ellipsis when something was cut.
-pub fn shorten(text: &str, room: usize) -> String {
+pub(super) fn shorten(text: &str, room: usize) -> String {
     if text.chars().count() <= room {
         return text.to_owned();
     }
@@ -158,7 +158,7 @@ pub fn shorten(text: &str, room: usize) -> String {
 
 /// Text of a log line may hold escape sequences that would drive the reader's terminal: every control
 /// character, and the ones that turn the writing direction, become visible and harmless.
-pub fn harmless(text: &str) -> String {
+pub(super) fn harmless(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\n' | '\t' | '\r' => ' ',

@@ -17,7 +17,7 @@ use crate::core::model::text::nearest;
 use crate::core::model::time::Timestamp;
 use crate::store::{Attempt, AuditEvent, Reader, TaskFilter};
 
-pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     match typed.word(0) {
         None if typed.words().is_empty() => list(typed, globals),
         Some("list") => {
@@ -37,7 +37,7 @@ pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 }
 
 /// A second word that the command does not know.
-pub fn unknown_word(command: &str, word: Option<&str>, known: &[&str]) -> CliError {
+pub(super) fn unknown_word(command: &str, word: Option<&str>, known: &[&str]) -> CliError {
     let word = word.unwrap_or("");
     let near = nearest(word, known.iter().copied());
     CliError::Usage(match near {
@@ -98,7 +98,7 @@ fn table(tasks: &[Task], now: Timestamp) -> Table {
 }
 
 /// The task, or the error that it does not exist.
-pub fn find(reader: &Reader, id: i64) -> Result<Task, CliError> {
+pub(super) fn find(reader: &Reader, id: i64) -> Result<Task, CliError> {
     reader
         .task(id)
         .map_err(stored::explain)?
@@ -230,7 +230,7 @@ fn page(task: &Task, attempts: &[Attempt], events: &[AuditEvent]) -> String {
 }
 
 /// One audit event in one line.
-pub fn event_line(event: &AuditEvent) -> String {
+pub(super) fn event_line(event: &AuditEvent) -> String {
     let at = event.timestamp.get(..19).unwrap_or(&event.timestamp);
     let details = if event.details.is_empty() {
         String::new()
@@ -249,7 +249,7 @@ pub fn event_line(event: &AuditEvent) -> String {
 }
 
 /// `--as`, with `fixed` and `self_cleared` left to the program: only a verification may say them.
-pub fn resolution(typed: &Typed) -> Result<Resolution, CliError> {
+pub(super) fn resolution(typed: &Typed) -> Result<Resolution, CliError> {
     match typed.parsed::<Resolution>("as")? {
         None => Ok(Resolution::Human),
         Some(Resolution::Fixed | Resolution::SelfCleared) => Err(CliError::Usage(
@@ -261,7 +261,7 @@ pub fn resolution(typed: &Typed) -> Result<Resolution, CliError> {
 }
 
 /// Closes the task whose id is the second word, for `tasks close` and `escalations resolve`.
-pub fn close(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn close(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let id = typed.id(1)?;
     typed.at_most(2)?;
     let (resolution, actor) = (resolution(typed)?, stored::actor(typed)?);
@@ -285,7 +285,7 @@ fn acknowledge(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     )
 }
 
-pub fn snooze(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn snooze(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let id = typed.id(1)?;
     let word = typed.word(2).ok_or_else(|| {
         CliError::Usage("no time given: how long?: write 30m, 8h or 2d".to_owned())
@@ -306,7 +306,7 @@ pub fn snooze(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 }
 
 /// Opens the store, makes one change and says what it did.
-pub fn change(
+pub(super) fn change(
     globals: &Globals,
     id: i64,
     done: &str,
@@ -330,7 +330,7 @@ pub fn change(
     Ok(Exit::Done)
 }
 
-pub fn approve(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn approve(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let id = typed.id(0)?;
     typed.at_most(1)?;
     let config = globals.load_config()?;

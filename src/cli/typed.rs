@@ -8,31 +8,31 @@ use crate::cli::error::CliError;
 
 /// The words and flags of one command, already checked against its row of the table.
 #[derive(Clone, Debug, Default)]
-pub struct Typed {
-    pub words: Vec<OsString>,
-    pub flags: Vec<(&'static str, Option<OsString>)>,
+pub(super) struct Typed {
+    pub(super) words: Vec<OsString>,
+    pub(super) flags: Vec<(&'static str, Option<OsString>)>,
 }
 
 impl Typed {
-    pub fn words(&self) -> &[OsString] {
+    pub(super) fn words(&self) -> &[OsString] {
         &self.words
     }
 
     /// The word at `at` as text; a word that is not UTF-8 can be no name of ours.
-    pub fn word(&self, at: usize) -> Option<&str> {
+    pub(super) fn word(&self, at: usize) -> Option<&str> {
         self.words.get(at).and_then(|word| word.to_str())
     }
 
-    pub fn path(&self, at: usize) -> Option<PathBuf> {
+    pub(super) fn path(&self, at: usize) -> Option<PathBuf> {
         self.words.get(at).map(PathBuf::from)
     }
 
-    pub fn has(&self, flag: &str) -> bool {
+    pub(super) fn has(&self, flag: &str) -> bool {
         self.flags.iter().any(|(name, _)| *name == flag)
     }
 
     /// The last value given for `flag`.
-    pub fn value(&self, flag: &str) -> Option<&OsStr> {
+    pub(super) fn value(&self, flag: &str) -> Option<&OsStr> {
         self.flags
             .iter()
             .rev()
@@ -41,7 +41,7 @@ impl Typed {
     }
 
     /// As [`Typed::value`], read as a `T`.
-    pub fn parsed<T: FromStr>(&self, flag: &str) -> Result<Option<T>, CliError>
+    pub(super) fn parsed<T: FromStr>(&self, flag: &str) -> Result<Option<T>, CliError>
     where
         T::Err: std::fmt::Display,
     {
@@ -55,7 +55,7 @@ impl Typed {
     }
 
     /// The task id at `at`; `#12` is taken like `12`.
-    pub fn id(&self, at: usize) -> Result<i64, CliError> {
+    pub(super) fn id(&self, at: usize) -> Result<i64, CliError> {
         let word = self.word(at).ok_or_else(|| {
             CliError::Usage("no task id given: it is needed: `tasks` lists them".to_owned())
         })?;
@@ -71,7 +71,7 @@ impl Typed {
     }
 
     /// Refuses more words than `most`: a forgotten quote must not be half a command.
-    pub fn at_most(&self, most: usize) -> Result<(), CliError> {
+    pub(super) fn at_most(&self, most: usize) -> Result<(), CliError> {
         match self.words.get(most) {
             None => Ok(()),
             Some(word) => Err(CliError::Usage(format!(

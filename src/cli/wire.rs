@@ -40,7 +40,7 @@ fn store(why: StoreError) -> CliError {
     CliError::Store(why.to_string())
 }
 
-pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(0)?;
     let config = globals.load_config()?;
     logging::start(&config.daemon.log_level);
@@ -78,7 +78,7 @@ pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-pub fn scan(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn scan(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(0)?;
     let config = globals.load_config()?;
     let scan =
@@ -131,7 +131,7 @@ const fn tone(severity: Severity) -> Tone {
     }
 }
 
-pub fn explain(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn explain(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
     let id = typed.id(0)?;
     let config = globals.load_config()?;
@@ -144,7 +144,7 @@ pub fn explain(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-pub fn demo(typed: &Typed, _globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn demo(typed: &Typed, _globals: &Globals) -> Result<Exit, CliError> {
     if let Some(port) = typed.parsed::<u16>("serve")? {
         // The demo's own small service; hidden from help.
         let file = typed.path(0).unwrap_or_else(|| PathBuf::from("/dev/null"));
@@ -164,7 +164,7 @@ pub fn demo(typed: &Typed, _globals: &Globals) -> Result<Exit, CliError> {
 const BUFFER: usize = 64 << 10;
 
 /// Standard input to standard output, in order, with nothing else printed.
-pub fn fingerprint(typed: &Typed, _globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn fingerprint(typed: &Typed, _globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(0)?;
     let class: Option<Class> = typed.parsed("class")?;
     let subject: Option<String> = typed.parsed("subject")?;
@@ -181,7 +181,7 @@ pub fn fingerprint(typed: &Typed, _globals: &Globals) -> Result<Exit, CliError> 
     Ok(Exit::Done)
 }
 
-pub fn replay(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn replay(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let files: Vec<String> = typed
         .words()
         .iter()
@@ -208,7 +208,7 @@ fn operators_rules(globals: &Globals) -> Result<RuleSet, CliError> {
 }
 
 /// Mistakes in the operator's rule files, each as `file:line: what`; their samples are tried too.
-pub fn check_rules(texts: &[(String, String)]) -> Vec<String> {
+pub(super) fn check_rules(texts: &[(String, String)]) -> Vec<String> {
     // One file at a time: a mistake in one must not hide those of the next.
     texts
         .iter()
@@ -221,7 +221,7 @@ pub fn check_rules(texts: &[(String, String)]) -> Vec<String> {
 }
 
 /// Mistakes in the operator's runbooks, each as `file:line: what`.
-pub fn check_runbooks(texts: &[(String, String)]) -> Vec<String> {
+pub(super) fn check_runbooks(texts: &[(String, String)]) -> Vec<String> {
     texts
         .iter()
         .filter_map(|(file, text)| runbook::parse(file, text).err())
@@ -230,17 +230,17 @@ pub fn check_runbooks(texts: &[(String, String)]) -> Vec<String> {
 }
 
 /// What the way to the tracker says: text, good or not, and what to do.
-pub fn reach_tracker(config: &Github, now: Timestamp) -> Vec<(String, bool, String)> {
+pub(super) fn reach_tracker(config: &Github, now: Timestamp) -> Vec<(String, bool, String)> {
     told(check::check(config, credentials(), now))
 }
 
 /// The same for the fleet's destinations.
-pub fn reach_fleet(config: &Config) -> Vec<(String, bool, String)> {
+pub(super) fn reach_fleet(config: &Config) -> Vec<(String, bool, String)> {
     told(fleet_check::fleet(config, credentials().as_deref()))
 }
 
 /// Why metrics cannot be written into this directory, if they cannot.
-pub fn textfile_problem(directory: &Path) -> Option<&'static str> {
+pub(super) fn textfile_problem(directory: &Path) -> Option<&'static str> {
     fleet_check::textfile_problem(directory)
 }
 

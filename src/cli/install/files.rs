@@ -13,14 +13,14 @@ const TO_DO: &str = "run as root, and check that the file system is writable and
 
 /// Where files go: the real root, or a tree that stands for it.
 #[derive(Debug)]
-pub struct Tree {
+pub(super) struct Tree {
     root: PathBuf,
     dry_run: bool,
 }
 
 /// What was done with one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     Written(PathBuf),
     Unchanged(PathBuf),
     /// It exists and belongs to the operator.
@@ -43,25 +43,25 @@ impl fmt::Display for Step {
 }
 
 impl Tree {
-    pub fn new(root: PathBuf, dry_run: bool) -> Self {
+    pub(super) fn new(root: PathBuf, dry_run: bool) -> Self {
         Self { root, dry_run }
     }
 
-    pub fn path(&self, path: &Path) -> PathBuf {
+    pub(super) fn path(&self, path: &Path) -> PathBuf {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    pub fn has(&self, path: &str) -> bool {
+    pub(super) fn has(&self, path: &str) -> bool {
         self.path(Path::new(path)).exists()
     }
 
     /// Writes `text` with `mode`, replacing what is there.
-    pub fn write(&self, path: &Path, text: &str, mode: u32) -> Result<Step, CliError> {
+    pub(super) fn write(&self, path: &Path, text: &str, mode: u32) -> Result<Step, CliError> {
         self.put(path, text.as_bytes(), mode)
     }
 
     /// Writes `text` only where nothing is: the operator's file is never touched.
-    pub fn write_new(&self, path: &Path, text: &str, mode: u32) -> Result<Step, CliError> {
+    pub(super) fn write_new(&self, path: &Path, text: &str, mode: u32) -> Result<Step, CliError> {
         if fs::symlink_metadata(self.path(path)).is_ok() {
             return Ok(Step::Kept(path.to_owned()));
         }
@@ -95,7 +95,7 @@ impl Tree {
         Ok(Step::Written(path.to_owned()))
     }
 
-    pub fn directory(&self, path: &Path, mode: u32) -> Result<Step, CliError> {
+    pub(super) fn directory(&self, path: &Path, mode: u32) -> Result<Step, CliError> {
         let at = self.path(path);
         if at.is_dir() {
             return Ok(Step::Unchanged(path.to_owned()));
@@ -115,7 +115,7 @@ impl Tree {
     }
 
     /// Copies the running program to `path`, unless it runs from there.
-    pub fn copy_self(&self, path: &Path) -> Result<Step, CliError> {
+    pub(super) fn copy_self(&self, path: &Path) -> Result<Step, CliError> {
         // Not current_exe(): its path may have been replaced since; this names the file that runs.
         let own = Path::new("/proc/self/exe");
         let failed = |why: io::Error| {
@@ -130,7 +130,7 @@ impl Tree {
         self.put(path, &fs::read(own).map_err(failed)?, 0o755)
     }
 
-    pub fn link(&self, path: &Path, target: &Path) -> Result<Step, CliError> {
+    pub(super) fn link(&self, path: &Path, target: &Path) -> Result<Step, CliError> {
         let at = self.path(path);
         if fs::read_link(&at).is_ok_and(|there| there == target) {
             return Ok(Step::Unchanged(path.to_owned()));
@@ -147,12 +147,12 @@ impl Tree {
         Ok(Step::Written(path.to_owned()))
     }
 
-    pub fn remove(&self, path: &Path) -> Result<Step, CliError> {
+    pub(super) fn remove(&self, path: &Path) -> Result<Step, CliError> {
         self.gone(path, |at| fs::remove_file(at))
     }
 
     /// Removes a directory of ours with everything in it; a symlink in its place is removed, not followed.
-    pub fn remove_tree(&self, path: &Path) -> Result<Step, CliError> {
+    pub(super) fn remove_tree(&self, path: &Path) -> Result<Step, CliError> {
         self.gone(path, |at| match fs::symlink_metadata(at)?.is_dir() {
             true => fs::remove_dir_all(at),
             false => fs::remove_file(at),

@@ -18,7 +18,7 @@ const LOGROTATE: &str = "/etc/logrotate.d/autonomous-orchestrator";
 const BUSYBOX_LINK: &str = "/etc/init.d/S99autonomous-orchestrator";
 
 /// A path, its text and its mode.
-pub type Installed = (&'static str, &'static str, u32);
+pub(super) type Installed = (&'static str, &'static str, u32);
 
 const SYSTEMD_FILES: &[Installed] = &[
     (
@@ -55,7 +55,7 @@ const DEADLINE: Duration = Duration::from_secs(90);
 
 /// The init that runs the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Init {
+pub(super) enum Init {
     Systemd,
     OpenRc,
     SysV,
@@ -74,7 +74,7 @@ impl FromStr for Init {
 
 /// One command for the init.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub(super) struct Order {
     program: String,
     args: Vec<String>,
     /// Failing is no failure of ours: it was perhaps never started.
@@ -95,7 +95,7 @@ impl Order {
         self
     }
 
-    pub fn give(&self) -> Result<(), CliError> {
+    pub(super) fn give(&self) -> Result<(), CliError> {
         let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
         let why = match exec::run(&self.program, &args, DEADLINE) {
             Ok(output) if output.success() => return Ok(()),
@@ -118,7 +118,7 @@ impl fmt::Display for Order {
 }
 
 impl Init {
-    pub const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Systemd => "systemd",
             Self::OpenRc => "openrc",
@@ -127,7 +127,7 @@ impl Init {
     }
 
     /// The init that runs here. The directories under /run say what was booted, not what is installed.
-    pub fn find(tree: &Tree) -> Result<Self, CliError> {
+    pub(super) fn find(tree: &Tree) -> Result<Self, CliError> {
         if tree.has("/run/systemd/system") {
             Ok(Self::Systemd)
         } else if tree.has("/run/openrc") || tree.has("/sbin/openrc-run") {
@@ -142,7 +142,7 @@ impl Init {
         }
     }
 
-    pub const fn files(self) -> &'static [Installed] {
+    pub(super) const fn files(self) -> &'static [Installed] {
         match self {
             Self::Systemd => SYSTEMD_FILES,
             Self::OpenRc => OPENRC_FILES,
@@ -151,7 +151,7 @@ impl Init {
     }
 
     /// A masked unit was switched off by a human; overwriting the mask would switch it on.
-    pub fn refuse_masked(self, tree: &Tree) -> Result<(), CliError> {
+    pub(super) fn refuse_masked(self, tree: &Tree) -> Result<(), CliError> {
         let masked = self == Self::Systemd
             && std::fs::read_link(tree.path(Path::new(UNIT)))
                 .is_ok_and(|target| target == Path::new("/dev/null"));
@@ -164,7 +164,7 @@ impl Init {
     }
 
     /// Links that start and stop it with the runlevels, where no tool makes them.
-    pub fn links(self, tree: &Tree) -> Vec<(PathBuf, PathBuf)> {
+    pub(super) fn links(self, tree: &Tree) -> Vec<(PathBuf, PathBuf)> {
         if self != Self::SysV || has_tool(tree) {
             return Vec::new();
         }
@@ -189,7 +189,7 @@ impl Init {
         Vec::new()
     }
 
-    pub fn enable(self) -> Vec<Order> {
+    pub(super) fn enable(self) -> Vec<Order> {
         match self {
             Self::Systemd => vec![
                 Order::new("systemctl", &["daemon-reload"]),
@@ -207,7 +207,7 @@ impl Init {
         }
     }
 
-    pub fn restart(self) -> Vec<Order> {
+    pub(super) fn restart(self) -> Vec<Order> {
         vec![match self {
             Self::Systemd => Order::new("systemctl", &["restart", NAME]),
             Self::OpenRc => Order::new("rc-service", &[NAME, "restart"]),
@@ -215,7 +215,7 @@ impl Init {
         }]
     }
 
-    pub const fn start_line(self) -> &'static str {
+    pub(super) const fn start_line(self) -> &'static str {
         match self {
             Self::Systemd => "systemctl start autonomous-orchestrator",
             Self::OpenRc => "rc-service autonomous-orchestrator start",
@@ -224,7 +224,7 @@ impl Init {
     }
 
     /// Stops and disables; what is not there needs no stopping.
-    pub fn stop(self, tree: &Tree) -> Vec<Order> {
+    pub(super) fn stop(self, tree: &Tree) -> Vec<Order> {
         match self {
             Self::Systemd if tree.has(UNIT) => {
                 vec![Order::new("systemctl", &["disable", "--now", NAME])]
@@ -239,7 +239,7 @@ impl Init {
     }
 
     /// After the files are gone: the init forgets them.
-    pub fn forget(self) -> Vec<Order> {
+    pub(super) fn forget(self) -> Vec<Order> {
         match self {
             Self::Systemd => vec![
                 Order::new("systemctl", &["daemon-reload"]),
@@ -257,7 +257,7 @@ impl Init {
     }
 
     /// What a human may want to do beside.
-    pub fn advice(self, tree: &Tree) -> Vec<String> {
+    pub(super) fn advice(self, tree: &Tree) -> Vec<String> {
         if self != Self::SysV {
             return Vec::new();
         }

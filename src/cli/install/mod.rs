@@ -82,7 +82,7 @@ impl<'a> Job<'a> {
     }
 }
 
-pub fn install(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn install(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let job = Job::new(typed, globals)?;
     let (tree, init) = (&job.tree, job.init);
     job.say(&format!("init: {}", init.as_str()))?;
@@ -113,7 +113,7 @@ pub fn install(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-pub fn uninstall(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn uninstall(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let job = Job::new(typed, globals)?;
     let (tree, init) = (&job.tree, job.init);
     job.orders(init.stop(tree))?;

@@ -47,7 +47,7 @@ fn per_day(tasks: &[Task], now: Timestamp) -> Vec<[u64; 4]> {
     days
 }
 
-pub fn tasks_over_time(html: &mut Html, tasks: &[Task], now: Timestamp) {
+pub(super) fn tasks_over_time(html: &mut Html, tasks: &[Task], now: Timestamp) {
     let days = per_day(tasks, now);
     let most = days
         .iter()

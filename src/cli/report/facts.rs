@@ -8,19 +8,19 @@ use crate::store::{Attempt, AuditBreak, AuditReport, DetectorRun, EscalationRow,
 
 /// Everything the page shows.
 #[derive(Debug)]
-pub struct Facts {
-    pub host: String,
-    pub now: Timestamp,
-    pub config: Config,
-    pub daemon_pid: Option<u64>,
-    pub kill_switch: Option<String>,
+pub(super) struct Facts {
+    pub(super) host: String,
+    pub(super) now: Timestamp,
+    pub(super) config: Config,
+    pub(super) daemon_pid: Option<u64>,
+    pub(super) kill_switch: Option<String>,
     /// Newest first.
-    pub tasks: Vec<Task>,
-    pub open: u64,
-    pub escalations: Vec<EscalationRow>,
-    pub outbox: Vec<OutboxRow>,
-    pub detectors: Vec<DetectorRun>,
-    pub attempts: Vec<Attempt>,
-    pub stats: Stats,
-    pub audit: Result<AuditReport, AuditBreak>,
+    pub(super) tasks: Vec<Task>,
+    pub(super) open: u64,
+    pub(super) escalations: Vec<EscalationRow>,
+    pub(super) outbox: Vec<OutboxRow>,
+    pub(super) detectors: Vec<DetectorRun>,
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) stats: Stats,
+    pub(super) audit: Result<AuditReport, AuditBreak>,
 }

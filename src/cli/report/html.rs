@@ -4,34 +4,39 @@ use std::fmt::Write as _;
 
 /// A page under construction.
 #[derive(Debug, Default)]
-pub struct Html(String);
+pub(super) struct Html(String);
 
 impl Html {
     /// Markup of ours; a constant, so that no data can get in this way.
-    pub fn raw(&mut self, markup: &'static str) -> &mut Self {
+    pub(super) fn raw(&mut self, markup: &'static str) -> &mut Self {
         self.0.push_str(markup);
         self
     }
 
     /// Data: whatever it is, it stays text.
-    pub fn text(&mut self, text: &str) -> &mut Self {
+    pub(super) fn text(&mut self, text: &str) -> &mut Self {
         escape(text, &mut self.0);
         self
     }
 
     /// A number, which cannot hold markup.
-    pub fn number(&mut self, number: f64) -> &mut Self {
+    pub(super) fn number(&mut self, number: f64) -> &mut Self {
         let _ = write!(self.0, "{number:.2}");
         self
     }
 
-    pub fn count(&mut self, number: u64) -> &mut Self {
+    pub(super) fn count(&mut self, number: u64) -> &mut Self {
         let _ = write!(self.0, "{number}");
         self
     }
 
     /// `<tag class="class">text</tag>` for constant tag and class.
-    pub fn element(&mut self, tag: &'static str, class: &'static str, text: &str) -> &mut Self {
+    pub(super) fn element(
+        &mut self,
+        tag: &'static str,
+        class: &'static str,
+        text: &str,
+    ) -> &mut Self {
         self.raw("<").raw(tag);
         if !class.is_empty() {
             self.raw(" class=\"").raw(class).raw("\"");
@@ -39,7 +44,7 @@ impl Html {
         self.raw(">").text(text).raw("</").raw(tag).raw(">")
     }
 
-    pub fn finish(self) -> String {
+    pub(super) fn finish(self) -> String {
         self.0
     }
 }

@@ -19,7 +19,7 @@ use facts::Facts;
 /// Most tasks that the chart over time looks at.
 const TASKS_MOST: u32 = 20_000;
 
-pub fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
     let file = typed.path(0).ok_or_else(|| {
         CliError::Usage(

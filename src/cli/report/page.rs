@@ -18,7 +18,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// The whole page. Nothing in it loads anything or runs anything; the policy says so to the browser too.
-pub fn page(facts: &Facts) -> String {
+pub(super) fn page(facts: &Facts) -> String {
     let mut html = Html::default();
     html.raw("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">")
         .raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")
