@@ -20,7 +20,7 @@ pub(super) struct Tree {
 
 /// What was done with one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum InstallStep {
     Written(PathBuf),
     Unchanged(PathBuf),
     /// It exists and belongs to the operator.
@@ -29,7 +29,7 @@ pub(super) enum Step {
     Absent(PathBuf),
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for InstallStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, path) = match self {
             Self::Written(path) => ("write", path),
@@ -56,25 +56,35 @@ impl Tree {
     }
 
     /// Writes `text` with `mode`, replacing what is there.
-    pub(super) fn write(&self, path: &Path, text: &str, mode: u32) -> Result<Step, CliError> {
+    pub(super) fn write(
+        &self,
+        path: &Path,
+        text: &str,
+        mode: u32,
+    ) -> Result<InstallStep, CliError> {
         self.put(path, text.as_bytes(), mode)
     }
 
     /// Writes `text` only where nothing is: the operator's file is never touched.
-    pub(super) fn write_new(&self, path: &Path, text: &str, mode: u32) -> Result<Step, CliError> {
+    pub(super) fn write_new(
+        &self,
+        path: &Path,
+        text: &str,
+        mode: u32,
+    ) -> Result<InstallStep, CliError> {
         if fs::symlink_metadata(self.path(path)).is_ok() {
-            return Ok(Step::Kept(path.to_owned()));
+            return Ok(InstallStep::Kept(path.to_owned()));
         }
         self.put(path, text.as_bytes(), mode)
     }
 
-    fn put(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<Step, CliError> {
+    fn put(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<InstallStep, CliError> {
         let at = self.path(path);
         let same = fs::symlink_metadata(&at)
             .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o7777 == mode)
             && holds(&at, bytes);
         if same {
-            return Ok(Step::Unchanged(path.to_owned()));
+            return Ok(InstallStep::Unchanged(path.to_owned()));
         }
         if !self.dry_run {
             let failed = |why: io::Error| {
@@ -92,13 +102,13 @@ impl Tree {
             // The umask may have taken bits away.
             fs::set_permissions(&at, fs::Permissions::from_mode(mode)).map_err(failed)?;
         }
-        Ok(Step::Written(path.to_owned()))
+        Ok(InstallStep::Written(path.to_owned()))
     }
 
-    pub(super) fn directory(&self, path: &Path, mode: u32) -> Result<Step, CliError> {
+    pub(super) fn directory(&self, path: &Path, mode: u32) -> Result<InstallStep, CliError> {
         let at = self.path(path);
         if at.is_dir() {
-            return Ok(Step::Unchanged(path.to_owned()));
+            return Ok(InstallStep::Unchanged(path.to_owned()));
         }
         if !self.dry_run {
             let failed = |why: io::Error| {
@@ -111,11 +121,11 @@ impl Tree {
             fs::create_dir_all(&at).map_err(failed)?;
             fs::set_permissions(&at, fs::Permissions::from_mode(mode)).map_err(failed)?;
         }
-        Ok(Step::Written(path.to_owned()))
+        Ok(InstallStep::Written(path.to_owned()))
     }
 
     /// Copies the running program to `path`, unless it runs from there.
-    pub(super) fn copy_self(&self, path: &Path) -> Result<Step, CliError> {
+    pub(super) fn copy_self(&self, path: &Path) -> Result<InstallStep, CliError> {
         // Not current_exe(): its path may have been replaced since; this names the file that runs.
         let own = Path::new("/proc/self/exe");
         let failed = |why: io::Error| {
@@ -125,15 +135,15 @@ impl Tree {
         let runs_there = fs::metadata(self.path(path))
             .is_ok_and(|there| (there.dev(), there.ino()) == (meta.dev(), meta.ino()));
         if runs_there {
-            return Ok(Step::Unchanged(path.to_owned()));
+            return Ok(InstallStep::Unchanged(path.to_owned()));
         }
         self.put(path, &fs::read(own).map_err(failed)?, 0o755)
     }
 
-    pub(super) fn link(&self, path: &Path, target: &Path) -> Result<Step, CliError> {
+    pub(super) fn link(&self, path: &Path, target: &Path) -> Result<InstallStep, CliError> {
         let at = self.path(path);
         if fs::read_link(&at).is_ok_and(|there| there == target) {
-            return Ok(Step::Unchanged(path.to_owned()));
+            return Ok(InstallStep::Unchanged(path.to_owned()));
         }
         if !self.dry_run {
             symlink(target, &at).map_err(|why| {
@@ -144,15 +154,15 @@ impl Tree {
                 )
             })?;
         }
-        Ok(Step::Written(path.to_owned()))
+        Ok(InstallStep::Written(path.to_owned()))
     }
 
-    pub(super) fn remove(&self, path: &Path) -> Result<Step, CliError> {
+    pub(super) fn remove(&self, path: &Path) -> Result<InstallStep, CliError> {
         self.gone(path, |at| fs::remove_file(at))
     }
 
     /// Removes a directory of ours with everything in it; a symlink in its place is removed, not followed.
-    pub(super) fn remove_tree(&self, path: &Path) -> Result<Step, CliError> {
+    pub(super) fn remove_tree(&self, path: &Path) -> Result<InstallStep, CliError> {
         self.gone(path, |at| match fs::symlink_metadata(at)?.is_dir() {
             true => fs::remove_dir_all(at),
             false => fs::remove_file(at),
@@ -163,10 +173,10 @@ impl Tree {
         &self,
         path: &Path,
         remove: impl FnOnce(&Path) -> io::Result<()>,
-    ) -> Result<Step, CliError> {
+    ) -> Result<InstallStep, CliError> {
         let at = self.path(path);
         if fs::symlink_metadata(&at).is_err() {
-            return Ok(Step::Absent(path.to_owned()));
+            return Ok(InstallStep::Absent(path.to_owned()));
         }
         if !self.dry_run {
             remove(&at).map_err(|why| {
@@ -177,7 +187,7 @@ impl Tree {
                 )
             })?;
         }
-        Ok(Step::Removed(path.to_owned()))
+        Ok(InstallStep::Removed(path.to_owned()))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::help::NAME;
 use crate::cli::typed::Typed;
-use files::{Step, Tree};
+use files::{InstallStep, Tree};
 use init::Init;
 
 const BINARY: &str = "/usr/local/bin/autonomous-orchestrator";
@@ -63,7 +63,7 @@ impl<'a> Job<'a> {
         self.globals.print(&format!("{would}{text}\n"))
     }
 
-    fn step(&self, step: &Step) -> Result<(), CliError> {
+    fn step(&self, step: &InstallStep) -> Result<(), CliError> {
         self.say(&step.to_string())
     }
 
