@@ -4,8 +4,9 @@ use crate::actions::{ActionContext, ActionError, Done, Undo, units};
 use crate::core::model::action::{Action, ProcessIdentity};
 use crate::core::model::finding::evidence;
 use crate::core::model::unit::UnitName;
+use crate::host::net::listeners;
+use crate::host::procfs;
 use crate::host::signals::{self, SignalError, TERM_GRACE};
-use crate::host::{procfs, sockets};
 
 struct Target<'a> {
     process: &'a ProcessIdentity,
@@ -51,7 +52,7 @@ pub fn precondition(context: &ActionContext<'_>, action: &Action) -> Result<(), 
         )));
     }
     let in_the_way = holds.is_none_or(|port| {
-        sockets::holders(context.host, port)
+        listeners::holders(context.host, port)
             .iter()
             .any(|holder| (holder.pid, holder.start_ticks) == (process.pid, process.start_ticks))
     });

@@ -14,7 +14,7 @@ use crate::core::reading::ports::{of_command, of_message};
 use crate::core::reading::unit_file::needs;
 use crate::core::reading::unit_state::{is_excluded, should_run};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
-use crate::host::sockets::{self, PortHolder};
+use crate::host::net::listeners::{self, PortHolder};
 use crate::host::{READ_CAP, exec};
 
 /// A journal line makes a unit suspect for this long; the sweep then decides.
@@ -124,7 +124,7 @@ fn before_it_starts(unit: &UnitState, units: &[UnitState], look: &Snapshot<'_>) 
         return None;
     }
     declared(unit, look).iter().find_map(|port| {
-        let holders = sockets::holders(look.host, port);
+        let holders = listeners::holders(look.host, port);
         let (holder, owner) = stranger(unit, &holders, look)?;
         let other = units
             .iter()
@@ -206,7 +206,7 @@ fn declared(unit: &UnitState, look: &Snapshot<'_>) -> Vec<String> {
 /// The first refused port that a stranger holds.
 fn judge(unit: &UnitState, ports: &[String], look: &Snapshot<'_>) -> Option<Finding> {
     ports.iter().find_map(|port| {
-        let holders = sockets::holders(look.host, port);
+        let holders = listeners::holders(look.host, port);
         let holder = stranger(unit, &holders, look)?;
         Some(finding(unit, port, holder.0, holder.1.as_deref(), look.now))
     })

@@ -8,10 +8,10 @@ pub mod files;
 pub mod lock;
 pub mod memory;
 pub mod mounts;
+pub mod net;
 pub mod pid_files;
 pub mod procfs;
 pub mod signals;
-pub mod sockets;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,3 @@
+//! The network, as this machine uses it and as this program does.
+
+pub mod listeners;
