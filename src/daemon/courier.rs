@@ -1,22 +1,16 @@
-//! The courier thread, and the store as its outbox.
+//! The courier thread: delivers what is due.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::core::config;
-use crate::core::human::delivery::Delivery;
-use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity};
-use crate::core::model::task::{Resolution, Transition};
-use crate::core::model::time::Timestamp;
 use crate::daemon::Runtime;
 use crate::daemon::feedback::ReplyPoller;
-use crate::escalation::courier::{Courier, Limits, Outbox};
-use crate::escalation::github::{GitHub, Settings};
-use crate::escalation::http::Https;
+use crate::daemon::outbox::StoreOutbox;
+use crate::daemon::transports;
+use crate::escalation::courier::Courier;
+use crate::escalation::github::GitHub;
 use crate::escalation::tracker::Tracker;
 use crate::escalation::webhook::{self, Webhook};
-use crate::store::{Intake, OutboxRow, StoreError};
 
 /// Longest wait without a ring: back-offs end, networks come back.
 const IDLE_WAIT: Duration = Duration::from_secs(30);
@@ -41,8 +35,8 @@ pub fn run(runtime: &Runtime) {
         if !current {
             route(runtime);
             let couriers = Couriers {
-                github: github(runtime, &config.escalation),
-                webhook: webhook(runtime, &config),
+                github: transports::github(runtime, &config.escalation),
+                webhook: transports::webhook(runtime, &config),
                 poller: ReplyPoller::new(runtime, &config.escalation),
             };
             serving = Some((config.escalation, config.webhook, couriers));
@@ -91,190 +85,5 @@ pub fn route(runtime: &Runtime) {
     let coalesce = Duration::from_secs(loaded.config.escalation.coalesce_s);
     if let Err(why) = runtime.store.set_routing(further, coalesce) {
         log::error!("destinations are not recorded: {why}");
-    }
-}
-
-/// systemd's `$CREDENTIALS_DIRECTORY`.
-pub(super) fn credentials() -> Option<PathBuf> {
-    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
-}
-
-/// `None` keeps everything local.
-fn github(runtime: &Runtime, config: &config::Escalation) -> Option<Courier<GitHub>> {
-    let github = config.github.clone()?;
-    let transport = Https::new(Duration::from_secs(github.timeout_s), &github.ca_file)
-        .map_err(|why| not_served("escalation.github", &why))
-        .ok()?
-        .stopped_by(runtime.stop_flag());
-    let settings = Settings {
-        github,
-        credentials: credentials(),
-        reopen: Duration::from_secs(config.reopen_s),
-    };
-    let gateway_id = runtime.store.gateway_id().unwrap_or_default();
-    Some(Courier::new(
-        GitHub::new(settings, Box::new(transport)),
-        Limits::new(config, &gateway_id),
-    ))
-}
-
-fn webhook(runtime: &Runtime, config: &config::Config) -> Option<Courier<Webhook>> {
-    let webhook = config.webhook.clone();
-    if webhook.url.is_empty() {
-        return None;
-    }
-    let timeout = Duration::from_secs(webhook.timeout_s);
-    let transport = Https::with_plain(timeout, &webhook.ca_file)
-        .map_err(|why| not_served("webhook", &why))
-        .ok()?
-        .stopped_by(runtime.stop_flag());
-    let gateway_id = runtime.store.gateway_id().unwrap_or_default();
-    let limits = Limits {
-        // Its receiver is the operator's own: nobody's shared limit is to be kept.
-        spread: Duration::ZERO,
-        ..Limits::new(&config.escalation, &gateway_id)
-    };
-    let gateway = runtime.host_name(&runtime.loaded());
-    let tracker = Webhook::new(Box::new(transport), webhook, credentials(), &gateway);
-    Some(Courier::new(tracker, limits))
-}
-
-pub(super) fn not_served(section: &str, why: &str) {
-    log::error!("{section}: {why}; nothing is delivered until the configuration is put right");
-}
-
-/// The store seen as the queue of one destination.
-struct StoreOutbox<'a> {
-    runtime: &'a Runtime,
-    destination: String,
-}
-
-fn text(why: StoreError) -> String {
-    why.to_string()
-}
-
-fn delivery(row: OutboxRow) -> Result<Delivery, String> {
-    let unknown = |what: &str| format!("outbox row {}: unknown {what}", row.id);
-    Ok(Delivery {
-        operation: row.operation.parse().map_err(|_| unknown("operation"))?,
-        state: row.state.parse().map_err(|_| unknown("state"))?,
-        severity: match row.severity_rank {
-            0 => Severity::Critical,
-            1 => Severity::Error,
-            2 => Severity::Warning,
-            _ => Severity::Info,
-        },
-        id: row.id,
-        task_id: row.task_id,
-        destination: row.destination,
-        attempts: row.attempts,
-        payload: row.payload,
-        delivery_key: row.delivery_key,
-        issue_number: row.issue_number,
-        created_at: row.created_at,
-        next_at: row.next_at,
-        last_error: row.last_error,
-    })
-}
-
-impl Outbox for StoreOutbox<'_> {
-    fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, String> {
-        self.runtime
-            .store
-            .outbox_next(destination, now)
-            .map_err(text)?
-            .map(delivery)
-            .transpose()
-    }
-
-    fn sending(&self, id: i64, now: Timestamp) -> Result<(), String> {
-        self.runtime.store.outbox_sending(id, now).map_err(text)
-    }
-
-    fn confirmed(
-        &self,
-        id: i64,
-        issue_number: Option<i64>,
-        url: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), String> {
-        self.runtime
-            .store
-            .outbox_confirmed(id, issue_number, url, now)
-            .map_err(text)
-    }
-
-    fn unknown(
-        &self,
-        id: i64,
-        retry_at: Timestamp,
-        why: &str,
-        now: Timestamp,
-    ) -> Result<(), String> {
-        self.runtime
-            .store
-            .outbox_unknown(id, retry_at, why, now)
-            .map_err(text)
-    }
-
-    fn retry(&self, id: i64, retry_at: Timestamp, why: &str, now: Timestamp) -> Result<(), String> {
-        self.runtime
-            .store
-            .outbox_retry(id, retry_at, why, now)
-            .map_err(text)
-    }
-
-    fn dead(&self, id: i64, why: &str, now: Timestamp) -> Result<(), String> {
-        self.runtime.store.outbox_dead(id, why, now).map_err(text)
-    }
-
-    fn created_since(&self, destination: &str, since: Timestamp) -> Result<u32, String> {
-        self.runtime
-            .store
-            .outbox_created_since(destination, since)
-            .map_err(text)
-    }
-
-    fn parked(&self, why: &str, now: Timestamp) -> Result<(), String> {
-        let finding = Finding::new(
-            Class::SelfEscalationDown,
-            &self.destination,
-            Severity::Error,
-            &format!("nothing can be delivered: {why}"),
-            "courier",
-            now,
-        );
-        let intake = Intake {
-            findings: vec![finding],
-            cursor: None,
-        };
-        self.runtime
-            .store
-            .intake(intake, now)
-            .map(|_| ())
-            .map_err(text)
-    }
-
-    fn unparked(&self, now: Timestamp) -> Result<(), String> {
-        let open = self
-            .runtime
-            .store
-            .reader()
-            .and_then(|reader| reader.open_tasks())
-            .map_err(text)?;
-        for task in open.iter().filter(|task| {
-            task.class == Class::SelfEscalationDown && task.subject == self.destination
-        }) {
-            let message = "deliveries go through again".to_owned();
-            let close = Transition::Close {
-                resolution: Resolution::SelfCleared,
-                message,
-            };
-            self.runtime
-                .store
-                .transition(task.id, close, "courier", now)
-                .map_err(text)?;
-        }
-        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use crate::core::config;
 use crate::core::human::feedback::{self, Feedback, Wish};
 use crate::core::model::task::{Resolution, Task};
 use crate::core::model::time::Timestamp;
-use crate::daemon::{Runtime, courier};
+use crate::daemon::{Runtime, transports};
 use crate::escalation::github::Settings;
 use crate::escalation::github::events::Events;
 use crate::escalation::http::Https;
@@ -35,14 +35,14 @@ impl ReplyPoller {
             return None;
         }
         let transport = Https::new(Duration::from_secs(github.timeout_s), &github.ca_file)
-            .map_err(|why| courier::not_served("escalation.github", &why))
+            .map_err(|why| transports::not_served("escalation.github", &why))
             .ok()?
             .stopped_by(runtime.stop_flag());
         let logins = github.replies_from.clone();
         let every = Duration::from_secs(github.replies_every_s);
         let settings = Settings {
             github,
-            credentials: courier::credentials(),
+            credentials: transports::credentials(),
             reopen: Duration::ZERO,
         };
         Some(Self {

@@ -8,7 +8,7 @@ use crate::core::config;
 use crate::core::human::alert::{self, Alert, RESOLVED_FOR, Speaker};
 use crate::core::human::metrics::{self, Metric, MetricKind};
 use crate::core::model::time::Timestamp;
-use crate::daemon::courier::not_served;
+use crate::daemon::transports::not_served;
 use crate::daemon::{Runtime, supervisor};
 use crate::escalation::alertmanager::Alertmanager;
 use crate::escalation::http::Https;

@@ -18,7 +18,7 @@ use crate::core::model::snippet::Snippet;
 use crate::core::model::task::{Phase, Task};
 use crate::core::model::time::Timestamp;
 use crate::daemon::loaded_config::LoadedConfig;
-use crate::daemon::{Runtime, courier};
+use crate::daemon::{Runtime, transports};
 use crate::store::StoreError;
 
 /// Answers kept; the whole cache is dropped when it is full.
@@ -88,7 +88,7 @@ pub fn advise(
             persona, finding, named, candidates, snippets, &fence, &redact,
         );
         let answer =
-            crate::escalation::llm::ask(config, courier::credentials().as_deref(), &prompt)
+            crate::escalation::llm::ask(config, transports::credentials().as_deref(), &prompt)
                 .and_then(|body| llm::read(&body, &offered, &redact));
         match answer {
             Ok(choice) => choices.push(choice),

@@ -17,12 +17,14 @@ pub mod llm;
 pub mod loaded_config;
 pub mod logging;
 pub mod once;
+pub mod outbox;
 pub mod runtime;
 pub mod scanner;
 pub mod status;
 pub mod storm_limit;
 pub mod streams;
 pub mod supervisor;
+pub mod transports;
 pub mod verify;
 pub mod worker;
 
