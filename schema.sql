@@ -1,4 +1,4 @@
--- The one place where tables are defined. Version: PRAGMA user_version = 2 (src/store/open.rs).
+-- The one place where tables are defined. Version: PRAGMA user_version = 2 (src/store/schema.rs).
 -- Times are TEXT, UTC, 'YYYY-MM-DD HH:MM:SS.sss'. The names of the Python daemon's columns stay.
 
 CREATE TABLE tasks (

@@ -8,8 +8,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::core::identity;
 use crate::core::model::finding::Finding;
 use crate::core::model::time::Timestamp;
+use crate::store::error::StoreError;
+use crate::store::history;
 use crate::store::tx::Tx;
-use crate::store::{StoreError, history};
 
 /// New ids of old tasks, where they differ.
 pub(super) type Ids = BTreeMap<i64, i64>;

@@ -8,10 +8,13 @@ use crate::core::config::Budget;
 use crate::core::diagnosis::learning::{self, Fixed};
 use crate::core::model::task::{Resolution, Task, Transition};
 use crate::core::model::time::Timestamp;
+use crate::store::error::StoreError;
+use crate::store::handle::Store;
+use crate::store::meta::{meta, set_meta};
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
 use crate::store::types::{Attempt, Booked, Booking, Learned, Outcome};
-use crate::store::{Store, StoreError, history, open, repair, tasks};
+use crate::store::{history, repair, tasks};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -170,7 +173,7 @@ impl Store {
         let key = format!("learned_from {source}");
         let actor = actor.to_owned();
         self.write(move |tx| {
-            if open::meta(tx, &key)?.is_some() {
+            if meta(tx, &key)?.is_some() {
                 return Ok(None);
             }
             let mut taken = 0;
@@ -189,7 +192,7 @@ impl Store {
                 put_learned(tx, [&row.class, &row.subject, &row.action], sum, at)?;
                 taken += 1;
             }
-            open::set_meta(tx, &key, &now.to_string())?;
+            set_meta(tx, &key, &now.to_string())?;
             history::append(tx, None, "learned_from", &format!("{taken} counts"), &actor, &key, now)?;
             Ok(Some(taken))
         })
@@ -386,7 +389,7 @@ fn exhausted(
         ("host", "?3 = ''", Some(""), DAY, limits.host_per_day),
     ];
     let restored: Option<Timestamp> =
-        open::meta(connection, repair::RESTORED_AT)?.and_then(|text| text.parse().ok());
+        meta(connection, repair::RESTORED_AT)?.and_then(|text| text.parse().ok());
     for (scope, filter, value, window, limit) in checks {
         let Some(value) = value else { continue };
         // What was done since the backup is not known: each window counts as used up.

@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::core::model::time::Timestamp;
-use crate::store::open::set_meta;
+use crate::store::connect::quick_check;
+use crate::store::error::StoreError;
+use crate::store::handle::Store;
+use crate::store::meta::set_meta;
+use crate::store::paths::{create_private, publish};
 use crate::store::sql::Prepared;
-use crate::store::{Store, StoreError, ballast, open, repair};
+use crate::store::{ballast, repair};
 
 /// Backups kept; the oldest goes first.
 const KEPT: usize = 2;
@@ -76,18 +80,18 @@ impl Store {
         let target = dir.join(format!("tasks-{stamp}.db"));
         let part = dir.join("tasks.part");
         let _ = fs::remove_file(&part);
-        open::create_private(&part);
+        create_private(&part);
         self.inner.writer.backup(part.clone())?;
         if !repair::is_good(&part) {
             let _ = fs::remove_file(&part);
             // The copy is bad because the source is, or because the disk is: the writer looks, and
             // restores an earlier backup if it is the source.
-            self.write(|tx| open::quick_check(tx))?;
+            self.write(|tx| quick_check(tx))?;
             return Err(StoreError::Io(
                 "a fresh backup does not pass its integrity check".to_owned(),
             ));
         }
-        repair::publish(&part, &target).map_err(|why| unusable(&why))?;
+        publish(&part, &target).map_err(|why| unusable(&why))?;
         remove_old(&dir);
         Ok(target)
     }

@@ -5,7 +5,8 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::store::open::{StoreOptions, beside};
+use crate::store::options::StoreOptions;
+use crate::store::paths::beside;
 
 /// Free space, in multiples of the ballast, above which it is made again: never eat the last blocks.
 const ROOM: u64 = 8;

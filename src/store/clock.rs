@@ -5,8 +5,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::core::model::time::Timestamp;
+use crate::store::error::StoreError;
+use crate::store::history;
 use crate::store::tx::Tx;
-use crate::store::{StoreError, history};
 
 /// A stored time this far ahead of now means that the clock was set back, in seconds.
 const TOLERANCE: Duration = Duration::from_secs(60);

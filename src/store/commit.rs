@@ -10,16 +10,21 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
+use crate::store::ballast;
+use crate::store::connect;
+use crate::store::error::StoreError;
 use crate::store::heal::{self, Wound};
+use crate::store::health::Health;
 use crate::store::holders::other_holder;
 use crate::store::intake::{self, Coalesced};
-use crate::store::job::{IntakeJob, Job};
-use crate::store::link::Identity;
-use crate::store::open;
+use crate::store::job::{IntakeJob, Job, Request};
+use crate::store::link::{Identity, ReadLink, Slot};
+use crate::store::options::StoreOptions;
 use crate::store::tx::Tx;
-use crate::store::writer::{COALESCE_FIRST, Request, Setup};
-use crate::store::{StoreError, ballast};
 
+/// The first repeats of a process wait only this long: one that is killed again and again in less than
+/// [`intake::COALESCE`] still gets on.
+const COALESCE_FIRST: Duration = Duration::from_millis(500);
 /// Most operations in one transaction: bounds the time until the first of them is durable.
 const BATCH_MAX: usize = 256;
 /// Pause before a batch that met a foreign lock for the whole busy timeout is tried again.
@@ -36,6 +41,15 @@ const GATHER: Duration = Duration::from_micros(150);
 const COOL_DOWN: Duration = Duration::from_secs(20);
 /// Pages copied between two looks at the queue while a backup runs: 256 KiB.
 const BACKUP_STEP: i32 = 64;
+
+/// What the thread works with.
+pub(super) struct Setup {
+    pub slot: Slot,
+    pub read: ReadLink,
+    pub options: StoreOptions,
+    pub health: Arc<Health>,
+    pub alone: bool,
+}
 
 /// What to do after the batch at hand.
 enum Flow {
@@ -414,7 +428,7 @@ impl Loop {
             Err(why) => {
                 log::debug!("store: still a single connection: {why}");
                 self.setup.read.replace(None);
-                *db = open::single(&self.setup.options).ok();
+                *db = connect::single(&self.setup.options).ok();
             }
         }
         self.settle(db);

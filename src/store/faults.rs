@@ -10,6 +10,7 @@ use crate::core::config::Budget;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::Resolution;
+use crate::core::model::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -84,7 +85,7 @@ fn a_file_deleted_while_open_is_written_anew_and_nothing_is_lost() {
         let (store, _) = open(dir.path());
         let before = create(&store, "before");
         for suffix in suffixes {
-            fs::remove_file(open::suffixed(&dir.path().join("tasks.db"), suffix)).unwrap();
+            fs::remove_file(paths::suffixed(&dir.path().join("tasks.db"), suffix)).unwrap();
         }
         let after = create(&store, "after");
         assert_eq!(store.health().take_messages().len(), 1, "{suffixes:?}");
@@ -190,9 +191,9 @@ fn a_wal_of_the_damaged_file_is_not_played_into_the_restored_one() {
         .unwrap();
     let later = create(&store, "only in the WAL");
     // As after a kill: the WAL is still there.
-    let wal = fs::read(open::suffixed(&path, "-wal")).unwrap();
+    let wal = fs::read(paths::suffixed(&path, "-wal")).unwrap();
     drop(store);
-    fs::write(open::suffixed(&path, "-wal"), wal).unwrap();
+    fs::write(paths::suffixed(&path, "-wal"), wal).unwrap();
     fs::write(&path, [0x55; 8192]).unwrap();
     let (store, report) = open(dir.path());
     assert!(report.restored);
@@ -212,14 +213,14 @@ fn a_restore_cut_short_is_finished_at_the_next_start() {
     let path = dir.path().join("tasks.db");
     let good = fs::read(&path).unwrap();
     // Killed after the damaged file was moved away.
-    fs::rename(&path, open::beside(&path, "restoring")).unwrap();
+    fs::rename(&path, paths::beside(&path, "restoring")).unwrap();
     let (store, report) = open(dir.path());
     assert!(report.restored);
     has(&store, backed_up, "backed up");
     drop(store);
     // Killed before: the half-made part is not taken for the database.
     fs::write(&path, &good).unwrap();
-    fs::write(open::beside(&path, "restoring.part"), &good[..4096]).unwrap();
+    fs::write(paths::beside(&path, "restoring.part"), &good[..4096]).unwrap();
     has(&open(dir.path()).0, backed_up, "backed up");
 }
 
@@ -267,7 +268,7 @@ fn a_full_disk_takes_the_ballast_once_and_then_says_so() {
         ..options(dir.path())
     };
     let (store, _) = Store::open(&options, NOW).unwrap();
-    let ballast = open::beside(&options.path, "ballast");
+    let ballast = paths::beside(&options.path, "ballast");
     assert!(ballast.exists());
     store
         .write(|tx| {
@@ -540,14 +541,14 @@ fn migrations_go_forward_one_transaction_each() {
     let mut raw = Connection::open(dir.path().join("tasks.db")).unwrap();
     raw.pragma_update(None, "user_version", 1).unwrap();
     let bad = ["ALTER TABLE tasks ADD COLUMN a TEXT", "not sql"];
-    assert!(open::migrate_by(&mut raw, 1, &bad, NOW).is_err());
-    assert_eq!(open::version(&raw).unwrap(), 2, "the good step stays");
+    assert!(schema::migrate_by(&mut raw, 1, &bad, NOW).is_err());
+    assert_eq!(schema::version(&raw).unwrap(), 2, "the good step stays");
     let good = ["", "ALTER TABLE tasks ADD COLUMN b TEXT"];
-    open::migrate_by(&mut raw, 2, &good, NOW).unwrap();
-    assert_eq!(open::version(&raw).unwrap(), 3);
+    schema::migrate_by(&mut raw, 2, &good, NOW).unwrap();
+    assert_eq!(schema::version(&raw).unwrap(), 3);
     raw.execute_batch("SELECT a, b FROM tasks").unwrap();
     // And twice changes nothing.
-    open::migrate_by(&mut raw, 3, &good, NOW).unwrap();
+    schema::migrate_by(&mut raw, 3, &good, NOW).unwrap();
 }
 
 /// What a database consists of, as its statements without comments and spaces.
@@ -573,7 +574,7 @@ fn statements(store: &Store) -> Vec<String> {
 fn a_database_of_each_older_version_becomes_one_of_this() {
     let fresh = tempfile::tempdir().unwrap();
     let fresh = statements(&open(fresh.path()).0);
-    for version in 1..open::VERSION {
+    for version in 1..schema::VERSION {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tasks.db");
         let fixture = format!(
@@ -595,13 +596,13 @@ fn a_database_of_each_older_version_becomes_one_of_this() {
             assert!(!report.restored, "{report:?}");
             assert_eq!(statements(&store), fresh, "from version {version}");
             let raw = Connection::open(&path).unwrap();
-            let steps = open::VERSION - version;
+            let steps = schema::VERSION - version;
             // One event for each step, and the two of the task below.
             let more = if again { steps + 2 } else { steps };
             let found = count(&raw);
             assert_eq!(found.0, before.0 + i64::from(again));
             assert_eq!((found.1, found.2), (before.1 + more, before.2 + more));
-            assert_eq!(open::version(&raw).unwrap(), open::VERSION);
+            assert_eq!(schema::version(&raw).unwrap(), schema::VERSION);
             if !again {
                 let id = create(&store, "new");
                 assert_eq!(id, before.0 + 1);
@@ -610,8 +611,8 @@ fn a_database_of_each_older_version_becomes_one_of_this() {
             whole(&store);
         }
         // A program of before is put back: what it can read takes the database's place.
-        let kept = open::beside(&path, &format!("schema-{version}"));
-        fs::copy(&kept, open::beside(&path, "restoring")).unwrap();
+        let kept = paths::beside(&path, &format!("schema-{version}"));
+        fs::copy(&kept, paths::beside(&path, "restoring")).unwrap();
         let (store, report) = open(dir.path());
         assert!(report.restored);
         let raw = Connection::open(&path).unwrap();

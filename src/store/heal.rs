@@ -3,10 +3,13 @@
 use rusqlite::Connection;
 
 use crate::core::model::time::Timestamp;
+use crate::store::connect::{configure, reader_connection};
+use crate::store::error::StoreError;
 use crate::store::health::Health;
 use crate::store::link::{Identity, ReadLink};
-use crate::store::open::{self, OpenReport, StoreOptions};
-use crate::store::{StoreError, repair};
+use crate::store::options::StoreOptions;
+use crate::store::report::OpenReport;
+use crate::store::{repair, schema};
 
 /// What the writer found wrong before or during a commit.
 #[derive(Debug)]
@@ -65,8 +68,8 @@ pub(super) fn reopen(
     read.replace(None);
     *current = None;
     let connection = Connection::open(&options.path)?;
-    open::configure(&connection, options)?;
-    read.replace(Some(open::reader_connection(options)?));
+    configure(&connection, options)?;
+    read.replace(Some(reader_connection(options)?));
     *current = Some(connection);
     Ok(())
 }
@@ -76,6 +79,6 @@ pub(super) fn identity(
     connection: &Connection,
     options: &StoreOptions,
 ) -> Result<Identity, StoreError> {
-    open::version(connection)?;
+    schema::version(connection)?;
     Ok(Identity::of(&options.path))
 }

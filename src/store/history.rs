@@ -6,11 +6,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::core::model::audit::{self, Event, GENESIS};
 use crate::core::model::time::Timestamp;
+use crate::store::error::StoreError;
 use crate::store::link::ReadLink;
+use crate::store::meta::meta;
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
 use crate::store::types::AuditEvent;
-use crate::store::{Store, StoreError, open};
 
 /// Appends one event; must run inside the transaction of the change it tells of.
 pub(super) fn append(
@@ -40,15 +41,6 @@ pub(super) fn append(
         )?;
         Ok(hash)
     })
-}
-
-/// Hash of the newest event.
-pub(super) fn head(connection: &Connection) -> Result<String, StoreError> {
-    Ok(connection
-        .prepare_cached("SELECT hash FROM task_history ORDER BY id DESC LIMIT 1")?
-        .query_row([], |row| row.get(0))
-        .optional()?
-        .unwrap_or_else(|| GENESIS.to_owned()))
 }
 
 pub(super) const COLUMNS: &str =
@@ -127,7 +119,7 @@ impl Point {
 }
 
 fn pruned_to(connection: &Connection) -> Result<Option<Point>, StoreError> {
-    Ok(open::meta(connection, "audit_checkpoint")?.and_then(|text| Point::parse(&text)))
+    Ok(meta(connection, "audit_checkpoint")?.and_then(|text| Point::parse(&text)))
 }
 
 /// Verifies the next [`STEP`] events after `at`: the new point and how many events, or the first break.
@@ -261,20 +253,4 @@ pub(super) fn verify_step(
 pub(super) fn worth_noting(from: Option<&str>, to: &str) -> bool {
     let id = |text: &str| Point::parse(text).map_or(0, |point| point.id);
     id(to) - from.map_or(0, id) >= i64::from(STEP) / 2
-}
-
-impl Store {
-    /// Writes down one event without a state change.
-    pub fn note(
-        &self,
-        task_id: Option<i64>,
-        action: &str,
-        details: &str,
-        actor: &str,
-        reason: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let [action, details, actor, reason] = [action, details, actor, reason].map(str::to_owned);
-        self.write(move |tx| append(tx, task_id, &action, &details, &actor, &reason, now))
-    }
 }

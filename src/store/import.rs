@@ -1,70 +1,23 @@
-//! Adoption of the Python daemon's `tasks.db`: columns and rows kept, a copy left beside, idempotent.
-//!
-//! The new database is built under another name from the old one, which is only read, and renamed into
-//! place as the last step: a crash in between leaves the old file as it was.
+//! `import`: the Python daemon's database into the store, at its own path or beside one that is in use.
 
-use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
-use sha2::{Digest, Sha256};
+use rusqlite::{Connection, OpenFlags};
 
-use crate::core::model::hex::hex;
 use crate::core::model::time::Timestamp;
-use crate::store::adopted;
-use crate::store::holders::other_holder;
-use crate::store::open::{self, StoreOptions, beside, set_meta, suffixed};
-use crate::store::tx::Tx;
-use crate::store::{Store, StoreError, history, repair};
-
-/// What an adoption did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ImportReport {
-    pub tasks: u64,
-    pub history: u64,
-    /// Unknown tables, kept as `legacy_NAME`.
-    pub kept_tables: Vec<String>,
-    pub copy: Option<PathBuf>,
-    /// It had been adopted before: nothing was changed.
-    pub already: bool,
-}
-
-impl fmt::Display for ImportReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.already {
-            return write!(f, "already adopted: nothing to do");
-        }
-        write!(
-            f,
-            "adopted {} tasks and {} history rows of the Python daemon",
-            self.tasks, self.history
-        )?;
-        if !self.kept_tables.is_empty() {
-            write!(
-                f,
-                "; other tables kept as legacy_*: {}",
-                self.kept_tables.join(", ")
-            )?;
-        }
-        match &self.copy {
-            Some(copy) => write!(f, "; the original is kept as {}", copy.display()),
-            None => Ok(()),
-        }
-    }
-}
+use crate::store::adopt::{adopted_key, copy_rows, digest, fail, is_python_database, open_old};
+use crate::store::error::StoreError;
+use crate::store::handle::Store;
+use crate::store::options::StoreOptions;
+use crate::store::report::ImportReport;
+use crate::store::schema;
 
 fn already() -> ImportReport {
     ImportReport {
         already: true,
         ..ImportReport::default()
     }
-}
-
-fn fail(path: &Path, why: &dyn fmt::Display) -> StoreError {
-    StoreError::Import(format!("{}: {why}", path.display()))
 }
 
 /// Adopts the database at `source` into the store. `source` may be the store's own path; otherwise its
@@ -76,7 +29,7 @@ pub fn import(
 ) -> Result<ImportReport, StoreError> {
     let probe = Connection::open_with_flags(source, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .map_err(|why| fail(source, &why))?;
-    let ours = open::version(&probe).map_err(|why| fail(source, &why))? > 0;
+    let ours = schema::version(&probe).map_err(|why| fail(source, &why))? > 0;
     let python = !ours && is_python_database(&probe).map_err(|why| fail(source, &why))?;
     drop(probe);
     let same = fs::canonicalize(source).ok() == fs::canonicalize(&options.path).ok();
@@ -102,210 +55,4 @@ pub fn import(
     }
     // The rows are read inside the one transaction that writes them; the old file is locked meanwhile.
     store.write(move |tx| copy_rows(&old, tx, &digest, now))
-}
-
-/// In place: builds the new database beside the old one and swaps them.
-pub(super) fn adopt(options: &StoreOptions, now: Timestamp) -> Result<ImportReport, StoreError> {
-    let path = &options.path;
-    let old = open_old(path)?;
-    let copy = beside(path, "python-original");
-    let part = beside(path, "python-original.part");
-    let _ = fs::remove_file(&part);
-    open::create_private(&part);
-    let mut target = Connection::open(&part)?;
-    rusqlite::backup::Backup::new(&old, &mut target)?.run_to_completion(
-        1_024,
-        Duration::ZERO,
-        None,
-    )?;
-    target
-        .close()
-        .map_err(|(_, why)| StoreError::from(why))
-        .and_then(|()| repair::publish(&part, &copy).map_err(|why| fail(&copy, &why)))?;
-
-    let part = beside(path, "adopting.part");
-    for suffix in ["", "-wal", "-shm", "-journal"] {
-        let _ = fs::remove_file(suffixed(&part, suffix));
-    }
-    open::create_private(&part);
-    let mut new = Connection::open(&part)?;
-    new.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    let digest = digest(&old)?;
-    let tx = new.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    open::create_tables(&Tx::of(&tx), now)?;
-    let mut report = copy_rows(&old, &Tx::of(&tx), &digest, now)?;
-    tx.commit()?;
-    new.close().map_err(|(_, why)| StoreError::from(why))?;
-    // Empty since the checkpoint of `open_old`, but of the old file.
-    for suffix in ["-wal", "-shm", "-journal"] {
-        let _ = fs::remove_file(suffixed(path, suffix));
-    }
-    repair::publish(&part, path).map_err(|why| fail(path, &why))?;
-    report.copy = Some(copy);
-    Ok(report)
-}
-
-/// Opens the old database for itself alone, with its WAL or journal folded in.
-fn open_old(path: &Path) -> Result<Connection, StoreError> {
-    if let Some(holder) = other_holder(path) {
-        return Err(fail(
-            path,
-            &format!("it is open in {holder}: stop that first"),
-        ));
-    }
-    let old = Connection::open(path).map_err(|why| fail(path, &why))?;
-    // Nobody is to be waited for: whoever holds a lock is still using it.
-    old.busy_timeout(Duration::from_secs(1))?;
-    let lock = || -> rusqlite::Result<()> {
-        old.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        old.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-        old.execute_batch("BEGIN EXCLUSIVE; COMMIT")
-    };
-    lock().map_err(|why| fail(path, &format!("{why}: stop the program that uses it")))?;
-    Ok(old)
-}
-
-fn adopted_key(digest: &str) -> String {
-    format!("adopted_{digest}")
-}
-
-/// True for a database with the Python daemon's tasks table; its version is 0.
-pub(super) fn is_python_database(connection: &Connection) -> Result<bool, StoreError> {
-    let columns = columns(connection, "tasks")?;
-    Ok(["issue_hash", "issue_type", "status"]
-        .iter()
-        .all(|name| columns.iter().any(|column| column == name)))
-}
-
-fn columns(connection: &Connection, table: &str) -> Result<Vec<String>, StoreError> {
-    let mut statement = connection.prepare("SELECT name FROM pragma_table_info(?1)")?;
-    Ok(statement
-        .query_map([table], |row| row.get(0))?
-        .collect::<Result<_, _>>()?)
-}
-
-fn tables(connection: &Connection) -> Result<Vec<String>, StoreError> {
-    let mut statement = connection.prepare(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite@_%' ESCAPE '@'
-         AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name",
-    )?;
-    Ok(statement
-        .query_map([], |row| row.get(0))?
-        .collect::<Result<_, _>>()?)
-}
-
-/// Calls `each` with every row of a table in the order it was written: values by column.
-fn rows(
-    connection: &Connection,
-    table: &str,
-    mut each: impl FnMut(Vec<Value>) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    let mut statement = connection.prepare(&format!("SELECT * FROM {}", quoted(table)))?;
-    let count = statement.column_count();
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let values = (0..count)
-            .map(|at| row.get::<_, Value>(at).or_else(|_| lossy(row, at)))
-            .collect::<Result<Vec<_>, _>>()?;
-        each(values)?;
-    }
-    Ok(())
-}
-
-/// Python stored whatever bytes a log line had; text that is not UTF-8 is read as well as it can be.
-fn lossy(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Value> {
-    let raw = row.get_ref(at)?;
-    Ok(raw.as_bytes().map_or(Value::Null, |bytes| {
-        Value::Text(String::from_utf8_lossy(bytes).into_owned())
-    }))
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// One digest over everything that the old database holds: it anchors the imported history, and tells
-/// whether this very content was adopted before.
-fn digest(old: &Connection) -> Result<String, StoreError> {
-    let mut hash = Sha256::new();
-    for table in tables(old)? {
-        hash.update(format!("{}:{table}", table.len()));
-        rows(old, &table, |values| {
-            for value in values {
-                let text = format!("{value:?}");
-                hash.update((text.len() as u64).to_le_bytes());
-                hash.update(text);
-            }
-            Ok(())
-        })?;
-    }
-    Ok(hex(&hash.finalize()))
-}
-
-/// Copies everything in the caller's transaction.
-fn copy_rows(
-    old: &Connection,
-    tx: &Tx<'_>,
-    digest: &str,
-    now: Timestamp,
-) -> Result<ImportReport, StoreError> {
-    let mut report = ImportReport::default();
-    let names = columns(old, "tasks")?;
-    let mut ids = adopted::Ids::default();
-    rows(old, "tasks", |values| {
-        adopted::task(tx, &names, values, &mut ids, now)?;
-        report.tasks += 1;
-        Ok(())
-    })?;
-    for table in tables(old)? {
-        match table.as_str() {
-            "tasks" => {}
-            "task_history" => {
-                let names = columns(old, &table)?;
-                rows(old, &table, |values| {
-                    adopted::event(tx, &names, values, &ids, now)?;
-                    report.history += 1;
-                    Ok(())
-                })?;
-                if !adopted::knows_history(&names) {
-                    keep(old, tx, &table)?;
-                    report.kept_tables.push(table);
-                }
-            }
-            _ => {
-                keep(old, tx, &table)?;
-                report.kept_tables.push(table);
-            }
-        }
-    }
-    set_meta(tx, &adopted_key(digest), &now.to_string())?;
-    let details = format!(
-        "{} tasks, {} history rows, SHA-256 {digest}",
-        report.tasks, report.history
-    );
-    let reason = "database of the Python daemon";
-    history::append(tx, None, "adopted", &details, "import", reason, now)?;
-    Ok(report)
-}
-
-/// Keeps a table that we do not know, with its values as they are.
-fn keep(old: &Connection, tx: &Tx<'_>, table: &str) -> Result<(), StoreError> {
-    let columns: Vec<String> = columns(old, table)?
-        .iter()
-        .map(|name| quoted(name))
-        .collect();
-    let target = quoted(&format!("legacy_{table}"));
-    tx.execute_batch(&format!(
-        "CREATE TABLE IF NOT EXISTS {target} ({})",
-        columns.join(", ")
-    ))?;
-    let marks = vec!["?"; columns.len()].join(", ");
-    let mut insert = tx.prepare(&format!(
-        "INSERT INTO {target} ({}) VALUES ({marks})",
-        columns.join(", ")
-    ))?;
-    rows(old, table, |values| {
-        insert.execute(rusqlite::params_from_iter(values))?;
-        Ok(())
-    })
 }

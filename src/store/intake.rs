@@ -8,22 +8,16 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::core::identity;
 use crate::core::model::finding::Finding;
 use crate::core::model::time::Timestamp;
+use crate::store::error::StoreError;
 use crate::store::tx::Tx;
 use crate::store::types::{Intake, Recorded};
-use crate::store::writer::{COALESCE, COALESCE_CURSORS};
-use crate::store::{Store, StoreError, adopted, history, outbox};
+use crate::store::{adopted, enqueue, history};
 
-impl Store {
-    /// Records findings and moves the cursor; blocks until acknowledged. New fingerprints are durable
-    /// then; pure repeats and bare cursor moves may share a commit up to 5 s later, and after a crash
-    /// are read again from the source, since their cursor waited with them.
-    ///
-    /// What a reader may have on its way without an answer is one batch: were there more, those behind a
-    /// refused one could move the cursor past it.
-    pub fn intake(&self, batch: Intake, now: Timestamp) -> Result<Vec<Recorded>, StoreError> {
-        self.inner.writer.intake(batch, now)
-    }
-}
+/// Repeats are committed at most this often.
+pub(super) const COALESCE: Duration = Duration::from_secs(5);
+/// Bare cursor moves alone are committed at most this often: after a crash their lines are read once
+/// more, which costs less than a commit every 5 s on an eMMC (30 an hour are 0.7 MB).
+pub(super) const COALESCE_CURSORS: Duration = Duration::from_secs(120);
 
 /// Repeats and cursor moves that wait for a commit.
 #[derive(Debug, Default)]
@@ -84,7 +78,7 @@ pub(super) fn as_repeats(
         match open_task(connection, &finding.fingerprint().to_string())? {
             // A repeat of something already put before a human may owe a comment: not held back.
             Some((one, status))
-                if status != "escalated" || outbox::is_told(connection, one.task_id)? =>
+                if status != "escalated" || enqueue::is_told(connection, one.task_id)? =>
             {
                 recorded.push(Recorded {
                     seen_count: one.seen_count + held.waiting(one.task_id) + finding.count,
@@ -158,7 +152,7 @@ pub(super) fn record(
     })?;
     raise(tx, open.task_id, finding.count, finding.seen_at)?;
     if status == "escalated" {
-        outbox::recurrence(tx, open.task_id, finding, now)?;
+        enqueue::recurrence(tx, open.task_id, finding, now)?;
     }
     Ok(Recorded {
         seen_count: open.seen_count + finding.count,

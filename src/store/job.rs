@@ -1,12 +1,27 @@
 //! One operation on its way through the writer.
 
+use std::path::PathBuf;
 use std::sync::mpsc::SyncSender;
 
 use crate::core::model::time::Timestamp;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::intake;
 use crate::store::tx::Tx;
 use crate::store::types::{Cursor, Intake, Recorded};
+
+pub(super) enum Request {
+    Job(Box<dyn Job>),
+    Intake {
+        batch: Intake,
+        now: Timestamp,
+        reply: SyncSender<Result<Vec<Recorded>, StoreError>>,
+    },
+    Backup {
+        target: PathBuf,
+        reply: SyncSender<Result<(), StoreError>>,
+    },
+    Stop,
+}
 
 /// Runs inside the transaction, is answered after the commit.
 pub(super) trait Job: Send {

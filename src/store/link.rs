@@ -10,8 +10,8 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::{NixPath, libc};
 use rusqlite::Connection;
 
-use crate::store::StoreError;
-use crate::store::open::{beside, suffixed};
+use crate::store::error::StoreError;
+use crate::store::paths::{beside, suffixed};
 
 /// One connection that several threads use in turn. Empty while it is being opened anew.
 #[derive(Clone, Debug, Default)]

@@ -8,10 +8,14 @@ use std::time::Duration;
 use rusqlite::params;
 
 use crate::core::model::time::Timestamp;
+use crate::store::ballast;
+use crate::store::error::StoreError;
+use crate::store::handle::Store;
+use crate::store::history::{self, AuditBreak};
 use crate::store::holders::{Holder, other_holder};
 use crate::store::link::Owner;
-use crate::store::open::{set_meta, suffixed};
-use crate::store::{AuditBreak, Store, StoreError, ballast, history};
+use crate::store::meta::set_meta;
+use crate::store::paths::suffixed;
 
 /// Detector outcomes are written at most this often: they are for display, not for recovery.
 const RUNS_EVERY: Duration = Duration::from_secs(600);

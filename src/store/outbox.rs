@@ -2,28 +2,20 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::{Value, json};
+use rusqlite::{OptionalExtension, params};
+use serde_json::json;
 
 use crate::core::human::delivery::PUT_OFF_MOST;
-use crate::core::human::issue;
-use crate::core::model::audit;
-use crate::core::model::finding::Finding;
-use crate::core::model::task::{Resolution, Task, Transition};
+use crate::core::model::task::Transition;
 use crate::core::model::time::Timestamp;
-use crate::store::read::{OUTBOX_COLUMNS, TASK_COLUMNS, outbox_row, task_row};
+use crate::store::enqueue::{COALESCE_S, DESTINATIONS, destinations, enqueue, take_over_issue};
+use crate::store::error::StoreError;
+use crate::store::handle::Store;
+use crate::store::rows::{OUTBOX_COLUMNS, outbox_row};
 use crate::store::sql::Prepared;
-use crate::store::tx::Tx;
 use crate::store::types::{NewEscalation, OutboxRow};
-use crate::store::{Store, StoreError, history, open, repair, tasks};
+use crate::store::{history, tasks};
 
-/// The destination of issues: its rows are always kept, so that one named later is told of what is open.
-const GITHUB: &str = "github";
-/// Meta row: further destinations, separated by blanks. In the database, since every process that changes a
-/// task queues the same rows.
-const DESTINATIONS: &str = "destinations";
-/// Meta row: seconds between two comments on one issue.
-const COALESCE_S: &str = "coalesce_s";
 /// Rounds of trying again that are told as a comment.
 const COMMENTED_ROUNDS: u32 = 2;
 
@@ -218,213 +210,4 @@ impl Store {
                 .query_row(params![destination, since.to_string()], |row| row.get(0))?)
         })
     }
-}
-
-/// Every destination that is told.
-fn destinations(connection: &Connection) -> Result<Vec<String>, StoreError> {
-    let further = open::meta(connection, DESTINATIONS)?.unwrap_or_default();
-    let mut all = vec![GITHUB.to_owned()];
-    all.extend(further.split_whitespace().map(str::to_owned));
-    Ok(all)
-}
-
-/// Adds one row to deliver, with the task's facts beside the text.
-fn enqueue(
-    tx: &Tx<'_>,
-    destination: &str,
-    task_id: i64,
-    operation: &str,
-    payload: &Value,
-    now: Timestamp,
-) -> Result<i64, StoreError> {
-    let (hash, episode, rank, facts): (String, u64, u8, Value) = tx
-        .prepare_cached(
-            "SELECT issue_hash, episode, severity_rank, issue_type, subject, coalesce(cause, ''), issue_message, detected_at
-             FROM tasks WHERE id = ?1",
-        )?
-        .query_row([task_id], |row| {
-            let text = |at| row.get::<_, String>(at);
-            let facts = json!({
-                "class": text(3)?, "subject": text(4)?, "cause": text(5)?, "message": text(6)?, "since": text(7)?,
-            });
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, facts))
-        })?;
-    let mut payload = payload.clone();
-    if let Some(fields) = payload.as_object_mut() {
-        fields.insert("facts".to_owned(), facts);
-    }
-    let payload = payload.to_string();
-    let key = audit::delivery_key(&open::gateway_id(tx)?, &hash, episode);
-    // After a restore an issue of this very key may exist already: looked for before it is created.
-    let state = match operation == "create" && open::meta(tx, repair::RESTORED_AT)?.is_some() {
-        true => "unknown",
-        false => "pending",
-    };
-    tx.prepare_cached(
-        "INSERT INTO outbox (task_id, destination, operation, state, payload, delivery_key, severity_rank, created_at, next_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
-    )?
-    .execute(params![task_id, destination, operation, state, payload, key, rank, now.to_string()])?;
-    Ok(tx.last_insert_rowid())
-}
-
-/// A problem that came back takes over the issue of its last life; whether that is reopened or followed by a new
-/// one that links it, the courier decides by the time since it was closed. False = there is none.
-fn take_over_issue(tx: &Tx<'_>, task_id: i64) -> Result<bool, StoreError> {
-    let last_life: Option<(i64, i64)> = tx
-        .query_row(
-            "SELECT old.id, old.github_issue_number FROM tasks JOIN tasks AS old ON old.id = tasks.previous_id
-             WHERE tasks.id = ?1 AND old.github_issue_number IS NOT NULL",
-            [task_id],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .optional()?;
-    let Some((previous, number)) = last_life else {
-        return Ok(false);
-    };
-    tx.run(
-        "UPDATE tasks SET github_issue_number = ?2 WHERE id = ?1",
-        params![task_id, number],
-    )?;
-    // Rows of two tasks have no order between them: a late close would shut the issue again.
-    tx.run(
-        "UPDATE outbox SET state = 'dead', last_error = 'the problem came back before it was sent'
-         WHERE task_id = ?1 AND destination = ?2 AND state IN ('pending', 'unknown')",
-        params![previous, GITHUB],
-    )?;
-    Ok(true)
-}
-
-/// Least time between two comments on one issue where none is configured; what comes meanwhile is one comment.
-const COMMENT_EVERY: Duration = Duration::from_secs(3_600);
-
-/// True when something about this task is on its way to every destination already: a repeat owes nothing more.
-pub(super) fn is_told(connection: &Connection, task_id: i64) -> Result<bool, StoreError> {
-    for destination in destinations(connection)? {
-        if !is_told_at(connection, task_id, &destination)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-fn is_told_at(
-    connection: &Connection,
-    task_id: i64,
-    destination: &str,
-) -> Result<bool, StoreError> {
-    Ok(connection
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND destination = ?2
-                            AND operation IN ('create', 'reopen', 'comment') AND state IN ('pending', 'sending', 'unknown'))",
-        )?
-        .query_row(params![task_id, destination], |row| row.get(0))?)
-}
-
-/// An escalated problem was seen again: one comment, the configured time after the one before it at the earliest.
-pub(super) fn recurrence(
-    tx: &Tx<'_>,
-    task_id: i64,
-    finding: &Finding,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let task = task(tx, task_id)?;
-    let payload = json!({
-        "body": issue::recurrence_comment(&task, &finding.message),
-        "status": issue::status_block(&task),
-    });
-    let every = open::meta(tx, COALESCE_S)?
-        .and_then(|text| text.parse().ok())
-        .map_or(COMMENT_EVERY, Duration::from_secs);
-    for destination in destinations(tx)? {
-        if is_told_at(tx, task_id, &destination)? {
-            continue;
-        }
-        let last: Option<String> = tx
-            .prepare_cached(
-                "SELECT max(sent_at) FROM outbox WHERE task_id = ?1 AND destination = ?2
-                 AND operation IN ('create', 'reopen', 'comment')",
-            )?
-            .query_row(params![task_id, destination], |row| row.get(0))?;
-        let due = last
-            .and_then(|text| text.parse::<Timestamp>().ok())
-            .map_or(now, |last| last.min(now).plus(every).max(now));
-        let row = enqueue(tx, &destination, task_id, "comment", &payload, now)?;
-        tx.run(
-            "UPDATE outbox SET next_at = ?2 WHERE id = ?1",
-            params![row, due.to_string()],
-        )?;
-    }
-    Ok(())
-}
-
-/// A task was closed: its escalation is resolved, its issue gets closed; one never sent is not sent.
-pub(super) fn closed(
-    tx: &Tx<'_>,
-    task_id: i64,
-    reason: &str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let resolved = tx.run(
-        "UPDATE escalations SET resolved_at = ?2 WHERE task_id = ?1 AND resolved_at IS NULL",
-        params![task_id, now.to_string()],
-    )?;
-    if resolved == 0 {
-        return Ok(());
-    }
-    for destination in destinations(tx)? {
-        closed_at(tx, &destination, task_id, reason, now)?;
-    }
-    Ok(())
-}
-
-fn closed_at(
-    tx: &Tx<'_>,
-    destination: &str,
-    task_id: i64,
-    reason: &str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    // Named after the escalation: it was never told of it.
-    let known: bool = tx.row(
-        "SELECT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND destination = ?2)",
-        params![task_id, destination],
-        |row| row.get(0),
-    )?;
-    if !known && destination != GITHUB {
-        return Ok(());
-    }
-    let never_sent = tx.run(
-        "UPDATE outbox SET state = 'dead', last_error = 'closed before it was sent'
-         WHERE task_id = ?1 AND destination = ?2 AND operation IN ('create', 'reopen') AND state = 'pending' AND attempts = 0",
-        params![task_id, destination],
-    )?;
-    if never_sent > 0 {
-        tx.run(
-            "UPDATE outbox SET state = 'dead', last_error = 'its issue was never sent'
-             WHERE task_id = ?1 AND destination = ?2 AND state = 'pending'",
-            params![task_id, destination],
-        )?;
-        return Ok(());
-    }
-    // A comment that still waits for its time has nothing left to say, and would hold up the close.
-    tx.run(
-        "UPDATE outbox SET state = 'dead', last_error = 'over before it was sent'
-         WHERE task_id = ?1 AND destination = ?2 AND operation = 'comment' AND state = 'pending' AND attempts = 0",
-        params![task_id, destination],
-    )?;
-    let task = task(tx, task_id)?;
-    let resolution = task.resolution.unwrap_or(Resolution::Human);
-    let payload = json!({
-        "body": issue::closing_comment(resolution, reason, now),
-        "resolution": resolution.as_str(),
-        "status": issue::status_block(&task),
-    });
-    enqueue(tx, destination, task_id, "close", &payload, now).map(drop)
-}
-
-/// The task as it stands inside the transaction.
-fn task(tx: &Tx<'_>, task_id: i64) -> Result<Task, StoreError> {
-    let sql = format!("SELECT {TASK_COLUMNS} FROM tasks WHERE id = ?1");
-    Ok(tx.prepare_cached(&sql)?.query_row([task_id], task_row)?)
 }

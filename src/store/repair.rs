@@ -4,16 +4,19 @@
 //! that a crash at any point leaves either the old situation or the finished new one.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, params};
 
 use crate::core::model::time::Timestamp;
-use crate::store::open::{self, OpenReport, StoreOptions, beside, set_meta, suffixed};
+use crate::store::error::StoreError;
+use crate::store::meta::set_meta;
+use crate::store::options::StoreOptions;
+use crate::store::paths::{beside, publish, remove_with_companions, suffixed, sync_dir};
+use crate::store::report::OpenReport;
 use crate::store::tx::Tx;
-use crate::store::{StoreError, ballast, history};
+use crate::store::{ballast, history, schema};
 
 /// Damaged files kept for a human; older ones go, or a bad disk would fill itself.
 const DAMAGED_KEPT: usize = 2;
@@ -108,7 +111,7 @@ fn stage(options: &StoreOptions, backup: Option<&Path>, now: Timestamp) -> Resul
     connection.pragma_update(None, "journal_mode", "DELETE")?;
     if backup.is_none() {
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-        open::init_database(&mut connection, now)?;
+        schema::init_database(&mut connection, now)?;
         if let Some(id) = side_id(options) {
             set_meta(&connection, "gateway_id", &id)?;
         }
@@ -116,27 +119,6 @@ fn stage(options: &StoreOptions, backup: Option<&Path>, now: Timestamp) -> Resul
     settle(&mut connection, "the database was damaged", now)?;
     drop(connection);
     publish(&part, &staged(options)).map_err(|why| unusable(options, &why))
-}
-
-/// Syncs a finished file and renames it into its place.
-pub(super) fn publish(part: &Path, target: &Path) -> io::Result<()> {
-    fs::File::open(part)?.sync_all()?;
-    fs::rename(part, target)?;
-    sync_dir(target)
-}
-
-fn sync_dir(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => fs::File::open(dir)?.sync_all(),
-        _ => Ok(()),
-    }
-}
-
-fn remove_with_companions(path: &Path) {
-    for suffix in ["", "-wal", "-shm", "-journal"] {
-        // Mostly not there; one that stays shows in the next step.
-        let _ = fs::remove_file(suffixed(path, suffix));
-    }
 }
 
 /// Moves the damaged file with its companions away, then the staged one in. A WAL left behind would be
@@ -219,8 +201,8 @@ pub(super) fn is_good(path: &Path) -> bool {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         let answer: String =
             connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-        let version = open::version(&connection)?;
-        Ok(answer == "ok" && (1..=open::VERSION).contains(&version))
+        let version = schema::version(&connection)?;
+        Ok(answer == "ok" && (1..=schema::VERSION).contains(&version))
     };
     check().unwrap_or(false)
 }
@@ -262,7 +244,7 @@ pub(super) fn keep_for_older(
 
 /// Removes what [`keep_for_older`] kept.
 pub(super) fn remove_schema_copies(path: &Path) {
-    for version in 1..open::VERSION {
+    for version in 1..schema::VERSION {
         remove_with_companions(&beside(path, &format!("{SCHEMA_COPY}{version}")));
     }
 }

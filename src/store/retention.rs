@@ -5,9 +5,11 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::core::model::time::Timestamp;
-use crate::store::open::set_meta;
+use crate::store::error::StoreError;
+use crate::store::handle::Store;
+use crate::store::history;
+use crate::store::meta::set_meta;
 use crate::store::tx::Tx;
-use crate::store::{Store, StoreError, history};
 
 /// Closed tasks removed in one transaction: keeps it well below a second on an eMMC.
 const TASKS_MAX: u32 = 200;

@@ -5,9 +5,11 @@ use rusqlite::{OptionalExtension, params};
 use crate::core::model::finding::Finding;
 use crate::core::model::task::{Resolution, Transition};
 use crate::core::model::time::Timestamp;
+use crate::store::error::StoreError;
+use crate::store::handle::Store;
+use crate::store::history;
 use crate::store::sql::Prepared;
 use crate::store::types::{Intake, Recorded};
-use crate::store::{Store, StoreError, history};
 
 impl Store {
     /// True while a task with this fingerprint is open.

@@ -5,37 +5,13 @@ use rusqlite::{OptionalExtension, params};
 use crate::core::model::task::{Phase, Resolution, Status, Task, Transition};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::gates::{self, Gate};
-use crate::store::read::{TASK_COLUMNS, task_row};
+use crate::store::error::StoreError;
+use crate::store::handle::Store;
+use crate::store::read::NEXT_CLAIM;
+use crate::store::rows::{TASK_COLUMNS, task_row};
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
-use crate::store::{Store, StoreError, history, outbox};
-
-/// The task to claim at time `?1`: the most severe, then the oldest. One piece per status, so that each
-/// walks an index in order and stops at its first row; the closed ones are never looked at. A subject
-/// has at most one task in a worker's hands; there are as many of those as workers.
-pub(super) const NEXT_CLAIM: &str = "
-    SELECT id FROM (
-        SELECT * FROM (SELECT id, severity_rank FROM tasks
-            WHERE status = 'detected' AND status <> 'closed'
-              AND (acknowledged_by IS NULL OR approved_until > ?1)
-              AND NOT EXISTS (SELECT 1 FROM tasks AS busy WHERE busy.subject = tasks.subject AND tasks.subject <> ''
-                              AND busy.status = 'in_progress' AND busy.status <> 'closed')
-            ORDER BY severity_rank, id LIMIT 1)
-        UNION ALL
-        SELECT * FROM (SELECT id, severity_rank FROM tasks
-            WHERE status = 'fix_failed' AND status <> 'closed'
-              AND (acknowledged_by IS NULL OR approved_until > ?1)
-              AND NOT EXISTS (SELECT 1 FROM tasks AS busy WHERE busy.subject = tasks.subject AND tasks.subject <> ''
-                              AND busy.status = 'in_progress' AND busy.status <> 'closed')
-            ORDER BY severity_rank, id LIMIT 1)
-        UNION ALL
-        SELECT * FROM (SELECT id, severity_rank FROM tasks INDEXED BY tasks_due
-            WHERE status IN ('waiting', 'escalated') AND status <> 'closed' AND next_attempt_at <= ?1
-              AND (acknowledged_by IS NULL OR approved_until > ?1)
-              AND NOT EXISTS (SELECT 1 FROM tasks AS busy WHERE busy.subject = tasks.subject AND tasks.subject <> ''
-                              AND busy.status = 'in_progress' AND busy.status <> 'closed')
-            ORDER BY severity_rank, id LIMIT 1)
-    ) ORDER BY severity_rank, id LIMIT 1";
+use crate::store::{enqueue, history};
 
 impl Store {
     /// Claims the most severe, oldest task that is due.
@@ -320,7 +296,7 @@ pub(super) fn apply(
         wake(tx, &symptoms, &at)?;
     }
     if matches!(transition, Transition::Close { .. }) {
-        outbox::closed(tx, task_id, transition.reason(), now)?;
+        enqueue::closed(tx, task_id, transition.reason(), now)?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::core::config::Budget;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::{Phase, Resolution, Status, Transition};
+use crate::core::model::time::Timestamp;
 use crate::core::remedy::gates::{self, Gate};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -535,7 +536,7 @@ fn hot_queries_never_scan_a_table() {
     let bench = bench();
     let sql = [
         "SELECT id FROM tasks WHERE issue_hash = 'x' AND status <> 'closed'".to_owned(),
-        tasks::NEXT_CLAIM.replace("?1", "'x'"),
+        read::NEXT_CLAIM.replace("?1", "'x'"),
         read::list_query(&TaskFilter::default()).0,
         read::list_query(&TaskFilter { open_only: true, ..TaskFilter::default() }).0,
         "SELECT count(*) FROM outbox WHERE destination = 'github' AND operation = 'create' AND state IN ('sending') AND sent_at > 'x'".to_owned(),

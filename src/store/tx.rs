@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::ops::Deref;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
-use crate::store::{StoreError, history};
+use crate::core::model::audit::GENESIS;
+use crate::store::error::StoreError;
 
 /// Proof that a write transaction (`BEGIN IMMEDIATE`) is under way on this connection: nobody else can
 /// write meanwhile. Whoever made it ends the transaction, and with it this.
@@ -32,7 +33,7 @@ impl<'a> Tx<'a> {
         let known = self.head.take();
         let head = match known {
             Some(head) => head,
-            None => history::head(self.connection)?,
+            None => head(self.connection)?,
         };
         // An error forgets the head: what of it was written is the caller's to roll back.
         let next = next(&head)?;
@@ -52,4 +53,13 @@ impl Deref for Tx<'_> {
     fn deref(&self) -> &Connection {
         self.connection
     }
+}
+
+/// Hash of the newest event.
+pub(super) fn head(connection: &Connection) -> Result<String, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT hash FROM task_history ORDER BY id DESC LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?
+        .unwrap_or_else(|| GENESIS.to_owned()))
 }

@@ -6,52 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use crate::core::model::time::Timestamp;
-use crate::store::StoreError;
-use crate::store::commit::Loop;
-use crate::store::health::Health;
-use crate::store::job::{Job, Typed};
-use crate::store::link::{ReadLink, Slot};
-use crate::store::open::StoreOptions;
+use crate::store::commit::{Loop, Setup};
+use crate::store::error::StoreError;
+use crate::store::job::{Request, Typed};
 use crate::store::tx::Tx;
 use crate::store::types::{Intake, Recorded};
 
 /// Requests that may wait before a caller blocks: back-pressure reaches the source.
 const QUEUE: usize = 256;
-/// Repeats are committed at most this often.
-pub(super) const COALESCE: Duration = Duration::from_secs(5);
-/// The first repeats of a process wait only this long: one that is killed again and again in less than
-/// [`COALESCE`] still gets on.
-pub(super) const COALESCE_FIRST: Duration = Duration::from_millis(500);
-/// Bare cursor moves alone are committed at most this often: after a crash their lines are read once
-/// more, which costs less than a commit every 5 s on an eMMC (30 an hour are 0.7 MB).
-pub(super) const COALESCE_CURSORS: Duration = Duration::from_secs(120);
-
-pub(super) enum Request {
-    Job(Box<dyn Job>),
-    Intake {
-        batch: Intake,
-        now: Timestamp,
-        reply: SyncSender<Result<Vec<Recorded>, StoreError>>,
-    },
-    Backup {
-        target: PathBuf,
-        reply: SyncSender<Result<(), StoreError>>,
-    },
-    Stop,
-}
-
-/// What the thread works with.
-pub(super) struct Setup {
-    pub slot: Slot,
-    pub read: ReadLink,
-    pub options: StoreOptions,
-    pub health: Arc<Health>,
-    pub alone: bool,
-}
-
 /// Sends to the writer thread; joins it when dropped, after it wrote everything accepted.
 pub(super) struct Writer {
     queue: SyncSender<Request>,

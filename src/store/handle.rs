@@ -1,0 +1,212 @@
+//! The handle that everybody has: opening, reading, and the one way to write.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::OptionalExtension;
+
+use crate::core::model::time::Timestamp;
+use crate::store::commit::Setup;
+use crate::store::connect::reader_connection;
+use crate::store::error::StoreError;
+use crate::store::health::Health;
+use crate::store::link::{Owner, ReadLink, Slot};
+use crate::store::meta::{gateway_id, set_meta};
+use crate::store::options::StoreOptions;
+use crate::store::read::Reader;
+use crate::store::report::OpenReport;
+use crate::store::tx::Tx;
+use crate::store::types::{DetectorRun, Intake, Recorded, RunOutcome};
+use crate::store::writer::Writer;
+use crate::store::{history, open, repair};
+
+/// Cheap handle; all clones share one writer thread, which ends with the last of them.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) writer: Writer,
+    read: ReadLink,
+    pub(super) options: StoreOptions,
+    pub(super) runs: Mutex<Vec<DetectorRun>>,
+    gateway_id: String,
+    pub(super) health: Arc<Health>,
+    // Dropped last: whoever takes it next finds the writer gone and the WAL folded in.
+    pub(super) owner: Mutex<Option<Owner>>,
+}
+
+impl Store {
+    /// Opens or creates the store; see [`OpenReport`] for what had to be repaired.
+    pub fn open(options: &StoreOptions, now: Timestamp) -> Result<(Self, OpenReport), StoreError> {
+        let opened = open::open(options, now)?;
+        let report = opened.report;
+        let gateway_id = gateway_id(&opened.writer)?;
+        let health = Arc::new(Health::new(report.restored, opened.owner.is_some(), now));
+        let slot = Slot::new(opened.writer);
+        let read = ReadLink::new(opened.reader, Some(slot.clone()));
+        let writer = Writer::start(Setup {
+            slot,
+            read: read.clone(),
+            options: options.clone(),
+            health: Arc::clone(&health),
+            alone: report.alone,
+        })?;
+        let inner = Inner {
+            writer,
+            read,
+            options: options.clone(),
+            runs: Mutex::new(Vec::new()),
+            gateway_id,
+            health,
+            owner: Mutex::new(opened.owner),
+        };
+        Ok((
+            Self {
+                inner: Arc::new(inner),
+            },
+            report,
+        ))
+    }
+
+    /// Writes everything accepted and folds the WAL into the database, if this is the last handle.
+    pub fn close(self) {
+        drop(self);
+    }
+
+    /// A reader for listings; never writes, works beside a running daemon.
+    pub fn open_read_only(options: &StoreOptions) -> Result<Reader, StoreError> {
+        let own = reader_connection(options)?;
+        Ok(Reader::new(ReadLink::new(Some(own), None)))
+    }
+
+    pub fn reader(&self) -> Result<Reader, StoreError> {
+        Ok(Reader::new(self.inner.read.clone()))
+    }
+
+    /// Random identity of this gateway, made at first start; never the machine id.
+    pub fn gateway_id(&self) -> Result<String, StoreError> {
+        Ok(self.inner.gateway_id.clone())
+    }
+
+    /// Position of a stream, as of the last commit.
+    pub fn cursor(&self, stream: &str) -> Result<Option<String>, StoreError> {
+        self.reader()?.with(|connection| {
+            Ok(connection
+                .prepare_cached("SELECT position FROM cursors WHERE stream = ?1")?
+                .query_row([stream], |row| row.get(0))
+                .optional()?)
+        })
+    }
+
+    /// How the store fares.
+    pub fn health(&self) -> &Health {
+        &self.inner.health
+    }
+
+    /// One full sweep found nothing: whatever a restore left unknown is settled.
+    pub fn clean_sweep(&self) -> Result<(), StoreError> {
+        if !self.inner.health.restored() {
+            return Ok(());
+        }
+        self.write(|tx| {
+            tx.execute(
+                "DELETE FROM meta WHERE key = ?1",
+                [repair::UNTIL_CLEAN_SWEEP],
+            )?;
+            Ok(())
+        })?;
+        self.inner.health.set_restored(false);
+        Ok(())
+    }
+
+    /// Positions of all streams.
+    pub fn cursors(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        self.reader()?.with(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT stream, position FROM cursors")?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    pub fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
+        self.reader()?.meta(key)
+    }
+
+    pub fn set_meta(&self, key: &str, value: &str) -> Result<(), StoreError> {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        self.write(move |tx| set_meta(tx, &key, &value))
+    }
+
+    /// Notes the outcome of a detector's run; written with the next maintenance, so that sweeps cost
+    /// no commit of their own.
+    pub fn record_detector_run(
+        &self,
+        name: &str,
+        outcome: RunOutcome,
+        took: Duration,
+        message: &str,
+        now: Timestamp,
+    ) {
+        let mut runs = self
+            .inner
+            .runs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        match runs.iter_mut().find(|run| run.name == name) {
+            Some(run) => {
+                run.outcome = outcome;
+                message.clone_into(&mut run.message);
+                run.duration_us = duration_us;
+                run.runs += 1;
+                run.last_at = now;
+            }
+            None => runs.push(DetectorRun {
+                name: name.to_owned(),
+                outcome,
+                message: message.to_owned(),
+                duration_us,
+                runs: 1,
+                last_at: now,
+            }),
+        }
+    }
+
+    /// Records findings and moves the cursor; blocks until acknowledged. New fingerprints are durable
+    /// then; pure repeats and bare cursor moves may share a commit up to 5 s later, and after a crash
+    /// are read again from the source, since their cursor waited with them.
+    ///
+    /// What a reader may have on its way without an answer is one batch: were there more, those behind a
+    /// refused one could move the cursor past it.
+    pub fn intake(&self, batch: Intake, now: Timestamp) -> Result<Vec<Recorded>, StoreError> {
+        self.inner.writer.intake(batch, now)
+    }
+
+    /// Writes down one event without a state change.
+    pub fn note(
+        &self,
+        task_id: Option<i64>,
+        action: &str,
+        details: &str,
+        actor: &str,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let [action, details, actor, reason] = [action, details, actor, reason].map(str::to_owned);
+        self.write(move |tx| history::append(tx, task_id, &action, &details, &actor, &reason, now))
+    }
+
+    /// Runs one typed operation in the writer thread and blocks until its commit is durable. The
+    /// operation may run twice when a commit had to be repeated: it must work on `tx` alone.
+    pub(super) fn write<T: Send + 'static>(
+        &self,
+        operation: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.inner.writer.run(operation)
+    }
+}

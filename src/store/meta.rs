@@ -1,0 +1,31 @@
+//! Rows of `meta`: small facts of the store by name.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::store::error::StoreError;
+
+pub(super) fn gateway_id(connection: &Connection) -> Result<String, StoreError> {
+    let found = connection
+        .query_row(
+            "SELECT value FROM meta WHERE key = 'gateway_id'",
+            [],
+            |row| row.get(0),
+        )
+        .optional()?;
+    found.ok_or_else(|| StoreError::Corrupt("meta has no gateway_id".to_owned()))
+}
+
+pub(super) fn meta(connection: &Connection, key: &str) -> Result<Option<String>, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()?)
+}
+
+pub(super) fn set_meta(connection: &Connection, key: &str, value: &str) -> Result<(), StoreError> {
+    connection.prepare_cached(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
+    )?
+    .execute(params![key, value])?;
+    Ok(())
+}
