@@ -21,5 +21,6 @@ mod kill_matrix;
 mod layering;
 mod llm;
 mod simulation;
+mod source;
 mod store_crash;
 mod stress;
