@@ -1,6 +1,7 @@
 //! The order of the layers, enforced on the source: main -> cli -> daemon -> edges -> core. Reads what is
 //! compiled into the program (test modules are left out) and names file, line and what to do instead.
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::error::Error;
 use std::fs;
 use std::path::Path;
@@ -341,4 +342,153 @@ fn what_is_allowed_passes() {
     for (file, source) in cases {
         assert_eq!(judge(file, source), Vec::<String>::new(), "{source}");
     }
+}
+
+/// Folders whose files import one another in one direction: what stands on another is read after it, and
+/// each can be understood with those below it alone.
+const ONE_WAY: &[&str] = &["src/store"];
+
+/// For each file of a folder which others it names, by their modules, with the first line of each.
+type Imports = BTreeMap<String, BTreeMap<String, usize>>;
+
+/// Which of the modules `all` the source of `module` names, and where first.
+fn imports(module: &[&str], source: &str, all: &BTreeSet<String>) -> BTreeMap<String, usize> {
+    let own = module.join("::");
+    let mut found = BTreeMap::new();
+    for (line, path) in paths(&without_tests(&tokens(source))) {
+        // One word alone is a declaration, a visibility or a name of this file.
+        if path.len() < 2 {
+            continue;
+        }
+        let ups = path.iter().take_while(|part| *part == "super").count();
+        let (base, rest) = match path.first().map(String::as_str) {
+            Some("crate") => (0, 1),
+            Some("super") => (module.len().saturating_sub(ups), ups),
+            Some("self") => (module.len(), 1),
+            _ => (module.len(), 0),
+        };
+        let named: Vec<&str> = module
+            .iter()
+            .take(base)
+            .copied()
+            .chain(path.iter().skip(rest).map(String::as_str))
+            .collect();
+        // The longest part that is a file: what is left names something in it.
+        let file = (1..=named.len())
+            .rev()
+            .filter_map(|length| named.get(..length))
+            .map(|part| part.join("::"))
+            .find(|part| all.contains(part));
+        if let Some(file) = file.filter(|file| *file != own) {
+            found.entry(file).or_insert(line);
+        }
+    }
+    found
+}
+
+/// The shortest way along imports from a module back to itself.
+fn way_back<'a>(from: &'a str, all: &'a Imports) -> Option<Vec<&'a str>> {
+    let mut came: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut next = VecDeque::from([from]);
+    while let Some(at) = next.pop_front() {
+        for to in all.get(at).into_iter().flat_map(BTreeMap::keys) {
+            if to == from {
+                let mut way = vec![at];
+                while let Some(before) = way.last().filter(|last| **last != from) {
+                    way.push(came.get(before)?);
+                }
+                way.reverse();
+                return Some(way);
+            }
+            if !came.contains_key(to.as_str()) {
+                came.insert(to, at);
+                next.push_back(to);
+            }
+        }
+    }
+    None
+}
+
+/// One line for each circle, the shortest first of those that share a file.
+fn circles(all: &Imports) -> Vec<String> {
+    let mut ways: Vec<Vec<&str>> = all.keys().filter_map(|from| way_back(from, all)).collect();
+    ways.sort_by_key(Vec::len);
+    let mut seen = BTreeSet::new();
+    ways.retain(|way| {
+        let fresh = way.iter().all(|file| !seen.contains(file));
+        seen.extend(way.iter().copied());
+        fresh
+    });
+    ways.iter()
+        .map(|way| {
+            let round = way.iter().chain(way.first());
+            let steps = way.iter().zip(round.skip(1)).map(|(from, to)| {
+                let line = all.get(*from).and_then(|named| named.get(*to));
+                format!("{from} names {to} (line {})", line.unwrap_or(&0))
+            });
+            let steps: Vec<String> = steps.collect();
+            format!(
+                "a circle: {}: move what both need below them",
+                steps.join(", ")
+            )
+        })
+        .collect()
+}
+
+/// The imports among the modules of these files.
+fn imports_among(files: &[(String, String)]) -> Imports {
+    let module = |file: &str| module_of(file).join("::");
+    let all: BTreeSet<String> = files.iter().map(|(file, _)| module(file)).collect();
+    files
+        .iter()
+        .map(|(file, source)| (module(file), imports(&module_of(file), source, &all)))
+        .collect()
+}
+
+#[test]
+fn no_files_import_one_another_in_a_circle() -> Result<(), Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for folder in ONE_WAY {
+        let mut found = Vec::new();
+        sources(&root.join(folder), &mut found)?;
+        let mut files = Vec::new();
+        for file in found {
+            let name = file.strip_prefix(root)?.display().to_string();
+            if !is_test_file(&name) {
+                files.push((name, fs::read_to_string(&file)?));
+            }
+        }
+        assert!(files.len() > 1, "{folder} holds no files");
+        wrong.extend(circles(&imports_among(&files)));
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn a_circle_is_named_with_its_lines() {
+    let folder = |a: &str, b: &str, c: &str| {
+        let root = "pub mod a;\nmod b;\nmod c;\npub use a::A;";
+        let files = [("mod", root), ("a", a), ("b", b), ("c/mod", c)]
+            .map(|(name, source)| (format!("src/x/{name}.rs"), source.to_owned()));
+        circles(&imports_among(&files))
+    };
+    let none = "use crate::y::a; use std::fmt; #[cfg(test)]\nmod tests { use super::super::c; }";
+    let below = "use crate::x::a::A;\nfn f() { super::a::g() }";
+    let on_top = "use super::{a, b::B};";
+    assert_eq!(folder(none, below, on_top), Vec::<String>::new());
+    let back = folder("\nuse crate::x::c::C;", below, on_top);
+    assert_eq!(
+        back,
+        [
+            "a circle: x::a names x::c (line 2), x::c names x::a (line 1): move what both need below them"
+        ]
+    );
+    // What the folder's own file only passes on is to be taken from where it is.
+    let passed_on = folder("use crate::x::Y;", none, none);
+    assert!(
+        passed_on.len() == 1 && passed_on.iter().all(|one| one.contains("x names x::a")),
+        "{passed_on:?}"
+    );
 }

@@ -175,6 +175,11 @@ fn path(
                 }
                 return at;
             }
+            Token::Mark('*') => {
+                path.push("*".to_owned());
+                at += 1;
+                break;
+            }
             _ => break,
         }
     }
