@@ -1,24 +1,19 @@
 //! `config`: check, show, and the commented example.
 
 use std::io;
-use std::path::Path;
 
 use serde_json::json;
 
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::{Globals, config_message, read_capped};
 use crate::cli::tasks::unknown_word;
 use crate::cli::typed::Typed;
 use crate::cli::wire;
 use crate::core::config::Config;
 use crate::core::config::settings::Setting;
-use crate::host::{Host, READ_CAP};
 
 /// What `install` writes and `config default` prints.
 pub(super) const EXAMPLE: &str = include_str!("example.toml");
-
-/// Checks the texts of one directory; each mistake as `file:line: what`.
-type Checker = fn(&[(String, String)]) -> Vec<String>;
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
@@ -66,17 +61,8 @@ pub(super) fn mistakes(globals: &Globals) -> Vec<String> {
         Err(why) => return vec![format!("{}: cannot be read: {why}", path.display())],
     };
     let host = globals.host();
-    let mut all = Vec::new();
-    let checks: [(&str, Checker); 2] = [
-        (&config.daemon.rules_dir, wire::check_rules),
-        (&config.daemon.runbooks_dir, wire::check_runbooks),
-    ];
-    for (directory, check) in checks {
-        match texts(&host, directory) {
-            Ok(texts) => all.extend(check(&texts)),
-            Err(why) => all.push(why),
-        }
-    }
+    let mut all = wire::check_rules(&host, &config.daemon.rules_dir);
+    all.extend(wire::check_runbooks(&host, &config.daemon.runbooks_dir));
     all
 }
 
@@ -97,32 +83,7 @@ fn check(globals: &Globals) -> Result<Exit, CliError> {
         }
         return Ok(Exit::Done);
     }
-    Err(CliError::Config(mistakes.join("\n")))
-}
-
-/// The `*.toml` files of a directory in the order of their names; a missing directory holds none.
-fn texts(host: &Host, directory: &str) -> Result<Vec<(String, String)>, String> {
-    let entries = match std::fs::read_dir(host.path(directory)) {
-        Ok(entries) => entries,
-        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(why) => return Err(format!("{directory}: cannot be listed: {why}")),
-    };
-    let mut names: Vec<_> = entries
-        .flatten()
-        .map(|entry| Path::new(directory).join(entry.file_name()))
-        .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
-        .collect();
-    names.sort();
-    names
-        .into_iter()
-        .map(|path| {
-            let name = path.display().to_string();
-            match host.read(&path, READ_CAP) {
-                Ok(text) => Ok((name, text)),
-                Err(why) => Err(format!("{name}: cannot be read: {why}")),
-            }
-        })
-        .collect()
+    Err(CliError::new(ErrorKind::Config, mistakes.join("\n")))
 }
 
 #[cfg(test)]

@@ -43,10 +43,8 @@ pub(super) fn delivery(row: &EscalationRow, outbox: &[OutboxRow]) -> String {
 fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let config = globals.load_config()?;
     let reader = stored::reader(globals, &config)?;
-    let rows = reader
-        .escalations(!typed.has("all"))
-        .map_err(stored::explain)?;
-    let outbox = reader.outbox().map_err(stored::explain)?;
+    let rows = reader.escalations(!typed.has("all"))?;
+    let outbox = reader.outbox()?;
     let now = globals.now();
     let mut table = Table::new(&["TASK", "SEVERITY", "AGE", "ISSUE", "TITLE"]);
     for row in &rows {
@@ -84,11 +82,12 @@ fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(2)?;
     let config = globals.load_config()?;
     let reader = stored::reader(globals, &config)?;
-    let rows = reader.escalations(false).map_err(stored::explain)?;
+    let rows = reader.escalations(false)?;
     let Some(row) = rows.iter().find(|row| row.task_id == id) else {
-        return Err(CliError::Failed(format!(
-            "task {id} was never escalated: there is nothing to show: `escalations --all` lists them"
-        )));
+        return Err(CliError::failed(format!(
+            "task {id} was never escalated: there is nothing to show"
+        ))
+        .hint("`escalations --all` lists them"));
     };
     if globals.json {
         globals.print_json(&shape::escalation(row))?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, ErrorKind};
 use crate::cli::table::Table;
 use crate::core::config::{Config, ConfigError};
 use crate::core::model::time::Timestamp;
@@ -47,16 +47,12 @@ impl Globals {
                 Config::default()
             }
             Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {
-                return Err(CliError::Permission(format!(
-                    "{}: cannot be read: {why}: run as root or name another file with --config",
-                    path.display()
-                )));
+                return Err(unreadable(path, ErrorKind::Permission, why)
+                    .hint("run as root or name another file with --config"));
             }
             Err(why) => {
-                return Err(CliError::Config(format!(
-                    "{}: cannot be read: {why}: write one with `config default`, or leave --config out",
-                    path.display()
-                )));
+                return Err(unreadable(path, ErrorKind::Config, why)
+                    .hint("write one with `config default`, or leave --config out"));
             }
         };
         if let Some(dir) = &self.state_dir {
@@ -156,9 +152,13 @@ pub(super) fn read_capped(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
+fn unreadable(path: &Path, kind: ErrorKind, why: io::Error) -> CliError {
+    CliError::new(kind, format!("{}: cannot be read", path.display())).because(why)
+}
+
 /// `file:line: what: suggestion`, the form that editors jump to.
 pub(super) fn config_error(path: &Path, text: &str, why: &ConfigError) -> CliError {
-    CliError::Config(config_message(path, text, why))
+    CliError::new(ErrorKind::Config, config_message(path, text, why))
 }
 
 pub(super) fn config_message(path: &Path, text: &str, why: &ConfigError) -> String {
@@ -234,6 +234,7 @@ mod tests {
             config: Some(PathBuf::from("/nonexistent/config.toml")),
             ..Globals::default()
         };
-        assert!(matches!(globals.load_config(), Err(CliError::Config(_))));
+        let kind = globals.load_config().map_err(|why| why.kind());
+        assert_eq!(kind.err(), Some(ErrorKind::Config));
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     if let Some(id) = id {
         find(&reader, id)?;
     }
-    let events = reader.history(id, limit).map_err(stored::explain)?;
+    let events = reader.history(id, limit)?;
     let mut table = Table::new(&["TIME (UTC)", "TASK", "EVENT", "BY", "DETAILS"]);
     for event in &events {
         let task = event
@@ -57,7 +57,7 @@ pub(super) fn audit(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> 
     typed.at_most(1)?;
     let config = globals.load_config()?;
     let reader = stored::reader(globals, &config)?;
-    match reader.audit_verify().map_err(stored::explain)? {
+    match reader.audit_verify()? {
         Ok(report) => {
             if globals.json {
                 globals.print_json(&json!({
@@ -85,9 +85,9 @@ pub(super) fn audit(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> 
                     "what": broken.what,
                 }))?;
             }
-            Err(CliError::Failed(format!(
-                "{broken}: keep a copy of the database and compare it with the head hashes in the log and in the escalations"
-            )))
+            Err(CliError::failed(broken.to_string()).hint(
+                "keep a copy of the database and compare it with the head hashes in the log and in the escalations",
+            ))
         }
     }
 }

@@ -11,12 +11,12 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
     let source = typed
         .path(0)
-        .ok_or_else(|| CliError::Usage("no file given: which database?: import FILE".to_owned()))?;
+        .ok_or_else(|| CliError::usage("no file given: which database?").hint("import FILE"))?;
     let config = globals.load_config()?;
     if let Err(why) = std::fs::File::open(&source) {
         return Err(CliError::file(
-            format_args!("{}: cannot be read", source.display()),
-            &why,
+            format!("{}: cannot be read", source.display()),
+            why,
             "name the tasks.db of the Python daemon",
         ));
     }
@@ -32,7 +32,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     if let Some(directory) = options.path.parent() {
         make_private(directory)?;
     }
-    let report = crate::store::import(&source, &options, globals.now()).map_err(stored::explain)?;
+    let report = crate::store::import(&source, &options, globals.now())?;
     if globals.json {
         globals.print_json(&json!({
             "tasks": report.tasks,
@@ -56,8 +56,8 @@ pub(super) fn make_private(directory: &std::path::Path) -> Result<(), CliError> 
         .create(directory)
         .map_err(|why| {
             CliError::file(
-                format_args!("{}: cannot be created", directory.display()),
-                &why,
+                format!("{}: cannot be created", directory.display()),
+                why,
                 "run as root, or name another with --state-dir",
             )
         })

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::bundle::{self, BuildOptions, Bundle, BundleError, Compared, Report};
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::table::harmless;
 use crate::cli::tasks::unknown_word;
@@ -33,8 +33,10 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     }
 }
 
-fn failed(why: BundleError) -> CliError {
-    CliError::Failed(format!("bundle: {why}"))
+impl From<BundleError> for CliError {
+    fn from(why: BundleError) -> Self {
+        Self::of(ErrorKind::Failed, why)
+    }
 }
 
 fn path(typed: &Typed, flag: &str) -> Option<PathBuf> {
@@ -50,7 +52,7 @@ fn file(typed: &Typed, globals: &Globals, flag: &str) -> Result<PathBuf, CliErro
 }
 
 fn open(typed: &Typed, globals: &Globals) -> Result<Bundle, CliError> {
-    Bundle::open(&file(typed, globals, "bundle")?).map_err(failed)
+    Ok(Bundle::open(&file(typed, globals, "bundle")?)?)
 }
 
 fn build(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
@@ -73,8 +75,7 @@ fn build(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         if !quiet {
             log::info!("{line}");
         }
-    })
-    .map_err(failed)?;
+    })?;
     if globals.json {
         globals.print_json(&json!({
             "bundle": options.out.display().to_string(),
@@ -128,13 +129,9 @@ fn query(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     if words.is_empty() {
-        return Err(CliError::Usage(
-            "bundle query: no text: write what to look for".to_owned(),
-        ));
+        return Err(CliError::usage("bundle query: no text").hint("write what to look for"));
     }
-    let found = bundle
-        .query(&Query::of_text(&words.join(" ")), limit)
-        .map_err(failed)?;
+    let found = bundle.query(&Query::of_text(&words.join(" ")), limit)?;
     if globals.json {
         let rows: Vec<_> = found.iter().map(shape).collect();
         globals.print_json(&json!(rows))?;
@@ -194,7 +191,7 @@ fn batch(bundle: &Bundle, limit: usize) -> Result<Exit, CliError> {
         let Some((id, text)) = line.split_once('\t') else {
             continue;
         };
-        for (snippet, score) in bundle.rank(&Query::of_text(text), limit).map_err(failed)? {
+        for (snippet, score) in bundle.rank(&Query::of_text(text), limit)? {
             writeln!(out, "{id}\t{snippet}\t{score:.6}")?;
         }
     }
@@ -204,14 +201,14 @@ fn batch(bundle: &Bundle, limit: usize) -> Result<Exit, CliError> {
 
 fn info(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let bundle = open(typed, globals)?;
-    let info = bundle.info().map_err(failed)?;
+    let info = bundle.info()?;
     globals.print(&format!("{}\n{info:#?}\n", bundle.path().display()))?;
     Ok(Exit::Done)
 }
 
 fn verify(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let bundle = open(typed, globals)?;
-    let sources = bundle.verify().map_err(failed)?;
+    let sources = bundle.verify()?;
     let mut changed = 0;
     for (source, state) in &sources {
         if matches!(state, Compared::Changed | Compared::Missing) {
@@ -229,12 +226,10 @@ fn verify(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 fn diff(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let older = open(typed, globals)?;
     let Some(newer) = typed.path(1) else {
-        return Err(CliError::Usage(
-            "bundle diff: no second bundle: name the newer one".to_owned(),
-        ));
+        return Err(CliError::usage("bundle diff: no second bundle").hint("name the newer one"));
     };
-    let newer = Bundle::open(&newer).map_err(failed)?;
-    for difference in older.diff(&newer).map_err(failed)? {
+    let newer = Bundle::open(&newer)?;
+    for difference in older.diff(&newer)? {
         globals.print(&format!("{difference:?}\n"))?;
     }
     Ok(Exit::Done)

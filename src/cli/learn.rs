@@ -1,5 +1,7 @@
 //! `learn`: what worked here, and what worked on other gateways.
 
+use std::error::Error;
+use std::fmt;
 use std::io::Read;
 use std::path::Path;
 
@@ -49,9 +51,7 @@ fn as_json(row: &Learned) -> Value {
 fn export(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
     let config = globals.load_config()?;
-    let rows = stored::reader(globals, &config)?
-        .all_learned()
-        .map_err(stored::explain)?;
+    let rows = stored::reader(globals, &config)?.all_learned()?;
     let lines: String = rows
         .iter()
         .map(|row| format!("{}\n", as_json(row)))
@@ -64,18 +64,18 @@ fn import(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(2)?;
     let file = typed
         .path(1)
-        .ok_or_else(|| CliError::Usage("no file given: learn import FILE".to_owned()))?;
+        .ok_or_else(|| CliError::usage("no file given").hint("learn import FILE"))?;
     let mut text = String::new();
     std::fs::File::open(&file)
         .and_then(|open| open.take(FILE_CAP).read_to_string(&mut text))
         .map_err(|why| {
             let what = format!("{}: cannot be read", file.display());
-            CliError::file(format_args!("{what}"), &why, "name a file of learn export")
+            CliError::file(what, why, "name a file of learn export")
         })?;
     let rows = (1..)
         .zip(text.lines())
         .filter(|(_, line)| !line.trim().is_empty())
-        .map(|(number, line)| parsed(line).map_err(|why| mistake(&file, number, &why)))
+        .map(|(number, line)| parsed(line).map_err(|why| mistake(&file, number, why)))
         .collect::<Result<Vec<Learned>, CliError>>()?;
     let config = globals.load_config()?;
     if globals.dry_run {
@@ -84,9 +84,7 @@ fn import(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     }
     let digest = hex(&Sha256::digest(text.as_bytes()));
     let store = stored::store(globals, &config, globals.now())?;
-    let taken = store
-        .import_learned(rows, &digest, &stored::actor(typed)?, globals.now())
-        .map_err(stored::explain)?;
+    let taken = store.import_learned(rows, &digest, &stored::actor(typed)?, globals.now())?;
     globals.print(&match taken {
         Some(taken) => format!("merged {taken} counts at half their weight\n"),
         None => "this file was merged before: nothing changed\n".to_owned(),
@@ -94,30 +92,62 @@ fn import(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn mistake(file: &Path, line: usize, why: &str) -> CliError {
-    CliError::Usage(format!(
-        "{}:{line}: {why}: nothing was merged; give a file of learn export",
-        file.display()
-    ))
+fn mistake(file: &Path, line: usize, why: RowError) -> CliError {
+    CliError::usage(format!("{}:{line}", file.display()))
+        .because(why)
+        .hint("nothing was merged; give a file of learn export")
+}
+
+/// Why a line is no row of counts.
+#[derive(Debug)]
+enum RowError {
+    Json(serde_json::Error),
+    Missing(&'static str),
+    NoCount(&'static str),
+    /// A class or an action that there is not.
+    Name(Box<dyn Error + Send + Sync>),
+}
+
+impl fmt::Display for RowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(why) => write!(f, "no JSON: {why}"),
+            Self::Missing(key) => write!(f, "no {key}"),
+            Self::NoCount(key) => write!(f, "{key} is no count"),
+            Self::Name(why) => why.fmt(f),
+        }
+    }
+}
+
+impl Error for RowError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Json(why) => Some(why),
+            Self::Name(why) => Some(why.as_ref()),
+            Self::Missing(_) | Self::NoCount(_) => None,
+        }
+    }
 }
 
 /// A row that names no known class or action is a mistake: it could never be used.
-fn parsed(line: &str) -> Result<Learned, String> {
-    let row: Value = serde_json::from_str(line).map_err(|why| format!("no JSON: {why}"))?;
-    let text = |key: &str| {
+fn parsed(line: &str) -> Result<Learned, RowError> {
+    let row: Value = serde_json::from_str(line).map_err(RowError::Json)?;
+    let text = |key: &'static str| {
         let value = row.get(key).and_then(Value::as_str);
-        value.map(str::to_owned).ok_or_else(|| format!("no {key}"))
+        value.map(str::to_owned).ok_or(RowError::Missing(key))
     };
-    let count = |key: &str| {
+    let count = |key: &'static str| {
         let value = row.get(key).and_then(Value::as_u64);
         let value = value.and_then(|value| u32::try_from(value).ok());
-        value.ok_or_else(|| format!("{key} is no count"))
+        value.ok_or(RowError::NoCount(key))
     };
     let (class, action) = (text("class")?, text("action")?);
-    class.parse::<Class>().map_err(|why| why.to_string())?;
+    class
+        .parse::<Class>()
+        .map_err(|why| RowError::Name(why.into()))?;
     action
         .parse::<ActionKind>()
-        .map_err(|why| why.to_string())?;
+        .map_err(|why| RowError::Name(why.into()))?;
     Ok(Learned {
         class,
         subject: text("subject")?,
@@ -137,8 +167,8 @@ fn forget(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         (Some(class), false) => Some((class, typed.word(2))),
         (None, true) => None,
         _ => {
-            let what = "forget what?: learn forget CLASS [SUBJECT], or learn forget --all";
-            return Err(CliError::Usage(what.to_owned()));
+            return Err(CliError::usage("forget what?")
+                .hint("learn forget CLASS [SUBJECT], or learn forget --all"));
         }
     };
     let config = globals.load_config()?;
@@ -147,9 +177,7 @@ fn forget(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         return Ok(Exit::Done);
     }
     let store = stored::store(globals, &config, globals.now())?;
-    let gone = store
-        .forget_learned(of, &stored::actor(typed)?, "learn forget", globals.now())
-        .map_err(stored::explain)?;
+    let gone = store.forget_learned(of, &stored::actor(typed)?, "learn forget", globals.now())?;
     globals.print(&format!("forgot {gone} counts\n"))?;
     Ok(Exit::Done)
 }
@@ -157,9 +185,7 @@ fn forget(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
     let config = globals.load_config()?;
-    let rows = stored::reader(globals, &config)?
-        .all_learned()
-        .map_err(stored::explain)?;
+    let rows = stored::reader(globals, &config)?.all_learned()?;
     let mut table = Table::new(&["CLASS", "SUBJECT", "ACTION", "WINS", "LOSSES", "LAST (UTC)"]);
     let mut json = Vec::new();
     for row in &rows {

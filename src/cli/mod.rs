@@ -44,7 +44,7 @@ pub fn main() -> ExitCode {
         Err(why) => {
             if why.is_worth_telling() {
                 // A closed standard error leaves nobody to tell.
-                let _ = writeln!(std::io::stderr(), "{}: {why}", help::NAME);
+                let _ = writeln!(std::io::stderr(), "{}: {}", help::NAME, why.told());
             }
             why.exit().into()
         }

@@ -8,7 +8,7 @@ use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::tasks::unknown_word;
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
-use crate::store::{OutboxRow, StoreError};
+use crate::store::OutboxRow;
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     match typed.word(0) {
@@ -26,7 +26,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let config = globals.load_config()?;
     let reader = stored::reader(globals, &config)?;
-    let mut rows = reader.outbox().map_err(stored::explain)?;
+    let mut rows = reader.outbox()?;
     if !typed.has("all") {
         rows.retain(|row| row.state != "confirmed");
     }
@@ -97,9 +97,7 @@ fn retry(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     };
     let actor = stored::actor(typed)?;
     let config = globals.load_config()?;
-    let rows = stored::reader(globals, &config)?
-        .outbox()
-        .map_err(stored::explain)?;
+    let rows = stored::reader(globals, &config)?.outbox()?;
     let rows: Vec<OutboxRow> = rows
         .into_iter()
         .filter(|row| wanted.is_none_or(|id| row.id == id) && row.state != "confirmed")
@@ -107,9 +105,10 @@ fn retry(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         .filter(|row| row.state != "sending")
         .collect();
     if let (Some(id), true) = (wanted, rows.is_empty()) {
-        return Err(CliError::Failed(format!(
-            "delivery {id} cannot be tried again: it is unknown, confirmed or being sent: see `outbox --all`"
-        )));
+        return Err(CliError::failed(format!(
+            "delivery {id} cannot be tried again: it is unknown, confirmed or being sent"
+        ))
+        .hint("see `outbox --all`"));
     }
     if !globals.dry_run && !rows.is_empty() {
         let now = globals.now();
@@ -121,7 +120,7 @@ fn retry(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
             } else {
                 store.outbox_unknown(row.id, now, &why, now)
             };
-            result.map_err(stored::explain)?;
+            result?;
         }
     }
     let would = if globals.dry_run { " would be" } else { "" };
@@ -134,23 +133,21 @@ fn give_up(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(2)?;
     let actor = stored::actor(typed)?;
     let config = globals.load_config()?;
-    let rows = stored::reader(globals, &config)?
-        .outbox()
-        .map_err(stored::explain)?;
+    let rows = stored::reader(globals, &config)?.outbox()?;
     let row = rows
         .iter()
         .find(|row| row.id == id && is_open(row))
         .ok_or_else(|| {
-            CliError::Failed(format!(
-                "delivery {id} does not wait: there is nothing to drop: see `outbox --all`"
+            CliError::failed(format!(
+                "delivery {id} does not wait: there is nothing to drop"
             ))
+            .hint("see `outbox --all`")
         })?;
     if !globals.dry_run {
         let now = globals.now();
         let store = stored::store(globals, &config, now)?;
         let why = format!("{}dropped by {actor}", notes(row));
-        let result: Result<(), StoreError> = store.outbox_dead(id, &why, now);
-        result.map_err(stored::explain)?;
+        store.outbox_dead(id, &why, now)?;
     }
     globals.print(&format!(
         "delivery {id} dropped; the escalation of task {} stays\n",

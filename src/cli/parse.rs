@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use lexopt::{Arg, Parser};
 
 use crate::cli::command::{Command, Flag, GLOBAL_FLAGS};
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, ErrorKind};
 use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::core::model::text::nearest;
@@ -80,16 +80,14 @@ pub(super) fn read(
 }
 
 fn lexical(why: lexopt::Error) -> CliError {
-    CliError::Usage(format!("{why}: see --help"))
+    CliError::of(ErrorKind::Usage, why).hint("see --help")
 }
 
 /// An empty path would silently mean the current directory.
 fn path_value(parser: &mut Parser) -> Result<PathBuf, CliError> {
     let value = parser.value().map_err(lexical)?;
     if value.is_empty() {
-        return Err(CliError::Usage(
-            "an empty path was given: it names nothing: see --help".to_owned(),
-        ));
+        return Err(CliError::usage("an empty path was given: it names nothing").hint("see --help"));
     }
     Ok(PathBuf::from(value))
 }
@@ -100,10 +98,11 @@ pub(super) fn named(table: &'static [Command], word: &OsStr) -> Result<&'static 
     let found = table.iter().find(|command| command.name == name);
     found.ok_or_else(|| {
         let near = nearest(&name, table.iter().map(|command| command.name));
-        CliError::Usage(match near {
-            Some(near) => format!("unknown command '{name}': did you mean '{near}'?: see `help`"),
-            None => format!("unknown command '{name}': there is none: see `help`"),
+        CliError::usage(match near {
+            Some(near) => format!("unknown command '{name}': did you mean '{near}'?"),
+            None => format!("unknown command '{name}': there is none"),
         })
+        .hint("see `help`")
     })
 }
 
@@ -118,19 +117,20 @@ fn unknown_flag(
             .iter()
             .find(|command| command.flags.iter().any(|flag| flag.long == bare))
     {
-        return CliError::Usage(format!(
-            "option {name} before the command: it belongs to one: write `{} {name}`",
-            owner.name
-        ));
+        return CliError::usage(format!(
+            "option {name} before the command: it belongs to one"
+        ))
+        .hint(format!("write `{} {name}`", owner.name));
     }
     let own = command.map_or(&[][..], |command| command.flags);
     let known = own.iter().chain(GLOBAL_FLAGS).map(|flag| flag.long);
     let near = nearest(bare, known);
     let of = command.map_or(String::new(), |command| format!(" of `{}`", command.name));
-    CliError::Usage(match near {
-        Some(near) => format!("unknown option {name}{of}: did you mean --{near}?: see --help"),
-        None => format!("unknown option {name}{of}: there is none: see --help"),
+    CliError::usage(match near {
+        Some(near) => format!("unknown option {name}{of}: did you mean --{near}?"),
+        None => format!("unknown option {name}{of}: there is none"),
     })
+    .hint("see --help")
 }
 
 #[cfg(test)]
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn mistakes_come_with_a_suggestion() {
-        let message = |words: &[&str]| read_words(words).unwrap_err().to_string();
+        let message = |words: &[&str]| read_words(words).unwrap_err().told();
         assert!(message(&["taks"]).contains("did you mean 'tasks'"));
         assert!(message(&["tasks", "--jsno"]).contains("--json"));
         assert!(message(&["--once", "run"]).contains("`run --once`"));

@@ -26,18 +26,16 @@ pub(super) fn rows(reader: &Reader) -> Result<Vec<StatsRow>, CliError> {
         ..TaskFilter::default()
     };
     let escalated: BTreeSet<i64> = reader
-        .escalations(false)
-        .map_err(stored::explain)?
+        .escalations(false)?
         .iter()
         .map(|row| row.task_id)
         .collect();
     let attempted: BTreeSet<i64> = reader
-        .all_attempts()
-        .map_err(stored::explain)?
+        .all_attempts()?
         .iter()
         .map(|attempt| attempt.task_id)
         .collect();
-    let tasks = reader.tasks(&filter).map_err(stored::explain)?;
+    let tasks = reader.tasks(&filter)?;
     Ok(tasks
         .iter()
         .map(|task| {

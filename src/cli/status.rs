@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::table::{Tone, harmless};
 use crate::cli::typed::Typed;
@@ -74,10 +74,10 @@ struct Stored {
 fn read_store(globals: &Globals, config: &Config) -> Result<Stored, CliError> {
     let reader = stored::reader(globals, config)?;
     Ok(Stored {
-        counts: reader.counts().map_err(stored::explain)?,
-        open_escalations: reader.escalations(true).map_err(stored::explain)?,
-        outbox: reader.outbox().map_err(stored::explain)?,
-        detectors: reader.detector_runs().map_err(stored::explain)?,
+        counts: reader.counts()?,
+        open_escalations: reader.escalations(true)?,
+        outbox: reader.outbox()?,
+        detectors: reader.detector_runs()?,
     })
 }
 
@@ -105,7 +105,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     }
     // A page that lacks the store is no answer to what is open.
     match store {
-        Err(why) if !why.to_string().contains("no store yet") => Err(why),
+        Err(why) if why.kind() != ErrorKind::NoStore => Err(why),
         _ => Ok(Exit::Done),
     }
 }
@@ -186,7 +186,7 @@ fn page(
         None => line("kill switch", Tone::Plain, "off"),
     }
     match store {
-        Err(why) => line("store", Tone::Warn, &why.to_string()),
+        Err(why) => line("store", Tone::Warn, &why.told()),
         Ok(store) => {
             let (tone, said) = tasks_line(&store.counts);
             line("tasks", tone, &said);

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, ErrorKind};
 use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::core::config::Config;
@@ -34,7 +34,7 @@ pub(super) fn path(globals: &Globals, config: &Config) -> PathBuf {
 pub(super) fn reader(globals: &Globals, config: &Config) -> Result<Reader, CliError> {
     let options = options(globals, config);
     must_exist(&options)?;
-    Store::open_read_only(&options).map_err(explain)
+    Ok(Store::open_read_only(&options)?)
 }
 
 /// The store for a command that writes, beside a running daemon.
@@ -43,13 +43,11 @@ pub(super) fn store(globals: &Globals, config: &Config, now: Timestamp) -> Resul
     must_exist(&options)?;
     // Opening for writing sets a damaged file aside; only the daemon, which then holds no old handle to it,
     // may do that.
-    let answer = Store::open_read_only(&options)
-        .and_then(|reader| reader.integrity())
-        .map_err(explain)?;
+    let answer = Store::open_read_only(&options).and_then(|reader| reader.integrity())?;
     if answer != "ok" {
-        return Err(explain(StoreError::Corrupt(answer)));
+        return Err(StoreError::Corrupt(answer).into());
     }
-    let (store, report) = Store::open(&options, now).map_err(explain)?;
+    let (store, report) = Store::open(&options, now)?;
     for message in &report.messages {
         use io::Write;
         let _ = writeln!(io::stderr(), "store: {message}");
@@ -61,25 +59,31 @@ fn must_exist(options: &StoreOptions) -> Result<(), CliError> {
     let path = options.path.display();
     match std::fs::File::open(&options.path) {
         Ok(_) => Ok(()),
-        Err(why) if why.kind() == io::ErrorKind::NotFound => Err(CliError::Store(format!(
-            "{path}: there is no store yet: start the daemon, or name its directory with --state-dir"
-        ))),
-        Err(why) if why.kind() == io::ErrorKind::PermissionDenied => Err(CliError::Permission(
-            format!("{path}: cannot be opened: {why}: run as root"),
-        )),
-        Err(why) => Err(CliError::Store(format!(
-            "{path}: cannot be opened: {why}: see `doctor`"
-        ))),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Err(CliError::new(
+            ErrorKind::NoStore,
+            format!("{path}: there is no store yet"),
+        )
+        .hint("start the daemon, or name its directory with --state-dir")),
+        Err(why) => {
+            let (kind, hint) = match why.kind() {
+                io::ErrorKind::PermissionDenied => (ErrorKind::Permission, "run as root"),
+                _ => (ErrorKind::Store, "see `doctor`"),
+            };
+            let what = format!("{path}: cannot be opened");
+            Err(CliError::new(kind, what).because(why).hint(hint))
+        }
     }
 }
 
 /// A question that makes no sense is told apart from a store that does not work.
-pub(super) fn explain(why: StoreError) -> CliError {
-    match why {
-        StoreError::NoTask(_) | StoreError::WrongState { .. } | StoreError::Import(_) => {
-            CliError::Failed(why.to_string())
+impl From<StoreError> for CliError {
+    fn from(why: StoreError) -> Self {
+        match why {
+            StoreError::NoTask(_) | StoreError::WrongState { .. } | StoreError::Import(_) => {
+                Self::of(ErrorKind::Failed, why)
+            }
+            _ => Self::new(ErrorKind::Store, "store").because(why),
         }
-        _ => CliError::Store(format!("store: {why}")),
     }
 }
 
@@ -95,9 +99,7 @@ pub(super) fn actor(typed: &Typed) -> Result<String, CliError> {
     // The name ends up in one line of the audit.
     let clean: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
     if clean.trim().is_empty() {
-        return Err(CliError::Usage(
-            "--by '': an empty name says nothing: give one".to_owned(),
-        ));
+        return Err(CliError::usage("--by '': an empty name says nothing").hint("give one"));
     }
     Ok(clean)
 }
@@ -108,9 +110,8 @@ const SNOOZE_MAX: Duration = Duration::from_secs(90 * 86_400);
 /// `30m`, `8h`, `2d`, or a time in UTC; always ahead of `now`.
 pub(super) fn until(text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
     let bad = |why: &str| {
-        CliError::Usage(format!(
-            "'{text}': {why}: write 30m, 8h, 2d or 'YYYY-MM-DD HH:MM:SS' in UTC, at most 90 days ahead"
-        ))
+        CliError::usage(format!("'{text}': {why}"))
+            .hint("write 30m, 8h, 2d or 'YYYY-MM-DD HH:MM:SS' in UTC, at most 90 days ahead")
     };
     let at = match span(text) {
         Some(span) => now.plus(span),

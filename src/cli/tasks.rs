@@ -15,7 +15,7 @@ use crate::core::model::class::Class;
 use crate::core::model::task::{Resolution, Status, Task};
 use crate::core::model::text::nearest;
 use crate::core::model::time::Timestamp;
-use crate::store::{Attempt, AuditEvent, Reader, TaskFilter};
+use crate::store::{Attempt, AuditEvent, Reader, StoreError, TaskFilter};
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     match typed.word(0) {
@@ -40,14 +40,9 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 pub(super) fn unknown_word(command: &str, word: Option<&str>, known: &[&str]) -> CliError {
     let word = word.unwrap_or("");
     let near = nearest(word, known.iter().copied());
-    CliError::Usage(match near {
-        Some(near) => {
-            format!("`{command} {word}`: there is no such thing: did you mean `{command} {near}`?")
-        }
-        None => format!(
-            "`{command} {word}`: there is no such thing: one of {}",
-            known.join(", ")
-        ),
+    CliError::usage(format!("`{command} {word}`: there is no such thing")).hint(match near {
+        Some(near) => format!("did you mean `{command} {near}`?"),
+        None => format!("one of {}", known.join(", ")),
     })
 }
 
@@ -67,7 +62,7 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let filter = filter(typed)?;
     let config = globals.load_config()?;
     let reader = stored::reader(globals, &config)?;
-    let tasks = reader.tasks(&filter).map_err(stored::explain)?;
+    let tasks = reader.tasks(&filter)?;
     let json = Value::Array(tasks.iter().map(shape::task).collect());
     let empty = if filter.open_only {
         "No open tasks."
@@ -100,9 +95,8 @@ fn table(tasks: &[Task], now: Timestamp) -> Table {
 /// The task, or the error that it does not exist.
 pub(super) fn find(reader: &Reader, id: i64) -> Result<Task, CliError> {
     reader
-        .task(id)
-        .map_err(stored::explain)?
-        .ok_or_else(|| stored::explain(crate::store::StoreError::NoTask(id)))
+        .task(id)?
+        .ok_or_else(|| StoreError::NoTask(id).into())
 }
 
 fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
@@ -111,8 +105,8 @@ fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let config = globals.load_config()?;
     let reader = stored::reader(globals, &config)?;
     let task = find(&reader, id)?;
-    let attempts = reader.attempts(id).map_err(stored::explain)?;
-    let events = reader.history(Some(id), 1_000).map_err(stored::explain)?;
+    let attempts = reader.attempts(id)?;
+    let events = reader.history(Some(id), 1_000)?;
     if globals.json {
         let mut value = shape::task(&task);
         if let Value::Object(map) = &mut value {
@@ -252,10 +246,10 @@ pub(super) fn event_line(event: &AuditEvent) -> String {
 pub(super) fn resolution(typed: &Typed) -> Result<Resolution, CliError> {
     match typed.parsed::<Resolution>("as")? {
         None => Ok(Resolution::Human),
-        Some(Resolution::Fixed | Resolution::SelfCleared) => Err(CliError::Usage(
-            "--as: only the program says fixed or self_cleared, after it verified: use human, not_a_fault or superseded"
-                .to_owned(),
-        )),
+        Some(Resolution::Fixed | Resolution::SelfCleared) => Err(CliError::usage(
+            "--as: only the program says fixed or self_cleared, after it verified",
+        )
+        .hint("use human, not_a_fault or superseded")),
         Some(resolution) => Ok(resolution),
     }
 }
@@ -287,9 +281,9 @@ fn acknowledge(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 
 pub(super) fn snooze(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let id = typed.id(1)?;
-    let word = typed.word(2).ok_or_else(|| {
-        CliError::Usage("no time given: how long?: write 30m, 8h or 2d".to_owned())
-    })?;
+    let word = typed
+        .word(2)
+        .ok_or_else(|| CliError::usage("no time given: how long?").hint("write 30m, 8h or 2d"))?;
     // `snooze 4 2026-01-01 08:00:00` without quotes is two words and clear enough.
     let text = typed
         .word(3)
@@ -320,9 +314,9 @@ pub(super) fn change(
     }
     let now = globals.now();
     let store = stored::store(globals, &config, now)?;
-    make(&store, now).map_err(stored::explain)?;
+    make(&store, now)?;
     if globals.json {
-        let task = find(&store.reader().map_err(stored::explain)?, id)?;
+        let task = find(&store.reader()?, id)?;
         globals.print_json(&shape::task(&task))?;
     } else {
         globals.print(&format!("task {id}: {done}\n"))?;
@@ -342,9 +336,9 @@ pub(super) fn approve(typed: &Typed, globals: &Globals) -> Result<Exit, CliError
     let action = match typed.parsed::<String>("action")? {
         Some(name) => ActionKind::from_str(&name).map_err(|why| {
             let names = ActionKind::ALL.iter().map(|kind| kind.as_str());
-            CliError::Usage(match nearest(&name, names) {
-                Some(near) => format!("--action: {why}: did you mean '{near}'?"),
-                None => format!("--action: {why}: the issue and `tasks show {id}` name it"),
+            CliError::usage(format!("--action: {why}")).hint(match nearest(&name, names) {
+                Some(near) => format!("did you mean '{near}'?"),
+                None => format!("the issue and `tasks show {id}` name it"),
             })
         })?,
         None => proposed(&stored::reader(globals, &config)?, id)?,
@@ -358,10 +352,9 @@ pub(super) fn approve(typed: &Typed, globals: &Globals) -> Result<Exit, CliError
 /// The action that the last proposal in the task's history names.
 fn proposed(reader: &Reader, id: i64) -> Result<ActionKind, CliError> {
     find(reader, id)?;
-    let kind = reader.proposed(id).map_err(stored::explain)?;
+    let kind = reader.proposed(id)?;
     kind.ok_or_else(|| {
-        CliError::Usage(format!(
-            "task {id} proposes no action: which one is meant?: name it with --action, see `explain {id}`"
-        ))
+        CliError::usage(format!("task {id} proposes no action"))
+            .hint(format!("name one with --action, see `explain {id}`"))
     })
 }

@@ -43,30 +43,31 @@ impl Typed {
     /// As [`Typed::value`], read as a `T`.
     pub(super) fn parsed<T: FromStr>(&self, flag: &str) -> Result<Option<T>, CliError>
     where
-        T::Err: std::fmt::Display,
+        T::Err: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let Some(value) = self.value(flag) else {
             return Ok(None);
         };
         let text = value.to_string_lossy();
-        text.parse()
-            .map(Some)
-            .map_err(|why| CliError::Usage(format!("--{flag} '{text}': {why}: see --help")))
+        text.parse().map(Some).map_err(|why| {
+            CliError::usage(format!("--{flag} '{text}'"))
+                .because(why)
+                .hint("see --help")
+        })
     }
 
     /// The task id at `at`; `#12` is taken like `12`.
     pub(super) fn id(&self, at: usize) -> Result<i64, CliError> {
         let word = self.word(at).ok_or_else(|| {
-            CliError::Usage("no task id given: it is needed: `tasks` lists them".to_owned())
+            CliError::usage("no task id given: it is needed").hint("`tasks` lists them")
         })?;
         word.trim_start_matches('#')
             .parse()
             .ok()
             .filter(|id| *id > 0)
             .ok_or_else(|| {
-                CliError::Usage(format!(
-                    "'{word}' is not a task id: a number is needed: `tasks` lists them"
-                ))
+                CliError::usage(format!("'{word}' is not a task id: a number is needed"))
+                    .hint("`tasks` lists them")
             })
     }
 
@@ -74,10 +75,11 @@ impl Typed {
     pub(super) fn at_most(&self, most: usize) -> Result<(), CliError> {
         match self.words.get(most) {
             None => Ok(()),
-            Some(word) => Err(CliError::Usage(format!(
-                "unexpected argument '{}': the command takes no more: see --help",
+            Some(word) => Err(CliError::usage(format!(
+                "unexpected argument '{}': the command takes no more",
                 word.to_string_lossy()
-            ))),
+            ))
+            .hint("see --help")),
         }
     }
 }

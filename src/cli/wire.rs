@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
-use crate::cli::{fingerprint as filter, replay as recorded, shape};
+use crate::cli::{fingerprint as filter, replay as recorded, shape, stored, tasks};
 use crate::core::config::{Config, Github};
 use crate::core::model::class::Class;
 use crate::core::model::finding::Severity;
@@ -22,22 +22,18 @@ use crate::daemon::{
 };
 use crate::escalation::fleet_check;
 use crate::escalation::github::check::{self, Check};
+use crate::host::Host;
 use crate::host::lock::{self, LockError};
-use crate::store::StoreError;
 
 impl From<StartError> for CliError {
     fn from(why: StartError) -> Self {
-        let text = why.to_string();
-        match why {
-            StartError::Config(_) => Self::Config(text),
-            StartError::Store(_) | StartError::State(..) => Self::Store(text),
-            StartError::Running(_) => Self::Instance(text),
-        }
+        let kind = match why {
+            StartError::Config(_) => ErrorKind::Config,
+            StartError::Store(_) | StartError::State(..) => ErrorKind::Store,
+            StartError::Running(_) => ErrorKind::Instance,
+        };
+        Self::of(kind, why)
     }
-}
-
-fn store(why: StoreError) -> CliError {
-    CliError::Store(why.to_string())
 }
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
@@ -46,7 +42,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     logging::start(&config.daemon.log_level);
     // Before the first thread: every thread inherits the mask, and only the supervisor reads them.
     if !typed.has("once") {
-        supervisor::block_signals().map_err(|why| CliError::Failed(format!("signals: {why}")))?;
+        supervisor::block_signals().map_err(|why| CliError::failed("signals").because(why))?;
     }
     let host = globals.host();
     let state = host.path(&config.daemon.state_dir);
@@ -67,13 +63,13 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     };
     let runtime = Runtime::start(host, config, &options)?;
     if typed.has("once") {
-        let pass = once::run_once(&runtime).map_err(store)?;
+        let pass = once::run_once(&runtime)?;
         globals.print(&format!(
             "{} conditions seen, {} new tasks, {} ended\n",
             pass.findings, pass.new_tasks, pass.cleared
         ))?;
     } else {
-        daemon::run(&runtime).map_err(store)?;
+        daemon::run(&runtime)?;
     }
     Ok(Exit::Done)
 }
@@ -82,7 +78,7 @@ pub(super) fn scan(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(0)?;
     let config = globals.load_config()?;
     let scan =
-        once::scan(&globals.host(), config).map_err(|why| CliError::Config(why.to_string()))?;
+        once::scan(&globals.host(), config).map_err(|why| CliError::of(ErrorKind::Config, why))?;
     let json = json!({
         "findings": scan.findings.iter().map(shape::finding).collect::<Vec<_>>(),
         "detectors": scan.lines.iter().map(|line| json!({
@@ -135,7 +131,9 @@ pub(super) fn explain(typed: &Typed, globals: &Globals) -> Result<Exit, CliError
     typed.at_most(1)?;
     let id = typed.id(0)?;
     let config = globals.load_config()?;
-    let explained = reasoning::explain(&globals.host(), config, id).map_err(CliError::Store)?;
+    tasks::find(&stored::reader(globals, &config)?, id)?;
+    let explained = reasoning::explain(&globals.host(), config, id)
+        .map_err(|why| CliError::of(ErrorKind::Store, why))?;
     if globals.json {
         globals.print_json(&explained.json())?;
     } else {
@@ -150,13 +148,13 @@ pub(super) fn demo(typed: &Typed, _globals: &Globals) -> Result<Exit, CliError> 
         let file = typed.path(0).unwrap_or_else(|| PathBuf::from("/dev/null"));
         return play::serve(port, Path::new(&file))
             .map(|()| Exit::Done)
-            .map_err(CliError::Failed);
+            .map_err(|why| CliError::of(ErrorKind::Failed, why));
     }
     typed.at_most(0)?;
     match play::run(&mut stdout()) {
         Ok(true) => Ok(Exit::Done),
         Ok(false) => Ok(Exit::Failed),
-        Err(why) => Err(CliError::Failed(format!("demo: {why}"))),
+        Err(why) => Err(CliError::failed("demo").because(why)),
     }
 }
 
@@ -188,9 +186,7 @@ pub(super) fn replay(typed: &Typed, globals: &Globals) -> Result<Exit, CliError>
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     if files.is_empty() {
-        return Err(CliError::Usage(
-            "replay: no file: name one or more log files".to_owned(),
-        ));
+        return Err(CliError::usage("replay: no file").hint("name one or more log files"));
     }
     let rules = operators_rules(globals)?;
     let mut output = BufWriter::with_capacity(BUFFER, stdout().lock());
@@ -203,30 +199,42 @@ pub(super) fn replay(typed: &Typed, globals: &Globals) -> Result<Exit, CliError>
 fn operators_rules(globals: &Globals) -> Result<RuleSet, CliError> {
     let config = globals.load_config()?;
     let texts = daemon::loaded_config::texts(&globals.host(), &config.daemon.rules_dir)
-        .map_err(|why| CliError::Config(why.to_string()))?;
-    RuleSet::load(&texts).map_err(|why| CliError::Config(why.to_string()))
+        .map_err(|why| CliError::of(ErrorKind::Config, why))?;
+    RuleSet::load(&texts).map_err(|why| CliError::of(ErrorKind::Config, why))
 }
 
 /// Mistakes in the operator's rule files, each as `file:line: what`; their samples are tried too.
-pub(super) fn check_rules(texts: &[(String, String)]) -> Vec<String> {
-    // One file at a time: a mistake in one must not hide those of the next.
-    texts
-        .iter()
-        .flat_map(|text| match RuleSet::load(std::slice::from_ref(text)) {
+pub(super) fn check_rules(host: &Host, directory: &str) -> Vec<String> {
+    mistakes(host, directory, |text| {
+        match RuleSet::load(std::slice::from_ref(text)) {
             Ok(rules) => rules.check_samples(),
             Err(why) => vec![why],
-        })
-        .map(|why| why.to_string())
-        .collect()
+        }
+    })
 }
 
 /// Mistakes in the operator's runbooks, each as `file:line: what`.
-pub(super) fn check_runbooks(texts: &[(String, String)]) -> Vec<String> {
-    texts
-        .iter()
-        .filter_map(|(file, text)| runbook::parse(file, text).err())
-        .map(|why| why.to_string())
-        .collect()
+pub(super) fn check_runbooks(host: &Host, directory: &str) -> Vec<String> {
+    mistakes(host, directory, |(file, text)| {
+        runbook::parse(file, text).err().into_iter().collect()
+    })
+}
+
+/// What `check` says about the files of a directory, one at a time: a mistake in one must not hide those
+/// of the next.
+fn mistakes<E: ToString>(
+    host: &Host,
+    directory: &str,
+    check: impl Fn(&(String, String)) -> Vec<E>,
+) -> Vec<String> {
+    match daemon::loaded_config::texts(host, directory) {
+        Ok(texts) => texts
+            .iter()
+            .flat_map(check)
+            .map(|why| why.to_string())
+            .collect(),
+        Err(why) => vec![why.to_string()],
+    }
 }
 
 /// What the way to the tracker says: text, good or not, and what to do.

@@ -88,11 +88,7 @@ impl Tree {
         }
         if !self.dry_run {
             let failed = |why: io::Error| {
-                CliError::file(
-                    format_args!("{}: cannot be written", at.display()),
-                    &why,
-                    TO_DO,
-                )
+                CliError::file(format!("{}: cannot be written", at.display()), why, TO_DO)
             };
             if let Some(parent) = at.parent() {
                 fs::create_dir_all(parent).map_err(failed)?;
@@ -112,11 +108,7 @@ impl Tree {
         }
         if !self.dry_run {
             let failed = |why: io::Error| {
-                CliError::file(
-                    format_args!("{}: cannot be created", at.display()),
-                    &why,
-                    TO_DO,
-                )
+                CliError::file(format!("{}: cannot be created", at.display()), why, TO_DO)
             };
             fs::create_dir_all(&at).map_err(failed)?;
             fs::set_permissions(&at, fs::Permissions::from_mode(mode)).map_err(failed)?;
@@ -129,7 +121,7 @@ impl Tree {
         // Not current_exe(): its path may have been replaced since; this names the file that runs.
         let own = Path::new("/proc/self/exe");
         let failed = |why: io::Error| {
-            CliError::file("the running program cannot be read", &why, "mount /proc")
+            CliError::file("the running program cannot be read", why, "mount /proc")
         };
         let meta = fs::metadata(own).map_err(failed)?;
         let runs_there = fs::metadata(self.path(path))
@@ -147,11 +139,7 @@ impl Tree {
         }
         if !self.dry_run {
             symlink(target, &at).map_err(|why| {
-                CliError::file(
-                    format_args!("{}: cannot be linked", at.display()),
-                    &why,
-                    TO_DO,
-                )
+                CliError::file(format!("{}: cannot be linked", at.display()), why, TO_DO)
             })?;
         }
         Ok(InstallStep::Written(path.to_owned()))
@@ -180,11 +168,7 @@ impl Tree {
         }
         if !self.dry_run {
             remove(&at).map_err(|why| {
-                CliError::file(
-                    format_args!("{}: cannot be removed", at.display()),
-                    &why,
-                    TO_DO,
-                )
+                CliError::file(format!("{}: cannot be removed", at.display()), why, TO_DO)
             })?;
         }
         Ok(InstallStep::Removed(path.to_owned()))

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use super::files::Tree;
 use crate::cli::error::CliError;
 use crate::cli::help::NAME;
+use crate::core::model::named::named;
 use crate::host::exec;
 
 const UNIT: &str = "/etc/systemd/system/autonomous-orchestrator.service";
@@ -53,22 +53,12 @@ const SYSV_FILES: &[Installed] = &[(
 /// Longest that an init may take to stop or start us; the daemon drains in 5 s, scripts wait up to 15.
 const DEADLINE: Duration = Duration::from_secs(90);
 
-/// The init that runs the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Init {
-    Systemd,
-    OpenRc,
-    SysV,
-}
-
-impl FromStr for Init {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        [Self::Systemd, Self::OpenRc, Self::SysV]
-            .into_iter()
-            .find(|init| init.as_str() == name)
-            .ok_or_else(|| "one of systemd, openrc, sysv is needed".to_owned())
+named! {
+    /// The init that runs the service.
+    Init "init" {
+        Systemd = "systemd",
+        OpenRc = "openrc",
+        SysV = "sysv",
     }
 }
 
@@ -97,17 +87,15 @@ impl Order {
 
     pub(super) fn give(&self) -> Result<(), CliError> {
         let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
-        let why = match exec::run(&self.program, &args, DEADLINE) {
+        let failed = match exec::run(&self.program, &args, DEADLINE) {
             Ok(output) if output.success() => return Ok(()),
-            Ok(output) => output.reason(),
-            Err(why) => why.to_string(),
+            Ok(output) => CliError::failed(format!("{self}: {}", output.reason())),
+            Err(why) => CliError::failed(self.to_string()).because(why),
         };
         if self.may_fail {
             return Ok(());
         }
-        Err(CliError::Failed(format!(
-            "{self}: {why}: run it by hand, then `{NAME} install` again"
-        )))
+        Err(failed.hint(format!("run it by hand, then `{NAME} install` again")))
     }
 }
 
@@ -118,14 +106,6 @@ impl fmt::Display for Order {
 }
 
 impl Init {
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Systemd => "systemd",
-            Self::OpenRc => "openrc",
-            Self::SysV => "sysv",
-        }
-    }
-
     /// The init that runs here. The directories under /run say what was booted, not what is installed.
     pub(super) fn find(tree: &Tree) -> Result<Self, CliError> {
         if tree.has("/run/systemd/system") {
@@ -135,10 +115,12 @@ impl Init {
         } else if tree.has("/etc/init.d") {
             Ok(Self::SysV)
         } else {
-            Err(CliError::Failed(
-                "install: no systemd, OpenRC or /etc/init.d found: nothing would start it at boot: name one with --init, or let your init run `autonomous-orchestrator run`"
-                    .to_owned(),
-            ))
+            Err(CliError::failed(
+                "install: no systemd, OpenRC or /etc/init.d found: nothing would start it at boot",
+            )
+            .hint(format!(
+                "name one with --init, or let your init run `{NAME} run`"
+            )))
         }
     }
 
@@ -156,9 +138,10 @@ impl Init {
             && std::fs::read_link(tree.path(Path::new(UNIT)))
                 .is_ok_and(|target| target == Path::new("/dev/null"));
         if masked {
-            return Err(CliError::Failed(format!(
-                "{UNIT}: the unit is masked: somebody switched it off: `systemctl unmask {NAME}` first"
-            )));
+            return Err(CliError::failed(format!(
+                "{UNIT}: the unit is masked: somebody switched it off"
+            ))
+            .hint(format!("`systemctl unmask {NAME}` first")));
         }
         Ok(())
     }

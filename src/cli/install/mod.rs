@@ -6,7 +6,7 @@ mod init;
 use std::path::{Path, PathBuf};
 
 use crate::cli::config::EXAMPLE;
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::help::NAME;
 use crate::cli::typed::Typed;
@@ -28,14 +28,13 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(typed: &Typed, globals: &'a Globals) -> Result<Self, CliError> {
+    /// `name` is the command's.
+    fn new(name: &str, typed: &Typed, globals: &'a Globals) -> Result<Self, CliError> {
         typed.at_most(0)?;
         let prefix = typed.value("prefix").map(PathBuf::from);
         let staged = prefix.is_some();
         if prefix.as_ref().is_some_and(|prefix| !prefix.is_dir()) {
-            return Err(CliError::Usage(
-                "--prefix: not a directory: create it first".to_owned(),
-            ));
+            return Err(CliError::usage("--prefix: not a directory").hint("create it first"));
         }
         let tree = Tree::new(
             prefix.unwrap_or_else(|| PathBuf::from("/")),
@@ -46,9 +45,11 @@ impl<'a> Job<'a> {
             None => Init::find(&tree)?,
         };
         if !staged && !globals.dry_run && !nix::unistd::geteuid().is_root() {
-            return Err(CliError::Permission(
-                "install: only root may write to /etc and /usr/local: run it with sudo".to_owned(),
-            ));
+            return Err(CliError::new(
+                ErrorKind::Permission,
+                format!("{name}: only root may write to /etc and /usr/local"),
+            )
+            .hint("run it with sudo"));
         }
         Ok(Self {
             globals,
@@ -83,7 +84,7 @@ impl<'a> Job<'a> {
 }
 
 pub(super) fn install(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
-    let job = Job::new(typed, globals)?;
+    let job = Job::new("install", typed, globals)?;
     let (tree, init) = (&job.tree, job.init);
     job.say(&format!("init: {}", init.as_str()))?;
     init.refuse_masked(tree)?;
@@ -114,7 +115,7 @@ pub(super) fn install(typed: &Typed, globals: &Globals) -> Result<Exit, CliError
 }
 
 pub(super) fn uninstall(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
-    let job = Job::new(typed, globals)?;
+    let job = Job::new("uninstall", typed, globals)?;
     let (tree, init) = (&job.tree, job.init);
     job.orders(init.stop(tree))?;
     for (link, _) in init.links(tree) {

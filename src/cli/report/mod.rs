@@ -22,9 +22,7 @@ const TASKS_MOST: u32 = 20_000;
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
     let file = typed.path(0).ok_or_else(|| {
-        CliError::Usage(
-            "no file given: where to?: report FILE.html, `-` is standard output".to_owned(),
-        )
+        CliError::usage("no file given: where to?").hint("report FILE.html, `-` is standard output")
     })?;
     let facts = gather(globals)?;
     let page = page::page(&facts);
@@ -37,8 +35,8 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         // Lines of logs are in it: for its owner alone, who may pass it on.
         write_atomic(&path, page.as_bytes(), 0o600).map_err(|why| {
             CliError::file(
-                format_args!("{}: cannot be written", path.display()),
-                &why,
+                format!("{}: cannot be written", path.display()),
+                why,
                 "name a file in a directory that can be written",
             )
         })?;
@@ -69,14 +67,14 @@ fn gather(globals: &Globals) -> Result<Facts, CliError> {
         now: globals.now(),
         daemon_pid: status::Daemon::ask(&host, &config).pid(),
         kill_switch: status::kill_switch(&host, &config),
-        tasks: reader.tasks(&filter).map_err(stored::explain)?,
-        open: reader.counts().map_err(stored::explain)?.open,
-        escalations: reader.escalations(true).map_err(stored::explain)?,
-        outbox: reader.outbox().map_err(stored::explain)?,
-        detectors: reader.detector_runs().map_err(stored::explain)?,
-        attempts: reader.all_attempts().map_err(stored::explain)?,
+        tasks: reader.tasks(&filter)?,
+        open: reader.counts()?.open,
+        escalations: reader.escalations(true)?,
+        outbox: reader.outbox()?,
+        detectors: reader.detector_runs()?,
+        attempts: reader.all_attempts()?,
         stats: compute(&stats::rows(&reader)?),
-        audit: reader.audit_verify().map_err(stored::explain)?,
+        audit: reader.audit_verify()?,
         config,
     })
 }
