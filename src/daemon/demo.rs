@@ -2,7 +2,7 @@
 //! repaired, verified and audited live. Needs no root and no init; touches nothing else.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::core::config::Config;
 use crate::core::model::task::{Resolution, Task};
 use crate::daemon::{self, Options, Runtime, Timing};
 use crate::detectors;
-use crate::host::Host;
+use crate::host::{Host, net};
 
 /// Longest wait for one repair, well above what it needs.
 const REPAIR_DEADLINE: Duration = Duration::from_secs(60);
@@ -332,8 +332,8 @@ impl<'a> Watch<'a> {
 
 /// Body of `GET /`, if anybody answers within a second.
 fn get(port: u16) -> Option<String> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = net::connect(&[address], net::end_after(Duration::from_secs(1))).ok()?;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.take(4096).read_to_string(&mut answer).ok()?;
@@ -358,14 +358,14 @@ pub fn serve(port: u16, pid_file: &Path) -> Result<(), String> {
         .map_err(|why| format!("{}: {why}", pid_file.display()))?;
     let body = format!("pid {}\n", std::process::id());
     for stream in listener.incoming().flatten() {
+        // A client that goes away or sends nothing costs a second at most; there is nobody to tell.
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
         answer(stream, &body);
     }
     Ok(())
 }
 
-fn answer(mut stream: TcpStream, body: &str) {
-    // A client that goes away or sends nothing costs a second at most; there is nobody to tell.
-    let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
+fn answer(mut stream: impl Read + Write, body: &str) {
     let mut request = [0_u8; 1024];
     let _ = stream.read(&mut request);
     let _ = write!(

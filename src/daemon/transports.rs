@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::core::config;
+use crate::core::model::hint::Hint;
 use crate::daemon::Runtime;
 use crate::escalation::courier::{Courier, Limits};
 use crate::escalation::github::{GitHub, Settings};
 use crate::escalation::http::Https;
 use crate::escalation::webhook::Webhook;
+use crate::host::net::TlsError;
 
 /// systemd's `$CREDENTIALS_DIRECTORY`.
 pub(super) fn credentials() -> Option<PathBuf> {
@@ -55,6 +57,9 @@ pub(super) fn webhook(runtime: &Runtime, config: &config::Config) -> Option<Cour
     Some(Courier::new(tracker, limits))
 }
 
-pub(super) fn not_served(section: &str, why: &str) {
-    log::error!("{section}: {why}; nothing is delivered until the configuration is put right");
+pub(super) fn not_served(section: &str, why: &TlsError) {
+    log::error!(
+        "{section}: {}; nothing is delivered until the configuration is put right",
+        why.with_hint()
+    );
 }

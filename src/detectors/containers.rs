@@ -2,7 +2,6 @@
 //! its memory limit.
 
 use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -11,6 +10,7 @@ use crate::core::config::Config;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep, container_memory};
+use crate::host::net;
 
 const SOCKETS: &[&str] = &[
     "/run/docker.sock",
@@ -66,7 +66,7 @@ impl Detector for Containers {
         let Some(socket) = there else {
             return Ok(Sweep::Absent("no container engine's socket".to_owned()));
         };
-        let body = match UnixStream::connect(&socket).and_then(ask) {
+        let body = match net::local(&socket, net::end_after(TIMEOUT)).and_then(ask) {
             Ok(body) => body,
             // A socket unit starts the engine on demand: nothing answers, nothing is broken.
             Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => {
@@ -93,9 +93,7 @@ impl Detector for Containers {
     }
 }
 
-fn ask(mut stream: UnixStream) -> io::Result<String> {
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
+fn ask(mut stream: impl Read + Write) -> io::Result<String> {
     stream.write_all(REQUEST)?;
     let mut answer = Vec::new();
     stream.take(ANSWER_CAP).read_to_end(&mut answer)?;

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::core::config::{Config, Probe};
 use crate::core::model::class::Class;
@@ -13,7 +12,7 @@ use crate::core::model::finding::{Finding, Severity, evidence};
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
-use crate::host::exec;
+use crate::host::{exec, net};
 
 /// Most that is read of an answer; the status line is at its start.
 const ANSWER_CAP: u64 = 4096;
@@ -158,7 +157,7 @@ fn ask(probe: &Probe) -> Result<(), Failure> {
     if !probe.http.is_empty() {
         http(&probe.http, probe.expect_status, timeout)
     } else if !probe.tcp.is_empty() {
-        connect(&probe.tcp, timeout)
+        net::dial(&probe.tcp, net::end_after(timeout))
             .map(drop)
             .map_err(|why| Failure::error(format_args!("tcp {}: {}", probe.tcp, reason(&why))))
     } else {
@@ -170,17 +169,6 @@ fn ask(probe: &Probe) -> Result<(), Failure> {
 fn reason(why: &io::Error) -> String {
     let text = why.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
-}
-
-fn connect(address: &str, timeout: Duration) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, timeout) {
-            Ok(stream) => return Ok(stream),
-            Err(why) => last = why,
-        }
-    }
-    Err(last)
 }
 
 /// One GET over plain HTTP/1.1; only the status line counts.
@@ -202,18 +190,11 @@ fn http(url: &str, expect: u16, timeout: Duration) -> Result<(), Failure> {
     } else {
         format!("{authority}:80")
     };
-    let end = Instant::now() + timeout;
-    let mut stream = connect(&address, timeout).map_err(|why| fail(&reason(&why)))?;
-    let status = exchange(&mut stream, authority, path, end).map_err(|why| {
-        let late = matches!(
-            why.kind(),
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-        );
-        if late {
-            fail(&"no answer in time")
-        } else {
-            fail(&reason(&why))
-        }
+    let mut stream =
+        net::dial(&address, net::end_after(timeout)).map_err(|why| fail(&reason(&why)))?;
+    let status = exchange(&mut stream, authority, path).map_err(|why| match why.kind() {
+        io::ErrorKind::TimedOut => fail(&"no answer in time"),
+        _ => fail(&reason(&why)),
     })?;
     let good = match expect {
         0 => (200..400).contains(&status),
@@ -226,12 +207,7 @@ fn http(url: &str, expect: u16, timeout: Duration) -> Result<(), Failure> {
     }
 }
 
-fn exchange(stream: &mut TcpStream, host: &str, path: &str, end: Instant) -> io::Result<u16> {
-    let left = || {
-        end.saturating_duration_since(Instant::now())
-            .max(Duration::from_millis(1))
-    };
-    stream.set_write_timeout(Some(left()))?;
+fn exchange(stream: &mut (impl Read + Write), host: &str, path: &str) -> io::Result<u16> {
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: autonomous-orchestrator\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     );
@@ -239,15 +215,11 @@ fn exchange(stream: &mut TcpStream, host: &str, path: &str, end: Instant) -> io:
     let mut answer = Vec::new();
     let mut chunk = [0_u8; 512];
     while !answer.contains(&b'\n') && (answer.len() as u64) < ANSWER_CAP {
-        stream.set_read_timeout(Some(left()))?;
         let got = stream.read(&mut chunk)?;
         if got == 0 {
             break;
         }
         answer.extend_from_slice(chunk.get(..got).unwrap_or(&[]));
-        if Instant::now() >= end {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
     }
     let text = String::from_utf8_lossy(&answer);
     let line = text.lines().next().unwrap_or("");

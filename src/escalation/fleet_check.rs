@@ -7,6 +7,7 @@ use super::github::check::Check;
 use super::http::{Https, Request, Transport, Verb};
 use super::token;
 use crate::core::config::Config;
+use crate::core::model::hint::Hint;
 
 fn check(what: String, problem: Option<(String, &str)>) -> Check {
     match problem {
@@ -75,7 +76,8 @@ fn reach(name: &str, url: &str, timeout_s: u64, ca_file: &str) -> Check {
 }
 
 fn ask(url: &str, timeout_s: u64, ca_file: &str) -> Result<u16, String> {
-    let transport = Https::with_plain(Duration::from_secs(timeout_s), ca_file)?;
+    let transport = Https::with_plain(Duration::from_secs(timeout_s), ca_file)
+        .map_err(|why| why.with_hint())?;
     let request = Request {
         method: Verb::Get,
         url: url.to_owned(),

@@ -1,22 +1,19 @@
 //! One HTTPS request, told apart by what may have happened on the other side.
 
+mod wire;
+
 use std::cell::Cell;
 use std::fmt;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use ureq::http::{Method, Uri};
-use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::{
-    ConnectionDetails, Connector, DefaultConnector, Transport as Wire,
-};
 
-use super::tls::Tls;
 use super::token::Secret;
 use crate::core::human::reply::Reply;
+use crate::host::net::{Tls, TlsError};
 
 /// Most that is read of an answer's body, in bytes.
 pub const BODY_CAP: u64 = 1 << 20;
@@ -35,8 +32,6 @@ const _: () = assert!(ATTEMPT_BUDGET.as_secs() + REQUEST_MOST.as_secs() <= ATTEM
 const STOP_POLL: Duration = Duration::from_millis(100);
 /// Redirects followed for one request.
 const REDIRECTS_MAX: u32 = 3;
-/// Largest CA file read, in bytes.
-const CA_FILE_CAP: u64 = 4 << 20;
 
 /// A request to send.
 #[derive(Clone, Debug)]
@@ -149,13 +144,13 @@ impl fmt::Debug for Https {
 impl Https {
     /// `timeout` bounds each of: sending, waiting for the answer, reading it. `ca_file` (PEM; empty = none) adds
     /// roots to the bundled ones. A proxy is taken from the environment.
-    pub fn new(timeout: Duration, ca_file: &str) -> Result<Self, String> {
+    pub fn new(timeout: Duration, ca_file: &str) -> Result<Self, TlsError> {
         Self::build(timeout, ca_file, true)
     }
 
     /// The same, but `http://` is taken too: for receivers on the plant's own network, which mostly speak nothing
     /// else. A token is refused there.
-    pub fn with_plain(timeout: Duration, ca_file: &str) -> Result<Self, String> {
+    pub fn with_plain(timeout: Duration, ca_file: &str) -> Result<Self, TlsError> {
         Self::build(timeout, ca_file, false)
     }
 
@@ -166,12 +161,8 @@ impl Https {
         self
     }
 
-    fn build(timeout: Duration, ca_file: &str, https_only: bool) -> Result<Self, String> {
-        let own = match ca_file {
-            "" => None,
-            path => Some(read_ca(Path::new(path))?),
-        };
-        let tls = Tls::new(own.as_deref()).map_err(|why| ca_problem(Path::new(ca_file), &why))?;
+    fn build(timeout: Duration, ca_file: &str, https_only: bool) -> Result<Self, TlsError> {
+        let tls = Tls::new(ca_file)?;
         let config = ureq::Agent::config_builder()
             .https_only(https_only)
             .http_status_as_error(false)
@@ -192,11 +183,8 @@ impl Https {
             .timeout_recv_body(Some(timeout))
             .build();
         let reached = Arc::new(AtomicBool::new(false));
-        let connector = DefaultConnector::new()
-            .chain(tls)
-            .chain(Reached(Arc::clone(&reached)));
         Ok(Self {
-            agent: ureq::Agent::with_parts(config, connector, DefaultResolver::default()),
+            agent: wire::agent(config, tls, Arc::clone(&reached)),
             reached,
             stop: Arc::default(),
             attempt: Cell::new(None),
@@ -344,25 +332,6 @@ fn exchange(
     })
 }
 
-/// Last link of the connector chain: notes that a connection, TLS included, stood.
-#[derive(Debug)]
-struct Reached(Arc<AtomicBool>);
-
-impl<In: Wire> Connector<In> for Reached {
-    type Out = In;
-
-    fn connect(
-        &self,
-        _: &ConnectionDetails,
-        chained: Option<In>,
-    ) -> Result<Option<In>, ureq::Error> {
-        if chained.is_some() {
-            self.0.store(true, Ordering::Relaxed);
-        }
-        Ok(chained)
-    }
-}
-
 /// Reads up to the cap. A body that breaks off keeps its beginning: the status already tells the outcome.
 fn read_body(body: &mut ureq::Body) -> (String, bool) {
     use std::io::Read;
@@ -372,22 +341,6 @@ fn read_body(body: &mut ureq::Body) -> (String, bool) {
     let cut = outcome.is_err() || bytes.len() > cap;
     bytes.truncate(cap);
     (String::from_utf8_lossy(&bytes).into_owned(), cut)
-}
-
-fn read_ca(path: &Path) -> Result<Vec<u8>, String> {
-    use std::io::Read;
-    let mut pem = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(CA_FILE_CAP).read_to_end(&mut pem))
-        .map_err(|error| ca_problem(path, &error.to_string()))?;
-    Ok(pem)
-}
-
-fn ca_problem(path: &Path, why: &str) -> String {
-    format!(
-        "cannot use ca_file {}: {why}: give a PEM file with at least one certificate",
-        path.display()
-    )
 }
 
 /// `location` against the URL that answered with it; only https.
@@ -511,16 +464,6 @@ mod tests {
         let error = plain.send(&request).unwrap_err();
         assert_eq!(error, SendError::Unknown("the daemon stops".to_owned()));
         drop(stopper.join().unwrap());
-    }
-
-    #[test]
-    fn a_ca_file_that_is_none_says_so() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("ca.pem");
-        std::fs::write(&path, "hello").unwrap();
-        let error = Https::new(Duration::from_secs(5), path.to_str().unwrap()).unwrap_err();
-        assert!(error.contains("no certificate"), "{error}");
-        assert!(Https::new(Duration::from_secs(5), "/nonexistent/ca.pem").is_err());
     }
 
     #[test]

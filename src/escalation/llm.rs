@@ -7,6 +7,7 @@ use super::http::{Https, Request, Transport, Verb};
 use super::token;
 use crate::core::config;
 use crate::core::diagnosis::llm::{Prompt, request};
+use crate::core::model::hint::Hint;
 
 /// Name of the systemd credential that stands in for a missing token file.
 const CREDENTIAL: &str = "llm-token";
@@ -17,7 +18,8 @@ pub fn ask(
     credentials: Option<&Path>,
     prompt: &Prompt,
 ) -> Result<String, String> {
-    let transport = Https::with_plain(Duration::from_secs(config.timeout_s), &config.ca_file)?;
+    let transport = Https::with_plain(Duration::from_secs(config.timeout_s), &config.ca_file)
+        .map_err(|why| why.with_hint())?;
     let token = match config.token_file.as_str() {
         "" => None,
         file => Some(

@@ -10,7 +10,6 @@ pub mod http;
 pub mod llm;
 pub mod ping;
 pub mod textfile;
-mod tls;
 pub mod token;
 pub mod tracker;
 pub mod webhook;

@@ -80,14 +80,31 @@ const IMPURE: &[(&[&str], &str)] = &[
 /// Names that read a clock, under whatever path they are imported.
 const CLOCKS: &[&str] = &["Instant", "SystemTime", "now_utc", "now_local"];
 
-/// Crates that one layer alone uses.
-const OWNED: &[(&str, &[&str], &str)] = &[
+/// What is named by one layer alone, and what to do instead.
+const OWNED: &[(&[&str], &[&str], &str)] = &[
     (
-        "rusqlite",
+        &["rusqlite"],
         &["store", "bundle"],
         "add an operation to crate::store",
     ),
-    ("ureq", &["escalation"], "use crate::escalation::http"),
+    (&["ureq"], &["escalation"], "use crate::escalation::http"),
+    (&["rustls"], &["host"], "use crate::host::net::Tls"),
+    (&["webpki_roots"], &["host"], "use crate::host::net::Tls"),
+    (
+        &["std", "net", "TcpStream"],
+        &["host"],
+        "use crate::host::net::dial",
+    ),
+    (
+        &["std", "net", "ToSocketAddrs"],
+        &["host"],
+        "use crate::host::net::resolve",
+    ),
+    (
+        &["std", "os", "unix", "net"],
+        &["host"],
+        "use crate::host::net::local",
+    ),
 ];
 
 /// The layer that a path of `module` reaches inside this crate.
@@ -130,8 +147,7 @@ fn judge(file: &str, source: &str) -> Vec<String> {
             wrong.push(format!("{file}:{line}: core names {said}: {instead}"));
         }
         for (owned, owners, instead) in OWNED {
-            let named = path.len() > 1 && path.first().is_some_and(|first| first == owned);
-            if named && own != "core" && !owners.contains(&own) {
+            if starts_with(&path, owned) && own != "core" && !owners.contains(&own) {
                 wrong.push(format!(
                     "{file}:{line}: {said}: only {} may: {instead}",
                     owners.join(" and ")
@@ -195,10 +211,13 @@ fn impure(path: &[String]) -> Option<&'static str> {
     }
     IMPURE
         .iter()
-        .find(|(start, _)| {
-            path.len() >= start.len().max(2) && path.iter().zip(*start).all(|(a, b)| a == b)
-        })
+        .find(|(start, _)| starts_with(path, start))
         .map(|(_, instead)| *instead)
+}
+
+/// True for a path of two words or more that begins with `start`.
+fn starts_with(path: &[String], start: &[&str]) -> bool {
+    path.len() >= start.len().max(2) && path.iter().zip(start).all(|(a, b)| a == b)
 }
 
 /// Left-over macros, and lints switched off for a whole file.
@@ -286,6 +305,17 @@ fn what_is_forbidden_is_found_where_it_stands() {
         ("src/core/a.rs", "use nix::unistd;", 1),
         ("src/cli/a.rs", "use rusqlite::Connection;", 1),
         ("src/store/a.rs", "use ureq::Agent;", 1),
+        ("src/escalation/a.rs", "use rustls::ClientConfig;", 1),
+        (
+            "src/detectors/a.rs",
+            "use std::net::{Ipv4Addr,\n TcpStream};",
+            2,
+        ),
+        (
+            "src/detectors/a.rs",
+            "use std::os::unix::net::UnixStream;",
+            1,
+        ),
         ("src/cli/a.rs", "fn f() { todo!() }", 1),
         ("src/lib.rs", "#![allow(dead_code)]", 1),
         ("src/core/a.rs", "#[cfg(test)]\nmod tests;\nuse std::fs;", 3),
@@ -317,6 +347,10 @@ fn what_is_allowed_passes() {
         (
             "src/escalation/github.rs",
             "use super::tracker::Tracker; use ureq::Agent;",
+        ),
+        (
+            "src/host/net/mod.rs",
+            "use std::net::TcpStream; use rustls::ClientConfig;",
         ),
         (
             "src/cli/a.rs",

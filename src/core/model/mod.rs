@@ -6,6 +6,7 @@ pub mod cause;
 pub mod class;
 pub mod finding;
 pub mod hex;
+pub mod hint;
 pub mod named;
 pub mod snippet;
 pub mod task;

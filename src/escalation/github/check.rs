@@ -7,6 +7,7 @@ use super::Settings;
 use super::api::{Api, Failure, Repository};
 use crate::core::config;
 use crate::core::human::reply::ReplyJudgement;
+use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
 use crate::escalation::http::{Https, Transport};
 use crate::escalation::token;
@@ -53,7 +54,7 @@ pub fn check(config: &config::Github, credentials: Option<PathBuf>, now: Timesta
             };
             check_over(&settings, Box::new(https), now)
         }
-        Err(why) => vec![bad("trusted roots", why)],
+        Err(why) => vec![bad(format!("trusted roots: {why}"), why.hint())],
     }
 }
 
