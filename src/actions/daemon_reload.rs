@@ -1,24 +1,52 @@
 //! Re-reads unit files.
 
-use crate::actions::{ActionContext, ActionError, Done, Undo};
-use crate::core::model::action::Action;
+use std::fmt;
 
-pub fn precondition(context: &ActionContext<'_>, _action: &Action) -> Result<(), ActionError> {
-    if context.managers.is_empty() {
-        return Err(ActionError::PreconditionGone(
-            "no service manager on this host".to_owned(),
-        ));
+use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
+use crate::core::model::action::ActionKind;
+use crate::core::model::unit::UnitName;
+
+#[derive(Debug)]
+pub struct DaemonReload;
+
+impl DaemonReload {
+    pub fn of(_basis: &Basis<'_>) -> Result<Self, String> {
+        Ok(Self)
     }
-    Ok(())
 }
 
-pub fn undo_record(_shop: &ActionContext<'_>, _action: &Action) -> Result<Undo, ActionError> {
-    Ok(Undo::None)
+impl fmt::Display for DaemonReload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("daemon-reload")
+    }
 }
 
-pub fn execute(context: &ActionContext<'_>, _action: &Action) -> Result<Done, ActionError> {
-    reload(context)?;
-    Ok(Done::new("unit files read again".to_owned()))
+impl Action for DaemonReload {
+    fn kind(&self) -> ActionKind {
+        ActionKind::DaemonReload
+    }
+
+    fn unit(&self) -> Option<&UnitName> {
+        None
+    }
+
+    fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
+        if context.managers.is_empty() {
+            return Err(ActionError::PreconditionGone(
+                "no service manager on this host".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    fn undo_record(&self, _context: &ActionContext<'_>) -> Result<Undo, ActionError> {
+        Ok(Undo::None)
+    }
+
+    fn act(&self, context: &ActionContext<'_>) -> Result<Done, ActionError> {
+        reload(context)?;
+        Ok(Done::new("unit files read again".to_owned()))
+    }
 }
 
 pub(super) fn reload(context: &ActionContext<'_>) -> Result<(), ActionError> {

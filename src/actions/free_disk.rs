@@ -1,21 +1,35 @@
 //! Removes allow-listed files from one mount, oldest first, until it is below the target.
 
+use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use crate::actions::{ActionContext, ActionError, Done, Undo};
-use crate::core::model::action::Action;
+use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
+use crate::core::model::action::ActionKind;
 use crate::core::model::finding::evidence;
+use crate::core::model::unit::UnitName;
+use crate::core::remedy::target;
 use crate::host::files::{self, Matched};
 use crate::host::{mounts, procfs};
 
-fn target(action: &Action) -> Result<(&str, u8), ActionError> {
-    match action {
-        Action::FreeDisk {
-            mount,
-            target_percent,
-        } if mount.starts_with('/') => Ok((mount, *target_percent)),
-        other => Err(ActionError::Refused(format!("{other} names no mount"))),
+#[derive(Debug)]
+pub struct FreeDisk {
+    pub(super) mount: String,
+    pub(super) target_percent: u8,
+}
+
+impl FreeDisk {
+    pub fn of(basis: &Basis<'_>) -> Result<Self, String> {
+        Ok(Self {
+            mount: target::absolute(basis.finding, evidence::MOUNT)?,
+            target_percent: basis.config.detect.disk_low_percent.saturating_sub(1),
+        })
+    }
+}
+
+impl fmt::Display for FreeDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "free disk {} to {} %", self.mount, self.target_percent)
     }
 }
 
@@ -50,45 +64,64 @@ fn used(context: &ActionContext<'_>, mount: &str) -> Result<u8, ActionError> {
         .map_err(|why| ActionError::PreconditionGone(format!("{mount}: {why}")))
 }
 
-pub fn precondition(context: &ActionContext<'_>, action: &Action) -> Result<(), ActionError> {
-    let (mount, target_percent) = target(action)?;
-    if used(context, mount)? <= target_percent {
-        return Err(ActionError::PreconditionGone(format!(
-            "{mount} is below {target_percent} % again"
-        )));
+impl Action for FreeDisk {
+    fn kind(&self) -> ActionKind {
+        ActionKind::FreeDisk
     }
-    if candidates(context, mount)?.is_empty() {
-        return Err(ActionError::PreconditionGone(format!(
-            "nothing in fix.cleanable lies on {mount}"
-        )));
+
+    fn unit(&self) -> Option<&UnitName> {
+        None
     }
-    Ok(())
-}
 
-pub fn undo_record(_shop: &ActionContext<'_>, _action: &Action) -> Result<Undo, ActionError> {
-    // Removed files are gone: that is why only what the operator listed is touched.
-    Ok(Undo::None)
-}
-
-pub fn execute(context: &ActionContext<'_>, action: &Action) -> Result<Done, ActionError> {
-    let (mount, target_percent) = target(action)?;
-    let (mut bytes, mut count) = (0_u64, 0_u32);
-    for file in candidates(context, mount)? {
-        if used(context, mount)? <= target_percent {
-            break;
+    fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
+        let Self {
+            mount,
+            target_percent,
+        } = self;
+        if !mount.starts_with('/') {
+            return Err(ActionError::Refused(format!("{self} names no mount")));
         }
-        match files::remove(&context.host.of_init(), &file) {
-            Ok(()) => {
-                bytes += file.bytes;
-                count += 1;
+        if used(context, mount)? <= *target_percent {
+            return Err(ActionError::PreconditionGone(format!(
+                "{mount} is below {target_percent} % again"
+            )));
+        }
+        if candidates(context, mount)?.is_empty() {
+            return Err(ActionError::PreconditionGone(format!(
+                "nothing in fix.cleanable lies on {mount}"
+            )));
+        }
+        Ok(())
+    }
+
+    fn undo_record(&self, _context: &ActionContext<'_>) -> Result<Undo, ActionError> {
+        // Removed files are gone: that is why only what the operator listed is touched.
+        Ok(Undo::None)
+    }
+
+    fn act(&self, context: &ActionContext<'_>) -> Result<Done, ActionError> {
+        let Self {
+            mount,
+            target_percent,
+        } = self;
+        let (mut bytes, mut count) = (0_u64, 0_u32);
+        for file in candidates(context, mount)? {
+            if used(context, mount)? <= *target_percent {
+                break;
             }
-            Err(why) => log::warn!("free disk: {}: {why}", file.path),
+            match files::remove(&context.host.of_init(), &file) {
+                Ok(()) => {
+                    bytes += file.bytes;
+                    count += 1;
+                }
+                Err(why) => log::warn!("free disk: {}: {why}", file.path),
+            }
         }
+        let left = used(context, mount)?;
+        Ok(Done::new(format!(
+            "removed {count} files, {bytes} bytes; {mount} is at {left} %"
+        ))
+        .with("freed_bytes", bytes.to_string())
+        .with(evidence::USED_PERCENT, left.to_string()))
     }
-    let left = used(context, mount)?;
-    Ok(Done::new(format!(
-        "removed {count} files, {bytes} bytes; {mount} is at {left} %"
-    ))
-    .with("freed_bytes", bytes.to_string())
-    .with(evidence::USED_PERCENT, left.to_string()))
 }

@@ -1,4 +1,5 @@
-//! Actions: one file each; precondition, undo record, execution, undo.
+//! Actions: one type in one file each; target, precondition, undo record, execution. How to add one:
+//! docs/ADDING_AN_ACTION.md.
 
 mod daemon_reload;
 mod free_disk;
@@ -17,9 +18,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::daemon_reload::DaemonReload;
+use self::free_disk::FreeDisk;
+use self::path_drop_in::PathDropIn;
+use self::remount_rw::RemountRw;
+use self::restart_interface::RestartInterface;
+use self::run_declared::RunDeclared;
+use self::sync_clock::SyncClock;
+use self::terminate_process::TerminateProcess;
+use self::units::UnitOrder;
+use self::vacuum_journal::VacuumJournal;
 use crate::core::config::Config;
-use crate::core::model::action::{Action, ActionKind};
-use crate::core::model::finding::Evidence;
+use crate::core::model::action::ActionKind;
+use crate::core::model::finding::{Evidence, Finding};
 use crate::core::model::unit::UnitName;
 use crate::host::Host;
 use crate::host::exec::{self, ExecError};
@@ -100,41 +111,54 @@ impl Done {
     }
 }
 
-/// The functions of one action.
-struct Row {
-    /// Reads the host again: may this action still be taken? Touches nothing.
-    precondition: fn(&ActionContext<'_>, &Action) -> Result<(), ActionError>,
-    undo_record: fn(&ActionContext<'_>, &Action) -> Result<Undo, ActionError>,
-    execute: fn(&ActionContext<'_>, &Action) -> Result<Done, ActionError>,
+/// What an action is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Basis<'a> {
+    pub finding: &'a Finding,
+    pub config: &'a Config,
+    /// The name that the runbook's step gives, for `run_declared`.
+    pub command: Option<&'a str>,
 }
 
-macro_rules! row {
-    ($module:ident) => {
-        Row {
-            precondition: $module::precondition,
-            undo_record: $module::undo_record,
-            execute: $module::execute,
-        }
-    };
+/// One remediation with its target: one type, one file. There is no value that means "all". Its text, as
+/// `Display`, is what humans and the audit read.
+pub trait Action: fmt::Debug + fmt::Display {
+    fn kind(&self) -> ActionKind;
+
+    /// The unit whose budget it uses; whoever touches a unit names it.
+    fn unit(&self) -> Option<&UnitName>;
+
+    /// May it still be taken? Reads the host again and touches nothing.
+    fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError>;
+
+    /// How it would be taken back; makes backups, changes nothing.
+    fn undo_record(&self, context: &ActionContext<'_>) -> Result<Undo, ActionError>;
+
+    /// Changes the host. Called by [`execute`] alone, which looks once more before.
+    fn act(&self, context: &ActionContext<'_>) -> Result<Done, ActionError>;
 }
 
-/// The one table of actions: which file does what.
-const fn row(kind: ActionKind) -> Row {
+/// The one table of actions: makes the action of a kind, or says which fact is missing for it.
+pub fn resolve(kind: ActionKind, basis: &Basis<'_>) -> Result<Box<dyn Action>, String> {
     match kind {
-        ActionKind::StartUnit
-        | ActionKind::RestartUnit
-        | ActionKind::StopUnit
-        | ActionKind::ResetFailedStart => row!(units),
-        ActionKind::DaemonReload => row!(daemon_reload),
-        ActionKind::PathDropIn => row!(path_drop_in),
-        ActionKind::TerminateProcess => row!(terminate_process),
-        ActionKind::VacuumJournal => row!(vacuum_journal),
-        ActionKind::FreeDisk => row!(free_disk),
-        ActionKind::RemountRw => row!(remount_rw),
-        ActionKind::SyncClock => row!(sync_clock),
-        ActionKind::RestartInterface => row!(restart_interface),
-        ActionKind::RunDeclared => row!(run_declared),
+        ActionKind::StartUnit => boxed(UnitOrder::of(Order::Start, basis)),
+        ActionKind::RestartUnit => boxed(UnitOrder::of(Order::Restart, basis)),
+        ActionKind::StopUnit => boxed(UnitOrder::of(Order::Stop, basis)),
+        ActionKind::ResetFailedStart => boxed(UnitOrder::of(Order::ResetFailedStart, basis)),
+        ActionKind::DaemonReload => boxed(DaemonReload::of(basis)),
+        ActionKind::PathDropIn => boxed(PathDropIn::of(basis)),
+        ActionKind::TerminateProcess => boxed(TerminateProcess::of(basis)),
+        ActionKind::VacuumJournal => boxed(VacuumJournal::of(basis)),
+        ActionKind::FreeDisk => boxed(FreeDisk::of(basis)),
+        ActionKind::RemountRw => boxed(RemountRw::of(basis)),
+        ActionKind::SyncClock => boxed(SyncClock::of(basis)),
+        ActionKind::RestartInterface => boxed(RestartInterface::of(basis)),
+        ActionKind::RunDeclared => boxed(RunDeclared::of(basis)),
     }
+}
+
+fn boxed(made: Result<impl Action + 'static, String>) -> Result<Box<dyn Action>, String> {
+    Ok(Box::new(made?))
 }
 
 /// Runs `order` (program and arguments) with rights that our hardened unit gave up: as a transient unit
@@ -156,20 +180,10 @@ fn outside(
     }
 }
 
-/// May this action still be taken? Reads the host again and touches nothing.
-pub fn precondition(context: &ActionContext<'_>, action: &Action) -> Result<(), ActionError> {
-    (row(action.kind()).precondition)(context, action)
-}
-
-/// How the action would be taken back; makes backups, changes nothing.
-pub fn undo_record(context: &ActionContext<'_>, action: &Action) -> Result<Undo, ActionError> {
-    (row(action.kind()).undo_record)(context, action)
-}
-
 /// Acts, after one more look: what was checked before the gates may have changed since.
-pub fn execute(context: &ActionContext<'_>, action: &Action) -> Result<Done, ActionError> {
-    precondition(context, action)?;
-    (row(action.kind()).execute)(context, action)
+pub fn execute(context: &ActionContext<'_>, action: &dyn Action) -> Result<Done, ActionError> {
+    action.precondition(context)?;
+    action.act(context)
 }
 
 /// Takes an action back by its record; doing it twice is the same as once.

@@ -1,13 +1,15 @@
 //! A unit points at a path that has moved: a drop-in with the new path. The unit itself is never edited.
 
+use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::actions::{ActionContext, ActionError, Done, Undo, daemon_reload, units};
-use crate::core::model::action::Action;
+use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo, daemon_reload, units};
+use crate::core::model::action::ActionKind;
 use crate::core::model::finding::evidence;
 use crate::core::model::unit::{UnitName, UnitState};
+use crate::core::remedy::target;
 use crate::host::{READ_CAP, files};
 use crate::services;
 
@@ -16,33 +18,56 @@ const DROP_IN_BASE: &str = "/etc/systemd/system";
 /// In the name of every file of ours, so that no other is ever restored over or removed.
 const MARK: &str = "-autonomous-orchestrator-";
 
-struct Target<'a> {
-    unit: &'a UnitName,
-    setting: &'a str,
-    old: &'a str,
-    new: &'a str,
+#[derive(Debug)]
+pub struct PathDropIn {
+    pub(super) unit: UnitName,
+    /// `ExecStart`, `WorkingDirectory` or `EnvironmentFile`.
+    pub(super) setting: String,
+    pub(super) old: String,
+    pub(super) new: String,
 }
 
-fn target(action: &Action) -> Result<Target<'_>, ActionError> {
-    match action {
-        Action::PathDropIn {
+impl PathDropIn {
+    pub fn of(basis: &Basis<'_>) -> Result<Self, String> {
+        let finding = basis.finding;
+        let setting = target::fact(finding, evidence::SETTING)?;
+        if !matches!(
+            setting,
+            "ExecStart" | "WorkingDirectory" | "EnvironmentFile"
+        ) {
+            return Err(format!(
+                "{setting} is not a path setting that a drop-in may change"
+            ));
+        }
+        let old = target::unit_path(finding, evidence::PATH)?;
+        let new = target::unit_path(finding, evidence::MOVED_TO)?;
+        if old == new {
+            return Err("the new path is the old one".to_owned());
+        }
+        Ok(Self {
+            unit: target::unit(finding)?,
+            setting: setting.to_owned(),
+            old,
+            new,
+        })
+    }
+}
+
+impl fmt::Display for PathDropIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
             unit,
             setting,
             old,
             new,
-        } => Ok(Target {
-            unit,
-            setting,
-            old,
-            new,
-        }),
-        other => Err(ActionError::Refused(format!("{other} is no drop-in"))),
+        } = self;
+        write!(f, "drop-in for {unit}: {setting} {old} -> {new}")
     }
 }
 
 /// Where the drop-in goes. Drop-ins count in the order of their names, so one of the administrator's
 /// that would come later, as `override.conf` does, is gone past.
-fn drop_in(target: &Target<'_>, others: &[String]) -> String {
+fn drop_in(target: &PathDropIn, others: &[String]) -> String {
     let name = format!("{MARK}{}.conf", target.setting.to_lowercase());
     let usual = format!("50{name}");
     let covered = others
@@ -60,32 +85,95 @@ fn state(context: &ActionContext<'_>, unit: &UnitName) -> Result<UnitState, Acti
         .map_err(|why| ActionError::PreconditionGone(why.to_string()))
 }
 
-/// The old path is still missing, the new one is there and of the right kind, and the unit still has
-/// the old one in its setting.
-pub fn precondition(context: &ActionContext<'_>, action: &Action) -> Result<(), ActionError> {
-    let target = target(action)?;
-    let gone = |why: String| Err(ActionError::PreconditionGone(why));
-    let view = context.host.of_init();
-    if view.path(target.old).exists() {
-        return gone(format!("{} exists again", target.old));
+impl Action for PathDropIn {
+    fn kind(&self) -> ActionKind {
+        ActionKind::PathDropIn
     }
-    let Ok(meta) = fs::metadata(view.path(target.new)) else {
-        return gone(format!("{} does not exist", target.new));
-    };
-    let fits = match target.setting {
-        "WorkingDirectory" => meta.is_dir(),
-        "ExecStart" => meta.is_file() && meta.permissions().mode() & 0o111 != 0,
-        _ => meta.is_file(),
-    };
-    if !fits {
-        return gone(format!(
-            "{} is not what {} needs",
-            target.new, target.setting
-        ));
+
+    fn unit(&self) -> Option<&UnitName> {
+        Some(&self.unit)
     }
-    let state = state(context, target.unit)?;
-    plain(context, &drop_in(&target, &state.drop_in_paths))?;
-    lines(context, &target, &state).map(|_| ())
+
+    /// The old path is still missing, the new one is there and of the right kind, and the unit still has
+    /// the old one in its setting.
+    fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
+        let gone = |why: String| Err(ActionError::PreconditionGone(why));
+        let view = context.host.of_init();
+        if view.path(&self.old).exists() {
+            return gone(format!("{} exists again", self.old));
+        }
+        let Ok(meta) = fs::metadata(view.path(&self.new)) else {
+            return gone(format!("{} does not exist", self.new));
+        };
+        let fits = match self.setting.as_str() {
+            "WorkingDirectory" => meta.is_dir(),
+            "ExecStart" => meta.is_file() && meta.permissions().mode() & 0o111 != 0,
+            _ => meta.is_file(),
+        };
+        if !fits {
+            return gone(format!("{} is not what {} needs", self.new, self.setting));
+        }
+        let state = state(context, &self.unit)?;
+        plain(context, &drop_in(self, &state.drop_in_paths))?;
+        lines(context, self, &state).map(|_| ())
+    }
+
+    fn undo_record(&self, context: &ActionContext<'_>) -> Result<Undo, ActionError> {
+        let path = drop_in(self, &state(context, &self.unit)?.drop_in_paths);
+        plain(context, &path)?;
+        let existing = context.host.path(&path);
+        let backup = if existing.exists() {
+            let name = path.trim_start_matches('/').replace('/', "_");
+            let stamp: String = context
+                .host
+                .clock
+                .now()
+                .to_string()
+                .chars()
+                .filter(char::is_ascii_digit)
+                .collect();
+            let backup = context.backup_dir.join(format!("{name}.{stamp}"));
+            let keep = || -> std::io::Result<()> {
+                fs::create_dir_all(context.backup_dir)?;
+                files::write_atomic(&backup, &fs::read(&existing)?, 0o600)
+            };
+            keep().map_err(|why| ActionError::Refused(format!("no backup of {path}: {why}")))?;
+            Some(backup.display().to_string())
+        } else {
+            None
+        };
+        Ok(Undo::RestoreFile { path, backup })
+    }
+
+    fn act(&self, context: &ActionContext<'_>) -> Result<Done, ActionError> {
+        let before = state(context, &self.unit)?;
+        let values = lines(context, self, &before)?;
+        let path = drop_in(self, &before.drop_in_paths);
+        let file = context.host.path(&path);
+        let failed = |why: std::io::Error| ActionError::Failed(format!("{path}: {why}"));
+        if let Some(dir) = file.parent().filter(|dir| !dir.exists()) {
+            fs::create_dir_all(dir).map_err(failed)?;
+            // Our own umask keeps everybody out; unit files are for everybody to read.
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).map_err(failed)?;
+        }
+        files::write_atomic(&file, text(self, &values).as_bytes(), 0o644).map_err(failed)?;
+        daemon_reload::reload(context)?;
+        let after = state(context, &self.unit)?;
+        if still_names(&after, self) {
+            return Err(ActionError::Failed(format!(
+                "{path} is not in effect: {} still has {}",
+                self.unit, self.old
+            )));
+        }
+        let mut message = format!("wrote {path}");
+        // A unit that runs keeps running with what it has; one that failed over this path gets its start.
+        if after.is_failed()
+            && let Some(why) = units::start_if_wanted(context, &self.unit)?
+        {
+            message.push_str(&format!("; not started: {why}"));
+        }
+        Ok(Done::new(message).with(evidence::PATH, path))
+    }
 }
 
 /// Refuses a drop-in whose file or folder is a symbolic link: what is written there would land elsewhere.
@@ -102,7 +190,7 @@ fn plain(context: &ActionContext<'_>, path: &str) -> Result<(), ActionError> {
 /// The setting's lines as the unit and its drop-ins have them, in effect order, that name the old path.
 fn lines(
     context: &ActionContext<'_>,
-    target: &Target<'_>,
+    target: &PathDropIn,
     state: &UnitState,
 ) -> Result<Vec<String>, ActionError> {
     let mut values: Vec<String> = Vec::new();
@@ -110,9 +198,9 @@ fn lines(
         let Ok(text) = context.host.read(file, READ_CAP) else {
             continue;
         };
-        collect(&text, target.setting, &mut values);
+        collect(&text, &target.setting, &mut values);
     }
-    if values.iter().any(|value| names(value, target.old)) {
+    if values.iter().any(|value| names(value, &target.old)) {
         Ok(values)
     } else {
         Err(ActionError::PreconditionGone(format!(
@@ -172,7 +260,7 @@ fn replace(value: &str, old: &str, new: &str) -> Option<String> {
 }
 
 /// The drop-in's text: list settings are reset first, as systemd.unit(5) wants it.
-fn text(target: &Target<'_>, values: &[String]) -> String {
+fn text(target: &PathDropIn, values: &[String]) -> String {
     let mut text = format!(
         "# Written by autonomous-orchestrator: {} moved to {}.\n# Remove this file when the unit names the new path.\n[Service]\n",
         target.old, target.new
@@ -183,76 +271,17 @@ fn text(target: &Target<'_>, values: &[String]) -> String {
     // A percent sign starts a specifier there.
     let new = target.new.replace('%', "%%");
     for value in values {
-        let value = replace(value, target.old, &new).unwrap_or_else(|| value.clone());
+        let value = replace(value, &target.old, &new).unwrap_or_else(|| value.clone());
         text.push_str(&format!("{}={value}\n", target.setting));
     }
     text
 }
 
-pub fn undo_record(context: &ActionContext<'_>, action: &Action) -> Result<Undo, ActionError> {
-    let target = target(action)?;
-    let path = drop_in(&target, &state(context, target.unit)?.drop_in_paths);
-    plain(context, &path)?;
-    let existing = context.host.path(&path);
-    let backup = if existing.exists() {
-        let name = path.trim_start_matches('/').replace('/', "_");
-        let stamp: String = context
-            .host
-            .clock
-            .now()
-            .to_string()
-            .chars()
-            .filter(char::is_ascii_digit)
-            .collect();
-        let backup = context.backup_dir.join(format!("{name}.{stamp}"));
-        let keep = || -> std::io::Result<()> {
-            fs::create_dir_all(context.backup_dir)?;
-            files::write_atomic(&backup, &fs::read(&existing)?, 0o600)
-        };
-        keep().map_err(|why| ActionError::Refused(format!("no backup of {path}: {why}")))?;
-        Some(backup.display().to_string())
-    } else {
-        None
-    };
-    Ok(Undo::RestoreFile { path, backup })
-}
-
-pub fn execute(context: &ActionContext<'_>, action: &Action) -> Result<Done, ActionError> {
-    let target = target(action)?;
-    let before = state(context, target.unit)?;
-    let values = lines(context, &target, &before)?;
-    let path = drop_in(&target, &before.drop_in_paths);
-    let file = context.host.path(&path);
-    let failed = |why: std::io::Error| ActionError::Failed(format!("{path}: {why}"));
-    if let Some(dir) = file.parent().filter(|dir| !dir.exists()) {
-        fs::create_dir_all(dir).map_err(failed)?;
-        // Our own umask keeps everybody out; unit files are for everybody to read.
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).map_err(failed)?;
-    }
-    files::write_atomic(&file, text(&target, &values).as_bytes(), 0o644).map_err(failed)?;
-    daemon_reload::reload(context)?;
-    let after = state(context, target.unit)?;
-    if still_names(&after, &target) {
-        return Err(ActionError::Failed(format!(
-            "{path} is not in effect: {} still has {}",
-            target.unit, target.old
-        )));
-    }
-    let mut message = format!("wrote {path}");
-    // A unit that runs keeps running with what it has; one that failed over this path gets its start.
-    if after.is_failed()
-        && let Some(why) = units::start_if_wanted(context, target.unit)?
-    {
-        message.push_str(&format!("; not started: {why}"));
-    }
-    Ok(Done::new(message).with(evidence::PATH, path))
-}
-
 /// Does the manager still hold the old path, as far as it tells?
-fn still_names(unit: &UnitState, target: &Target<'_>) -> bool {
-    match target.setting {
-        "WorkingDirectory" => names(&unit.working_directory, target.old),
-        "ExecStart" => unit.exec_start.iter().any(|path| names(path, target.old)),
+fn still_names(unit: &UnitState, target: &PathDropIn) -> bool {
+    match target.setting.as_str() {
+        "WorkingDirectory" => names(&unit.working_directory, &target.old),
+        "ExecStart" => unit.exec_start.iter().any(|path| names(path, &target.old)),
         _ => false,
     }
 }
@@ -299,6 +328,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn moved(old: &str, new: &str) -> PathDropIn {
+        PathDropIn {
+            unit: UnitName::new("a.service").unwrap(),
+            setting: "ExecStart".to_owned(),
+            old: old.to_owned(),
+            new: new.to_owned(),
+        }
+    }
+
     #[test]
     fn only_whole_paths_are_replaced() {
         let value = "-/opt/old/bin/run --home /opt/old --not /opt/older /srv/opt/old";
@@ -322,13 +360,7 @@ mod tests {
 
     #[test]
     fn ours_comes_after_the_administrators() {
-        let unit = UnitName::new("a.service").unwrap();
-        let target = Target {
-            unit: &unit,
-            setting: "ExecStart",
-            old: "/old",
-            new: "/new",
-        };
+        let target = moved("/old", "/new");
         let name = |others: &[&str]| {
             let others: Vec<String> = others.iter().map(|one| (*one).to_owned()).collect();
             drop_in(&target, &others)
@@ -352,13 +384,7 @@ mod tests {
 
     #[test]
     fn a_list_setting_is_reset_before_it_is_set() {
-        let unit = UnitName::new("a.service").unwrap();
-        let target = Target {
-            unit: &unit,
-            setting: "ExecStart",
-            old: "/old/run",
-            new: "/new/run",
-        };
+        let target = moved("/old/run", "/new/run");
         let text = text(&target, &["/old/run --x".to_owned()]);
         assert!(
             text.ends_with("[Service]\nExecStart=\nExecStart=/new/run --x\n"),

@@ -1,47 +1,85 @@
 //! Makes a file system writable again, through a transient unit outside our own sandbox.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::actions::{self, ActionContext, ActionError, Done, Undo};
-use crate::core::model::action::Action;
+use crate::actions::{self, Action, ActionContext, ActionError, Basis, Done, Undo};
+use crate::core::model::action::ActionKind;
+use crate::core::model::finding::evidence;
+use crate::core::model::unit::UnitName;
+use crate::core::remedy::target;
 use crate::host::{READ_CAP, mounts};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-fn target(action: &Action) -> Result<&str, ActionError> {
-    match action {
-        Action::RemountRw { mount } if mount.starts_with('/') => Ok(mount),
-        other => Err(ActionError::Refused(format!("{other} names no mount"))),
+#[derive(Debug)]
+pub struct RemountRw {
+    pub(super) mount: String,
+}
+
+impl RemountRw {
+    pub fn of(basis: &Basis<'_>) -> Result<Self, String> {
+        Ok(Self {
+            mount: target::absolute(basis.finding, evidence::MOUNT)?,
+        })
     }
 }
 
-/// Read-only, and not because the administrator or the device wants it so.
-pub fn precondition(context: &ActionContext<'_>, action: &Action) -> Result<(), ActionError> {
-    let point = target(action)?;
-    let all = mounts::mounts(context.host)
-        .map_err(|why| ActionError::PreconditionGone(why.to_string()))?;
-    let gone = |why: &str| Err(ActionError::PreconditionGone(format!("{point} {why}")));
-    let Some(mount) = all.iter().rev().find(|mount| mount.point == point) else {
-        return gone("is not mounted");
-    };
-    if !mount.read_only {
-        return gone("is writable again");
+impl fmt::Display for RemountRw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "remount {} read-write", self.mount)
     }
-    let protected = context
-        .host
-        .read(format!("/sys/dev/block/{}/ro", mount.number), 16)
-        .is_ok_and(|text| text.trim() == "1");
-    if protected {
-        return gone("lies on a device that is write-protected");
+}
+
+impl Action for RemountRw {
+    fn kind(&self) -> ActionKind {
+        ActionKind::RemountRw
     }
-    let table = context
-        .host
-        .read("/etc/fstab", READ_CAP)
-        .unwrap_or_default();
-    if meant_read_only(&table, point) {
-        return gone("is read-only in /etc/fstab");
+
+    fn unit(&self) -> Option<&UnitName> {
+        None
     }
-    Ok(())
+
+    /// Read-only, and not because the administrator or the device wants it so.
+    fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
+        let point = self.mount.as_str();
+        let all = mounts::mounts(context.host)
+            .map_err(|why| ActionError::PreconditionGone(why.to_string()))?;
+        let gone = |why: &str| Err(ActionError::PreconditionGone(format!("{point} {why}")));
+        let Some(mount) = all.iter().rev().find(|mount| mount.point == point) else {
+            return gone("is not mounted");
+        };
+        if !mount.read_only {
+            return gone("is writable again");
+        }
+        let protected = context
+            .host
+            .read(format!("/sys/dev/block/{}/ro", mount.number), 16)
+            .is_ok_and(|text| text.trim() == "1");
+        if protected {
+            return gone("lies on a device that is write-protected");
+        }
+        let table = context
+            .host
+            .read("/etc/fstab", READ_CAP)
+            .unwrap_or_default();
+        if meant_read_only(&table, point) {
+            return gone("is read-only in /etc/fstab");
+        }
+        Ok(())
+    }
+
+    fn undo_record(&self, _context: &ActionContext<'_>) -> Result<Undo, ActionError> {
+        Ok(Undo::RemountReadOnly {
+            mount: self.mount.clone(),
+        })
+    }
+
+    fn act(&self, context: &ActionContext<'_>) -> Result<Done, ActionError> {
+        let mount = &self.mount;
+        remount(context, mount, "rw")?;
+        Ok(Done::new(format!("{mount} remounted read-write")))
+    }
 }
 
 /// fstab(5): device, mount point, type, options.
@@ -54,18 +92,6 @@ fn meant_read_only(table: &str, point: &str) -> bool {
                 .nth(1)
                 .is_some_and(|options| options.split(',').any(|option| option == "ro"))
     })
-}
-
-pub fn undo_record(_shop: &ActionContext<'_>, action: &Action) -> Result<Undo, ActionError> {
-    Ok(Undo::RemountReadOnly {
-        mount: target(action)?.to_owned(),
-    })
-}
-
-pub fn execute(context: &ActionContext<'_>, action: &Action) -> Result<Done, ActionError> {
-    let mount = target(action)?;
-    remount(context, mount, "rw")?;
-    Ok(Done::new(format!("{mount} remounted read-write")))
 }
 
 pub fn back(context: &ActionContext<'_>, mount: &str) -> Result<String, ActionError> {

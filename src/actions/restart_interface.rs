@@ -1,58 +1,86 @@
 //! Takes a listed network interface down and up, through transient units outside our own sandbox.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::actions::{self, ActionContext, ActionError, Done, Undo};
-use crate::core::model::action::Action;
+use crate::actions::{self, Action, ActionContext, ActionError, Basis, Done, Undo};
+use crate::core::model::action::ActionKind;
+use crate::core::model::unit::UnitName;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-fn target(action: &Action) -> Result<&str, ActionError> {
-    match action {
-        Action::RestartInterface { interface }
-            if !interface.is_empty() && !interface.starts_with('-') =>
-        {
-            Ok(interface)
+#[derive(Debug)]
+pub struct RestartInterface {
+    pub(super) interface: String,
+}
+
+impl RestartInterface {
+    /// Only interfaces that the operator listed may be restarted.
+    pub fn of(basis: &Basis<'_>) -> Result<Self, String> {
+        let name = &basis.finding.subject;
+        let plain = !name.is_empty() && !name.starts_with('-');
+        if !plain || !basis.config.detect.interfaces.contains(name) {
+            return Err(format!(
+                "interface {name:?} is not listed in detect.interfaces"
+            ));
         }
-        other => Err(ActionError::Refused(format!("{other} names no interface"))),
+        Ok(Self {
+            interface: name.clone(),
+        })
     }
 }
 
-pub fn precondition(context: &ActionContext<'_>, action: &Action) -> Result<(), ActionError> {
-    let interface = target(action)?;
-    if !context
-        .config
-        .detect
-        .interfaces
-        .iter()
-        .any(|name| name == interface)
-    {
-        return Err(ActionError::Refused(format!(
-            "{interface} is not listed in detect.interfaces"
-        )));
-    }
-    let state = context
-        .host
-        .read(format!("/sys/class/net/{interface}/operstate"), 64);
-    match state.as_deref().map(str::trim) {
-        Ok("up") => Err(ActionError::PreconditionGone(format!(
-            "{interface} is up again"
-        ))),
-        Ok(_) => Ok(()),
-        Err(why) => Err(ActionError::PreconditionGone(format!("{interface}: {why}"))),
+impl fmt::Display for RestartInterface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "restart interface {}", self.interface)
     }
 }
 
-pub fn undo_record(_shop: &ActionContext<'_>, _action: &Action) -> Result<Undo, ActionError> {
-    Ok(Undo::None)
-}
+impl Action for RestartInterface {
+    fn kind(&self) -> ActionKind {
+        ActionKind::RestartInterface
+    }
 
-pub fn execute(context: &ActionContext<'_>, action: &Action) -> Result<Done, ActionError> {
-    let interface = target(action)?;
-    set(context, interface, "down")?;
-    // Never left down: what failed once is asked for again.
-    set(context, interface, "up").or_else(|_| set(context, interface, "up"))?;
-    Ok(Done::new(format!("{interface} taken down and up")))
+    fn unit(&self) -> Option<&UnitName> {
+        None
+    }
+
+    fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
+        let interface = self.interface.as_str();
+        if !context
+            .config
+            .detect
+            .interfaces
+            .iter()
+            .any(|name| name == interface)
+        {
+            return Err(ActionError::Refused(format!(
+                "{interface} is not listed in detect.interfaces"
+            )));
+        }
+        let state = context
+            .host
+            .read(format!("/sys/class/net/{interface}/operstate"), 64);
+        match state.as_deref().map(str::trim) {
+            Ok("up") => Err(ActionError::PreconditionGone(format!(
+                "{interface} is up again"
+            ))),
+            Ok(_) => Ok(()),
+            Err(why) => Err(ActionError::PreconditionGone(format!("{interface}: {why}"))),
+        }
+    }
+
+    fn undo_record(&self, _context: &ActionContext<'_>) -> Result<Undo, ActionError> {
+        Ok(Undo::None)
+    }
+
+    fn act(&self, context: &ActionContext<'_>) -> Result<Done, ActionError> {
+        let interface = self.interface.as_str();
+        set(context, interface, "down")?;
+        // Never left down: what failed once is asked for again.
+        set(context, interface, "up").or_else(|_| set(context, interface, "up"))?;
+        Ok(Done::new(format!("{interface} taken down and up")))
+    }
 }
 
 fn set(context: &ActionContext<'_>, interface: &str, state: &str) -> Result<(), ActionError> {

@@ -1,9 +1,10 @@
 //! Asks the host's own time service to synchronise again; the clock is never set by us.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::actions::{ActionContext, ActionError, Done, Undo};
-use crate::core::model::action::Action;
+use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
+use crate::core::model::action::ActionKind;
 use crate::core::model::unit::UnitName;
 use crate::host::exec;
 use crate::services::{self, Order};
@@ -22,6 +23,21 @@ const SERVICES: [&str; 9] = [
     "ntpd",
 ];
 
+#[derive(Debug)]
+pub struct SyncClock;
+
+impl SyncClock {
+    pub fn of(_basis: &Basis<'_>) -> Result<Self, String> {
+        Ok(Self)
+    }
+}
+
+impl fmt::Display for SyncClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sync clock")
+    }
+}
+
 fn service(context: &ActionContext<'_>) -> Option<UnitName> {
     SERVICES
         .iter()
@@ -36,34 +52,44 @@ fn has_chronyc() -> bool {
     exec::run("chronyc", &["-v"], DEADLINE).is_ok_and(|out| out.success())
 }
 
-pub fn precondition(context: &ActionContext<'_>, _action: &Action) -> Result<(), ActionError> {
-    if service(context).is_some() || has_chronyc() {
-        Ok(())
-    } else {
-        Err(ActionError::PreconditionGone(
-            "no time service is enabled on this host".to_owned(),
-        ))
+impl Action for SyncClock {
+    fn kind(&self) -> ActionKind {
+        ActionKind::SyncClock
     }
-}
 
-pub fn undo_record(_shop: &ActionContext<'_>, _action: &Action) -> Result<Undo, ActionError> {
-    Ok(Undo::None)
-}
+    fn unit(&self) -> Option<&UnitName> {
+        None
+    }
 
-pub fn execute(context: &ActionContext<'_>, _action: &Action) -> Result<Done, ActionError> {
-    let Some(unit) = service(context) else {
-        let out = exec::run("chronyc", &["makestep"], DEADLINE)
-            .map_err(|why| ActionError::Failed(why.to_string()))?;
-        return if out.success() {
-            Ok(Done::new("chronyc makestep".to_owned()))
+    fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
+        if service(context).is_some() || has_chronyc() {
+            Ok(())
         } else {
-            Err(ActionError::Failed(out.reason()))
+            Err(ActionError::PreconditionGone(
+                "no time service is enabled on this host".to_owned(),
+            ))
+        }
+    }
+
+    fn undo_record(&self, _context: &ActionContext<'_>) -> Result<Undo, ActionError> {
+        Ok(Undo::None)
+    }
+
+    fn act(&self, context: &ActionContext<'_>) -> Result<Done, ActionError> {
+        let Some(unit) = service(context) else {
+            let out = exec::run("chronyc", &["makestep"], DEADLINE)
+                .map_err(|why| ActionError::Failed(why.to_string()))?;
+            return if out.success() {
+                Ok(Done::new("chronyc makestep".to_owned()))
+            } else {
+                Err(ActionError::Failed(out.reason()))
+            };
         };
-    };
-    let (manager, _) = services::find(context.managers, &unit)
-        .map_err(|why| ActionError::Failed(why.to_string()))?;
-    manager
-        .order(Order::Restart, &unit)
-        .map_err(|why| ActionError::Failed(why.to_string()))?;
-    Ok(Done::new(format!("{unit} restarted")))
+        let (manager, _) = services::find(context.managers, &unit)
+            .map_err(|why| ActionError::Failed(why.to_string()))?;
+        manager
+            .order(Order::Restart, &unit)
+            .map_err(|why| ActionError::Failed(why.to_string()))?;
+        Ok(Done::new(format!("{unit} restarted")))
+    }
 }

@@ -1,31 +1,60 @@
 //! Ends a stale process that holds what a unit needs, then starts the unit.
 
-use crate::actions::{ActionContext, ActionError, Done, Undo, units};
-use crate::core::model::action::{Action, ProcessIdentity};
+use std::fmt;
+
+use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo, units};
+use crate::core::model::action::{ActionKind, ProcessIdentity};
 use crate::core::model::finding::evidence;
 use crate::core::model::unit::UnitName;
+use crate::core::remedy::target;
 use crate::host::net::listeners;
 use crate::host::procfs;
 use crate::host::signals::{self, SignalError, TERM_GRACE};
 
-struct Target<'a> {
-    process: &'a ProcessIdentity,
-    holds: Option<&'a str>,
-    then_start: Option<&'a UnitName>,
+#[derive(Debug)]
+pub struct TerminateProcess {
+    pub(super) process: ProcessIdentity,
+    /// Port (`tcp/8080`) that it is ended for; one that let it go meanwhile is left alone.
+    pub(super) holds: Option<String>,
+    /// Unit that waits for what the process holds; started afterwards when given.
+    pub(super) then_start: Option<UnitName>,
 }
 
-fn target(action: &Action) -> Result<Target<'_>, ActionError> {
-    match action {
-        Action::TerminateProcess {
-            process,
-            holds,
-            then_start,
-        } => Ok(Target {
-            process,
-            holds: holds.as_deref(),
-            then_start: then_start.as_ref(),
-        }),
-        other => Err(ActionError::Refused(format!("{other} ends no process"))),
+impl TerminateProcess {
+    pub fn of(basis: &Basis<'_>) -> Result<Self, String> {
+        let finding = basis.finding;
+        if let Some(holder) = finding
+            .fact(evidence::HOLDER_UNIT)
+            .filter(|holder| !holder.is_empty())
+        {
+            return Err(format!("the process belongs to {holder}"));
+        }
+        let number = |key| -> Result<u64, String> {
+            target::fact(finding, key)?
+                .parse()
+                .map_err(|_| format!("{key} is not a number"))
+        };
+        let pid = u32::try_from(number(evidence::HOLDER_PID)?)
+            .map_err(|_| "no such process id".to_owned())?;
+        if pid <= 1 {
+            return Err(format!("process {pid} is never ended"));
+        }
+        Ok(Self {
+            process: ProcessIdentity {
+                pid,
+                start_ticks: number(evidence::HOLDER_START)?,
+                exe: target::fact(finding, evidence::HOLDER_EXE)?.to_owned(),
+            },
+            holds: finding.fact(evidence::PORT).map(str::to_owned),
+            then_start: target::unit(finding).ok(),
+        })
+    }
+}
+
+impl fmt::Display for TerminateProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ProcessIdentity { pid, exe, .. } = &self.process;
+        write!(f, "terminate process {pid} ({exe})")
     }
 }
 
@@ -37,54 +66,60 @@ fn refuse(why: SignalError) -> ActionError {
     }
 }
 
-/// Still the same process, still in the way, not protected, and of no unit.
-pub fn precondition(context: &ActionContext<'_>, action: &Action) -> Result<(), ActionError> {
-    let Target { process, holds, .. } = target(action)?;
-    signals::check(context.host, process).map_err(refuse)?;
-    if let Some(unit) = context
-        .managers
-        .iter()
-        .find_map(|manager| manager.unit_of(process.pid))
-    {
-        return Err(ActionError::Refused(format!(
-            "process {} belongs to {unit}",
-            process.pid
-        )));
+impl Action for TerminateProcess {
+    fn kind(&self) -> ActionKind {
+        ActionKind::TerminateProcess
     }
-    let in_the_way = holds.is_none_or(|port| {
-        listeners::holders(context.host, port)
+
+    fn unit(&self) -> Option<&UnitName> {
+        self.then_start.as_ref()
+    }
+
+    /// Still the same process, still in the way, not protected, and of no unit.
+    fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
+        let process = &self.process;
+        signals::check(context.host, process).map_err(refuse)?;
+        if let Some(unit) = context
+            .managers
             .iter()
-            .any(|holder| (holder.pid, holder.start_ticks) == (process.pid, process.start_ticks))
-    });
-    if !in_the_way {
-        return Err(ActionError::PreconditionGone(format!(
-            "process {} let go of {}",
-            process.pid,
-            holds.unwrap_or_default()
-        )));
+            .find_map(|manager| manager.unit_of(process.pid))
+        {
+            return Err(ActionError::Refused(format!(
+                "process {} belongs to {unit}",
+                process.pid
+            )));
+        }
+        let in_the_way = self.holds.as_deref().is_none_or(|port| {
+            listeners::holders(context.host, port).iter().any(|holder| {
+                (holder.pid, holder.start_ticks) == (process.pid, process.start_ticks)
+            })
+        });
+        if !in_the_way {
+            return Err(ActionError::PreconditionGone(format!(
+                "process {} let go of {}",
+                process.pid,
+                self.holds.as_deref().unwrap_or_default()
+            )));
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-pub fn undo_record(_shop: &ActionContext<'_>, _action: &Action) -> Result<Undo, ActionError> {
-    // An ended process cannot be brought back: that is why it is medium risk and only a stale one.
-    Ok(Undo::None)
-}
-
-pub fn execute(context: &ActionContext<'_>, action: &Action) -> Result<Done, ActionError> {
-    let Target {
-        process,
-        then_start,
-        ..
-    } = target(action)?;
-    let command =
-        procfs::process(context.host, process.pid).map_or_else(String::new, |one| one.cmdline);
-    let ended = signals::terminate(context.host, process, TERM_GRACE).map_err(refuse)?;
-    let mut message = format!("process {} ended after {ended}", process.pid);
-    if let Some(unit) = then_start
-        && let Some(why) = units::start_if_wanted(context, unit)?
-    {
-        message.push_str(&format!("; {unit} not started: {why}"));
+    fn undo_record(&self, _context: &ActionContext<'_>) -> Result<Undo, ActionError> {
+        // An ended process cannot be brought back: that is why it is medium risk and only a stale one.
+        Ok(Undo::None)
     }
-    Ok(Done::new(message).with(evidence::HOLDER_COMMAND, command))
+
+    fn act(&self, context: &ActionContext<'_>) -> Result<Done, ActionError> {
+        let process = &self.process;
+        let command =
+            procfs::process(context.host, process.pid).map_or_else(String::new, |one| one.cmdline);
+        let ended = signals::terminate(context.host, process, TERM_GRACE).map_err(refuse)?;
+        let mut message = format!("process {} ended after {ended}", process.pid);
+        if let Some(unit) = &self.then_start
+            && let Some(why) = units::start_if_wanted(context, unit)?
+        {
+            message.push_str(&format!("; {unit} not started: {why}"));
+        }
+        Ok(Done::new(message).with(evidence::HOLDER_COMMAND, command))
+    }
 }

@@ -3,6 +3,7 @@
 
 mod harm;
 mod on_host;
+mod targets;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -140,6 +141,11 @@ fn named(name: &str) -> UnitName {
     UnitName::new(name).unwrap()
 }
 
+fn order(order: Order, name: &str) -> UnitOrder {
+    let unit = named(name);
+    UnitOrder { order, unit }
+}
+
 fn is_refused(result: Result<(), ActionError>) -> bool {
     matches!(
         result,
@@ -185,11 +191,11 @@ fn a_unit_that_nobody_may_start_is_not_started() {
     for (why, state) in cases {
         let bench = Bench::new(Book::of(vec![state]));
         for action in [
-            Action::StartUnit(named("a.service")),
-            Action::ResetFailedStart(named("a.service")),
+            order(Order::Start, "a.service"),
+            order(Order::ResetFailedStart, "a.service"),
         ] {
             assert!(
-                is_refused(bench.context(|context| precondition(context, &action))),
+                is_refused(bench.context(|context| action.precondition(context))),
                 "{why}: {action}"
             );
         }
@@ -217,12 +223,12 @@ fn what_ends_the_host_or_many_units_is_never_ordered() {
     let bench = Bench::new(Book::of(names.iter().copied().map(unit).collect()));
     for name in &names {
         for action in [
-            Action::StartUnit(named(name)),
-            Action::RestartUnit(named(name)),
-            Action::StopUnit(named(name)),
-            Action::ResetFailedStart(named(name)),
+            order(Order::Start, name),
+            order(Order::Restart, name),
+            order(Order::Stop, name),
+            order(Order::ResetFailedStart, name),
         ] {
-            let refused = bench.context(|context| precondition(context, &action));
+            let refused = bench.context(|context| action.precondition(context));
             assert!(matches!(refused, Err(ActionError::Refused(_))), "{action}");
         }
     }
@@ -231,9 +237,9 @@ fn what_ends_the_host_or_many_units_is_never_ordered() {
         unit("systemd-resolved.service"),
     ]));
     for name in ["meter", "systemd-resolved.service"] {
-        let action = Action::ResetFailedStart(named(name));
+        let action = order(Order::ResetFailedStart, name);
         assert_eq!(
-            ordinary.context(|context| precondition(context, &action)),
+            ordinary.context(|context| action.precondition(context)),
             Ok(())
         );
     }
@@ -244,10 +250,10 @@ fn a_stopped_unit_can_be_started_again_by_its_undo() {
     let mut running = unit("a.service");
     running.active_state = "active".to_owned();
     let bench = Bench::new(Book::of(vec![running]));
-    let action = Action::StopUnit(named("a.service"));
+    let action = order(Order::Stop, "a.service");
     bench.context(|context| {
-        precondition(context, &action).unwrap();
-        let undo_data = undo_record(context, &action).unwrap();
+        action.precondition(context).unwrap();
+        let undo_data = action.undo_record(context).unwrap();
         execute(context, &action).unwrap();
         // As it is stored and read back.
         let text = serde_json::to_string(&undo_data).unwrap();
@@ -259,7 +265,7 @@ fn a_stopped_unit_can_be_started_again_by_its_undo() {
 const UNIT_FILE: &str = "[Service]\nExecStart=/opt/old/run --port 1\nWorkingDirectory=/opt/old\n";
 
 /// A failed unit whose program moved from /opt/old to /opt/new.
-fn moved(reload_works: bool) -> (Bench, Action) {
+fn moved(reload_works: bool) -> (Bench, PathDropIn) {
     let mut before = unit("a.service");
     before.fragment_path = "/etc/systemd/system/a.service".to_owned();
     before.exec_start = vec!["/opt/old/run".to_owned()];
@@ -271,7 +277,7 @@ fn moved(reload_works: bool) -> (Bench, Action) {
     });
     bench.put("etc/systemd/system/a.service", UNIT_FILE);
     bench.put("opt/new/run", "#!/bin/sh\n");
-    let action = Action::PathDropIn {
+    let action = PathDropIn {
         unit: named("a.service"),
         setting: "ExecStart".to_owned(),
         old: "/opt/old/run".to_owned(),
@@ -302,13 +308,13 @@ fn drop_ins(root: &Path) -> Vec<String> {
 fn a_moved_program_gets_a_drop_in_that_undo_removes() {
     let (bench, action) = moved(true);
     assert!(
-        is_refused(bench.context(|context| precondition(context, &action))),
+        is_refused(bench.context(|context| action.precondition(context))),
         "what is there now is no program"
     );
     executable(&bench);
     let undo_data = bench.context(|context| {
-        precondition(context, &action).unwrap();
-        let record = undo_record(context, &action).unwrap();
+        action.precondition(context).unwrap();
+        let record = action.undo_record(context).unwrap();
         assert!(
             drop_ins(bench.dir.path()).is_empty(),
             "a record changes nothing"
@@ -354,7 +360,7 @@ fn an_earlier_drop_in_of_ours_comes_back() {
     let path = "etc/systemd/system/a.service.d/50-autonomous-orchestrator-execstart.conf";
     bench.put(path, "# earlier\n");
     bench.context(|context| {
-        let record = undo_record(context, &action).unwrap();
+        let record = action.undo_record(context).unwrap();
         execute(context, &action).unwrap();
         assert_ne!(drop_ins(bench.dir.path()), ["# earlier\n"]);
         undo(context, &record).unwrap();
@@ -368,7 +374,7 @@ fn a_path_that_came_back_is_left_alone() {
     executable(&bench);
     bench.put("opt/old/run", "#!/bin/sh\n");
     assert!(is_refused(
-        bench.context(|context| precondition(context, &action))
+        bench.context(|context| action.precondition(context))
     ));
 }
 

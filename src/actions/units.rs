@@ -1,20 +1,37 @@
 //! start, restart, stop, reset-failed and start: one order to the unit's manager each.
 
-use crate::actions::{ActionContext, ActionError, Done, Undo};
-use crate::core::model::action::Action;
+use std::fmt;
+
+use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
+use crate::core::model::action::ActionKind;
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::core::reading::unit_state;
+use crate::core::remedy::target;
 use crate::services::{self, Order};
 
-fn target(action: &Action) -> Result<(Order, &UnitName), ActionError> {
-    match action {
-        Action::StartUnit(unit) => Ok((Order::Start, unit)),
-        Action::RestartUnit(unit) => Ok((Order::Restart, unit)),
-        Action::StopUnit(unit) => Ok((Order::Stop, unit)),
-        Action::ResetFailedStart(unit) => Ok((Order::ResetFailedStart, unit)),
-        other => Err(ActionError::Refused(format!(
-            "{other} is no order to a unit"
-        ))),
+/// One order to the unit's manager.
+#[derive(Debug)]
+pub struct UnitOrder {
+    pub(super) order: Order,
+    pub(super) unit: UnitName,
+}
+
+impl UnitOrder {
+    pub fn of(order: Order, basis: &Basis<'_>) -> Result<Self, String> {
+        let unit = target::unit(basis.finding)?;
+        Ok(Self { order, unit })
+    }
+}
+
+impl fmt::Display for UnitOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let order = match self.order {
+            Order::Start => "start",
+            Order::Restart => "restart",
+            Order::Stop => "stop",
+            Order::ResetFailedStart => "reset-failed and start",
+        };
+        write!(f, "{order} {}", self.unit)
     }
 }
 
@@ -79,55 +96,70 @@ fn state(context: &ActionContext<'_>, unit: &UnitName) -> Result<UnitState, Acti
         .map_err(|why| ActionError::PreconditionGone(why.to_string()))
 }
 
-/// The unit still exists, may run, and is not already where the order would bring it.
-pub fn precondition(context: &ActionContext<'_>, action: &Action) -> Result<(), ActionError> {
-    let (order, unit) = target(action)?;
-    if is_protected(unit) {
-        return Err(ActionError::Refused(format!(
-            "{unit} belongs to the system or to this program"
-        )));
+impl Action for UnitOrder {
+    fn kind(&self) -> ActionKind {
+        match self.order {
+            Order::Start => ActionKind::StartUnit,
+            Order::Restart => ActionKind::RestartUnit,
+            Order::Stop => ActionKind::StopUnit,
+            Order::ResetFailedStart => ActionKind::ResetFailedStart,
+        }
     }
-    let state = state(context, unit)?;
-    if state.load_state == "masked" || state.unit_file_state.starts_with("masked") {
-        return Err(ActionError::Refused(format!(
-            "{unit} is masked: somebody does not want it to run"
-        )));
-    }
-    if state.load_state == "not-found" {
-        return Err(ActionError::PreconditionGone(format!(
-            "{unit} does not exist any more"
-        )));
-    }
-    if order != Order::Stop
-        && let Some(why) = not_wanted(&state)
-    {
-        return Err(ActionError::PreconditionGone(format!("{unit} {why}")));
-    }
-    match order {
-        Order::Start | Order::ResetFailedStart if state.is_active() => Err(
-            ActionError::PreconditionGone(format!("{unit} is active again")),
-        ),
-        Order::Stop if !state.is_active() => Err(ActionError::PreconditionGone(format!(
-            "{unit} is not running"
-        ))),
-        _ => Ok(()),
-    }
-}
 
-pub fn undo_record(_shop: &ActionContext<'_>, action: &Action) -> Result<Undo, ActionError> {
-    let (order, unit) = target(action)?;
-    Ok(match order {
-        Order::Stop => Undo::StartUnit {
-            unit: unit.to_string(),
-        },
-        Order::Start | Order::Restart | Order::ResetFailedStart => Undo::None,
-    })
-}
+    fn unit(&self) -> Option<&UnitName> {
+        Some(&self.unit)
+    }
 
-pub fn execute(context: &ActionContext<'_>, action: &Action) -> Result<Done, ActionError> {
-    let (order, unit) = target(action)?;
-    order_unit(context, order, unit)?;
-    Ok(Done::new(format!("{action}: done")))
+    /// The unit still exists, may run, and is not already where the order would bring it.
+    fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
+        let (order, unit) = (self.order, &self.unit);
+        if is_protected(unit) {
+            return Err(ActionError::Refused(format!(
+                "{unit} belongs to the system or to this program"
+            )));
+        }
+        let state = state(context, unit)?;
+        if state.load_state == "masked" || state.unit_file_state.starts_with("masked") {
+            return Err(ActionError::Refused(format!(
+                "{unit} is masked: somebody does not want it to run"
+            )));
+        }
+        if state.load_state == "not-found" {
+            return Err(ActionError::PreconditionGone(format!(
+                "{unit} does not exist any more"
+            )));
+        }
+        if order != Order::Stop
+            && let Some(why) = not_wanted(&state)
+        {
+            return Err(ActionError::PreconditionGone(format!("{unit} {why}")));
+        }
+        match order {
+            Order::Start | Order::ResetFailedStart if state.is_active() => Err(
+                ActionError::PreconditionGone(format!("{unit} is active again")),
+            ),
+            Order::Stop if !state.is_active() => Err(ActionError::PreconditionGone(format!(
+                "{unit} is not running"
+            ))),
+            Order::Start | Order::Restart | Order::Stop | Order::ResetFailedStart => Ok(()),
+        }
+    }
+
+    fn undo_record(&self, _context: &ActionContext<'_>) -> Result<Undo, ActionError> {
+        let (order, unit) = (self.order, &self.unit);
+        Ok(match order {
+            Order::Stop => Undo::StartUnit {
+                unit: unit.to_string(),
+            },
+            Order::Start | Order::Restart | Order::ResetFailedStart => Undo::None,
+        })
+    }
+
+    fn act(&self, context: &ActionContext<'_>) -> Result<Done, ActionError> {
+        let (order, unit) = (self.order, &self.unit);
+        order_unit(context, order, unit)?;
+        Ok(Done::new(format!("{self}: done")))
+    }
 }
 
 /// Starts a unit that waited for something, if it may be started; says why not otherwise.
@@ -135,8 +167,12 @@ pub(super) fn start_if_wanted(
     context: &ActionContext<'_>,
     unit: &UnitName,
 ) -> Result<Option<String>, ActionError> {
-    match precondition(context, &Action::ResetFailedStart(unit.clone())) {
-        Ok(()) => order_unit(context, Order::ResetFailedStart, unit).map(|()| None),
+    let start = UnitOrder {
+        order: Order::ResetFailedStart,
+        unit: unit.clone(),
+    };
+    match start.precondition(context) {
+        Ok(()) => start.act(context).map(|_| None),
         Err(why) => Ok(Some(why.to_string())),
     }
 }

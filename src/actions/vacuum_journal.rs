@@ -1,14 +1,40 @@
 //! Shrinks archived journal files.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::actions::{ActionContext, ActionError, Done, Undo};
-use crate::core::model::action::Action;
+use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
+use crate::core::model::action::ActionKind;
+use crate::core::model::unit::UnitName;
 use crate::host::{exec, files};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Less than this is never kept: the journal is what explains the next fault.
 const KEEP_LEAST: u64 = 8 << 20;
+
+/// Shrinks archived journal files to `keep_bytes`.
+#[derive(Debug)]
+pub struct VacuumJournal {
+    keep_bytes: u64,
+}
+
+impl VacuumJournal {
+    pub fn of(basis: &Basis<'_>) -> Result<Self, String> {
+        Ok(Self {
+            keep_bytes: basis.config.fix.journal_keep_mib << 20,
+        })
+    }
+
+    fn keep(&self) -> u64 {
+        self.keep_bytes.max(KEEP_LEAST)
+    }
+}
+
+impl fmt::Display for VacuumJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "vacuum journal to {} bytes", self.keep_bytes)
+    }
+}
 
 /// The journal's files, in one folder per machine and log namespace.
 const FILES: [&str; 2] = [
@@ -25,43 +51,42 @@ fn size(context: &ActionContext<'_>) -> u64 {
         .sum()
 }
 
-fn keep(action: &Action) -> Result<u64, ActionError> {
-    match action {
-        Action::VacuumJournal { keep_bytes } => Ok((*keep_bytes).max(KEEP_LEAST)),
-        other => Err(ActionError::Refused(format!(
-            "{other} is no journal vacuum"
-        ))),
+impl Action for VacuumJournal {
+    fn kind(&self) -> ActionKind {
+        ActionKind::VacuumJournal
     }
-}
 
-pub fn precondition(context: &ActionContext<'_>, action: &Action) -> Result<(), ActionError> {
-    let (keep, size) = (keep(action)?, size(context));
-    if context.host.is_real() && size > keep {
-        return Ok(());
+    fn unit(&self) -> Option<&UnitName> {
+        None
     }
-    Err(ActionError::PreconditionGone(format!(
-        "the journal takes {size} bytes; {keep} are kept"
-    )))
-}
 
-pub fn undo_record(_shop: &ActionContext<'_>, _action: &Action) -> Result<Undo, ActionError> {
-    Ok(Undo::None)
-}
-
-pub fn execute(context: &ActionContext<'_>, action: &Action) -> Result<Done, ActionError> {
-    let before = size(context);
-    let wanted = format!("--vacuum-size={}", keep(action)?);
-    let out = exec::run("journalctl", &["--rotate", &wanted], DEADLINE)
-        .map_err(|why| ActionError::Failed(why.to_string()))?;
-    let freed = before.saturating_sub(size(context));
-    if !out.success() || freed == 0 {
-        return Err(ActionError::Failed(format!(
-            "{freed} bytes freed: {}",
-            out.reason()
-        )));
+    fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
+        let (keep, size) = (self.keep(), size(context));
+        if context.host.is_real() && size > keep {
+            return Ok(());
+        }
+        Err(ActionError::PreconditionGone(format!(
+            "the journal takes {size} bytes; {keep} are kept"
+        )))
     }
-    Ok(
-        Done::new(format!("journal shrunk by {freed} bytes"))
-            .with("freed_bytes", freed.to_string()),
-    )
+
+    fn undo_record(&self, _context: &ActionContext<'_>) -> Result<Undo, ActionError> {
+        Ok(Undo::None)
+    }
+
+    fn act(&self, context: &ActionContext<'_>) -> Result<Done, ActionError> {
+        let before = size(context);
+        let wanted = format!("--vacuum-size={}", self.keep());
+        let out = exec::run("journalctl", &["--rotate", &wanted], DEADLINE)
+            .map_err(|why| ActionError::Failed(why.to_string()))?;
+        let freed = before.saturating_sub(size(context));
+        if !out.success() || freed == 0 {
+            return Err(ActionError::Failed(format!(
+                "{freed} bytes freed: {}",
+                out.reason()
+            )));
+        }
+        Ok(Done::new(format!("journal shrunk by {freed} bytes"))
+            .with("freed_bytes", freed.to_string()))
+    }
 }

@@ -334,13 +334,8 @@ pub(super) fn approve(typed: &Typed, globals: &Globals) -> Result<Exit, CliError
     let now = globals.now();
     let until = stored::until(&format!("{seconds}s"), now)?;
     let action = match typed.parsed::<String>("action")? {
-        Some(name) => ActionKind::from_str(&name).map_err(|why| {
-            let names = ActionKind::ALL.iter().map(|kind| kind.as_str());
-            CliError::usage(format!("--action: {why}")).hint(match nearest(&name, names) {
-                Some(near) => format!("did you mean '{near}'?"),
-                None => format!("the issue and `tasks show {id}` name it"),
-            })
-        })?,
+        Some(name) => ActionKind::from_str(&name)
+            .map_err(|why| CliError::usage(format!("--action: {why}")))?,
         None => proposed(&stored::reader(globals, &config)?, id)?,
     };
     let done = format!("{action} approved until {}", shape::second(until));

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::actions::{self, ActionError, Undo};
-use crate::core::model::action::{Action, ActionKind};
+use crate::actions::{self, Action, ActionError, Undo};
+use crate::core::model::action::ActionKind;
 use crate::core::model::task::{Phase, Task, Transition};
 use crate::core::model::time::Timestamp;
 use crate::daemon::Runtime;
@@ -36,7 +36,7 @@ pub fn take(
     loaded: &LoadedConfig,
     task: &Task,
     phase: Phase,
-    action: &Action,
+    action: &dyn Action,
     diagnosis: &Diagnosis,
     worker: &str,
 ) -> Result<(), StoreError> {
@@ -49,7 +49,7 @@ pub fn take(
     {
         return out_of_budget(runtime, loaded, task, diagnosis, spent, worker, now);
     }
-    let Some(_slot) = runtime.slot(action) else {
+    let Some(_slot) = runtime.slot(action.kind()) else {
         let reason = "slot: another disruptive action is running".to_owned();
         let until = now.plus(SLOT_RECHECK);
         return runtime
@@ -57,7 +57,7 @@ pub fn take(
             .transition(task.id, Transition::Wait { until, reason }, worker, now);
     };
     let context = runtime.action_context(loaded);
-    let undo = match actions::undo_record(&context, action) {
+    let undo = match action.undo_record(&context) {
         Ok(undo) => undo,
         Err(why) => {
             return fail_unbooked(runtime, task, phase, action, &why.to_string(), worker, now);
@@ -163,7 +163,7 @@ fn prove(
     loaded: &LoadedConfig,
     task: &Task,
     phase: Phase,
-    action: &Action,
+    action: &dyn Action,
     attempt: i64,
     undo: &Undo,
     worker: &str,
@@ -280,7 +280,7 @@ fn fail_unbooked(
     runtime: &Runtime,
     task: &Task,
     phase: Phase,
-    action: &Action,
+    action: &dyn Action,
     why: &str,
     worker: &str,
     now: Timestamp,

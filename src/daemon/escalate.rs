@@ -1,7 +1,7 @@
 //! Phase 4: the decision that a human is needed, written down locally before anything is sent.
 
+use crate::actions::Action;
 use crate::core::human::issue::{self, AttemptLine, Citation, IssueFacts};
-use crate::core::model::action::Action;
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
 use crate::daemon::Runtime;
@@ -60,7 +60,7 @@ pub fn proposal(
     loaded: &LoadedConfig,
     task: &Task,
     diagnosis: &Diagnosis,
-    action: &Action,
+    action: &dyn Action,
     reason: &str,
     worker: &str,
     now: Timestamp,
@@ -90,7 +90,7 @@ fn compose(
     loaded: &LoadedConfig,
     task: &Task,
     diagnosis: &Diagnosis,
-    proposed: Option<&Action>,
+    proposed: Option<&dyn Action>,
     reason: &str,
 ) -> Result<(String, String), StoreError> {
     let reader = runtime.store.reader()?;

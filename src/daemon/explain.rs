@@ -4,16 +4,14 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::actions::{self, ActionContext};
+use crate::actions::{self, Action, ActionContext, Basis};
 use crate::core::config::Config;
 use crate::core::diagnosis::advisors::Advice;
 use crate::core::diagnosis::consensus::{self, Consensus};
 use crate::core::diagnosis::naming::Named;
-use crate::core::model::action::Action;
 use crate::core::model::candidate::Candidate;
 use crate::core::model::snippet::Snippet;
 use crate::core::model::task::Task;
-use crate::core::remedy::target;
 use crate::daemon::diagnose::{self, Reasoned};
 use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::runtime::store_options;
@@ -22,18 +20,18 @@ use crate::host::Host;
 use crate::store::{Attempt, Store, StoreError};
 
 /// One action that a runbook offers, and what stands in its way now.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Weighed {
     candidate: Candidate,
     /// The typed action, or which fact is missing for it.
-    action: Result<Action, String>,
+    action: Result<Box<dyn Action>, String>,
     mode: String,
     /// Why its precondition does not hold now.
     refused: Option<String>,
 }
 
 /// Everything that led to a task's state.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Explained {
     task: Task,
     named: Named,
@@ -72,14 +70,15 @@ pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, String
     let weighed = candidates
         .into_iter()
         .map(|candidate| {
-            let action = target::resolve(
-                candidate.kind,
-                candidate.command.as_deref(),
-                &finding,
-                &loaded.config,
-            );
+            let basis = Basis {
+                finding: &finding,
+                config: &loaded.config,
+                command: candidate.command.as_deref(),
+            };
+            let action = actions::resolve(candidate.kind, &basis);
             let refused = match &action {
-                Ok(action) => actions::precondition(&context, action)
+                Ok(action) => action
+                    .precondition(&context)
                     .err()
                     .map(|why| why.to_string()),
                 Err(_) => None,

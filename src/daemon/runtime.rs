@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::actions::ActionContext;
 use crate::core::config::{Config, Mode};
-use crate::core::model::action::{Action, Risk};
+use crate::core::model::action::{ActionKind, Risk};
 use crate::core::model::class::Class;
 use crate::core::model::finding::Finding;
 use crate::core::model::task::{Resolution, Task, Transition};
@@ -257,8 +257,8 @@ impl Runtime {
     }
 
     /// The host's slot for disruptive actions; `None` while another one is running.
-    pub fn slot(&self, action: &Action) -> Option<Option<MutexGuard<'_, ()>>> {
-        if !action.kind().is_disruptive() {
+    pub fn slot(&self, kind: ActionKind) -> Option<Option<MutexGuard<'_, ()>>> {
+        if !kind.is_disruptive() {
             return Some(None);
         }
         match self.disruptive.try_lock() {

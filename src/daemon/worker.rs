@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
+use crate::actions::{self, Basis};
 use crate::core::diagnosis::learning;
 use crate::core::diagnosis::naming;
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
-use crate::core::model::action::Action;
 use crate::core::model::class::{Class, Clearing};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::{Phase, Resolution, Status, Task, Transition};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::gates::{self, Gate, GateFacts, Verdict};
 use crate::core::remedy::phases::{self, Offer, Plan, Tried};
-use crate::core::remedy::target;
 use crate::daemon::diagnose::{self, Diagnosis};
 use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::verify::{self, Look};
@@ -336,12 +335,12 @@ fn act(
     worker: &str,
 ) -> Result<(), StoreError> {
     let now = runtime.host.clock.now();
-    let action = match target::resolve(
-        offer.kind,
-        offer.command.as_deref(),
+    let basis = Basis {
         finding,
-        &loaded.config,
-    ) {
+        config: &loaded.config,
+        command: offer.command.as_deref(),
+    };
+    let action = match actions::resolve(offer.kind, &basis) {
         Ok(action) => action,
         Err(why) => {
             attempt::refused(runtime, task, phase, offer.kind, &why, worker, now)?;
@@ -357,14 +356,14 @@ fn act(
         }
     };
     let context = runtime.action_context(loaded);
-    let gone = crate::actions::precondition(&context, &action)
-        .err()
-        .map(|why| why.to_string());
+    let action = action.as_ref();
+    let gone = action.precondition(&context).err();
+    let gone = gone.map(|why| why.to_string());
     match gates::admit(
-        &facts(runtime, loaded, task, Some((&action, gone)), None, now),
+        &facts(runtime, loaded, task, Some((offer, gone)), None, now),
         now,
     ) {
-        Verdict::Go => attempt::take(runtime, loaded, task, phase, &action, diagnosis, worker),
+        Verdict::Go => attempt::take(runtime, loaded, task, phase, action, diagnosis, worker),
         Verdict::Gone { reason } => {
             attempt::refused(runtime, task, phase, offer.kind, &reason, worker, now)?;
             let message = format!("{action}: {reason}");
@@ -395,7 +394,7 @@ fn act(
                 );
             }
             escalate::proposal(
-                runtime, loaded, task, diagnosis, &action, &reason, worker, now,
+                runtime, loaded, task, diagnosis, action, &reason, worker, now,
             )
         }
         verdict @ Verdict::Wait { .. } => settle(runtime, loaded, task, verdict, worker, now),
@@ -407,18 +406,14 @@ fn facts(
     runtime: &Runtime,
     loaded: &LoadedConfig,
     task: &Task,
-    action: Option<(&Action, Option<String>)>,
+    offer: Option<(&Offer, Option<String>)>,
     inhibited_by: Option<String>,
     now: Timestamp,
 ) -> GateFacts {
-    let (mode, approved, precondition_gone) = match action {
-        Some((action, gone)) => {
-            let declared = match action {
-                Action::RunDeclared { name } => Some(name.as_str()),
-                _ => None,
-            };
-            let risk = loaded.config.risk_of(action.kind(), declared);
-            let approved = task.approved_action.as_deref() == Some(action.kind().as_str())
+    let (mode, approved, precondition_gone) = match offer {
+        Some((offer, gone)) => {
+            let risk = loaded.config.risk_of(offer.kind, offer.command.as_deref());
+            let approved = task.approved_action.as_deref() == Some(offer.kind.as_str())
                 && task.approved_until.is_some_and(|until| until > now);
             (runtime.mode(loaded, task.class, risk), approved, gone)
         }

@@ -9,12 +9,11 @@ use std::path::Path;
 use std::process::{Child, Command};
 
 use super::{Bench, Book, unit};
-use crate::actions::{execute, precondition, undo, undo_record};
-use crate::core::model::action::{Action, ActionKind};
+use crate::actions::{Action, Basis, execute, undo};
+use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
-use crate::core::remedy::target::resolve;
 use crate::host::{Host, procfs};
 
 const CASES: u64 = 1_000;
@@ -138,6 +137,15 @@ fn finding(random: &mut Random, facts: &[(&str, String)]) -> Finding {
     })
 }
 
+fn resolve(kind: ActionKind, finding: &Finding, bench: &Bench) -> Result<Box<dyn Action>, String> {
+    let basis = Basis {
+        finding,
+        config: &bench.config,
+        command: None,
+    };
+    crate::actions::resolve(kind, &basis)
+}
+
 /// Every file below `root` with its bytes, links as what they point to.
 fn picture(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
@@ -183,11 +191,11 @@ fn units(random: &mut Random) -> bool {
     ];
     let kind = kinds[random.below(kinds.len())];
     let wanted = finding.fact("unit").unwrap_or(&finding.subject);
-    let Ok(action) = resolve(kind, None, &finding, &bench.config) else {
+    let Ok(action) = resolve(kind, &finding, &bench) else {
         assert!(bench.book.told().is_empty());
         return false;
     };
-    let done = bench.context(|context| execute(context, &action));
+    let done = bench.context(|context| execute(context, action.as_ref()));
     for order in bench.book.told() {
         let (_, name) = order.split_once(' ').unwrap();
         assert_eq!(name, wanted, "{action}");
@@ -245,23 +253,25 @@ fn paths(random: &mut Random) -> bool {
     };
     let finding = finding(random, &facts);
     let was = picture(root);
-    let Ok(action) = resolve(ActionKind::PathDropIn, None, &finding, &bench.config) else {
+    let Ok(action) = resolve(ActionKind::PathDropIn, &finding, &bench) else {
         return false;
     };
-    let undo_data = bench.context(|context| undo_record(context, &action));
+    let undo_data = bench.context(|context| action.undo_record(context));
     let Ok(undo_data) = undo_data else {
         assert_eq!(picture(root), was, "{action}");
         return false;
     };
     let checked = bench
-        .context(|context| precondition(context, &action))
+        .context(|context| action.precondition(context))
         .is_ok();
     if random.below(3) == 0 {
         // Between the check and the act somebody takes the program away.
         fs::remove_file(root.join("opt/new/run")).unwrap();
     }
     let was = picture(root);
-    let done = bench.context(|context| execute(context, &action)).is_ok();
+    let done = bench
+        .context(|context| execute(context, action.as_ref()))
+        .is_ok();
     let own = |name: &str| {
         name.starts_with("etc/systemd/system/a.service.d/")
             && name.contains("autonomous-orchestrator")
@@ -319,11 +329,16 @@ fn disks(random: &mut Random) -> bool {
     symlink(root.join("home/mine"), root.join("var/log/l.gz")).unwrap();
     symlink(root.join("home"), root.join("var/log/d.gz")).unwrap();
     let mounts = ["/", "", "relative", "/var", "/nowhere", "/home/../"];
-    let action = Action::FreeDisk {
-        mount: random.one(&mounts).to_owned(),
-        target_percent: 0,
+    // To below any use.
+    bench.config.detect.disk_low_percent = 1;
+    let facts = [("mount", random.one(&mounts).to_owned())];
+    let finding = finding(random, &facts);
+    let Ok(action) = resolve(ActionKind::FreeDisk, &finding, &bench) else {
+        return false;
     };
-    let done = bench.context(|context| execute(context, &action)).is_ok();
+    let done = bench
+        .context(|context| execute(context, action.as_ref()))
+        .is_ok();
     for path in [
         "var/log/keep",
         "home/mine",
@@ -404,7 +419,7 @@ fn processes(random: &mut Random) -> bool {
         ("holder_exe", program),
     ];
     let finding = finding(random, &facts);
-    let Ok(action) = resolve(ActionKind::TerminateProcess, None, &finding, &bench.config) else {
+    let Ok(action) = resolve(ActionKind::TerminateProcess, &finding, &bench) else {
         assert!(
             sleepers
                 .0
@@ -419,7 +434,9 @@ fn processes(random: &mut Random) -> bool {
         sleepers.0[0].kill().unwrap();
         sleepers.0[0].wait().unwrap();
     }
-    let done = bench.context(|context| execute(context, &action)).is_ok();
+    let done = bench
+        .context(|context| execute(context, action.as_ref()))
+        .is_ok();
     assert!(!done || (right && !raced), "{action}");
     assert!(
         sleepers.0[1].try_wait().unwrap().is_none(),

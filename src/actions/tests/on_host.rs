@@ -4,9 +4,12 @@ use std::fs;
 use std::process::{Child, Command};
 
 use super::{Bench, Book, is_refused, named, unit};
-use crate::actions::{ActionError, execute, precondition};
+use crate::actions::{
+    Action, ActionError, FreeDisk, RemountRw, RestartInterface, RunDeclared, TerminateProcess,
+    execute,
+};
 use crate::core::config::DeclaredCommand;
-use crate::core::model::action::{Action, ProcessIdentity};
+use crate::core::model::action::ProcessIdentity;
 use crate::host::{Host, procfs};
 
 #[test]
@@ -24,21 +27,21 @@ fn only_listed_plain_files_are_removed() {
     let root = bench.dir.path();
     std::os::unix::fs::symlink(root.join("other/c.gz"), root.join("var/log/l.gz")).unwrap();
     fs::create_dir(root.join("var/log/dir.gz")).unwrap();
-    let action = |mount: &str, target_percent| Action::FreeDisk {
+    let action = |mount: &str, target_percent| FreeDisk {
         mount: mount.to_owned(),
         target_percent,
     };
     let full = action("/", 100);
     assert!(
-        is_refused(bench.context(|context| precondition(context, &full))),
+        is_refused(bench.context(|context| full.precondition(context))),
         "nothing is fuller than full"
     );
     assert!(is_refused(
-        bench.context(|context| precondition(context, &action("", 0)))
+        bench.context(|context| action("", 0).precondition(context))
     ));
     let done = bench
         .context(|context| {
-            precondition(context, &action("/", 0))?;
+            action("/", 0).precondition(context)?;
             execute(context, &action("/", 0))
         })
         .unwrap();
@@ -67,7 +70,7 @@ fn a_file_that_is_open_stays() {
     fs::write(dir.path().join("closed.gz"), "x").unwrap();
     let mut bench = Bench::new(Book::default()).real();
     bench.config.fix.cleanable = vec![format!("{}/*.gz", dir.path().display())];
-    let action = Action::FreeDisk {
+    let action = FreeDisk {
         mount: dir.path().display().to_string(),
         target_percent: 0,
     };
@@ -103,8 +106,8 @@ impl Drop for Sleeper {
     }
 }
 
-fn terminate(sleeper: &Sleeper, holds: Option<&str>, then_start: Option<&str>) -> Action {
-    Action::TerminateProcess {
+fn terminate(sleeper: &Sleeper, holds: Option<&str>, then_start: Option<&str>) -> TerminateProcess {
+    TerminateProcess {
         process: sleeper.identity(),
         holds: holds.map(str::to_owned),
         then_start: then_start.map(named),
@@ -167,7 +170,7 @@ fn processes_of_units_and_those_not_in_the_way_live_on() {
     ));
     let mut other = sleeper.identity();
     other.start_ticks += 1;
-    let reused = Action::TerminateProcess {
+    let reused = TerminateProcess {
         process: other,
         holds: None,
         then_start: None,
@@ -201,7 +204,7 @@ fn declared_commands_run_as_declared_or_not_at_all() {
         command("empty", &[], &own.name),
     ];
     let run = |name: &str| {
-        let action = Action::RunDeclared {
+        let action = RunDeclared {
             name: name.to_owned(),
         };
         bench.context(|context| execute(context, &action))
@@ -226,10 +229,10 @@ fn a_mount_that_is_writable_or_gone_is_not_remounted() {
         "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 22 8:2 / /data rw - ext4 /dev/sda2 ro\n",
     );
     let check = |mount: &str| {
-        let action = Action::RemountRw {
+        let action = RemountRw {
             mount: mount.to_owned(),
         };
-        bench.context(|context| precondition(context, &action))
+        bench.context(|context| action.precondition(context))
     };
     assert_eq!(check("/data"), Ok(()));
     for mount in ["/", "/gone", "", "data"] {
@@ -252,10 +255,10 @@ fn only_a_listed_interface_that_is_down_is_restarted() {
     bench.put("sys/class/net/eth1/operstate", "up\n");
     bench.put("sys/class/net/eth2/operstate", "down\n");
     let check = |interface: &str| {
-        let action = Action::RestartInterface {
+        let action = RestartInterface {
             interface: interface.to_owned(),
         };
-        bench.context(|context| precondition(context, &action))
+        bench.context(|context| action.precondition(context))
     };
     assert_eq!(check("eth0"), Ok(()));
     for name in ["eth1", "eth2", "", "-all", "../eth0"] {

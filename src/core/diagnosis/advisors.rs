@@ -182,7 +182,7 @@ pub fn historian(
             candidates,
             named.cause,
             0.85,
-            &[ActionKind::PathDropIn],
+            |kind| kind == ActionKind::PathDropIn,
             format!("the path moved to {to}"),
         );
     }
@@ -216,7 +216,7 @@ pub fn historian(
             candidates,
             named.cause,
             0.7,
-            STARTING,
+            ActionKind::is_start,
             format!("booted {when}: what it needs may have come up late"),
         );
     }
@@ -234,29 +234,23 @@ pub fn historian(
             candidates,
             named.cause,
             0.6,
-            STARTING,
+            ActionKind::is_start,
             "nothing changed in the last day: it worked as it is".to_owned(),
         );
     }
     Advice::abstain(Advisor::Historian, "no change is on record")
 }
 
-const STARTING: &[ActionKind] = &[
-    ActionKind::ResetFailedStart,
-    ActionKind::RestartUnit,
-    ActionKind::StartUnit,
-];
-
 fn ranked(
     candidates: &[Candidate],
     cause: Cause,
     confidence: f64,
-    liked: &[ActionKind],
+    liked: impl Fn(ActionKind) -> bool,
     why: String,
 ) -> Advice {
     let actions: Vec<(ActionKind, f32)> = candidates
         .iter()
-        .filter(|one| liked.contains(&one.kind))
+        .filter(|one| liked(one.kind))
         .map(|one| (one.kind, confidence as f32))
         .collect();
     if actions.is_empty() {
@@ -286,9 +280,10 @@ pub fn analyst(
     let mut actions = Vec::new();
     for candidate in candidates {
         let base: f32 = if candidate.certain { 0.7 } else { 0.5 };
-        let cited = snippets
-            .iter()
-            .find(|snippet| speaks_of(snippet, candidate.kind));
+        let cited = snippets.iter().find(|snippet| {
+            let text = snippet.text.to_ascii_lowercase();
+            candidate.kind.is_advised_by(&text)
+        });
         if let Some(snippet) = cited {
             evidence.push_str(&format!(
                 "; {} tells of {}",
@@ -307,42 +302,6 @@ pub fn analyst(
         named.confidence
     };
     Advice::new(Advisor::Analyst, named.cause, confidence, actions, evidence)
-}
-
-/// Does the passage advise this action? Words of operators' prose and of the tools' own names.
-fn speaks_of(snippet: &Snippet, kind: ActionKind) -> bool {
-    let words: &[&str] = match kind {
-        ActionKind::StartUnit => &["systemctl start", "start the service", "rc-service"],
-        ActionKind::RestartUnit => &["restart"],
-        ActionKind::StopUnit => &["systemctl stop"],
-        ActionKind::ResetFailedStart => &["reset-failed", "restart", "systemctl start"],
-        ActionKind::DaemonReload => &["daemon-reload"],
-        ActionKind::PathDropIn => &[
-            "drop-in",
-            "systemctl edit",
-            "moved to",
-            "renamed",
-            "new path",
-        ],
-        ActionKind::TerminateProcess => {
-            &["kill ", "pkill", "fuser -k", "stale process", "terminate"]
-        }
-        ActionKind::VacuumJournal => &["vacuum"],
-        ActionKind::FreeDisk => &[
-            "logrotate",
-            "apt clean",
-            "apt-get clean",
-            "free space",
-            "free up",
-            "delete old",
-        ],
-        ActionKind::RemountRw => &["remount"],
-        ActionKind::SyncClock => &["chronyc makestep", "timedatectl", "ntpdate", "makestep"],
-        ActionKind::RestartInterface => &["ip link set", "ifdown", "ifup", "networkctl"],
-        ActionKind::RunDeclared => &[],
-    };
-    let text = snippet.text.to_ascii_lowercase();
-    words.iter().any(|word| text.contains(word))
 }
 
 #[cfg(test)]

@@ -1,10 +1,6 @@
-//! Actions as data: typed, allow-listed, each with its risk.
+//! The closed list of actions, as data: name, risk and what else is decided without the host.
 
-use std::fmt;
-use std::str::FromStr;
-
-use crate::core::model::named::named;
-use crate::core::model::unit::UnitName;
+use crate::core::model::named::{named, table};
 
 named! {
     /// How much harm an action can do; decides the default mode.
@@ -15,63 +11,98 @@ named! {
     }
 }
 
-macro_rules! kinds {
-    ($( $variant:ident $name:literal $risk:ident $disruptive:literal; )*) => {
-        /// The closed list of actions. The name is the action id in runbooks, budgets and learning.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum ActionKind { $( $variant, )* }
+/// What is decided about an action without a look at the host.
+#[derive(Debug)]
+struct Spec {
+    /// Risk class where the operator declared none.
+    risk: Risk,
+    /// It interrupts something that runs.
+    disruptive: bool,
+    /// It does nothing but start a unit.
+    starts: bool,
+    /// Words of operators' prose, and of the tools' own names, that advise it; lower case.
+    words: &'static [&'static str],
+}
 
-        impl ActionKind {
-            pub const ALL: &'static [Self] = &[ $( Self::$variant, )* ];
-
-            pub const fn as_str(self) -> &'static str {
-                match self { $( Self::$variant => $name, )* }
-            }
-
-            /// Risk class where the operator declared none.
-            pub const fn risk(self) -> Risk {
-                match self { $( Self::$variant => Risk::$risk, )* }
-            }
-
-            /// True when it interrupts something that runs: at most one of these per host at a time.
-            pub const fn is_disruptive(self) -> bool {
-                match self { $( Self::$variant => $disruptive, )* }
-            }
+// One row an action: all that is decided about it here. Its target, and what it does, is its file in
+// src/actions.
+table! {
+    /// The closed list of actions. The name is the action's id in runbooks, budgets and learning.
+    ActionKind "action" Spec {
+        StartUnit = "start_unit" {
+            risk: Risk::Low, disruptive: true, starts: true,
+            words: &["systemctl start", "start the service", "rc-service"],
         }
-    };
-}
-
-kinds! {
-    StartUnit "start_unit" Low true;
-    RestartUnit "restart_unit" Low true;
-    StopUnit "stop_unit" Medium true;
-    ResetFailedStart "reset_failed_start" Low true;
-    DaemonReload "daemon_reload" Low false;
-    PathDropIn "path_drop_in" Medium true;
-    TerminateProcess "terminate_process" Medium true;
-    VacuumJournal "vacuum_journal" Low false;
-    FreeDisk "free_disk" Medium false;
-    RemountRw "remount_rw" Medium true;
-    SyncClock "sync_clock" Medium false;
-    RestartInterface "restart_interface" High true;
-    RunDeclared "run_declared" High true;
-}
-
-impl fmt::Display for ActionKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        RestartUnit = "restart_unit" {
+            risk: Risk::Low, disruptive: true, starts: true,
+            words: &["restart"],
+        }
+        StopUnit = "stop_unit" {
+            risk: Risk::Medium, disruptive: true, starts: false,
+            words: &["systemctl stop"],
+        }
+        ResetFailedStart = "reset_failed_start" {
+            risk: Risk::Low, disruptive: true, starts: true,
+            words: &["reset-failed", "restart", "systemctl start"],
+        }
+        DaemonReload = "daemon_reload" {
+            risk: Risk::Low, disruptive: false, starts: false,
+            words: &["daemon-reload"],
+        }
+        PathDropIn = "path_drop_in" {
+            risk: Risk::Medium, disruptive: true, starts: false,
+            words: &["drop-in", "systemctl edit", "moved to", "renamed", "new path"],
+        }
+        TerminateProcess = "terminate_process" {
+            risk: Risk::Medium, disruptive: true, starts: false,
+            words: &["kill ", "pkill", "fuser -k", "stale process", "terminate"],
+        }
+        VacuumJournal = "vacuum_journal" {
+            risk: Risk::Low, disruptive: false, starts: false,
+            words: &["vacuum"],
+        }
+        FreeDisk = "free_disk" {
+            risk: Risk::Medium, disruptive: false, starts: false,
+            words: &["logrotate", "apt clean", "apt-get clean", "free space", "free up", "delete old"],
+        }
+        RemountRw = "remount_rw" {
+            risk: Risk::Medium, disruptive: true, starts: false,
+            words: &["remount"],
+        }
+        SyncClock = "sync_clock" {
+            risk: Risk::Medium, disruptive: false, starts: false,
+            words: &["chronyc makestep", "timedatectl", "ntpdate", "makestep"],
+        }
+        RestartInterface = "restart_interface" {
+            risk: Risk::High, disruptive: true, starts: false,
+            words: &["ip link set", "ifdown", "ifup", "networkctl"],
+        }
+        RunDeclared = "run_declared" {
+            risk: Risk::High, disruptive: true, starts: false,
+            words: &[],
+        }
     }
 }
 
-impl FromStr for ActionKind {
-    type Err = String;
+impl ActionKind {
+    /// Risk class where the operator declared none.
+    pub const fn risk(self) -> Risk {
+        self.spec().risk
+    }
 
-    fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|kind| kind.as_str() == name)
-            .ok_or_else(|| format!("unknown action '{name}'"))
+    /// True when it interrupts something that runs: at most one of these per host at a time.
+    pub const fn is_disruptive(self) -> bool {
+        self.spec().disruptive
+    }
+
+    /// True when it does nothing but start a unit.
+    pub const fn is_start(self) -> bool {
+        self.spec().starts
+    }
+
+    /// Does a passage of prose, in lower case, advise it?
+    pub fn is_advised_by(self, text: &str) -> bool {
+        self.spec().words.iter().any(|word| text.contains(word))
     }
 }
 
@@ -83,123 +114,4 @@ pub struct ProcessIdentity {
     pub start_ticks: u64,
     /// Target of `/proc/PID/exe`.
     pub exe: String,
-}
-
-/// One remediation with its typed target. There is no value that means "all".
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    StartUnit(UnitName),
-    RestartUnit(UnitName),
-    StopUnit(UnitName),
-    ResetFailedStart(UnitName),
-    DaemonReload,
-    PathDropIn {
-        unit: UnitName,
-        /// `ExecStart` or `WorkingDirectory`.
-        setting: String,
-        old: String,
-        new: String,
-    },
-    TerminateProcess {
-        process: ProcessIdentity,
-        /// Port (`tcp/8080`) that it is ended for; one that let it go meanwhile is left alone.
-        holds: Option<String>,
-        /// Unit that waits for what the process holds; started afterwards when given.
-        then_start: Option<UnitName>,
-    },
-    /// Shrinks archived journal files to `keep_bytes`.
-    VacuumJournal {
-        keep_bytes: u64,
-    },
-    /// Removes allow-listed files on `mount` until `target_percent` used.
-    FreeDisk {
-        mount: String,
-        target_percent: u8,
-    },
-    RemountRw {
-        mount: String,
-    },
-    SyncClock,
-    RestartInterface {
-        interface: String,
-    },
-    /// A command the operator declared under this name.
-    RunDeclared {
-        name: String,
-    },
-}
-
-impl Action {
-    pub const fn kind(&self) -> ActionKind {
-        match self {
-            Self::StartUnit(_) => ActionKind::StartUnit,
-            Self::RestartUnit(_) => ActionKind::RestartUnit,
-            Self::StopUnit(_) => ActionKind::StopUnit,
-            Self::ResetFailedStart(_) => ActionKind::ResetFailedStart,
-            Self::DaemonReload => ActionKind::DaemonReload,
-            Self::PathDropIn { .. } => ActionKind::PathDropIn,
-            Self::TerminateProcess { .. } => ActionKind::TerminateProcess,
-            Self::VacuumJournal { .. } => ActionKind::VacuumJournal,
-            Self::FreeDisk { .. } => ActionKind::FreeDisk,
-            Self::RemountRw { .. } => ActionKind::RemountRw,
-            Self::SyncClock => ActionKind::SyncClock,
-            Self::RestartInterface { .. } => ActionKind::RestartInterface,
-            Self::RunDeclared { .. } => ActionKind::RunDeclared,
-        }
-    }
-
-    /// The unit whose budget and slot this action uses.
-    pub fn unit(&self) -> Option<&UnitName> {
-        match self {
-            Self::StartUnit(unit)
-            | Self::RestartUnit(unit)
-            | Self::StopUnit(unit)
-            | Self::ResetFailedStart(unit)
-            | Self::PathDropIn { unit, .. } => Some(unit),
-            Self::TerminateProcess { then_start, .. } => then_start.as_ref(),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::StartUnit(unit) => write!(f, "start {unit}"),
-            Self::RestartUnit(unit) => write!(f, "restart {unit}"),
-            Self::StopUnit(unit) => write!(f, "stop {unit}"),
-            Self::ResetFailedStart(unit) => write!(f, "reset-failed and start {unit}"),
-            Self::DaemonReload => write!(f, "daemon-reload"),
-            Self::PathDropIn {
-                unit,
-                setting,
-                old,
-                new,
-            } => write!(f, "drop-in for {unit}: {setting} {old} -> {new}"),
-            Self::TerminateProcess { process, .. } => {
-                write!(f, "terminate process {} ({})", process.pid, process.exe)
-            }
-            Self::VacuumJournal { keep_bytes } => write!(f, "vacuum journal to {keep_bytes} bytes"),
-            Self::FreeDisk {
-                mount,
-                target_percent,
-            } => write!(f, "free disk {mount} to {target_percent} %"),
-            Self::RemountRw { mount } => write!(f, "remount {mount} read-write"),
-            Self::SyncClock => write!(f, "sync clock"),
-            Self::RestartInterface { interface } => write!(f, "restart interface {interface}"),
-            Self::RunDeclared { name } => write!(f, "run declared command {name}"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kinds_round_trip() {
-        for kind in ActionKind::ALL {
-            assert_eq!(kind.as_str().parse(), Ok(*kind));
-        }
-    }
 }

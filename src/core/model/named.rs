@@ -46,6 +46,25 @@ macro_rules! named {
 }
 pub(crate) use named;
 
+/// The same, each with its row: `spec` answers it, so that all that hangs on a name stands beside it.
+macro_rules! table {
+    ($(#[$doc:meta])* $type:ident $what:literal $spec:ident {
+        $( $variant:ident = $name:literal { $( $field:ident: $value:expr ),+ $(,)? } )+
+    }) => {
+        $crate::core::model::named::named! {
+            $(#[$doc])*
+            $type $what { $( $variant = $name, )+ }
+        }
+
+        impl $type {
+            const fn spec(self) -> &'static $spec {
+                match self { $( Self::$variant => &$spec { $( $field: $value ),+ }, )+ }
+            }
+        }
+    };
+}
+pub(crate) use table;
+
 /// A name that its list does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownName {

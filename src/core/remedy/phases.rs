@@ -46,11 +46,9 @@ pub enum Plan {
 /// A start may be tried in every phase that offers it (what killed the unit may come again; the budgets
 /// cut it); anything else that failed this often in one episode is not tried again in it.
 const fn failures_most(kind: ActionKind) -> usize {
-    match kind {
-        ActionKind::StartUnit | ActionKind::RestartUnit | ActionKind::ResetFailedStart => {
-            (Phase::QuickFix.max_attempts() + Phase::Research.max_attempts()) as usize
-        }
-        _ => 2,
+    match kind.is_start() {
+        true => (Phase::QuickFix.max_attempts() + Phase::Research.max_attempts()) as usize,
+        false => 2,
     }
 }
 

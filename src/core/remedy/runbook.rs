@@ -503,7 +503,7 @@ mod tests {
             (
                 "[[runbook]]\nid = \"a\"\n[[runbook.step]]\naction = \"rm\"\nphase = 1",
                 4,
-                "unknown action",
+                "is no action",
             ),
             (
                 "[[runbook]]\nid = \"a\"\n[[runbook.step]]\naction = \"sync_clock\"\nphase = 3",

@@ -1,0 +1,92 @@
+//! From a finding's facts to an action with its target.
+
+use proptest::prelude::*;
+
+use crate::actions::{Basis, PathDropIn, TerminateProcess, resolve};
+use crate::core::config::{Config, DeclaredCommand};
+use crate::core::model::action::ActionKind;
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::time::Timestamp;
+use crate::core::model::unit::UnitName;
+
+/// A finding with a fact for every action.
+fn rich() -> (Finding, Config) {
+    let at = Timestamp::default();
+    let finding = Finding::new(Class::ServiceFailed, "eth0", Severity::Error, "m", "t", at)
+        .with(evidence::UNIT, "a.service")
+        .with(evidence::SETTING, "ExecStart")
+        .with(evidence::PATH, "/opt/old")
+        .with(evidence::MOVED_TO, "/opt/new")
+        .with(evidence::MOUNT, "/data")
+        .with(evidence::HOLDER_PID, "77")
+        .with(evidence::HOLDER_START, "1")
+        .with(evidence::HOLDER_EXE, "/bin/x");
+    let mut config = Config::default();
+    config.detect.interfaces = vec!["eth0".to_owned()];
+    config.command = vec![DeclaredCommand {
+        name: "blink".to_owned(),
+        ..DeclaredCommand::default()
+    }];
+    (finding, config)
+}
+
+fn basis<'a>(finding: &'a Finding, config: &'a Config) -> Basis<'a> {
+    Basis {
+        finding,
+        config,
+        command: Some("blink"),
+    }
+}
+
+#[test]
+fn each_row_makes_its_own_action() {
+    let (finding, config) = rich();
+    let basis = basis(&finding, &config);
+    for kind in ActionKind::ALL {
+        let made = resolve(*kind, &basis).map(|action| action.kind());
+        assert_eq!(
+            made,
+            Ok(*kind),
+            "the row of {kind} in src/actions/mod.rs, or `rich` in src/actions/tests/targets.rs without a \
+             fact that {kind} needs"
+        );
+    }
+}
+
+#[test]
+fn a_process_of_a_unit_is_never_a_target() {
+    let (finding, config) = rich();
+    assert!(TerminateProcess::of(&basis(&finding, &config)).is_ok());
+    let owned = finding.with(evidence::HOLDER_UNIT, "b.service");
+    assert!(TerminateProcess::of(&basis(&owned, &config)).is_err());
+}
+
+proptest! {
+    /// Whatever stands in a finding: an action is refused or has a plain, non-empty target.
+    #[test]
+    fn hostile_facts_never_make_a_loose_action(subject in ".{0,40}", value in ".{0,40}", pid in any::<i64>()) {
+        let (mut one, config) = rich();
+        one.subject = subject;
+        for key in [evidence::UNIT, evidence::PATH, evidence::MOVED_TO, evidence::MOUNT, evidence::HOLDER_EXE] {
+            one = one.with(key, value.clone());
+        }
+        one = one.with(evidence::HOLDER_PID, pid.to_string());
+        let basis = basis(&one, &config);
+        for kind in ActionKind::ALL {
+            let Ok(action) = resolve(*kind, &basis) else { continue };
+            if let Some(unit) = action.unit() {
+                prop_assert!(UnitName::new(unit.as_str()).is_ok());
+            }
+        }
+        if let Ok(PathDropIn { old, new, .. }) = PathDropIn::of(&basis) {
+            for path in [old, new] {
+                prop_assert!(path.starts_with('/') && path.len() > 1);
+                prop_assert!(!path.contains(|c: char| c.is_whitespace() || c.is_control()));
+            }
+        }
+        if let Ok(TerminateProcess { process, .. }) = TerminateProcess::of(&basis) {
+            prop_assert!(process.pid > 1 && !process.exe.is_empty());
+        }
+    }
+}
