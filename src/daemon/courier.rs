@@ -67,7 +67,7 @@ fn tick<T: Tracker>(runtime: &Runtime, courier: Option<&mut Courier<T>>) -> Dura
     };
     let now = runtime.host.clock.now();
     let outbox = StoreOutbox {
-        runtime,
+        store: &runtime.store,
         destination: courier.destination().to_owned(),
     };
     let wait = courier.tick(&outbox, now).at.since(now).min(IDLE_WAIT);

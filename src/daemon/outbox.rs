@@ -5,13 +5,13 @@ use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::{Resolution, Transition};
 use crate::core::model::time::Timestamp;
-use crate::daemon::Runtime;
 use crate::escalation::courier::Outbox;
-use crate::store::{Intake, OutboxRow, StoreError};
+use crate::store::{Intake, OutboxRow, Store, StoreError};
 
 /// The store seen as the queue of one destination.
-pub(super) struct StoreOutbox<'a> {
-    pub runtime: &'a Runtime,
+#[derive(Debug)]
+pub struct StoreOutbox<'a> {
+    pub store: &'a Store,
     pub destination: String,
 }
 
@@ -45,8 +45,7 @@ fn delivery(row: OutboxRow) -> Result<Delivery, String> {
 
 impl Outbox for StoreOutbox<'_> {
     fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, String> {
-        self.runtime
-            .store
+        self.store
             .outbox_next(destination, now)
             .map_err(text)?
             .map(delivery)
@@ -54,7 +53,7 @@ impl Outbox for StoreOutbox<'_> {
     }
 
     fn sending(&self, id: i64, now: Timestamp) -> Result<(), String> {
-        self.runtime.store.outbox_sending(id, now).map_err(text)
+        self.store.outbox_sending(id, now).map_err(text)
     }
 
     fn confirmed(
@@ -64,8 +63,7 @@ impl Outbox for StoreOutbox<'_> {
         url: Option<&str>,
         now: Timestamp,
     ) -> Result<(), String> {
-        self.runtime
-            .store
+        self.store
             .outbox_confirmed(id, issue_number, url, now)
             .map_err(text)
     }
@@ -77,26 +75,23 @@ impl Outbox for StoreOutbox<'_> {
         why: &str,
         now: Timestamp,
     ) -> Result<(), String> {
-        self.runtime
-            .store
+        self.store
             .outbox_unknown(id, retry_at, why, now)
             .map_err(text)
     }
 
     fn retry(&self, id: i64, retry_at: Timestamp, why: &str, now: Timestamp) -> Result<(), String> {
-        self.runtime
-            .store
+        self.store
             .outbox_retry(id, retry_at, why, now)
             .map_err(text)
     }
 
     fn dead(&self, id: i64, why: &str, now: Timestamp) -> Result<(), String> {
-        self.runtime.store.outbox_dead(id, why, now).map_err(text)
+        self.store.outbox_dead(id, why, now).map_err(text)
     }
 
     fn created_since(&self, destination: &str, since: Timestamp) -> Result<u32, String> {
-        self.runtime
-            .store
+        self.store
             .outbox_created_since(destination, since)
             .map_err(text)
     }
@@ -114,16 +109,11 @@ impl Outbox for StoreOutbox<'_> {
             findings: vec![finding],
             cursor: None,
         };
-        self.runtime
-            .store
-            .intake(intake, now)
-            .map(|_| ())
-            .map_err(text)
+        self.store.intake(intake, now).map(|_| ()).map_err(text)
     }
 
     fn unparked(&self, now: Timestamp) -> Result<(), String> {
         let open = self
-            .runtime
             .store
             .reader()
             .and_then(|reader| reader.open_tasks())
@@ -136,8 +126,7 @@ impl Outbox for StoreOutbox<'_> {
                 resolution: Resolution::SelfCleared,
                 message,
             };
-            self.runtime
-                .store
+            self.store
                 .transition(task.id, close, "courier", now)
                 .map_err(text)?;
         }
