@@ -24,3 +24,4 @@ mod simulation;
 mod source;
 mod store_crash;
 mod stress;
+mod upgrade;

@@ -7,4 +7,4 @@ mod outbox;
 mod replies;
 mod schedules;
 mod stub;
-mod world;
+pub mod world;

@@ -1,0 +1,320 @@
+//! What version 0.1.0 leaves (schema 2) is opened by the present program: nothing is told twice, nothing that a
+//! human said or that was learned is lost. Every later migration goes through this test.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod fixture;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use autonomous_orchestrator::core::config;
+use autonomous_orchestrator::core::human::delivery::{label, marker};
+use autonomous_orchestrator::core::model::action::ActionKind;
+use autonomous_orchestrator::core::model::class::Class;
+use autonomous_orchestrator::core::model::task::{Resolution, Status, Task};
+use autonomous_orchestrator::core::model::time::Timestamp;
+use autonomous_orchestrator::daemon::outbox::StoreOutbox;
+use autonomous_orchestrator::escalation::courier::{Courier, Limits};
+use autonomous_orchestrator::escalation::github::{GitHub, Settings};
+use autonomous_orchestrator::store::{OutboxRow, Store, StoreOptions, TaskFilter};
+use rusqlite::Connection;
+
+use crate::github::world::{Issue, Wire, World};
+use fixture::{ADOPTED, escalation, finding};
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/store");
+/// A day after the fixture begins.
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A gateway that was upgraded, and the tracker as the old program left it.
+struct Upgraded {
+    _dir: tempfile::TempDir,
+    store: Store,
+    world: Arc<Mutex<World>>,
+    courier: Courier<GitHub>,
+    now: Timestamp,
+    /// Delivery key of each subject that had one.
+    keys: BTreeMap<String, String>,
+}
+
+/// What the old program's own columns say, read without the store.
+fn before(path: &Path) -> (String, BTreeMap<String, String>) {
+    let old = Connection::open(path).unwrap();
+    let id = "SELECT value FROM meta WHERE key = 'gateway_id'";
+    let id = old.query_row(id, [], |row| row.get(0)).unwrap();
+    let keys = "SELECT subject, delivery_key FROM outbox JOIN tasks ON tasks.id = task_id";
+    let mut keys = old.prepare(keys).unwrap();
+    let keys = keys.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    (id, keys.unwrap().collect::<Result<_, _>>().unwrap())
+}
+
+/// The issues that stand there: each number that the fixture tells of, and the one that arrived unconfirmed.
+fn issues(keys: &BTreeMap<String, String>) -> Vec<Issue> {
+    let subjects = ["adopted", "told", "over", "proposed", "approved", "arrived"];
+    let issue = |(at, subject): (usize, &&str)| {
+        let subject = format!("{subject}.service");
+        let key = keys.get(&subject).map_or("", String::as_str);
+        let is_over = subject == "over.service";
+        Issue {
+            number: at as i64 + 1,
+            title: format!("iac1: {subject} failed"),
+            body: format!("It does not start.\n\n{}", marker(key)),
+            labels: vec![label(key)],
+            state: if is_over { "closed" } else { "open" }.to_owned(),
+            created_at: NOW.minus(DAY),
+            closed_at: is_over.then(|| NOW.minus(DAY)),
+            comments: Vec::new(),
+        }
+    };
+    subjects.iter().enumerate().map(issue).collect()
+}
+
+fn courier(dir: &Path, world: &Arc<Mutex<World>>, gateway_id: &str) -> Courier<GitHub> {
+    let token = dir.join("token");
+    std::fs::write(&token, "t0ken").unwrap();
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let settings = Settings {
+        github: config::Github {
+            repository: "o/r".to_owned(),
+            token_file: token.to_str().unwrap().to_owned(),
+            api_url: "https://sim".to_owned(),
+            ..config::Github::default()
+        },
+        credentials: None,
+        reopen: 7 * DAY,
+    };
+    let limits = Limits {
+        spread: Duration::ZERO,
+        per_hour: 100,
+        per_day: 100,
+        gateway_id: gateway_id.to_owned(),
+    };
+    Courier::new(
+        GitHub::new(settings, Box::new(Wire(Arc::clone(world)))),
+        limits,
+    )
+}
+
+impl Upgraded {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tasks.db");
+        let dump = std::fs::read_to_string(format!("{FIXTURES}/v2.sql")).unwrap();
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch(&dump)
+            .unwrap();
+        let (gateway_id, keys) = before(&path);
+        let options = StoreOptions {
+            ballast_bytes: 0,
+            ..StoreOptions::at(&path)
+        };
+        let (store, report) = Store::open(&options, NOW).unwrap();
+        assert!(!report.created && !report.restored, "{report:?}");
+        drop(store);
+        let (store, report) = Store::open(&options, NOW).unwrap();
+        assert!(report.messages.is_empty(), "{report:?}");
+        assert_eq!(store.gateway_id().unwrap(), gateway_id);
+        let mut world = World::new(1, NOW);
+        world.issues = issues(&keys);
+        let world = Arc::new(Mutex::new(world));
+        Self {
+            courier: courier(dir.path(), &world, &gateway_id),
+            _dir: dir,
+            store,
+            world,
+            now: NOW,
+            keys,
+        }
+    }
+
+    /// The newest task of a subject.
+    fn task(&self, subject: &str) -> Task {
+        let filter = TaskFilter {
+            subject: Some(subject.to_owned()),
+            ..TaskFilter::default()
+        };
+        let found = self.store.reader().unwrap().tasks(&filter).unwrap();
+        found.into_iter().next().unwrap()
+    }
+
+    fn rows(&self, task_id: i64) -> Vec<OutboxRow> {
+        let mut rows = self.store.reader().unwrap().outbox().unwrap();
+        rows.retain(|row| row.task_id == task_id);
+        rows.reverse();
+        rows
+    }
+
+    /// One step of the courier, at its own time.
+    fn step(&mut self) {
+        let outbox = StoreOutbox {
+            store: &self.store,
+            destination: "github".to_owned(),
+        };
+        self.world.lock().unwrap().advance(self.now);
+        let next = self.courier.tick(&outbox, self.now).at;
+        self.now = next.max(self.now.plus(Duration::from_millis(1)));
+    }
+
+    fn drain(&mut self) {
+        for _ in 0..100 {
+            if self
+                .store
+                .reader()
+                .unwrap()
+                .counts()
+                .unwrap()
+                .outbox_waiting
+                == 0
+            {
+                return;
+            }
+            self.step();
+        }
+        panic!("{:#?}", self.store.reader().unwrap().outbox().unwrap());
+    }
+
+    fn seen(&self, subject: &str) -> i64 {
+        let recorded = self.store.create_task(finding(subject, self.now), self.now);
+        recorded.unwrap().task_id
+    }
+
+    /// Issues with the key of a subject.
+    fn issues_of(&self, subject: &str) -> Vec<Issue> {
+        let marker = marker(&self.keys[subject]);
+        let mut issues = self.world.lock().unwrap().issues.clone();
+        issues.retain(|issue| issue.body.contains(&marker));
+        issues
+    }
+
+    fn whole(&self) {
+        let reader = self.store.reader().unwrap();
+        assert_eq!(reader.integrity().unwrap(), "ok");
+        reader.audit_verify().unwrap().unwrap();
+    }
+}
+
+#[test]
+fn what_was_on_its_way_is_looked_for_and_nothing_is_told_twice() {
+    let mut gateway = Upgraded::new();
+    let state = |gateway: &Upgraded, subject: &str| {
+        let rows = gateway.rows(gateway.task(subject).id);
+        assert_eq!(rows.len(), 1, "{subject}");
+        assert_eq!(rows[0].delivery_key, gateway.keys[subject]);
+        rows[0].state.clone()
+    };
+    assert_eq!(state(&gateway, "arrived.service"), "sending");
+    while state(&gateway, "arrived.service") == "sending" {
+        gateway.step();
+    }
+    assert_eq!(state(&gateway, "arrived.service"), "unknown");
+    gateway.drain();
+    let number = |subject: &str| gateway.task(subject).github_issue_number;
+    assert_eq!(
+        number("arrived.service"),
+        Some(6),
+        "the one that stands there"
+    );
+    for subject in gateway.keys.keys() {
+        assert_eq!(gateway.issues_of(subject).len(), 1, "{subject}");
+        assert!(number(subject).is_some(), "{subject}");
+    }
+    // The two that were not there are, and no third.
+    assert_eq!(gateway.world.lock().unwrap().issues.len(), 6 + 2);
+    gateway.whole();
+}
+
+#[test]
+fn what_humans_said_and_what_was_learned_is_kept() {
+    let gateway = Upgraded::new();
+    let (store, reader) = (&gateway.store, gateway.store.reader().unwrap());
+    let acknowledged = gateway.task("acknowledged.service").acknowledged_by;
+    assert_eq!(acknowledged.as_deref(), Some("cli:root"));
+    let snoozed = gateway.task("stubborn.service");
+    assert_eq!(snoozed.status, Status::Waiting);
+    assert!(snoozed.next_attempt_at.is_some_and(|at| at > NOW));
+    for (subject, wins, losses) in [("repaired.service", 2, 0), ("stubborn.service", 0, 1)] {
+        let learned = reader
+            .learned(Class::ServiceFailed, subject, "restart_unit")
+            .unwrap();
+        assert_eq!((learned.wins, learned.losses), (wins, losses), "{subject}");
+    }
+    let repaired = gateway.task("repaired.service");
+    assert_eq!(repaired.resolution, Some(Resolution::Fixed));
+    assert_eq!(repaired.episode, 2);
+    assert_eq!(store.fixed_before(&repaired, 9).unwrap().len(), 1);
+
+    // What was approved is done next; what was proposed can still be approved.
+    let approved = gateway.task("approved.service");
+    assert_eq!(approved.approved_action.as_deref(), Some("restart_unit"));
+    assert!(approved.approved_until.is_some_and(|until| until > NOW));
+    let proposed = gateway.task("proposed.service");
+    assert_eq!(
+        reader.proposed(proposed.id).unwrap(),
+        Some(ActionKind::RestartUnit)
+    );
+    let claimed = store.claim_next("worker-1", NOW).unwrap();
+    assert_eq!(claimed.map(|task| task.id), Some(approved.id));
+    assert!(store.claim_next("worker-1", NOW).unwrap().is_none());
+    let until = NOW.plus(DAY);
+    store
+        .approve(proposed.id, "restart_unit", until, "cli:root", NOW)
+        .unwrap();
+    let claimed = store.claim_next("worker-1", NOW).unwrap();
+    assert_eq!(claimed.map(|task| task.id), Some(proposed.id));
+    gateway.whole();
+}
+
+#[test]
+fn each_problem_goes_on_in_the_issue_that_it_has() {
+    let mut gateway = Upgraded::new();
+    gateway.drain();
+    // Seen again, and over: the same task, the same issue, closed under the key it was opened with.
+    let told = gateway.task("told.service").id;
+    assert_eq!(gateway.seen("told.service"), told);
+    let (human, now) = (Resolution::Human, gateway.now);
+    gateway
+        .store
+        .close_by_human(told, human, "cli:root", now)
+        .unwrap();
+    // Of the Python daemon, seen again: its task and its issue are taken over.
+    let adopted = gateway.seen(ADOPTED);
+    assert_eq!(gateway.task(ADOPTED).github_issue_number, Some(1));
+    // Back after its end: a new episode, in the issue of the last.
+    let over = gateway.task("over.service").id;
+    let back = gateway.seen("over.service");
+    assert_ne!(back, over);
+    let again = escalation("over.service");
+    gateway
+        .store
+        .escalate(back, again, "worker-1", now)
+        .unwrap();
+    gateway.drain();
+
+    let told = gateway.rows(told);
+    assert!(
+        told.iter()
+            .all(|row| row.delivery_key == gateway.keys["told.service"])
+    );
+    let states = |number: usize| {
+        let issue = &gateway.world.lock().unwrap().issues[number - 1];
+        (issue.state.clone(), issue.comments.len())
+    };
+    assert_eq!(
+        states(1),
+        ("open".to_owned(), 1),
+        "{:?}",
+        gateway.rows(adopted)
+    );
+    assert_eq!(states(2).0, "closed");
+    assert_eq!(states(3).0, "open");
+    let back = gateway.rows(back);
+    assert_eq!(back[0].operation, "reopen");
+    assert_ne!(back[0].delivery_key, gateway.keys["over.service"]);
+    assert_eq!(gateway.world.lock().unwrap().issues.len(), 6 + 2);
+    gateway.whole();
+}
