@@ -9,10 +9,12 @@ use std::time::Duration;
 use crate::core::config::{Config, Probe};
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::hint::Hint;
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
-use crate::host::{exec, net};
+use crate::host::exec;
+use crate::host::net::{self, Tls};
 
 /// Most that is read of an answer; the status line is at its start.
 const ANSWER_CAP: u64 = 4096;
@@ -155,7 +157,7 @@ fn finding(probe: &Probe, failure: &Failure, now: Timestamp) -> Finding {
 fn ask(probe: &Probe) -> Result<(), Failure> {
     let timeout = Duration::from_secs(probe.timeout_s.max(1));
     if !probe.http.is_empty() {
-        http(&probe.http, probe.expect_status, timeout)
+        http(probe, timeout)
     } else if !probe.tcp.is_empty() {
         net::dial(&probe.tcp, net::end_after(timeout))
             .map(drop)
@@ -171,32 +173,39 @@ fn reason(why: &io::Error) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-/// One GET over plain HTTP/1.1; only the status line counts.
-fn http(url: &str, expect: u16, timeout: Duration) -> Result<(), Failure> {
+/// One GET over HTTP/1.1; only the status line counts, and the certificate.
+fn http(probe: &Probe, timeout: Duration) -> Result<(), Failure> {
+    let url = &probe.http;
     let fail = |what: &dyn fmt::Display| Failure::error(format_args!("GET {url}: {what}"));
-    let rest = url
-        .strip_prefix("http://")
-        .ok_or_else(|| fail(&"only http:// is probed; use a command probe for https"))?;
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let default_port = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return Err(fail(&"only http:// and https:// are probed")),
+    };
     let (authority, path) = match rest.find('/') {
         Some(at) => rest.split_at(at),
         None => (rest, "/"),
     };
     let authority = authority.rsplit('@').next().unwrap_or(authority);
-    let has_port = authority
+    let (host, port) = authority
         .rsplit_once(':')
-        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let address = if has_port {
-        authority.to_owned()
+        .and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)))
+        .unwrap_or((authority, default_port));
+    let mut stream = net::dial(&format!("{host}:{port}"), net::end_after(timeout))
+        .map_err(|why| fail(&reason(&why)))?;
+    let status = if scheme == "https" {
+        let tls = Tls::new(&probe.ca_file).map_err(|why| fail(&why.with_hint()))?;
+        tls.wrap(host, stream)
+            .and_then(|mut stream| exchange(&mut stream, authority, path))
     } else {
-        format!("{authority}:80")
+        exchange(&mut stream, authority, path)
     };
-    let mut stream =
-        net::dial(&address, net::end_after(timeout)).map_err(|why| fail(&reason(&why)))?;
-    let status = exchange(&mut stream, authority, path).map_err(|why| match why.kind() {
+    let status = status.map_err(|why| match why.kind() {
         io::ErrorKind::TimedOut => fail(&"no answer in time"),
         _ => fail(&reason(&why)),
     })?;
-    let good = match expect {
+    let good = match probe.expect_status {
         0 => (200..400).contains(&status),
         wanted => status == wanted,
     };
@@ -283,29 +292,38 @@ mod tests {
         address
     }
 
-    fn http_of(text: &'static str, expect: u16) -> Result<(), Failure> {
-        let url = format!("http://{}/health", answering(text));
-        http(&url, expect, Duration::from_secs(10))
+    fn http_of(scheme: &str, text: &'static str, expect_status: u16) -> Result<(), Failure> {
+        let probe = Probe {
+            http: format!("{scheme}://{}/health", answering(text)),
+            expect_status,
+            ..Probe::default()
+        };
+        http(&probe, Duration::from_secs(10))
     }
 
     #[test]
     fn http_counts_the_status_alone() {
-        assert_eq!(http_of("HTTP/1.1 204 No Content\r\n\r\n", 0), Ok(()));
-        assert_eq!(http_of("HTTP/1.0 404 Not Found\r\n", 404), Ok(()));
+        assert_eq!(
+            http_of("http", "HTTP/1.1 204 No Content\r\n\r\n", 0),
+            Ok(())
+        );
+        assert_eq!(http_of("http", "HTTP/1.0 404 Not Found\r\n", 404), Ok(()));
         assert!(
-            http_of("HTTP/1.1 503 Busy\r\n", 0)
+            http_of("http", "HTTP/1.1 503 Busy\r\n", 0)
                 .unwrap_err()
                 .what
                 .ends_with("status 503")
         );
         assert!(
-            http_of("SSH-2.0-x\r\n", 0)
+            http_of("http", "SSH-2.0-x\r\n", 0)
                 .unwrap_err()
                 .what
                 .contains("not HTTP")
         );
-        assert!(http_of("", 0).is_err());
-        assert!(http("https://x/", 0, Duration::from_secs(1)).is_err());
+        assert!(http_of("http", "", 0).is_err());
+        assert!(http_of("ftp", "", 0).is_err());
+        let no_tls = http_of("https", "HTTP/1.1 200 OK\r\n\r\n", 0).unwrap_err();
+        assert!(no_tls.what.contains("corrupt message"), "{}", no_tls.what);
     }
 
     #[test]

@@ -220,8 +220,10 @@ section! {
 section! {
     pub Probe {
         name: String = String::new(),
-        /// Exactly one of `http`, `tcp`, `command`.
+        /// Exactly one of `http`, `tcp`, `command`; `http` takes `http://` and `https://`.
         http: String = String::new(),
+        /// PEM file with roots of one's own for `https://`; empty = the bundled ones alone.
+        ca_file: String = String::new(),
         /// `host:port`.
         tcp: String = String::new(),
         command: Vec<String> = Vec::new(),
@@ -344,9 +346,10 @@ impl Config {
             }
         }
         for probe in &self.probe {
-            if !probe.http.is_empty() && !probe.http.starts_with("http://") {
+            let schemes = ["http://", "https://"];
+            if !probe.http.is_empty() && !schemes.iter().any(|one| probe.http.starts_with(one)) {
                 return bad(format!(
-                    "probe '{}': http must begin with http://; for https use a command probe, as in command = [\"curl\", \"-fsS\", \"https://…\"]",
+                    "probe '{}': http must begin with http:// or https://",
                     probe.name
                 ));
             }

@@ -11,9 +11,13 @@ use autonomous_orchestrator::core::human::delivery::{Operation, State};
 use autonomous_orchestrator::core::model::audit::delivery_key;
 use autonomous_orchestrator::core::model::finding::Severity;
 use autonomous_orchestrator::core::model::time::Timestamp;
+use autonomous_orchestrator::detectors::probe::Probes;
+use autonomous_orchestrator::detectors::{Detector, Open, Snapshot, Sweep};
 use autonomous_orchestrator::escalation::courier::{Courier, Limits};
 use autonomous_orchestrator::escalation::github::{GitHub, Settings, check};
 use autonomous_orchestrator::escalation::http::Https;
+use autonomous_orchestrator::host::Host;
+use autonomous_orchestrator::host::clock::Clock;
 use serde_json::{Value, json};
 
 use super::outbox::{Memory, s};
@@ -443,4 +447,37 @@ fn a_public_repository_a_wrong_token_and_an_unknown_authority_send_nothing() {
     std::fs::write(stub.path("token"), TOKEN).unwrap();
     let checks = check::check(&stub.github(), None, stub.now);
     assert!(checks.iter().all(|check| check.ok), "{checks:?}");
+}
+
+/// A probe's certificate check is the courier's.
+#[test]
+fn a_probe_over_tls_trusts_the_operators_authority_and_nobody_else() {
+    let Some(stub) = Stub::start(&[]) else { return };
+    let found = |ca_file: &str| {
+        let config = config::Config {
+            probe: vec![config::Probe {
+                name: "api".to_owned(),
+                http: format!("{}/rate_limit", stub.base),
+                ca_file: ca_file.to_owned(),
+                // No token is sent.
+                expect_status: 401,
+                failures: 1,
+                ..config::Probe::default()
+            }],
+            ..config::Config::default()
+        };
+        let host = Host::at("/nowhere", Clock::manual(stub.now));
+        let open = Open::default();
+        match Probes::default().examine(&Snapshot::new(&host, &config, &[], &open)) {
+            Ok(Sweep::Present(found)) => found,
+            other => panic!("{other:?}"),
+        }
+    };
+    let ca_file = stub.github().ca_file;
+    assert_eq!(found(&ca_file), []);
+    let refused = found("");
+    assert!(
+        refused[0].message.contains("invalid peer certificate"),
+        "{refused:?}"
+    );
 }
