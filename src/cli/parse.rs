@@ -171,6 +171,7 @@ mod tests {
     fn mistakes_come_with_a_suggestion() {
         let message = |words: &[&str]| read_words(words).unwrap_err().told();
         assert!(message(&["taks"]).contains("did you mean 'tasks'"));
+        assert!(message(&["man"]).contains("there is none"));
         assert!(message(&["tasks", "--jsno"]).contains("--json"));
         assert!(message(&["--once", "run"]).contains("`run --once`"));
         assert!(message(&["tasks", "--config"]).contains("--help"));

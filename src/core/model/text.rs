@@ -12,12 +12,15 @@ pub fn cut(text: &str, cap: usize) -> &str {
     text.get(..end).unwrap_or("")
 }
 
-/// The known name that is nearest by edit distance, if it is near at all.
+/// The known name that is nearest by edit distance, if it is near at all: at most half of what was typed
+/// may be wrong (`man` is no `run`).
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     known
         .map(|candidate| (edit_distance(name, candidate), candidate))
         .min()
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3)
+        .filter(|(distance, candidate)| {
+            *distance <= 1 + candidate.len() / 3 && 2 * distance <= name.chars().count()
+        })
         .map(|(_, candidate)| candidate.to_owned())
 }
 
