@@ -14,18 +14,57 @@ pub(super) struct Flag {
     pub(super) help: &'static str,
 }
 
+/// What a form prints with `--json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Json {
+    /// Also when nothing is listed.
+    Array,
+    Object,
+    /// One object a line, for a filter.
+    Lines,
+    /// Text alone: it is a filter, or says one sentence about what it did.
+    None,
+}
+
+/// One way to call a command.
+#[derive(Debug)]
+pub(super) struct Form {
+    /// What stands behind the command's name.
+    pub(super) words: &'static str,
+    pub(super) json: Json,
+}
+
+pub(super) const fn array(words: &'static str) -> Form {
+    form(words, Json::Array)
+}
+
+pub(super) const fn object(words: &'static str) -> Form {
+    form(words, Json::Object)
+}
+
+pub(super) const fn lines(words: &'static str) -> Form {
+    form(words, Json::Lines)
+}
+
+pub(super) const fn text(words: &'static str) -> Form {
+    form(words, Json::None)
+}
+
+const fn form(words: &'static str, json: Json) -> Form {
+    Form { words, json }
+}
+
 /// One command: what is typed, what `help` says, what runs.
 #[derive(Debug)]
 pub(super) struct Command {
     pub(super) name: &'static str,
-    /// Its arguments, as in a usage line.
-    pub(super) synopsis: &'static str,
+    /// The ways to call it, as in usage lines.
+    pub(super) forms: &'static [Form],
     /// One line of the overview.
     pub(super) brief: &'static str,
     pub(super) long: &'static str,
     pub(super) example: &'static str,
     pub(super) flags: &'static [Flag],
-    pub(super) hidden: bool,
     pub(super) run: fn(&Typed, &Globals) -> Result<Exit, CliError>,
 }
 
@@ -64,10 +103,7 @@ pub(super) const GLOBAL_FLAGS: &[Flag] = &[
         "DIR",
         "look at the host in this directory tree (scan, doctor)",
     ),
-    switch(
-        "json",
-        "print JSON: an array for a listing, an object for one thing",
-    ),
+    switch("json", "print JSON, where the usage of the command says so"),
     switch("no-color", "no colour; NO_COLOR does the same"),
     switch("dry-run", "say what would be done; touch and send nothing"),
     Flag {

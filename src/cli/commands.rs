@@ -1,6 +1,6 @@
 //! The one table of commands, in the order in which `help` shows them.
 
-use crate::cli::command::{Command, Flag, option, switch};
+use crate::cli::command::{Command, Flag, array, lines, object, option, switch, text};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
@@ -12,7 +12,7 @@ use crate::cli::{
 pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "run",
-        synopsis: "[--once] [--dry-run]",
+        forms: &[text("[--once] [--dry-run]")],
         brief: "watch, repair, prove, escalate: the daemon",
         long: "Runs in the foreground until SIGTERM; a service manager starts it (see `install`).\n\
                SIGHUP reads the configuration again; a bad file leaves the old one in force.\n\
@@ -20,12 +20,11 @@ pub(super) const COMMANDS: &[Command] = &[
                recorded and every decision is logged, but nothing is touched and nothing is sent.",
         example: "autonomous-orchestrator run --once --dry-run",
         flags: &[switch("once", "one sweep, work until nothing is due, end")],
-        hidden: false,
         run: wire::run,
     },
     Command {
         name: "scan",
-        synopsis: "",
+        forms: &[object("")],
         brief: "look at this host once; change and store nothing",
         long: "Runs every detector once and lists what it finds, the worst first. Needs no daemon, no\n\
                state directory and no root, though root sees more. Exit code 7 when something was found.",
@@ -34,23 +33,27 @@ pub(super) const COMMANDS: &[Command] = &[
             "verbose",
             "also list every detector with its outcome and time",
         )],
-        hidden: false,
         run: wire::scan,
     },
     Command {
         name: "status",
-        synopsis: "",
+        forms: &[object("")],
         brief: "one page: daemon, tasks, escalations, deliveries, detectors",
         long: "Is the daemon running, in which mode, what is open, what waits for a human, what could not\n\
                be delivered, which detectors are absent or broken. Works without a running daemon.",
         example: "autonomous-orchestrator status",
         flags: &[],
-        hidden: false,
         run: status::run,
     },
     Command {
         name: "tasks",
-        synopsis: "[show ID | close ID | ack ID | snooze ID UNTIL]",
+        forms: &[
+            array("[list]"),
+            object("show ID"),
+            object("close ID"),
+            object("ack ID"),
+            object("snooze ID UNTIL"),
+        ],
         brief: "the open tasks; show, close, acknowledge or snooze one",
         long: "Without a word: the open tasks, the newest first. `show` prints everything known about one.\n\
                `close` ends it (as human; --as not_a_fault when it never was a fault, which counts as a false\n\
@@ -70,12 +73,11 @@ pub(super) const COMMANDS: &[Command] = &[
             ),
             option("by", "NAME", "who does it (default: the user)"),
         ],
-        hidden: false,
         run: tasks::run,
     },
     Command {
         name: "approve",
-        synopsis: "ID [--action ACTION] [--for MINUTES]",
+        forms: &[object("ID [--action ACTION] [--for MINUTES]")],
         brief: "allow the action that a task waits for",
         long: "In mode suggest a task waits until a human allows its action. The daemon checks every other\n\
                gate again before it acts. The approval ends after the given time (default: fix.approval_s).\n\
@@ -86,33 +88,35 @@ pub(super) const COMMANDS: &[Command] = &[
             option("for", "MINUTES", "how long the approval holds"),
             option("by", "NAME", "who approves (default: the user)"),
         ],
-        hidden: false,
         run: tasks::approve,
     },
     Command {
         name: "history",
-        synopsis: "[ID]",
+        forms: &[array("[ID]")],
         brief: "what happened, why and by whom; of one task or of all",
         long: "The audit events, the newest last. Each carries the hash of the one before (see `audit`).",
         example: "autonomous-orchestrator history 12",
         flags: &[option("limit", "N", "at most the newest N (default 200)")],
-        hidden: false,
         run: history::run,
     },
     Command {
         name: "audit",
-        synopsis: "verify",
+        forms: &[object("verify")],
         brief: "check that the history was not changed",
         long: "Walks the hash chain from its start. Compare the printed head with the one in the log or in\n\
                an escalation: a cut tail shows there. Exit code 1 when the chain is broken.",
         example: "autonomous-orchestrator audit verify",
         flags: &[],
-        hidden: false,
         run: history::audit,
     },
     Command {
         name: "escalations",
-        synopsis: "[list | show ID | resolve ID | snooze ID UNTIL]",
+        forms: &[
+            array("[list]"),
+            object("show ID"),
+            object("resolve ID"),
+            object("snooze ID UNTIL"),
+        ],
         brief: "what needs a human",
         long: "Lists the open escalations; they are here even when nothing could be delivered. ID is the\n\
                task's. `resolve` closes the task as done by a human (--as not_a_fault: there was no fault),\n\
@@ -127,12 +131,11 @@ pub(super) const COMMANDS: &[Command] = &[
             ),
             option("by", "NAME", "who does it (default: the user)"),
         ],
-        hidden: false,
         run: escalations::run,
     },
     Command {
         name: "outbox",
-        synopsis: "[list | retry [ID] | drop ID]",
+        forms: &[array("[list]"), text("retry [ID]"), text("drop ID")],
         brief: "deliveries that wait, and those that failed",
         long: "`retry` makes a delivery due now (without an ID: all that wait or are dead). `drop` gives one\n\
                up; the escalation itself stays.",
@@ -141,12 +144,11 @@ pub(super) const COMMANDS: &[Command] = &[
             switch("all", "confirmed ones too"),
             option("by", "NAME", "who does it (default: the user)"),
         ],
-        hidden: false,
         run: outbox::run,
     },
     Command {
         name: "stats",
-        synopsis: "",
+        forms: &[object("")],
         brief: "auto-fix rate, false escalations, time to repair, against the targets",
         long: "Auto-fix rate: verified stable / settled tasks with an allowed action (target 70 %).\n\
                False escalations: closed as no fault, or cleared untouched / escalations (target: a fifth of\n\
@@ -154,34 +156,43 @@ pub(super) const COMMANDS: &[Command] = &[
                95th percentile (target: below 5 minutes). Per class and per week.",
         example: "autonomous-orchestrator stats --weeks 8",
         flags: &[option("weeks", "N", "the newest N weeks (default 12)")],
-        hidden: false,
         run: stats::run,
     },
     Command {
         name: "learn",
-        synopsis: "[show | export | import FILE | forget --all | forget CLASS [SUBJECT]]",
+        forms: &[
+            array("[show]"),
+            lines("export"),
+            text("import FILE"),
+            text("forget CLASS [SUBJECT]"),
+            text("forget --all"),
+        ],
         brief: "what worked here, per class, subject and action; taken from and to other gateways",
         long: "Every verified attempt counts for or against its action; the lower 95 % bound of its success rate\n\
                decides which of two equally risky actions is tried first. export prints one JSON object a line;\n\
                import adds another gateway's counts at half, at most 4 of each, and each file once.",
         example: "autonomous-orchestrator learn export > line-7.jsonl",
         flags: &[switch("all", "forget everything")],
-        hidden: false,
         run: learn::run,
     },
     Command {
         name: "explain",
-        synopsis: "ID",
+        forms: &[object("ID")],
         brief: "why a task has its cause, and what would be done next",
         long: "Cause, candidate actions with their gates, what was tried, and the cited passages.",
         example: "autonomous-orchestrator explain 12",
         flags: &[],
-        hidden: false,
         run: wire::explain,
     },
     Command {
         name: "bundle",
-        synopsis: "build SOURCE… -o FILE | query TEXT | info | verify | diff NEWER",
+        forms: &[
+            object("build SOURCE… -o FILE"),
+            array("query TEXT"),
+            object("info"),
+            object("verify"),
+            array("diff NEWER"),
+        ],
         brief: "build and ask the knowledge bundle",
         long: "`build` reads runbooks, READMEs, unit files and configurations, redacts secrets and writes one\n\
                read-only file. `query` prints the best passages with file and lines; with --batch it reads\n\
@@ -232,12 +243,11 @@ pub(super) const COMMANDS: &[Command] = &[
                 "for query --batch: tab-separated lines (the only form)",
             ),
         ],
-        hidden: false,
         run: knowledge::run,
     },
     Command {
         name: "fingerprint",
-        synopsis: "[--template] [--class CLASS] [--subject SUBJECT]",
+        forms: &[text("[--template] [--class CLASS] [--subject SUBJECT]")],
         brief: "filter: one message a line in, one fingerprint a line out",
         long: "Reads standard input. Order is kept and nothing else is printed; an empty line gives a line.\n\
                With --template: the message with its variable parts replaced, in place of the hash.",
@@ -255,43 +265,39 @@ pub(super) const COMMANDS: &[Command] = &[
                 "subject of the findings (default empty)",
             ),
         ],
-        hidden: false,
         run: wire::fingerprint,
     },
     Command {
         name: "replay",
-        synopsis: "FILE…",
+        forms: &[array("FILE…")],
         brief: "run recorded logs through rules and identity; change nothing",
         long: "Reads log files (`-` is standard input) and shows which tasks they would have made, by the\nbuilt-in rules and those of the configuration (daemon.rules_dir).",
         example: "autonomous-orchestrator replay /var/log/syslog.1",
         flags: &[],
-        hidden: false,
         run: wire::replay,
     },
     Command {
         name: "report",
-        synopsis: "FILE.html",
+        forms: &[text("FILE.html")],
         brief: "write one self-contained HTML page",
         long: "Open escalations, tasks over time, auto-fix rate, time to repair, detector health, budgets. No\n\
                script, nothing from elsewhere: it can be mailed and opened offline. `-` is standard output.",
         example: "autonomous-orchestrator report /tmp/gateway.html",
         flags: &[],
-        hidden: false,
         run: report::run,
     },
     Command {
         name: "doctor",
-        synopsis: "",
+        forms: &[array("")],
         brief: "check configuration, rights, store, sources, clock, network",
         long: "One line a check: ok, warn or FAIL, with what to do. Exit code 1 when something FAILs.",
         example: "sudo autonomous-orchestrator doctor",
         flags: &[switch("offline", "leave the network alone")],
-        hidden: false,
         run: doctor::run,
     },
     Command {
         name: "config",
-        synopsis: "[check | show | default]",
+        forms: &[object("[show]"), object("check"), text("default")],
         brief: "check the configuration, show what is in force, print an example",
         long: "`check` reads the configuration, the rules and the runbooks and prints `file:line: what:\n\
                suggestion` for each mistake (exit code 3). `show` prints every value in force. `default`\n\
@@ -299,23 +305,21 @@ pub(super) const COMMANDS: &[Command] = &[
         example: "autonomous-orchestrator config default > config.toml\n\
                   autonomous-orchestrator --config config.toml config check",
         flags: &[],
-        hidden: false,
         run: config::run,
     },
     Command {
         name: "import",
-        synopsis: "FILE",
+        forms: &[object("FILE")],
         brief: "adopt the tasks.db of the Python daemon",
         long: "Keeps every row; a copy of the original is left beside. Twice is the same as once. Stop the\n\
                Python daemon first: a file in use is refused.",
         example: "autonomous-orchestrator import /var/lib/autonomous-orchestrator/tasks.db",
         flags: &[],
-        hidden: false,
         run: import::run,
     },
     Command {
         name: "install",
-        synopsis: "[--init INIT] [--start]",
+        forms: &[text("[--init INIT] [--start]")],
         brief: "install this program as a service of the init that runs here",
         long: "Copies itself to /usr/local/bin, writes the systemd unit, the OpenRC or the SysV script, an\n\
                example configuration (an existing one is kept) and the tmpfiles, and enables the service.\n\
@@ -334,12 +338,11 @@ pub(super) const COMMANDS: &[Command] = &[
                 "install below DIR; nothing is enabled or started",
             ),
         ],
-        hidden: false,
         run: install::install,
     },
     Command {
         name: "uninstall",
-        synopsis: "[--init INIT] [--purge]",
+        forms: &[text("[--init INIT] [--purge]")],
         brief: "stop and remove what `install` wrote",
         long: "The state and the configuration are kept unless --purge is given.",
         example: "sudo autonomous-orchestrator uninstall",
@@ -352,28 +355,25 @@ pub(super) const COMMANDS: &[Command] = &[
             switch("purge", "remove the state and the configuration too"),
             option("prefix", "DIR", "remove below DIR"),
         ],
-        hidden: false,
         run: install::uninstall,
     },
     Command {
         name: "demo",
-        synopsis: "",
+        forms: &[text("")],
         brief: "see it find, fix, verify and audit, in a sandbox of its own",
         long: "Starts a small service in a temporary directory, breaks it in three ways and repairs it. Needs\n\
                no root and no init; the stability window is shortened and the output says so.",
         example: "autonomous-orchestrator demo",
         flags: &[option("serve", "DIR", "")],
-        hidden: false,
         run: wire::demo,
     },
     Command {
         name: "help",
-        synopsis: "[COMMAND]",
+        forms: &[text("[COMMAND]")],
         brief: "this overview, or one command with an example",
         long: "`COMMAND --help` does the same.",
         example: "autonomous-orchestrator help tasks",
         flags: &[],
-        hidden: false,
         run: help_page,
     },
 ];

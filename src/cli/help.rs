@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::command::{Command, Flag, GLOBAL_FLAGS};
+use crate::cli::command::{Command, Flag, Form, GLOBAL_FLAGS, Json};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::parse::named;
@@ -32,13 +32,13 @@ pub(super) fn overview(table: &[Command]) -> String {
         env!("CARGO_PKG_VERSION"),
         env!("CARGO_PKG_DESCRIPTION"),
     );
-    let shown = || table.iter().filter(|command| !command.hidden);
-    let wide = shown().map(|command| command.name.len()).max().unwrap_or(0);
-    for command in shown() {
-        let _ = writeln!(text, "  {:wide$}  {}", command.name, command.brief);
-    }
+    let rows = table.iter();
+    aligned(
+        &mut text,
+        rows.map(|command| (command.name.to_owned(), command.brief)),
+    );
     text.push_str("\nOptions of every command:\n");
-    flags(&mut text, GLOBAL_FLAGS);
+    aligned(&mut text, shown(GLOBAL_FLAGS));
     text.push_str("\nExit codes:\n");
     for (exit, means) in Exit::ALL {
         let _ = writeln!(text, "  {}  {means}", exit.code());
@@ -52,20 +52,21 @@ pub(super) fn overview(table: &[Command]) -> String {
 
 /// The page of one command.
 pub(super) fn of_command(command: &Command) -> String {
-    let mut text = format!(
-        "{}\n\nUsage: {NAME} {}{}{}\n\n{}\n",
-        command.brief,
-        command.name,
-        if command.synopsis.is_empty() { "" } else { " " },
-        command.synopsis,
-        command.long,
+    let mut text = format!("{}\n\nUsage:\n", command.brief);
+    let usage = |form: &Form| format!("{NAME} {} {}", command.name, form.words);
+    let forms = command.forms.iter();
+    aligned(
+        &mut text,
+        forms.map(|form| (usage(form), printed(form.json))),
     );
-    if !command.flags.is_empty() {
+    let _ = write!(text, "\n{}\n", command.long);
+    let own = shown(command.flags);
+    if !own.is_empty() {
         text.push_str("\nOptions:\n");
-        flags(&mut text, command.flags);
+        aligned(&mut text, own);
     }
     text.push_str("\nOptions of every command:\n");
-    flags(&mut text, GLOBAL_FLAGS);
+    aligned(&mut text, shown(GLOBAL_FLAGS));
     text.push_str("\nExample:\n");
     for line in command.example.lines() {
         let _ = writeln!(text, "  {line}");
@@ -73,8 +74,18 @@ pub(super) fn of_command(command: &Command) -> String {
     text
 }
 
-fn flags(text: &mut String, flags: &[Flag]) {
-    let named: Vec<(String, &str)> = flags
+const fn printed(json: Json) -> &'static str {
+    match json {
+        Json::Array => "--json: an array",
+        Json::Object => "--json: an object",
+        Json::Lines => "an object a line",
+        Json::None => "",
+    }
+}
+
+/// The options that are told, each with what it does.
+fn shown(flags: &[Flag]) -> Vec<(String, &str)> {
+    flags
         .iter()
         .filter(|flag| !flag.help.is_empty())
         .map(|flag| {
@@ -82,10 +93,17 @@ fn flags(text: &mut String, flags: &[Flag]) {
             let value = flag.value.map_or(String::new(), |name| format!(" {name}"));
             (format!("{short}--{}{value}", flag.long), flag.help)
         })
-        .collect();
-    let wide = named.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    for (name, help) in named {
-        let _ = writeln!(text, "  {name:wide$}  {help}");
+        .collect()
+}
+
+/// Two columns, indented.
+fn aligned<'a>(text: &mut String, rows: impl IntoIterator<Item = (String, &'a str)>) {
+    let rows: Vec<_> = rows.into_iter().collect();
+    let long = |row: &(String, &str)| row.0.chars().count();
+    let wide = rows.iter().map(long).max().unwrap_or(0);
+    for (name, help) in rows {
+        let line = format!("  {name:wide$}  {help}");
+        let _ = writeln!(text, "{}", line.trim_end());
     }
 }
 
@@ -99,6 +117,7 @@ mod tests {
         for command in COMMANDS {
             let page = of_command(command);
             assert!(page.contains("Example:"), "{}", command.name);
+            assert!(!page.contains("Options:\n\n"), "{}", command.name);
             assert!(
                 command.example.contains(command.name),
                 "the example of {} does not call it",
@@ -109,9 +128,9 @@ mod tests {
     }
 
     #[test]
-    fn the_overview_lists_all_but_hidden_commands() {
+    fn the_overview_lists_all_commands() {
         let page = overview(COMMANDS);
-        for command in COMMANDS.iter().filter(|command| !command.hidden) {
+        for command in COMMANDS {
             assert!(page.contains(&format!("\n  {} ", command.name)));
         }
     }
