@@ -1,4 +1,4 @@
-//! `bundle`: build, query, look into, verify and compare knowledge bundles.
+//! `bundle`: build and query knowledge bundles; inspect.rs looks into them.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufWriter, Write, stdin, stdout};
@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::bundle::{self, BuildOptions, Bundle, BundleError, Compared, Report};
+use crate::bundle::{self, BuildOptions, Bundle, BundleError, Report};
 use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::Globals;
+use crate::cli::inspect;
 use crate::cli::table::harmless;
 use crate::cli::tasks::unknown_word;
 use crate::cli::typed::Typed;
@@ -22,9 +23,9 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     match typed.word(0) {
         Some("build") => build(typed, globals),
         Some("query") => query(typed, globals),
-        Some("info") => info(typed, globals),
-        Some("verify") => verify(typed, globals),
-        Some("diff") => diff(typed, globals),
+        Some("info") => inspect::info(typed, &open(typed, globals)?, globals),
+        Some("verify") => inspect::verify(typed, &open(typed, globals)?, globals),
+        Some("diff") => inspect::diff(typed, &open(typed, globals)?, globals),
         word => Err(unknown_word(
             "bundle",
             word,
@@ -196,41 +197,5 @@ fn batch(bundle: &Bundle, limit: usize) -> Result<Exit, CliError> {
         }
     }
     out.flush()?;
-    Ok(Exit::Done)
-}
-
-fn info(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
-    let bundle = open(typed, globals)?;
-    let info = bundle.info()?;
-    globals.print(&format!("{}\n{info:#?}\n", bundle.path().display()))?;
-    Ok(Exit::Done)
-}
-
-fn verify(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
-    let bundle = open(typed, globals)?;
-    let sources = bundle.verify()?;
-    let mut changed = 0;
-    for (source, state) in &sources {
-        if matches!(state, Compared::Changed | Compared::Missing) {
-            changed += 1;
-            globals.print(&format!("{}: {state:?}\n", harmless(source)))?;
-        }
-    }
-    globals.print(&format!(
-        "sealed and whole; {changed} of {} sources changed since\n",
-        sources.len()
-    ))?;
-    Ok(Exit::Done)
-}
-
-fn diff(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
-    let older = open(typed, globals)?;
-    let Some(newer) = typed.path(1) else {
-        return Err(CliError::usage("bundle diff: no second bundle").hint("name the newer one"));
-    };
-    let newer = Bundle::open(&newer)?;
-    for difference in older.diff(&newer)? {
-        globals.print(&format!("{difference:?}\n"))?;
-    }
     Ok(Exit::Done)
 }

@@ -11,6 +11,7 @@ mod globals;
 mod help;
 mod history;
 mod import;
+mod inspect;
 mod install;
 mod knowledge;
 mod learn;
