@@ -17,7 +17,7 @@ mod knowledge;
 mod learn;
 mod outbox;
 mod parse;
-mod replay;
+mod recorded;
 mod report;
 mod shape;
 mod stats;

@@ -9,7 +9,7 @@ use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
-use crate::cli::{fingerprint as filter, replay as recorded, shape, stored, tasks};
+use crate::cli::{fingerprint as filter, recorded, shape, stored, tasks};
 use crate::core::config::{Config, Github};
 use crate::core::model::class::Class;
 use crate::core::model::finding::Severity;
