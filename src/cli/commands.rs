@@ -5,8 +5,8 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::cli::{
-    config, doctor, escalations, help, history, import, install, knowledge, learn, outbox, report,
-    stats, status, tasks, wire,
+    config, doctor, escalations, help, history, import, install, knowledge, learn, outbox, replay,
+    report, stats, status, tasks, wire,
 };
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -274,7 +274,7 @@ pub(super) const COMMANDS: &[Command] = &[
         long: "Reads log files (`-` is standard input) and shows which tasks they would have made, by the\nbuilt-in rules and those of the configuration (daemon.rules_dir).",
         example: "autonomous-orchestrator replay /var/log/syslog.1",
         flags: &[],
-        run: wire::replay,
+        run: replay::run,
     },
     Command {
         name: "report",

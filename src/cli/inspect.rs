@@ -37,7 +37,7 @@ pub(super) fn info(typed: &Typed, bundle: &Bundle, globals: &Globals) -> Result<
             source.snippets.to_string().into(),
             source.bytes.to_string().into(),
             source.redacted.to_string().into(),
-            source.revision.get(..12).unwrap_or(&source.revision).into(),
+            source.revision.get(..19).unwrap_or(&source.revision).into(),
             source.path.as_str().into(),
         ]);
     }

@@ -18,6 +18,7 @@ mod learn;
 mod outbox;
 mod parse;
 mod recorded;
+mod replay;
 mod report;
 mod shape;
 mod stats;

@@ -1,10 +1,8 @@
-//! `replay FILE…`: what logs would have produced, without a daemon, a store or an action.
+//! Recorded logs: how their lines are written, and what the daemon would have found in them.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
-
-use serde::Serialize;
+use std::io::{self, Read};
 
 use crate::core::identity::Fingerprint;
 use crate::core::model::finding::Finding;
@@ -24,7 +22,7 @@ const READ_CHUNK: usize = 64 << 10;
 
 /// How the lines of a file are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+enum Format {
     /// `journalctl -o json`.
     JournalJson,
     /// `journalctl -o export`: `FIELD=value` lines, an empty line between entries.
@@ -36,7 +34,7 @@ pub(super) enum Format {
 }
 
 /// Decides the format from the first lines.
-pub(super) fn sniff(head: &str) -> Format {
+fn sniff(head: &str) -> Format {
     let lines: Vec<&str> = head
         .lines()
         .filter(|l| !l.trim().is_empty())
@@ -83,85 +81,18 @@ fn is_report_text(line: &str) -> bool {
 
 /// One finding with the lines it was seen in.
 #[derive(Debug)]
-struct Seen {
-    finding: Finding,
-    first_line: u64,
-    last_line: u64,
+pub(super) struct Seen {
+    pub(super) finding: Finding,
+    pub(super) first_line: u64,
+    pub(super) last_line: u64,
 }
 
-#[derive(Serialize)]
-struct Row<'a> {
-    file: &'a str,
-    class: &'static str,
-    subject: &'a str,
-    severity: &'static str,
-    message: &'a str,
-    fingerprint: String,
-    count: u64,
-    first_line: u64,
-    last_line: u64,
-}
-
-/// Replays files (`-` is standard input) and prints the findings. Returns the exit code: 0 done,
-/// 1 when a file could not be read.
-pub(super) fn replay(
-    files: &[String],
-    rules: &RuleSet,
-    json: bool,
-    out: &mut dyn Write,
-) -> io::Result<u8> {
-    let mut code = 0;
-    if !json {
-        writeln!(
-            out,
-            "{:<22} {:<24} {:<8} {:>6} {:>13}  MESSAGE",
-            "CLASS", "SUBJECT", "SEVERITY", "COUNT", "LINES"
-        )?;
-    }
-    for file in files {
-        let mut replay = Replay::new(rules);
-        if let Err(why) = replay.read(file) {
-            writeln!(
-                io::stderr(),
-                "replay: {file}: {why}: check the path and your permission"
-            )?;
-            code = 1;
-        }
-        for seen in &replay.seen {
-            print(file, seen, json, out)?;
-        }
-    }
-    Ok(code)
-}
-
-fn print(file: &str, seen: &Seen, json: bool, out: &mut dyn Write) -> io::Result<()> {
-    let finding = &seen.finding;
-    if !json {
-        let lines = format!("{}-{}", seen.first_line, seen.last_line);
-        return writeln!(
-            out,
-            "{:<22} {:<24} {:<8} {:>6} {:>13}  {}",
-            finding.class.as_str(),
-            finding.subject,
-            finding.severity.as_str(),
-            finding.count,
-            lines,
-            finding.message
-        );
-    }
-    let row = Row {
-        file,
-        class: finding.class.as_str(),
-        subject: &finding.subject,
-        severity: finding.severity.as_str(),
-        message: &finding.message,
-        fingerprint: finding.fingerprint().to_string(),
-        count: finding.count,
-        first_line: seen.first_line,
-        last_line: seen.last_line,
-    };
-    let text = serde_json::to_string(&row).map_err(io::Error::other)?;
-    writeln!(out, "{text}")
+/// What the daemon would have found in a file (`-` is standard input), by these rules. A file that cannot
+/// be read to its end still has what was found before.
+pub(super) fn replay(file: &str, rules: &RuleSet) -> (Vec<Seen>, io::Result<()>) {
+    let mut replay = Replay::new(rules);
+    let read = replay.read(file);
+    (replay.seen, read)
 }
 
 struct Replay<'a> {

@@ -9,7 +9,7 @@ use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
-use crate::cli::{fingerprint as filter, recorded, shape, stored, tasks};
+use crate::cli::{fingerprint as filter, shape, stored, tasks};
 use crate::core::config::{Config, Github};
 use crate::core::model::class::Class;
 use crate::core::model::finding::Severity;
@@ -97,7 +97,7 @@ pub(super) fn scan(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
             Cell::from(finding.message.as_str()),
         ]);
     }
-    globals.listing(&json, &table, "no faults found\n")?;
+    globals.listing(&json, &table, "No faults found.")?;
     if typed.has("verbose") && !globals.json {
         let mut table = Table::new(&["DETECTOR", "OUTCOME", "MS"]);
         for line in &scan.lines {
@@ -179,24 +179,8 @@ pub(super) fn fingerprint(typed: &Typed, _globals: &Globals) -> Result<Exit, Cli
     Ok(Exit::Done)
 }
 
-pub(super) fn replay(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
-    let files: Vec<String> = typed
-        .words()
-        .iter()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    if files.is_empty() {
-        return Err(CliError::usage("replay: no file").hint("name one or more log files"));
-    }
-    let rules = operators_rules(globals)?;
-    let mut output = BufWriter::with_capacity(BUFFER, stdout().lock());
-    let code = recorded::replay(&files, &rules, globals.json, &mut output)?;
-    output.flush()?;
-    Ok(if code == 0 { Exit::Done } else { Exit::Failed })
-}
-
 /// The built-in rules behind the operator's own, as a daemon with this configuration has them.
-fn operators_rules(globals: &Globals) -> Result<RuleSet, CliError> {
+pub(super) fn operators_rules(globals: &Globals) -> Result<RuleSet, CliError> {
     let config = globals.load_config()?;
     let texts = daemon::loaded_config::texts(&globals.host(), &config.daemon.rules_dir)
         .map_err(|why| CliError::of(ErrorKind::Config, why))?;

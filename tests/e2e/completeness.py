@@ -145,8 +145,7 @@ def offline(binary, directory):
     out = subprocess.run([binary, "replay", "--json", os.path.join(directory, "truth")],
                          capture_output=True, text=True, check=True).stdout
     counts = {}
-    for line in out.splitlines():
-        row = json.loads(line)
+    for row in json.loads(out):
         counts[row["fingerprint"]] = counts.get(row["fingerprint"], 0) + row["count"]
     return counts
 

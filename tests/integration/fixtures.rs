@@ -11,9 +11,9 @@ fn fixture(name: &str) -> String {
 
 /// Class and subject of each finding.
 fn found(out: &str) -> Vec<(String, String)> {
-    out.lines()
-        .map(|line| {
-            let row: serde_json::Value = serde_json::from_str(line).expect("a row");
+    let rows: Vec<serde_json::Value> = serde_json::from_str(out).expect("an array");
+    rows.iter()
+        .map(|row| {
             let text = |key: &str| row[key].as_str().expect("text").to_owned();
             (text("class"), text("subject"))
         })

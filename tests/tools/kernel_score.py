@@ -40,7 +40,7 @@ def main():
         name, fault, kind, title = (line.split("\t") + ["", "", ""])[:4]
         path = os.path.join(directory, "logs", name)
         out = subprocess.run(command + [path], capture_output=True, text=True, check=True).stdout
-        got = [json.loads(row) for row in out.splitlines()]
+        got = json.loads(out)
         classes = [row["class"] for row in got]
         if fault == "1":
             faults += 1

@@ -1,0 +1,61 @@
+//! `replay FILE…`: what logs would have produced, without a daemon, a store or an action.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use crate::cli::error::{CliError, Exit};
+use crate::cli::globals::Globals;
+use crate::cli::recorded::{self, Seen};
+use crate::cli::table::Table;
+use crate::cli::typed::Typed;
+use crate::cli::{shape, wire};
+
+pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    if typed.words().is_empty() {
+        return Err(CliError::usage("replay: no file").hint("name one or more log files"));
+    }
+    let rules = wire::operators_rules(globals)?;
+    let mut table = Table::new(&["CLASS", "SUBJECT", "SEVERITY", "COUNT", "LINES", "MESSAGE"]);
+    let mut rows = Vec::new();
+    let mut exit = Exit::Done;
+    for word in typed.words() {
+        let file = word.to_string_lossy();
+        let (found, read) = recorded::replay(&file, &rules);
+        if let Err(why) = read {
+            exit = Exit::Failed;
+            // A closed standard error leaves nobody to tell.
+            let _ = writeln!(
+                io::stderr(),
+                "replay: {file}: {why}: check the path and your permission"
+            );
+        }
+        for seen in found {
+            table.row([
+                seen.finding.class.as_str().into(),
+                seen.finding.subject.as_str().into(),
+                shape::severity_cell(seen.finding.severity),
+                seen.finding.count.to_string().into(),
+                format!("{}-{}", seen.first_line, seen.last_line).into(),
+                seen.finding.message.as_str().into(),
+            ]);
+            rows.push(as_json(&file, &seen));
+        }
+    }
+    globals.listing(&Value::Array(rows), &table, "Nothing found.")?;
+    Ok(exit)
+}
+
+fn as_json(file: &str, seen: &Seen) -> Value {
+    json!({
+        "file": file,
+        "class": seen.finding.class.as_str(),
+        "subject": seen.finding.subject,
+        "severity": seen.finding.severity.as_str(),
+        "message": seen.finding.message,
+        "fingerprint": seen.finding.fingerprint().to_string(),
+        "count": seen.finding.count,
+        "first_line": seen.first_line,
+        "last_line": seen.last_line,
+    })
+}
