@@ -4,18 +4,22 @@ use std::time::Duration;
 
 use crate::actions::{self, Action, ActionError, Undo};
 use crate::core::model::action::ActionKind;
-use crate::core::model::task::{Phase, Task, Transition};
-use crate::core::model::time::Timestamp;
-use crate::daemon::Runtime;
+use crate::core::model::finding::Finding;
+use crate::core::model::task::{Phase, Transition};
+use crate::core::remedy::ending::Seen;
+use crate::core::remedy::step::{Reason, Spent};
+use crate::daemon::carry_out;
 use crate::daemon::diagnose::Diagnosis;
-use crate::daemon::escalate;
-use crate::daemon::loaded_config::LoadedConfig;
-use crate::daemon::verify::{self, Look};
+use crate::daemon::escalate::Told;
+use crate::daemon::verify;
+use crate::daemon::worker::Job;
 use crate::store::{Attempt, Booked, Booking, Outcome, StoreError};
 
 /// First pause between two looks after an action; doubles up to [`LOOK_PAUSE_MAX`].
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 const LOOK_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// What nobody could look at after an action is looked at again this soon.
+const BLIND_RECHECK: Duration = Duration::from_secs(30);
 /// While another disruptive action holds the host's slot.
 const SLOT_RECHECK: Duration = Duration::from_secs(2);
 
@@ -30,69 +34,67 @@ fn step(_name: &str) {
     }
 }
 
+/// An attempt that was booked, until its end is written down.
+struct Underway<'a> {
+    id: i64,
+    phase: Phase,
+    action: &'a dyn Action,
+    undo: Undo,
+}
+
 /// Takes `action` for a claimed task and leaves the task fixed, failed or waiting.
 pub fn take(
-    runtime: &Runtime,
-    loaded: &LoadedConfig,
-    task: &Task,
+    job: &Job<'_>,
     phase: Phase,
     action: &dyn Action,
     diagnosis: &Diagnosis,
-    worker: &str,
 ) -> Result<(), StoreError> {
-    let now = runtime.host.clock.now();
-    let unit = action.unit().map(|unit| unit.as_str().to_owned());
-    let budget = &loaded.config.budget;
-    if let Some(spent) = runtime
-        .store
-        .budget_spent(task, unit.as_deref(), budget, now)?
-    {
-        return out_of_budget(runtime, loaded, task, diagnosis, spent, worker, now);
-    }
+    let (runtime, task) = (job.runtime, job.task);
     let Some(_slot) = runtime.slot(action.kind()) else {
-        let reason = "slot: another disruptive action is running".to_owned();
-        let until = now.plus(SLOT_RECHECK);
-        return runtime
-            .store
-            .transition(task.id, Transition::Wait { until, reason }, worker, now);
+        let until = job.now().plus(SLOT_RECHECK);
+        let reason = format!("slot: {}", Reason::Slot);
+        return job.transition(Transition::Wait { until, reason });
     };
-    let context = runtime.action_context(loaded);
+    let context = runtime.action_context(&job.loaded);
     let undo = match action.undo_record(&context) {
         Ok(undo) => undo,
-        Err(why) => {
-            return fail_unbooked(runtime, task, phase, action, &why.to_string(), worker, now);
-        }
+        Err(why) => return fail_unbooked(job, phase, action, &why.to_string()),
     };
     step("undo_recorded");
     let booking = Booking {
         action_kind: action.kind().as_str().to_owned(),
         action_text: action.to_string(),
         subject: task.subject.clone(),
-        unit,
+        unit: action.unit().map(|unit| unit.as_str().to_owned()),
         phase: phase.number(),
         undo: serde_json::to_string(&undo).unwrap_or_default(),
-        actor: worker.to_owned(),
+        actor: job.worker.to_owned(),
     };
-    let attempt = match runtime.store.book_attempt(task.id, booking, budget, now)? {
+    let budget = &job.loaded.config.budget;
+    let id = match runtime
+        .store
+        .book_attempt(task.id, booking, budget, job.now())?
+    {
         Booked::Granted(attempt) => attempt,
-        // Another worker took the last of it.
-        spent => return out_of_budget(runtime, loaded, task, diagnosis, spent, worker, now),
+        // Another worker took the last of it since it was looked at.
+        Booked::Exhausted(spent) => return out_of_budget(job, diagnosis, spent),
     };
     log::info!("task {}: {action}", task.id);
     step("booked");
+    let booked = Underway {
+        id,
+        phase,
+        action,
+        undo,
+    };
     match actions::execute(&context, action) {
         Ok(done) => {
             step("acted");
             let evidence = serde_json::to_string(&done.evidence).unwrap_or_default();
-            runtime.store.note_acted(
-                attempt,
-                &done.message,
-                &evidence,
-                worker,
-                runtime.host.clock.now(),
-            )?;
+            let store = &runtime.store;
+            store.note_acted(id, &done.message, &evidence, job.worker, job.now())?;
             step("noted");
-            prove(runtime, loaded, task, phase, action, attempt, &undo, worker)
+            prove(job, &booked)
         }
         Err(why) if runtime.stopping() => {
             log::warn!("task {}: {action}: {why}: {HANDED_OVER}", task.id);
@@ -104,254 +106,280 @@ pub fn take(
                 ActionError::PreconditionGone(_) | ActionError::Refused(_) => Outcome::Refused,
             };
             log::warn!("task {}: {action}: {why}", task.id);
-            failed(
-                runtime,
-                loaded,
-                phase,
-                attempt,
-                outcome,
-                &format!("{action}: {why}"),
-                &undo,
-                worker,
-            )
+            failed(job, &booked, outcome, &format!("{action}: {why}"))
         }
     }
 }
 
 /// A spent budget is told to a human, with the time at which there is room again.
-fn out_of_budget(
-    runtime: &Runtime,
-    loaded: &LoadedConfig,
-    task: &Task,
-    diagnosis: &Diagnosis,
-    spent: Booked,
-    worker: &str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let Booked::Exhausted {
-        scope,
-        used,
-        limit,
-        free_at,
-    } = spent
-    else {
-        return Ok(());
+fn out_of_budget(job: &Job<'_>, diagnosis: &Diagnosis, spent: Spent) -> Result<(), StoreError> {
+    let retry_at = Some(spent.free_at);
+    let reason = Reason::Budget(spent);
+    let told = Told {
+        diagnosis,
+        reason,
+        proposed: None,
+        retry_at,
     };
-    let reason =
-        format!("budget of this {scope} is spent ({used} of {limit}), free again at {free_at}");
-    let again = Some(free_at);
-    escalate::to_human(
-        runtime, loaded, task, diagnosis, &reason, again, worker, now,
-    )
+    carry_out::tell(job, told)
 }
 
 /// How long an action may take to show: an equal share of its phase's time.
-fn time_to_show(loaded: &LoadedConfig, phase: Phase) -> Duration {
-    let fix = &loaded.config.fix;
+fn time_to_show(job: &Job<'_>, phase: Phase) -> Duration {
+    let fix = &job.loaded.config.fix;
     let (whole, attempts) = match phase {
         Phase::QuickFix => (fix.quick_deadline_s, phase.max_attempts()),
-        _ => (fix.research_deadline_s, Phase::Research.max_attempts()),
+        Phase::Research | Phase::Consensus | Phase::Escalation => {
+            (fix.research_deadline_s, Phase::Research.max_attempts())
+        }
     };
     let share = Duration::from_secs(whole) / attempts.max(1);
     share.min(Duration::from_secs(fix.quick_deadline_s))
 }
 
 /// Looks again with the detector until it is green or the phase's time is over.
-#[allow(clippy::too_many_arguments)] // One attempt's whole context, passed straight on.
-fn prove(
-    runtime: &Runtime,
-    loaded: &LoadedConfig,
-    task: &Task,
-    phase: Phase,
-    action: &dyn Action,
-    attempt: i64,
-    undo: &Undo,
-    worker: &str,
-) -> Result<(), StoreError> {
-    let deadline = time_to_show(loaded, phase);
+fn prove(job: &Job<'_>, booked: &Underway<'_>) -> Result<(), StoreError> {
+    let (runtime, action) = (job.runtime, booked.action);
+    let deadline = time_to_show(job, booked.phase);
     let started = std::time::Instant::now();
     let mut pause = LOOK_PAUSE;
     loop {
-        match verify::look(runtime, task) {
-            Look::Clear => {
-                let now = runtime.host.clock.now();
-                let window = Duration::from_secs(loaded.config.fix.stability_s);
-                log::info!("green: task {} after {action}", task.id);
-                let message = format!("{action}; verified by its detector");
-                let green = Transition::FirstGreen {
-                    stable_until: now.plus(window),
-                    message,
-                };
-                runtime.store.end_attempt(
-                    attempt,
-                    Outcome::Verified,
-                    "green",
-                    green,
-                    worker,
-                    now,
-                )?;
-                step("green");
-                // What this one caused may be over too.
-                runtime.poke.ring();
+        let seen = job.look();
+        match seen {
+            Seen::Clear => return green(job, booked),
+            Seen::Present(_) | Seen::Stands | Seen::CouldNotLook(_) if runtime.stopping() => {
+                log::warn!("task {}: {action}: {HANDED_OVER}", job.task.id);
                 return Ok(());
             }
-            Look::Present(_) | Look::Unknown(_) if runtime.stopping() => {
-                log::warn!("task {}: {action}: {HANDED_OVER}", task.id);
-                return Ok(());
-            }
-            Look::Present(_) if started.elapsed() < deadline => {
-                runtime.beat(worker);
+            Seen::Present(_) | Seen::CouldNotLook(_) if started.elapsed() < deadline => {
+                runtime.beat(job.worker);
                 runtime.poke.pause(pause);
                 pause = (pause * 2).min(LOOK_PAUSE_MAX);
             }
-            Look::Present(finding) => {
+            Seen::Present(finding) => {
                 let message = format!("{action}: still there afterwards: {}", finding.message);
-                return failed(
-                    runtime,
-                    loaded,
-                    phase,
-                    attempt,
-                    Outcome::Failed,
-                    &message,
-                    undo,
-                    worker,
-                );
+                return failed(job, booked, Outcome::Failed, &message);
             }
-            Look::Unknown(why) => {
-                let message = format!("{action}: cannot verify: {why}");
-                return failed(
-                    runtime,
-                    loaded,
-                    phase,
-                    attempt,
-                    Outcome::Unknown,
-                    &message,
-                    undo,
-                    worker,
-                );
+            Seen::Stands => {
+                let message = format!("{action}: only new lines would tell whether it helped");
+                return failed(job, booked, Outcome::Unknown, &message);
             }
+            Seen::CouldNotLook(why) => return unverified(job, booked, why),
         }
     }
 }
 
+fn green(job: &Job<'_>, booked: &Underway<'_>) -> Result<(), StoreError> {
+    let (runtime, action, now) = (job.runtime, booked.action, job.now());
+    let window = Duration::from_secs(job.loaded.config.fix.stability_s);
+    log::info!("green: task {} after {action}", job.task.id);
+    let green = Transition::FirstGreen {
+        stable_until: now.plus(window),
+        message: format!("{action}; verified by its detector"),
+    };
+    let store = &runtime.store;
+    store.end_attempt(
+        booked.id,
+        Outcome::Verified,
+        "green",
+        green,
+        job.worker,
+        now,
+    )?;
+    step("green");
+    // What this one caused may be over too.
+    runtime.poke.ring();
+    Ok(())
+}
+
+/// Nobody could look: the attempt neither held nor failed. It is not taken back; somebody looks again.
+fn unverified(job: &Job<'_>, booked: &Underway<'_>, why: String) -> Result<(), StoreError> {
+    let now = job.now();
+    let reason = Reason::CouldNotLook(why);
+    let message = format!("{}: {reason}", booked.action);
+    log::warn!("task {}: {message}", job.task.id);
+    let later = Transition::Wait {
+        until: now.plus(BLIND_RECHECK),
+        reason: message.clone(),
+    };
+    let store = &job.runtime.store;
+    store.end_attempt(
+        booked.id,
+        Outcome::Unknown,
+        &message,
+        later,
+        job.worker,
+        now,
+    )?;
+    Ok(())
+}
+
 /// An attempt did not hold: takes it back and makes the task due again.
-#[allow(clippy::too_many_arguments)] // As above.
 fn failed(
-    runtime: &Runtime,
-    loaded: &LoadedConfig,
-    phase: Phase,
-    attempt: i64,
+    job: &Job<'_>,
+    booked: &Underway<'_>,
     outcome: Outcome,
     message: &str,
-    undo: &Undo,
-    worker: &str,
 ) -> Result<(), StoreError> {
-    let now = runtime.host.clock.now();
-    let message = match take_back(runtime, loaded, undo) {
+    let message = match take_back(job, &booked.undo) {
         Some(undone) => format!("{message}; {undone}"),
         None => message.to_owned(),
     };
     let red = Transition::FixFailed {
-        phase,
+        phase: booked.phase,
         message: message.clone(),
     };
-    runtime
-        .store
-        .end_attempt(attempt, outcome, &message, red, worker, now)?;
-    runtime.work.ring();
+    let store = &job.runtime.store;
+    store.end_attempt(booked.id, outcome, &message, red, job.worker, job.now())?;
+    job.runtime.work.ring();
     Ok(())
 }
 
 /// Undoes; the text says what was put back, or that it could not be.
-pub fn take_back(runtime: &Runtime, loaded: &LoadedConfig, undo: &Undo) -> Option<String> {
+fn take_back(job: &Job<'_>, undo: &Undo) -> Option<String> {
     if *undo == Undo::None {
         return None;
     }
-    Some(match actions::undo(&runtime.action_context(loaded), undo) {
+    let context = job.runtime.action_context(&job.loaded);
+    Some(match actions::undo(&context, undo) {
         Ok(done) => format!("undone: {done}"),
         Err(why) => {
-            log::error!("undo failed: {why}");
+            log::error!("task {}: undo failed: {why}", job.task.id);
             format!("undo FAILED: {why}")
         }
     })
 }
 
+/// Undoes by a stored record, and the phase that is due after it. One that cannot be read is refused loudly:
+/// nothing more is tried on a host in an unknown state.
+fn take_back_stored(job: &Job<'_>, attempt: &Attempt) -> (Option<String>, Phase) {
+    match serde_json::from_str::<Undo>(&attempt.undo) {
+        Ok(undo) => (
+            take_back(job, &undo),
+            Phase::from_number(i64::from(attempt.phase)),
+        ),
+        Err(why) => {
+            log::error!(
+                "task {}: the undo record of attempt {} cannot be read: {why}: put back by hand what '{}' did",
+                job.task.id,
+                attempt.id,
+                attempt.action_text
+            );
+            let text = format!("undo REFUSED: its record cannot be read: {why}");
+            (Some(text), Phase::Escalation)
+        }
+    }
+}
+
+/// A fixed task is seen broken again inside its window: the fix did not hold; take it back.
+pub fn regressed(job: &Job<'_>, finding: &Finding) -> Result<(), StoreError> {
+    let (runtime, task, now) = (job.runtime, job.task, job.now());
+    let mut phase = task.phase;
+    let mut message = format!("came back inside the stability window: {}", finding.message);
+    let attempts = runtime.store.reader()?.attempts(task.id)?;
+    let last = attempts
+        .iter()
+        .rev()
+        .find(|one| one.outcome == Some(Outcome::Verified));
+    if let Some(last) = last {
+        let (undone, due) = take_back_stored(job, last);
+        phase = due;
+        if let Some(undone) = undone {
+            message = format!("{message}; {undone}");
+        }
+    }
+    log::warn!(
+        "task {} {} {}: {message}",
+        task.id,
+        task.class,
+        task.subject
+    );
+    let back = Transition::Regressed {
+        phase,
+        message: message.clone(),
+    };
+    let store = &runtime.store;
+    match last {
+        Some(last) => {
+            store.end_attempt(last.id, Outcome::Failed, &message, back, job.worker, now)?;
+        }
+        None => job.transition(back)?,
+    }
+    runtime.work.ring();
+    Ok(())
+}
+
 fn fail_unbooked(
-    runtime: &Runtime,
-    task: &Task,
+    job: &Job<'_>,
     phase: Phase,
     action: &dyn Action,
     why: &str,
-    worker: &str,
-    now: Timestamp,
 ) -> Result<(), StoreError> {
-    refused(runtime, task, phase, action.kind(), why, worker, now)?;
+    refused(job, phase, action.kind(), why)?;
     let message = format!("{action}: {why}");
-    runtime.store.transition(
-        task.id,
-        Transition::FixFailed { phase, message },
-        worker,
-        now,
-    )
+    job.transition(Transition::FixFailed { phase, message })
 }
 
 /// Writes down an action that was not taken, so that it is not offered again in this episode.
-pub fn refused(
-    runtime: &Runtime,
-    task: &Task,
-    phase: Phase,
-    kind: ActionKind,
-    why: &str,
-    worker: &str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    log::info!("task {}: {kind} refused: {why}", task.id);
+pub fn refused(job: &Job<'_>, phase: Phase, kind: ActionKind, why: &str) -> Result<(), StoreError> {
+    log::info!("task {}: {kind} refused: {why}", job.task.id);
     let booking = Booking {
         action_kind: kind.as_str().to_owned(),
         action_text: kind.as_str().to_owned(),
-        subject: task.subject.clone(),
+        subject: job.task.subject.clone(),
         unit: None,
         phase: phase.number(),
         undo: String::new(),
-        actor: worker.to_owned(),
+        actor: job.worker.to_owned(),
     };
-    runtime.store.record_refusal(task.id, booking, why, now)
+    let store = &job.runtime.store;
+    store.record_refusal(job.task.id, booking, why, job.now())
 }
 
 /// After a crash in the middle of an action: verify first, never repeat blindly.
-pub fn recover(
-    runtime: &Runtime,
-    task: &Task,
-    attempt: &Attempt,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let loaded = runtime.loaded();
-    let (outcome, message, then) = match verify::look(runtime, task) {
-        Look::Clear => (
+pub fn recover(job: &Job<'_>, attempt: &Attempt) -> Result<(), StoreError> {
+    let now = job.now();
+    let (outcome, message, then) = match job.look() {
+        Seen::Clear => (
             Outcome::Verified,
             "green after an interrupted attempt".to_owned(),
             Transition::FirstGreen {
-                stable_until: now.plus(Duration::from_secs(loaded.config.fix.stability_s)),
+                stable_until: now.plus(Duration::from_secs(job.loaded.config.fix.stability_s)),
                 message: format!("{}; interrupted, found green", attempt.action_text),
             },
         ),
-        Look::Present(_) | Look::Unknown(_) => {
-            let undo: Undo = serde_json::from_str(&attempt.undo).unwrap_or(Undo::None);
-            let undone =
-                take_back(runtime, &loaded, &undo).unwrap_or_else(|| "nothing to undo".to_owned());
+        Seen::CouldNotLook(why) => {
+            let reason = Reason::CouldNotLook(why);
+            let message = format!("{}: interrupted; {reason}", attempt.action_text);
+            let later = Transition::Wait {
+                until: now.plus(BLIND_RECHECK),
+                reason: message.clone(),
+            };
+            (Outcome::Unknown, message, later)
+        }
+        Seen::Present(_) | Seen::Stands => {
+            let (undone, phase) = take_back_stored(job, attempt);
+            let undone = undone.unwrap_or_else(|| "nothing to undo".to_owned());
             let message = format!(
                 "{}: interrupted and not green; {undone}",
                 attempt.action_text
             );
             let red = Transition::FixFailed {
-                phase: Phase::from_number(i64::from(attempt.phase)),
+                phase,
                 message: message.clone(),
             };
             (Outcome::Unknown, message, red)
         }
     };
-    runtime
-        .store
-        .end_attempt(attempt.id, outcome, &message, then, "recovery", now)?;
+    let store = &job.runtime.store;
+    store.end_attempt(attempt.id, outcome, &message, then, "recovery", now)?;
     Ok(())
+}
+
+impl Job<'_> {
+    /// Asks the detector of the task's class whether the condition still holds.
+    pub fn look(&self) -> Seen {
+        let runtime = self.runtime;
+        verify::look(&runtime.host, &self.loaded, &runtime.detectors, self.task)
+    }
 }

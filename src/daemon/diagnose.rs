@@ -201,7 +201,8 @@ fn with_moved_path(host: &Host, loaded: &LoadedConfig, finding: Finding) -> Find
     }
 }
 
-fn offers(
+/// The offers of each phase.
+pub(super) fn offers(
     candidates: &[Candidate],
     advice: &[Advice],
     learned: &[LearnedRow],

@@ -1,81 +1,58 @@
 //! Phase 4: the decision that a human is needed, written down locally before anything is sent.
 
-use crate::actions::Action;
 use crate::core::human::issue::{self, AttemptLine, Citation, IssueFacts};
-use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
-use crate::daemon::Runtime;
+use crate::core::remedy::step::{Proposal, Reason};
 use crate::daemon::diagnose::Diagnosis;
-use crate::daemon::loaded_config::LoadedConfig;
+use crate::daemon::worker::Job;
 use crate::store::{NewEscalation, StoreError};
 
-/// Escalates a task that cannot be repaired here.
-#[allow(clippy::too_many_arguments)] // The step's whole context, passed straight on.
-pub fn to_human(
-    runtime: &Runtime,
-    loaded: &LoadedConfig,
-    task: &Task,
-    diagnosis: &Diagnosis,
-    reason: &str,
-    retry_at: Option<Timestamp>,
-    worker: &str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    if runtime.dry_run {
-        let reason = format!("would escalate: {reason}");
-        runtime
-            .store
-            .note(Some(task.id), "proposed", "escalate", worker, &reason, now)?;
-        let until = now.plus(std::time::Duration::from_secs(3_600));
-        return runtime.store.transition(
-            task.id,
-            crate::core::model::task::Transition::Wait { until, reason },
-            worker,
-            now,
-        );
-    }
-    let (title, body) = compose(runtime, loaded, task, diagnosis, None, reason)?;
-    let escalation = NewEscalation {
-        reason: reason.to_owned(),
-        title,
-        body,
-        severity: task.severity,
-        retry_at,
-    };
-    runtime.store.escalate(task.id, escalation, worker, now)?;
-    log::warn!(
-        "escalated: task {} {} {}: {reason}",
-        task.id,
-        task.class,
-        task.subject
-    );
-    runtime.courier.ring();
-    Ok(())
+/// What a human is told.
+#[derive(Debug)]
+pub struct Told<'a> {
+    pub diagnosis: &'a Diagnosis,
+    pub reason: Reason,
+    /// What would be done with their leave.
+    pub proposed: Option<Proposal>,
+    /// When it is tried again by itself.
+    pub retry_at: Option<Timestamp>,
 }
 
-/// Escalates a task whose repair a human has to allow or to make.
-#[allow(clippy::too_many_arguments)] // The step's whole context, passed straight on.
-pub fn proposal(
-    runtime: &Runtime,
-    loaded: &LoadedConfig,
-    task: &Task,
-    diagnosis: &Diagnosis,
-    action: &dyn Action,
-    reason: &str,
-    worker: &str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let (title, body) = compose(runtime, loaded, task, diagnosis, Some(action), reason)?;
+impl Told<'_> {
+    /// The reason as it is written down.
+    pub fn text(&self) -> String {
+        match (&self.proposed, self.reason.gate()) {
+            (Some(action), Some(gate)) => {
+                format!("{}; proposed: {action} ({gate})", self.reason)
+            }
+            (Some(action), None) => format!("{}; proposed: {action}", self.reason),
+            (None, _) => self.reason.to_string(),
+        }
+    }
+}
+
+/// Escalates the task: what cannot be repaired here, or what a human has to allow or to do.
+pub fn to_human(job: &Job<'_>, told: &Told<'_>) -> Result<(), StoreError> {
+    let (title, body) = compose(job, told)?;
+    let reason = told.text();
     let escalation = NewEscalation {
-        reason: reason.to_owned(),
+        reason: reason.clone(),
         title,
         body,
-        severity: task.severity,
-        retry_at: None,
+        severity: job.task.severity,
+        retry_at: told.retry_at,
     };
-    runtime.store.escalate(task.id, escalation, worker, now)?;
+    let (runtime, task) = (job.runtime, job.task);
+    runtime
+        .store
+        .escalate(task.id, escalation, job.worker, job.now())?;
+    let what = if told.proposed.is_some() {
+        "needs a human"
+    } else {
+        "escalated"
+    };
     log::warn!(
-        "needs a human: task {} {} {}: {reason}",
+        "{what}: task {} {} {}: {reason}",
         task.id,
         task.class,
         task.subject
@@ -85,14 +62,14 @@ pub fn proposal(
 }
 
 /// The issue's title and body, redacted.
-fn compose(
-    runtime: &Runtime,
-    loaded: &LoadedConfig,
-    task: &Task,
-    diagnosis: &Diagnosis,
-    proposed: Option<&dyn Action>,
-    reason: &str,
-) -> Result<(String, String), StoreError> {
+fn compose(job: &Job<'_>, told: &Told<'_>) -> Result<(String, String), StoreError> {
+    let Job {
+        runtime,
+        loaded,
+        task,
+        ..
+    } = job;
+    let diagnosis = told.diagnosis;
     let reader = runtime.store.reader()?;
     let attempts: Vec<AttemptLine> = reader
         .attempts(task.id)?
@@ -119,13 +96,14 @@ fn compose(
         })
         .collect();
     let cause = format!("{}\n{}", diagnosis.cause.describe(), diagnosis.why);
-    let reason = proposed.map_or_else(
-        || reason.to_owned(),
+    let reason = told.proposed.as_ref().map_or_else(
+        || told.text(),
         |action| {
             format!(
-                "{reason}. Allow it with: autonomous-orchestrator approve {} --action {}",
+                "{}. Allow it with: autonomous-orchestrator approve {} --action {}",
+                told.text(),
                 task.id,
-                action.kind()
+                action.kind
             )
         },
     );

@@ -1,109 +1,257 @@
 //! `explain`: the whole reasoning about one task, from facts to refusals. Reads only.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::actions::{self, Action, ActionContext, Basis};
-use crate::core::config::Config;
+use crate::core::config::{Config, Mode};
 use crate::core::diagnosis::advisors::Advice;
 use crate::core::diagnosis::consensus::{self, Consensus};
 use crate::core::diagnosis::naming::Named;
 use crate::core::model::candidate::Candidate;
+use crate::core::model::finding::Finding;
 use crate::core::model::snippet::Snippet;
-use crate::core::model::task::Task;
+use crate::core::model::task::{Status, Task};
+use crate::core::remedy::decide::{self, Decision, HostFacts, Question, decide};
+use crate::core::remedy::ending::{self, WindowEnd};
+use crate::core::remedy::phases::Offer;
+use crate::core::remedy::step::Step;
 use crate::daemon::diagnose::{self, Reasoned};
-use crate::daemon::loaded_config::LoadedConfig;
+use crate::daemon::gather::{self, Facts, Gather};
+use crate::daemon::loaded_config::{LoadError, LoadedConfig};
 use crate::daemon::runtime::store_options;
-use crate::daemon::verify;
+use crate::detectors;
 use crate::host::Host;
 use crate::store::{Attempt, Store, StoreError};
 
 /// One action that a runbook offers, and what stands in its way now.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Weighed {
     candidate: Candidate,
     /// The typed action, or which fact is missing for it.
-    action: Result<Box<dyn Action>, String>,
-    mode: String,
+    action: Result<String, String>,
+    mode: Mode,
     /// Why its precondition does not hold now.
     refused: Option<String>,
 }
 
-/// Everything that led to a task's state.
-#[derive(Debug)]
+/// Everything that led to a task's state, and what comes next.
+#[derive(Clone, Debug)]
 pub struct Explained {
     task: Task,
+    finding: Finding,
     named: Named,
     weighed: Vec<Weighed>,
     advice: Vec<Advice>,
     snippets: Vec<Snippet>,
     vote: Consensus,
     attempts: Vec<Attempt>,
+    next: Next,
 }
 
-/// Reasons about task `id` as a worker would, without claiming it.
-pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, String> {
-    let text = |why: StoreError| why.to_string();
-    let reader = Store::open_read_only(&store_options(host, &config)).map_err(text)?;
-    let task = reader
-        .task(id)
-        .map_err(text)?
-        .ok_or_else(|| StoreError::NoTask(id).to_string())?;
-    let loaded = LoadedConfig::load(host, config).map_err(|why| why.to_string())?;
-    let open = reader.open_tasks().map_err(text)?;
-    let finding = diagnose::enrich(host, &loaded, verify::finding_of(&task), &task, &open);
+/// What happens to the task next.
+#[derive(Clone, Debug)]
+enum Next {
+    /// It is over.
+    Nothing,
+    /// In its stability window: what its end would mean if it came now.
+    Window(WindowEnd),
+    /// What a worker decides that claims it now.
+    Step(Step),
+}
+
+/// Decides about task `id` as a worker would now, without claiming it.
+pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, ExplainError> {
+    let reader = Store::open_read_only(&store_options(host, &config))?;
+    let task = reader.task(id)?.ok_or(StoreError::NoTask(id))?;
+    let loaded = LoadedConfig::load(host, config)?;
+    let detectors = detectors::all();
+    let gather = Gather {
+        host,
+        loaded: &loaded,
+        reader: &reader,
+        detectors: &detectors,
+    };
+    let facts = gather.facts(&task)?;
+    let reasoned = diagnose::reason(host, &loaded, &reader, &task, &facts.finding)?;
+    let backups = host.path(&loaded.config.daemon.state_dir).join("backups");
+    let next = next(&gather, &task, &facts, &reasoned, &backups)?;
     let Reasoned {
         named,
         candidates,
         snippets,
         advice,
         ..
-    } = diagnose::reason(host, &loaded, &reader, &task, &finding).map_err(text)?;
-    let backup_dir = host.path(&loaded.config.daemon.state_dir).join("backups");
-    let context = ActionContext {
-        host,
-        config: &loaded.config,
-        managers: &loaded.managers,
-        backup_dir: &backup_dir,
-    };
-    let weighed = candidates
-        .into_iter()
-        .map(|candidate| {
-            let basis = Basis {
-                finding: &finding,
-                config: &loaded.config,
-                command: candidate.command.as_deref(),
-            };
-            let action = actions::resolve(candidate.kind, &basis);
-            let refused = match &action {
-                Ok(action) => action
-                    .precondition(&context)
-                    .err()
-                    .map(|why| why.to_string()),
-                Err(_) => None,
-            };
-            let mode = loaded
-                .config
-                .mode_for(task.class, candidate.kind.risk())
-                .to_string();
-            Weighed {
-                candidate,
-                action,
-                mode,
-                refused,
-            }
-        })
-        .collect();
+    } = reasoned;
+    let mut weighed = Vec::new();
+    for candidate in candidates {
+        weighed.push(weigh(&gather, &task, &facts, candidate, &backups)?);
+    }
     Ok(Explained {
-        attempts: reader.attempts(id).map_err(text)?,
+        attempts: reader.attempts(id)?,
         vote: consensus::decide(&advice),
+        finding: facts.finding,
         task,
         named,
         weighed,
         advice,
         snippets,
+        next,
     })
+}
+
+/// The facts of the host as this process sees them: it has no start-up grace of its own.
+fn host_facts(gather: &Gather<'_>) -> HostFacts {
+    HostFacts {
+        kill_switch: gather::kill_switch(gather.host, gather.loaded),
+        clock_sane: gather.host.clock.is_sane(),
+        grace_until: None,
+        restored: false,
+        dry_run: false,
+    }
+}
+
+fn next(
+    gather: &Gather<'_>,
+    task: &Task,
+    facts: &Facts,
+    reasoned: &Reasoned,
+    backups: &Path,
+) -> Result<Next, StoreError> {
+    let now = gather.host.clock.now();
+    match task.status {
+        Status::Closed => return Ok(Next::Nothing),
+        Status::Fixed => {
+            let window = Duration::from_secs(gather.loaded.config.fix.stability_s);
+            let end = ending::of_window(task, facts.seen.clone(), window, now);
+            return Ok(Next::Window(end));
+        }
+        Status::Detected
+        | Status::InProgress
+        | Status::Waiting
+        | Status::FixFailed
+        | Status::Escalated => {}
+    }
+    let mut situation = facts.situation(task, gather.loaded, host_facts(gather));
+    let Reasoned {
+        candidates,
+        advice,
+        learned,
+        ..
+    } = reasoned;
+    situation.offers = Some(diagnose::offers(candidates, advice, learned, now));
+    loop {
+        match decide(&situation, &facts.finding, now) {
+            Decision::Step(step) => return Ok(Next::Step(step)),
+            Decision::Ask(Question::Check(offer)) if situation.checked.is_none() => {
+                let (checked, _) = gather.check(task, &facts.finding, &offer, backups)?;
+                situation.checked = Some(checked);
+            }
+            Decision::Ask(_) => return Ok(Next::Nothing),
+        }
+    }
+}
+
+/// What stands in the way of one candidate now.
+fn weigh(
+    gather: &Gather<'_>,
+    task: &Task,
+    facts: &Facts,
+    candidate: Candidate,
+    backups: &Path,
+) -> Result<Weighed, StoreError> {
+    let offer = Offer {
+        kind: candidate.kind,
+        command: candidate.command.clone(),
+        why: String::new(),
+        confidence: 0.0,
+    };
+    let (checked, _) = gather.check(task, &facts.finding, &offer, backups)?;
+    let situation = facts.situation(task, gather.loaded, host_facts(gather));
+    Ok(Weighed {
+        mode: decide::mode_of(&situation, candidate.kind, candidate.command.as_deref()),
+        action: checked.target,
+        refused: checked.gone,
+        candidate,
+    })
+}
+
+/// Why a task cannot be explained.
+#[derive(Debug)]
+pub enum ExplainError {
+    Store(StoreError),
+    Load(LoadError),
+}
+
+impl fmt::Display for ExplainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(why) => why.fmt(f),
+            Self::Load(why) => why.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ExplainError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(why) => Some(why),
+            Self::Load(why) => Some(why),
+        }
+    }
+}
+
+impl From<StoreError> for ExplainError {
+    fn from(why: StoreError) -> Self {
+        Self::Store(why)
+    }
+}
+
+impl From<LoadError> for ExplainError {
+    fn from(why: LoadError) -> Self {
+        Self::Load(why)
+    }
+}
+
+impl Next {
+    fn text(&self, task: &Task) -> String {
+        match self {
+            Self::Nothing => format!(
+                "nothing: closed as {}",
+                task.resolution.map_or("", |resolution| resolution.as_str())
+            ),
+            Self::Window(end) => match end {
+                WindowEnd::Close { resolution, reason } => {
+                    format!(
+                        "at the end of its stability window, as it looks now: close as {resolution}: {reason}"
+                    )
+                }
+                WindowEnd::Regressed(finding) => {
+                    format!("take the repair back: it came back: {}", finding.message)
+                }
+                WindowEnd::Longer { until, reason } => {
+                    format!("look again at {until}: {reason}")
+                }
+                WindowEnd::Tell(reason) => format!("put it before a human: {reason}"),
+            },
+            Self::Step(step) => step.to_string(),
+        }
+    }
+
+    fn json(&self, task: &Task) -> Value {
+        let (step, gate, reason) = match self {
+            Self::Step(step) => (
+                step.name(),
+                step.gate().map(|gate| gate.as_str()),
+                step.reason().map(ToString::to_string),
+            ),
+            Self::Window(_) => ("window", None, None),
+            Self::Nothing => ("nothing", None, None),
+        };
+        json!({ "step": step, "gate": gate, "reason": reason, "text": self.text(task) })
+    }
 }
 
 impl Explained {
@@ -117,7 +265,7 @@ impl Explained {
         );
         let _ = writeln!(out, "message: {}", task.message);
         let _ = writeln!(out, "\nfacts");
-        for (key, value) in &task.evidence {
+        for (key, value) in &self.finding.evidence {
             let _ = writeln!(out, "  {key} = {}", value.lines().next().unwrap_or(""));
         }
         let named = &self.named;
@@ -185,6 +333,7 @@ impl Explained {
         if let Some(reason) = &task.waiting_reason {
             let _ = writeln!(out, "\nnow: {} because {reason}", task.status);
         }
+        let _ = writeln!(out, "\nnext: {}", self.next.text(task));
         out
     }
 
@@ -195,7 +344,7 @@ impl Explained {
             "subject": self.task.subject,
             "status": self.task.status.as_str(),
             "waiting_reason": self.task.waiting_reason,
-            "facts": self.task.evidence,
+            "facts": self.finding.evidence,
             "cause": self.named.cause.as_str(),
             "confidence": self.named.confidence,
             "rule": self.named.why,
@@ -205,7 +354,7 @@ impl Explained {
                 "missing": one.action.as_ref().err(),
                 "runbook": one.candidate.runbook_id,
                 "certain": one.candidate.certain,
-                "mode": one.mode,
+                "mode": one.mode.as_str(),
                 "refused": one.refused,
             })).collect::<Vec<_>>(),
             "advisors": self.advice.iter().map(|advice| json!({
@@ -216,6 +365,7 @@ impl Explained {
                 "evidence": advice.evidence,
             })).collect::<Vec<_>>(),
             "vote": self.vote.reason,
+            "next": self.next.json(&self.task),
             "attempts": self.attempts.iter().map(|attempt| json!({
                 "started_at": attempt.started_at.to_string(),
                 "phase": attempt.phase,

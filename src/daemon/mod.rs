@@ -5,6 +5,7 @@
 
 pub mod attempt;
 pub mod bell;
+pub mod carry_out;
 pub mod changes;
 pub mod courier;
 pub mod demo;
@@ -13,6 +14,7 @@ pub mod escalate;
 pub mod explain;
 pub mod feedback;
 pub mod fleet;
+pub mod gather;
 pub mod llm;
 pub mod loaded_config;
 pub mod logging;

@@ -2,25 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::actions::ActionContext;
-use crate::core::config::{Config, Mode};
-use crate::core::model::action::{ActionKind, Risk};
-use crate::core::model::class::Class;
-use crate::core::model::finding::Finding;
+use crate::core::config::Config;
+use crate::core::model::action::ActionKind;
 use crate::core::model::task::{Resolution, Task, Transition};
 use crate::core::model::time::Timestamp;
-use crate::daemon::attempt;
+use crate::core::remedy::decide::HostFacts;
 use crate::daemon::bell::Bell;
+use crate::daemon::gather;
 use crate::daemon::llm;
 use crate::daemon::loaded_config::{self, LoadError, LoadedConfig};
 use crate::detectors::{self, Detector};
 use crate::host::Host;
-use crate::store::{Outcome, Store, StoreError, StoreOptions};
+use crate::store::{Store, StoreError, StoreOptions};
 
 /// How to start.
 #[derive(Clone, Debug)]
@@ -213,18 +212,8 @@ impl Runtime {
     pub fn kill_switch(&self, loaded: &LoadedConfig) -> Option<String> {
         let now = self.host.clock.now();
         let windows = &loaded.config.maintenance;
-        self.switch_file(loaded)
+        gather::kill_switch(&self.host, loaded)
             .or_else(|| windows.iter().find_map(|window| window.open_at(now)))
-    }
-
-    fn switch_file(&self, loaded: &LoadedConfig) -> Option<String> {
-        match self.host.read(&loaded.config.daemon.kill_switch, 4096) {
-            Ok(text) if text.trim().is_empty() => Some("no reason given".to_owned()),
-            Ok(text) => Some(text.trim().to_owned()),
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => None,
-            // Present but unreadable: somebody wanted it on.
-            Err(why) => Some(format!("{}: {why}", loaded.config.daemon.kill_switch)),
-        }
     }
 
     /// True once after the kill switch went from on to off.
@@ -233,21 +222,14 @@ impl Runtime {
         self.killed.swap(on, Ordering::Relaxed) && !on
     }
 
-    /// End of the start-up grace while it lasts.
-    pub fn grace_until(&self, loaded: &LoadedConfig, now: Timestamp) -> Option<Timestamp> {
-        let until = self
-            .started_at
-            .plus(Duration::from_secs(loaded.config.daemon.startup_grace_s));
-        (until > now).then_some(until)
-    }
-
-    /// Mode for an action; after a restore nothing is done unasked until one clean sweep.
-    pub fn mode(&self, loaded: &LoadedConfig, class: Class, risk: Risk) -> Mode {
-        let mode = loaded.config.mode_for(class, risk);
-        match (self.dry_run, self.restored.load(Ordering::Relaxed)) {
-            (true, _) => Mode::Observe,
-            (false, true) => mode.min(Mode::Suggest),
-            (false, false) => mode,
+    /// What the gates ask of the host, read now.
+    pub fn host_facts(&self, loaded: &LoadedConfig) -> HostFacts {
+        HostFacts {
+            kill_switch: gather::kill_switch(&self.host, loaded),
+            clock_sane: self.host.clock.is_sane(),
+            grace_until: gather::grace_until(loaded, self.started_at, self.host.clock.now()),
+            restored: self.restored.load(Ordering::Relaxed),
+            dry_run: self.dry_run,
         }
     }
 
@@ -277,6 +259,11 @@ impl Runtime {
         }
     }
 
+    /// Where actions keep what they change.
+    pub fn backup_dir(&self) -> &Path {
+        &self.backup_dir
+    }
+
     pub fn host_name(&self, loaded: &LoadedConfig) -> String {
         if loaded.config.daemon.host_name.is_empty() {
             crate::host::boot::host_name(&self.host)
@@ -304,51 +291,6 @@ impl Runtime {
             now,
         )?;
         self.courier.ring();
-        Ok(())
-    }
-
-    /// A fixed task is seen broken again inside its window: the fix did not hold; take it back.
-    pub fn regressed(
-        &self,
-        task: &Task,
-        finding: &Finding,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let actor = "stability";
-        let mut phase = task.phase;
-        let mut message = format!("came back inside the stability window: {}", finding.message);
-        let last = self
-            .store
-            .reader()?
-            .attempts(task.id)?
-            .into_iter()
-            .rev()
-            .find(|one| one.outcome == Some(Outcome::Verified));
-        if let Some(last) = &last {
-            phase = crate::core::model::task::Phase::from_number(i64::from(last.phase));
-            let undo = serde_json::from_str(&last.undo).unwrap_or(crate::actions::Undo::None);
-            if let Some(undone) = attempt::take_back(self, &self.loaded(), &undo) {
-                message = format!("{message}; {undone}");
-            }
-        }
-        log::warn!(
-            "task {} {} {}: {message}",
-            task.id,
-            task.class,
-            task.subject
-        );
-        let back = Transition::Regressed {
-            phase,
-            message: message.clone(),
-        };
-        match last {
-            Some(last) => {
-                self.store
-                    .end_attempt(last.id, Outcome::Failed, &message, back, actor, now)?;
-            }
-            None => self.store.transition(task.id, back, actor, now)?,
-        }
-        self.work.ring();
         Ok(())
     }
 }

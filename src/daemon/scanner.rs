@@ -4,13 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::core::config::Config;
-use crate::core::model::class::{Class, Clearing};
+use crate::core::diagnosis::root_cause::OpenCondition;
+use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::{Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
+use crate::core::remedy::ending::{self, Condition, Patience};
 use crate::core::remedy::gates::Gate;
-use crate::daemon::{Runtime, worker};
+use crate::core::remedy::step::Reason;
+use crate::daemon::worker::Job;
+use crate::daemon::{Runtime, attempt, gather, verify};
 use crate::detectors::{Detector, Open, Snapshot, Sweep};
 use crate::store::{Intake, RunOutcome, StoreError};
 
@@ -107,7 +111,9 @@ pub fn sweep(
 ) -> Result<Pass, StoreError> {
     let loaded = runtime.loaded();
     if runtime.kill_switch_lifted(&loaded) {
-        runtime.store.wake_waiting(Gate::KillSwitch, now)?;
+        for gate in [Gate::KillSwitch, Gate::Maintenance] {
+            runtime.store.wake_waiting(gate, now)?;
+        }
         runtime.work.ring();
     }
     let due: Vec<&dyn Detector> = runtime
@@ -245,7 +251,7 @@ fn record(
                 present.insert(task.id);
                 schedule.gone_since.remove(&task.id);
                 if task.status == Status::Fixed {
-                    runtime.regressed(task, &finding, now)?;
+                    attempt::regressed(&Job::new(runtime, task, "stability"), &finding)?;
                 }
             }
             None => fresh.push(finding),
@@ -269,14 +275,19 @@ fn record(
         )?;
         pass.new_tasks = recorded.iter().filter(|one| one.created).count();
     }
-    for task in tasks {
-        if is_over(runtime, schedule, task, covered, &present, now) {
-            let (resolution, why) = worker::ended(task, tasks, "the condition ended by itself");
-            runtime.close(task, resolution, &why, ACTOR, now)?;
-            schedule.gone_since.remove(&task.id);
-            log::info!("over: task {} {} {}", task.id, task.class, task.subject);
-            pass.cleared += 1;
+    let open = gather::conditions(tasks);
+    for task in tasks.iter().filter(|task| !ending::is_at_work(task.status)) {
+        let condition = condition(schedule, task, covered, &present, now);
+        if !ending::is_over(task, condition, patience(runtime), now) {
+            continue;
         }
+        let finding = verify::finding_of(task);
+        let own = OpenCondition::of(task, &finding);
+        let (resolution, why) = ending::how(&own, &finding, &open, Reason::EndedByItself);
+        runtime.close(task, resolution, &why.to_string(), ACTOR, now)?;
+        schedule.gone_since.remove(&task.id);
+        log::info!("over: task {} {} {}", task.id, task.class, task.subject);
+        pass.cleared += 1;
     }
     let open: BTreeSet<i64> = tasks.iter().map(|task| task.id).collect();
     schedule.gone_since.retain(|id, _| open.contains(id));
@@ -301,33 +312,26 @@ fn look_again(runtime: &Runtime, schedule: &mut Schedule, tasks: &[Task], now: T
     }
 }
 
-/// May this open task be closed because its condition ended without us?
-fn is_over(
-    runtime: &Runtime,
+/// What this pass says about an open task's condition; since when it is gone is remembered.
+fn condition(
     schedule: &mut Schedule,
     task: &Task,
     covered: &BTreeSet<Class>,
     present: &BTreeSet<i64>,
     now: Timestamp,
-) -> bool {
-    // A claimed task and one in its stability window belong to a worker.
-    if matches!(
-        task.status,
-        Status::InProgress | Status::Fixed | Status::Closed
-    ) {
-        return false;
+) -> Condition {
+    if present.contains(&task.id) {
+        Condition::Present
+    } else if covered.contains(&task.class) {
+        Condition::GoneSince(*schedule.gone_since.entry(task.id).or_insert(now))
+    } else {
+        Condition::NotLooked
     }
-    // The kernel's own faults are over with the boot; quiet closes them only once a human was told.
-    if task.class.clearing() == Clearing::Reboot && task.status != Status::Escalated {
-        return false;
+}
+
+fn patience(runtime: &Runtime) -> Patience {
+    Patience {
+        hold: runtime.timing.clear_hold.unwrap_or(CLEAR_HOLD),
+        quiet: Duration::from_secs(runtime.loaded().config.detect.quiet_s),
     }
-    if task.class.clearing() != Clearing::Sweep {
-        let quiet = Duration::from_secs(runtime.loaded().config.detect.quiet_s);
-        return now.since(task.last_seen_at) >= quiet;
-    }
-    if !covered.contains(&task.class) || present.contains(&task.id) {
-        return false;
-    }
-    let since = *schedule.gone_since.entry(task.id).or_insert(now);
-    now.since(since) >= runtime.timing.clear_hold.unwrap_or(CLEAR_HOLD)
 }

@@ -4,20 +4,11 @@ use crate::core::model::class::{Class, Clearing};
 use crate::core::model::finding::Finding;
 use crate::core::model::task::Task;
 use crate::core::model::unit::{UnitName, UnitState};
-use crate::daemon::Runtime;
+use crate::core::remedy::ending::Seen;
 use crate::daemon::loaded_config::LoadedConfig;
-use crate::detectors::{Open, Snapshot, Sweep};
+use crate::detectors::{Detector, Open, Snapshot, Sweep};
+use crate::host::Host;
 use crate::services;
-
-/// What a second look says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Look {
-    /// The condition still holds; the finding carries fresh evidence.
-    Present(Finding),
-    Clear,
-    /// Only new lines would tell, or the detector could not look.
-    Unknown(String),
-}
 
 /// The stored finding of a task, as its detector reported it.
 pub fn finding_of(task: &Task) -> Finding {
@@ -57,28 +48,29 @@ fn unit_alone(loaded: &LoadedConfig, task: &Task) -> Option<Vec<UnitState>> {
 }
 
 /// Asks the detector of the task's class whether the condition still holds.
-pub fn look(runtime: &Runtime, task: &Task) -> Look {
+pub fn look(
+    host: &Host,
+    loaded: &LoadedConfig,
+    detectors: &[Box<dyn Detector>],
+    task: &Task,
+) -> Seen {
     if task.class.clearing() != Clearing::Sweep {
-        return Look::Unknown("known only from its log lines".to_owned());
+        return Seen::Stands;
     }
-    let Some(detector) = runtime
-        .detectors
-        .iter()
-        .find(|detector| detector.classes().contains(&task.class))
-    else {
-        return Look::Unknown(format!("no detector looks for {}", task.class));
+    let mut all = detectors.iter();
+    let Some(detector) = all.find(|one| one.classes().contains(&task.class)) else {
+        return Seen::Stands;
     };
-    let loaded = runtime.loaded();
     // Counts as open, so that hysteresis asks for the low mark before it says clear.
     let open = Open::new([(task.class, task.subject.clone())]);
-    let look = Snapshot::new(&runtime.host, &loaded.config, &loaded.managers, &open)
-        .knowing(unit_alone(&loaded, task));
+    let look = Snapshot::new(host, &loaded.config, &loaded.managers, &open)
+        .knowing(unit_alone(loaded, task));
     match detector.examine(&look) {
         Ok(Sweep::Present(findings)) => findings
             .into_iter()
             .find(|finding| finding.class == task.class && finding.subject == task.subject)
-            .map_or(Look::Clear, Look::Present),
-        Ok(Sweep::Absent(why)) => Look::Unknown(why),
-        Err(why) => Look::Unknown(why.to_string()),
+            .map_or(Seen::Clear, Seen::Present),
+        Ok(Sweep::Absent(why)) => Seen::CouldNotLook(why),
+        Err(why) => Seen::CouldNotLook(why.to_string()),
     }
 }

@@ -8,9 +8,11 @@ use crate::core::config::Budget;
 use crate::core::diagnosis::learning::{self, Fixed};
 use crate::core::model::task::{Resolution, Task, Transition};
 use crate::core::model::time::Timestamp;
+use crate::core::remedy::step::Spent;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::meta::{meta, set_meta};
+use crate::store::read::Reader;
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
 use crate::store::types::{Attempt, Booked, Booking, Learned, Outcome};
@@ -198,15 +200,21 @@ impl Store {
         })
     }
 
+    /// Attempts without an end: what a crash cut short.
+    pub fn open_attempts(&self) -> Result<Vec<Attempt>, StoreError> {
+        self.reader()?.open_attempts()
+    }
+}
+
+impl Reader {
     /// The earlier episodes of a task's problem that ended as fixed, the newest first, at most `most`.
     pub fn fixed_before(&self, task: &Task, most: usize) -> Result<Vec<Fixed>, StoreError> {
-        let reader = self.reader()?;
         let mut found = Vec::new();
         let mut next = task.previous_id;
         while let Some(id) = next
             && found.len() < most
         {
-            let Some(before) = reader.task(id)? else {
+            let Some(before) = self.task(id)? else {
                 break;
             };
             let (Some(Resolution::Fixed), Some(closed_at)) = (before.resolution, before.closed_at)
@@ -231,13 +239,18 @@ impl Store {
         limits: &Budget,
         now: Timestamp,
     ) -> Result<Option<Booked>, StoreError> {
-        self.reader()?
-            .with(|connection| exhausted(connection, &task.issue_hash, unit, limits, now))
+        self.with(|connection| exhausted(connection, &task.issue_hash, unit, limits, now))
     }
 
-    /// Attempts without an end: what a crash cut short.
-    pub fn open_attempts(&self) -> Result<Vec<Attempt>, StoreError> {
-        self.reader()?.open_attempts()
+    /// How often this episode was put before a human.
+    pub fn times_told(&self, task_id: i64) -> Result<u32, StoreError> {
+        self.with(|connection| {
+            Ok(connection
+                .prepare_cached(
+                    "SELECT count(*) FROM task_history WHERE task_id = ?1 AND action = 'escalated'",
+                )?
+                .query_row([task_id], |row| row.get(0))?)
+        })
     }
 }
 
@@ -395,12 +408,12 @@ fn exhausted(
         // What was done since the backup is not known: each window counts as used up.
         let spent = restored.map(|at| at.min(now).plus(window));
         if let Some(free_at) = spent.filter(|free_at| now < *free_at) {
-            return Ok(Some(Booked::Exhausted {
+            return Ok(Some(Booked::Exhausted(Spent {
                 scope,
                 used: limit,
                 limit,
                 free_at,
-            }));
+            })));
         }
         // Newest first, only as many as the limit: the last of them says when room comes back. Rows
         // with a time after `now` (the clock was set back) count too.
@@ -418,12 +431,12 @@ fn exhausted(
             let free_at = oldest
                 .and_then(|text| text.parse::<Timestamp>().ok())
                 .map_or(now.plus(window), |oldest| oldest.min(now).plus(window));
-            return Ok(Some(Booked::Exhausted {
+            return Ok(Some(Booked::Exhausted(Spent {
                 scope,
                 used,
                 limit,
                 free_at,
-            }));
+            })));
         }
     }
     Ok(None)

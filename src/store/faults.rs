@@ -11,6 +11,7 @@ use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::Resolution;
 use crate::core::model::time::Timestamp;
+use crate::core::remedy::step::Spent;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -169,7 +170,7 @@ fn a_file_cut_while_open_is_restored_and_nothing_is_done_unasked() {
             .unwrap();
         assert!(matches!(
             booked,
-            Booked::Exhausted { free_at, .. } if free_at == NOW.plus(HOUR)
+            Booked::Exhausted(Spent { free_at, .. }) if free_at == NOW.plus(HOUR)
         ));
         whole(&store);
         store.clean_sweep().unwrap();
@@ -351,7 +352,7 @@ fn a_clock_that_was_ahead_blocks_nothing_once_it_is_right() {
     store.snooze(id, until, "t", future).unwrap();
     drop(store);
     let (store, _) = open(dir.path());
-    let Booked::Exhausted { free_at, .. } = book(&store, NOW) else {
+    let Booked::Exhausted(Spent { free_at, .. }) = book(&store, NOW) else {
         panic!("the budget was given back")
     };
     assert_eq!(free_at, NOW.plus(HOUR));

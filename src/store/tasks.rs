@@ -4,7 +4,8 @@ use rusqlite::{OptionalExtension, params};
 
 use crate::core::model::task::{Phase, Resolution, Status, Task, Transition};
 use crate::core::model::time::Timestamp;
-use crate::core::remedy::gates::{self, Gate};
+use crate::core::remedy::gates::Gate;
+use crate::core::remedy::step;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::read::NEXT_CLAIM;
@@ -268,6 +269,10 @@ pub(super) fn apply(
                     first_green_at = coalesce(first_green_at, ?4) WHERE id = ?1",
             params![task_id, stable_until.to_string(), message, at],
         )?,
+        Transition::LookLater { stable_until, .. } => tx.run(
+            "UPDATE tasks SET stable_until = ?2 WHERE id = ?1",
+            params![task_id, stable_until.to_string()],
+        )?,
         Transition::Close { resolution, message } => close(tx, task_id, *resolution, message, &at)?,
         Transition::Escalate { reason, retry_at } => tx.run(
             "UPDATE tasks SET status = 'escalated', phase = 4, waiting_reason = ?2, next_attempt_at = ?3, claimed_by = NULL WHERE id = ?1",
@@ -292,7 +297,7 @@ pub(super) fn apply(
         transition,
         Transition::Close { .. } | Transition::FirstGreen { .. }
     ) {
-        let symptoms = format!("{}: {}", Gate::Inhibition, gates::symptom_of(task_id));
+        let symptoms = format!("{}: {}", Gate::Inhibition, step::symptom_of(task_id));
         wake(tx, &symptoms, &at)?;
     }
     if matches!(transition, Transition::Close { .. }) {

@@ -7,7 +7,8 @@ use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::{Phase, Resolution, Status, Transition};
 use crate::core::model::time::Timestamp;
-use crate::core::remedy::gates::{self, Gate};
+use crate::core::remedy::gates::Gate;
+use crate::core::remedy::step::{self, Spent};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -157,7 +158,7 @@ fn symptoms_wake_when_their_root_is_green() {
     };
     let claimed = bench.store.claim_next("worker-1", NOW).unwrap().unwrap();
     assert_eq!(claimed.id, symptom);
-    let reason = format!("{}: {}(x)", Gate::Inhibition, gates::symptom_of(root));
+    let reason = format!("{}: {}(x)", Gate::Inhibition, step::symptom_of(root));
     bench
         .store
         .transition(symptom, wait(reason), "t", NOW)
@@ -207,12 +208,12 @@ fn budgets_are_booked_before_acting_and_come_back() {
     };
     assert!(matches!(book(NOW), Booked::Granted(_)));
     assert!(matches!(book(NOW), Booked::Granted(_)));
-    let Booked::Exhausted {
+    let Booked::Exhausted(Spent {
         scope,
         used,
         limit,
         free_at,
-    } = book(NOW)
+    }) = book(NOW)
     else {
         panic!("granted")
     };
@@ -224,7 +225,7 @@ fn budgets_are_booked_before_acting_and_come_back() {
     // The clock set back gives no budget back.
     assert!(matches!(
         book(NOW.minus(Duration::from_secs(7_200))),
-        Booked::Exhausted { .. }
+        Booked::Exhausted(_)
     ));
 }
 

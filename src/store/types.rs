@@ -4,6 +4,7 @@ use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::named::named;
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
+use crate::core::remedy::step::Spent;
 
 /// Position of a stream, stored with the findings that were read up to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,13 +79,7 @@ pub struct Booking {
 pub enum Booked {
     /// The attempt's id; it counts from now on.
     Granted(i64),
-    Exhausted {
-        /// `fingerprint`, `unit` or `host`.
-        scope: &'static str,
-        used: u32,
-        limit: u32,
-        free_at: Timestamp,
-    },
+    Exhausted(Spent),
 }
 
 /// One row of `attempts`.

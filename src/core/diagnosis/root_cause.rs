@@ -3,8 +3,8 @@
 
 use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Evidence, evidence};
-use crate::core::model::task::Status;
+use crate::core::model::finding::{Evidence, Finding, evidence};
+use crate::core::model::task::{Status, Task};
 
 /// One open condition, as far as correlation needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,17 @@ pub struct OpenCondition {
 }
 
 impl OpenCondition {
+    /// The condition of `task`, with what `finding` says of it now.
+    pub fn of(task: &Task, finding: &Finding) -> Self {
+        Self {
+            task_id: task.id,
+            class: task.class,
+            subject: task.subject.clone(),
+            status: task.status,
+            evidence: finding.evidence.clone(),
+        }
+    }
+
     /// The unit it is about, if any.
     fn unit(&self) -> Option<&str> {
         self.evidence

@@ -26,6 +26,7 @@ named! {
         Human = "human",
         Superseded = "superseded",
         NotAFault = "not_a_fault",
+        Unverified = "unverified",
     }
 }
 
@@ -133,6 +134,11 @@ pub enum Transition {
         stable_until: Timestamp,
         message: String,
     },
+    /// Nobody could look at the end of the stability window: it goes on, still `fixed`.
+    LookLater {
+        stable_until: Timestamp,
+        message: String,
+    },
     /// A regression inside the stability window: back to `fix_failed`.
     Regressed { phase: Phase, message: String },
     Close {
@@ -154,7 +160,7 @@ impl Transition {
         match self {
             Self::Wait { .. } => Status::Waiting,
             Self::FixFailed { .. } | Self::Regressed { .. } => Status::FixFailed,
-            Self::FirstGreen { .. } => Status::Fixed,
+            Self::FirstGreen { .. } | Self::LookLater { .. } => Status::Fixed,
             Self::Close { .. } => Status::Closed,
             Self::Escalate { .. } => Status::Escalated,
             Self::Release { .. } => Status::Detected,
@@ -177,10 +183,12 @@ impl Transition {
                 Status::InProgress,
                 Status::Waiting,
                 Status::FixFailed,
+                // A repair that nobody could verify.
+                Status::Fixed,
             ],
             Self::FixFailed { .. } => &[Status::InProgress],
             Self::FirstGreen { .. } => &[Status::InProgress, Status::Escalated],
-            Self::Regressed { .. } => &[Status::Fixed],
+            Self::Regressed { .. } | Self::LookLater { .. } => &[Status::Fixed],
             Self::Release { .. } => &[Status::InProgress],
             Self::Close { .. } => &[
                 Status::Detected,
@@ -199,6 +207,7 @@ impl Transition {
             Self::Wait { .. } => "waiting",
             Self::FixFailed { .. } => "fix_failed",
             Self::FirstGreen { .. } => "first_green",
+            Self::LookLater { .. } => "look_later",
             Self::Regressed { .. } => "regressed",
             Self::Close { .. } => "closed",
             Self::Escalate { .. } => "escalated",
@@ -214,6 +223,7 @@ impl Transition {
             | Self::Release { reason } => reason,
             Self::FixFailed { message, .. }
             | Self::FirstGreen { message, .. }
+            | Self::LookLater { message, .. }
             | Self::Regressed { message, .. }
             | Self::Close { message, .. } => message,
         }

@@ -1,5 +1,8 @@
 //! From a cause to an action: runbooks, phases, gates and the target.
+pub mod decide;
+pub mod ending;
 pub mod gates;
 pub mod phases;
 pub mod runbook;
+pub mod step;
 pub mod target;

@@ -2,6 +2,7 @@
 
 use crate::core::model::action::ActionKind;
 use crate::core::model::task::Phase;
+use crate::core::remedy::step::Reason;
 
 /// One action that could be taken, best first within its list.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +41,7 @@ pub struct Tried {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Plan {
     Act { phase: Phase, offer: Offer },
-    Escalate { reason: String },
+    Escalate { reason: Reason },
 }
 
 /// A start may be tried in every phase that offers it (what killed the unit may come again; the budgets
@@ -90,16 +91,16 @@ fn due<'a>(phase: Phase, offered: &'a [Offer], tried: &[Tried]) -> Option<&'a Of
         .min_by_key(|offer| failures(offer.kind))
 }
 
-fn why_escalate(offers: &Offers, tried: &[Tried]) -> String {
-    let acted = tried.iter().filter(|t| t.acted).count();
+fn why_escalate(offers: &Offers, tried: &[Tried]) -> Reason {
+    let attempts = tried.iter().filter(|t| t.acted).count();
     let nothing = offers.certain.is_empty() && offers.researched.is_empty();
-    match (acted, nothing) {
-        (0, true) => "no action is known to be safe for this cause".to_owned(),
-        (0, false) => "no offered action could be taken".to_owned(),
-        (n, _) if offers.disagreement.is_empty() => {
-            format!("{n} attempts did not hold and no other action is offered")
-        }
-        (n, _) => format!("{n} attempts did not hold; {}", offers.disagreement),
+    match (attempts, nothing) {
+        (0, true) => Reason::NothingSafe,
+        (0, false) => Reason::NoneTaken,
+        _ => Reason::NotHeld {
+            attempts,
+            advisors: offers.disagreement.clone(),
+        },
     }
 }
 

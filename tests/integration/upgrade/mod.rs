@@ -246,7 +246,15 @@ fn what_humans_said_and_what_was_learned_is_kept() {
     let repaired = gateway.task("repaired.service");
     assert_eq!(repaired.resolution, Some(Resolution::Fixed));
     assert_eq!(repaired.episode, 2);
-    assert_eq!(store.fixed_before(&repaired, 9).unwrap().len(), 1);
+    assert_eq!(
+        store
+            .reader()
+            .unwrap()
+            .fixed_before(&repaired, 9)
+            .unwrap()
+            .len(),
+        1
+    );
 
     // What was approved is done next; what was proposed can still be approved.
     let approved = gateway.task("approved.service");

@@ -200,6 +200,7 @@ const fn resolved(resolution: Resolution) -> &'static str {
         Resolution::Human => "closed by a human",
         Resolution::Superseded => "replaced by another task",
         Resolution::NotAFault => "not a fault",
+        Resolution::Unverified => "over, but nobody could verify it",
     }
 }
 
@@ -386,6 +387,7 @@ pub fn closing_comment(resolution: Resolution, message: &str, now: Timestamp) ->
         Resolution::Human => "Closed by a human on the gateway",
         Resolution::Superseded => "Replaced by another task",
         Resolution::NotAFault => "Not a fault, says a human on the gateway",
+        Resolution::Unverified => "Over, but nobody could verify it",
     };
     let colon = if message.is_empty() { "." } else { ": " };
     format!("{what}, {} UTC{colon}{message}", seconds(now))

@@ -1,0 +1,354 @@
+//! What happens to a claimed task next. Pure: the worker gathers a [`Situation`], asks, gathers what is still
+//! asked for, and carries out the [`Step`]; `explain` prints the very same step.
+
+use std::time::Duration;
+
+use crate::core::config::{Config, Mode};
+use crate::core::diagnosis::learning::{self, Fixed};
+use crate::core::diagnosis::naming;
+use crate::core::diagnosis::root_cause::{self, OpenCondition};
+use crate::core::model::action::ActionKind;
+use crate::core::model::class::{Class, Clearing};
+use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::task::{Phase, Status, Task};
+use crate::core::model::time::Timestamp;
+use crate::core::remedy::ending::{self, Seen};
+use crate::core::remedy::gates::{self, GateFacts};
+use crate::core::remedy::phases::{self, Offer, Offers, Plan, Tried};
+use crate::core::remedy::step::{Proposal, Reason, Spent, Step};
+
+/// Nobody is told sooner after the first sight: the root cause may be found a sweep later than its
+/// symptom, and most blips are over by then.
+const SETTLE: Duration = Duration::from_secs(10);
+/// What is too young to bother a human is looked at again this often.
+const YOUNG_RECHECK: Duration = Duration::from_secs(30);
+/// What nobody could look at for this long is told: something is wrong with the eyes.
+const BLIND_AFTER: Duration = Duration::from_secs(600);
+/// While another disruptive action holds the host's slot.
+const SLOT_RECHECK: Duration = Duration::from_secs(2);
+
+/// All that a decision may look at.
+#[derive(Clone, Debug)]
+pub struct Situation<'a> {
+    pub task: &'a Task,
+    pub seen: Seen,
+    /// Every open condition of the host, this one's included.
+    pub open: &'a [OpenCondition],
+    pub past: Past,
+    pub host: HostFacts,
+    pub settings: &'a Config,
+    /// What could be done about it; `None` until asked for.
+    pub offers: Option<Offers>,
+    /// The action that was asked about last.
+    pub checked: Option<Checked>,
+}
+
+/// What was done and said about this problem before.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// Attempts of this round that are over.
+    pub tried: Vec<Tried>,
+    /// So often this episode was put before a human.
+    pub told: u32,
+    /// Earlier episodes that ended as fixed, the newest first.
+    pub fixed_before: Vec<Fixed>,
+    /// The last attempt was made and nobody could verify it.
+    pub unverified: bool,
+}
+
+/// What the gates ask of the host, read now.
+#[derive(Clone, Debug)]
+pub struct HostFacts {
+    /// Text of the kill-switch file, when it exists.
+    pub kill_switch: Option<String>,
+    pub clock_sane: bool,
+    /// End of the start-up grace, when it is not over.
+    pub grace_until: Option<Timestamp>,
+    /// The store was restored and no full clean sweep has passed since.
+    pub restored: bool,
+    /// Look, record and say what would be done.
+    pub dry_run: bool,
+}
+
+/// One offered action, looked at against the host and the budgets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    pub kind: ActionKind,
+    /// Name of the operator's command, for `run_declared`.
+    pub command: Option<String>,
+    /// What it would do to what, or why the facts give no target.
+    pub target: Result<String, String>,
+    /// Why its precondition does not hold.
+    pub gone: Option<String>,
+    /// The budget that has no room for it.
+    pub spent: Option<Spent>,
+    /// No other disruptive action runs.
+    pub slot_free: bool,
+}
+
+/// What must be known before it can be decided.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Question {
+    /// What could be done about the finding: runbooks, advisors, bundle, and where asked for the model.
+    Offers,
+    /// Has this offer a target, does it still fit the host, and is there room for it?
+    Check(Offer),
+}
+
+/// A step, or what is still missing for it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    Step(Step),
+    Ask(Question),
+}
+
+impl From<Step> for Decision {
+    fn from(step: Step) -> Self {
+        Self::Step(step)
+    }
+}
+
+/// Takes one claimed task one step further.
+pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Decision {
+    let task = situation.task;
+    match &situation.seen {
+        Seen::Clear => return gone(situation, finding).into(),
+        Seen::CouldNotLook(why) => return blind(situation, why, now).into(),
+        Seen::Present(_) | Seen::Stands => {}
+    }
+    let own = OpenCondition::of(task, finding);
+    let root = root_cause::root_of(&own, naming::name_cause(finding).cause, situation.open);
+    let healing = match root {
+        Some(root) if root.status != Status::Fixed => {
+            return inhibited(situation, root, now).into();
+        }
+        root => root,
+    };
+    let Some(offers) = &situation.offers else {
+        return Question::Offers.into();
+    };
+    if healing.is_none()
+        && let Some(step) = not_lasting(situation, offers, now)
+    {
+        return step.into();
+    }
+    if let Some(until) = too_young(situation, offers, now) {
+        return wait(until, Reason::MayPass).into();
+    }
+    match (
+        phases::plan(task.phase, offers, &situation.past.tried),
+        healing,
+    ) {
+        // The root is green but not yet proven: what is left of it is no reason to tell a human.
+        (Plan::Escalate { .. }, Some(root)) => inhibited(situation, root, now).into(),
+        (Plan::Escalate { .. }, None) if now.since(task.detected_at) < SETTLE => {
+            wait(task.detected_at.plus(SETTLE), Reason::MayStillShow).into()
+        }
+        (Plan::Escalate { reason }, None) => Step::Tell {
+            reason,
+            proposed: None,
+            retry_at: rearm(situation, now),
+        }
+        .into(),
+        (Plan::Act { phase, offer }, _) => act(situation, phase, offer, now),
+    }
+}
+
+impl From<Question> for Decision {
+    fn from(question: Question) -> Self {
+        Self::Ask(question)
+    }
+}
+
+fn wait(until: Timestamp, reason: Reason) -> Step {
+    Step::Wait {
+        gate: reason.gate(),
+        until,
+        reason,
+    }
+}
+
+/// The condition is no longer there.
+fn gone(situation: &Situation<'_>, finding: &Finding) -> Step {
+    let by_itself = if situation.past.unverified {
+        Reason::GoneUnverified
+    } else {
+        Reason::GoneUntouched
+    };
+    let own = OpenCondition::of(situation.task, finding);
+    let (resolution, reason) = ending::how(&own, finding, situation.open, by_itself);
+    Step::Close { resolution, reason }
+}
+
+/// Nobody could look: neither healthy nor failed. Nothing is touched; a human is told once.
+fn blind(situation: &Situation<'_>, why: &str, now: Timestamp) -> Step {
+    let reason = Reason::CouldNotLook(why.to_owned());
+    let age = now.since(situation.task.detected_at);
+    if age < BLIND_AFTER || situation.past.told > 0 {
+        return wait(now.plus(gates::later(age)), reason);
+    }
+    Step::Tell {
+        reason,
+        proposed: None,
+        retry_at: Some(now.plus(BLIND_AFTER)),
+    }
+}
+
+/// A symptom waits for its root, unless a gate before it is closed.
+fn inhibited(situation: &Situation<'_>, root: &OpenCondition, now: Timestamp) -> Step {
+    let facts = gate_facts(situation, now);
+    match gates::before_root(&facts, now) {
+        Some(closed) => wait(closed.until, closed.reason),
+        None => wait(
+            now.plus(gates::later_symptom(facts.age)),
+            Reason::SymptomOf {
+                task: root.task_id,
+                class: root.class,
+                subject: root.subject.clone(),
+            },
+        ),
+    }
+}
+
+/// A problem that comes back after each verified repair is put before a human once, with that evidence. Then it
+/// is repaired again all the same: the service is needed while the human looks.
+fn not_lasting(situation: &Situation<'_>, offers: &Offers, now: Timestamp) -> Option<Step> {
+    let past = &situation.past;
+    if past.told > 0 || situation.host.dry_run || offers.certain.is_empty() {
+        return None;
+    }
+    let reason = learning::not_lasting(&past.fixed_before, now)?;
+    Some(Step::Tell {
+        reason: Reason::NotLasting(reason),
+        proposed: None,
+        retry_at: Some(now),
+    })
+}
+
+/// What nothing can repair and mostly ends by itself waits before it reaches a human: log lines, and
+/// units that their own manager still restarts (its restarts leave the window one window after the last).
+fn too_young(situation: &Situation<'_>, offers: &Offers, now: Timestamp) -> Option<Timestamp> {
+    if !offers.certain.is_empty() || !offers.researched.is_empty() {
+        return None;
+    }
+    let (task, settings) = (situation.task, situation.settings);
+    let (lasted, patience_s) = match task.class {
+        Class::ServiceFlapping => (
+            now.since(task.detected_at),
+            settings.detect.flap_window_s.saturating_mul(2),
+        ),
+        class
+            if class.clearing() == Clearing::Quiet
+                && !class.is_self()
+                && task.severity < Severity::Critical =>
+        {
+            (
+                task.last_seen_at.since(task.detected_at),
+                settings.fix.log_escalate_after_s,
+            )
+        }
+        _ => return None,
+    };
+    let patience = Duration::from_secs(patience_s);
+    // Every look is written down: not before the answer can have changed.
+    let next = now.plus(YOUNG_RECHECK.max(patience / 8));
+    (lasted < patience).then(|| next.max(task.detected_at.plus(patience)))
+}
+
+/// When a task that was tried in vain is tried again by itself: later each round, never given up
+/// silently for ever. One that nothing could be done about waits for a human.
+fn rearm(situation: &Situation<'_>, now: Timestamp) -> Option<Timestamp> {
+    let past = &situation.past;
+    if !past.tried.iter().any(|one| one.acted) {
+        return None;
+    }
+    let first = Duration::from_secs(situation.settings.fix.rearm_s);
+    Some(now.plus(gates::rearm_after(first, past.told)))
+}
+
+/// The gates before an action, in their order.
+fn act(situation: &Situation<'_>, phase: Phase, offer: Offer, now: Timestamp) -> Decision {
+    let kind = offer.kind;
+    let fits = |one: &&Checked| one.kind == kind && one.command == offer.command;
+    let Some(checked) = situation.checked.as_ref().filter(fits) else {
+        return Question::Check(offer).into();
+    };
+    let refuse = |reason| {
+        Decision::from(Step::Refuse {
+            phase,
+            kind,
+            reason,
+        })
+    };
+    let text = match &checked.target {
+        Ok(text) => text.clone(),
+        Err(why) => {
+            let why = why.clone();
+            return refuse(Reason::NoTarget { kind, why });
+        }
+    };
+    if let Some(closed) = gates::before_root(&gate_facts(situation, now), now) {
+        return wait(closed.until, closed.reason).into();
+    }
+    if let Some(why) = &checked.gone {
+        let why = why.clone();
+        return refuse(Reason::Precondition { action: text, why });
+    }
+    let mode = mode_of(situation, kind, offer.command.as_deref());
+    let action = Proposal {
+        kind,
+        command: offer.command,
+        text,
+    };
+    if let Some(reason) = gates::needs_human(mode, is_approved(situation.task, kind, now)) {
+        return Step::Tell {
+            reason,
+            proposed: Some(action),
+            retry_at: None,
+        }
+        .into();
+    }
+    if let Some(spent) = &checked.spent {
+        return Step::Tell {
+            reason: Reason::Budget(spent.clone()),
+            proposed: None,
+            retry_at: Some(spent.free_at),
+        }
+        .into();
+    }
+    if kind.is_disruptive() && !checked.slot_free {
+        return wait(now.plus(SLOT_RECHECK), Reason::Slot).into();
+    }
+    let why = offer.why;
+    Step::Act { phase, action, why }.into()
+}
+
+fn gate_facts(situation: &Situation<'_>, now: Timestamp) -> GateFacts {
+    let host = &situation.host;
+    let windows = &situation.settings.maintenance;
+    GateFacts {
+        kill_switch: host.kill_switch.clone(),
+        maintenance: windows.iter().find_map(|window| window.open_at(now)),
+        clock_sane: host.clock_sane,
+        grace_until: host.grace_until,
+        age: now.since(situation.task.detected_at),
+    }
+}
+
+/// The mode of an action now: its class's or risk's own, and less after a restore or in a dry run.
+pub fn mode_of(situation: &Situation<'_>, kind: ActionKind, declared: Option<&str>) -> Mode {
+    let settings = situation.settings;
+    let risk = settings.risk_of(kind, declared);
+    let mode = settings.mode_for(situation.task.class, risk);
+    match (situation.host.dry_run, situation.host.restored) {
+        (true, _) => Mode::Observe,
+        (false, true) => mode.min(Mode::Suggest),
+        (false, false) => mode,
+    }
+}
+
+/// A human allowed this kind of action on this task, and the leave has not expired.
+fn is_approved(task: &Task, kind: ActionKind, now: Timestamp) -> bool {
+    task.approved_action.as_deref() == Some(kind.as_str())
+        && task.approved_until.is_some_and(|until| until > now)
+}

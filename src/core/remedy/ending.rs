@@ -1,0 +1,141 @@
+//! How a condition ends: the end of a stability window, and the end of a condition that nobody repaired. Pure.
+//! "Could not look" is neither healthy nor failed: it is looked at again with growing pauses.
+
+use std::time::Duration;
+
+use crate::core::diagnosis::naming;
+use crate::core::diagnosis::root_cause::{self, OpenCondition};
+use crate::core::model::class::Clearing;
+use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::task::{Resolution, Status, Task};
+use crate::core::model::time::Timestamp;
+use crate::core::remedy::step::Reason;
+
+/// A repair that nobody could verify for this long after its first green is given up as unverified.
+pub const UNVERIFIED_AFTER: Duration = Duration::from_secs(3_600);
+/// From this severity on a human is told instead.
+const TOLD_FROM: Severity = Severity::Error;
+
+/// What the second look at a condition saw.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Seen {
+    /// It holds; the finding carries fresh evidence.
+    Present(Finding),
+    Clear,
+    /// Only lines tell of it, or nothing looks for its class: the stored finding stands.
+    Stands,
+    /// The detector was asked and could not look.
+    CouldNotLook(String),
+}
+
+/// How a stability window ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WindowEnd {
+    Close {
+        resolution: Resolution,
+        reason: Reason,
+    },
+    /// It came back: the repair is undone and counts as failed.
+    Regressed(Finding),
+    /// Nobody could look: the window goes on until then.
+    Longer { until: Timestamp, reason: Reason },
+    /// Nobody could look for too long, about something that matters.
+    Tell(Reason),
+}
+
+/// What the end of a stability window of `window` means for `task`.
+pub fn of_window(task: &Task, seen: Seen, window: Duration, now: Timestamp) -> WindowEnd {
+    let why = match seen {
+        Seen::Present(finding) => return WindowEnd::Regressed(finding),
+        Seen::Clear => {
+            return WindowEnd::Close {
+                resolution: Resolution::Fixed,
+                reason: Reason::Stable,
+            };
+        }
+        Seen::Stands => {
+            return WindowEnd::Close {
+                resolution: Resolution::Fixed,
+                reason: Reason::QuietWindow,
+            };
+        }
+        Seen::CouldNotLook(why) => why,
+    };
+    let waited = now.since(task.first_green_at.unwrap_or(now));
+    if waited < UNVERIFIED_AFTER {
+        return WindowEnd::Longer {
+            // As long again as it has lasted: few looks, each of which is written down.
+            until: now.plus(waited.max(window)),
+            reason: Reason::CouldNotLook(why),
+        };
+    }
+    if task.severity >= TOLD_FROM {
+        return WindowEnd::Tell(Reason::NotVerified(why));
+    }
+    WindowEnd::Close {
+        resolution: Resolution::Unverified,
+        reason: Reason::NotVerified(why),
+    }
+}
+
+/// What the sweeps say about an open condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Seen in this sweep.
+    Present,
+    /// Its detector did not run, is absent or failed: nothing was learned.
+    NotLooked,
+    /// Not seen since then, by a detector that looked.
+    GoneSince(Timestamp),
+}
+
+/// How long an end must last before it counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For what a sweep no longer sees.
+    pub hold: Duration,
+    /// For what only lines tell.
+    pub quiet: Duration,
+}
+
+/// A claimed task and one in its stability window belong to a worker: sweeps leave them alone.
+pub fn is_at_work(status: Status) -> bool {
+    matches!(status, Status::InProgress | Status::Fixed | Status::Closed)
+}
+
+/// True when `task` may be closed because its condition ended without us.
+pub fn is_over(task: &Task, condition: Condition, patience: Patience, now: Timestamp) -> bool {
+    if is_at_work(task.status) {
+        return false;
+    }
+    match task.class.clearing() {
+        Clearing::Sweep => match condition {
+            Condition::Present | Condition::NotLooked => false,
+            Condition::GoneSince(since) => now.since(since) >= patience.hold,
+        },
+        // The kernel's own faults are over with the boot; quiet closes them only once a human was told.
+        Clearing::Reboot if task.status != Status::Escalated => false,
+        Clearing::Reboot | Clearing::Quiet => now.since(task.last_seen_at) >= patience.quiet,
+    }
+}
+
+/// How a condition that is over ended: with the repair of its root cause, or by itself.
+pub fn how(
+    task: &OpenCondition,
+    finding: &Finding,
+    open: &[OpenCondition],
+    by_itself: Reason,
+) -> (Resolution, Reason) {
+    match root_cause::root_of(task, naming::name_cause(finding).cause, open) {
+        Some(root) if root.status == Status::Fixed => (
+            Resolution::Fixed,
+            Reason::OverWithRoot {
+                task: root.task_id,
+                class: root.class,
+                subject: root.subject.clone(),
+            },
+        ),
+        _ if by_itself == Reason::GoneUnverified => (Resolution::Unverified, by_itself),
+        _ => (Resolution::SelfCleared, by_itself),
+    }
+}

@@ -1,0 +1,307 @@
+//! What was decided about a task: a step with its gate and its reason as data. The text is made of them, for
+//! the audit, the issue and `explain`, and never read back.
+
+use std::fmt;
+
+use crate::core::config::Mode;
+use crate::core::model::action::ActionKind;
+use crate::core::model::class::Class;
+use crate::core::model::task::{Phase, Resolution};
+use crate::core::model::time::Timestamp;
+use crate::core::remedy::gates::Gate;
+
+/// An action with its target, as data: what is decided about it needs no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    pub kind: ActionKind,
+    /// Name of the operator's command, for `run_declared`.
+    pub command: Option<String>,
+    /// What it does to what, for humans and the audit.
+    pub text: String,
+}
+
+impl fmt::Display for Proposal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The next step of a claimed task.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Nothing now; asked again at `until`, or sooner when what it waits for changes.
+    Wait {
+        /// `None` where no gate is closed: it is only too soon.
+        gate: Option<Gate>,
+        until: Timestamp,
+        reason: Reason,
+    },
+    /// All gates are open: this is done.
+    Act {
+        phase: Phase,
+        action: Proposal,
+        /// Who offered it and on what grounds.
+        why: String,
+    },
+    /// A human is needed.
+    Tell {
+        reason: Reason,
+        /// What would be done with a human's leave.
+        proposed: Option<Proposal>,
+        /// When it is tried again by itself; `None` waits for the human.
+        retry_at: Option<Timestamp>,
+    },
+    /// The condition is over.
+    Close {
+        resolution: Resolution,
+        reason: Reason,
+    },
+    /// This action is not taken and not offered again in this round; the next offer is due at once.
+    Refuse {
+        phase: Phase,
+        kind: ActionKind,
+        reason: Reason,
+    },
+}
+
+impl Step {
+    /// What kind of step it is.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Wait { .. } => "wait",
+            Self::Act { .. } => "act",
+            Self::Tell { .. } => "tell",
+            Self::Close { .. } => "close",
+            Self::Refuse { .. } => "refuse",
+        }
+    }
+
+    /// Why; `None` where all gates are open and it is done.
+    pub const fn reason(&self) -> Option<&Reason> {
+        match self {
+            Self::Wait { reason, .. }
+            | Self::Tell { reason, .. }
+            | Self::Close { reason, .. }
+            | Self::Refuse { reason, .. } => Some(reason),
+            Self::Act { .. } => None,
+        }
+    }
+
+    /// The gate that answered, where one did.
+    pub fn gate(&self) -> Option<Gate> {
+        match self {
+            Self::Wait { gate, .. } => *gate,
+            Self::Tell { reason, .. } => reason.gate(),
+            Self::Refuse { .. } => Some(Gate::Precondition),
+            Self::Act { .. } | Self::Close { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wait {
+                until,
+                reason,
+                gate: Some(gate),
+            } => write!(f, "wait until {until}: {gate}: {reason}"),
+            Self::Wait { until, reason, .. } => write!(f, "wait until {until}: {reason}"),
+            Self::Act { phase, action, why } => {
+                write!(f, "{action} (phase {}; {why})", phase.number())
+            }
+            Self::Tell {
+                reason,
+                proposed,
+                retry_at,
+            } => {
+                write!(f, "put it before a human: {reason}")?;
+                if let Some(action) = proposed {
+                    write!(f, "; proposed: {action}")?;
+                }
+                match retry_at {
+                    Some(at) => write!(f, "; tried again at {at}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Close { resolution, reason } => write!(f, "close as {resolution}: {reason}"),
+            Self::Refuse { kind, reason, .. } => write!(f, "refuse {kind}: {reason}"),
+        }
+    }
+}
+
+/// Why.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reason {
+    /// The kill switch is on, with its text.
+    KillSwitch(String),
+    /// A maintenance window is open.
+    Maintenance(String),
+    /// The clock is before this build's own date.
+    Clock,
+    StartupGrace,
+    /// A target that the facts do not give, or that is not allowed.
+    NoTarget {
+        kind: ActionKind,
+        why: String,
+    },
+    /// The host, read again now, no longer fits the action.
+    Precondition {
+        action: String,
+        why: String,
+    },
+    /// Another open task is its root.
+    SymptomOf {
+        task: i64,
+        class: Class,
+        subject: String,
+    },
+    /// The mode wants a human.
+    Mode(Mode),
+    Budget(Spent),
+    /// Another disruptive action runs on this host.
+    Slot,
+    /// Nothing to repair, and most of its kind ends by itself.
+    MayPass,
+    /// Its root may be found a sweep later than the symptom.
+    MayStillShow,
+    /// No runbook allows an action for this cause.
+    NothingSafe,
+    /// Actions were offered; none could be taken.
+    NoneTaken,
+    /// So many attempts did not hold; what the advisors said where they disagreed.
+    NotHeld {
+        attempts: usize,
+        advisors: String,
+    },
+    /// Repaired again and again, and it comes back.
+    NotLasting(String),
+    /// The detector no longer sees it, and nothing was done.
+    GoneUntouched,
+    /// The detector no longer sees it after an attempt that could not be verified.
+    GoneUnverified,
+    /// It ended together with the repair of its root.
+    OverWithRoot {
+        task: i64,
+        class: Class,
+        subject: String,
+    },
+    /// Ended by itself: seen by a sweep, or quiet for long enough.
+    EndedByItself,
+    /// Green all through the stability window.
+    Stable,
+    /// Lines alone tell, and none came in the stability window.
+    QuietWindow,
+    /// Nobody could look: neither healthy nor failed.
+    CouldNotLook(String),
+    /// The repair could not be verified to hold, because nobody could look.
+    NotVerified(String),
+}
+
+/// A budget without room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// `fingerprint`, `unit` or `host`.
+    pub scope: &'static str,
+    pub used: u32,
+    pub limit: u32,
+    pub free_at: Timestamp,
+}
+
+impl Reason {
+    /// The gate that this reason belongs to.
+    pub fn gate(&self) -> Option<Gate> {
+        match self {
+            Self::KillSwitch(_) => Some(Gate::KillSwitch),
+            Self::Maintenance(_) => Some(Gate::Maintenance),
+            Self::Clock => Some(Gate::Clock),
+            Self::StartupGrace => Some(Gate::StartupGrace),
+            Self::NoTarget { .. } | Self::Precondition { .. } => Some(Gate::Precondition),
+            Self::SymptomOf { .. } => Some(Gate::Inhibition),
+            Self::Mode(_) => Some(Gate::Mode),
+            Self::Budget(_) => Some(Gate::Budget),
+            Self::Slot => Some(Gate::Slot),
+            Self::MayPass
+            | Self::MayStillShow
+            | Self::NothingSafe
+            | Self::NoneTaken
+            | Self::NotHeld { .. }
+            | Self::NotLasting(_)
+            | Self::GoneUntouched
+            | Self::GoneUnverified
+            | Self::OverWithRoot { .. }
+            | Self::EndedByItself
+            | Self::Stable
+            | Self::QuietWindow
+            | Self::CouldNotLook(_)
+            | Self::NotVerified(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KillSwitch(text) => write!(f, "kill switch is on: {text}"),
+            Self::Maintenance(text) | Self::NotLasting(text) => f.write_str(text),
+            Self::Clock => f.write_str(
+                "the clock is before this build's own date; waiting for time synchronisation",
+            ),
+            Self::StartupGrace => f.write_str("start-up grace"),
+            Self::NoTarget { kind, why } => write!(f, "{kind}: {why}"),
+            Self::Precondition { action, why } => write!(f, "{action}: {why}"),
+            Self::SymptomOf {
+                task,
+                class,
+                subject,
+            } => write!(f, "{}({class} {subject})", symptom_of(*task)),
+            Self::Mode(Mode::Suggest) => f.write_str("mode suggest: a human must approve"),
+            Self::Mode(Mode::Observe) => f.write_str("mode observe: nothing is touched"),
+            Self::Mode(Mode::Auto) => f.write_str("mode auto"),
+            Self::Budget(spent) => write!(
+                f,
+                "budget of this {} is spent ({} of {}), free again at {}",
+                spent.scope, spent.used, spent.limit, spent.free_at
+            ),
+            Self::Slot => f.write_str("another disruptive action is running"),
+            Self::MayPass => {
+                f.write_str("nothing to repair here: put before a human only if it goes on")
+            }
+            Self::MayStillShow => f.write_str("its cause may still show"),
+            Self::NothingSafe => f.write_str("no action is known to be safe for this cause"),
+            Self::NoneTaken => f.write_str("no offered action could be taken"),
+            Self::NotHeld { attempts, advisors } if advisors.is_empty() => {
+                write!(
+                    f,
+                    "{attempts} attempts did not hold and no other action is offered"
+                )
+            }
+            Self::NotHeld { attempts, advisors } => {
+                write!(f, "{attempts} attempts did not hold; {advisors}")
+            }
+            Self::GoneUntouched => f.write_str("gone before anything was done"),
+            Self::GoneUnverified => f.write_str("gone after an attempt that could not be verified"),
+            Self::OverWithRoot {
+                task,
+                class,
+                subject,
+            } => write!(
+                f,
+                "over with its root cause: symptom of task {task} ({class} {subject})"
+            ),
+            Self::EndedByItself => f.write_str("the condition ended by itself"),
+            Self::Stable => f.write_str("verified by its detector and stable through the window"),
+            Self::QuietWindow => f.write_str("no repeat within the stability window"),
+            Self::CouldNotLook(why) => write!(f, "nobody could look: {why}"),
+            Self::NotVerified(why) => write!(
+                f,
+                "repaired, but whether it holds is not known: nobody could look: {why}"
+            ),
+        }
+    }
+}
+
+/// How the reason begins for which the symptoms of `task` wait.
+pub fn symptom_of(task: i64) -> String {
+    format!("symptom of task {task} ")
+}

@@ -1,0 +1,169 @@
+//! Carries a decided step out: what it makes of the task, the host and the human, written down as it is done.
+
+use std::time::Duration;
+
+use crate::actions::Action;
+use crate::core::model::finding::Finding;
+use crate::core::model::task::{Resolution, Transition};
+use crate::core::model::time::Timestamp;
+use crate::core::remedy::ending::WindowEnd;
+use crate::core::remedy::step::{Reason, Step};
+use crate::daemon::diagnose::Diagnosis;
+use crate::daemon::gather::Facts;
+use crate::daemon::worker::{self, Job};
+use crate::daemon::{attempt, escalate, verify};
+use crate::store::StoreError;
+
+/// A dry run tells nobody and asks itself again after this long.
+const DRY_PAUSE: Duration = Duration::from_secs(3_600);
+
+/// What was made on the way to a decision.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    pub diagnosis: Option<Diagnosis>,
+    /// The action that was checked last.
+    pub action: Option<Box<dyn Action>>,
+}
+
+/// Does `step` for a claimed task.
+pub fn step(
+    job: &Job<'_>,
+    step: Step,
+    facts: &Facts,
+    prepared: Prepared,
+) -> Result<(), StoreError> {
+    let Prepared { diagnosis, action } = prepared;
+    // Steps that were decided without a diagnosis need one for what the human reads.
+    let diagnosed = |found: Option<Diagnosis>| match found {
+        Some(found) => Ok(found),
+        None => worker::diagnosed(job, facts),
+    };
+    match step {
+        Step::Wait { until, reason, .. } => wait(job, until, &reason),
+        Step::Act { phase, why, .. } => {
+            let Some(action) = action else {
+                return job.transition(Transition::Release {
+                    reason: "the action that was decided on is not at hand".to_owned(),
+                });
+            };
+            if phase != job.task.phase {
+                let store = &job.runtime.store;
+                store.set_phase(job.task.id, phase, job.worker, &why, job.now())?;
+            }
+            attempt::take(job, phase, action.as_ref(), &diagnosed(diagnosis)?)
+        }
+        Step::Tell {
+            reason,
+            proposed,
+            retry_at,
+        } => {
+            let told = escalate::Told {
+                diagnosis: &diagnosed(diagnosis)?,
+                reason,
+                proposed,
+                retry_at,
+            };
+            tell(job, told)
+        }
+        Step::Close { resolution, reason } => close(job, resolution, &reason),
+        Step::Refuse {
+            phase,
+            kind,
+            reason,
+        } => {
+            attempt::refused(job, phase, kind, &reason.to_string())?;
+            let message = reason.to_string();
+            let next = Transition::FixFailed { phase, message };
+            job.transition(next)
+        }
+    }
+}
+
+/// Puts the task before a human; a dry run only writes down that it would.
+pub fn tell(job: &Job<'_>, told: escalate::Told<'_>) -> Result<(), StoreError> {
+    if let Some(action) = &told.proposed {
+        let reason = told.text();
+        job.note("proposed", action.kind.as_str(), &reason)?;
+    }
+    if !job.runtime.dry_run {
+        return escalate::to_human(job, &told);
+    }
+    let mut reason = told.text();
+    if told.proposed.is_none() {
+        reason = format!("would escalate: {reason}");
+        job.note("proposed", "escalate", &reason)?;
+    }
+    let until = job.now().plus(DRY_PAUSE);
+    job.transition(Transition::Wait { until, reason })
+}
+
+fn wait(job: &Job<'_>, until: Timestamp, reason: &Reason) -> Result<(), StoreError> {
+    let reason = match reason.gate() {
+        Some(gate) => format!("{gate}: {reason}"),
+        None => reason.to_string(),
+    };
+    job.transition(Transition::Wait { until, reason })
+}
+
+fn close(job: &Job<'_>, resolution: Resolution, reason: &Reason) -> Result<(), StoreError> {
+    let (task, now) = (job.task, job.now());
+    let message = reason.to_string();
+    job.runtime
+        .close(task, resolution, &message, job.worker, now)
+}
+
+/// Does what the end of a stability window means.
+pub fn window_end(job: &Job<'_>, end: WindowEnd) -> Result<(), StoreError> {
+    let task = job.task;
+    match end {
+        WindowEnd::Close { resolution, reason } => {
+            log::info!(
+                "{resolution}: task {} {} {}",
+                task.id,
+                task.class,
+                task.subject
+            );
+            close(job, resolution, &reason)
+        }
+        WindowEnd::Regressed(finding) => attempt::regressed(job, &finding),
+        WindowEnd::Longer { until, reason } => {
+            log::debug!("task {}: {reason}", task.id);
+            let message = reason.to_string();
+            job.transition(Transition::LookLater {
+                stable_until: until,
+                message,
+            })
+        }
+        WindowEnd::Tell(reason) => {
+            let finding: Finding = verify::finding_of(task);
+            let runtime = job.runtime;
+            let found = crate::daemon::diagnose::diagnose(runtime, &job.loaded, task, &finding)?;
+            let told = escalate::Told {
+                diagnosis: &found,
+                reason,
+                proposed: None,
+                retry_at: None,
+            };
+            tell(job, told)
+        }
+    }
+}
+
+impl Job<'_> {
+    pub fn transition(&self, transition: Transition) -> Result<(), StoreError> {
+        let store = &self.runtime.store;
+        store.transition(self.task.id, transition, self.worker, self.now())
+    }
+
+    pub fn note(&self, event: &str, details: &str, reason: &str) -> Result<(), StoreError> {
+        let store = &self.runtime.store;
+        store.note(
+            Some(self.task.id),
+            event,
+            details,
+            self.worker,
+            reason,
+            self.now(),
+        )
+    }
+}

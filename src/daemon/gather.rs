@@ -1,0 +1,196 @@
+//! Gathers what a decision may look at: the same for a worker that will act and for `explain`, which only reads.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::actions::{self, Action, ActionContext, Basis};
+use crate::core::diagnosis::learning;
+use crate::core::diagnosis::root_cause::OpenCondition;
+use crate::core::model::finding::Finding;
+use crate::core::model::task::{Phase, Task};
+use crate::core::model::time::Timestamp;
+use crate::core::model::unit::UnitName;
+use crate::core::remedy::decide::{Checked, HostFacts, Past, Situation};
+use crate::core::remedy::ending::Seen;
+use crate::core::remedy::phases::{Offer, Tried};
+use crate::core::remedy::step::Spent;
+use crate::daemon::loaded_config::LoadedConfig;
+use crate::daemon::{diagnose, verify};
+use crate::detectors::Detector;
+use crate::host::Host;
+use crate::store::{Attempt, Booked, Outcome, Reader, StoreError};
+
+/// What facts are gathered with.
+#[derive(Clone, Copy, Debug)]
+pub struct Gather<'a> {
+    pub host: &'a Host,
+    pub loaded: &'a LoadedConfig,
+    pub reader: &'a Reader,
+    pub detectors: &'a [Box<dyn Detector>],
+}
+
+/// Facts about one task that a [`Situation`] borrows.
+#[derive(Debug)]
+pub struct Facts {
+    pub seen: Seen,
+    /// The finding as it is now, with what else this host knows about it.
+    pub finding: Finding,
+    pub open: Vec<OpenCondition>,
+    pub past: Past,
+}
+
+impl Facts {
+    /// The situation of `task` before anything more is asked for.
+    pub fn situation<'a>(
+        &'a self,
+        task: &'a Task,
+        loaded: &'a LoadedConfig,
+        host: HostFacts,
+    ) -> Situation<'a> {
+        Situation {
+            task,
+            seen: self.seen.clone(),
+            open: &self.open,
+            past: self.past.clone(),
+            host,
+            settings: &loaded.config,
+            offers: None,
+            checked: None,
+        }
+    }
+}
+
+impl Gather<'_> {
+    /// Looks again with the task's detector, and reads what the store knows.
+    pub fn facts(&self, task: &Task) -> Result<Facts, StoreError> {
+        let seen = verify::look(self.host, self.loaded, self.detectors, task);
+        let first = verify::finding_of(task);
+        let now = match &seen {
+            Seen::Present(finding) => verify::with_first_sight(finding.clone(), task),
+            Seen::Clear | Seen::Stands | Seen::CouldNotLook(_) => first,
+        };
+        let open = self.reader.open_tasks()?;
+        let finding = diagnose::enrich(self.host, self.loaded, now, task, &open);
+        Ok(Facts {
+            seen,
+            finding,
+            open: conditions(&open),
+            past: self.past(task)?,
+        })
+    }
+
+    fn past(&self, task: &Task) -> Result<Past, StoreError> {
+        let attempts = self.reader.attempts(task.id)?;
+        let unverified = attempts
+            .iter()
+            .rev()
+            .find(|one| one.outcome != Some(Outcome::Refused))
+            .is_some_and(|one| one.outcome == Some(Outcome::Unknown));
+        Ok(Past {
+            tried: self.tried(&attempts),
+            told: self.reader.times_told(task.id)?,
+            fixed_before: self.reader.fixed_before(task, learning::RETURNS_MOST)?,
+            unverified,
+        })
+    }
+
+    /// Attempts of this round that are over.
+    fn tried(&self, attempts: &[Attempt]) -> Vec<Tried> {
+        // Rounds before the last re-arming are over: what failed then may work now.
+        let round = Duration::from_secs(self.loaded.config.fix.rearm_s);
+        let now = self.host.clock.now();
+        attempts
+            .iter()
+            .filter(|attempt| now.since(attempt.started_at) < round)
+            .filter_map(|attempt| {
+                Some(Tried {
+                    phase: Phase::from_number(i64::from(attempt.phase)),
+                    kind: attempt.action_kind.parse().ok()?,
+                    acted: attempt.outcome != Some(Outcome::Refused),
+                })
+            })
+            .collect()
+    }
+
+    /// Makes the action of an offer and holds it against the host and the budgets. Touches and books nothing.
+    pub fn check(
+        &self,
+        task: &Task,
+        finding: &Finding,
+        offer: &Offer,
+        backups: &Path,
+    ) -> Result<(Checked, Option<Box<dyn Action>>), StoreError> {
+        let basis = Basis {
+            finding,
+            config: &self.loaded.config,
+            command: offer.command.as_deref(),
+        };
+        let mut checked = Checked {
+            kind: offer.kind,
+            command: offer.command.clone(),
+            target: Err(String::new()),
+            gone: None,
+            spent: None,
+            slot_free: true,
+        };
+        let action = match actions::resolve(offer.kind, &basis) {
+            Ok(action) => action,
+            Err(why) => {
+                checked.target = Err(why);
+                return Ok((checked, None));
+            }
+        };
+        let gone = action.precondition(&self.context(backups)).err();
+        checked.gone = gone.map(|why| why.to_string());
+        let unit = action.unit().map(UnitName::as_str);
+        let now = self.host.clock.now();
+        let limits = &self.loaded.config.budget;
+        let spent = self.reader.budget_spent(task, unit, limits, now)?;
+        checked.spent = spent.and_then(Booked::spent);
+        checked.target = Ok(action.to_string());
+        Ok((checked, Some(action)))
+    }
+
+    fn context<'a>(&'a self, backups: &'a Path) -> ActionContext<'a> {
+        ActionContext {
+            host: self.host,
+            config: &self.loaded.config,
+            managers: &self.loaded.managers,
+            backup_dir: backups,
+        }
+    }
+}
+
+/// The open tasks as conditions.
+pub fn conditions(open: &[Task]) -> Vec<OpenCondition> {
+    open.iter()
+        .map(|task| OpenCondition::of(task, &verify::finding_of(task)))
+        .collect()
+}
+
+/// Text of the kill-switch file, when it exists.
+pub fn kill_switch(host: &Host, loaded: &LoadedConfig) -> Option<String> {
+    match host.read(&loaded.config.daemon.kill_switch, 4096) {
+        Ok(text) if text.trim().is_empty() => Some("no reason given".to_owned()),
+        Ok(text) => Some(text.trim().to_owned()),
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => None,
+        // Present but unreadable: somebody wanted it on.
+        Err(why) => Some(format!("{}: {why}", loaded.config.daemon.kill_switch)),
+    }
+}
+
+impl Booked {
+    fn spent(self) -> Option<Spent> {
+        match self {
+            Self::Granted(_) => None,
+            Self::Exhausted(spent) => Some(spent),
+        }
+    }
+}
+
+/// End of the start-up grace of a daemon that started then, while it lasts.
+pub fn grace_until(loaded: &LoadedConfig, started: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let grace = Duration::from_secs(loaded.config.daemon.startup_grace_s);
+    let until = started.plus(grace);
+    (until > now).then_some(until)
+}
