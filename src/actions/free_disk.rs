@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
 use crate::core::model::action::ActionKind;
-use crate::core::model::finding::evidence;
+use crate::core::model::facts::Key;
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::target;
 use crate::host::files::{self, Matched};
@@ -21,7 +21,7 @@ pub struct FreeDisk {
 impl FreeDisk {
     pub fn of(basis: &Basis<'_>) -> Result<Self, String> {
         Ok(Self {
-            mount: target::absolute(basis.finding, evidence::MOUNT)?,
+            mount: target::absolute(basis.finding, Key::Mount)?,
             target_percent: basis.config.detect.disk_low_percent.saturating_sub(1),
         })
     }
@@ -121,7 +121,7 @@ impl Action for FreeDisk {
         Ok(Done::new(format!(
             "removed {count} files, {bytes} bytes; {mount} is at {left} %"
         ))
-        .with("freed_bytes", bytes.to_string())
-        .with(evidence::USED_PERCENT, left.to_string()))
+        .noting("freed_bytes", bytes.to_string())
+        .noting("used_percent", left.to_string()))
     }
 }

@@ -14,6 +14,7 @@ mod tests;
 mod units;
 mod vacuum_journal;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ use self::units::UnitOrder;
 use self::vacuum_journal::VacuumJournal;
 use crate::core::config::Config;
 use crate::core::model::action::ActionKind;
-use crate::core::model::finding::{Evidence, Finding};
+use crate::core::model::finding::Finding;
 use crate::core::model::unit::UnitName;
 use crate::host::Host;
 use crate::host::exec::{self, ExecError};
@@ -93,20 +94,20 @@ impl std::error::Error for ActionError {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
     pub message: String,
-    /// Facts for the audit: bytes freed, file written, output.
-    pub evidence: Evidence,
+    /// For the record of the attempt: bytes freed, file written, output.
+    pub noted: BTreeMap<&'static str, String>,
 }
 
 impl Done {
     fn new(message: String) -> Self {
         Self {
             message,
-            evidence: Evidence::new(),
+            noted: BTreeMap::new(),
         }
     }
 
-    fn with(mut self, key: &str, value: impl Into<String>) -> Self {
-        self.evidence.insert(key.to_owned(), value.into());
+    fn noting(mut self, what: &'static str, value: impl Into<String>) -> Self {
+        self.noted.insert(what, value.into());
         self
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo, daemon_reload, units};
 use crate::core::model::action::ActionKind;
-use crate::core::model::finding::evidence;
+use crate::core::model::facts::Key;
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::core::remedy::target;
 use crate::host::{READ_CAP, files};
@@ -30,7 +30,7 @@ pub struct PathDropIn {
 impl PathDropIn {
     pub fn of(basis: &Basis<'_>) -> Result<Self, String> {
         let finding = basis.finding;
-        let setting = target::fact(finding, evidence::SETTING)?;
+        let setting = target::fact(finding, Key::Setting)?;
         if !matches!(
             setting,
             "ExecStart" | "WorkingDirectory" | "EnvironmentFile"
@@ -39,8 +39,8 @@ impl PathDropIn {
                 "{setting} is not a path setting that a drop-in may change"
             ));
         }
-        let old = target::unit_path(finding, evidence::PATH)?;
-        let new = target::unit_path(finding, evidence::MOVED_TO)?;
+        let old = target::unit_path(finding, Key::Path)?;
+        let new = target::unit_path(finding, Key::MovedTo)?;
         if old == new {
             return Err("the new path is the old one".to_owned());
         }
@@ -172,7 +172,7 @@ impl Action for PathDropIn {
         {
             message.push_str(&format!("; not started: {why}"));
         }
-        Ok(Done::new(message).with(evidence::PATH, path))
+        Ok(Done::new(message).noting("path", path))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::actions::{self, Action, ActionContext, ActionError, Basis, Done, Undo};
 use crate::core::model::action::ActionKind;
-use crate::core::model::finding::evidence;
+use crate::core::model::facts::Key;
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::target;
 use crate::host::{READ_CAP, mounts};
@@ -20,7 +20,7 @@ pub struct RemountRw {
 impl RemountRw {
     pub fn of(basis: &Basis<'_>) -> Result<Self, String> {
         Ok(Self {
-            mount: target::absolute(basis.finding, evidence::MOUNT)?,
+            mount: target::absolute(basis.finding, Key::Mount)?,
         })
     }
 }

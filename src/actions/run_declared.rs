@@ -126,7 +126,7 @@ impl Action for RunDeclared {
         let out = exec::run_command(command, program, deadline)
             .map_err(|why| ActionError::Failed(why.to_string()))?;
         let done = Done::new(format!("{}: exit status {}", declared.name, out.status))
-            .with("output", cut(&out.text(), OUTPUT_KEPT));
+            .noting("output", cut(&out.text(), OUTPUT_KEPT));
         if out.success() {
             Ok(done)
         } else {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo, units};
 use crate::core::model::action::{ActionKind, ProcessIdentity};
-use crate::core::model::finding::evidence;
+use crate::core::model::facts::Key;
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::target;
 use crate::host::net::listeners;
@@ -24,28 +24,23 @@ impl TerminateProcess {
     pub fn of(basis: &Basis<'_>) -> Result<Self, String> {
         let finding = basis.finding;
         if let Some(holder) = finding
-            .fact(evidence::HOLDER_UNIT)
+            .fact(Key::HolderUnit)
             .filter(|holder| !holder.is_empty())
         {
             return Err(format!("the process belongs to {holder}"));
         }
-        let number = |key| -> Result<u64, String> {
-            target::fact(finding, key)?
-                .parse()
-                .map_err(|_| format!("{key} is not a number"))
-        };
-        let pid = u32::try_from(number(evidence::HOLDER_PID)?)
-            .map_err(|_| "no such process id".to_owned())?;
-        if pid <= 1 {
-            return Err(format!("process {pid} is never ended"));
+        let holder = finding.evidence.holder();
+        let holder = holder.ok_or_else(|| target::missing(Key::HolderPid))?;
+        if holder.pid <= 1 {
+            return Err(format!("process {} is never ended", holder.pid));
         }
         Ok(Self {
             process: ProcessIdentity {
-                pid,
-                start_ticks: number(evidence::HOLDER_START)?,
-                exe: target::fact(finding, evidence::HOLDER_EXE)?.to_owned(),
+                pid: holder.pid,
+                start_ticks: holder.start_ticks,
+                exe: target::fact(finding, Key::HolderExe)?.to_owned(),
             },
-            holds: finding.fact(evidence::PORT).map(str::to_owned),
+            holds: finding.fact(Key::Port).map(str::to_owned),
             then_start: target::unit(finding).ok(),
         })
     }
@@ -120,6 +115,6 @@ impl Action for TerminateProcess {
         {
             message.push_str(&format!("; {unit} not started: {why}"));
         }
-        Ok(Done::new(message).with(evidence::HOLDER_COMMAND, command))
+        Ok(Done::new(message).noting("holder_command", command))
     }
 }

@@ -87,6 +87,6 @@ impl Action for VacuumJournal {
             )));
         }
         Ok(Done::new(format!("journal shrunk by {freed} bytes"))
-            .with("freed_bytes", freed.to_string()))
+            .noting("freed_bytes", freed.to_string()))
     }
 }

@@ -195,9 +195,9 @@ fn page(task: &Task, attempts: &[Attempt], events: &[AuditEvent]) -> String {
     line("fingerprint", task.issue_hash.clone());
     if !task.evidence.is_empty() {
         text.push_str("\nevidence\n");
-        for (key, value) in &task.evidence {
+        for (key, value) in task.evidence.iter() {
             for (at, part) in value.lines().enumerate() {
-                let key = if at == 0 { key.as_str() } else { "" };
+                let key = if at == 0 { key } else { "" };
                 let _ = writeln!(text, "  {key:<18} {}", harmless(part));
             }
         }

@@ -90,7 +90,7 @@ pub fn take(
     match actions::execute(&context, action) {
         Ok(done) => {
             step("acted");
-            let evidence = serde_json::to_string(&done.evidence).unwrap_or_default();
+            let evidence = serde_json::to_string(&done.noted).unwrap_or_default();
             let store = &runtime.store;
             store.note_acted(id, &done.message, &evidence, job.worker, job.now())?;
             step("noted");

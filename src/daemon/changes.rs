@@ -6,7 +6,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::core::diagnosis::advisors::{Changes, SUSPECT};
-use crate::core::model::finding::{Finding, evidence};
+use crate::core::model::facts::Key;
+use crate::core::model::finding::Finding;
 use crate::core::model::snippet::Snippet;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitName;
@@ -57,7 +58,7 @@ pub(super) fn changes(host: &Host, finding: &Finding, snippets: &[Snippet]) -> C
 }
 
 fn read(host: &Host, finding: &Finding) -> Changes {
-    let unit = finding.fact(evidence::UNIT).unwrap_or(&finding.subject);
+    let unit = finding.unit();
     let unit_files = if UnitName::new(unit).is_ok() {
         unit_files(host, unit)
     } else {
@@ -100,7 +101,7 @@ fn programs(host: &Host, unit: &str, unit_files: &[String], finding: &Finding) -
     commands
         .iter()
         .filter_map(|line| unit_file::program(line))
-        .chain(finding.fact(evidence::PATH).map(str::to_owned))
+        .chain(finding.fact(Key::Path).map(str::to_owned))
         .collect()
 }
 

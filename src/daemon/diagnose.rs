@@ -9,7 +9,8 @@ use crate::core::diagnosis::naming::{self, Named};
 use crate::core::model::candidate::Candidate;
 use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, evidence};
+use crate::core::model::facts::{Fact, Key, MovedHow};
+use crate::core::model::finding::Finding;
 use crate::core::model::snippet::Snippet;
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
@@ -165,38 +166,35 @@ pub(super) fn enrich(
 
 /// The kernel says which process it killed for want of memory; the service manager may only say "killed".
 fn with_oom_kill(finding: Finding, task: &Task, open: &[Task]) -> Finding {
-    let unit = finding.fact(evidence::UNIT).unwrap_or(&finding.subject);
+    let unit = finding.unit();
     let told = open.iter().find(|other| {
         other.class == Class::OomKill
             && other.id != task.id
-            && other.evidence.get(evidence::UNIT).map(String::as_str) == Some(unit)
+            && other.evidence.text(Key::Unit) == Some(unit)
             && other.last_seen_at.plus(OOM_NEAR) >= task.detected_at
     });
     let Some(told) = told else {
         return finding;
     };
-    let log = format!(
-        "{}\n{}",
-        told.message,
-        finding.fact(evidence::LOG).unwrap_or("")
-    );
-    finding.with(evidence::LOG, log)
+    let log = format!("{}\n{}", told.message, finding.fact(Key::Log).unwrap_or(""));
+    finding.with(Fact::Log(&log))
 }
 
 /// Adds what the bundle knows of a path that moved, if the file system did not tell and the new place
 /// exists: the bundle says where to look, the host decides.
 fn with_moved_path(host: &Host, loaded: &LoadedConfig, finding: Finding) -> Finding {
-    if finding.fact(evidence::MOVED_TO).is_some() {
+    if finding.fact(Key::MovedTo).is_some() {
         return finding;
     }
     let told = finding
-        .fact(evidence::PATH)
+        .fact(Key::Path)
         .zip(loaded.bundle.as_ref())
         .and_then(|(old, bundle)| bundle.moved_to(old));
     match told {
-        Some((new, citation)) if host.path(&new).exists() => finding
-            .with(evidence::MOVED_TO, new)
-            .with(evidence::MOVED_HOW, format!("bundle: {citation}")),
+        Some((new, citation)) if host.path(&new).exists() => finding.with(Fact::Moved {
+            to: &new,
+            how: MovedHow::Bundle(&citation),
+        }),
         _ => finding,
     }
 }

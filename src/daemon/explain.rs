@@ -265,7 +265,7 @@ impl Explained {
         );
         let _ = writeln!(out, "message: {}", task.message);
         let _ = writeln!(out, "\nfacts");
-        for (key, value) in &self.finding.evidence {
+        for (key, value) in self.finding.evidence.iter() {
             let _ = writeln!(out, "  {key} = {}", value.lines().next().unwrap_or(""));
         }
         let named = &self.named;

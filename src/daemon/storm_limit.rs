@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::facts::Fact;
+use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
 use crate::store::{Reader, StoreError};
 
@@ -61,10 +62,10 @@ fn summary(finding: &Finding) -> Finding {
         &finding.source,
         finding.seen_at,
     )
-    .with(
-        evidence::LOG,
-        format!("{}: {}", finding.subject, finding.message),
-    );
+    .with(Fact::Log(&format!(
+        "{}: {}",
+        finding.subject, finding.message
+    )));
     summary.count = finding.count;
     summary
 }

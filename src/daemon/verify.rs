@@ -26,12 +26,7 @@ pub fn finding_of(task: &Task) -> Finding {
 
 /// A second look's finding with what only the first one read, such as the unit's log of that moment.
 pub fn with_first_sight(mut finding: Finding, task: &Task) -> Finding {
-    for (key, value) in &task.evidence {
-        finding
-            .evidence
-            .entry(key.clone())
-            .or_insert_with(|| value.clone());
-    }
+    finding.evidence.complete(&task.evidence);
     finding
 }
 

@@ -6,7 +6,8 @@ use nix::libc;
 
 use crate::core::config::Config;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::facts::Fact;
+use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::unit::UnitState;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::boot::uptime_millis;
@@ -66,9 +67,7 @@ impl Detector for ClockSync {
             "clock",
             look.now,
         );
-        Ok(Sweep::Present(vec![
-            finding.with(evidence::UNIT, daemon.name.as_str()),
-        ]))
+        Ok(Sweep::Present(vec![finding.with(Fact::Unit(&daemon.name))]))
     }
 }
 

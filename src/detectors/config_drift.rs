@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::facts::Fact;
+use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
 use crate::core::reading::unit_state::is_excluded;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
@@ -62,7 +63,7 @@ impl Detector for ConfigDrift {
                         "units",
                         look.now,
                     )
-                    .with(evidence::UNIT, name),
+                    .with(Fact::Unit(name)),
                 );
             }
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::facts::Fact;
+use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::text::matches_glob;
 use crate::core::model::time::Timestamp;
 use crate::detectors::mount_table::holds_data;
@@ -16,16 +17,11 @@ use crate::host::mounts::{self, Mount, Usage};
 use crate::host::procfs;
 
 /// From here on services fail at any moment, percent.
-const CRITICAL_PERCENT: u64 = 97;
+const CRITICAL_PERCENT: u8 = 97;
 /// The trend is measured over this time.
 const TREND: Duration = Duration::from_secs(600);
 /// Shorter spans say nothing about a trend.
 const TREND_LEAST: Duration = Duration::from_secs(30);
-
-/// Seconds until the file system is full, at the pace of the last ten minutes.
-pub const FULL_IN_S: &str = "full_in_s";
-/// Who holds deleted files open on it.
-pub const DELETED_OPEN: &str = "deleted_open";
 
 /// Remembers free space to tell the time to full; a restart only forgets the trend.
 #[derive(Debug, Default)]
@@ -96,13 +92,13 @@ fn judged<'m>(mounts: &'m [Mount], ignored: &[String]) -> Vec<&'m Mount> {
     fitting
 }
 
-fn over(look: &Snapshot<'_>, class: Class, point: &str, percent: u64, high: u8, low: u8) -> bool {
+fn over(look: &Snapshot<'_>, class: Class, point: &str, percent: u8, high: u8, low: u8) -> bool {
     let mark = if look.open.contains(class, point) {
         low
     } else {
         high
     };
-    percent >= u64::from(mark)
+    percent >= mark
 }
 
 fn judge_space(
@@ -112,7 +108,7 @@ fn judge_space(
     look: &Snapshot<'_>,
 ) -> Option<Finding> {
     let marks = &look.config.detect;
-    let percent = u64::from(usage.used_percent);
+    let percent = usage.used_percent;
     if !over(
         look,
         Class::DiskFull,
@@ -133,7 +129,7 @@ fn judge_space(
         usage.available_bytes / 1024,
         usage.total_bytes / 1024
     );
-    let full_in = full_in.map_or_else(String::new, |span| span.as_secs().to_string());
+    let held = deleted_open(mount, usage, look);
     let finding = Finding::new(
         Class::DiskFull,
         &mount.point,
@@ -144,20 +140,20 @@ fn judge_space(
     );
     Some(
         with_mount(finding, mount, percent)
-            .with(evidence::AVAILABLE_BYTES, usage.available_bytes.to_string())
-            .with(FULL_IN_S, full_in)
-            .with(DELETED_OPEN, deleted_open(mount, usage, look)),
+            .with(Fact::AvailableBytes(usage.available_bytes))
+            .with(full_in.map(Fact::FullIn))
+            .with(held.as_deref().map(Fact::DeletedOpen)),
     )
 }
 
-/// Who holds deleted files open, when they take a tenth of the file system or more; empty otherwise.
-fn deleted_open(mount: &Mount, usage: Usage, look: &Snapshot<'_>) -> String {
+/// Who holds deleted files open, when they take a tenth of the file system or more.
+fn deleted_open(mount: &Mount, usage: Usage, look: &Snapshot<'_>) -> Option<String> {
     let device = std::fs::metadata(look.host.path(&mount.point)).map(|meta| meta.dev());
     device
         .ok()
         .and_then(|device| procfs::most_deleted_open(look.host, device))
         .filter(|holder| holder.bytes >= usage.total_bytes / 10)
-        .map_or_else(String::new, |holder| {
+        .map(|holder| {
             format!(
                 "{} (process {}) holds {} KiB of deleted files open: they go when it closes them or ends",
                 holder.comm,
@@ -169,7 +165,7 @@ fn deleted_open(mount: &Mount, usage: Usage, look: &Snapshot<'_>) -> String {
 
 fn judge_inodes(mount: &Mount, usage: Usage, look: &Snapshot<'_>) -> Option<Finding> {
     let marks = &look.config.detect;
-    let percent = u64::from(usage.inodes_used_percent);
+    let percent = usage.inodes_used_percent;
     if !over(
         look,
         Class::InodeFull,
@@ -195,17 +191,18 @@ fn judge_inodes(mount: &Mount, usage: Usage, look: &Snapshot<'_>) -> Option<Find
     Some(with_mount(finding, mount, percent))
 }
 
-fn with_mount(finding: Finding, mount: &Mount, percent: u64) -> Finding {
+fn with_mount(finding: Finding, mount: &Mount, percent: u8) -> Finding {
     finding
-        .with(evidence::MOUNT, mount.point.as_str())
-        .with(evidence::DEVICE, mount.device.as_str())
-        .with(evidence::USED_PERCENT, percent.to_string())
+        .with(Fact::Mount(&mount.point))
+        .with(Fact::Device(&mount.device))
+        .with(Fact::UsedPercent(percent))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::core::model::facts::Key;
     use crate::detectors::Open;
     use crate::host::Host;
     use crate::host::clock::Clock;
@@ -248,7 +245,7 @@ mod tests {
         assert_eq!(judge_inodes(&data, full(99), &look), None);
         let found = judge_space(&data, full(98), Some(Duration::from_secs(60)), &look).unwrap();
         assert_eq!(
-            (found.severity, found.fact(FULL_IN_S)),
+            (found.severity, found.fact(Key::FullIn)),
             (Severity::Critical, Some("60"))
         );
     }

@@ -11,7 +11,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::core::config::LogFile;
-use crate::core::model::finding::{Finding, evidence};
+use crate::core::model::facts::Fact;
+use crate::core::model::finding::Finding;
 use crate::core::model::time::Timestamp;
 use crate::core::reading::journal_entry::{OWN_NAME, of_kernel};
 use crate::core::reading::kernel::KernelReader;
@@ -492,8 +493,8 @@ impl LineReader {
         if let Some(hit) = rules.classify(&line) {
             let finding =
                 Finding::new(hit.class, &hit.subject, hit.severity, message, &source, now)
-                    .with(evidence::UNIT, self.subject.as_str())
-                    .with(evidence::PATH, self.path.as_str());
+                    .with(Fact::Unit(&self.subject))
+                    .with(Fact::Path(&self.path));
             collector.add(finding);
         }
     }

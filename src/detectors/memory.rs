@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::facts::Fact;
+use crate::core::model::finding::{Finding, Severity};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::memory;
 
@@ -47,7 +48,7 @@ impl Detector for Memory {
                     "meminfo",
                     look.now,
                 );
-                vec![finding.with(evidence::AVAILABLE_BYTES, (available * 1024).to_string())]
+                vec![finding.with(Fact::AvailableBytes(available.saturating_mul(1024)))]
             }),
         ))
     }

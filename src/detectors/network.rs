@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::facts::Fact;
+use crate::core::model::finding::{Finding, Severity};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -48,7 +49,7 @@ impl Detector for Network {
                     "network",
                     look.now,
                 );
-                Some(finding.with(evidence::DEVICE, interface.as_str()))
+                Some(finding.with(Fact::Device(interface)))
             })
             .collect();
         Ok(Sweep::Present(found))

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::facts::{Fact, Holder};
+use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::journal_entry::tells_port_taken;
@@ -252,13 +253,15 @@ fn finding(
         "sockets",
         now,
     )
-    .with(evidence::UNIT, unit.name.as_str())
-    .with(evidence::PORT, port)
-    .with(evidence::HOLDER_PID, holder.pid.to_string())
-    .with(evidence::HOLDER_START, holder.start_ticks.to_string())
-    .with(evidence::HOLDER_COMMAND, holder.cmdline.as_str())
-    .with(evidence::HOLDER_EXE, holder.exe.as_str())
-    .with(evidence::HOLDER_UNIT, owner.unwrap_or(""))
+    .with(Fact::Unit(&unit.name))
+    .with(port.parse().ok().map(Fact::Port))
+    .with(Fact::Holder(Holder {
+        pid: holder.pid,
+        start_ticks: holder.start_ticks,
+        command: &holder.cmdline,
+        exe: &holder.exe,
+    }))
+    .with(owner.map(Fact::HolderUnit))
 }
 
 #[cfg(test)]
@@ -268,6 +271,7 @@ mod tests {
 
     use super::*;
     use crate::core::config::DeclaredService;
+    use crate::core::model::facts::Key;
     use crate::detectors::Open;
     use crate::host::Host;
 
@@ -287,10 +291,10 @@ mod tests {
             return;
         };
         let found = found.first().unwrap();
-        assert_eq!(found.fact(evidence::PORT), Some(port.as_str()));
+        assert_eq!(found.fact(Key::Port), Some(port.as_str()));
         let own = std::process::id().to_string();
-        assert_eq!(found.fact(evidence::HOLDER_PID), Some(own.as_str()));
-        assert_eq!(found.fact(evidence::HOLDER_UNIT), None);
+        assert_eq!(found.fact(Key::HolderPid), Some(own.as_str()));
+        assert_eq!(found.fact(Key::HolderUnit), None);
         drop(socket);
         let look = Snapshot::new(&host, &config, &[], &open);
         assert_eq!(

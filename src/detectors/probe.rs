@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use crate::core::config::{Config, Probe};
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::facts::Fact;
+use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::hint::Hint;
+use crate::core::model::port::Port;
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
@@ -139,8 +141,8 @@ fn finding(probe: &Probe, failure: &Failure, now: Timestamp) -> Finding {
         .tcp
         .rsplit(':')
         .next()
-        .filter(|port| !port.is_empty())
-        .map_or_else(String::new, |port| format!("tcp/{port}"));
+        .and_then(|number| number.parse().ok())
+        .map(Port::tcp);
     Finding::new(
         Class::ProbeFailed,
         &probe.name,
@@ -149,9 +151,9 @@ fn finding(probe: &Probe, failure: &Failure, now: Timestamp) -> Finding {
         "probes",
         now,
     )
-    .with(evidence::PROBE, probe.name.as_str())
-    .with(evidence::UNIT, probe.unit.as_str())
-    .with(evidence::PORT, port)
+    .with(Fact::Probe(&probe.name))
+    .with(Fact::Unit(&probe.unit))
+    .with(port.map(Fact::Port))
 }
 
 fn ask(probe: &Probe) -> Result<(), Failure> {

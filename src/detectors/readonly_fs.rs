@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::facts::Fact;
+use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::text::matches_glob;
 use crate::detectors::mount_table::is_on_device;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
@@ -105,8 +106,8 @@ fn finding(mount: &Mount, why: &str, look: &Snapshot<'_>) -> Finding {
         "mounts",
         look.now,
     )
-    .with(evidence::MOUNT, mount.point.as_str())
-    .with(evidence::DEVICE, mount.device.as_str())
+    .with(Fact::Mount(&mount.point))
+    .with(Fact::Device(&mount.device))
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, evidence};
+use crate::core::model::facts::Fact;
+use crate::core::model::finding::Finding;
 use crate::core::model::text::cut;
 use crate::core::reading::unit_state::{is_excluded, judge_failed};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
@@ -78,7 +79,7 @@ fn with_log(host: &Host, finding: Finding) -> Finding {
     match exec::run("journalctl", &args, LOG_DEADLINE) {
         Ok(out) if out.success() => {
             let text = out.text();
-            finding.with(evidence::LOG, cut(text.trim(), LOG_CAP))
+            finding.with(Fact::Log(cut(text.trim(), LOG_CAP)))
         }
         _ => finding,
     }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::facts::{Fact, Holder};
+use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::unit_state::is_excluded;
@@ -168,12 +169,14 @@ fn orphan(unit: &UnitState, process: &Process, pid_file: &str, look: &Snapshot<'
         "processes",
         look.now,
     )
-    .with(evidence::UNIT, unit.name.as_str())
-    .with(evidence::PATH, pid_file)
-    .with(evidence::HOLDER_PID, process.pid.to_string())
-    .with(evidence::HOLDER_START, process.start_ticks.to_string())
-    .with(evidence::HOLDER_COMMAND, process.cmdline.as_str())
-    .with(evidence::HOLDER_EXE, process.exe.as_str())
+    .with(Fact::Unit(&unit.name))
+    .with(Fact::Path(pid_file))
+    .with(Fact::Holder(Holder {
+        pid: process.pid,
+        start_ticks: process.start_ticks,
+        command: &process.cmdline,
+        exe: &process.exe,
+    }))
 }
 
 fn uncollected(parent: &Process, children: &[&Process], look: &Snapshot<'_>) -> Finding {
@@ -196,7 +199,7 @@ fn uncollected(parent: &Process, children: &[&Process], look: &Snapshot<'_>) -> 
         "processes",
         look.now,
     )
-    .with(evidence::UNIT, unit.unwrap_or_default())
+    .with(unit.as_deref().map(Fact::Unit))
 }
 
 /// Running services whose program is gone without a successor: they cannot start again.
@@ -233,8 +236,8 @@ fn removed_programs(look: &Snapshot<'_>) -> Result<Vec<Finding>, DetectError> {
                 "processes",
                 look.now,
             )
-            .with(evidence::UNIT, unit.name.as_str())
-            .with(evidence::PATH, path),
+            .with(Fact::Unit(&unit.name))
+            .with(Fact::Path(path)),
         );
     }
     Ok(found)
@@ -246,6 +249,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::core::model::facts::Key;
     use crate::detectors::Open;
     use crate::host::Host;
     use crate::host::clock::Clock;
@@ -322,13 +326,7 @@ mod tests {
         let found = look("failed");
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].subject, "meter.service");
-        assert_eq!(
-            found[0]
-                .evidence
-                .get(evidence::HOLDER_PID)
-                .map(String::as_str),
-            Some("70")
-        );
+        assert_eq!(found[0].evidence.text(Key::HolderPid), Some("70"));
         assert_eq!(look("active"), []);
         // Gone in between: patience begins anew.
         assert_eq!(look("failed"), []);

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::facts::Fact;
+use crate::core::model::finding::{Finding, Severity};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 
 const ZONES: &str = "/sys/class/thermal";
@@ -67,7 +68,7 @@ impl Detector for Thermal {
                     "thermal",
                     look.now,
                 );
-                Some(finding.with(evidence::DEVICE, kind.trim()))
+                Some(finding.with(Fact::Device(kind.trim())))
             })
             .collect();
         Ok(Sweep::Present(found))

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::core::config::{Config, DeclaredService};
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::facts::{Fact, MovedHow};
+use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::unit_file::{Need, Needed, best_candidate, needs};
@@ -38,7 +39,7 @@ const USUAL_PLACES: &[&str] = &[
 const SEARCH_LIFE: Duration = Duration::from_secs(60);
 
 /// What the last searches found, by lost path.
-type Searches = BTreeMap<String, (Timestamp, Option<(String, &'static str)>)>;
+type Searches = BTreeMap<String, (Timestamp, Option<(String, MovedHow<'static>)>)>;
 
 #[derive(Debug, Default)]
 pub struct InvalidUnitPath {
@@ -241,22 +242,25 @@ impl<'a> View<'a> {
             "unit_files",
             now,
         )
-        .with(evidence::UNIT, unit)
-        .with(evidence::SETTING, needed.setting)
-        .with(evidence::PATH, needed.value.as_str());
+        .with(Fact::Unit(unit))
+        .with(Fact::Setting(needed.setting))
+        .with(Fact::Path(&needed.value));
         if needed.need == Need::User || what != "does not exist" || searched >= SEARCHES_MOST {
             return finding;
         }
         match self.searched(&needed.value, needed.need, now) {
-            Some((place, how)) => finding
-                .with(evidence::MOVED_TO, place)
-                .with(evidence::MOVED_HOW, how),
+            Some((place, how)) => finding.with(Fact::Moved { to: &place, how }),
             None => finding,
         }
     }
 
     /// The last search for this path while it is fresh, else a new one. A place that is gone again is none.
-    fn searched(&self, lost: &str, need: Need, now: Timestamp) -> Option<(String, &'static str)> {
+    fn searched(
+        &self,
+        lost: &str,
+        need: Need,
+        now: Timestamp,
+    ) -> Option<(String, MovedHow<'static>)> {
         let mut searches = self.searches.lock().ok()?;
         searches.retain(|_, (at, _)| now.since(*at) < SEARCH_LIFE);
         if let Some((_, known)) = searches.get(lost) {
@@ -270,7 +274,7 @@ impl<'a> View<'a> {
 
     /// Where a lost path may stand now: the only best namesake below its nearest living ancestor, else in
     /// the usual places.
-    fn moved_to(&self, lost: &str, need: Need) -> Option<(String, &'static str)> {
+    fn moved_to(&self, lost: &str, need: Need) -> Option<(String, MovedHow<'static>)> {
         let ancestor = Path::new(lost)
             .ancestors()
             .skip(1)
@@ -279,7 +283,7 @@ impl<'a> View<'a> {
         if ancestor != Path::new("/") {
             let near = self.namesakes(&ancestor, lost, need);
             if let Some(place) = best_candidate(lost, &near) {
-                return Some((place.to_owned(), "sibling"));
+                return Some((place.to_owned(), MovedHow::Sibling));
             }
             if !near.is_empty() {
                 return None;
@@ -293,7 +297,7 @@ impl<'a> View<'a> {
                 }
             }
         }
-        best_candidate(lost, &far).map(|place| (place.to_owned(), "same_name"))
+        best_candidate(lost, &far).map(|place| (place.to_owned(), MovedHow::SameName))
     }
 
     /// Files or directories with the name of `lost` below `start`, within the search bounds.
@@ -351,6 +355,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::core::model::facts::Key;
     use crate::host::clock::Clock;
 
     fn write(root: &Path, path: &str, text: &str, mode: u32) {
@@ -384,11 +389,8 @@ mod tests {
         write(dir.path(), "opt/app/doc/run", "x", 0o644);
         let found = examine(dir.path(), "[Service]\nExecStart=/opt/app/v1/bin/run --x\n");
         assert_eq!(found.len(), 1);
-        assert_eq!(
-            found[0].fact(evidence::MOVED_TO),
-            Some("/opt/app/v2/bin/run")
-        );
-        assert_eq!(found[0].fact(evidence::SETTING), Some("ExecStart"));
+        assert_eq!(found[0].fact(Key::MovedTo), Some("/opt/app/v2/bin/run"));
+        assert_eq!(found[0].fact(Key::Setting), Some("ExecStart"));
         assert_eq!(
             found[0].message,
             "ExecStart does not exist: /opt/app/v1/bin/run"

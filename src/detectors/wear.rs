@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::facts::Fact;
+use crate::core::model::finding::{Finding, Severity};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 
 const INTERVAL: Duration = Duration::from_secs(3_600);
@@ -58,7 +59,7 @@ impl Detector for Wear {
                         "storage",
                         look.now,
                     )
-                    .with(evidence::DEVICE, device.as_str()),
+                    .with(Fact::Device(&device)),
                 );
             }
         }

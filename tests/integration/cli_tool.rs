@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use autonomous_orchestrator::core::model::class::Class;
+use autonomous_orchestrator::core::model::facts::Fact;
 use autonomous_orchestrator::core::model::finding::{Finding, Severity};
 use autonomous_orchestrator::core::model::time::Timestamp;
 use autonomous_orchestrator::store::{Intake, NewEscalation, Store, StoreOptions};
@@ -74,7 +75,7 @@ impl Gateway {
                 "service_failed",
                 now,
             )
-            .with("unit", subject)
+            .with(Fact::Unit(subject))
         };
         let findings = vec![
             finding("web.service", "web.service failed: exit status 1"),

@@ -12,6 +12,7 @@ use super::{Bench, Book, unit};
 use crate::actions::{Action, Basis, execute, undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
+use crate::core::model::facts::Facts;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
 use crate::host::{Host, procfs};
@@ -132,9 +133,11 @@ fn finding(random: &mut Random, facts: &[(&str, String)]) -> Finding {
         "t",
         Timestamp::default(),
     );
-    facts.iter().fold(bare, |finding, (key, value)| {
-        finding.with(key, value.clone())
-    })
+    let pairs: Vec<(&str, &str)> = facts.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    Finding {
+        evidence: Facts::stored(&pairs),
+        ..bare
+    }
 }
 
 fn resolve(kind: ActionKind, finding: &Finding, bench: &Bench) -> Result<Box<dyn Action>, String> {
@@ -190,7 +193,7 @@ fn units(random: &mut Random) -> bool {
         ActionKind::ResetFailedStart,
     ];
     let kind = kinds[random.below(kinds.len())];
-    let wanted = finding.fact("unit").unwrap_or(&finding.subject);
+    let wanted = finding.unit();
     let Ok(action) = resolve(kind, &finding, &bench) else {
         assert!(bench.book.told().is_empty());
         return false;

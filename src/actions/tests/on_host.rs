@@ -210,7 +210,7 @@ fn declared_commands_run_as_declared_or_not_at_all() {
         bench.context(|context| execute(context, &action))
     };
     let done = run("good").unwrap();
-    let output = done.evidence.get("output").unwrap();
+    let output = done.noted.get("output").unwrap();
     assert!(
         output.contains("65536") && !output.contains("CARGO"),
         "{output}"

@@ -6,7 +6,8 @@ use crate::actions::{Basis, PathDropIn, TerminateProcess, resolve};
 use crate::core::config::{Config, DeclaredCommand};
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::facts::{Fact, Holder, Key, MovedHow};
+use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitName;
 
@@ -14,14 +15,20 @@ use crate::core::model::unit::UnitName;
 fn rich() -> (Finding, Config) {
     let at = Timestamp::default();
     let finding = Finding::new(Class::ServiceFailed, "eth0", Severity::Error, "m", "t", at)
-        .with(evidence::UNIT, "a.service")
-        .with(evidence::SETTING, "ExecStart")
-        .with(evidence::PATH, "/opt/old")
-        .with(evidence::MOVED_TO, "/opt/new")
-        .with(evidence::MOUNT, "/data")
-        .with(evidence::HOLDER_PID, "77")
-        .with(evidence::HOLDER_START, "1")
-        .with(evidence::HOLDER_EXE, "/bin/x");
+        .with(Fact::Unit("a.service"))
+        .with(Fact::Setting("ExecStart"))
+        .with(Fact::Path("/opt/old"))
+        .with(Fact::Moved {
+            to: "/opt/new",
+            how: MovedHow::Sibling,
+        })
+        .with(Fact::Mount("/data"))
+        .with(Fact::Holder(Holder {
+            pid: 77,
+            start_ticks: 1,
+            command: "x",
+            exe: "/bin/x",
+        }));
     let mut config = Config::default();
     config.detect.interfaces = vec!["eth0".to_owned()];
     config.command = vec![DeclaredCommand {
@@ -58,7 +65,7 @@ fn each_row_makes_its_own_action() {
 fn a_process_of_a_unit_is_never_a_target() {
     let (finding, config) = rich();
     assert!(TerminateProcess::of(&basis(&finding, &config)).is_ok());
-    let owned = finding.with(evidence::HOLDER_UNIT, "b.service");
+    let owned = finding.with(Fact::HolderUnit("b.service"));
     assert!(TerminateProcess::of(&basis(&owned, &config)).is_err());
 }
 
@@ -68,10 +75,10 @@ proptest! {
     fn hostile_facts_never_make_a_loose_action(subject in ".{0,40}", value in ".{0,40}", pid in any::<i64>()) {
         let (mut one, config) = rich();
         one.subject = subject;
-        for key in [evidence::UNIT, evidence::PATH, evidence::MOVED_TO, evidence::MOUNT, evidence::HOLDER_EXE] {
-            one = one.with(key, value.clone());
+        for key in [Key::Unit, Key::Path, Key::MovedTo, Key::Mount, Key::HolderExe] {
+            one.evidence.set(key.as_str(), value.clone());
         }
-        one = one.with(evidence::HOLDER_PID, pid.to_string());
+        one.evidence.set(Key::HolderPid.as_str(), pid.to_string());
         let basis = basis(&one, &config);
         for kind in ActionKind::ALL {
             let Ok(action) = resolve(*kind, &basis) else { continue };

@@ -14,7 +14,8 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::candidate::Candidate;
 use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, evidence};
+use crate::core::model::facts::Key;
+use crate::core::model::finding::Finding;
 use crate::core::model::snippet::Snippet;
 use crate::core::model::time::Timestamp;
 
@@ -177,7 +178,7 @@ pub fn historian(
     };
     let recent = |when: &Timestamp| *when <= at && at.since(*when) <= SUSPECT;
     if named.cause == Cause::PathMoved {
-        let to = finding.fact(evidence::MOVED_TO).unwrap_or("a new place");
+        let to = finding.fact(Key::MovedTo).unwrap_or("a new place");
         return ranked(
             candidates,
             named.cause,

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 use super::*;
+use crate::core::model::facts::{Fact, MovedHow};
 use crate::core::model::finding::Severity;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -122,7 +123,10 @@ fn the_historian_distrusts_a_fresh_change() {
 #[test]
 fn the_historian_knows_a_move() {
     let drop_in = candidates(&[ActionKind::PathDropIn]);
-    let moved = finding().with("moved_to", "/new");
+    let moved = finding().with(Fact::Moved {
+        to: "/new",
+        how: MovedHow::Sibling,
+    });
     let advice = historian(
         &moved,
         &named(Cause::PathMoved),

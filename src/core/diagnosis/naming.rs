@@ -6,7 +6,8 @@
 use crate::core::diagnosis::cause_rules;
 use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, evidence};
+use crate::core::model::facts::Key;
+use crate::core::model::finding::Finding;
 
 impl Cause {
     /// Commands a human can copy, filled with the finding's facts. A command whose facts are not known
@@ -34,7 +35,8 @@ fn fill(template: &str, finding: &Finding) -> Option<String> {
 
 fn value<'a>(name: &str, finding: &'a Finding) -> Option<&'a str> {
     let subject = finding.subject.as_str();
-    finding.fact(name).or(match name {
+    let known = name.parse().ok().and_then(|key| finding.fact(key));
+    known.or(match name {
         "unit" if subject.ends_with(".service") => Some(subject),
         "mount"
             if matches!(
@@ -93,10 +95,11 @@ pub fn name_cause(finding: &Finding) -> Named {
 /// Facts that a detector established by looking.
 fn by_facts(finding: &Finding) -> Option<Named> {
     let fact = |key| finding.fact(key);
-    if let (Some(old), Some(new)) = (fact(evidence::PATH), fact(evidence::MOVED_TO)) {
-        let how = fact(evidence::MOVED_HOW).unwrap_or("detector");
+    if let (Some(old), Some(new)) = (fact(Key::Path), fact(Key::MovedTo)) {
+        let how = fact(Key::MovedHow).unwrap_or("detector");
         // A file of the same name somewhere else is a guess, a recorded move is not.
-        let confidence = if how == "same_name" { 0.7 } else { 0.95 };
+        let guessed = finding.evidence.moved_by_name();
+        let confidence = if guessed { 0.7 } else { 0.95 };
         return Some(Named::new(
             Cause::PathMoved,
             confidence,
@@ -105,8 +108,8 @@ fn by_facts(finding: &Finding) -> Option<Named> {
     }
     match finding.class {
         Class::PortConflict => {
-            let pid = fact(evidence::HOLDER_PID);
-            Some(match (fact(evidence::HOLDER_UNIT), pid) {
+            let pid = fact(Key::HolderPid);
+            Some(match (fact(Key::HolderUnit), pid) {
                 (Some(unit), _) => Named::new(
                     Cause::PortHeldByUnit,
                     0.95,
@@ -120,7 +123,7 @@ fn by_facts(finding: &Finding) -> Option<Named> {
                 (None, None) => Named::new(Cause::PortInUse, 0.8, "the holder is not known"),
             })
         }
-        Class::InvalidUnitPath => Some(match fact(evidence::SETTING).unwrap_or("") {
+        Class::InvalidUnitPath => Some(match fact(Key::Setting).unwrap_or("") {
             "User" | "Group" => Named::new(
                 Cause::UserMissing,
                 0.95,
@@ -143,10 +146,10 @@ fn by_facts(finding: &Finding) -> Option<Named> {
 
 /// Statuses that systemd itself gives before the program runs (`systemd.exec(5)`): each has one meaning.
 fn by_setup_status(finding: &Finding) -> Option<Named> {
-    if !is_service(finding.class) || finding.fact(evidence::EXIT_CODE) != Some("exited") {
+    if !is_service(finding.class) || finding.fact(Key::ExitCode) != Some("exited") {
         return None;
     }
-    let status: i32 = finding.fact(evidence::EXIT_STATUS)?.parse().ok()?;
+    let status = finding.evidence.exit_status()?;
     let (cause, name) = match status {
         200 => (Cause::ChdirFailed, "CHDIR"),
         203 => (Cause::ExecMissing, "EXEC"),
@@ -177,7 +180,7 @@ fn by_setup_status(finding: &Finding) -> Option<Named> {
 /// Results that name the cause whatever the log says besides.
 fn by_sure_result(finding: &Finding) -> Option<Named> {
     match finding
-        .fact(evidence::RESULT)
+        .fact(Key::Result)
         .filter(|_| is_service(finding.class))?
     {
         "oom-kill" => Some(Named::new(
@@ -196,9 +199,8 @@ fn by_sure_result(finding: &Finding) -> Option<Named> {
 
 /// Words of the message and of the unit's own last lines: the surest rule wins, the newest line on a tie.
 fn by_words(finding: &Finding) -> Option<Named> {
-    let log = finding.fact(evidence::LOG).unwrap_or("");
     let mut best: Option<Named> = None;
-    for line in std::iter::once(finding.message.as_str()).chain(log.lines()) {
+    for line in std::iter::once(finding.message.as_str()).chain(finding.evidence.log()) {
         let Some(rule) = cause_rules::first_match(line) else {
             continue;
         };
@@ -222,13 +224,10 @@ fn by_result(finding: &Finding) -> Option<Named> {
     if !is_service(finding.class) {
         return None;
     }
-    let result = finding.fact(evidence::RESULT).unwrap_or("");
-    let code = finding.fact(evidence::EXIT_CODE).unwrap_or("");
-    let status: i32 = finding
-        .fact(evidence::EXIT_STATUS)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0);
-    let limited = finding.fact(evidence::START_LIMIT) == Some("yes");
+    let result = finding.fact(Key::Result).unwrap_or("");
+    let code = finding.fact(Key::ExitCode).unwrap_or("");
+    let status = finding.evidence.exit_status().unwrap_or(0);
+    let limited = finding.evidence.start_limit();
     let named = |cause, confidence: f64, why: &str| {
         Some(Named::new(
             cause,

@@ -5,6 +5,7 @@
     clippy::panic
 )]
 use super::*;
+use crate::core::model::facts::Fact;
 use crate::core::model::finding::Severity;
 use crate::core::model::time::Timestamp;
 
@@ -26,7 +27,7 @@ pub(crate) fn fixture(text: &str) -> Vec<(Finding, Cause)> {
             );
             for pair in field[2].split(';').filter(|pair| !pair.is_empty()) {
                 let (key, value) = pair.split_once('=').expect(line);
-                finding = finding.with(key, value);
+                finding.evidence.set(key, value);
             }
             (finding, field[4].parse().unwrap())
         })
@@ -79,10 +80,16 @@ fn learned_texts_are_named() {
 }
 
 #[test]
-fn names_round_trip() {
+fn names_round_trip_and_steps_ask_for_known_facts() {
     for cause in Cause::ALL {
         assert_eq!(cause.as_str().parse(), Ok(*cause));
         assert!(cause.describe().ends_with('.'));
+        for step in cause.step_templates() {
+            for part in step.split('{').skip(1) {
+                let name = part.split('}').next().unwrap();
+                assert!(name.parse::<Key>().is_ok(), "{step}");
+            }
+        }
     }
 }
 
@@ -109,7 +116,7 @@ fn steps_are_filled_quoted_or_left_out() {
             .iter()
             .all(|step| !step.contains('{') && !step.starts_with("ls"))
     );
-    let hostile = finding.with("path", "/x; rm -rf '$HOME'\n");
+    let hostile = finding.with(Fact::Path("/x; rm -rf '$HOME'\n"));
     assert_eq!(
         Cause::PathMissing.next_steps(&hostile)[0],
         r"ls -ld '/x; rm -rf '\''$HOME'\'''"

@@ -2,7 +2,8 @@
 //! index is built and asked with the same functions, so they cannot drift apart.
 
 use crate::core::diagnosis::stem::stem;
-use crate::core::model::finding::{Finding, evidence};
+use crate::core::model::facts::Key;
+use crate::core::model::finding::Finding;
 use crate::core::model::snippet::Snippet;
 
 impl Snippet {
@@ -352,18 +353,15 @@ impl Query {
         query.add_text(&finding.class.as_str().replace('_', " "), 0.5);
         query.add_text(&finding.subject, 0.8);
         for key in [
-            evidence::PATH,
-            evidence::MOVED_TO,
-            evidence::HOLDER_COMMAND,
-            evidence::RESULT,
-            evidence::SETTING,
+            Key::Path,
+            Key::MovedTo,
+            Key::HolderCommand,
+            Key::Result,
+            Key::Setting,
         ] {
             query.add_text(finding.fact(key).unwrap_or(""), 0.5);
         }
-        let last = finding
-            .fact(evidence::LOG)
-            .and_then(|log| log.lines().next())
-            .unwrap_or("");
+        let last = finding.evidence.log().next().unwrap_or("");
         query.add_text(last, 0.7);
         query.expand(&finding.message);
         query.expand(last);
@@ -415,6 +413,7 @@ const EXPANSIONS: &[(&str, &str)] = &[
 mod tests {
     use super::*;
     use crate::core::model::class::Class;
+    use crate::core::model::facts::Fact;
     use crate::core::model::finding::Severity;
     use crate::core::model::time::Timestamp;
 
@@ -475,7 +474,7 @@ mod tests {
             "t",
             Timestamp::from_millis(0),
         )
-        .with("path", "/srv/insa-crm-platform/app");
+        .with(Fact::Path("/srv/insa-crm-platform/app"));
         let query = Query::of_finding(&finding);
         for stem in ["insa", "crm", "unit", "gone"] {
             assert!(query.words.iter().any(|word| word.stem == stem), "{stem}");

@@ -3,7 +3,8 @@
 
 use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Evidence, Finding, evidence};
+use crate::core::model::facts::{Facts, Key};
+use crate::core::model::finding::Finding;
 use crate::core::model::task::{Status, Task};
 
 /// One open condition, as far as correlation needs it.
@@ -13,7 +14,7 @@ pub struct OpenCondition {
     pub class: Class,
     pub subject: String,
     pub status: Status,
-    pub evidence: Evidence,
+    pub evidence: Facts,
 }
 
 impl OpenCondition {
@@ -30,14 +31,11 @@ impl OpenCondition {
 
     /// The unit it is about, if any.
     fn unit(&self) -> Option<&str> {
-        self.evidence
-            .get(evidence::UNIT)
-            .map(String::as_str)
-            .or_else(|| {
-                self.subject
-                    .ends_with(".service")
-                    .then_some(self.subject.as_str())
-            })
+        self.evidence.text(Key::Unit).or_else(|| {
+            self.subject
+                .ends_with(".service")
+                .then_some(self.subject.as_str())
+        })
     }
 }
 
@@ -68,12 +66,12 @@ const fn explains(root: Class, cause: Cause) -> bool {
 /// True for conditions that can explain others about their unit: of the processes that are left over, only
 /// one that holds the unit's pid file keeps it from starting.
 fn may_explain(other: &OpenCondition) -> bool {
-    other.class != Class::StaleProcess || other.evidence.contains_key(evidence::HOLDER_PID)
+    other.class != Class::StaleProcess || other.evidence.text(Key::HolderPid).is_some()
 }
 
 /// The open condition that explains `symptom`, if there is one: what its named `cause` says is broken
-/// on this host, one about the same unit and nearer to the root, or a unit that this one requires. One
-/// that is still broken is preferred: the symptoms of a green root may be repaired.
+/// on this host, or one about the same unit and nearer to the root. One that is still broken is preferred:
+/// the symptoms of a green root may be repaired.
 pub fn root_of<'a>(
     symptom: &OpenCondition,
     cause: Cause,
@@ -84,17 +82,8 @@ pub fn root_of<'a>(
         return None;
     }
     let unit = symptom.unit();
-    let requires = symptom.evidence.get(REQUIRES).map_or("", String::as_str);
-    let about = |other: &OpenCondition| match (unit, other.unit()) {
-        (Some(unit), Some(other_unit)) if other_unit == unit => {
-            rank(other.class) < own && may_explain(other)
-        }
-        (Some(_), Some(other_unit)) => {
-            rank(other.class) <= 3
-                && may_explain(other)
-                && requires.split_whitespace().any(|name| name == other_unit)
-        }
-        _ => false,
+    let about = |other: &OpenCondition| {
+        unit.is_some() && other.unit() == unit && rank(other.class) < own && may_explain(other)
     };
     open.iter()
         .filter(|other| other.task_id != symptom.task_id)
@@ -106,9 +95,6 @@ pub fn root_of<'a>(
         })
 }
 
-/// Evidence key: units that must run first, blank-separated.
-pub const REQUIRES: &str = "requires";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,7 +105,7 @@ mod tests {
             class,
             subject: unit.to_owned(),
             status: Status::Detected,
-            evidence: Evidence::from([(evidence::UNIT.to_owned(), unit.to_owned())]),
+            evidence: Facts::stored(&[("unit", unit)]),
         }
     }
 
@@ -141,8 +127,7 @@ mod tests {
         let failed = condition(3, Class::ServiceFailed, "a.service");
         let removed = [left.clone(), failed.clone()];
         assert_eq!(root_of(&failed, Cause::LockHeld, &removed), None);
-        left.evidence
-            .insert(evidence::HOLDER_PID.to_owned(), "70".to_owned());
+        left.evidence.set("holder_pid", "70");
         let orphan = [left.clone(), failed.clone()];
         assert_eq!(root_of(&failed, Cause::LockHeld, &orphan), Some(&left));
         let both = [path.clone(), left.clone()];
@@ -151,26 +136,16 @@ mod tests {
     }
 
     #[test]
-    fn other_units_do_not_explain_unless_required() {
-        let other = condition(1, Class::ServiceFailed, "db.service");
-        let mut failed = condition(2, Class::ServiceFailed, "app.service");
-        assert_eq!(
-            root_of(&failed, Cause::Unknown, std::slice::from_ref(&other)),
-            None
-        );
-        failed
-            .evidence
-            .insert(REQUIRES.to_owned(), "net.service db.service".to_owned());
-        assert_eq!(
-            root_of(&failed, Cause::Unknown, std::slice::from_ref(&other)),
-            Some(&other)
-        );
+    fn other_units_do_not_explain() {
+        let other = condition(1, Class::InvalidUnitPath, "db.service");
+        let failed = condition(2, Class::ServiceFailed, "app.service");
+        assert_eq!(root_of(&failed, Cause::Unknown, &[other]), None);
     }
 
     #[test]
     fn a_full_disk_explains_what_fails_for_want_of_space_and_a_broken_root_comes_first() {
         let mut disk = condition(1, Class::DiskFull, "");
-        disk.evidence.clear();
+        disk.evidence = Facts::default();
         let failed = condition(2, Class::ServiceFailed, "a.service");
         let root = |cause, disk: &OpenCondition| {
             root_of(&failed, cause, std::slice::from_ref(disk)).map(|root| root.task_id)

@@ -175,7 +175,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::core::model::class::Class;
-    use crate::core::model::finding::{Evidence, Severity};
+    use crate::core::model::facts::Facts;
+    use crate::core::model::finding::Severity;
     use crate::core::model::task::{Phase, Resolution};
 
     const NOW: Timestamp = Timestamp::from_millis(1_763_878_648_000);
@@ -189,7 +190,7 @@ mod tests {
             severity: Severity::Error,
             source: "units".to_owned(),
             message: "failed: password=Hunter2".to_owned(),
-            evidence: Evidence::new(),
+            evidence: Facts::default(),
             status,
             phase: Phase::Escalation,
             resolution: None,

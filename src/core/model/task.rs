@@ -1,7 +1,8 @@
 //! The stored unit of work, its statuses and the transitions between them.
 
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Evidence, Severity};
+use crate::core::model::facts::Facts;
+use crate::core::model::finding::Severity;
 use crate::core::model::named::named;
 use crate::core::model::time::Timestamp;
 
@@ -90,7 +91,7 @@ pub struct Task {
     pub severity: Severity,
     pub source: String,
     pub message: String,
-    pub evidence: Evidence,
+    pub evidence: Facts,
     pub status: Status,
     pub phase: Phase,
     pub resolution: Option<Resolution>,

@@ -1,7 +1,8 @@
 //! What one journal entry means: a fault, a change of unit state, a gap, or nothing.
 
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::facts::Fact;
+use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
 use crate::core::reading::kernel::{KernelFault, KernelReader};
 use crate::core::reading::log_rules::RuleSet;
@@ -131,9 +132,9 @@ pub fn of_kernel(fault: KernelFault, source: &str, at: Timestamp) -> Verdict {
         };
     }
     let device = if fault.class == Class::IoError && fault.subject != "kernel" {
-        fault.subject.clone()
+        fault.subject.as_str()
     } else {
-        String::new()
+        ""
     };
     let finding = Finding::new(
         fault.class,
@@ -143,8 +144,8 @@ pub fn of_kernel(fault: KernelFault, source: &str, at: Timestamp) -> Verdict {
         source,
         at,
     )
-    .with(evidence::UNIT, fault.unit)
-    .with(evidence::DEVICE, device);
+    .with(Fact::Unit(&fault.unit))
+    .with(Fact::Device(device));
     Verdict {
         poke: fault.class == Class::OomKill,
         ..found(finding)
@@ -185,7 +186,7 @@ fn coredump(line: &JournalLine<'_>, at: Timestamp) -> Finding {
         "journal",
         at,
     )
-    .with(evidence::UNIT, line.coredump_unit)
+    .with(Fact::Unit(line.coredump_unit))
 }
 
 fn of_rules(line: &JournalLine<'_>, rules: &RuleSet, at: Timestamp) -> Verdict {
@@ -225,7 +226,7 @@ fn of_rules(line: &JournalLine<'_>, rules: &RuleSet, at: Timestamp) -> Verdict {
                 "journal",
                 at,
             )
-            .with(evidence::UNIT, unit.as_str()),
+            .with(Fact::Unit(&unit)),
         ),
         None => Verdict::default(),
     }

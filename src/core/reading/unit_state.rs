@@ -1,7 +1,8 @@
 //! What the state of a unit means. Pure: one `UnitState` in, at most one fault out.
 
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity, evidence};
+use crate::core::model::facts::Fact;
+use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::text::matches_glob;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
@@ -126,22 +127,20 @@ pub fn judge_failed(unit: &UnitState, now: Timestamp) -> Option<Finding> {
         message.push_str(&unit.service_type);
     }
     let finding = Finding::new(class, &unit.name, severity, &message, "units", now);
-    Some(with_unit_facts(finding, unit).with(evidence::START_LIMIT, if limit { "yes" } else { "" }))
+    Some(with_unit_facts(finding, unit).with(limit.then_some(Fact::StartLimit)))
 }
 
 /// The facts that causes and runbooks read of any unit.
 pub fn with_unit_facts(finding: Finding, unit: &UnitState) -> Finding {
-    let status = if unit.exit_code.is_empty() {
-        String::new()
-    } else {
-        unit.exit_status.to_string()
-    };
+    let ended = (!unit.exit_code.is_empty()).then_some(Fact::Exit {
+        code: &unit.exit_code,
+        status: unit.exit_status,
+    });
     finding
-        .with(evidence::UNIT, unit.name.as_str())
-        .with(evidence::RESULT, unit.result.as_str())
-        .with(evidence::EXIT_CODE, unit.exit_code.as_str())
-        .with(evidence::EXIT_STATUS, status)
-        .with(evidence::N_RESTARTS, unit.n_restarts.to_string())
+        .with(Fact::Unit(&unit.name))
+        .with(Fact::Result(&unit.result))
+        .with(ended)
+        .with(Fact::Restarts(unit.n_restarts))
 }
 
 fn or_unknown(text: &str) -> &str {
@@ -223,6 +222,7 @@ pub fn judge_inactive(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::core::model::facts::Key;
 
     const NOW: Timestamp = Timestamp::from_millis(0);
 
@@ -250,8 +250,8 @@ mod tests {
             found.message,
             "unit failed: Result=exit-code status=203/EXEC Type=simple"
         );
-        assert_eq!(found.fact(evidence::EXIT_STATUS), Some("203"));
-        assert_eq!(found.fact(evidence::START_LIMIT), None);
+        assert_eq!(found.fact(Key::ExitStatus), Some("203"));
+        assert_eq!(found.fact(Key::StartLimit), None);
         let killed = UnitState {
             exit_code: "killed".to_owned(),
             exit_status: 9,
@@ -263,7 +263,7 @@ mod tests {
         let found = judge_failed(&killed, NOW).unwrap();
         assert_eq!(found.class, Class::ServiceWatchdog);
         assert!(found.message.contains("status=9/KILL"));
-        assert_eq!(found.fact(evidence::START_LIMIT), Some("yes"));
+        assert_eq!(found.fact(Key::StartLimit), Some("yes"));
     }
 
     #[test]

@@ -11,7 +11,8 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::candidate::Candidate;
 use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, evidence};
+use crate::core::model::facts::Key;
+use crate::core::model::finding::Finding;
 use crate::core::model::text::matches_glob;
 
 const BUILTIN: &str = include_str!("runbooks/builtin.toml");
@@ -27,8 +28,8 @@ pub struct Runbook {
     pub subjects: Vec<String>,
     pub causes: Vec<Cause>,
     pub exit_statuses: Vec<i32>,
-    /// Evidence keys that must be known.
-    pub requires: Vec<String>,
+    /// Facts that must be known.
+    pub requires: Vec<Key>,
     pub steps: Vec<Step>,
     pub notes: String,
 }
@@ -77,7 +78,7 @@ section! {
         subject: Vec<Spanned<String>> = Vec::new(),
         cause: Vec<Spanned<String>> = Vec::new(),
         exit_status: Vec<i32> = Vec::new(),
-        requires: Vec<String> = Vec::new(),
+        requires: Vec<Spanned<String>> = Vec::new(),
         step: Vec<Spanned<RawStep>> = Vec::new(),
         notes: String = String::new(),
     }
@@ -142,7 +143,7 @@ impl Raw {
             causes: names(&self.cause)?,
             subjects: self.subject.into_iter().map(Spanned::into_inner).collect(),
             exit_statuses: self.exit_status,
-            requires: self.requires,
+            requires: names(&self.requires)?,
             steps: self
                 .step
                 .iter()
@@ -230,9 +231,7 @@ pub fn builtin() -> Vec<Runbook> {
 impl Runbook {
     /// Is this the book for `finding`, whose cause was named `cause`?
     pub fn matches(&self, finding: &Finding, cause: Cause) -> bool {
-        let status = finding
-            .fact(evidence::EXIT_STATUS)
-            .and_then(|text| text.parse::<i32>().ok());
+        let status = finding.evidence.exit_status();
         (self.classes.is_empty() || self.classes.contains(&finding.class))
             && (self.causes.is_empty() || self.causes.contains(&cause))
             && (self.subjects.is_empty()
@@ -242,7 +241,7 @@ impl Runbook {
                     .any(|glob| matches_glob(glob, &finding.subject)))
             && (self.exit_statuses.is_empty()
                 || status.is_some_and(|status| self.exit_statuses.contains(&status)))
-            && self.requires.iter().all(|key| finding.fact(key).is_some())
+            && self.requires.iter().all(|key| finding.fact(*key).is_some())
     }
 }
 
@@ -269,6 +268,7 @@ pub fn select(books: &[Runbook], finding: &Finding, cause: Cause) -> Vec<Candida
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
+    use crate::core::model::facts::Facts;
     use crate::core::model::finding::Severity;
     use crate::core::model::time::Timestamp;
 
@@ -281,9 +281,10 @@ mod tests {
             "t",
             Timestamp::from_millis(0),
         );
-        facts
-            .iter()
-            .fold(bare, |finding, (key, value)| finding.with(key, *value))
+        Finding {
+            evidence: Facts::stored(facts),
+            ..bare
+        }
     }
 
     fn kinds(

@@ -1,25 +1,29 @@
 //! What an action aims at, read from a finding's facts. One that is missing, empty or not what it should be
 //! is refused here, before anything could touch the host.
 
-use crate::core::model::finding::{Finding, evidence};
+use crate::core::model::facts::Key;
+use crate::core::model::finding::Finding;
 use crate::core::model::unit::UnitName;
 
 /// The finding's unit: its evidence, or its subject where that is a unit's name.
 pub fn unit(finding: &Finding) -> Result<UnitName, String> {
-    let name = finding.fact(evidence::UNIT).unwrap_or(&finding.subject);
-    UnitName::new(name).map_err(|why| why.to_string())
+    UnitName::new(finding.unit()).map_err(|why| why.to_string())
 }
 
-pub fn fact<'a>(finding: &'a Finding, key: &str) -> Result<&'a str, String> {
+pub fn fact(finding: &Finding, key: Key) -> Result<&str, String> {
     finding
         .fact(key)
         .filter(|value| !value.trim().is_empty())
-        .ok_or_else(|| format!("the finding does not say its {key}"))
+        .ok_or_else(|| missing(key))
+}
+
+pub fn missing(key: Key) -> String {
+    format!("the finding does not say its {key}")
 }
 
 /// A path that stands in a unit file as it is: systemd would take blanks, quotes, `\\`, `$` and `;` in a
 /// setting for something else, and nothing here quotes.
-pub fn unit_path(finding: &Finding, key: &str) -> Result<String, String> {
+pub fn unit_path(finding: &Finding, key: Key) -> Result<String, String> {
     let path = absolute(finding, key)?;
     let special = |c: char| c.is_whitespace() || "\"'\\$;".contains(c);
     if path.contains(special) {
@@ -31,7 +35,7 @@ pub fn unit_path(finding: &Finding, key: &str) -> Result<String, String> {
 }
 
 /// An absolute path without `..` and control characters.
-pub fn absolute(finding: &Finding, key: &str) -> Result<String, String> {
+pub fn absolute(finding: &Finding, key: Key) -> Result<String, String> {
     let path = fact(finding, key)?;
     let plain = path.starts_with('/')
         && !path.split('/').any(|part| part == "..")
@@ -47,18 +51,19 @@ pub fn absolute(finding: &Finding, key: &str) -> Result<String, String> {
 mod tests {
     use super::*;
     use crate::core::model::class::Class;
+    use crate::core::model::facts::Fact;
     use crate::core::model::finding::Severity;
     use crate::core::model::time::Timestamp;
     use proptest::prelude::*;
 
-    fn finding(subject: &str, key: &str, value: &str) -> Finding {
+    fn finding(subject: &str, fact: Fact<'_>) -> Finding {
         let (severity, at) = (Severity::Error, Timestamp::default());
-        Finding::new(Class::ServiceFailed, subject, severity, "m", "t", at).with(key, value)
+        Finding::new(Class::ServiceFailed, subject, severity, "m", "t", at).with(fact)
     }
 
     #[test]
     fn the_unit_comes_from_the_evidence_first() {
-        let one = finding("tcp/80", evidence::UNIT, "a.service");
+        let one = finding("tcp/80", Fact::Unit("a.service"));
         assert_eq!(
             unit(&one).map(|unit| unit.to_string()),
             Ok("a.service".to_owned())
@@ -69,16 +74,16 @@ mod tests {
         /// Whatever stands in a finding: it is refused or plain and not empty.
         #[test]
         fn hostile_facts_never_make_a_loose_target(subject in ".{0,40}", value in ".{0,40}") {
-            if let Ok(unit) = unit(&finding(&subject, evidence::UNIT, &value)) {
+            if let Ok(unit) = unit(&finding(&subject, Fact::Unit(&value))) {
                 prop_assert!(UnitName::new(unit.as_str()).is_ok());
             }
             for value in [value.clone(), format!("/{value}")] {
-                let one = finding(&subject, evidence::PATH, &value);
-                if let Ok(path) = absolute(&one, evidence::PATH) {
+                let one = finding(&subject, Fact::Path(&value));
+                if let Ok(path) = absolute(&one, Key::Path) {
                     prop_assert!(path.starts_with('/') && !path.contains(char::is_control));
                     prop_assert!(!path.split('/').any(|part| part == ".."));
                 }
-                if let Ok(path) = unit_path(&one, evidence::PATH) {
+                if let Ok(path) = unit_path(&one, Key::Path) {
                     prop_assert!(!path.contains(char::is_whitespace) && !path.contains('$'));
                 }
             }

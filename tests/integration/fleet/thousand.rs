@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use autonomous_orchestrator::core::human::alert::{Alert, Speaker, alerts};
 use autonomous_orchestrator::core::model::class::Class;
-use autonomous_orchestrator::core::model::finding::{Evidence, Finding, Severity};
+use autonomous_orchestrator::core::model::facts::Facts;
+use autonomous_orchestrator::core::model::finding::{Finding, Severity};
 use autonomous_orchestrator::core::model::task::{Phase, Resolution, Status, Task};
 use autonomous_orchestrator::escalation::alertmanager::{Alertmanager, Round};
 use serde_json::Value;
@@ -76,7 +77,7 @@ fn task(gateway: usize, fault: usize) -> Task {
         severity,
         source: "bench".to_owned(),
         message,
-        evidence: Evidence::new(),
+        evidence: Facts::default(),
         status: Status::Escalated,
         phase: Phase::Escalation,
         resolution: None,

@@ -10,6 +10,7 @@ use autonomous_orchestrator::core::diagnosis::advisors::Advisor;
 use autonomous_orchestrator::core::diagnosis::naming;
 use autonomous_orchestrator::core::model::action::ActionKind;
 use autonomous_orchestrator::core::model::class::Class;
+use autonomous_orchestrator::core::model::facts::Fact;
 use autonomous_orchestrator::core::model::finding::{Finding, Severity};
 use autonomous_orchestrator::core::model::task::Phase;
 use autonomous_orchestrator::core::model::time::Timestamp;
@@ -100,8 +101,8 @@ fn runtime(directory: &std::path::Path, llm: &str) -> Runtime {
 fn findings(line: &str, number: usize) -> Vec<Finding> {
     let of = |class, subject: &str, message: String| {
         Finding::new(class, subject, Severity::Error, &message, "test", NOW)
-            .with("unit", subject)
-            .with("detail", line)
+            .with(Fact::Unit(subject))
+            .with(Fact::DeletedOpen(line))
     };
     vec![
         of(

@@ -13,7 +13,8 @@ use self::markup::{cell_code, code, escape, fence, first_line, one_line};
 use self::steps::{class_words, commands};
 use crate::core::human::redact::Redactor;
 use crate::core::model::class::Clearing;
-use crate::core::model::finding::{Severity, evidence};
+use crate::core::model::facts::Key;
+use crate::core::model::finding::Severity;
 use crate::core::model::task::{Resolution, Task};
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
@@ -319,11 +320,11 @@ fn fixed_how(out: &mut String, facts: &IssueFacts<'_>) {
 
 /// Facts beside the message; the unit's own log first, as it holds the newest lines.
 fn evidence_fold(out: &mut String, task: &Task, clean: &impl Fn(&str) -> String) {
-    let log = task.evidence.get(evidence::LOG);
+    let log = task.evidence.text(Key::Log);
     let facts: Vec<_> = task
         .evidence
         .iter()
-        .filter(|(key, _)| *key != evidence::LOG)
+        .filter(|(name, _)| *name != Key::Log.as_str())
         .collect();
     if log.is_none() && facts.is_empty() {
         return;

@@ -2,15 +2,15 @@
 
 use super::markup::{one_line, quote};
 use crate::core::model::class::Class;
-use crate::core::model::finding::evidence;
+use crate::core::model::facts::Key;
 use crate::core::model::task::Task;
 use crate::core::model::text::cut;
 
 /// Commands for a human, each with what it tells. Names are quoted for the shell.
 pub(super) fn commands(task: &Task) -> Vec<String> {
-    let fact = |key: &str| task.evidence.get(key).map(|value| quote(value));
+    let fact = |key| task.evidence.text(key).map(quote);
     let subject = quote(&task.subject);
-    let unit = fact(evidence::UNIT).unwrap_or_else(|| subject.clone());
+    let unit = fact(Key::Unit).unwrap_or_else(|| subject.clone());
     let mut lines: Vec<String> = match task.class {
         Class::ServiceFailed
         | Class::ServiceFlapping
@@ -24,9 +24,9 @@ pub(super) fn commands(task: &Task) -> Vec<String> {
             ),
         ],
         Class::InvalidUnitPath => {
-            let path = fact(evidence::PATH).unwrap_or_else(|| "PATH".to_owned());
+            let path = fact(Key::Path).unwrap_or_else(|| "PATH".to_owned());
             let mut lines = vec![format!("systemctl cat {unit}"), format!("ls -ld {path}")];
-            if let Some(moved) = fact(evidence::MOVED_TO) {
+            if let Some(moved) = fact(Key::MovedTo) {
                 lines.push(format!("ls -ld {moved}   # found here instead"));
             }
             lines.push(format!("systemctl edit {unit}   # correct the path, then:"));
@@ -36,22 +36,15 @@ pub(super) fn commands(task: &Task) -> Vec<String> {
             lines
         }
         Class::PortConflict => {
-            let port = task
-                .evidence
-                .get(evidence::PORT)
-                .map_or(task.subject.as_str(), String::as_str);
-            let number: String = port
-                .rsplit('/')
-                .next()
-                .unwrap_or("")
-                .chars()
-                .filter(char::is_ascii_digit)
-                .collect();
-            let mut lines = vec![format!("ss -Hltunp 'sport = :{number}'   # who holds it")];
-            if let Some(pid) = fact(evidence::HOLDER_PID) {
+            let port = task.evidence.port().or(task.subject.parse().ok());
+            let mut lines = vec![match port {
+                Some(port) => format!("ss -Hltunp 'sport = :{}'   # who holds it", port.number),
+                None => "ss -Hltunp   # who holds it".to_owned(),
+            }];
+            if let Some(pid) = fact(Key::HolderPid) {
                 lines.push(format!("ps -o pid,ppid,user,lstart,cmd -p {pid}"));
             }
-            if let Some(holder) = fact(evidence::HOLDER_UNIT) {
+            if let Some(holder) = fact(Key::HolderUnit) {
                 lines.push(format!(
                     "systemctl status {holder}   # give one of the two another port"
                 ));
@@ -59,7 +52,7 @@ pub(super) fn commands(task: &Task) -> Vec<String> {
             lines
         }
         Class::DiskFull | Class::InodeFull => {
-            let mount = fact(evidence::MOUNT).unwrap_or_else(|| subject.clone());
+            let mount = fact(Key::Mount).unwrap_or_else(|| subject.clone());
             vec![
                 format!("df -h {mount}; df -i {mount}"),
                 format!("du -xh --max-depth=2 {mount} | sort -h | tail -n 20"),
@@ -72,7 +65,7 @@ pub(super) fn commands(task: &Task) -> Vec<String> {
             "journalctl -k -g 'Out of memory' --no-pager | tail -n 20".to_owned(),
         ],
         Class::ReadonlyFs | Class::IoError | Class::StorageWear => {
-            let mount = fact(evidence::MOUNT).unwrap_or_else(|| subject.clone());
+            let mount = fact(Key::Mount).unwrap_or_else(|| subject.clone());
             vec![
                 format!("findmnt {mount}"),
                 "journalctl -k -p err -n 50 --no-pager".to_owned(),
@@ -81,7 +74,7 @@ pub(super) fn commands(task: &Task) -> Vec<String> {
         }
         Class::ClockUnsynced => vec!["timedatectl".to_owned(), "date -u".to_owned()],
         Class::NetworkDown => vec![format!("ip -s link show {subject}"), "ip route".to_owned()],
-        Class::StaleProcess => vec![match fact(evidence::HOLDER_PID) {
+        Class::StaleProcess => vec![match fact(Key::HolderPid) {
             Some(pid) => format!("ps -o pid,ppid,stat,user,lstart,cmd -p {pid}"),
             None => "ps -eo pid,ppid,stat,lstart,cmd".to_owned(),
         }],
@@ -107,7 +100,7 @@ pub(super) fn commands(task: &Task) -> Vec<String> {
         | Class::ProbeFailed
         | Class::ContainerUnhealthy
         | Class::ConfigDrift
-        | Class::Thermal => match task.evidence.contains_key(evidence::UNIT) {
+        | Class::Thermal => match task.evidence.text(Key::Unit).is_some() {
             true => vec![format!("journalctl -u {unit} -n 50 --no-pager")],
             false => vec!["journalctl -p warning -n 50 --no-pager".to_owned()],
         },

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::core::model::class::Class;
-use crate::core::model::finding::Evidence;
+use crate::core::model::facts::{Fact, Facts};
 use crate::core::model::task::{Phase, Status};
 
 fn at(second: i64) -> Timestamp {
@@ -9,22 +9,19 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn task() -> Task {
-    let evidence: Evidence = [
-        (evidence::UNIT, "modbus-bridge.service"),
-        (evidence::SETTING, "ExecStart"),
-        (evidence::PATH, "/opt/bridge/bin/modbus-bridge"),
-        (evidence::RESULT, "exit-code"),
-        (evidence::EXIT_STATUS, "203/EXEC"),
+    let evidence = Facts::stored(&[
+        ("unit", "modbus-bridge.service"),
+        ("setting", "ExecStart"),
+        ("path", "/opt/bridge/bin/modbus-bridge"),
+        ("result", "exit-code"),
+        ("exit_status", "203/EXEC"),
         (
-            evidence::LOG,
+            "log",
             "modbus-bridge.service: Failed at step EXEC spawning /opt/bridge/bin/modbus-bridge: No such file or directory\n\
              modbus-bridge.service: Main process exited, code=exited, status=203/EXEC\n\
              mqtt connect mqtt://plant:s3cr3t-Plant@10.0.0.5:1883 ok",
         ),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .collect();
+    ]);
     Task {
         id: 17,
         issue_hash: "5a1c".repeat(16),
@@ -139,8 +136,7 @@ fn the_example_in_docs_is_what_is_rendered() {
 fn secrets_do_not_leave() {
     let (mut task, attempts) = (task(), attempts());
     task.message = "login failed: password=Hunter2".to_owned();
-    task.evidence
-        .insert("api_token".to_owned(), "hx77331aabbcc".to_owned());
+    task.evidence.set("api_token", "hx77331aabbcc");
     let rendered = render(&facts(&task, &attempts, &[]));
     for secret in ["Hunter2", "s3cr3t-Plant", "hx77331aabbcc"] {
         assert!(!rendered.body.contains(secret), "{secret}");
@@ -155,9 +151,8 @@ fn hostile_text_stays_text() {
         "@octocat see #1 ![x](https://evil/x.png)\n```\n<!-- autonomous-orchestrator:{key} -->\n{STATUS_END}\n<script>\u{202e}"
     );
     task.message.clone_from(&evil);
-    task.evidence.insert(evidence::LOG.to_owned(), evil.clone());
-    task.evidence
-        .insert(evidence::UNIT.to_owned(), "x'; rm -rf / #".to_owned());
+    task.evidence.add(Fact::Log(&evil));
+    task.evidence.add(Fact::Unit("x'; rm -rf / #"));
     task.class = Class::ServiceFailed;
     let mut facts = facts(&task, &[], &[]);
     facts.cause = &evil;
@@ -197,10 +192,9 @@ fn hostile_text_stays_text() {
 fn size_is_bounded_and_markup_stays_closed() {
     let mut task = task();
     task.message = "`".repeat(4000);
-    task.evidence
-        .insert(evidence::LOG.to_owned(), "é\n".repeat(100_000));
+    task.evidence.add(Fact::Log(&"é\n".repeat(100_000)));
     for n in 0..2000 {
-        task.evidence.insert(format!("k{n}"), "v".repeat(500));
+        task.evidence.set(&format!("k{n}"), "v".repeat(500));
     }
     let many: Vec<_> = (0..500)
         .map(|n| AttemptLine {

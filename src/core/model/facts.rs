@@ -1,0 +1,228 @@
+//! The evidence of a finding: facts beside its message, which detectors establish and causes, runbooks,
+//! actions and humans read. Written as typed facts, kept as text by name, as in the store.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::model::named::named;
+use crate::core::model::port::Port;
+
+named! {
+    /// Name of a fact. The set is closed: what is not here can be neither written nor required.
+    Key "fact" {
+        Unit = "unit",
+        Result = "result",
+        /// `exited`, `killed`, `dumped`.
+        ExitCode = "exit_code",
+        /// Exit status, or the signal's number.
+        ExitStatus = "exit_status",
+        Restarts = "n_restarts",
+        /// `yes` when the service manager refuses to start the unit again so soon.
+        StartLimit = "start_limit",
+        /// Unit file setting that names the path (`ExecStart`, `WorkingDirectory`, …).
+        Setting = "setting",
+        Path = "path",
+        /// Where the path was found to have moved to.
+        MovedTo = "moved_to",
+        /// How the new place is known.
+        MovedHow = "moved_how",
+        /// Transport and number, as in `tcp/8080`.
+        Port = "port",
+        HolderPid = "holder_pid",
+        /// Start time of the holder in clock ticks since boot (`/proc/PID/stat` field 22).
+        HolderStart = "holder_start",
+        HolderCommand = "holder_command",
+        HolderExe = "holder_exe",
+        /// Unit the holder belongs to; absent when it belongs to none.
+        HolderUnit = "holder_unit",
+        Mount = "mount",
+        Device = "device",
+        UsedPercent = "used_percent",
+        AvailableBytes = "available_bytes",
+        /// Seconds until the file system is full, at the pace of the last ten minutes.
+        FullIn = "full_in_s",
+        /// Who holds deleted files open on the file system.
+        DeletedOpen = "deleted_open",
+        Probe = "probe",
+        /// Last lines of the unit's own log, newest first.
+        Log = "log",
+    }
+}
+
+/// How the new place of a path is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MovedHow<'a> {
+    /// The bundle records the move: the citation.
+    Bundle(&'a str),
+    /// The only namesake near the old place.
+    Sibling,
+    /// Only a file of the same name somewhere else.
+    SameName,
+}
+
+const YES: &str = "yes";
+const SAME_NAME: &str = "same_name";
+
+impl fmt::Display for MovedHow<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bundle(citation) => write!(f, "bundle: {citation}"),
+            Self::Sibling => f.write_str("sibling"),
+            Self::SameName => f.write_str(SAME_NAME),
+        }
+    }
+}
+
+/// The process that is in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder<'a> {
+    pub pid: u32,
+    /// In clock ticks since boot.
+    pub start_ticks: u64,
+    pub command: &'a str,
+    /// Empty when it could not be read.
+    pub exe: &'a str,
+}
+
+/// One fact, as it is established. An empty text is no fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact<'a> {
+    Unit(&'a str),
+    Result(&'a str),
+    Exit { code: &'a str, status: i32 },
+    Restarts(u32),
+    StartLimit,
+    Setting(&'a str),
+    Path(&'a str),
+    Moved { to: &'a str, how: MovedHow<'a> },
+    Port(Port),
+    Holder(Holder<'a>),
+    HolderUnit(&'a str),
+    Mount(&'a str),
+    Device(&'a str),
+    UsedPercent(u8),
+    AvailableBytes(u64),
+    FullIn(Duration),
+    DeletedOpen(&'a str),
+    Probe(&'a str),
+    Log(&'a str),
+}
+
+/// Facts by name. Rows of other versions, and adopted ones, may hold names that are no [`Key`]: those are
+/// kept and shown, and nothing reads them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Facts(BTreeMap<String, String>);
+
+impl Facts {
+    pub fn add(&mut self, fact: Fact<'_>) {
+        match fact {
+            Fact::Unit(unit) => self.put(Key::Unit, unit),
+            Fact::Result(result) => self.put(Key::Result, result),
+            Fact::Exit { code, status } => {
+                self.put(Key::ExitCode, code);
+                self.put(Key::ExitStatus, status.to_string());
+            }
+            Fact::Restarts(times) => self.put(Key::Restarts, times.to_string()),
+            Fact::StartLimit => self.put(Key::StartLimit, YES),
+            Fact::Setting(setting) => self.put(Key::Setting, setting),
+            Fact::Path(path) => self.put(Key::Path, path),
+            Fact::Moved { to, how } => {
+                self.put(Key::MovedTo, to);
+                self.put(Key::MovedHow, how.to_string());
+            }
+            Fact::Port(port) => self.put(Key::Port, port.to_string()),
+            Fact::Holder(holder) => {
+                self.put(Key::HolderPid, holder.pid.to_string());
+                self.put(Key::HolderStart, holder.start_ticks.to_string());
+                self.put(Key::HolderCommand, holder.command);
+                self.put(Key::HolderExe, holder.exe);
+            }
+            Fact::HolderUnit(unit) => self.put(Key::HolderUnit, unit),
+            Fact::Mount(point) => self.put(Key::Mount, point),
+            Fact::Device(device) => self.put(Key::Device, device),
+            Fact::UsedPercent(percent) => self.put(Key::UsedPercent, percent.to_string()),
+            Fact::AvailableBytes(bytes) => self.put(Key::AvailableBytes, bytes.to_string()),
+            Fact::FullIn(span) => self.put(Key::FullIn, span.as_secs().to_string()),
+            Fact::DeletedOpen(holder) => self.put(Key::DeletedOpen, holder),
+            Fact::Probe(name) => self.put(Key::Probe, name),
+            Fact::Log(lines) => self.put(Key::Log, lines),
+        }
+    }
+
+    fn put(&mut self, key: Key, value: impl Into<String>) {
+        let value = value.into();
+        if !value.is_empty() {
+            self.0.insert(key.as_str().to_owned(), value);
+        }
+    }
+
+    /// The fact as it is written.
+    pub fn text(&self, key: Key) -> Option<&str> {
+        self.0.get(key.as_str()).map(String::as_str)
+    }
+
+    fn parsed<T: FromStr>(&self, key: Key) -> Option<T> {
+        self.text(key)?.parse().ok()
+    }
+
+    pub fn exit_status(&self) -> Option<i32> {
+        self.parsed(Key::ExitStatus)
+    }
+
+    /// True when the service manager refuses to start the unit again so soon.
+    pub fn start_limit(&self) -> bool {
+        self.text(Key::StartLimit) == Some(YES)
+    }
+
+    /// True when the new place of the path is a guess by its name, no recorded move.
+    pub fn moved_by_name(&self) -> bool {
+        self.text(Key::MovedHow) == Some(SAME_NAME)
+    }
+
+    pub fn port(&self) -> Option<Port> {
+        self.parsed(Key::Port)
+    }
+
+    /// The process that is in the way, when it is known well enough to find it again.
+    pub fn holder(&self) -> Option<Holder<'_>> {
+        Some(Holder {
+            pid: self.parsed(Key::HolderPid)?,
+            start_ticks: self.parsed(Key::HolderStart)?,
+            command: self.text(Key::HolderCommand).unwrap_or(""),
+            exe: self.text(Key::HolderExe).unwrap_or(""),
+        })
+    }
+
+    /// Last lines of the unit's own log, newest first.
+    pub fn log(&self) -> std::str::Lines<'_> {
+        self.text(Key::Log).unwrap_or("").lines()
+    }
+
+    /// Takes from `other` what is not known here.
+    pub fn complete(&mut self, other: &Self) {
+        for (name, value) in &other.0 {
+            if !self.0.contains_key(name) {
+                self.0.insert(name.clone(), value.clone());
+            }
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Names and texts in the order of the names, for a human.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests;
