@@ -527,6 +527,11 @@ mod tests {
                 4,
                 "twice",
             ),
+            (
+                "[[runbook]]\nid = \"a\"\nrequires = [\"path\",\n\"mooved_to\"]",
+                4,
+                "'mooved_to' is no fact; did you mean 'moved_to'?",
+            ),
             ("[[runbook]]\nid = \"a\"\ncolour = 1", 3, "colour"),
             ("[[runbook", 1, ""),
         ] {
