@@ -5,8 +5,8 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::cli::{
-    config, doctor, escalations, help, history, import, install, knowledge, learn, outbox, replay,
-    report, stats, status, tasks, wire,
+    config, doctor, escalations, fingerprint, help, history, import, install, knowledge, learn,
+    outbox, replay, report, stats, status, tasks, wire,
 };
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -265,7 +265,7 @@ pub(super) const COMMANDS: &[Command] = &[
                 "subject of the findings (default empty)",
             ),
         ],
-        run: wire::fingerprint,
+        run: fingerprint::run,
     },
     Command {
         name: "replay",

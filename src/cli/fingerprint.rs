@@ -1,11 +1,32 @@
 //! `fingerprint`: one message a line in, one fingerprint or template a line out.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write, stdin, stdout};
 
+use crate::cli::error::{CliError, Exit};
+use crate::cli::globals::Globals;
+use crate::cli::typed::Typed;
 use crate::core::identity::{MESSAGE_CAP, Memo, lossy_line, template_into};
+use crate::core::model::class::Class;
 
+/// Enough for thousands of lines a system call.
+const BUFFER: usize = 64 << 10;
 /// What of a line is kept; a few bytes over the cap so that a character across it is not broken.
 const KEEP: usize = MESSAGE_CAP + 4;
+
+/// Standard input to standard output, in order, with nothing else printed.
+pub(super) fn run(typed: &Typed, _globals: &Globals) -> Result<Exit, CliError> {
+    typed.at_most(0)?;
+    let class: Option<Class> = typed.parsed("class")?;
+    let subject: Option<String> = typed.parsed("subject")?;
+    filter(
+        &mut BufReader::with_capacity(BUFFER, stdin().lock()),
+        &mut BufWriter::with_capacity(BUFFER, stdout().lock()),
+        class.unwrap_or(Class::LogError).as_str(),
+        &subject.unwrap_or_default(),
+        typed.has("template"),
+    )?;
+    Ok(Exit::Done)
+}
 
 /// Filters `input` to `output` in order and returns the number of lines.
 ///
@@ -13,7 +34,7 @@ const KEEP: usize = MESSAGE_CAP + 4;
 ///
 /// # Errors
 /// Reading `input` or writing `output` failed.
-pub(super) fn filter(
+fn filter(
     input: &mut dyn BufRead,
     output: &mut dyn Write,
     class: &str,

@@ -1,6 +1,6 @@
 //! The narrow bridge to the parts that do the work: nothing else of the command line knows the daemon.
 
-use std::io::{BufReader, BufWriter, Write, stdin, stdout};
+use std::io::stdout;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -9,9 +9,8 @@ use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
-use crate::cli::{fingerprint as filter, shape, stored, tasks};
+use crate::cli::{shape, stored, tasks};
 use crate::core::config::{Config, Github};
-use crate::core::model::class::Class;
 use crate::core::model::finding::Severity;
 use crate::core::model::time::Timestamp;
 use crate::core::reading::log_rules::RuleSet;
@@ -156,27 +155,6 @@ pub(super) fn demo(typed: &Typed, _globals: &Globals) -> Result<Exit, CliError> 
         Ok(false) => Ok(Exit::Failed),
         Err(why) => Err(CliError::failed("demo").because(why)),
     }
-}
-
-/// Enough for thousands of lines a system call.
-const BUFFER: usize = 64 << 10;
-
-/// Standard input to standard output, in order, with nothing else printed.
-pub(super) fn fingerprint(typed: &Typed, _globals: &Globals) -> Result<Exit, CliError> {
-    typed.at_most(0)?;
-    let class: Option<Class> = typed.parsed("class")?;
-    let subject: Option<String> = typed.parsed("subject")?;
-    let mut input = BufReader::with_capacity(BUFFER, stdin().lock());
-    let mut output = BufWriter::with_capacity(BUFFER, stdout().lock());
-    filter::filter(
-        &mut input,
-        &mut output,
-        class.unwrap_or(Class::LogError).as_str(),
-        &subject.unwrap_or_default(),
-        typed.has("template"),
-    )?;
-    output.flush()?;
-    Ok(Exit::Done)
 }
 
 /// The built-in rules behind the operator's own, as a daemon with this configuration has them.
