@@ -2,11 +2,12 @@
 //! The same inputs give the same bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 
-use super::error::BundleError;
+use super::error::{BundleError, LeftOut};
 use super::format;
 use super::index::Postings;
 use super::moves::Moves;
@@ -81,16 +82,16 @@ impl Builder {
         self.room.take(bytes)
     }
 
-    pub fn skip(&mut self, what: String, why: &str) {
+    pub fn skip(&mut self, what: impl fmt::Display, why: &LeftOut) {
         self.report.skip(what, why);
     }
 }
 
 impl Report {
-    fn skip(&mut self, what: String, why: &str) {
+    fn skip(&mut self, what: impl fmt::Display, why: &LeftOut) {
         self.skipped_total += 1;
         if self.skipped.len() < SKIPPED_NAMED {
-            self.skipped.push((what, why.to_owned()));
+            self.skipped.push((what.to_string(), why.to_string()));
         }
     }
 }
@@ -147,7 +148,7 @@ fn read_all(
         progress(&format!("reading the history of {}", repository.display()));
         match gitlog::read(repository, &builder.redactor, moves) {
             Ok(source) => sources.extend(source),
-            Err(why) => builder.skip(repository.display().to_string(), &why),
+            Err(why) => builder.skip(repository.display(), &why),
         }
     }
     for path in &options.snippets {

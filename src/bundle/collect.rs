@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::build::Builder;
-use super::error::BundleError;
+use super::error::{BadLine, BundleError, LeftOut};
 use super::source::{Passage, Source, sha256_hex, without_secrets};
 use super::{cut, inflate, man};
 use crate::core::human::redact::Redactor;
@@ -91,10 +91,10 @@ pub struct Scope {
 impl Scope {
     pub(super) fn read(path: &Path) -> Result<Self, BundleError> {
         let text = std::fs::read_to_string(path).map_err(BundleError::io(path))?;
-        Self::parse(&text).map_err(|(line, why)| BundleError::Input(path.to_owned(), line, why))
+        Self::parse(&text).map_err(|bad| BundleError::Input(path.to_owned(), bad))
     }
 
-    fn parse(text: &str) -> Result<Self, (usize, String)> {
+    fn parse(text: &str) -> Result<Self, BadLine> {
         let mut scope = Self::default();
         for (at, line) in text.lines().enumerate() {
             let line = line.trim();
@@ -105,10 +105,11 @@ impl Scope {
                 Some(("allow", glob)) => scope.allow.push(glob.trim().to_owned()),
                 Some(("deny", glob)) => scope.deny.push(glob.trim().to_owned()),
                 _ => {
-                    return Err((
-                        at + 1,
-                        format!("'{line}' is neither 'allow GLOB' nor 'deny GLOB'"),
-                    ));
+                    return Err(BadLine {
+                        number: at + 1,
+                        line: line.to_owned(),
+                        wanted: "neither 'allow GLOB' nor 'deny GLOB'",
+                    });
                 }
             }
         }
@@ -116,7 +117,7 @@ impl Scope {
     }
 
     /// Why `path` may not go in, if so.
-    fn refusal(&self, path: &Path) -> Option<&'static str> {
+    fn refusal(&self, path: &Path) -> Option<LeftOut> {
         let whole = path.to_string_lossy();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let lower = (whole.to_lowercase(), name.to_lowercase());
@@ -124,7 +125,7 @@ impl Scope {
             .iter()
             .any(|glob| matches_glob(glob, &lower.0) || matches_glob(glob, &lower.1))
         {
-            return Some("may hold secrets");
+            return Some(LeftOut::MayHoldSecrets);
         }
         let hit = |globs: &[String]| {
             globs
@@ -132,9 +133,9 @@ impl Scope {
                 .any(|glob| matches_glob(glob, &whole) || matches_glob(glob, &name))
         };
         if hit(&self.deny) {
-            return Some("denied by the scope file");
+            return Some(LeftOut::Denied);
         }
-        (!self.allow.is_empty() && !hit(&self.allow)).then_some("not allowed by the scope file")
+        (!self.allow.is_empty() && !hit(&self.allow)).then_some(LeftOut::NotAllowed)
     }
 }
 
@@ -162,16 +163,13 @@ pub(super) fn read(
                     .iter()
                     .all(|passage| builder.has_room(passage.text.len()))
                 {
-                    builder.skip(
-                        file.display().to_string(),
-                        "the bundle is full; this and what follows is left out",
-                    );
+                    builder.skip(file.display(), &LeftOut::Full);
                     return Ok(());
                 }
                 out.push(source);
             }
             Ok(None) => {}
-            Err(why) => builder.skip(file.display().to_string(), &why),
+            Err(why) => builder.skip(file.display(), &why),
         }
     }
     Ok(())
@@ -182,8 +180,8 @@ pub(super) fn read(
 fn walk(directory: &Path, depth: usize, builder: &mut Builder, files: &mut Vec<PathBuf>) {
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) if depth < DEPTH_MAX => entries,
-        Ok(_) => return builder.skip(directory.display().to_string(), "too deep"),
-        Err(why) => return builder.skip(directory.display().to_string(), &why.to_string()),
+        Ok(_) => return builder.skip(directory.display(), &LeftOut::TooDeep),
+        Err(why) => return builder.skip(directory.display(), &LeftOut::Io(why)),
     };
     let mut below = Vec::new();
     for entry in entries.flatten() {
@@ -191,7 +189,7 @@ fn walk(directory: &Path, depth: usize, builder: &mut Builder, files: &mut Vec<P
             Ok(kind) if kind.is_dir() => below.push(entry.path()),
             Ok(kind) if kind.is_file() && files.len() < FILES_MAX => files.push(entry.path()),
             Ok(kind) if kind.is_file() => {
-                return builder.skip(directory.display().to_string(), "too many files");
+                return builder.skip(directory.display(), &LeftOut::TooManyFiles);
             }
             _ => {}
         }
@@ -271,28 +269,27 @@ fn one(
     named: bool,
     scope: &Scope,
     redactor: &Redactor,
-) -> Result<Option<Source>, String> {
+) -> Result<Option<Source>, LeftOut> {
     // A file that was named itself is read as text whatever its ending.
     let Some(kind) = Kind::of(path).or(named.then_some(Kind::Text)) else {
         return Ok(None);
     };
     if let Some(why) = scope.refusal(path) {
-        return Err(why.to_owned());
+        return Err(why);
     }
     let (bytes, modified) = read_file(path)?;
     let sha256 = sha256_hex(&bytes);
     let size = bytes.len() as u64;
     let bytes = if bytes.starts_with(&[0x1f, 0x8b]) {
-        inflate::gunzip(&bytes, FILE_MAX as usize).ok_or("damaged or too large when unpacked")?
+        inflate::gunzip(&bytes, FILE_MAX as usize).ok_or(LeftOut::Damaged)?
     } else {
         bytes
     };
     if bytes.iter().take(8192).any(|byte| *byte == 0) {
-        return Err("binary".to_owned());
+        return Err(LeftOut::Binary);
     }
     let text = String::from_utf8_lossy(&bytes);
-    let (text, redacted) =
-        without_secrets(redactor, &text).ok_or("its secrets cannot be told from its text")?;
+    let (text, redacted) = without_secrets(redactor, &text).ok_or(LeftOut::Unclear)?;
     Ok(Some(Source {
         path: path.display().to_string(),
         kind: kind.as_str(),
@@ -304,15 +301,15 @@ fn one(
     }))
 }
 
-fn read_file(path: &Path) -> Result<(Vec<u8>, String), String> {
+fn read_file(path: &Path) -> Result<(Vec<u8>, String), LeftOut> {
     use std::io::Read;
-    let file = std::fs::File::open(path).map_err(|why| why.to_string())?;
-    let meta = file.metadata().map_err(|why| why.to_string())?;
+    let file = std::fs::File::open(path).map_err(LeftOut::Io)?;
+    let meta = file.metadata().map_err(LeftOut::Io)?;
     if !meta.is_file() {
-        return Err("not a regular file".to_owned());
+        return Err(LeftOut::NotRegular);
     }
     if meta.len() > FILE_MAX {
-        return Err(format!("larger than {} MiB", FILE_MAX >> 20));
+        return Err(LeftOut::TooLarge(FILE_MAX));
     }
     let modified = meta
         .modified()
@@ -326,7 +323,7 @@ fn read_file(path: &Path) -> Result<(Vec<u8>, String), String> {
     let mut bytes = Vec::new();
     file.take(FILE_MAX)
         .read_to_end(&mut bytes)
-        .map_err(|why| why.to_string())?;
+        .map_err(LeftOut::Io)?;
     Ok((bytes, modified))
 }
 
@@ -378,22 +375,23 @@ mod tests {
             "/opt/app/README.md",
             "/usr/share/man/man5/systemd.unit.5.gz",
         ] {
-            assert_eq!(scope.refusal(Path::new(path)), None, "{path}");
+            assert!(scope.refusal(Path::new(path)).is_none(), "{path}");
         }
     }
 
     #[test]
     fn the_scope_file_narrows() {
         let scope = Scope::parse("# only ours\nallow /opt/*\ndeny *draft*\n").unwrap_or_default();
-        assert_eq!(scope.refusal(Path::new("/opt/a.md")), None);
+        assert!(scope.refusal(Path::new("/opt/a.md")).is_none());
         assert!(scope.refusal(Path::new("/srv/a.md")).is_some());
         assert!(scope.refusal(Path::new("/opt/draft.md")).is_some());
         assert_eq!(
             Scope::parse("allow x\npermit y"),
-            Err((
-                2,
-                "'permit y' is neither 'allow GLOB' nor 'deny GLOB'".to_owned()
-            ))
+            Err(BadLine {
+                number: 2,
+                line: "permit y".to_owned(),
+                wanted: "neither 'allow GLOB' nor 'deny GLOB'",
+            })
         );
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use super::error::LeftOut;
 use super::moves::{Moves, Told};
 use super::source::{Passage, Source, one_line, sha256_hex, without_secrets};
 use crate::core::human::redact::Redactor;
@@ -32,7 +33,7 @@ pub(super) fn read(
     repository: &Path,
     redactor: &Redactor,
     moves: &mut Moves,
-) -> Result<Vec<Source>, String> {
+) -> Result<Vec<Source>, LeftOut> {
     let mut commits = Vec::new();
     for page in 0..PAGES_MAX {
         let text = page_of(repository, page)?;
@@ -61,7 +62,7 @@ pub(super) fn read(
         .collect())
 }
 
-fn page_of(repository: &Path, page: usize) -> Result<String, String> {
+fn page_of(repository: &Path, page: usize) -> Result<String, LeftOut> {
     let at = repository.to_string_lossy();
     let (count, skip) = (
         format!("--max-count={PAGE}"),
@@ -89,10 +90,10 @@ fn page_of(repository: &Path, page: usize) -> Result<String, String> {
         "--name-status",
         "--format=%x01%h%x00%ct%x00%B%x02",
     ];
-    let output = exec::run("git", &args, DEADLINE).map_err(|why| why.to_string())?;
+    let output = exec::run("git", &args, DEADLINE).map_err(LeftOut::Git)?;
     match output.status {
         0 => Ok(output.text()),
-        _ => Err(output.reason()),
+        _ => Err(LeftOut::GitRefused(output.reason())),
     }
 }
 

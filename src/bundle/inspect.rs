@@ -6,6 +6,7 @@ use std::path::Path;
 use super::error::BundleError;
 use super::source::sha256_hex;
 use super::{Bundle, moves};
+use crate::core::model::hint::Hint;
 
 /// One input as the manifest has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,7 +155,7 @@ impl Bundle {
     pub fn moved_to(&self, old_path: &str) -> Option<(String, String)> {
         self.with(|database| moves::moved_to(database, old_path))
             .unwrap_or_else(|why| {
-                log::warn!("{why}");
+                log::warn!("{}", why.with_hint());
                 None
             })
     }

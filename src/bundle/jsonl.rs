@@ -8,7 +8,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::build::Builder;
-use super::error::BundleError;
+use super::error::{BundleError, LeftOut};
 use super::source::{Passage, Source, one_line, without_secrets};
 use crate::core::human::redact::Redactor;
 use crate::core::model::hex::hex;
@@ -60,7 +60,7 @@ pub(super) fn read(path: &Path, builder: &mut Builder) -> Result<Vec<Source>, Bu
         let place = || format!("{}:{number}", path.display());
         if read as u64 == LINE_MAX && line.last() != Some(&b'\n') {
             own.bytes += rest_of_line(&mut reader, &mut hash).map_err(BundleError::io(path))?;
-            builder.skip(place(), "longer than 1 MiB");
+            builder.skip(place(), &LeftOut::LongLine);
             continue;
         }
         if line.iter().all(u8::is_ascii_whitespace) {
@@ -69,10 +69,7 @@ pub(super) fn read(path: &Path, builder: &mut Builder) -> Result<Vec<Source>, Bu
         match passage(&builder.redactor, &line, number, path) {
             Err(why) => builder.skip(place(), &why),
             Ok((_, passage, _)) if !builder.has_room(passage.text.len()) => {
-                builder.skip(
-                    place(),
-                    "the bundle is full; this and what follows is left out",
-                );
+                builder.skip(place(), &LeftOut::Full);
                 break;
             }
             Ok((source, passage, redacted)) => put(&mut own, &mut named, source, passage, redacted),
@@ -109,14 +106,13 @@ fn passage(
     line: &[u8],
     number: u32,
     path: &Path,
-) -> Result<(String, Passage, u64), String> {
-    let line: Line = serde_json::from_slice(line).map_err(|why| format!("not a snippet: {why}"))?;
+) -> Result<(String, Passage, u64), LeftOut> {
+    let line: Line = serde_json::from_slice(line).map_err(LeftOut::Form)?;
     if line.text.trim().is_empty() && line.title.trim().is_empty() {
-        return Err("it has neither title nor text".to_owned());
+        return Err(LeftOut::Empty);
     }
-    let secret = || "its secrets cannot be told from its text".to_owned();
-    let (text, in_text) = without_secrets(redactor, &line.text).ok_or_else(secret)?;
-    let (title, in_title) = without_secrets(redactor, &line.title).ok_or_else(secret)?;
+    let (text, in_text) = without_secrets(redactor, &line.text).ok_or(LeftOut::Unclear)?;
+    let (title, in_title) = without_secrets(redactor, &line.title).ok_or(LeftOut::Unclear)?;
     let (first, last) = match (line.source.is_empty(), line.first_line) {
         (true, _) | (false, 0) => (0, 0),
         (false, first) => (first, line.last_line.max(first)),

@@ -32,6 +32,7 @@ pub use inspect::{Compared, Difference, Info, SourceInfo, moved_to};
 use crate::core::diagnosis::retrieval::Query;
 use crate::core::model::finding::Finding;
 use crate::core::model::hex::hex;
+use crate::core::model::hint::Hint;
 use crate::core::model::snippet::Snippet;
 use search::{Hit, Shape};
 
@@ -84,7 +85,8 @@ impl Bundle {
             ));
         }
         let shape = shape(&database).map_err(|why| match why {
-            BundleError::Database(why) => BundleError::Foreign(path.to_owned(), why),
+            BundleError::Database(why) => BundleError::Foreign(path.to_owned(), why.to_string()),
+            BundleError::Content(why) => BundleError::Foreign(path.to_owned(), why),
             other => other,
         })?;
         Ok(Self {
@@ -158,7 +160,7 @@ impl Bundle {
     pub fn query_finding(&self, finding: &Finding, n: usize) -> Vec<Snippet> {
         let query = Query::of_finding(finding);
         self.query(&query, n).unwrap_or_else(|why| {
-            log::warn!("{why}");
+            log::warn!("{}", why.with_hint());
             Vec::new()
         })
     }
@@ -171,7 +173,7 @@ fn shape(database: &Connection) -> Result<Shape, BundleError> {
                 row.get(0)
             })?;
         text.parse()
-            .map_err(|_| BundleError::Database(format!("meta value '{key}' is not a number")))
+            .map_err(|_| BundleError::Content(format!("meta value '{key}' is not a number")))
     };
     let (snippets, bits, mean) = (number("snippets")?, number("bits")?, number("mean_length")?);
     let own = number("own")?;
@@ -179,7 +181,7 @@ fn shape(database: &Connection) -> Result<Shape, BundleError> {
         && (0.0..=32.0).contains(&bits)
         && mean >= 1.0;
     if !sane {
-        return Err(BundleError::Database(
+        return Err(BundleError::Content(
             "its description is out of bounds".to_owned(),
         ));
     }

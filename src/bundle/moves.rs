@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::error::BundleError;
+use super::error::{BadLine, BundleError};
 use super::source::Source;
 
 /// Most known moves; a history of one large reorganisation fits.
@@ -75,8 +75,12 @@ impl Moves {
                     );
                 }
                 _ => {
-                    let why = format!("'{line}' is not 'old -> new'");
-                    return Err(BundleError::Input(path.to_owned(), at + 1, why));
+                    let bad = BadLine {
+                        number: at + 1,
+                        line: line.to_owned(),
+                        wanted: "not 'old -> new'",
+                    };
+                    return Err(BundleError::Input(path.to_owned(), bad));
                 }
             }
         }

@@ -14,6 +14,7 @@ use crate::cli::table::harmless;
 use crate::cli::tasks::unknown_word;
 use crate::cli::typed::Typed;
 use crate::core::diagnosis::retrieval::Query;
+use crate::core::model::hint::Hint;
 use crate::core::model::snippet::Snippet;
 
 /// Passages of a query that names no number.
@@ -36,7 +37,8 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 
 impl From<BundleError> for CliError {
     fn from(why: BundleError) -> Self {
-        Self::of(ErrorKind::Failed, why)
+        let hint = why.hint();
+        Self::of(ErrorKind::Failed, why).hint(hint)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::bundle::Bundle;
 use crate::core::config::{Config, ConfigError};
+use crate::core::model::hint::Hint;
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::remedy::runbook::{self, Runbook};
 use crate::host::{Host, READ_CAP};
@@ -92,7 +93,7 @@ fn open_bundle(host: &Host, config: &Config) -> Option<Bundle> {
     match Bundle::open(&path) {
         Ok(bundle) => Some(bundle),
         Err(why) => {
-            log::warn!("bundle not used: {why}");
+            log::warn!("bundle not used: {}", why.with_hint());
             None
         }
     }

@@ -1,5 +1,6 @@
 //! Child processes: argv only, own process group, deadline, capped and drained output.
 
+use std::error::Error;
 use std::fmt;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd};
@@ -78,7 +79,14 @@ impl fmt::Display for ExecError {
     }
 }
 
-impl std::error::Error for ExecError {}
+impl Error for ExecError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Spawn(_, why) | Self::Io(_, why) => Some(why),
+            Self::Absent(_) | Self::Deadline(..) | Self::Stopped(_) => None,
+        }
+    }
+}
 
 /// When this process was asked to stop: from then on nothing is waited for longer than [`STOP_PATIENCE`].
 static STOPPING: OnceLock<Instant> = OnceLock::new();

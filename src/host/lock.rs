@@ -1,5 +1,6 @@
 //! One instance at a time: an advisory lock that the kernel drops with the process.
 
+use std::error::Error;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -38,7 +39,14 @@ impl fmt::Display for LockError {
     }
 }
 
-impl std::error::Error for LockError {}
+impl Error for LockError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Io(_, why) => Some(why),
+            Self::Held { .. } => None,
+        }
+    }
+}
 
 /// Takes the lock or says who holds it.
 pub fn acquire(path: &Path) -> Result<Lock, LockError> {

@@ -5,6 +5,7 @@ mod openrc;
 mod systemd;
 mod sysv;
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +51,14 @@ impl fmt::Display for ServiceError {
     }
 }
 
-impl std::error::Error for ServiceError {}
+impl Error for ServiceError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Exec(why) => Some(why),
+            Self::Absent(_) | Self::UnknownUnit(_) | Self::Refused(_) => None,
+        }
+    }
+}
 
 /// One way of running services. Four are maintained: systemd, OpenRC, SysV scripts, declared commands.
 pub trait ServiceManager: Send + Sync + fmt::Debug {
