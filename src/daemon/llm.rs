@@ -89,7 +89,10 @@ pub fn advise(
         );
         let answer =
             crate::escalation::llm::ask(config, transports::credentials().as_deref(), &prompt)
-                .and_then(|body| llm::read(&body, &offered, &redact));
+                .map_err(|why| why.to_string())
+                .and_then(|body| {
+                    llm::read(&body, &offered, &redact).map_err(|why| why.to_string())
+                });
         match answer {
             Ok(choice) => choices.push(choice),
             Err(why) => {

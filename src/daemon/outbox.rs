@@ -5,7 +5,7 @@ use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::{Resolution, Transition};
 use crate::core::model::time::Timestamp;
-use crate::escalation::courier::Outbox;
+use crate::escalation::outbox::{Outbox, OutboxError};
 use crate::store::{Intake, OutboxRow, Store, StoreError};
 
 /// The store seen as the queue of one destination.
@@ -15,15 +15,15 @@ pub struct StoreOutbox<'a> {
     pub destination: String,
 }
 
-fn text(why: StoreError) -> String {
-    why.to_string()
+fn failed(why: StoreError) -> OutboxError {
+    OutboxError::Store(Box::new(why))
 }
 
-fn delivery(row: OutboxRow) -> Result<Delivery, String> {
-    let unknown = |what: &str| format!("outbox row {}: unknown {what}", row.id);
+fn delivery(row: OutboxRow) -> Result<Delivery, OutboxError> {
+    let unknown = |why| OutboxError::Row { id: row.id, why };
     Ok(Delivery {
-        operation: row.operation.parse().map_err(|_| unknown("operation"))?,
-        state: row.state.parse().map_err(|_| unknown("state"))?,
+        operation: row.operation.parse().map_err(unknown)?,
+        state: row.state.parse().map_err(unknown)?,
         severity: match row.severity_rank {
             0 => Severity::Critical,
             1 => Severity::Error,
@@ -44,16 +44,16 @@ fn delivery(row: OutboxRow) -> Result<Delivery, String> {
 }
 
 impl Outbox for StoreOutbox<'_> {
-    fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, String> {
+    fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, OutboxError> {
         self.store
             .outbox_next(destination, now)
-            .map_err(text)?
+            .map_err(failed)?
             .map(delivery)
             .transpose()
     }
 
-    fn sending(&self, id: i64, now: Timestamp) -> Result<(), String> {
-        self.store.outbox_sending(id, now).map_err(text)
+    fn sending(&self, id: i64, now: Timestamp) -> Result<(), OutboxError> {
+        self.store.outbox_sending(id, now).map_err(failed)
     }
 
     fn confirmed(
@@ -62,10 +62,10 @@ impl Outbox for StoreOutbox<'_> {
         issue_number: Option<i64>,
         url: Option<&str>,
         now: Timestamp,
-    ) -> Result<(), String> {
+    ) -> Result<(), OutboxError> {
         self.store
             .outbox_confirmed(id, issue_number, url, now)
-            .map_err(text)
+            .map_err(failed)
     }
 
     fn unknown(
@@ -74,29 +74,35 @@ impl Outbox for StoreOutbox<'_> {
         retry_at: Timestamp,
         why: &str,
         now: Timestamp,
-    ) -> Result<(), String> {
+    ) -> Result<(), OutboxError> {
         self.store
             .outbox_unknown(id, retry_at, why, now)
-            .map_err(text)
+            .map_err(failed)
     }
 
-    fn retry(&self, id: i64, retry_at: Timestamp, why: &str, now: Timestamp) -> Result<(), String> {
+    fn retry(
+        &self,
+        id: i64,
+        retry_at: Timestamp,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), OutboxError> {
         self.store
             .outbox_retry(id, retry_at, why, now)
-            .map_err(text)
+            .map_err(failed)
     }
 
-    fn dead(&self, id: i64, why: &str, now: Timestamp) -> Result<(), String> {
-        self.store.outbox_dead(id, why, now).map_err(text)
+    fn dead(&self, id: i64, why: &str, now: Timestamp) -> Result<(), OutboxError> {
+        self.store.outbox_dead(id, why, now).map_err(failed)
     }
 
-    fn created_since(&self, destination: &str, since: Timestamp) -> Result<u32, String> {
+    fn created_since(&self, destination: &str, since: Timestamp) -> Result<u32, OutboxError> {
         self.store
             .outbox_created_since(destination, since)
-            .map_err(text)
+            .map_err(failed)
     }
 
-    fn parked(&self, why: &str, now: Timestamp) -> Result<(), String> {
+    fn parked(&self, why: &str, now: Timestamp) -> Result<(), OutboxError> {
         let finding = Finding::new(
             Class::SelfEscalationDown,
             &self.destination,
@@ -109,15 +115,15 @@ impl Outbox for StoreOutbox<'_> {
             findings: vec![finding],
             cursor: None,
         };
-        self.store.intake(intake, now).map(|_| ()).map_err(text)
+        self.store.intake(intake, now).map(|_| ()).map_err(failed)
     }
 
-    fn unparked(&self, now: Timestamp) -> Result<(), String> {
+    fn unparked(&self, now: Timestamp) -> Result<(), OutboxError> {
         let open = self
             .store
             .reader()
             .and_then(|reader| reader.open_tasks())
-            .map_err(text)?;
+            .map_err(failed)?;
         for task in open.iter().filter(|task| {
             task.class == Class::SelfEscalationDown && task.subject == self.destination
         }) {
@@ -128,7 +134,7 @@ impl Outbox for StoreOutbox<'_> {
             };
             self.store
                 .transition(task.id, close, "courier", now)
-                .map_err(text)?;
+                .map_err(failed)?;
         }
         Ok(())
     }

@@ -3,6 +3,8 @@
 //! Posting is idempotent by label set and a peer forgets all when it restarts, so there is no queue: what is true
 //! now is sent now, and one peer's trouble never delays another's.
 
+use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use super::http::{Request, SendError, Transport, Verb};
@@ -138,6 +140,35 @@ impl Alertmanager {
     }
 }
 
+/// Why a peer was not told.
+#[derive(Debug)]
+enum PostError {
+    Body(serde_json::Error),
+    Send(SendError),
+    /// It is not ready to take anything; status and words of its answer.
+    Answer(String),
+}
+
+impl fmt::Display for PostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Body(why) => write!(f, "{why}"),
+            Self::Send(why) => write!(f, "{why}"),
+            Self::Answer(answer) => f.write_str(answer),
+        }
+    }
+}
+
+impl Error for PostError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Body(why) => Some(why),
+            Self::Send(why) => Some(why),
+            Self::Answer(_) => None,
+        }
+    }
+}
+
 /// Posts a batch; one that is refused is halved until the bad alert stands alone. The valid ones in a refused
 /// batch are stored all the same, and storing them twice does no harm.
 fn post(
@@ -146,7 +177,7 @@ fn post(
     batch: &[Alert],
     now: Timestamp,
     round: &mut Round,
-) -> Result<(), String> {
+) -> Result<(), PostError> {
     if batch.is_empty() {
         return Ok(());
     }
@@ -155,14 +186,9 @@ fn post(
         url: url.to_owned(),
         token: None,
         headers: Vec::new(),
-        body: Some(serde_json::to_string(batch).map_err(|error| error.to_string())?),
+        body: Some(serde_json::to_string(batch).map_err(PostError::Body)?),
     };
-    let reply = match transport.send(&request) {
-        Ok(response) => response.reply(),
-        Err(SendError::NotSent(why) | SendError::Unknown(why) | SendError::Elsewhere(why)) => {
-            return Err(why);
-        }
-    };
+    let reply = transport.send(&request).map_err(PostError::Send)?.reply();
     match reply.judgement(now) {
         ReplyJudgement::Done => {
             round.accepted += batch.len();
@@ -182,7 +208,11 @@ fn post(
             );
             Ok(())
         }
-        _ => Err(reply.describe()),
+        ReplyJudgement::Limited(_)
+        | ReplyJudgement::Forbidden
+        | ReplyJudgement::Missing
+        | ReplyJudgement::Gone
+        | ReplyJudgement::Unclear => Err(PostError::Answer(reply.describe())),
     }
 }
 

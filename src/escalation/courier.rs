@@ -8,6 +8,7 @@ use std::time::Duration;
 
 pub use crate::core::human::delivery::{Delivery, DeliveryStep, Note, Operation, Payload, State};
 
+use super::outbox::{Outbox, OutboxError};
 use super::tracker::Tracker;
 use crate::core::config;
 use crate::core::human::delivery::{FIRST_LOOK_AFTER, Hold, backoff, spread};
@@ -35,38 +36,6 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 const _: () = assert!(ATTEMPT_GAP.as_secs() < IDLE.as_secs());
 const _: () = assert!(OFFLINE_BASE.as_secs() < OFFLINE_MOST.as_secs());
-
-/// The durable queue. Implemented by the daemon over the store, and by the schedule tests in memory.
-pub trait Outbox {
-    /// The due row that goes first: severity, then age; rows of one task in order. `sending` rows count as due,
-    /// and so does a row put off by more than [`PUT_OFF_MOST`](crate::core::human::delivery::PUT_OFF_MOST).
-    fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, String>;
-    /// Durable on return. Counts one attempt.
-    fn sending(&self, id: i64, now: Timestamp) -> Result<(), String>;
-    fn confirmed(
-        &self,
-        id: i64,
-        issue_number: Option<i64>,
-        url: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), String>;
-    fn unknown(
-        &self,
-        id: i64,
-        retry_at: Timestamp,
-        why: &str,
-        now: Timestamp,
-    ) -> Result<(), String>;
-    /// Back to `pending`.
-    fn retry(&self, id: i64, retry_at: Timestamp, why: &str, now: Timestamp) -> Result<(), String>;
-    fn dead(&self, id: i64, why: &str, now: Timestamp) -> Result<(), String>;
-    /// `create` and `reopen` rows that were marked as sending since then, whatever came of them.
-    fn created_since(&self, destination: &str, since: Timestamp) -> Result<u32, String>;
-    /// Raises the local finding `self_escalation_down`.
-    fn parked(&self, why: &str, now: Timestamp) -> Result<(), String>;
-    /// Clears it.
-    fn unparked(&self, now: Timestamp) -> Result<(), String>;
-}
 
 /// When to call [`Courier::tick`] again; a hint may come earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,7 +132,7 @@ impl<T: Tracker> Courier<T> {
         }
     }
 
-    fn attempt(&mut self, outbox: &dyn Outbox, now: Timestamp) -> Result<Next, String> {
+    fn attempt(&mut self, outbox: &dyn Outbox, now: Timestamp) -> Result<Next, OutboxError> {
         let Some(delivery) = outbox.next(self.tracker.destination(), now)? else {
             return Ok(Next { at: now.plus(IDLE) });
         };
@@ -210,7 +179,7 @@ impl<T: Tracker> Courier<T> {
         step: DeliveryStep,
         begun: bool,
         now: Timestamp,
-    ) -> Result<(), String> {
+    ) -> Result<(), OutboxError> {
         let id = delivery.id;
         let name = self.tracker.destination().to_owned();
         if !matches!(step, DeliveryStep::Hold { .. }) {
@@ -250,7 +219,7 @@ impl<T: Tracker> Courier<T> {
     }
 
     /// An answer that concerns one row alone: the destination works.
-    fn reached(&mut self, outbox: &dyn Outbox, now: Timestamp) -> Result<(), String> {
+    fn reached(&mut self, outbox: &dyn Outbox, now: Timestamp) -> Result<(), OutboxError> {
         if self.finding_may_stand {
             outbox.unparked(now)?;
             self.finding_may_stand = false;
@@ -282,7 +251,7 @@ impl<T: Tracker> Courier<T> {
         note: Note,
         begun: bool,
         now: Timestamp,
-    ) -> Result<(), String> {
+    ) -> Result<(), OutboxError> {
         let why = hold.why();
         let mut row_after = Duration::ZERO;
         match hold {
@@ -335,7 +304,7 @@ impl<T: Tracker> Courier<T> {
         }
     }
 
-    fn park(&mut self, outbox: &dyn Outbox, why: &str, now: Timestamp) -> Result<(), String> {
+    fn park(&mut self, outbox: &dyn Outbox, why: &str, now: Timestamp) -> Result<(), OutboxError> {
         if self.parked.as_deref() != Some(why) {
             outbox.parked(why, now)?;
             self.parked = Some(why.to_owned());
@@ -351,7 +320,7 @@ impl<T: Tracker> Courier<T> {
         outbox: &dyn Outbox,
         delivery: &Delivery,
         now: Timestamp,
-    ) -> Result<Option<Timestamp>, String> {
+    ) -> Result<Option<Timestamp>, OutboxError> {
         let opens = matches!(delivery.operation, Operation::Create | Operation::Reopen);
         if !opens || delivery.attempts > 0 {
             return Ok(None);
@@ -376,7 +345,7 @@ fn slot(
     most: u32,
     window: Duration,
     now: Timestamp,
-) -> Result<Option<Timestamp>, String> {
+) -> Result<Option<Timestamp>, OutboxError> {
     let start = now.minus(window);
     if outbox.created_since(destination, start)? < most {
         return Ok(None);

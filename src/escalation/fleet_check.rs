@@ -1,13 +1,16 @@
 //! What `doctor` says about the fleet's destinations. Reads only: nobody is told, no ping is spent.
 
+use std::error::Error;
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
 use super::github::check::Check;
-use super::http::{Https, Request, Transport, Verb};
+use super::http::{Https, Request, SendError, Transport, Verb};
 use super::token;
 use crate::core::config::Config;
 use crate::core::model::hint::Hint;
+use crate::host::net::TlsError;
 
 fn check(what: String, problem: Option<(String, &str)>) -> Check {
     match problem {
@@ -33,10 +36,10 @@ pub fn fleet(config: &Config, credentials: Option<&Path>) -> Vec<Check> {
         let problem =
             ask(&url, alerts.timeout_s, &alerts.ca_file).and_then(|status| match status {
                 200 => Ok(()),
-                other => Err(format!("answer {other}")),
+                other => Err(ReachError::Status(other)),
             });
         let advice = "check its address and that it runs; the other peers are told meanwhile";
-        let problem = problem.err().map(|why| (why, advice));
+        let problem = problem.err().map(|why| (why.to_string(), advice));
         checks.push(check(format!("alertmanager {peer}"), problem));
     }
     let webhook = &config.webhook;
@@ -45,7 +48,7 @@ pub fn fleet(config: &Config, credentials: Option<&Path>) -> Vec<Check> {
             let file = Path::new(&webhook.token_file);
             let problem = token::read_named(file, credentials, token::WEBHOOK_CREDENTIAL).err();
             let advice = "nothing is posted until the token can be read";
-            let problem = problem.map(|why| (why.to_string(), advice));
+            let problem = problem.map(|why| (why.with_hint(), advice));
             checks.push(check("webhook token".to_owned(), problem));
         }
         checks.push(reach(
@@ -71,13 +74,41 @@ fn reach(name: &str, url: &str, timeout_s: u64, ca_file: &str) -> Check {
     let advice = "check uplink, name, proxy and clock; a certificate of your own goes into ca_file";
     check(
         format!("{name} at {root}"),
-        problem.map(|why| (why, advice)),
+        problem.map(|why| (why.to_string(), advice)),
     )
 }
 
-fn ask(url: &str, timeout_s: u64, ca_file: &str) -> Result<u16, String> {
-    let transport = Https::with_plain(Duration::from_secs(timeout_s), ca_file)
-        .map_err(|why| why.with_hint())?;
+/// Why a destination counts as not reached.
+#[derive(Debug)]
+enum ReachError {
+    Tls(TlsError),
+    Send(SendError),
+    Status(u16),
+}
+
+impl fmt::Display for ReachError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tls(why) => write!(f, "{why}"),
+            Self::Send(why) => write!(f, "{why}"),
+            Self::Status(status) => write!(f, "answer {status}"),
+        }
+    }
+}
+
+impl Error for ReachError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Tls(why) => Some(why),
+            Self::Send(why) => Some(why),
+            Self::Status(_) => None,
+        }
+    }
+}
+
+fn ask(url: &str, timeout_s: u64, ca_file: &str) -> Result<u16, ReachError> {
+    let transport =
+        Https::with_plain(Duration::from_secs(timeout_s), ca_file).map_err(ReachError::Tls)?;
     let request = Request {
         method: Verb::Get,
         url: url.to_owned(),
@@ -85,10 +116,8 @@ fn ask(url: &str, timeout_s: u64, ca_file: &str) -> Result<u16, String> {
         headers: Vec::new(),
         body: None,
     };
-    match transport.send(&request) {
-        Ok(answer) => Ok(answer.status),
-        Err(why) => Err(why.to_string()),
-    }
+    let answer = transport.send(&request).map_err(ReachError::Send)?;
+    Ok(answer.status)
 }
 
 /// Why metrics cannot be written into this directory, if they cannot.

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use self::api::{Api, Failure, Issue, Lookup};
 use super::http::Transport;
+use super::outbox::OutboxError;
 use super::token::{self, Secret, TokenError};
 use super::tracker::Tracker;
 use crate::core::config;
@@ -22,6 +23,7 @@ use crate::core::human::delivery::{
 use crate::core::human::issue::{BODY_CAP, TITLE_CAP, fit, replace_status};
 use crate::core::human::redact::Redactor;
 use crate::core::human::reply::ReplyJudgement;
+use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
 
 /// Name of this destination in the outbox.
@@ -84,7 +86,7 @@ impl GitHub {
     fn gate(&mut self, now: Timestamp) -> Result<(), Stop> {
         let token = self
             .read_token()
-            .map_err(|error| parked(error.to_string()))?;
+            .map_err(|error| parked(error.with_hint()))?;
         if self.api.token.as_ref() != Some(&token) {
             self.api.token = Some(token);
             self.checked_at = None;
@@ -476,12 +478,16 @@ impl Tracker for GitHub {
     fn deliver(
         &mut self,
         delivery: &Delivery,
-        begin: &mut dyn FnMut() -> Result<(), String>,
+        begin: &mut dyn FnMut() -> Result<(), OutboxError>,
         now: Timestamp,
     ) -> DeliveryStep {
         let payload = match Payload::parse(&delivery.payload) {
             Ok(payload) => payload,
-            Err(why) => return DeliveryStep::Dead { why },
+            Err(why) => {
+                return DeliveryStep::Dead {
+                    why: why.to_string(),
+                };
+            }
         };
         let mut attempt = Attempt {
             delivery,
@@ -527,7 +533,7 @@ struct Attempt<'a> {
     note: Note,
     /// Made when needed, dropped with the attempt: the patterns take memory.
     redactor: OnceCell<Redactor>,
-    begin: &'a mut dyn FnMut() -> Result<(), String>,
+    begin: &'a mut dyn FnMut() -> Result<(), OutboxError>,
     now: Timestamp,
 }
 
@@ -607,7 +613,7 @@ fn held(hold: Hold) -> DeliveryStep {
     }
 }
 
-fn store_trouble(why: String) -> Stop {
+fn store_trouble(why: OutboxError) -> Stop {
     Box::new(held(Hold::Trouble {
         why: format!("the store did not take it: {why}"),
     }))

@@ -8,6 +8,7 @@ pub mod fleet_check;
 pub mod github;
 pub mod http;
 pub mod llm;
+pub mod outbox;
 pub mod ping;
 pub mod textfile;
 pub mod token;

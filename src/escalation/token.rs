@@ -1,9 +1,13 @@
 //! The token: read from a file only its owner can read, kept out of every text.
 
+use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use crate::core::model::hint::Hint;
 
 /// Longest token accepted, in bytes. GitHub's have 40 to 255.
 const TOKEN_MAX: u64 = 1024;
@@ -34,10 +38,10 @@ impl fmt::Debug for Secret {
 }
 
 /// Why there is no token. Never holds any part of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum TokenError {
     Missing { path: PathBuf },
-    Unreadable { path: PathBuf, why: String },
+    Unreadable { path: PathBuf, why: io::Error },
     Exposed { path: PathBuf, mode: u32 },
     Malformed { path: PathBuf, why: &'static str },
 }
@@ -47,31 +51,49 @@ impl fmt::Display for TokenError {
         match self {
             Self::Missing { path } => write!(
                 f,
-                "no token: {} does not exist and there is no systemd credential in its place: write the token there, then chmod 600 {}",
-                path.display(),
+                "no token: {} does not exist and there is no systemd credential in its place",
                 path.display()
             ),
-            Self::Unreadable { path, why } => write!(
-                f,
-                "no token: cannot read {}: {why}: make it readable by the user the daemon runs as",
-                path.display()
-            ),
+            Self::Unreadable { path, why } => {
+                write!(f, "no token: cannot read {}: {why}", path.display())
+            }
             Self::Exposed { path, mode } => write!(
                 f,
-                "token refused: {} can be read by others (mode {mode:o}): run chmod 600 {} and replace the token if it may have leaked",
-                path.display(),
+                "token refused: {} can be read by others (mode {mode:o})",
                 path.display()
             ),
-            Self::Malformed { path, why } => write!(
-                f,
-                "token refused: {} {why}: write the token alone on one line",
-                path.display()
-            ),
+            Self::Malformed { path, why } => {
+                write!(f, "token refused: {} {why}", path.display())
+            }
         }
     }
 }
 
-impl std::error::Error for TokenError {}
+impl Error for TokenError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Unreadable { why, .. } => Some(why),
+            Self::Missing { .. } | Self::Exposed { .. } | Self::Malformed { .. } => None,
+        }
+    }
+}
+
+impl Hint for TokenError {
+    fn hint(&self) -> Cow<'static, str> {
+        match self {
+            Self::Missing { path } => {
+                format!("write the token there, then chmod 600 {}", path.display()).into()
+            }
+            Self::Unreadable { .. } => "make it readable by the user the daemon runs as".into(),
+            Self::Exposed { path, .. } => format!(
+                "run chmod 600 {} and replace the token if it may have leaked",
+                path.display()
+            )
+            .into(),
+            Self::Malformed { .. } => "write the token alone on one line".into(),
+        }
+    }
+}
 
 /// Reads the token from `file`, or from `credentials` (systemd's `$CREDENTIALS_DIRECTORY`) where the file is missing.
 pub fn read(file: &Path, credentials: Option<&Path>) -> Result<Secret, TokenError> {
@@ -98,13 +120,13 @@ pub fn read_named(
 }
 
 fn read_file(path: &Path, refused_bits: u32) -> Result<Secret, TokenError> {
-    let unreadable = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => TokenError::Missing {
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => TokenError::Missing {
             path: path.to_owned(),
         },
         _ => TokenError::Unreadable {
             path: path.to_owned(),
-            why: error.to_string(),
+            why: error,
         },
     };
     let file = std::fs::File::open(path).map_err(unreadable)?;
@@ -166,7 +188,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         for mode in [0o640, 0o604, 0o644, 0o660] {
             let path = write(directory.path(), "t", "sesame-42", mode);
-            let error = read(&path, None).unwrap_err().to_string();
+            let error = read(&path, None).unwrap_err().with_hint();
             assert!(error.contains("chmod 600"), "{error}");
             assert!(!error.contains("sesame"), "{error}");
         }

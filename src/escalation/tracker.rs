@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::outbox::OutboxError;
 use crate::core::human::delivery::{Delivery, DeliveryStep};
 use crate::core::model::time::Timestamp;
 
@@ -15,7 +16,7 @@ pub trait Tracker: fmt::Debug {
     fn deliver(
         &mut self,
         delivery: &Delivery,
-        begin: &mut dyn FnMut() -> Result<(), String>,
+        begin: &mut dyn FnMut() -> Result<(), OutboxError>,
         now: Timestamp,
     ) -> DeliveryStep;
 

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::http::{Request, SendError, Transport, Verb};
+use super::outbox::OutboxError;
 use super::token::{self, Secret, TokenError};
 use super::tracker::Tracker;
 use crate::core::config::{self, template};
 use crate::core::human::delivery::{Delivery, DeliveryStep, Hold, Payload, backoff};
 use crate::core::human::reply::ReplyJudgement;
 use crate::core::human::webhook;
+use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
 
 /// Name of this destination in the outbox.
@@ -57,13 +59,15 @@ impl Webhook {
     }
 
     fn request(&self, delivery: &Delivery) -> Result<Request, DeliveryStep> {
-        let dead = |why| DeliveryStep::Dead { why };
-        let payload = Payload::parse(&delivery.payload).map_err(dead)?;
+        let dead = |why: &dyn std::error::Error| DeliveryStep::Dead {
+            why: why.to_string(),
+        };
+        let payload = Payload::parse(&delivery.payload).map_err(|why| dead(&why))?;
         let document = webhook::document(delivery, &payload, &self.gateway);
-        let body = template::render(&document, &self.config.template).map_err(dead)?;
+        let body = template::render(&document, &self.config.template).map_err(|why| dead(&why))?;
         let token = self.token().map_err(|why| DeliveryStep::Hold {
             hold: Hold::Parked {
-                why: why.to_string(),
+                why: why.with_hint(),
             },
             note: delivery.note(),
         })?;
@@ -85,7 +89,7 @@ impl Tracker for Webhook {
     fn deliver(
         &mut self,
         delivery: &Delivery,
-        begin: &mut dyn FnMut() -> Result<(), String>,
+        begin: &mut dyn FnMut() -> Result<(), OutboxError>,
         now: Timestamp,
     ) -> DeliveryStep {
         let note = delivery.note();
@@ -95,7 +99,9 @@ impl Tracker for Webhook {
         };
         if let Err(why) = begin() {
             return DeliveryStep::Hold {
-                hold: Hold::Trouble { why },
+                hold: Hold::Trouble {
+                    why: why.to_string(),
+                },
                 note,
             };
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::core::config::ConfigError;
 use crate::core::config::settings::section;
 use crate::core::config::template;
+use crate::core::model::hint::Hint;
 
 /// Most peers that are told; each is asked in turn.
 const PEERS_MAX: usize = 8;
@@ -142,7 +143,7 @@ impl Webhook {
             );
         }
         if let Err(why) = template::check_template(&self.template) {
-            return bad(format!("webhook.template: {why}"));
+            return bad(format!("webhook.template: {}", why.with_hint()));
         }
         within("webhook.timeout_s", self.timeout_s, 1, TIMEOUT_MOST_S)
     }

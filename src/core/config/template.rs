@@ -1,8 +1,12 @@
 //! The operator's own form of a webhook's body: JSON with `${name}` in its strings.
 
-use std::fmt::Write as _;
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt::{self, Write as _};
 
 use serde_json::{Value, json};
+
+use crate::core::model::hint::Hint;
 
 /// Names that a template may use: the document's fields, flat.
 const NAMES: &[&str] = &[
@@ -23,8 +27,48 @@ const NAMES: &[&str] = &[
     "title",
 ];
 
+/// Why a template cannot be filled in.
+#[derive(Debug)]
+pub enum TemplateError {
+    /// A `${` without its `}`.
+    Open,
+    /// A name that the document does not have.
+    Name(String),
+    /// What comes out is no JSON.
+    NotJson(serde_json::Error),
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open => f.write_str("a ${ without its }"),
+            Self::Name(name) => write!(f, "no such name '{name}'"),
+            Self::NotJson(why) => write!(f, "the result is no JSON: {why}"),
+        }
+    }
+}
+
+impl Error for TemplateError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::NotJson(why) => Some(why),
+            Self::Open | Self::Name(_) => None,
+        }
+    }
+}
+
+impl Hint for TemplateError {
+    fn hint(&self) -> Cow<'static, str> {
+        match self {
+            Self::Open => "close it".into(),
+            Self::Name(_) => format!("known are {}", NAMES.join(", ")).into(),
+            Self::NotJson(_) => "write ${…} inside strings".into(),
+        }
+    }
+}
+
 /// The body to send: the document itself, or the template with its names filled in.
-pub fn render(document: &Value, template: &str) -> Result<String, String> {
+pub fn render(document: &Value, template: &str) -> Result<String, TemplateError> {
     if template.trim().is_empty() {
         return Ok(document.to_string());
     }
@@ -37,11 +81,11 @@ pub fn render(document: &Value, template: &str) -> Result<String, String> {
     })?;
     serde_json::from_str::<Value>(&filled)
         .map(|value| value.to_string())
-        .map_err(|why| format!("the result is no JSON: {why}: write ${{…}} inside strings"))
+        .map_err(TemplateError::NotJson)
 }
 
 /// Tries a template with values that need escaping.
-pub fn check_template(template: &str) -> Result<(), String> {
+pub fn check_template(template: &str) -> Result<(), TemplateError> {
     let sample = Value::Object(
         NAMES
             .iter()
@@ -52,15 +96,12 @@ pub fn check_template(template: &str) -> Result<(), String> {
 }
 
 /// Replaces each `${name}` by its value, escaped as the inside of a JSON string.
-fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> Result<String, String> {
+fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> Result<String, TemplateError> {
     let mut out = String::with_capacity(template.len());
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("${") {
-        let (name, tail) = after
-            .split_once('}')
-            .ok_or_else(|| "a ${ without its }".to_owned())?;
-        let value = value(name)
-            .ok_or_else(|| format!("no such name '{name}': known are {}", NAMES.join(", ")))?;
+        let (name, tail) = after.split_once('}').ok_or(TemplateError::Open)?;
+        let value = value(name).ok_or_else(|| TemplateError::Name(name.to_owned()))?;
         let quoted = Value::String(value).to_string();
         let inside = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or("");
         let _ = write!(out, "{before}{inside}");
@@ -85,21 +126,15 @@ mod tests {
 
     #[test]
     fn mistakes_in_a_template_are_named() {
-        assert!(check_template("").is_ok());
-        assert!(
-            check_template(r#"{"a": ${task}}"#)
-                .unwrap_err()
-                .contains("no JSON")
-        );
-        assert!(
-            check_template(r#"{"a": "${b}"}"#)
-                .unwrap_err()
-                .contains("'b'")
-        );
-        assert!(
-            check_template(r#"{"a": "${b"#)
-                .unwrap_err()
-                .contains("without")
-        );
+        let told = |template: &str| check_template(template).map_err(|why| why.with_hint());
+        assert_eq!(told(""), Ok(()));
+        for (template, word) in [
+            (r#"{"a": ${task}}"#, "no JSON"),
+            (r#"{"a": "${b}"}"#, "'b'"),
+            (r#"{"a": "${b"#, "without"),
+        ] {
+            let told = told(template).unwrap_err();
+            assert!(told.contains(word), "{told}");
+        }
     }
 }

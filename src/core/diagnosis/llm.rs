@@ -3,7 +3,8 @@
 //! It is asked about text that anybody who can write a log line may have written, so its answer is worth one
 //! choice among actions that a runbook already allows, and nothing else: no text of it is ever executed.
 
-use std::fmt::Write as _;
+use std::error::Error;
+use std::fmt::{self, Write as _};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -120,15 +121,45 @@ struct Wire {
     why: String,
 }
 
+/// Why an answer does not count.
+#[derive(Debug)]
+pub enum AnswerError {
+    NotJson(serde_json::Error),
+    /// No `choices[0].message.content`.
+    Empty,
+    /// What it says is not of the form that was asked for.
+    Form(serde_json::Error),
+    NotOffered,
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotJson(why) => write!(f, "no JSON: {why}"),
+            Self::Empty => f.write_str("no choices[0].message.content"),
+            Self::Form(why) => write!(f, "its answer: {why}"),
+            Self::NotOffered => f.write_str("it chose an action that was not offered"),
+        }
+    }
+}
+
+impl Error for AnswerError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::NotJson(why) | Self::Form(why) => Some(why),
+            Self::Empty | Self::NotOffered => None,
+        }
+    }
+}
+
 /// Reads a chat completion. Anything but one of the offered ids is an error: it is never interpreted.
-pub fn read(body: &str, offered: &[ActionKind], redact: Redact<'_>) -> Result<Choice, String> {
-    let body: Value = serde_json::from_str(body).map_err(|why| format!("no JSON: {why}"))?;
+pub fn read(body: &str, offered: &[ActionKind], redact: Redact<'_>) -> Result<Choice, AnswerError> {
+    let body: Value = serde_json::from_str(body).map_err(AnswerError::NotJson)?;
     let content = body
         .pointer("/choices/0/message/content")
         .and_then(Value::as_str)
-        .ok_or("no choices[0].message.content")?;
-    let wire: Wire =
-        serde_json::from_str(content.trim()).map_err(|why| format!("its answer: {why}"))?;
+        .ok_or(AnswerError::Empty)?;
+    let wire: Wire = serde_json::from_str(content.trim()).map_err(AnswerError::Form)?;
     let action = match wire.action.as_str() {
         "none" => None,
         id => Some(
@@ -136,7 +167,7 @@ pub fn read(body: &str, offered: &[ActionKind], redact: Redact<'_>) -> Result<Ch
                 .iter()
                 .copied()
                 .find(|kind| kind.as_str() == id)
-                .ok_or("it chose an action that was not offered")?,
+                .ok_or(AnswerError::NotOffered)?,
         ),
     };
     let why: String = redact(&wire.why)

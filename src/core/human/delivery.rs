@@ -4,7 +4,8 @@
 //! `unknown` means that a write may have happened: nobody writes again before having looked, twice.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::error::Error;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -157,9 +158,25 @@ pub struct Payload {
     pub facts: BTreeMap<String, String>,
 }
 
+/// A row's payload is not what this version writes.
+#[derive(Debug)]
+pub struct PayloadError(serde_json::Error);
+
+impl fmt::Display for PayloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the payload is not readable: {}", self.0)
+    }
+}
+
+impl Error for PayloadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
 impl Payload {
-    pub fn parse(json: &str) -> Result<Self, String> {
-        serde_json::from_str(json).map_err(|error| format!("the payload is not readable: {error}"))
+    pub fn parse(json: &str) -> Result<Self, PayloadError> {
+        serde_json::from_str(json).map_err(PayloadError)
     }
 
     /// Text of the comment to write, if any.

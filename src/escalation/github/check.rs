@@ -69,7 +69,7 @@ pub fn check_over(
     let file = PathBuf::from(&github.token_file);
     let token = match token::read(&file, settings.credentials.as_deref()) {
         Ok(token) => token,
-        Err(error) => return vec![bad("token file", error.to_string())],
+        Err(error) => return vec![bad(format!("token file: {error}"), error.hint())],
     };
     checks.push(match token.expose().starts_with("ghp_") {
         false => good("token file is readable by its owner alone"),

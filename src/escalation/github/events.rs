@@ -7,6 +7,7 @@ use super::Settings;
 use super::api::{Api, Failure};
 use crate::core::human::feedback::IssueEvent;
 use crate::core::human::reply::ReplyJudgement;
+use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
 use crate::escalation::http::Transport;
 use crate::escalation::token;
@@ -59,7 +60,7 @@ impl Events {
         let file = std::path::PathBuf::from(&self.settings.github.token_file);
         let read = token::read(&file, self.settings.credentials.as_deref());
         self.api.token = Some(read.map_err(|error| NotRead {
-            why: error.to_string(),
+            why: error.with_hint(),
             rest: None,
         })?);
         self.api.begin_attempt();

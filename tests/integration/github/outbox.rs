@@ -7,7 +7,7 @@ use std::time::Duration;
 use autonomous_orchestrator::core::human::delivery::{Delivery, Operation, PUT_OFF_MOST, State};
 use autonomous_orchestrator::core::model::finding::Severity;
 use autonomous_orchestrator::core::model::time::Timestamp;
-use autonomous_orchestrator::escalation::courier::Outbox;
+use autonomous_orchestrator::escalation::outbox::{Outbox, OutboxError};
 
 /// One row and when it was marked as sending.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ impl Memory {
         self.rows.borrow().values().filter(done).count()
     }
 
-    fn write(&self, id: i64, change: impl FnOnce(&mut Row)) -> Result<(), String> {
+    fn write(&self, id: i64, change: impl FnOnce(&mut Row)) -> Result<(), OutboxError> {
         self.writes.set(self.writes.get() + 1);
         let dies = match self.dies_in.get() {
             Some((0, after)) => Some(after),
@@ -88,7 +88,12 @@ impl Memory {
         if dies == Some(false) {
             self.die();
         }
-        change(self.rows.borrow_mut().get_mut(&id).ok_or("no such row")?);
+        change(
+            self.rows
+                .borrow_mut()
+                .get_mut(&id)
+                .ok_or_else(|| OutboxError::Store("no such row".into()))?,
+        );
         if dies == Some(true) {
             self.die();
         }
@@ -102,7 +107,7 @@ impl Memory {
 }
 
 impl Outbox for Memory {
-    fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, String> {
+    fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, OutboxError> {
         let rows = self.rows.borrow();
         let open = |row: &Row| !matches!(row.delivery.state, State::Confirmed | State::Dead);
         let due = rows
@@ -125,7 +130,7 @@ impl Outbox for Memory {
         }))
     }
 
-    fn sending(&self, id: i64, now: Timestamp) -> Result<(), String> {
+    fn sending(&self, id: i64, now: Timestamp) -> Result<(), OutboxError> {
         self.write(id, |row| {
             row.delivery.state = State::Sending;
             row.delivery.attempts += 1;
@@ -139,7 +144,7 @@ impl Outbox for Memory {
         issue_number: Option<i64>,
         _: Option<&str>,
         _: Timestamp,
-    ) -> Result<(), String> {
+    ) -> Result<(), OutboxError> {
         self.write(id, |row| {
             row.delivery.state = State::Confirmed;
             row.delivery.last_error = None;
@@ -152,7 +157,13 @@ impl Outbox for Memory {
         })
     }
 
-    fn unknown(&self, id: i64, retry_at: Timestamp, why: &str, _: Timestamp) -> Result<(), String> {
+    fn unknown(
+        &self,
+        id: i64,
+        retry_at: Timestamp,
+        why: &str,
+        _: Timestamp,
+    ) -> Result<(), OutboxError> {
         self.write(id, |row| {
             row.delivery.state = State::Unknown;
             row.delivery.next_at = retry_at;
@@ -160,7 +171,13 @@ impl Outbox for Memory {
         })
     }
 
-    fn retry(&self, id: i64, retry_at: Timestamp, why: &str, _: Timestamp) -> Result<(), String> {
+    fn retry(
+        &self,
+        id: i64,
+        retry_at: Timestamp,
+        why: &str,
+        _: Timestamp,
+    ) -> Result<(), OutboxError> {
         self.write(id, |row| {
             row.delivery.state = State::Pending;
             row.delivery.next_at = retry_at;
@@ -168,14 +185,14 @@ impl Outbox for Memory {
         })
     }
 
-    fn dead(&self, id: i64, why: &str, _: Timestamp) -> Result<(), String> {
+    fn dead(&self, id: i64, why: &str, _: Timestamp) -> Result<(), OutboxError> {
         self.write(id, |row| {
             row.delivery.state = State::Dead;
             row.delivery.last_error = Some(why.to_owned());
         })
     }
 
-    fn created_since(&self, destination: &str, since: Timestamp) -> Result<u32, String> {
+    fn created_since(&self, destination: &str, since: Timestamp) -> Result<u32, OutboxError> {
         let rows = self.rows.borrow();
         let counted = rows.values().filter(|row| {
             row.delivery.destination == destination
@@ -192,13 +209,13 @@ impl Outbox for Memory {
         Ok(counted.count() as u32)
     }
 
-    fn parked(&self, why: &str, _: Timestamp) -> Result<(), String> {
+    fn parked(&self, why: &str, _: Timestamp) -> Result<(), OutboxError> {
         self.times_parked.set(self.times_parked.get() + 1);
         self.parked.replace(Some(why.to_owned()));
         Ok(())
     }
 
-    fn unparked(&self, _: Timestamp) -> Result<(), String> {
+    fn unparked(&self, _: Timestamp) -> Result<(), OutboxError> {
         self.parked.replace(None);
         Ok(())
     }

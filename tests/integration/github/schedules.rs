@@ -11,8 +11,9 @@ use autonomous_orchestrator::core::human::delivery::{Operation, State, is_marked
 use autonomous_orchestrator::core::model::audit::delivery_key;
 use autonomous_orchestrator::core::model::finding::Severity;
 use autonomous_orchestrator::core::model::time::Timestamp;
-use autonomous_orchestrator::escalation::courier::{Courier, Limits, Outbox};
+use autonomous_orchestrator::escalation::courier::{Courier, Limits};
 use autonomous_orchestrator::escalation::github::{GitHub, Settings};
+use autonomous_orchestrator::escalation::outbox::Outbox;
 use serde_json::json;
 
 use super::outbox::{Killed, Memory, s};

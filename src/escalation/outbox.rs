@@ -1,0 +1,73 @@
+//! The durable queue, as the courier asks for it.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::core::human::delivery::Delivery;
+use crate::core::model::named::UnknownName;
+use crate::core::model::time::Timestamp;
+
+/// Why the queue did not give or take a row.
+#[derive(Debug)]
+pub enum OutboxError {
+    /// What keeps the rows failed.
+    Store(Box<dyn Error + Send + Sync>),
+    /// A row holds a name that this version does not know.
+    Row { id: i64, why: UnknownName },
+}
+
+impl fmt::Display for OutboxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(why) => write!(f, "{why}"),
+            Self::Row { id, why } => write!(f, "outbox row {id}: {why}"),
+        }
+    }
+}
+
+impl Error for OutboxError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Store(why) => Some(why.as_ref()),
+            Self::Row { why, .. } => Some(why),
+        }
+    }
+}
+
+/// The durable queue. Implemented by the daemon over the store, and by the schedule tests in memory.
+pub trait Outbox {
+    /// The due row that goes first: severity, then age; rows of one task in order. `sending` rows count as due,
+    /// and so does a row put off by more than [`PUT_OFF_MOST`](crate::core::human::delivery::PUT_OFF_MOST).
+    fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, OutboxError>;
+    /// Durable on return. Counts one attempt.
+    fn sending(&self, id: i64, now: Timestamp) -> Result<(), OutboxError>;
+    fn confirmed(
+        &self,
+        id: i64,
+        issue_number: Option<i64>,
+        url: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), OutboxError>;
+    fn unknown(
+        &self,
+        id: i64,
+        retry_at: Timestamp,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), OutboxError>;
+    /// Back to `pending`.
+    fn retry(
+        &self,
+        id: i64,
+        retry_at: Timestamp,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), OutboxError>;
+    fn dead(&self, id: i64, why: &str, now: Timestamp) -> Result<(), OutboxError>;
+    /// `create` and `reopen` rows that were marked as sending since then, whatever came of them.
+    fn created_since(&self, destination: &str, since: Timestamp) -> Result<u32, OutboxError>;
+    /// Raises the local finding `self_escalation_down`.
+    fn parked(&self, why: &str, now: Timestamp) -> Result<(), OutboxError>;
+    /// Clears it.
+    fn unparked(&self, now: Timestamp) -> Result<(), OutboxError>;
+}
