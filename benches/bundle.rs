@@ -8,8 +8,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use autonomous_orchestrator::bundle::Bundle;
-use autonomous_orchestrator::core::diagnosis::retrieval::Query;
+use autonomous_orchestrator::{Bundle, Query};
 use rusqlite::{Connection, OpenFlags};
 
 const BEST: usize = 10;

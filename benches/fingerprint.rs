@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, Write};
 
-use autonomous_orchestrator::core::identity::{Only, Rule, lossy_line, template_with};
+use autonomous_orchestrator::{Only, Rule, lossy_line, template_with};
 
 fn main() -> io::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -16,12 +16,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use autonomous_orchestrator::core::model::audit::{self, Event, GENESIS};
-use autonomous_orchestrator::core::model::class::Class;
-use autonomous_orchestrator::core::model::finding::{Finding, Severity};
-use autonomous_orchestrator::core::model::task::Resolution;
-use autonomous_orchestrator::core::model::time::Timestamp;
-use autonomous_orchestrator::store::{Cursor, Intake, Store, StoreOptions, TaskFilter};
+use autonomous_orchestrator::{
+    Class, Cursor, Event, Finding, GENESIS, Intake, Resolution, Severity, Store, StoreOptions,
+    TaskFilter, Timestamp, chain,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -311,7 +309,7 @@ fn history_by_hand(tx: &Connection, task: i64, action: &str, details: &str) {
         actor: "bench",
         reason: "",
     };
-    let hash = audit::chain(&prev, &event);
+    let hash = chain(&prev, &event);
     tx.prepare_cached(
         "INSERT INTO task_history (task_id, action, details, timestamp, actor, prev_hash, hash) VALUES (?1, ?2, ?3, ?4, 'bench', ?5, ?6)",
     )

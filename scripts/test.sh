@@ -51,7 +51,11 @@ native_binary() {
 }
 
 section_format() { cargo fmt --all --check; }
-section_clippy() { cargo clippy --locked --all-targets -q -- -D warnings; }
+section_clippy() {
+  cargo clippy --locked --all-targets -q -- -D warnings
+  # Links in the documentation of the public face lead somewhere.
+  RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -q
+}
 section_test() {
   # A real Alertmanager for the fleet tests; Python makes the database that is adopted.
   apt_need gcc:gcc python3:python3 mkfs.ext4:e2fsprogs findmnt:util-linux openssl:openssl prometheus-alertmanager:prometheus-alertmanager

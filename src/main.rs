@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    autonomous_orchestrator::cli::main()
+    autonomous_orchestrator::main()
 }

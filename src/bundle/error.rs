@@ -38,11 +38,6 @@ impl BundleError {
         let path = path.to_owned();
         move |why| Self::Io(path, why)
     }
-
-    /// True when trying again later can help: the file may be in the middle of being copied.
-    pub const fn is_retriable(&self) -> bool {
-        matches!(self, Self::Io(..) | Self::Torn(..))
-    }
 }
 
 impl fmt::Display for BundleError {

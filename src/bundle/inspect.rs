@@ -160,8 +160,3 @@ impl Bundle {
             })
     }
 }
-
-/// As [`Bundle::moved_to`].
-pub fn moved_to(bundle: &Bundle, old_path: &str) -> Option<(String, String)> {
-    bundle.moved_to(old_path)
-}

@@ -25,9 +25,9 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-pub use build::{BuildOptions, Progress, Report, build};
+pub use build::{BuildOptions, Report, build};
 pub use error::BundleError;
-pub use inspect::{Compared, Difference, Info, SourceInfo, moved_to};
+pub use inspect::{Compared, Difference, Info};
 
 use crate::core::diagnosis::retrieval::Query;
 use crate::core::model::finding::Finding;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::core::diagnosis::advisors::{self, Advice, Changes};
 use crate::core::diagnosis::consensus;
+use crate::core::diagnosis::knowledge;
 use crate::core::diagnosis::learning::{self, LearnedRow};
 use crate::core::diagnosis::naming::{self, Named};
 use crate::core::model::candidate::Candidate;
@@ -61,7 +62,7 @@ pub(super) fn reason(
 ) -> Result<Reasoned, StoreError> {
     let named = naming::name_cause(finding);
     let candidates = runbook::select(&loaded.runbooks, finding, named.cause);
-    let snippets = loaded
+    let mut snippets = loaded
         .bundle
         .as_ref()
         .map_or_else(Vec::new, |bundle| bundle.query_finding(finding, CITED));
@@ -85,6 +86,11 @@ pub(super) fn reason(
         advisors::historian(finding, &named, &candidates, &changes, now),
         advisors::analyst(finding, &named, &candidates, &snippets),
     ];
+    // A box without a bundle is served too; what ships with the program says nothing about this host and
+    // adds nothing to a vote.
+    if snippets.is_empty() {
+        snippets.extend(knowledge::about(named.cause));
+    }
     Ok(Reasoned {
         named,
         candidates,

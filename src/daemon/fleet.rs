@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::core::config;
 use crate::core::human::alert::{self, Alert, RESOLVED_FOR, Speaker};
-use crate::core::human::metrics::{self, Metric, MetricKind};
+use crate::core::human::metrics::{self, Metric};
 use crate::core::model::time::Timestamp;
 use crate::daemon::transports::not_served;
 use crate::daemon::{Runtime, supervisor};
@@ -139,7 +139,6 @@ impl Fleet {
         let peers = self.sender.iter().flat_map(Alertmanager::peers);
         let gauge = |name, help, samples| Metric {
             name,
-            kind: MetricKind::Gauge,
             help,
             samples,
         };

@@ -100,7 +100,7 @@ impl Alertmanager {
         round
     }
 
-    /// Serves one peer that is due, for at most [`ATTEMPT_MOST`](super::http::ATTEMPT_MOST): one that does not
+    /// Serves one peer that is due, for at most `ATTEMPT_MOST`: one that does not
     /// answer is left for later at once. `None` = nobody is due.
     pub fn tick_one(&mut self, alerts: &[Alert], now: Timestamp) -> Option<Round> {
         let (transport, resend) = (&self.transport, self.resend);

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-pub use crate::core::human::delivery::{Delivery, DeliveryStep, Note, Operation, Payload, State};
+pub use crate::core::human::delivery::{Delivery, DeliveryStep, Note, Operation, State};
 
 use super::outbox::{Outbox, OutboxError};
 use super::tracker::Tracker;

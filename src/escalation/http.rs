@@ -53,7 +53,7 @@ pub enum Verb {
     Patch,
 }
 
-/// An answer, whole or cut at [`BODY_CAP`].
+/// An answer, whole or cut at `BODY_CAP`.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
     pub status: u16,

@@ -3,11 +3,6 @@
 use crate::core::model::time::Timestamp;
 use crate::host::{Host, READ_CAP};
 
-/// Random id of this boot; empty where the kernel does not say.
-pub fn boot_id(host: &Host) -> String {
-    read(host, "/proc/sys/kernel/random/boot_id")
-}
-
 pub fn host_name(host: &Host) -> String {
     let name = read(host, "/proc/sys/kernel/hostname");
     if name.is_empty() {
@@ -51,6 +46,5 @@ mod tests {
     fn this_host_was_booted_before_now() {
         let host = Host::real();
         assert!(booted_at(&host).is_some_and(|at| at < host.clock.now()));
-        assert!(!boot_id(&host).is_empty());
     }
 }

@@ -29,18 +29,6 @@ pub fn memory(host: &Host) -> Option<MemoryUse> {
     parse_meminfo(&host.read("/proc/meminfo", READ_CAP).ok()?)
 }
 
-/// Share of the last 60 s in which all tasks waited for `resource` (`memory`, `io`, `cpu`), in percent.
-pub fn pressure_full_avg60(host: &Host, resource: &str) -> Option<f64> {
-    let text = host
-        .read(format!("/proc/pressure/{resource}"), READ_CAP)
-        .ok()?;
-    let line = text.lines().find(|line| line.starts_with("full "))?;
-    line.split_ascii_whitespace()
-        .find_map(|field| field.strip_prefix("avg60="))?
-        .parse()
-        .ok()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

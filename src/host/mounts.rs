@@ -90,23 +90,6 @@ pub fn mounts(host: &Host) -> std::io::Result<Vec<Mount>> {
     Ok(parse_mountinfo(&text))
 }
 
-/// The mount that `path` lies on.
-pub fn mount_of<'a>(mounts: &'a [Mount], path: &str) -> Option<&'a Mount> {
-    mounts
-        .iter()
-        .filter(|mount| {
-            mount.point == "/"
-                || path == mount.point
-                || path
-                    .strip_prefix(mount.point.as_str())
-                    .is_some_and(|rest| rest.starts_with('/'))
-        })
-        // Later mounts cover earlier ones at the same point.
-        .enumerate()
-        .max_by_key(|(order, mount)| (mount.point.len(), *order))
-        .map(|(_, mount)| mount)
-}
-
 /// statvfs(3) of a mount point, as PID 1 sees it like the list of mounts.
 pub fn usage(host: &Host, point: &str) -> std::io::Result<Usage> {
     let stat = nix::sys::statvfs::statvfs(&host.of_init().path(point))?;
@@ -155,11 +138,6 @@ mod tests {
             (second.point.as_str(), second.read_only, second.fs_read_only),
             ("/mnt/a b", true, true)
         );
-        assert_eq!(
-            mount_of(&mounts, "/mnt/a b/x").unwrap().device,
-            "/dev/loop1"
-        );
-        assert_eq!(mount_of(&mounts, "/mnt/a bc").unwrap().point, "/");
     }
 
     #[test]

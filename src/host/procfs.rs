@@ -91,14 +91,6 @@ pub fn pids(host: &Host) -> Vec<u32> {
     pids
 }
 
-/// All processes; those that end meanwhile are left out.
-pub fn processes(host: &Host) -> Vec<Process> {
-    pids(host)
-        .into_iter()
-        .filter_map(|pid| process(host, pid))
-        .collect()
-}
-
 /// Device and inode of every regular file that a process has open, as far as we may look.
 pub fn open_files(host: &Host) -> BTreeSet<(u64, u64)> {
     pids(host)

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::report::OpenReport;
 use super::*;
 use crate::core::config::Budget;
 use crate::core::model::class::Class;

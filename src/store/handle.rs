@@ -40,7 +40,7 @@ pub(super) struct Inner {
 }
 
 impl Store {
-    /// Opens or creates the store; see [`OpenReport`] for what had to be repaired.
+    /// Opens or creates the store; see `OpenReport` for what had to be repaired.
     pub fn open(options: &StoreOptions, now: Timestamp) -> Result<(Self, OpenReport), StoreError> {
         let opened = open::open(options, now)?;
         let report = opened.report;

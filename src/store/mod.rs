@@ -50,16 +50,11 @@ mod writer;
 
 pub use error::StoreError;
 pub use handle::Store;
-pub use health::Health;
 pub use history::{AuditBreak, AuditReport};
-pub use holders::Holder;
 pub use import::import;
-pub use maintain::{Maintenance, Pin, WAL_MAX};
 pub use options::StoreOptions;
 pub use read::Reader;
-pub use report::{ImportReport, OpenReport};
-pub use schema::init_database;
 pub use types::{
-    Attempt, AuditEvent, Booked, Booking, Counts, Cursor, DetectorRun, Due, EscalationRow, Intake,
-    Learned, NewEscalation, OutboxRow, Outcome, Recorded, RunOutcome, TaskFilter,
+    Attempt, AuditEvent, Booked, Booking, Counts, Cursor, DetectorRun, EscalationRow, Intake,
+    Learned, NewEscalation, OutboxRow, Outcome, RunOutcome, TaskFilter,
 };

@@ -1,6 +1,7 @@
 use rusqlite::Connection;
 use std::time::Duration;
 
+use super::types::Recorded;
 use super::*;
 use crate::core::config::Budget;
 use crate::core::model::class::Class;

@@ -1,6 +1,6 @@
 //! The command line as a human and a program see it.
 
-use autonomous_orchestrator::core::model::time::Timestamp;
+use autonomous_orchestrator::Timestamp;
 use serde_json::Value;
 
 use crate::cli_tool::{Gateway, run, run_with};
@@ -190,7 +190,7 @@ fn an_escalation_is_shown_delivered_and_resolved() {
 fn every_listing_is_json_even_when_empty() {
     let gateway = Gateway::new();
     let (store, _) =
-        autonomous_orchestrator::store::Store::open(&gateway.options(), now()).expect("a store");
+        autonomous_orchestrator::Store::open(&gateway.options(), now()).expect("a store");
     drop(store);
     for args in [
         &["tasks"][..],

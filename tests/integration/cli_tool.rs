@@ -3,11 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use autonomous_orchestrator::core::model::class::Class;
-use autonomous_orchestrator::core::model::facts::Fact;
-use autonomous_orchestrator::core::model::finding::{Finding, Severity};
-use autonomous_orchestrator::core::model::time::Timestamp;
-use autonomous_orchestrator::store::{Intake, NewEscalation, Store, StoreOptions};
+use autonomous_orchestrator::{
+    Class, Fact, Finding, Intake, NewEscalation, Severity, Store, StoreOptions, Timestamp,
+};
 
 /// A state directory, a runtime directory and a configuration that names them.
 pub struct Gateway {

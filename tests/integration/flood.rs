@@ -6,11 +6,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use autonomous_orchestrator::core::model::class::Class;
-use autonomous_orchestrator::core::model::finding::{Finding, Severity};
-use autonomous_orchestrator::core::model::task::Resolution;
-use autonomous_orchestrator::core::model::time::Timestamp;
-use autonomous_orchestrator::store::{Cursor, Intake, Store, StoreOptions};
+use autonomous_orchestrator::{
+    Class, Cursor, Finding, Intake, Resolution, Severity, Store, StoreOptions, Timestamp,
+};
 
 const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const SLOTS: u64 = 144;

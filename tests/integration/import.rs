@@ -5,10 +5,9 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use autonomous_orchestrator::core::model::class::Class;
-use autonomous_orchestrator::core::model::finding::{Finding, Severity};
-use autonomous_orchestrator::core::model::time::Timestamp;
-use autonomous_orchestrator::store::{Store, StoreOptions, TaskFilter, import};
+use autonomous_orchestrator::{
+    Class, Finding, Severity, Store, StoreOptions, TaskFilter, Timestamp, import,
+};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const SEED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/seed_db.py");

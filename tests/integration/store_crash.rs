@@ -15,12 +15,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use autonomous_orchestrator::core::model::class::Class;
-use autonomous_orchestrator::core::model::finding::{Finding, Severity};
-use autonomous_orchestrator::core::model::task::Resolution;
-use autonomous_orchestrator::core::model::time::Timestamp;
-use autonomous_orchestrator::store::{
-    Cursor, Intake, NewEscalation, Store, StoreError, StoreOptions,
+use autonomous_orchestrator::{
+    Class, Cursor, Finding, Intake, NewEscalation, Resolution, Severity, Store, StoreError,
+    StoreOptions, Timestamp,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);

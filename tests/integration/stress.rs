@@ -8,13 +8,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use autonomous_orchestrator::core::config::Budget;
-use autonomous_orchestrator::core::model::class::Class;
-use autonomous_orchestrator::core::model::finding::{Finding, Severity};
-use autonomous_orchestrator::core::model::task::{Phase, Resolution, Transition};
-use autonomous_orchestrator::core::model::time::Timestamp;
-use autonomous_orchestrator::store::{
-    Booked, Booking, Cursor, Intake, NewEscalation, Outcome, Store, StoreError, StoreOptions,
+use autonomous_orchestrator::{
+    Booked, Booking, Class, Cursor, Finding, Intake, NewEscalation, Outcome, Phase, Resolution,
+    Severity, Store, StoreError, StoreOptions, Timestamp, Transition, config::Budget,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);

@@ -367,10 +367,6 @@ impl Query {
         query.expand(last);
         query
     }
-
-    pub fn is_empty(&self) -> bool {
-        self.words.is_empty()
-    }
 }
 
 /// Symbols and set phrases with the words a handbook uses for them. Lower case.
@@ -461,7 +457,7 @@ mod tests {
                 .iter()
                 .any(|word| word.stem == "disk" && word.weight < 1.0)
         );
-        assert!(Query::of_text("the of and").is_empty());
+        assert!(Query::of_text("the of and").words.is_empty());
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub fn label(key: &str) -> String {
 }
 
 /// True when `body` carries the marker on a line of its own. Text quoted from logs cannot
-/// (see [`defuse`]), so a line of a log that spells a marker claims no issue.
+/// (see `defuse`), so a line of a log that spells a marker claims no issue.
 pub fn is_marked(body: &str, marker: &str) -> bool {
     body.lines().any(|line| line.trim() == marker)
 }
@@ -98,14 +98,14 @@ pub struct Delivery {
     pub state: State,
     /// Times it was marked as sending.
     pub attempts: u32,
-    /// JSON, see [`Payload`].
+    /// JSON, see `Payload`.
     pub payload: String,
     /// 64 hex, see [`crate::core::model::audit::delivery_key`].
     pub delivery_key: String,
     pub issue_number: Option<i64>,
     pub created_at: Timestamp,
     pub next_at: Timestamp,
-    /// Doubles as the durable memory between two attempts, see [`Note`].
+    /// Doubles as the durable memory between two attempts, see `Note`.
     pub last_error: Option<String>,
     pub severity: Severity,
 }

@@ -2,19 +2,11 @@
 
 use std::fmt::Write as _;
 
-/// Kind of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MetricKind {
-    Counter,
-    Gauge,
-}
-
-/// One metric with its samples.
+/// One gauge with its samples.
 #[derive(Clone, Debug)]
 pub struct Metric<'a> {
     /// Without the prefix `autonomous_orchestrator_`.
     pub name: &'a str,
-    pub kind: MetricKind,
     pub help: &'a str,
     /// Labels and value; no label names twice, at most one sample per label set.
     pub samples: Vec<(Vec<(&'a str, String)>, f64)>,
@@ -25,13 +17,9 @@ pub fn render(metrics: &[Metric<'_>]) -> String {
     let mut out = String::new();
     for metric in metrics {
         let name = format!("autonomous_orchestrator_{}", metric.name);
-        let kind = match metric.kind {
-            MetricKind::Counter => "counter",
-            MetricKind::Gauge => "gauge",
-        };
         let _ = writeln!(
             out,
-            "# HELP {name} {}\n# TYPE {name} {kind}",
+            "# HELP {name} {}\n# TYPE {name} gauge",
             escape(metric.help)
         );
         for (labels, value) in &metric.samples {
@@ -62,7 +50,6 @@ mod tests {
         let metrics = [
             Metric {
                 name: "tasks",
-                kind: MetricKind::Gauge,
                 help: "Tasks by status.",
                 samples: vec![
                     (vec![("status", "escalated".to_owned())], 2.0),
@@ -71,7 +58,6 @@ mod tests {
             },
             Metric {
                 name: "up",
-                kind: MetricKind::Counter,
                 help: "Seen.",
                 samples: vec![(vec![], 7.0)],
             },
@@ -83,7 +69,7 @@ mod tests {
              autonomous_orchestrator_tasks{status=\"escalated\"} 2\n\
              autonomous_orchestrator_tasks{status=\"a\\\"b\\\\c\\nd\"} 0.5\n\
              # HELP autonomous_orchestrator_up Seen.\n\
-             # TYPE autonomous_orchestrator_up counter\n\
+             # TYPE autonomous_orchestrator_up gauge\n\
              autonomous_orchestrator_up 7\n"
         );
     }

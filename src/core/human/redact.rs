@@ -321,6 +321,7 @@ fn named_value(prefix: &str, value: &str) -> bool {
 }
 
 /// [`Redactor::redact`] for a single text.
+#[cfg(test)]
 pub fn redact(text: &str) -> String {
     Redactor::new().redact(text)
 }

@@ -42,6 +42,7 @@ pub fn template_into(message: &str, out: &mut String) {
 }
 
 /// The template of `message`.
+#[cfg(test)]
 pub fn template(message: &str) -> String {
     let mut out = String::with_capacity(message.len().min(MESSAGE_CAP));
     template_into(message, &mut out);
@@ -68,7 +69,7 @@ fn boundary(text: &str) -> usize {
     at
 }
 
-/// A message line from bytes: invalid UTF-8 becomes U+FFFD, cut at [`MESSAGE_CAP`] bytes.
+/// A message line from bytes: invalid UTF-8 becomes U+FFFD, cut at `MESSAGE_CAP` bytes.
 pub fn lossy_line(bytes: &[u8]) -> Cow<'_, str> {
     // Decoding a little more than the cap keeps a character that straddles it whole, so that it is dropped, not broken.
     let head = bytes.get(..MESSAGE_CAP + 4).unwrap_or(bytes);
@@ -86,21 +87,11 @@ pub fn lossy_line(bytes: &[u8]) -> Cow<'_, str> {
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// The raw digest.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
     /// All 64 hexadecimal digits, without an allocation.
     pub fn hex(&self) -> [u8; 64] {
         let mut out = [0; 64];
         hex::write(&self.0, &mut out);
         out
-    }
-
-    /// The first 12 hexadecimal digits, for tables and labels.
-    pub fn short(&self) -> String {
-        self.to_string().chars().take(12).collect()
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 /// How a condition of this class ends (design, section 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +70,6 @@ classes! {
     SelfEscalationDown "self_escalation_down" Sweep;
     SelfGap "self_gap" Quiet;
 }
-
-/// Quiet period after which a finding known only from lines counts as over.
-pub const QUIET_PERIOD: Duration = Duration::from_secs(600);
 
 impl Class {
     /// True for findings about this program itself.

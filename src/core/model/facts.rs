@@ -112,7 +112,7 @@ pub enum Fact<'a> {
     Log(&'a str),
 }
 
-/// Facts by name. Rows of other versions, and adopted ones, may hold names that are no [`Key`]: those are
+/// Facts by name. Rows of other versions, and adopted ones, may hold names that are no `Key`: those are
 /// kept and shown, and nothing reads them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -99,6 +99,7 @@ pub struct RuleSet {
 
 impl RuleSet {
     /// The built-in rules alone.
+    #[cfg(test)]
     pub fn builtin() -> Result<Self, RuleError> {
         Self::load(&[])
     }
@@ -145,15 +146,6 @@ impl RuleSet {
                 what: format!("together too large: {why}: use fewer or shorter patterns"),
             })?;
         Ok(Self { rules, set })
-    }
-
-    /// Number of rules, built-in ones included.
-    pub fn len(&self) -> usize {
-        self.rules.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
     }
 
     /// What the line means; `None` for an ordinary one.

@@ -76,15 +76,6 @@ pub fn parse_port(port: &str) -> Option<(&str, u16)> {
     Some((protocol, number.parse().ok()?))
 }
 
-/// True when something listens on `port` (`tcp/8080`).
-pub fn is_taken(host: &Host, port: &str) -> bool {
-    parse_port(port).is_some_and(|(protocol, number)| {
-        listeners(host)
-            .iter()
-            .any(|one| one.protocol == protocol && one.port == number)
-    })
-}
-
 /// The processes that hold `port` (`tcp/8080`). Needs the right to read other processes' descriptors.
 pub fn holders(host: &Host, port: &str) -> Vec<PortHolder> {
     let Some((protocol, number)) = parse_port(port) else {
@@ -158,7 +149,6 @@ mod tests {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = format!("tcp/{}", socket.local_addr().unwrap().port());
         let host = Host::real();
-        assert!(is_taken(&host, &port));
         assert!(
             holders(&host, &port)
                 .iter()

@@ -4,10 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use autonomous_orchestrator::core::config::Config;
-use autonomous_orchestrator::core::model::action::ActionKind;
-use autonomous_orchestrator::core::model::cause::Cause;
-use autonomous_orchestrator::core::remedy::runbook;
+use autonomous_orchestrator::{ActionKind, Cause, config::Config, parse_runbooks};
 
 type Result = std::result::Result<(), Box<dyn Error>>;
 
@@ -67,7 +64,7 @@ fn examples_are_accepted_by_the_program() -> Result {
     let examples = blocks(&guide, "toml");
     assert!(!examples.is_empty());
     for example in examples {
-        runbook::parse("docs/RUNBOOKS.md", example).map_err(|why| why.to_string())?;
+        parse_runbooks("docs/RUNBOOKS.md", example).map_err(|why| why.to_string())?;
     }
     Ok(())
 }

@@ -10,10 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use autonomous_orchestrator::core::human::alert::Alert;
-use autonomous_orchestrator::core::model::time::Timestamp;
-use autonomous_orchestrator::escalation::alertmanager::Alertmanager;
-use autonomous_orchestrator::escalation::http::{Https, Request, Transport, Verb};
+use autonomous_orchestrator::{Alert, Alertmanager, Https, Request, Timestamp, Transport, Verb};
 use serde_json::Value;
 
 const PROGRAM: &str = "/usr/bin/prometheus-alertmanager";

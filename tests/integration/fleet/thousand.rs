@@ -10,12 +10,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use autonomous_orchestrator::core::human::alert::{Alert, Speaker, alerts};
-use autonomous_orchestrator::core::model::class::Class;
-use autonomous_orchestrator::core::model::facts::Facts;
-use autonomous_orchestrator::core::model::finding::{Finding, Severity};
-use autonomous_orchestrator::core::model::task::{Phase, Resolution, Status, Task};
-use autonomous_orchestrator::escalation::alertmanager::{Alertmanager, Round};
+use autonomous_orchestrator::{
+    Alert, Alertmanager, Class, Facts, Finding, Phase, Resolution, Round, Severity, Speaker,
+    Status, Task, alerts,
+};
 use serde_json::Value;
 
 use super::daemon::HttpStub;

@@ -4,10 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use autonomous_orchestrator::core::human::delivery::{Delivery, Operation, PUT_OFF_MOST, State};
-use autonomous_orchestrator::core::model::finding::Severity;
-use autonomous_orchestrator::core::model::time::Timestamp;
-use autonomous_orchestrator::escalation::outbox::{Outbox, OutboxError};
+use autonomous_orchestrator::{
+    Delivery, Operation, Outbox, OutboxError, PUT_OFF_MOST, Severity, State, Timestamp,
+};
 
 /// One row and when it was marked as sending.
 #[derive(Clone, Debug)]

@@ -6,14 +6,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use autonomous_orchestrator::core::config;
-use autonomous_orchestrator::core::human::delivery::{Operation, State, is_marked, marker};
-use autonomous_orchestrator::core::model::audit::delivery_key;
-use autonomous_orchestrator::core::model::finding::Severity;
-use autonomous_orchestrator::core::model::time::Timestamp;
-use autonomous_orchestrator::escalation::courier::{Courier, Limits};
-use autonomous_orchestrator::escalation::github::{GitHub, Settings};
-use autonomous_orchestrator::escalation::outbox::Outbox;
+use autonomous_orchestrator::{
+    Courier, GitHub, Limits, Operation, Outbox, Settings, Severity, State, Timestamp, config,
+    delivery_key, is_marked, marker,
+};
 use serde_json::json;
 
 use super::outbox::{Killed, Memory, s};

@@ -6,18 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use autonomous_orchestrator::core::config;
-use autonomous_orchestrator::core::human::delivery::{Operation, State};
-use autonomous_orchestrator::core::model::audit::delivery_key;
-use autonomous_orchestrator::core::model::finding::Severity;
-use autonomous_orchestrator::core::model::time::Timestamp;
-use autonomous_orchestrator::detectors::probe::Probes;
-use autonomous_orchestrator::detectors::{Detector, Open, Snapshot, Sweep};
-use autonomous_orchestrator::escalation::courier::{Courier, Limits};
-use autonomous_orchestrator::escalation::github::{GitHub, Settings, check};
-use autonomous_orchestrator::escalation::http::Https;
-use autonomous_orchestrator::host::Host;
-use autonomous_orchestrator::host::clock::Clock;
+use autonomous_orchestrator::{
+    Clock, Courier, Detector, GitHub, Host, Https, Limits, Open, Operation, Probes, Settings,
+    Severity, Snapshot, State, Sweep, Timestamp, check_github, config, delivery_key,
+};
 use serde_json::{Value, json};
 
 use super::outbox::{Memory, s};
@@ -289,7 +281,7 @@ fn an_enterprise_server_is_asked_below_its_path() {
         api_url: format!("{}/api/v3/", stub.base),
         ..stub.github()
     };
-    let checks = check::check(&github, None, stub.now);
+    let checks = check_github(&github, None, stub.now);
     assert!(checks.iter().all(|check| check.ok), "{checks:?}");
     let (outbox, mut courier) = (Memory::default(), stub.courier(github));
     escalate(&outbox, 1, stub.now);
@@ -430,14 +422,14 @@ fn a_public_repository_a_wrong_token_and_an_unknown_authority_send_nothing() {
     assert_eq!(outbox.rows.borrow()[&1].delivery.state, State::Pending);
     assert!(stub.issues().is_empty());
 
-    let checks = check::check(&github, None, stub.now);
+    let checks = check_github(&github, None, stub.now);
     assert!(
         checks
             .iter()
             .any(|check| !check.ok && check.what.contains("cannot be reached")),
         "{checks:?}"
     );
-    let checks = check::check(&stub.github(), None, stub.now);
+    let checks = check_github(&stub.github(), None, stub.now);
     assert!(
         checks
             .iter()
@@ -445,7 +437,7 @@ fn a_public_repository_a_wrong_token_and_an_unknown_authority_send_nothing() {
         "{checks:?}"
     );
     std::fs::write(stub.path("token"), TOKEN).unwrap();
-    let checks = check::check(&stub.github(), None, stub.now);
+    let checks = check_github(&stub.github(), None, stub.now);
     assert!(checks.iter().all(|check| check.ok), "{checks:?}");
 }
 

@@ -8,8 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use autonomous_orchestrator::core::model::time::Timestamp;
-use autonomous_orchestrator::escalation::http::{Request, Response, SendError, Transport, Verb};
+use autonomous_orchestrator::{Request, Response, SendError, Timestamp, Transport, Verb};
 use serde_json::{Value, json};
 
 use super::outbox::{Killed, s};

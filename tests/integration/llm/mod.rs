@@ -5,20 +5,10 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use autonomous_orchestrator::core::config::Config;
-use autonomous_orchestrator::core::diagnosis::advisors::Advisor;
-use autonomous_orchestrator::core::diagnosis::naming;
-use autonomous_orchestrator::core::model::action::ActionKind;
-use autonomous_orchestrator::core::model::class::Class;
-use autonomous_orchestrator::core::model::facts::Fact;
-use autonomous_orchestrator::core::model::finding::{Finding, Severity};
-use autonomous_orchestrator::core::model::task::Phase;
-use autonomous_orchestrator::core::model::time::Timestamp;
-use autonomous_orchestrator::core::remedy::phases::{Plan, plan};
-use autonomous_orchestrator::core::remedy::runbook;
-use autonomous_orchestrator::daemon::{Options, Runtime, Timing, diagnose};
-use autonomous_orchestrator::host::Host;
-use autonomous_orchestrator::host::clock::Clock;
+use autonomous_orchestrator::{
+    ActionKind, Advisor, Class, Clock, Fact, Finding, Host, Options, Phase, Plan, Runtime,
+    Severity, Timestamp, Timing, config::Config, diagnose, name_cause, plan, select_runbooks,
+};
 use serde_json::{Value, json};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -146,12 +136,12 @@ fn nothing_outside_the_offered_actions_ever_happens() {
                 .unwrap()
                 .unwrap();
             task.phase = Phase::Research;
-            let named = naming::name_cause(&finding);
-            let allowed: Vec<ActionKind> = runbook::select(&live.runbooks, &finding, named.cause)
+            let named = name_cause(&finding);
+            let allowed: Vec<ActionKind> = select_runbooks(&live.runbooks, &finding, named.cause)
                 .iter()
                 .map(|one| one.kind)
                 .collect();
-            let diagnosis = diagnose::diagnose(&runtime, &live, &task, &finding).unwrap();
+            let diagnosis = diagnose(&runtime, &live, &task, &finding).unwrap();
             faults += 1;
             let models: Vec<_> = diagnosis
                 .advice
@@ -245,7 +235,7 @@ fn asked_once_per_fault_within_its_budget_and_off_by_default() {
             .task_id;
         let mut task = runtime.store.reader().unwrap().task(id).unwrap().unwrap();
         task.phase = phase;
-        let diagnosis = diagnose::diagnose(runtime, live, &task, &finding).unwrap();
+        let diagnosis = diagnose(runtime, live, &task, &finding).unwrap();
         diagnosis
             .advice
             .iter()

@@ -16,14 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use autonomous_orchestrator::core::config::Budget;
-use autonomous_orchestrator::core::model::class::Class;
-use autonomous_orchestrator::core::model::finding::{Finding, Severity};
-use autonomous_orchestrator::core::model::task::{Phase, Resolution, Status, Transition};
-use autonomous_orchestrator::core::model::time::Timestamp;
-use autonomous_orchestrator::store::{
-    Booked, Booking, Cursor, Intake, NewEscalation, Outcome, Store, StoreError, StoreOptions,
-    TaskFilter,
+use autonomous_orchestrator::{
+    Booked, Booking, Class, Cursor, Finding, Intake, NewEscalation, Outcome, Phase, Resolution,
+    Severity, Status, Store, StoreError, StoreOptions, TaskFilter, Timestamp, Transition,
+    config::Budget,
 };
 use disk::{Crash, Plan};
 use rusqlite::ffi;
@@ -506,7 +502,7 @@ impl Simulation {
     fn counts_agree<'a>(
         &mut self,
         store: &Store,
-        tasks: impl Iterator<Item = &'a autonomous_orchestrator::core::model::task::Task>,
+        tasks: impl Iterator<Item = &'a autonomous_orchestrator::Task>,
     ) {
         let position = store.cursor(STREAM).unwrap();
         let cursor: u64 = position.map_or(0, |text| text.parse().unwrap());

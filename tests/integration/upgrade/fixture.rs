@@ -5,13 +5,9 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use autonomous_orchestrator::core::config::Budget;
-use autonomous_orchestrator::core::model::class::Class;
-use autonomous_orchestrator::core::model::finding::{Finding, Severity};
-use autonomous_orchestrator::core::model::task::{Phase, Resolution, Transition};
-use autonomous_orchestrator::core::model::time::Timestamp;
-use autonomous_orchestrator::store::{
-    Booked, Booking, Cursor, Intake, NewEscalation, Outcome, RunOutcome, Store, StoreOptions,
+use autonomous_orchestrator::{
+    Booked, Booking, Class, Cursor, Finding, Intake, NewEscalation, Outcome, Phase, Resolution,
+    RunOutcome, Severity, Store, StoreOptions, Timestamp, Transition, config::Budget,
 };
 use rusqlite::Connection;
 

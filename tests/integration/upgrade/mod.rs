@@ -10,16 +10,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use autonomous_orchestrator::core::config;
-use autonomous_orchestrator::core::human::delivery::{label, marker};
-use autonomous_orchestrator::core::model::action::ActionKind;
-use autonomous_orchestrator::core::model::class::Class;
-use autonomous_orchestrator::core::model::task::{Resolution, Status, Task};
-use autonomous_orchestrator::core::model::time::Timestamp;
-use autonomous_orchestrator::daemon::outbox::StoreOutbox;
-use autonomous_orchestrator::escalation::courier::{Courier, Limits};
-use autonomous_orchestrator::escalation::github::{GitHub, Settings};
-use autonomous_orchestrator::store::{OutboxRow, Store, StoreOptions, TaskFilter};
+use autonomous_orchestrator::{
+    ActionKind, Class, Courier, GitHub, Limits, OutboxRow, Resolution, Settings, Status, Store,
+    StoreOptions, StoreOutbox, Task, TaskFilter, Timestamp, config, label, marker,
+};
 use rusqlite::Connection;
 
 use crate::github::world::{Issue, Wire, World};
