@@ -67,7 +67,7 @@ section_scripts() {
   shellcheck -x scripts/*.sh tests/e2e/*.sh .ci/run
   shellcheck -s sh scripts/init/*.sysv
   # Compiled in memory: nothing is written into the tree.
-  python3 - tests/e2e/*.py <<'PY'
+  python3 - tests/e2e/*.py tests/tools/*.py <<'PY'
 import sys
 for name in sys.argv[1:]:
     compile(open(name, encoding="utf-8").read(), name, "exec")
