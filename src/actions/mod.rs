@@ -175,8 +175,10 @@ fn outside(
         .iter()
         .any(|manager| manager.name() == "systemd");
     match order.split_first() {
-        _ if systemd => exec::run("systemd-run", &[&TRANSIENT, order].concat(), deadline),
-        Some((program, args)) => exec::run(program, args, deadline),
+        _ if systemd => context
+            .host
+            .run("systemd-run", &[&TRANSIENT, order].concat(), deadline),
+        Some((program, args)) => context.host.run(program, args, deadline),
         None => Err(ExecError::Absent(String::new())),
     }
 }

@@ -1,11 +1,8 @@
 //! Runs a command that the operator declared: argv, declared user, capped in time, memory and output.
 
 use std::fmt;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 use std::time::Duration;
 
-use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::User;
 
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
@@ -13,7 +10,7 @@ use crate::core::config::DeclaredCommand;
 use crate::core::model::action::ActionKind;
 use crate::core::model::text::cut;
 use crate::core::model::unit::UnitName;
-use crate::host::exec;
+use crate::host::exec::{Command, Confinement};
 
 /// Most of the output kept as evidence, in bytes.
 const OUTPUT_KEPT: usize = 2_000;
@@ -100,30 +97,18 @@ impl Action for RunDeclared {
                 declared.name
             )));
         };
-        let mut command = Command::new(program);
-        exec::plain_environment(&mut command);
-        command.args(args).current_dir("/");
-        if let Some(user) = user(declared)? {
-            command
-                .uid(user.uid.as_raw())
-                .gid(user.gid.as_raw())
-                .env("HOME", &user.dir)
-                .env("USER", &user.name);
-        }
-        let bytes = declared.memory_mib.max(1) << 20;
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let seconds = declared.timeout_s.max(1);
-        // SAFETY: setrlimit(2) is async-signal-safe and the closure allocates nothing.
-        unsafe {
-            command.pre_exec(move || {
-                setrlimit(Resource::RLIMIT_AS, bytes, bytes)?;
-                // What leaves the process group is still ended by its own use of the processor.
-                setrlimit(Resource::RLIMIT_CPU, seconds, seconds)?;
-                setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-                Ok(())
-            });
-        }
-        let deadline = Duration::from_secs(seconds);
-        let out = exec::run_command(command, program, deadline)
+        let confinement = Confinement {
+            user: user(declared)?,
+            memory_bytes: declared.memory_mib.max(1) << 20,
+            cpu_seconds: seconds,
+        };
+        let command =
+            Command::new(program, &args, Duration::from_secs(seconds)).confined(&confinement);
+        let out = context
+            .host
+            .run_command(&command)
             .map_err(|why| ActionError::Failed(why.to_string()))?;
         let done = Done::new(format!("{}: exit status {}", declared.name, out.status))
             .noting("output", cut(&out.text(), OUTPUT_KEPT));

@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::unit::UnitName;
-use crate::host::exec;
 use crate::services::{self, Order};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -48,8 +47,10 @@ fn service(context: &ActionContext<'_>) -> Option<UnitName> {
         })
 }
 
-fn has_chronyc() -> bool {
-    exec::run("chronyc", &["-v"], DEADLINE).is_ok_and(|out| out.success())
+fn has_chronyc(context: &ActionContext<'_>) -> bool {
+    let host = context.host;
+    host.run("chronyc", &["-v"], DEADLINE)
+        .is_ok_and(|out| out.success())
 }
 
 impl Action for SyncClock {
@@ -62,7 +63,7 @@ impl Action for SyncClock {
     }
 
     fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
-        if service(context).is_some() || has_chronyc() {
+        if service(context).is_some() || has_chronyc(context) {
             Ok(())
         } else {
             Err(ActionError::PreconditionGone(
@@ -77,7 +78,9 @@ impl Action for SyncClock {
 
     fn act(&self, context: &ActionContext<'_>) -> Result<Done, ActionError> {
         let Some(unit) = service(context) else {
-            let out = exec::run("chronyc", &["makestep"], DEADLINE)
+            let out = context
+                .host
+                .run("chronyc", &["makestep"], DEADLINE)
                 .map_err(|why| ActionError::Failed(why.to_string()))?;
             return if out.success() {
                 Ok(Done::new("chronyc makestep".to_owned()))

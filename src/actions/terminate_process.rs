@@ -108,7 +108,10 @@ impl Action for TerminateProcess {
         let process = &self.process;
         let command =
             procfs::process(context.host, process.pid).map_or_else(String::new, |one| one.cmdline);
-        let ended = signals::terminate(context.host, process, TERM_GRACE).map_err(refuse)?;
+        let ended = context
+            .host
+            .end_process(process, TERM_GRACE)
+            .map_err(refuse)?;
         let mut message = format!("process {} ended after {ended}", process.pid);
         if let Some(unit) = &self.then_start
             && let Some(why) = units::start_if_wanted(context, unit)?

@@ -9,7 +9,8 @@ use super::moves::{Moves, Told};
 use super::source::{Passage, Source, one_line, sha256_hex, without_secrets};
 use crate::core::human::redact::Redactor;
 use crate::core::model::time::Timestamp;
-use crate::host::exec::{self, OUTPUT_CAP};
+use crate::host::Host;
+use crate::host::exec::OUTPUT_CAP;
 
 /// Commits of one call; a page's output stays below what a child may print.
 const PAGE: usize = 500;
@@ -90,7 +91,9 @@ fn page_of(repository: &Path, page: usize) -> Result<String, LeftOut> {
         "--name-status",
         "--format=%x01%h%x00%ct%x00%B%x02",
     ];
-    let output = exec::run("git", &args, DEADLINE).map_err(LeftOut::Git)?;
+    let output = Host::real()
+        .run("git", &args, DEADLINE)
+        .map_err(LeftOut::Git)?;
     match output.status {
         0 => Ok(output.text()),
         _ => Err(LeftOut::GitRefused(output.reason())),

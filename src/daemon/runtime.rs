@@ -17,6 +17,7 @@ use crate::daemon::bell::Bell;
 use crate::daemon::gather;
 use crate::daemon::llm;
 use crate::daemon::loaded_config::{self, LoadError, LoadedConfig};
+use crate::detectors::suspects::Suspects;
 use crate::detectors::{self, Detector};
 use crate::host::Host;
 use crate::store::{Store, StoreError, StoreOptions};
@@ -96,6 +97,8 @@ pub struct Runtime {
     /// The kill switch was on at the last look.
     killed: AtomicBool,
     disruptive: Mutex<()>,
+    /// What the streams heard and the next sweep judges.
+    suspects: Mutex<Suspects>,
     /// Held by the worker that ends stability windows.
     pub windows: Mutex<()>,
     pub llm: llm::Desk,
@@ -133,6 +136,7 @@ impl Runtime {
             restored: AtomicBool::new(report.restored),
             killed: AtomicBool::new(true),
             disruptive: Mutex::new(()),
+            suspects: Mutex::default(),
             windows: Mutex::new(()),
             llm: llm::Desk::default(),
             beats: Mutex::new(BTreeMap::new()),
@@ -206,6 +210,17 @@ impl Runtime {
 
     pub fn set_journal_followed(&self, followed: bool) {
         self.journal.store(followed, Ordering::Relaxed);
+    }
+
+    /// `units` told that a port was taken.
+    pub fn suspect(&self, units: Vec<String>, now: Timestamp) {
+        let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        units.into_iter().for_each(|unit| suspects.add(unit, now));
+    }
+
+    pub fn suspects(&self) -> Suspects {
+        let suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        suspects.clone()
     }
 
     /// Why nothing may be repaired now: the text of the kill switch, or a maintenance window.

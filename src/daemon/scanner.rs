@@ -143,7 +143,8 @@ pub fn sweep(
         schedule.units = None;
     }
     let look = Snapshot::new(&runtime.host, &loaded.config, &loaded.managers, &open)
-        .knowing(schedule.units.take());
+        .knowing(schedule.units.take())
+        .suspecting(runtime.suspects());
     let mut found = Vec::new();
     let mut covered = BTreeSet::new();
     for detector in due {

@@ -38,12 +38,12 @@ impl Source {
 pub fn sources(runtime: &Runtime) -> Vec<Source> {
     let loaded = runtime.loaded();
     let mut sources = Vec::new();
-    let journal = loaded.config.detect.journal && journal::is_present();
+    let journal = loaded.config.detect.journal && journal::is_present(&runtime.host);
     if journal {
         sources.push(Source::Journal);
         runtime.set_journal_followed(true);
     }
-    if loaded.config.detect.kernel_log && !(journal && journal::carries_kernel()) {
+    if loaded.config.detect.kernel_log && !(journal && journal::carries_kernel(&runtime.host)) {
         sources.push(Source::KernelLog);
     }
     if !loaded.config.log_file.is_empty() {
@@ -104,6 +104,8 @@ fn follow(runtime: &Runtime, source: Source, name: &str) -> Result<StreamEnd, St
 /// Puts a batch into the store: findings and cursor commit together. A busy or full store is waited
 /// for; the source keeps what was not taken.
 fn accept(runtime: &Runtime, batch: Batch) -> Result<(), StreamStop> {
+    let now = runtime.host.clock.now();
+    runtime.suspect(batch.suspects, now);
     if batch.poke {
         runtime.poke.ring();
     }
@@ -112,7 +114,6 @@ fn accept(runtime: &Runtime, batch: Batch) -> Result<(), StreamStop> {
     }
     let had_findings = !batch.findings.is_empty();
     let kinds = runtime.loaded().config.detect.storm_kinds;
-    let now = runtime.host.clock.now();
     let limited = runtime
         .store
         .reader()

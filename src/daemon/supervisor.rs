@@ -8,7 +8,6 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::AsFd;
 
 use crate::daemon::{Runtime, status};
-use crate::host::exec;
 
 /// Pace of the loop: signals are answered at once, everything else at this pace.
 const PACE: Duration = Duration::from_secs(1);
@@ -93,7 +92,7 @@ fn wait_for_signal(runtime: &Runtime, signal_fd: Option<&SignalFd>) {
         if info.ssi_signo == Signal::SIGHUP as u32 {
             reload(runtime);
         } else {
-            exec::stop_waiting();
+            runtime.host.stop_waiting();
             runtime.stop();
         }
     }

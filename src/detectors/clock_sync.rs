@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use nix::libc;
-
 use crate::core::config::Config;
 use crate::core::model::class::Class;
 use crate::core::model::facts::Fact;
@@ -45,9 +43,6 @@ impl Detector for ClockSync {
     }
 
     fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
-        if !look.host.is_real() {
-            return Ok(Sweep::Absent("not the running host".to_owned()));
-        }
         let Some(daemon) = look.units()?.iter().find(|unit| is_time_daemon(unit)) else {
             return Ok(Sweep::Absent(
                 "no time synchronisation runs here".to_owned(),
@@ -55,7 +50,11 @@ impl Detector for ClockSync {
         };
         let up = uptime_millis(look.host).unwrap_or(0);
         let since = i64::try_from(daemon.active_enter_us / 1000).unwrap_or(i64::MAX);
-        if !is_unsynced() || up.saturating_sub(since) < PATIENCE_MS {
+        let synced = match look.host.clock.is_synced() {
+            Ok(synced) => synced,
+            Err(why) => return Ok(Sweep::Absent(format!("the kernel does not tell: {why}"))),
+        };
+        if synced || up.saturating_sub(since) < PATIENCE_MS {
             return Ok(Sweep::Present(Vec::new()));
         }
         let message = "the clock is not synchronised although a time daemon runs";
@@ -74,13 +73,4 @@ impl Detector for ClockSync {
 fn is_time_daemon(unit: &UnitState) -> bool {
     let name = unit.name.strip_suffix(".service").unwrap_or(&unit.name);
     unit.is_active() && DAEMONS.contains(&name)
-}
-
-/// The kernel's own view: true until a time daemon has told it that the clock is right.
-fn is_unsynced() -> bool {
-    // SAFETY: timex is a plain C struct of integers, for which all zeroes is a valid value.
-    let mut state: libc::timex = unsafe { std::mem::zeroed() };
-    // SAFETY: the pointer is valid for the call; `modes` is 0, so the kernel only fills the struct in.
-    let answer = unsafe { libc::adjtimex(&raw mut state) };
-    answer >= 0 && state.status & libc::STA_UNSYNC != 0
 }

@@ -2,33 +2,33 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Read;
-use std::os::fd::AsFd;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use serde::Deserialize;
 use serde::de::{SeqAccess, Visitor};
 
 use crate::core::model::time::Timestamp;
 use crate::core::reading::journal_entry::{JournalJudge, JournalLine};
 use crate::detectors::DetectError;
-use crate::detectors::journal_early::Early;
-use crate::detectors::port_conflict;
+use crate::detectors::journal_early::{Early, PLACES};
 use crate::detectors::stream::{Collector, Sink, StreamContext, StreamEnd, StreamStop};
+use crate::host::Host;
 use crate::host::clock::CLOCK_FLOOR;
-use crate::host::exec::{self, ExecError};
+use crate::host::exec::{Command, ExecError};
 
 /// Name of this stream, the key of its cursor.
 pub const STREAM: &str = "journal";
 
 const FIELDS: &str = "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT,UNIT,MESSAGE_ID,_PID,_COMM,_TRANSPORT,COREDUMP_UNIT,COREDUMP_COMM";
+const FOLLOW: [&str; 7] = [
+    "-q",
+    "-o",
+    "json",
+    "--follow",
+    "--no-tail",
+    "--no-pager",
+    FIELDS,
+];
 /// Longest entry, bytes: fields over 4096 bytes come as null, so this is never reached by an honest one.
 const ENTRY_CAP: usize = 256 << 10;
 const READ_CHUNK: usize = 64 << 10;
@@ -162,32 +162,26 @@ impl Entry<'_> {
     }
 }
 
-/// Where journald keeps its files.
-const PLACES: [&str; 2] = ["/run/log/journal", "/var/log/journal"];
-
 /// True when this host keeps a journal.
-pub fn is_present() -> bool {
-    PLACES.iter().any(|place| Path::new(place).is_dir())
+pub fn is_present(host: &Host) -> bool {
+    PLACES.iter().any(|place| host.path(place).is_dir())
 }
 
 /// True when the journal of this host holds the kernel's lines: then `/dev/kmsg` is not read as well.
-pub fn carries_kernel() -> bool {
+pub fn carries_kernel(host: &Host) -> bool {
     let args = ["-k", "-n", "1", "-q", "-o", "cat", "--no-pager"];
-    exec::run("journalctl", &args, QUERY_DEADLINE)
+    host.run("journalctl", &args, QUERY_DEADLINE)
         .is_ok_and(|out| out.success() && !out.stdout.is_empty())
 }
 
 /// Follows the journal until stopped.
 pub fn run(context: &StreamContext<'_>, sink: &mut Sink<'_>) -> Result<StreamEnd, DetectError> {
-    if !context.host.is_real() {
-        return Ok(StreamEnd::Absent("not the running host".to_owned()));
-    }
-    if !is_present() {
+    if !is_present(context.host) {
         return Ok(StreamEnd::Absent("no journal on this host".to_owned()));
     }
     let position = match &context.position {
         Some(position) if !position.is_empty() => position.clone(),
-        _ => match newest_cursor() {
+        _ => match newest_cursor(context.host) {
             Ok(cursor) => cursor,
             Err(ExecError::Absent(why)) => {
                 return Ok(StreamEnd::Absent(format!("{why}: not installed")));
@@ -233,7 +227,7 @@ pub fn run(context: &StreamContext<'_>, sink: &mut Sink<'_>) -> Result<StreamEnd
 }
 
 /// Cursor of the newest entry; empty for an empty journal, which is then read from its start.
-fn newest_cursor() -> Result<String, ExecError> {
+fn newest_cursor(host: &Host) -> Result<String, ExecError> {
     let args = [
         "-n",
         "1",
@@ -243,7 +237,7 @@ fn newest_cursor() -> Result<String, ExecError> {
         "--no-pager",
         "--output-fields=PRIORITY",
     ];
-    let out = exec::run("journalctl", &args, QUERY_DEADLINE)?;
+    let out = host.run("journalctl", &args, QUERY_DEADLINE)?;
     let cursor = out.stdout.split(|c| *c == b'\n').find_map(Entry::parse);
     Ok(cursor.map_or_else(String::new, |entry| entry.cursor.as_str().to_owned()))
 }
@@ -272,36 +266,24 @@ struct Follower<'a, 'b> {
     fresh: bool,
 }
 
-/// The child ends with its reader, whatever way the reader ends.
-struct Journalctl(Child);
-
-impl Drop for Journalctl {
-    fn drop(&mut self) {
-        if let Ok(id) = i32::try_from(self.0.id()) {
-            // Already gone is fine.
-            let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
-        }
-        let _ = self.0.wait();
-    }
-}
-
 impl Follower<'_, '_> {
     fn follow(&mut self, sink: &mut Sink<'_>) -> Result<Followed, StreamError> {
         let broken = |what: &str, why: &dyn fmt::Display| {
             StreamError::Broken(format!("journalctl: {what}: {why}"))
         };
-        let mut child = Journalctl(
-            self.command()
-                .spawn()
-                .map_err(|why| broken("cannot start", &why))?,
-        );
-        let Some(mut out) = child.0.stdout.take() else {
-            return Err(broken("cannot start", &"no output"));
+        let position = match self.collector.position() {
+            "" => "--boot".to_owned(),
+            // With --cursor the first entry is the known one: its absence shows that lines were lost.
+            known => format!("--cursor={known}"),
         };
-        fcntl(&out, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|why| broken("pipe", &why))?;
+        let args = [&FOLLOW[..], &[position.as_str()]].concat();
+        let host = self.context.host;
+        let mut output = host
+            .follow(&Command::new("journalctl", &args, Duration::MAX))
+            .map_err(|why| StreamError::Broken(why.to_string()))?;
         self.fresh = true;
         let mut lines = 0_u64;
-        let mut early = Early::new(&PLACES);
+        let mut early = Early::new(host);
         let mut pending = Vec::with_capacity(READ_CHUNK);
         loop {
             if self.context.stopped() {
@@ -312,47 +294,26 @@ impl Follower<'_, '_> {
             } else {
                 early.pause()
             };
-            if !readable(&out, wait).map_err(|why| broken("poll", &why))? {
+            if !output
+                .is_readable(wait)
+                .map_err(|why| broken("poll", &why))?
+            {
                 early.look();
                 self.collector.flush(sink)?;
                 continue;
             }
-            let open = fill(&mut out, &mut pending).map_err(|why| broken("read", &why))?;
+            let open = output
+                .fill(&mut pending, READ_CHUNK)
+                .map_err(|why| broken("read", &why))?;
             lines += self.take_lines(&mut pending, sink)?;
             if !open {
                 self.collector.flush(sink)?;
                 return Ok(Followed::Ended {
                     lines,
-                    why: last_words(&mut child.0),
+                    why: output.last_words(),
                 });
             }
         }
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new("journalctl");
-        command.args([
-            "-q",
-            "-o",
-            "json",
-            "--follow",
-            "--no-tail",
-            "--no-pager",
-            FIELDS,
-        ]);
-        if self.collector.position().is_empty() {
-            command.arg("--boot");
-        } else {
-            // With --cursor the first entry is the known one: its absence shows that lines were lost.
-            command.arg(format!("--cursor={}", self.collector.position()));
-        }
-        command
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        command
     }
 
     fn take_lines(
@@ -401,59 +362,13 @@ impl Follower<'_, '_> {
             self.collector.poke();
         }
         if let Some(unit) = verdict.port_taken {
-            port_conflict::hint(&unit, now);
+            self.collector.port_taken(unit);
         }
         if let Some(finding) = verdict.finding {
             self.collector.add(finding);
         }
         self.collector.advance(entry.cursor.as_str());
     }
-}
-
-fn readable(out: &ChildStdout, wait: Duration) -> nix::Result<bool> {
-    let timeout = PollTimeout::try_from(wait).unwrap_or(PollTimeout::ZERO);
-    let mut fds = [PollFd::new(out.as_fd(), PollFlags::POLLIN)];
-    match poll(&mut fds, timeout) {
-        Ok(ready) => Ok(ready > 0),
-        Err(nix::errno::Errno::EINTR) => Ok(false),
-        Err(why) => Err(why),
-    }
-}
-
-/// Reads once; false at the end of the output.
-fn fill(out: &mut ChildStdout, pending: &mut Vec<u8>) -> std::io::Result<bool> {
-    let start = pending.len();
-    pending.resize(start + READ_CHUNK, 0);
-    let got = out.read(pending.get_mut(start..).unwrap_or(&mut []));
-    pending.truncate(start + got.as_ref().map_or(0, |n| *n));
-    match got {
-        Ok(n) => Ok(n > 0),
-        Err(why)
-            if matches!(
-                why.kind(),
-                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted
-            ) =>
-        {
-            Ok(true)
-        }
-        Err(why) => Err(why),
-    }
-}
-
-/// What the ended child said on stderr, cut.
-fn last_words(child: &mut Child) -> String {
-    let end = Instant::now() + Duration::from_secs(2);
-    while Instant::now() < end && matches!(child.try_wait(), Ok(None)) {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let mut words = [0_u8; 400];
-    let got = child
-        .stderr
-        .as_mut()
-        .and_then(|err| err.read(&mut words).ok())
-        .unwrap_or(0);
-    let text = String::from_utf8_lossy(words.get(..got).unwrap_or(&[])).into_owned();
-    text.trim().to_owned()
 }
 
 #[cfg(test)]

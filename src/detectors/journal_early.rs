@@ -12,6 +12,10 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::host::Host;
+
+/// Where journald keeps its files, with one directory per machine.
+pub const PLACES: [&str; 2] = ["/run/log/journal", "/var/log/journal"];
 /// Time between two looks while entries come.
 const EVERY: Duration = Duration::from_millis(50);
 /// Time between two looks on a calm host: 20 looks a second were 0.15 % of a core.
@@ -47,11 +51,10 @@ pub struct Early {
 }
 
 impl Early {
-    /// `places`: where journald keeps its files, each with one directory per machine.
-    pub fn new(places: &[&str]) -> Self {
+    pub fn new(host: &Host) -> Self {
         Self {
-            places: places.iter().map(PathBuf::from).collect(),
-            bell: PathBuf::from(BELL),
+            places: PLACES.iter().map(|place| host.path(place)).collect(),
+            bell: host.path(BELL),
             files: Vec::new(),
             listed: None,
             moved: None,
@@ -161,6 +164,7 @@ fn parse(header: &[u8; HEADER]) -> Option<Tail> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
+    use crate::host::clock::Clock;
 
     fn header(state: u8, number: u64) -> [u8; HEADER] {
         let mut header = [0_u8; HEADER];
@@ -180,12 +184,11 @@ mod tests {
     #[test]
     fn the_bell_rings_once_for_what_is_new() {
         let dir = tempfile::tempdir().unwrap();
-        let machine = dir.path().join("var/0123");
+        let machine = dir.path().join("var/log/journal/0123");
         fs::create_dir_all(&machine).unwrap();
-        let bell = dir.path().join("run");
-        fs::create_dir(&bell).unwrap();
-        let mut early = Early::new(&[dir.path().join("var").to_str().unwrap()]);
-        early.bell = bell.clone();
+        let bell = dir.path().join("run/log/journal");
+        fs::create_dir_all(&bell).unwrap();
+        let mut early = Early::new(&Host::at(dir.path(), Clock::system()));
         // What a ring leaves: the time at which the directory last changed.
         let rung = || fs::metadata(&bell).unwrap().modified().unwrap();
         let quiet = rung();

@@ -20,6 +20,7 @@ pub mod service_flapping;
 pub mod service_inactive;
 pub mod stale_process;
 pub mod stream;
+pub mod suspects;
 pub mod thermal;
 pub mod unit_path;
 pub mod wear;
@@ -34,8 +35,9 @@ use crate::core::model::class::Class;
 use crate::core::model::finding::Finding;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
+use crate::detectors::suspects::Suspects;
 use crate::host::Host;
-use crate::services::{ServiceError, ServiceManager};
+use crate::services::ServiceManager;
 
 /// The conditions that stand open in the store: gives detectors their hysteresis across restarts.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +64,7 @@ pub struct Snapshot<'a> {
     pub managers: &'a [Arc<dyn ServiceManager>],
     pub open: &'a Open,
     pub now: Timestamp,
+    pub suspects: Suspects,
     units: OnceLock<Result<Vec<UnitState>, String>>,
 }
 
@@ -78,6 +81,7 @@ impl<'a> Snapshot<'a> {
             managers,
             open,
             now: host.clock.now(),
+            suspects: Suspects::default(),
             units: OnceLock::new(),
         }
     }
@@ -87,6 +91,13 @@ impl<'a> Snapshot<'a> {
         if let Some(units) = units {
             self.units = OnceLock::from(Ok(units));
         }
+        self
+    }
+
+    /// A look at what the streams heard, too.
+    #[must_use]
+    pub fn suspecting(mut self, suspects: Suspects) -> Self {
+        self.suspects = suspects;
         self
     }
 
@@ -102,7 +113,6 @@ impl<'a> Snapshot<'a> {
             for manager in self.managers {
                 match manager.units() {
                     Ok(units) => all.extend(units),
-                    Err(ServiceError::Absent(_)) => {}
                     Err(why) => return Err(format!("{}: {why}", manager.name())),
                 }
             }
@@ -149,16 +159,9 @@ pub trait Detector: Send + Sync + fmt::Debug {
     fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError>;
 }
 
-/// Units are swept this often when no journal tells of changes.
-const UNIT_SWEEP_WITHOUT_EVENTS: Duration = Duration::from_secs(5);
-
-/// Time between unit sweeps: slow where the journal pokes, 5 s where nothing tells.
+/// Time between unit sweeps where the journal pokes; where nothing tells the scanner sweeps sooner.
 fn unit_interval(config: &Config) -> Duration {
-    if config.detect.journal && journal::is_present() {
-        Duration::from_secs(config.detect.unit_sweep_s.max(1))
-    } else {
-        UNIT_SWEEP_WITHOUT_EVENTS
-    }
+    Duration::from_secs(config.detect.unit_sweep_s.max(1))
 }
 
 /// Our own units are never judged: no daemon can repair itself from within.

@@ -15,36 +15,12 @@ use crate::core::reading::ports::{of_command, of_message};
 use crate::core::reading::unit_file::needs;
 use crate::core::reading::unit_state::{is_excluded, should_run};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
+use crate::host::READ_CAP;
 use crate::host::net::listeners::{self, PortHolder};
-use crate::host::{READ_CAP, exec};
 
-/// A journal line makes a unit suspect for this long; the sweep then decides.
-const HINT_LIFE: Duration = Duration::from_secs(60);
-/// Most units under suspicion at a time.
-const HINTS_MOST: usize = 32;
 /// Units whose log is read in one sweep: a storm must not fork for each.
 const LOGS_MOST: usize = 8;
 const LOG_DEADLINE: Duration = Duration::from_secs(5);
-
-static HINTS: Mutex<Vec<(String, Timestamp)>> = Mutex::new(Vec::new());
-
-/// The journal told that `unit` could not bind an address. Only a hint: after a restart the unit's own
-/// recent lines tell the same.
-pub fn hint(unit: &str, now: Timestamp) {
-    let Ok(mut hints) = HINTS.lock() else { return };
-    hints.retain(|(name, at)| name != unit && now.since(*at) < HINT_LIFE);
-    if hints.len() < HINTS_MOST {
-        hints.push((unit.to_owned(), now));
-    }
-}
-
-fn is_hinted(unit: &str, now: Timestamp) -> bool {
-    HINTS.lock().is_ok_and(|hints| {
-        hints
-            .iter()
-            .any(|(name, at)| name == unit && now.since(*at) < HINT_LIFE)
-    })
-}
 
 /// When the unit last went down, and its restarts: a new one means new words in its log.
 type Life = (u64, u32);
@@ -88,7 +64,7 @@ impl Detector for PortConflict {
             let ran = !(200..=245).contains(&unit.exit_status) && !unit.exit_code.is_empty();
             let refused = ran || unit.result == "resources";
             let down = (unit.is_failed() || unit.is_changing()) && refused;
-            let suspect = down || open || is_hinted(&unit.name, look.now);
+            let suspect = down || open || look.suspects.contains(&unit.name, look.now);
             if super::is_own(&unit.name) || is_excluded(unit, &look.config.detect.ignore_units) {
                 continue;
             }
@@ -150,11 +126,11 @@ impl PortConflict {
         };
         if let Some((seen, ports)) = told.get(&unit.name)
             && *seen == state
-            && !is_hinted(&unit.name, look.now)
+            && !look.suspects.contains(&unit.name, look.now)
         {
             return ports.clone();
         }
-        if *logs >= LOGS_MOST || !look.host.is_real() {
+        if *logs >= LOGS_MOST {
             return Vec::new();
         }
         *logs += 1;
@@ -175,7 +151,7 @@ fn read_ports(unit: &UnitState, look: &Snapshot<'_>) -> Vec<String> {
         "cat",
         "--no-pager",
     ];
-    let Ok(out) = exec::run("journalctl", &args, LOG_DEADLINE) else {
+    let Ok(out) = look.host.run("journalctl", &args, LOG_DEADLINE) else {
         return Vec::new();
     };
     let text = out.text();

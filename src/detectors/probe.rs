@@ -15,7 +15,7 @@ use crate::core::model::port::Port;
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
-use crate::host::exec;
+use crate::host::Host;
 use crate::host::net::{self, Tls};
 
 /// Most that is read of an answer; the status line is at its start.
@@ -90,7 +90,7 @@ impl Detector for Probes {
                     })
             })
             .collect();
-        for (probe, answer) in ask_all(&due) {
+        for (probe, answer) in ask_all(look.host, &due) {
             let known = memory.entry(probe.name.clone()).or_default();
             known.at = look.now;
             known.failures = if answer.is_some() {
@@ -116,14 +116,14 @@ impl Detector for Probes {
 }
 
 /// Asks all at once: one slow peer must not delay the others. At most one thread per due probe, briefly.
-fn ask_all<'p>(due: &[&'p Probe]) -> Vec<(&'p Probe, Option<Failure>)> {
+fn ask_all<'p>(host: &Host, due: &[&'p Probe]) -> Vec<(&'p Probe, Option<Failure>)> {
     const AT_ONCE: usize = 8;
     let mut answers = Vec::new();
     for group in due.chunks(AT_ONCE) {
         std::thread::scope(|scope| {
             let asked: Vec<_> = group
                 .iter()
-                .map(|probe| (*probe, scope.spawn(|| ask(probe).err())))
+                .map(|probe| (*probe, scope.spawn(|| ask(host, probe).err())))
                 .collect();
             for (probe, thread) in asked {
                 let answer = thread
@@ -156,7 +156,7 @@ fn finding(probe: &Probe, failure: &Failure, now: Timestamp) -> Finding {
     .with(port.map(Fact::Port))
 }
 
-fn ask(probe: &Probe) -> Result<(), Failure> {
+fn ask(host: &Host, probe: &Probe) -> Result<(), Failure> {
     let timeout = Duration::from_secs(probe.timeout_s.max(1));
     if !probe.http.is_empty() {
         http(probe, timeout)
@@ -165,7 +165,7 @@ fn ask(probe: &Probe) -> Result<(), Failure> {
             .map(drop)
             .map_err(|why| Failure::error(format_args!("tcp {}: {}", probe.tcp, reason(&why))))
     } else {
-        command(&probe.command, timeout)
+        command(host, &probe.command, timeout)
     }
 }
 
@@ -241,12 +241,12 @@ fn exchange(stream: &mut (impl Read + Write), host: &str, path: &str) -> io::Res
 }
 
 /// Nagios plugin: 0 good, 1 warning, 2 critical, everything else unknown. The first line of output says why.
-fn command(argv: &[String], timeout: Duration) -> Result<(), Failure> {
+fn command(host: &Host, argv: &[String], timeout: Duration) -> Result<(), Failure> {
     let Some((program, args)) = argv.split_first() else {
         return Err(Failure::error("the probe has no command"));
     };
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let out = exec::run(program, &args, timeout).map_err(Failure::error)?;
+    let out = host.run(program, &args, timeout).map_err(Failure::error)?;
     let severity = match out.status {
         0 => return Ok(()),
         1 => Severity::Warning,
@@ -274,11 +274,12 @@ fn command(argv: &[String], timeout: Duration) -> Result<(), Failure> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use std::net::TcpListener;
+    use std::sync::Arc;
 
     use super::*;
     use crate::detectors::Open;
-    use crate::host::Host;
     use crate::host::clock::Clock;
+    use crate::host::exec::System;
 
     /// Answers one request with `text` and returns the address.
     fn answering(text: &'static str) -> String {
@@ -332,14 +333,14 @@ mod tests {
     fn nagios_codes_count() {
         let run = |script: &str| {
             let argv = ["sh", "-c", script].map(str::to_owned);
-            command(&argv, Duration::from_secs(10))
+            command(&Host::real(), &argv, Duration::from_secs(10))
         };
         assert_eq!(run("exit 0"), Ok(()));
         let warning = run("echo 'DISK WARNING - low | used=81%'; exit 1").unwrap_err();
         assert_eq!(warning.severity, Severity::Warning);
         assert_eq!(warning.what, "sh ended with 1: DISK WARNING - low");
         assert_eq!(run("exit 2").unwrap_err().severity, Severity::Critical);
-        assert!(command(&[], Duration::from_secs(1)).is_err());
+        assert!(command(&Host::real(), &[], Duration::from_secs(1)).is_err());
     }
 
     #[test]
@@ -352,7 +353,8 @@ mod tests {
             interval_s: 1,
             ..Probe::default()
         });
-        let host = Host::at("/nowhere", Clock::manual(Timestamp::from_millis(0)));
+        let host = Host::at("/nowhere", Clock::manual(Timestamp::from_millis(0)))
+            .with_executor(Arc::new(System::default()));
         let probes = Probes::default();
         let closed = Open::default();
         let look = |config: &Config, open: &Open| match probes.examine(&Snapshot::new(

@@ -10,7 +10,6 @@ use crate::core::model::text::cut;
 use crate::core::reading::unit_state::{is_excluded, judge_failed};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::Host;
-use crate::host::exec;
 
 /// Lines of the unit's own log that go with a finding.
 const LOG_LINES: &str = "12";
@@ -62,7 +61,7 @@ impl Detector for ServiceFailed {
 
 /// Adds the newest lines of the subject's own log, newest first. No log is no fault.
 fn with_log(host: &Host, finding: Finding) -> Finding {
-    if !host.is_real() || finding.subject.starts_with('-') {
+    if finding.subject.starts_with('-') {
         return finding;
     }
     let args = [
@@ -76,7 +75,7 @@ fn with_log(host: &Host, finding: Finding) -> Finding {
         "cat",
         "--no-pager",
     ];
-    match exec::run("journalctl", &args, LOG_DEADLINE) {
+    match host.run("journalctl", &args, LOG_DEADLINE) {
         Ok(out) if out.success() => {
             let text = out.text();
             finding.with(Fact::Log(cut(text.trim(), LOG_CAP)))

@@ -33,6 +33,8 @@ pub struct Batch {
     pub findings: Vec<Finding>,
     /// Unit state may have changed: sweep the units now.
     pub poke: bool,
+    /// Units that told that a port was taken.
+    pub suspects: Vec<String>,
 }
 
 /// The receiver shuts down; the batch was not accepted.
@@ -95,6 +97,7 @@ pub struct Collector {
     findings: Vec<Finding>,
     index: HashMap<Fingerprint, usize>,
     poke: bool,
+    suspects: Vec<String>,
     lines: usize,
     started: Instant,
     /// When something was last given on; the first position goes at once, or a crash would forget the start.
@@ -109,6 +112,7 @@ impl Collector {
             findings: Vec::new(),
             index: HashMap::new(),
             poke: false,
+            suspects: Vec::new(),
             lines: 0,
             started: Instant::now(),
             given: None,
@@ -145,6 +149,13 @@ impl Collector {
 
     pub fn poke(&mut self) {
         self.poke = true;
+    }
+
+    /// `unit` told that a port was taken.
+    pub fn port_taken(&mut self, unit: String) {
+        if !self.suspects.contains(&unit) {
+            self.suspects.push(unit);
+        }
     }
 
     pub fn add(&mut self, finding: Finding) {
@@ -189,6 +200,7 @@ impl Collector {
             position: self.position.clone(),
             findings: std::mem::take(&mut self.findings),
             poke: self.poke,
+            suspects: std::mem::take(&mut self.suspects),
         })?;
         self.index.clear();
         self.poke = false;

@@ -1,7 +1,10 @@
 //! One clock: wall time that never runs backwards within a process, and a monotonic reading for windows.
 
+use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nix::libc;
 
 use crate::core::model::time::Timestamp;
 
@@ -56,6 +59,21 @@ impl Clock {
             let by = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
             millis.fetch_add(by, Ordering::Relaxed);
         }
+    }
+
+    /// The kernel's own view: false until a time daemon has told it that the clock is right.
+    pub fn is_synced(&self) -> io::Result<bool> {
+        if let Self::Manual(_) = self {
+            return Ok(true);
+        }
+        // SAFETY: timex is a plain C struct of integers, for which all zeroes is a valid value.
+        let mut state: libc::timex = unsafe { std::mem::zeroed() };
+        // SAFETY: the pointer is valid for the call; `modes` is 0, so the kernel only fills the struct in.
+        let answer = unsafe { libc::adjtimex(&raw mut state) };
+        if answer < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(state.status & libc::STA_UNSYNC == 0)
     }
 
     /// False while the wall clock is before the build's floor.

@@ -16,13 +16,20 @@ pub mod signals;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clock::Clock;
+use exec::{Command, ExecError, Executor, Following, Output};
+use signals::{Ended, SignalError};
 
-/// The host as the program sees it. A fixture tree can stand for it (`Host::at`).
+use crate::core::model::action::ProcessIdentity;
+
+/// The host as the program sees it: files, commands and time. A fixture tree can stand for it (`Host::at`).
 #[derive(Clone, Debug)]
 pub struct Host {
     root: PathBuf,
+    /// `None` for a tree that nothing runs in.
+    executor: Option<Arc<dyn Executor>>,
     pub clock: Arc<Clock>,
 }
 
@@ -31,21 +38,88 @@ impl Host {
     pub fn real() -> Self {
         Self {
             root: PathBuf::from("/"),
+            executor: Some(Arc::new(exec::System::default())),
             clock: Arc::new(Clock::system()),
         }
     }
 
-    /// A directory tree that stands for a host, with a clock that only tests move.
+    /// A directory tree that stands for a host; nothing runs in it: no command is there.
     pub fn at(root: impl Into<PathBuf>, clock: Clock) -> Self {
         Self {
             root: root.into(),
+            executor: None,
             clock: Arc::new(clock),
         }
     }
 
-    /// True when this is the running machine, so that commands and signals mean something.
-    pub fn is_real(&self) -> bool {
-        self.root == Path::new("/")
+    /// The same tree with what carries its commands.
+    #[must_use]
+    pub fn with_executor(mut self, executor: Arc<dyn Executor>) -> Self {
+        self.executor = Some(executor);
+        self
+    }
+
+    /// True when commands and signals mean something here.
+    pub fn is_running(&self) -> bool {
+        self.executor.is_some()
+    }
+
+    /// Runs `program` with `args` to its end or to `deadline`.
+    pub fn run(
+        &self,
+        program: &str,
+        args: &[&str],
+        deadline: Duration,
+    ) -> Result<Output, ExecError> {
+        self.run_command(&Command::new(program, args, deadline))
+    }
+
+    /// [`Executor::run`]
+    pub fn run_command(&self, command: &Command<'_>) -> Result<Output, ExecError> {
+        self.executor(command)?.run(command)
+    }
+
+    /// [`Executor::start`]
+    pub fn start(&self, command: &Command<'_>) -> Result<i32, ExecError> {
+        self.executor(command)?.start(command)
+    }
+
+    /// [`Executor::launch`]
+    pub fn launch(
+        &self,
+        command: &Command<'_>,
+        is_up: &mut dyn FnMut() -> bool,
+    ) -> Result<exec::Launch, ExecError> {
+        self.executor(command)?.launch(command, is_up)
+    }
+
+    /// [`Executor::follow`]
+    pub fn follow(&self, command: &Command<'_>) -> Result<Following, ExecError> {
+        self.executor(command)?.follow(command)
+    }
+
+    fn executor(&self, command: &Command<'_>) -> Result<&dyn Executor, ExecError> {
+        let absent = || ExecError::Absent(command.program.to_owned());
+        self.executor.as_deref().ok_or_else(absent)
+    }
+
+    /// [`Executor::end_process`]
+    pub fn end_process(
+        &self,
+        identity: &ProcessIdentity,
+        grace: Duration,
+    ) -> Result<Ended, SignalError> {
+        match &self.executor {
+            Some(executor) => executor.end_process(self, identity, grace),
+            None => Err(SignalError::Gone("nothing runs in this tree".to_owned())),
+        }
+    }
+
+    /// [`Executor::stop_waiting`]
+    pub fn stop_waiting(&self) {
+        if let Some(executor) = &self.executor {
+            executor.stop_waiting();
+        }
     }
 
     /// `path` (absolute, as the host names it) below the root prefix.
@@ -66,7 +140,7 @@ impl Host {
         };
         Self {
             root,
-            clock: Arc::clone(&self.clock),
+            ..self.clone()
         }
     }
 

@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::core::config::{Config, DeclaredService};
 use crate::core::model::action::ProcessIdentity;
 use crate::core::model::unit::{UnitName, UnitState};
-use crate::host::exec::{self, ExecError};
+use crate::host::exec::{Command, Launch};
 use crate::host::procfs::Process;
 use crate::host::{Host, pid_files, signals};
 use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};
 
 /// Time for a started service to write its pid file.
 const PID_DEADLINE: Duration = Duration::from_secs(5);
-const PID_PAUSE: Duration = Duration::from_millis(20);
 /// Time for a service to end after TERM; a stopped or hung one gets KILL then.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
@@ -29,7 +28,7 @@ pub struct Declared {
 impl Declared {
     pub fn present(host: &Host, config: &Config) -> Option<Self> {
         let services = config.service.clone();
-        (host.is_real() && !services.is_empty()).then(|| Self {
+        (!services.is_empty()).then(|| Self {
             host: host.clone(),
             services,
             known: Mutex::default(),
@@ -104,40 +103,31 @@ impl Declared {
             directory => directory,
         };
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let mut child = exec::spawn_session(program, &args, &self.host.path(directory))
+        let directory = self.host.path(directory);
+        let command = Command::new(program, &args, PID_DEADLINE).within(&directory);
+        let launch = self
+            .host
+            .launch(&command, &mut || self.process(service).is_some())
             .map_err(ServiceError::Exec)?;
-        let deadline = Instant::now() + PID_DEADLINE;
-        let answer = loop {
-            if self.process(service).is_some() {
-                break Ok(());
-            }
-            let ended = child.try_wait().ok().flatten();
-            if ended.is_some_and(|status| !status.success()) {
-                break Err(ServiceError::Refused(format!(
-                    "{program}: it ended at once"
-                )));
-            }
-            if Instant::now() >= deadline {
-                break Err(ServiceError::Refused(format!(
-                    "{}: no live process in {}",
-                    service.name, service.pid_file
-                )));
-            }
-            std::thread::sleep(PID_PAUSE);
-        };
-        // Somebody must reap it when it ends, or it would stay behind as a zombie of ours.
-        std::thread::Builder::new()
-            .name("reaper".to_owned())
-            .stack_size(64 << 10)
-            .spawn(move || child.wait())
-            .map_err(|why| ServiceError::Exec(ExecError::Spawn(program.clone(), why)))?;
-        answer
+        match launch {
+            Launch::Up => Ok(()),
+            Launch::EndedAtOnce => Err(ServiceError::Refused(format!(
+                "{program}: it ended at once"
+            ))),
+            Launch::NotUp => Err(ServiceError::Refused(format!(
+                "{}: no live process in {}",
+                service.name, service.pid_file
+            ))),
+        }
     }
 
     fn stop(&self, service: &DeclaredService) -> Result<(), ServiceError> {
         if let Some((program, args)) = service.stop.split_first() {
             let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            let out = exec::run(program, &args, ORDER_DEADLINE).map_err(ServiceError::Exec)?;
+            let out = self
+                .host
+                .run(program, &args, ORDER_DEADLINE)
+                .map_err(ServiceError::Exec)?;
             return if out.success() {
                 Ok(())
             } else {
@@ -152,7 +142,7 @@ impl Declared {
             start_ticks: process.start_ticks,
             exe: process.exe,
         };
-        match signals::terminate(&self.host, &identity, STOP_GRACE) {
+        match self.host.end_process(&identity, STOP_GRACE) {
             Ok(_) | Err(signals::SignalError::Gone(_)) => Ok(()),
             Err(why) => Err(ServiceError::Refused(why.to_string())),
         }

@@ -77,6 +77,9 @@ pub trait ServiceManager: Send + Sync + fmt::Debug {
 /// The managers that run on this host. Declared services go beside whichever init there is.
 pub fn present(host: &Host, config: &Config) -> Vec<Arc<dyn ServiceManager>> {
     let mut managers: Vec<Arc<dyn ServiceManager>> = Vec::new();
+    if !host.is_running() {
+        return managers;
+    }
     if let Some(manager) = systemd::Systemd::present(host) {
         managers.push(Arc::new(manager));
     } else if let Some(manager) = openrc::OpenRc::present(host) {
@@ -118,4 +121,38 @@ pub fn find(
         }
     }
     Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::model::time::Timestamp;
+    use crate::host::clock::Clock;
+    use crate::host::exec::scripted::{Scripted, fails, hangs, says};
+
+    #[test]
+    fn a_manager_that_does_not_answer_has_no_units_to_judge() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("run/systemd/system")).unwrap();
+        let script = Arc::new(Scripted::default());
+        let tree = Host::at(dir.path(), Clock::manual(Timestamp::default()));
+        let config = Config::default();
+        assert!(present(&tree, &config).is_empty(), "nothing runs in it");
+        let host = tree.with_executor(script.clone());
+        let managers = present(&host, &config);
+        let systemd = managers.first().unwrap();
+        script.on("systemctl show", |_| {
+            says("Id=a.service\nLoadState=loaded\nActiveState=active\n")
+        });
+        assert_eq!(systemd.units().unwrap().len(), 1);
+        script.on("systemctl show", |_| fails(1, "Access denied"));
+        assert!(matches!(systemd.units(), Err(ServiceError::Refused(_))));
+        script.on("systemctl show", |_| hangs("systemctl"));
+        assert!(matches!(systemd.units(), Err(ServiceError::Exec(_))));
+        script.on("systemctl", |_| {
+            Err(ExecError::Absent("systemctl".to_owned()))
+        });
+        assert!(matches!(systemd.units(), Err(ServiceError::Absent(_))));
+    }
 }

@@ -1,11 +1,10 @@
 //! OpenRC through `rc-status`, `rc-update` and `rc-service`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::core::model::unit::{UnitName, UnitState};
-use crate::host::exec::{self, Output};
+use crate::host::exec::{Command, Output};
 use crate::host::{Host, READ_CAP, files, pid_files};
 use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};
 
@@ -20,8 +19,19 @@ pub struct OpenRc {
 impl OpenRc {
     /// `None` where OpenRC does not run the host.
     pub fn present(host: &Host) -> Option<Self> {
-        let running = host.is_real() && host.path(SOFTLEVEL).exists();
+        let running = host.path(SOFTLEVEL).exists();
         running.then(|| Self { host: host.clone() })
+    }
+
+    fn call(
+        &self,
+        program: &str,
+        args: &[&str],
+        deadline: Duration,
+    ) -> Result<Output, ServiceError> {
+        self.host
+            .run(program, args, deadline)
+            .map_err(ServiceError::Exec)
     }
 
     fn state(&self, name: &str, runlevel: &str, state: &str) -> UnitState {
@@ -60,10 +70,6 @@ fn note_value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
         .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
         .map(str::trim)
         .filter(|value| value.starts_with('/'))
-}
-
-fn call(program: &str, args: &[&str], deadline: Duration) -> Result<Output, ServiceError> {
-    exec::run(program, args, deadline).map_err(ServiceError::Exec)
 }
 
 /// Parses `rc-status --all --format ini`: `name = state` lines below `[runlevel]` heads.
@@ -127,7 +133,7 @@ impl ServiceManager for OpenRc {
     }
 
     fn units(&self) -> Result<Vec<UnitState>, ServiceError> {
-        let out = call(
+        let out = self.call(
             "rc-status",
             &["--all", "--nocolor", "--format", "ini"],
             QUERY_DEADLINE,
@@ -158,17 +164,13 @@ impl ServiceManager for OpenRc {
             Order::Restart | Order::ResetFailedStart => {
                 // A crashed service counts as started until it is zapped; zapping a stopped one is refused
                 // and changes nothing.
-                call("rc-service", &["--nocolor", service, "zap"], QUERY_DEADLINE)?;
+                self.call("rc-service", &["--nocolor", service, "zap"], QUERY_DEADLINE)?;
                 "start"
             }
         };
         let args = ["--nocolor", service, verb];
-        super::answer_of_script(exec::run_starter(
-            "rc-service",
-            &args,
-            Path::new("/"),
-            ORDER_DEADLINE,
-        ))
+        let command = Command::new("rc-service", &args, ORDER_DEADLINE);
+        super::answer_of_script(self.host.start(&command))
     }
 
     fn reload(&self) -> Result<(), ServiceError> {

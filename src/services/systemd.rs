@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::model::unit::{UnitName, UnitState};
-use crate::host::exec::{self, ExecError, Output};
+use crate::host::exec::{ExecError, Output};
 use crate::host::{Host, READ_CAP, procfs};
 use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};
 
@@ -28,12 +28,12 @@ pub struct Systemd {
 impl Systemd {
     /// `None` where systemd is not the running init (sd_booted(3)).
     pub fn present(host: &Host) -> Option<Self> {
-        let running = host.is_real() && host.path("/run/systemd/system").is_dir();
+        let running = host.path("/run/systemd/system").is_dir();
         running.then(|| Self { host: host.clone() })
     }
 
     fn call(&self, args: &[&str], deadline: Duration) -> Result<Output, ServiceError> {
-        match exec::run("systemctl", args, deadline) {
+        match self.host.run("systemctl", args, deadline) {
             Ok(out) => Ok(out),
             Err(ExecError::Absent(_)) => Err(ServiceError::Absent("systemctl".to_owned())),
             Err(why) => Err(ServiceError::Exec(why)),

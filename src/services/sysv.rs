@@ -1,10 +1,10 @@
 //! SysV init scripts: the S links of the running level, and each script's own `status`.
 
-use std::path::Path;
 use std::time::Duration;
 
 use crate::core::model::unit::{UnitName, UnitState};
-use crate::host::{Host, READ_CAP, exec, pid_files};
+use crate::host::exec::Command;
+use crate::host::{Host, READ_CAP, pid_files};
 use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};
 
 const QUERY_DEADLINE: Duration = Duration::from_secs(10);
@@ -22,12 +22,14 @@ impl Sysv {
         let other = host.path("/run/systemd/system").is_dir()
             || host.path("/run/openrc/softlevel").exists();
         let scripts = host.path("/etc/init.d").is_dir();
-        (host.is_real() && scripts && !other).then(|| Self { host: host.clone() })
+        (scripts && !other).then(|| Self { host: host.clone() })
     }
 
     /// Names with an S link in the running level; in any multi-user level where init does not say which.
     fn enabled(&self) -> Vec<String> {
-        let running = exec::run("runlevel", &[], QUERY_DEADLINE)
+        let running = self
+            .host
+            .run("runlevel", &[], QUERY_DEADLINE)
             .ok()
             .and_then(|out| runlevel(&out.text()));
         let levels = running.map_or(RUNLEVELS.to_vec(), |level| vec![level]);
@@ -64,7 +66,7 @@ impl Sysv {
             return None;
         }
         let script = format!("/etc/init.d/{name}");
-        let out = exec::run(&script, &["status"], QUERY_DEADLINE).ok()?;
+        let out = self.host.run(&script, &["status"], QUERY_DEADLINE).ok()?;
         Some(unit_state(name, out.status))
     }
 }
@@ -155,12 +157,9 @@ impl ServiceManager for Sysv {
             Order::Restart | Order::ResetFailedStart => "restart",
         };
         let script = format!("/etc/init.d/{unit}");
-        super::answer_of_script(exec::run_starter(
-            &script,
-            &[verb],
-            Path::new("/"),
-            ORDER_DEADLINE,
-        ))
+        let args = [verb];
+        let command = Command::new(&script, &args, ORDER_DEADLINE);
+        super::answer_of_script(self.host.start(&command))
     }
 
     fn reload(&self) -> Result<(), ServiceError> {

@@ -8,7 +8,7 @@ use super::files::Tree;
 use crate::cli::error::CliError;
 use crate::cli::help::NAME;
 use crate::core::model::named::named;
-use crate::host::exec;
+use crate::host::Host;
 
 const UNIT: &str = "/etc/systemd/system/autonomous-orchestrator.service";
 const TMPFILES: &str = "/etc/tmpfiles.d/autonomous-orchestrator.conf";
@@ -87,7 +87,7 @@ impl Order {
 
     pub(super) fn give(&self) -> Result<(), CliError> {
         let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
-        let failed = match exec::run(&self.program, &args, DEADLINE) {
+        let failed = match Host::real().run(&self.program, &args, DEADLINE) {
             Ok(output) if output.success() => return Ok(()),
             Ok(output) => CliError::failed(format!("{self}: {}", output.reason())),
             Err(why) => CliError::failed(self.to_string()).because(why),
