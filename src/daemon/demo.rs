@@ -14,6 +14,7 @@ use crate::core::config::Config;
 use crate::core::model::task::{Resolution, Task};
 use crate::daemon::{self, Options, Runtime, Timing};
 use crate::detectors;
+use crate::host::clock::end_after;
 use crate::host::{Host, net};
 
 /// Longest wait for one repair, well above what it needs.
@@ -281,7 +282,7 @@ impl<'a> Watch<'a> {
         out: &mut dyn Write,
         mut done: impl FnMut(&[Task]) -> bool,
     ) -> Result<bool, String> {
-        let deadline = Instant::now() + REPAIR_DEADLINE;
+        let deadline = end_after(REPAIR_DEADLINE);
         loop {
             self.print_new(out)?;
             let reader = self.runtime.store.reader().map_err(|why| why.to_string())?;
@@ -333,7 +334,7 @@ impl<'a> Watch<'a> {
 /// Body of `GET /`, if anybody answers within a second.
 fn get(port: u16) -> Option<String> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut stream = net::connect(&[address], net::end_after(Duration::from_secs(1))).ok()?;
+    let mut stream = net::connect(&[address], end_after(Duration::from_secs(1))).ok()?;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.take(4096).read_to_string(&mut answer).ok()?;
@@ -344,7 +345,7 @@ fn get(port: u16) -> Option<String> {
 
 /// The demo's service (`demo --serve PORT PIDFILE`): answers every request with its process id.
 pub fn serve(port: u16, pid_file: &Path) -> Result<(), String> {
-    let deadline = Instant::now() + Duration::from_secs(2);
+    let deadline = end_after(Duration::from_secs(2));
     let listener = loop {
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             Ok(listener) => break listener,

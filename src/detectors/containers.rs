@@ -10,6 +10,7 @@ use crate::core::config::Config;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep, container_memory};
+use crate::host::clock::end_after;
 use crate::host::net;
 
 const SOCKETS: &[&str] = &[
@@ -66,7 +67,7 @@ impl Detector for Containers {
         let Some(socket) = there else {
             return Ok(Sweep::Absent("no container engine's socket".to_owned()));
         };
-        let body = match net::local(&socket, net::end_after(TIMEOUT)).and_then(ask) {
+        let body = match net::local(&socket, end_after(TIMEOUT)).and_then(ask) {
             Ok(body) => body,
             // A socket unit starts the engine on demand: nothing answers, nothing is broken.
             Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => {

@@ -16,6 +16,7 @@ use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::Host;
+use crate::host::clock::end_after;
 use crate::host::net::{self, Tls};
 
 /// Most that is read of an answer; the status line is at its start.
@@ -161,7 +162,7 @@ fn ask(host: &Host, probe: &Probe) -> Result<(), Failure> {
     if !probe.http.is_empty() {
         http(probe, timeout)
     } else if !probe.tcp.is_empty() {
-        net::dial(&probe.tcp, net::end_after(timeout))
+        net::dial(&probe.tcp, end_after(timeout))
             .map(drop)
             .map_err(|why| Failure::error(format_args!("tcp {}: {}", probe.tcp, reason(&why))))
     } else {
@@ -194,7 +195,7 @@ fn http(probe: &Probe, timeout: Duration) -> Result<(), Failure> {
         .rsplit_once(':')
         .and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)))
         .unwrap_or((authority, default_port));
-    let mut stream = net::dial(&format!("{host}:{port}"), net::end_after(timeout))
+    let mut stream = net::dial(&format!("{host}:{port}"), end_after(timeout))
         .map_err(|why| fail(&reason(&why)))?;
     let status = if scheme == "https" {
         let tls = Tls::new(&probe.ca_file).map_err(|why| fail(&why.with_hint()))?;

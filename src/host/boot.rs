@@ -22,7 +22,7 @@ pub fn uptime_millis(host: &Host) -> Option<i64> {
             .parse::<i64>()
             .ok()?
             .saturating_mul(1000)
-            .saturating_add(centis * 10),
+            .saturating_add(centis.saturating_mul(10)),
     )
 }
 

@@ -82,6 +82,12 @@ impl Clock {
     }
 }
 
+/// The time at which something that may take `span` must be over.
+pub fn end_after(span: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(span).unwrap_or(now)
+}
+
 fn wall_millis() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -127,7 +127,7 @@ fn walk(host: &Host, base: &str, parts: &[&str], found: &mut Vec<Matched>) {
         if rest.is_empty() && meta.is_file() {
             found.push(Matched {
                 path,
-                bytes: meta.blocks() * 512,
+                bytes: meta.blocks().saturating_mul(512),
                 modified_s: meta.mtime(),
                 device: meta.dev(),
                 inode: meta.ino(),
@@ -157,8 +157,8 @@ fn matches_at(pattern: &[char], name: &[char]) -> bool {
         (Some(('?', rest)), Some((_, left))) => matches_at(rest, left),
         (Some(('[', rest)), Some((c, left))) => match rest.iter().position(|c| *c == ']') {
             Some(end) => {
-                in_set(rest.get(..end).unwrap_or(&[]), *c)
-                    && matches_at(rest.get(end + 1..).unwrap_or(&[]), left)
+                let (set, behind) = rest.split_at(end);
+                in_set(set, *c) && matches_at(behind.get(1..).unwrap_or(&[]), left)
             }
             None => *c == '[' && matches_at(rest, left),
         },

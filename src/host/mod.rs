@@ -1,6 +1,9 @@
 //! The only operating-system access: every path goes through a root prefix, every child process has
 //! a deadline, and time comes from one clock.
 
+// Numbers from outside must not overflow; tests know theirs.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 pub mod boot;
 pub mod clock;
 pub mod exec;

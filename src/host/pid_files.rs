@@ -40,7 +40,8 @@ pub fn named(host: &Host, path: &str) -> Option<NamedProcess> {
         return None;
     }
     let written_s = std::fs::metadata(host.path(path)).ok()?.mtime();
-    let sure = started_s(host, &process).is_some_and(|started| started <= written_s + SLACK_S);
+    let sure = started_s(host, &process)
+        .is_some_and(|started| started <= written_s.saturating_add(SLACK_S));
     Some(NamedProcess { process, sure })
 }
 
@@ -53,14 +54,15 @@ fn started_s(host: &Host, process: &Process) -> Option<i64> {
         .trim()
         .parse()
         .ok()?;
-    Some(booted + i64::try_from(started_us(process) / 1_000_000).ok()?)
+    booted.checked_add_unsigned(started_us(process) / 1_000_000)
 }
 
 /// Microseconds from boot to the start of a process.
 pub fn started_us(process: &Process) -> u64 {
     let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
-    let ticks = u64::try_from(ticks).unwrap_or(100).max(1);
-    process.start_ticks.saturating_mul(1_000_000) / ticks
+    let ticks = u64::try_from(ticks).unwrap_or(100);
+    let scaled = process.start_ticks.saturating_mul(1_000_000);
+    scaled.checked_div(ticks).unwrap_or(scaled)
 }
 
 /// Whose process this is by the pid files in /run: its own or that of one of its parents. The name is

@@ -31,11 +31,11 @@ pub struct Process {
 /// Fields of `/proc/PID/stat` that are used (proc_pid_stat(5)). The name stands in parentheses and may
 /// itself hold blanks and parentheses: the last `)` ends it.
 pub fn parse_stat(text: &str) -> Option<Process> {
-    let open = text.find('(')?;
-    let close = text.rfind(')')?;
-    let pid = text.get(..open)?.trim().parse().ok()?;
-    let comm = text.get(open + 1..close)?.to_owned();
-    let mut fields = text.get(close + 1..)?.split_ascii_whitespace();
+    let (head, tail) = text.rsplit_once(')')?;
+    let (pid, comm) = head.split_once('(')?;
+    let pid = pid.trim().parse().ok()?;
+    let comm = comm.to_owned();
+    let mut fields = tail.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
     let ppid = fields.next()?.parse().ok()?;
     // State is field 3, the start time field 22.

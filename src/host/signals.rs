@@ -123,10 +123,13 @@ fn open(pid: u32) -> Result<OwnedFd, SignalError> {
     match i32::try_from(fd) {
         // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
-        _ => Err(match Errno::last() {
-            Errno::ESRCH => SignalError::Gone(format!("process {pid} is gone")),
-            why => SignalError::Failed(format!("process {pid}: {why}")),
-        }),
+        _ if Errno::last() == Errno::ESRCH => {
+            Err(SignalError::Gone(format!("process {pid} is gone")))
+        }
+        _ => Err(SignalError::Failed(format!(
+            "process {pid}: {}",
+            Errno::last()
+        ))),
     }
 }
 

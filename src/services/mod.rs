@@ -1,5 +1,8 @@
 //! Service managers: what runs, and starting, stopping, restarting it.
 
+// Numbers from outside must not overflow; tests know theirs.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod declared;
 mod openrc;
 mod systemd;

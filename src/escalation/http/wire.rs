@@ -16,6 +16,7 @@ use ureq::unversioned::transport::{
     Transport, TransportAdapter,
 };
 
+use crate::host::clock::end_after;
 use crate::host::net::{self, Connection, Tls, TlsStream};
 
 /// Most addresses of a name that ureq takes.
@@ -32,7 +33,7 @@ pub(super) fn agent(config: Config, tls: Tls, reached: Arc<AtomicBool>) -> ureq:
 }
 
 fn end_of(timeout: NextTimeout) -> Instant {
-    net::end_after((*timeout.after).min(super::REQUEST_MOST))
+    end_after((*timeout.after).min(super::REQUEST_MOST))
 }
 
 fn told(why: io::Error, timeout: NextTimeout) -> ureq::Error {

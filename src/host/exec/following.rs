@@ -12,6 +12,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use crate::host::clock::end_after;
+
 /// An ended child gets this long to be gone.
 const END_WAIT: Duration = Duration::from_secs(2);
 
@@ -56,11 +58,11 @@ impl Following {
     /// Reads once, at most `most` bytes; false at the end of the output.
     pub fn fill(&mut self, pending: &mut Vec<u8>, most: usize) -> io::Result<bool> {
         let start = pending.len();
-        pending.resize(start + most, 0);
+        pending.resize(start.saturating_add(most), 0);
         let got = self
             .output
             .read(pending.get_mut(start..).unwrap_or(&mut []));
-        pending.truncate(start + got.as_ref().map_or(0, |n| *n));
+        pending.truncate(start.saturating_add(got.as_ref().map_or(0, |n| *n)));
         match got {
             Ok(n) => Ok(n > 0),
             Err(why)
@@ -80,7 +82,7 @@ impl Following {
         let Some(child) = &mut self.child else {
             return String::new();
         };
-        let end = Instant::now() + END_WAIT;
+        let end = end_after(END_WAIT);
         while Instant::now() < end && matches!(child.try_wait(), Ok(None)) {
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 use super::{Command, Confinement, ExecError, Executor, Following, Launch, OUTPUT_CAP, Output};
 use crate::core::model::action::ProcessIdentity;
 use crate::host::Host;
+use crate::host::clock::end_after;
 use crate::host::signals::{self, Ended, SignalError};
 
 /// A child that ended while something it left behind holds its streams is seen within this time.
@@ -45,10 +46,11 @@ impl System {
 
     /// Time left until `end`, less when the process is to stop.
     fn time_left(&self, end: Instant) -> Duration {
-        let end = self
+        let stopped = self
             .stopping
             .get()
-            .map_or(end, |since| end.min(*since + STOP_PATIENCE));
+            .and_then(|since| since.checked_add(STOP_PATIENCE));
+        let end = stopped.map_or(end, |stopped| end.min(stopped));
         end.saturating_duration_since(Instant::now())
     }
 }
@@ -68,7 +70,7 @@ impl Executor for System {
 
     fn start(&self, command: &Command<'_>) -> Result<i32, ExecError> {
         let mut child = spawn_session(command)?;
-        let end = Instant::now() + command.deadline;
+        let end = end_after(command.deadline);
         loop {
             match child.try_wait() {
                 Ok(Some(status)) => return Ok(code(status)),
@@ -89,7 +91,7 @@ impl Executor for System {
         is_up: &mut dyn FnMut() -> bool,
     ) -> Result<Launch, ExecError> {
         let mut child = spawn_session(command)?;
-        let end = Instant::now() + command.deadline;
+        let end = end_after(command.deadline);
         let launch = loop {
             if is_up() {
                 break Launch::Up;
@@ -210,16 +212,17 @@ fn plain_environment(command: &mut process::Command) {
 }
 
 fn spawn_error(program: &str, why: std::io::Error) -> ExecError {
-    match why.kind() {
-        std::io::ErrorKind::NotFound => ExecError::Absent(program.to_owned()),
-        _ => ExecError::Spawn(program.to_owned(), why),
+    if why.kind() == std::io::ErrorKind::NotFound {
+        ExecError::Absent(program.to_owned())
+    } else {
+        ExecError::Spawn(program.to_owned(), why)
     }
 }
 
 fn code(status: ExitStatus) -> i32 {
     status
         .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .or_else(|| status.signal().map(|signal| signal.saturating_add(128)))
         .unwrap_or(-1)
 }
 
@@ -234,7 +237,7 @@ impl System {
     /// Reads both streams until they close or the child has ended, whichever comes first: what a child left
     /// behind may hold them for ever.
     fn drain(&self, child: &mut Child, command: &Command<'_>) -> Result<Output, ExecError> {
-        let end = Instant::now() + command.deadline;
+        let end = end_after(command.deadline);
         let io = |why: std::io::Error| ExecError::Io(command.program.to_owned(), why);
         let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
         let mut kept = [Vec::new(), Vec::new()];

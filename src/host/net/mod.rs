@@ -16,12 +16,6 @@ pub use tls::{Tls, TlsError, TlsStream};
 /// A TCP connection.
 pub type Connection = Until<TcpStream>;
 
-/// The time at which something that may take `span` must be over.
-pub fn end_after(span: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(span).unwrap_or(now)
-}
-
 /// The addresses of `host:port`. A name is looked up on a thread of its own, which is left behind at the end of
 /// the time: the C library's lookup cannot be interrupted.
 pub fn resolve(address: &str, end: Instant) -> io::Result<Vec<SocketAddr>> {
@@ -55,7 +49,9 @@ pub fn connect(mut addresses: &[SocketAddr], end: Instant) -> io::Result<Connect
         if left.is_zero() {
             return Err(over());
         }
-        let share = if rest.is_empty() { left } else { left / 2 };
+        let share = left
+            .checked_div(if rest.is_empty() { 1 } else { 2 })
+            .unwrap_or(left);
         match TcpStream::connect_timeout(address, share) {
             Ok(stream) => return Ok(Until::new(stream, end)),
             Err(why) => last = why,
@@ -137,9 +133,10 @@ impl<S: Socket> Until<S> {
 
 /// What the kernel says of a limit that was met.
 fn late(why: io::Error) -> io::Error {
-    match why.kind() {
-        io::ErrorKind::WouldBlock => over(),
-        _ => why,
+    if why.kind() == io::ErrorKind::WouldBlock {
+        over()
+    } else {
+        why
     }
 }
 
@@ -172,6 +169,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::host::clock::end_after;
 
     #[test]
     fn an_address_that_refuses_is_passed_over() {
