@@ -95,7 +95,7 @@ fn follow(runtime: &Runtime, source: Source, name: &str) -> Result<StreamEnd, St
         Source::KernelLog => kmsg::run(&context, &mut sink),
         Source::LogFiles => {
             let positions = runtime.store.cursors().map_err(|why| why.to_string())?;
-            logfile::run(&context, &positions, &mut sink)
+            Ok(logfile::run(&context, &positions, &mut sink))
         }
     }
     .map_err(|why| why.to_string())

@@ -76,7 +76,8 @@ fn share(used: &str, limit: &str, stat: &str, reclaimable: &str) -> Option<u64> 
         .find_map(|line| line.strip_prefix(reclaimable)?.strip_prefix(' '))
         .and_then(|number| number.trim().parse().ok())
         .unwrap_or(0);
-    u64::try_from(u128::from(used.saturating_sub(free)) * 100 / u128::from(limit)).ok()
+    let used = u128::from(used.saturating_sub(free)).saturating_mul(100);
+    u64::try_from(used.checked_div(u128::from(limit))?).ok()
 }
 
 #[cfg(test)]

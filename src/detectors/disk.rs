@@ -74,7 +74,9 @@ impl Disk {
         if span < TREND_LEAST {
             return None;
         }
-        let seconds = u128::from(available) * u128::from(span.as_secs()) / u128::from(lost);
+        let seconds = u128::from(available)
+            .saturating_mul(u128::from(span.as_secs()))
+            .checked_div(u128::from(lost))?;
         u64::try_from(seconds).ok().map(Duration::from_secs)
     }
 }

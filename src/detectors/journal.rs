@@ -202,13 +202,13 @@ pub fn run(context: &StreamContext<'_>, sink: &mut Sink<'_>) -> Result<StreamEnd
             return Ok(StreamEnd::Stopped);
         }
     }
-    let mut ends = 0;
+    let mut ends = 0_u32;
     let mut backoff = BACKOFF_FIRST;
     loop {
         match follower.follow(sink) {
             Ok(Followed::Stopped) | Err(StreamError::Stop) => return Ok(StreamEnd::Stopped),
             Ok(Followed::Ended { lines, why }) => {
-                ends = if lines > 0 { 0 } else { ends + 1 };
+                ends = if lines > 0 { 0 } else { ends.saturating_add(1) };
                 backoff = if lines > 0 { BACKOFF_FIRST } else { backoff };
                 if ends >= ENDS_MOST {
                     return Err(DetectError::Broken(format!(
@@ -222,7 +222,7 @@ pub fn run(context: &StreamContext<'_>, sink: &mut Sink<'_>) -> Result<StreamEnd
             return Ok(StreamEnd::Stopped);
         }
         context.pause(backoff);
-        backoff = (backoff * 2).min(BACKOFF_MOST);
+        backoff = backoff.saturating_mul(2).min(BACKOFF_MOST);
     }
 }
 
@@ -305,7 +305,7 @@ impl Follower<'_, '_> {
             let open = output
                 .fill(&mut pending, READ_CHUNK)
                 .map_err(|why| broken("read", &why))?;
-            lines += self.take_lines(&mut pending, sink)?;
+            lines = lines.saturating_add(self.take_lines(&mut pending, sink)?);
             if !open {
                 self.collector.flush(sink)?;
                 return Ok(Followed::Ended {
@@ -321,22 +321,21 @@ impl Follower<'_, '_> {
         pending: &mut Vec<u8>,
         sink: &mut Sink<'_>,
     ) -> Result<u64, StreamError> {
-        let mut lines = 0;
-        let mut from = 0;
-        while let Some(len) = pending
-            .get(from..)
-            .and_then(|rest| rest.iter().position(|c| *c == b'\n'))
-        {
-            if let Some(entry) = pending.get(from..from + len).and_then(Entry::parse) {
+        let mut lines = 0_u64;
+        let mut rest = pending.as_slice();
+        while let Some(len) = rest.iter().position(|c| *c == b'\n') {
+            let (line, behind) = rest.split_at(len);
+            if let Some(entry) = Entry::parse(line) {
                 self.entry(&entry);
-                lines += 1;
+                lines = lines.saturating_add(1);
             }
-            from += len + 1;
+            rest = behind.get(1..).unwrap_or(&[]);
             if self.collector.is_full() {
                 self.collector.flush(sink)?;
             }
         }
-        pending.drain(..from);
+        let left = rest.len();
+        pending.drain(..pending.len().saturating_sub(left));
         if pending.len() > ENTRY_CAP {
             pending.clear();
             let now = self.context.host.clock.now();

@@ -160,7 +160,7 @@ impl<'a, 'b> Follower<'a, 'b> {
             if record.sequence <= last {
                 return;
             }
-            if record.sequence > last + 1 && !self.collector.has_news() {
+            if record.sequence > last.saturating_add(1) && !self.collector.has_news() {
                 self.lost();
             }
         }
@@ -168,7 +168,7 @@ impl<'a, 'b> Follower<'a, 'b> {
         if record.from_kernel
             && let Some(fault) = self.kernel.line(Some(record.micros), record.message)
         {
-            let verdict = of_kernel(fault, STREAM, self.context.host.clock.now());
+            let verdict = of_kernel(&fault, STREAM, self.context.host.clock.now());
             if verdict.poke {
                 self.collector.poke();
             }

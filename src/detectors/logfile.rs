@@ -4,6 +4,7 @@
 //! inode from the old file, a truncated file that grew again from the one that was read, and finds the copy
 //! that copy-and-truncate left beside it: what was not yet read is read there.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io;
@@ -19,7 +20,6 @@ use crate::core::reading::kernel::KernelReader;
 use crate::core::reading::lines::LineSplitter;
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::reading::logline::{LogLine, parse_syslog, split_console};
-use crate::detectors::DetectError;
 use crate::detectors::stream::{Collector, Sink, StreamContext, StreamEnd, StreamStop, WAIT};
 
 /// First bytes that identify a file.
@@ -119,9 +119,9 @@ pub fn run(
     context: &StreamContext<'_>,
     positions: &BTreeMap<String, String>,
     sink: &mut Sink<'_>,
-) -> Result<StreamEnd, DetectError> {
+) -> StreamEnd {
     if context.config.log_file.is_empty() {
-        return Ok(StreamEnd::Absent("no log_file is configured".to_owned()));
+        return StreamEnd::Absent("no log_file is configured".to_owned());
     }
     let mut tails: Vec<Tail> = context
         .config
@@ -137,14 +137,14 @@ pub fn run(
         for tail in &mut tails {
             match tail.turn(context, sink) {
                 Ok(busy) => more |= busy,
-                Err(StreamStop) => return Ok(StreamEnd::Stopped),
+                Err(StreamStop) => return StreamEnd::Stopped,
             }
         }
         if !more {
             context.pause(WAIT);
         }
     }
-    Ok(StreamEnd::Stopped)
+    StreamEnd::Stopped
 }
 
 /// One followed file.
@@ -259,7 +259,7 @@ impl Tail {
         };
         let mut chunk = vec![0_u8; READ_CHUNK];
         let got = file
-            .read_at(&mut chunk, self.position.offset + self.ahead)
+            .read_at(&mut chunk, self.position.offset.saturating_add(self.ahead))
             .unwrap_or(0);
         // Looked at after reading: bytes read before a truncation are then read again from its copy.
         if got == 0 || !self.position.fits(file) {
@@ -274,10 +274,10 @@ impl Tail {
             ..
         } = self;
         let mut stopped = Ok(());
-        let mut consumed = 0;
+        let mut consumed = 0_u64;
         splitter.push(chunk.get(..got).unwrap_or(&[]), &mut |line, length| {
-            consumed += length;
-            position.offset += length;
+            consumed = consumed.saturating_add(length);
+            position.offset = position.offset.saturating_add(length);
             reader.line(line, &context.rules, now, collector);
             collector.count_line();
             if collector.is_full() && stopped.is_ok() {
@@ -286,7 +286,7 @@ impl Tail {
                 stopped = collector.flush(sink);
             }
         });
-        *ahead = (*ahead + got as u64).saturating_sub(consumed);
+        *ahead = ahead.saturating_add(got as u64).saturating_sub(consumed);
         position.learn_head(file);
         collector.move_to(&position.text());
         stopped.map(|()| true)
@@ -325,7 +325,7 @@ impl Tail {
             ..
         } = self;
         splitter.finish(&mut |line, length| {
-            position.offset += length;
+            position.offset = position.offset.saturating_add(length);
             reader.line(line, &context.rules, now, collector);
         });
         self.ahead = 0;
@@ -377,10 +377,10 @@ impl Tail {
     /// The oldest file of the family that is newer than the one just read.
     fn newer_than_read(&self) -> Option<File> {
         let family = family(&self.path);
-        let at = family
+        let (path, _) = family
             .iter()
-            .position(|(_, meta)| self.position.same_inode(meta))?;
-        let (path, _) = family.get(at + 1)?;
+            .skip_while(|(_, meta)| !self.position.same_inode(meta))
+            .nth(1)?;
         File::open(path).ok()
     }
 }
@@ -411,7 +411,7 @@ fn family(path: &Path) -> Vec<(PathBuf, Metadata)> {
             .and_then(|ext| ext.to_str())
             .and_then(|ext| ext.parse::<i64>().ok())
             .unwrap_or(0);
-        (newest, meta.mtime(), meta.mtime_nsec(), -number)
+        (newest, meta.mtime(), meta.mtime_nsec(), Reverse(number))
     });
     found
 }
@@ -429,13 +429,13 @@ fn is_rotation(suffix: &str) -> bool {
 /// Start of the last line of the file when it has no line end yet, else its end.
 fn line_start_before_end(file: &File, size: u64) -> u64 {
     let from = size.saturating_sub(READ_CHUNK as u64);
-    let mut tail = vec![0_u8; usize::try_from(size - from).unwrap_or(0)];
+    let mut tail = vec![0_u8; usize::try_from(size.saturating_sub(from)).unwrap_or(0)];
     if file.read_exact_at(&mut tail, from).is_err() {
         return size;
     }
     tail.iter()
         .rposition(|c| *c == b'\n')
-        .map_or(size, |at| from + at as u64 + 1)
+        .map_or(size, |at| from.saturating_add(at as u64).saturating_add(1))
 }
 
 /// Judges the lines of one file.
@@ -472,7 +472,7 @@ impl LineReader {
                 let Some(fault) = self.kernel.line(at.or(read_at), part) else {
                     continue;
                 };
-                let verdict = of_kernel(fault, &source, now);
+                let verdict = of_kernel(&fault, &source, now);
                 if verdict.poke {
                     collector.poke();
                 }

@@ -56,11 +56,12 @@ impl Detector for Memory {
 
 fn judge(total: u64, available: u64, raise_below: u64, open: bool) -> Option<String> {
     let mark = if open {
-        raise_below + CLEAR_ABOVE
+        raise_below.saturating_add(CLEAR_ABOVE)
     } else {
         raise_below
     };
-    let low = u128::from(available) * 100 < u128::from(total) * u128::from(mark);
+    let low = u128::from(available).saturating_mul(100)
+        < u128::from(total).saturating_mul(u128::from(mark));
     low.then(|| format!("{available} KiB of {total} KiB memory left"))
 }
 

@@ -1,5 +1,8 @@
 //! Detectors: each watches one aspect of the host and emits findings.
 
+// Numbers from outside must not overflow; tests know theirs.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 pub mod clock_sync;
 pub mod config_drift;
 pub mod container_memory;

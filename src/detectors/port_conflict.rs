@@ -133,7 +133,7 @@ impl PortConflict {
         if *logs >= LOGS_MOST {
             return Vec::new();
         }
-        *logs += 1;
+        *logs = logs.saturating_add(1);
         let ports = read_ports(unit, look);
         told.insert(unit.name.clone(), (state, ports.clone()));
         ports

@@ -87,7 +87,10 @@ impl Detector for Probes {
                 let span = Duration::from_secs(probe.interval_s.max(1));
                 is_open(probe)
                     || memory.get(&probe.name).is_none_or(|known| {
-                        look.now.since(known.at) + Duration::from_millis(500) >= span
+                        look.now
+                            .since(known.at)
+                            .saturating_add(Duration::from_millis(500))
+                            >= span
                     })
             })
             .collect();
@@ -204,9 +207,12 @@ fn http(probe: &Probe, timeout: Duration) -> Result<(), Failure> {
     } else {
         exchange(&mut stream, authority, path)
     };
-    let status = status.map_err(|why| match why.kind() {
-        io::ErrorKind::TimedOut => fail(&"no answer in time"),
-        _ => fail(&reason(&why)),
+    let status = status.map_err(|why| {
+        if why.kind() == io::ErrorKind::TimedOut {
+            fail(&"no answer in time")
+        } else {
+            fail(&reason(&why))
+        }
     })?;
     let good = match probe.expect_status {
         0 => (200..400).contains(&status),

@@ -39,7 +39,7 @@ impl Detector for ServiceFailed {
         if look.managers.is_empty() {
             return Ok(Sweep::Absent("no service manager".to_owned()));
         }
-        let mut read = 0;
+        let mut read = 0_usize;
         let found = look
             .units()?
             .iter()
@@ -51,7 +51,7 @@ impl Detector for ServiceFailed {
                 if look.open.contains(finding.class, &finding.subject) || read >= LOGS_MOST {
                     return finding;
                 }
-                read += 1;
+                read = read.saturating_add(1);
                 with_log(look.host, finding)
             })
             .collect();

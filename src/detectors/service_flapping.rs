@@ -119,10 +119,11 @@ fn judge(
 ) -> Option<Finding> {
     let window = Duration::from_secs(config.detect.flap_window_s);
     let restarts = history.within(window, now);
-    let watched = now.since(history.since) >= window / 2;
+    let half = Duration::from_millis(config.detect.flap_window_s.saturating_mul(500));
+    let watched = now.since(history.since) >= half;
     // Raise high, clear low; a failed unit no longer flaps, that is another class.
     let flaps = restarts >= config.detect.flap_restarts
-        || (open && (!watched || history.within(window / 2, now) > 0));
+        || (open && (!watched || history.within(half, now) > 0));
     if !flaps || (unit.is_failed() && !unit.is_changing()) {
         return None;
     }

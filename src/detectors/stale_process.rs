@@ -63,7 +63,8 @@ impl StaleProcess {
         let Ok(mut since) = self.since.lock() else {
             return Err(DetectError::Broken("its memory is poisoned".to_owned()));
         };
-        let patience = Duration::from_secs(look.config.detect.stale_after_s) * ZOMBIE_FACTOR;
+        let patience =
+            Duration::from_secs(look.config.detect.stale_after_s).saturating_mul(ZOMBIE_FACTOR);
         let zombies: Vec<Process> = pids
             .iter()
             .filter_map(|pid| look.host.read(format!("/proc/{pid}/stat"), 1024).ok())

@@ -13,6 +13,7 @@ use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
 use crate::core::reading::log_rules::RuleSet;
 use crate::host::Host;
+use crate::host::clock::end_after;
 
 /// Most lines of one batch; bounds the memory between source and store.
 pub const BATCH_LINES: usize = 256;
@@ -78,7 +79,7 @@ impl StreamContext<'_> {
 
     /// Sleeps up to `span`, less when stopped.
     pub fn pause(&self, span: Duration) {
-        let end = Instant::now() + span;
+        let end = end_after(span);
         while !self.stopped() {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -138,7 +139,7 @@ impl Collector {
         if self.lines == 0 {
             self.started = Instant::now();
         }
-        self.lines += 1;
+        self.lines = self.lines.saturating_add(1);
     }
 
     /// Everything up to `position` was judged.

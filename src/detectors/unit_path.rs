@@ -207,7 +207,7 @@ impl<'a> View<'a> {
                 Need::Executable if meta.permissions().mode() & 0o111 == 0 => {
                     Some("is not executable")
                 }
-                _ => None,
+                Need::Directory | Need::Executable | Need::File | Need::User => None,
             },
             Err(why) if is_gone(&why) => {
                 // An absolute link would leave the root that we look through: ask without it as well.
@@ -307,13 +307,13 @@ impl<'a> View<'a> {
         };
         let mut found = Vec::new();
         let mut queue = VecDeque::from([(start.to_path_buf(), 0)]);
-        let mut looked = 0;
+        let mut looked = 0_usize;
         while let Some((directory, depth)) = queue.pop_front() {
             let Ok(entries) = std::fs::read_dir(self.below(&directory.to_string_lossy())) else {
                 continue;
             };
             for entry in entries.flatten() {
-                looked += 1;
+                looked = looked.saturating_add(1);
                 if looked > SEARCH_ENTRIES {
                     return found;
                 }
@@ -325,7 +325,7 @@ impl<'a> View<'a> {
                     found.push(path.to_string_lossy().into_owned());
                 }
                 if kind.is_dir() && depth < SEARCH_DEPTH {
-                    queue.push_back((path, depth + 1));
+                    queue.push_back((path, depth.saturating_add(1)));
                 }
             }
         }

@@ -82,7 +82,7 @@ impl JournalJudge {
                 .ok()
                 .map(|ms| ms.saturating_mul(1000));
             return match self.kernel.line(micros, line.message) {
-                Some(fault) => of_kernel(fault, "journal", at),
+                Some(fault) => of_kernel(&fault, "journal", at),
                 None => Verdict::default(),
             };
         }
@@ -124,7 +124,7 @@ fn found(finding: Finding) -> Verdict {
 
 /// A kernel fault as a finding. A file system that went read-only is confirmed, and cleared, by the
 /// mount sweep: here it only asks for that sweep.
-pub fn of_kernel(fault: KernelFault, source: &str, at: Timestamp) -> Verdict {
+pub fn of_kernel(fault: &KernelFault, source: &str, at: Timestamp) -> Verdict {
     if fault.class == Class::ReadonlyFs {
         return Verdict {
             poke: true,

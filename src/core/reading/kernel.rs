@@ -77,7 +77,7 @@ impl KernelReader {
             if first.is_empty() {
                 cut(head, 400).clone_into(first);
             }
-            *lines += 1;
+            *lines = lines.saturating_add(1);
             if *lines > CUT_LINES {
                 return self.unnamed();
             }
@@ -96,7 +96,7 @@ impl KernelReader {
         let quiet = at_us.is_some_and(|at| at.abs_diff(self.last_us) > REPORT_GAP_US);
         self.last_us = at_us.unwrap_or(self.last_us);
         if let Some(report) = &mut self.report {
-            report.lines += 1;
+            report.lines = report.lines.saturating_add(1);
             if quiet || report.lines > REPORT_LINES {
                 self.report = None;
             }

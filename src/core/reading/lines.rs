@@ -19,7 +19,7 @@ impl LineSplitter {
         while let Some(at) = rest.iter().position(|c| *c == b'\n') {
             let (line, tail) = rest.split_at(at);
             self.keep(line);
-            self.length += 1;
+            self.length = self.length.saturating_add(1);
             self.end(each);
             rest = tail.get(1..).unwrap_or(&[]);
         }
@@ -39,7 +39,7 @@ impl LineSplitter {
     }
 
     fn keep(&mut self, part: &[u8]) {
-        self.length += part.len() as u64;
+        self.length = self.length.saturating_add(part.len() as u64);
         // A writer that does not append leaves a hole of NULs after a truncation: it must not use up the cap.
         let room = LINE_CAP.saturating_sub(self.kept.len());
         self.kept

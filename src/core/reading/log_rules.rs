@@ -152,7 +152,7 @@ impl RuleSet {
     pub fn classify(&self, line: &LogLine<'_>) -> Option<Match> {
         let hits = self.set.matches(line.message.as_bytes());
         let stated = match line.origin {
-            Origin::Leveled => of_priority(line.priority),
+            Origin::Leveled => Some(of_priority(line.priority)),
             Origin::Text => stated_level(line.message),
         };
         if hits.matched_any() {
@@ -245,11 +245,11 @@ impl Rule {
     }
 }
 
-fn of_priority(priority: u8) -> Option<Stated> {
+fn of_priority(priority: u8) -> Stated {
     match priority {
-        0..=2 => Some(Stated::Critical),
-        3 => Some(Stated::Error),
-        _ => Some(Stated::Lower),
+        0..=2 => Stated::Critical,
+        3 => Stated::Error,
+        _ => Stated::Lower,
     }
 }
 
@@ -312,8 +312,8 @@ fn resolve(written: Written, file: &str, patterns: &mut Vec<String>) -> Result<R
         }
     }
     let first = patterns.len();
-    let ignores = first + written.r#match.len();
     patterns.extend(written.r#match);
+    let ignores = patterns.len();
     patterns.extend(written.ignore);
     Ok(Rule {
         name,

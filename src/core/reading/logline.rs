@@ -123,10 +123,9 @@ fn level_of_word(word: &str, first: bool) -> Option<Stated> {
 
 /// The value of `level=…`, `lvl=…`, `severity=…`, or the JSON member `"level":"…"`.
 fn key_value(word: &str) -> Option<&str> {
-    let at = ["level", "lvl", "severity", "loglevel"]
+    let (_, rest) = ["level", "lvl", "severity", "loglevel"]
         .iter()
-        .find_map(|key| word.find(key).map(|start| start + key.len()))?;
-    let rest = word.get(at..)?;
+        .find_map(|key| word.split_once(key))?;
     let value = rest.trim_start_matches('"');
     let value = value.strip_prefix(['=', ':'])?.trim_start_matches('"');
     let end = value
@@ -229,20 +228,11 @@ pub fn split_console(line: &str) -> impl Iterator<Item = (Option<u64>, &str)> {
 
 /// Start and end byte and microseconds of the next `[   12.345678]`.
 fn find_stamp(text: &str) -> Option<(usize, usize, u64)> {
-    let mut from = 0;
-    while let Some(open) = text
-        .get(from..)
-        .and_then(|t| t.find('['))
-        .map(|at| from + at)
-    {
-        from = open + 1;
-        let inner = text.get(from..)?;
-        let close = inner.find(']')?;
-        if let Some(micros) = inner.get(..close).and_then(stamp_micros) {
-            return Some((open, from + close + 1, micros));
-        }
-    }
-    None
+    text.match_indices('[').find_map(|(open, _)| {
+        let (stamp, behind) = text.get(open..)?.strip_prefix('[')?.split_once(']')?;
+        let end = text.len().checked_sub(behind.len())?;
+        Some((open, end, stamp_micros(stamp)?))
+    })
 }
 
 fn stamp_micros(text: &str) -> Option<u64> {

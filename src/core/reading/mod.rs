@@ -1,4 +1,8 @@
 //! From bytes to facts: log lines, kernel messages, unit states and unit files.
+
+// Numbers from outside must not overflow; tests know theirs.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 pub mod journal_entry;
 pub mod kernel;
 pub mod kernel_table;

@@ -38,7 +38,7 @@ fn as_port(digits: &str) -> Option<u16> {
 /// The last `:number` that ends like an address does; a time of day has more digits behind.
 fn after_colon(text: &str) -> Option<u16> {
     text.rmatch_indices(':').find_map(|(at, _)| {
-        let rest = text.get(at + 1..)?;
+        let rest = text.get(at..)?.strip_prefix(':')?;
         let digits = rest.get(
             ..rest
                 .find(|c: char| !c.is_ascii_digit())
@@ -60,10 +60,8 @@ fn after_colon(text: &str) -> Option<u16> {
 
 fn after_word(text: &str, word: &str) -> Option<u16> {
     let lower = text.to_ascii_lowercase();
-    let at = lower.find(word)?;
-    let rest = lower
-        .get(at + word.len()..)?
-        .trim_start_matches([' ', '=', ':', '#', '\'', '"']);
+    let (_, rest) = lower.split_once(word)?;
+    let rest = rest.trim_start_matches([' ', '=', ':', '#', '\'', '"']);
     let digits = rest.get(
         ..rest
             .find(|c: char| !c.is_ascii_digit())

@@ -74,7 +74,7 @@ pub fn needs(unit: &str, texts: &[String]) -> Needs {
             }
         }
     }
-    resolve(unit, gathered, &mut found);
+    resolve(unit, &gathered, &mut found);
     found
 }
 
@@ -158,7 +158,7 @@ fn port(value: &str, transport: &str) -> Option<String> {
     Some(format!("{transport}/{number}"))
 }
 
-fn resolve(unit: &str, gathered: Gathered, found: &mut Needs) {
+fn resolve(unit: &str, gathered: &Gathered, found: &mut Needs) {
     let mut add = |setting, need, value: &str| {
         let Some(value) = expand(unit, value) else {
             return;
@@ -169,7 +169,7 @@ fn resolve(unit: &str, gathered: Gathered, found: &mut Needs) {
             .any(|made| value == *made || value.starts_with(&format!("{made}/")));
         let wanted = match need {
             Need::User => !value.bytes().all(|c| c.is_ascii_digit()),
-            _ => value.starts_with('/') && !created,
+            Need::Executable | Need::Directory | Need::File => value.starts_with('/') && !created,
         };
         let needed = Needed {
             setting,
