@@ -3,6 +3,7 @@
 
 mod following;
 #[cfg(test)]
+#[allow(clippy::panic)] // A command that no script answers ends the test.
 pub mod scripted;
 mod system;
 

@@ -77,17 +77,17 @@ impl Host {
         self.run_command(&Command::new(program, args, deadline))
     }
 
-    /// [`Executor::run`]
+    /// As `Executor::run`.
     pub fn run_command(&self, command: &Command<'_>) -> Result<Output, ExecError> {
         self.executor(command)?.run(command)
     }
 
-    /// [`Executor::start`]
+    /// As `Executor::start`.
     pub fn start(&self, command: &Command<'_>) -> Result<i32, ExecError> {
         self.executor(command)?.start(command)
     }
 
-    /// [`Executor::launch`]
+    /// As `Executor::launch`.
     pub fn launch(
         &self,
         command: &Command<'_>,
@@ -96,7 +96,7 @@ impl Host {
         self.executor(command)?.launch(command, is_up)
     }
 
-    /// [`Executor::follow`]
+    /// As `Executor::follow`.
     pub fn follow(&self, command: &Command<'_>) -> Result<Following, ExecError> {
         self.executor(command)?.follow(command)
     }
@@ -106,7 +106,7 @@ impl Host {
         self.executor.as_deref().ok_or_else(absent)
     }
 
-    /// [`Executor::end_process`]
+    /// As `Executor::end_process`.
     pub fn end_process(
         &self,
         identity: &ProcessIdentity,
@@ -118,7 +118,7 @@ impl Host {
         }
     }
 
-    /// [`Executor::stop_waiting`]
+    /// As `Executor::stop_waiting`.
     pub fn stop_waiting(&self) {
         if let Some(executor) = &self.executor {
             executor.stop_waiting();

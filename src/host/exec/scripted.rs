@@ -1,5 +1,4 @@
 //! The commands of a host in a test: each is answered by a script, with effects on the fixture tree.
-#![allow(clippy::panic)]
 
 use std::fmt;
 use std::io::Write;
