@@ -98,7 +98,7 @@ impl Bundle {
         })
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -108,12 +108,8 @@ impl Bundle {
     }
 
     /// Number of snippets.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.shape.snippets as usize
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.shape.snippets == 0
     }
 
     /// True when the file at the path is another one than was opened: time to open it anew.

@@ -38,7 +38,7 @@ pub struct Options {
 /// Times that `demo` and tests shorten; `None` means the built-in one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timing {
-    pub clear_hold: Option<Duration>,
+    pub(crate) clear_hold: Option<Duration>,
 }
 
 /// Why the daemon did not start.
@@ -73,20 +73,20 @@ impl std::error::Error for StartError {}
 /// Shared by all threads of one daemon.
 #[derive(Debug)]
 pub struct Runtime {
-    pub host: Host,
+    pub(crate) host: Host,
     pub store: Store,
-    pub detectors: Vec<Box<dyn Detector>>,
-    pub dry_run: bool,
-    pub timing: Timing,
-    pub started_at: Timestamp,
+    pub(crate) detectors: Vec<Box<dyn Detector>>,
+    pub(crate) dry_run: bool,
+    pub(crate) timing: Timing,
+    pub(crate) started_at: Timestamp,
     /// Rung when a task may be due.
-    pub work: Bell,
+    pub(crate) work: Bell,
     /// Rung when units may have changed.
-    pub poke: Bell,
+    pub(crate) poke: Bell,
     /// Rung when something may be deliverable.
-    pub courier: Bell,
+    pub(crate) courier: Bell,
     /// Rung when everything must stop.
-    pub halt: Bell,
+    pub(crate) halt: Bell,
     config_file: PathBuf,
     config_named: bool,
     state_dir: Option<String>,
@@ -100,8 +100,8 @@ pub struct Runtime {
     /// What the streams heard and the next sweep judges.
     suspects: Mutex<Suspects>,
     /// Held by the worker that ends stability windows.
-    pub windows: Mutex<()>,
-    pub llm: llm::Desk,
+    pub(crate) windows: Mutex<()>,
+    pub(crate) llm: llm::Desk,
     beats: Mutex<BTreeMap<String, Instant>>,
     backup_dir: PathBuf,
 }
@@ -164,15 +164,15 @@ impl Runtime {
         Ok(())
     }
 
-    pub fn stopping(&self) -> bool {
+    pub(crate) fn stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+    pub(crate) fn stop_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop)
     }
 
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
         for bell in [&self.work, &self.poke, &self.courier, &self.halt] {
             bell.ring();
@@ -190,7 +190,7 @@ impl Runtime {
         }
     }
 
-    pub fn all_threads_alive(&self, stuck_after: Duration) -> bool {
+    pub(crate) fn all_threads_alive(&self, stuck_after: Duration) -> bool {
         let beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
         let stuck: Vec<&String> = beats
             .iter()
@@ -208,7 +208,7 @@ impl Runtime {
         self.journal.load(Ordering::Relaxed)
     }
 
-    pub fn set_journal_followed(&self, followed: bool) {
+    pub(crate) fn set_journal_followed(&self, followed: bool) {
         self.journal.store(followed, Ordering::Relaxed);
     }
 
@@ -218,7 +218,7 @@ impl Runtime {
         units.into_iter().for_each(|unit| suspects.add(unit, now));
     }
 
-    pub fn suspects(&self) -> Suspects {
+    pub(crate) fn suspects(&self) -> Suspects {
         let suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
         suspects.clone()
     }
@@ -265,7 +265,7 @@ impl Runtime {
         }
     }
 
-    pub fn action_context<'a>(&'a self, loaded: &'a LoadedConfig) -> ActionContext<'a> {
+    pub(crate) fn action_context<'a>(&'a self, loaded: &'a LoadedConfig) -> ActionContext<'a> {
         ActionContext {
             host: &self.host,
             config: &loaded.config,
@@ -279,7 +279,7 @@ impl Runtime {
         &self.backup_dir
     }
 
-    pub fn host_name(&self, loaded: &LoadedConfig) -> String {
+    pub(crate) fn host_name(&self, loaded: &LoadedConfig) -> String {
         if loaded.config.daemon.host_name.is_empty() {
             crate::host::boot::host_name(&self.host)
         } else {
@@ -287,7 +287,7 @@ impl Runtime {
         }
     }
 
-    pub fn close(
+    pub(crate) fn close(
         &self,
         task: &Task,
         resolution: Resolution,

@@ -47,11 +47,11 @@ use crate::services::ServiceManager;
 pub struct Open(BTreeSet<(Class, String)>);
 
 impl Open {
-    pub fn new(open: impl IntoIterator<Item = (Class, String)>) -> Self {
+    pub(crate) fn new(open: impl IntoIterator<Item = (Class, String)>) -> Self {
         Self(open.into_iter().collect())
     }
 
-    pub fn contains(&self, class: Class, subject: &str) -> bool {
+    pub(crate) fn contains(&self, class: Class, subject: &str) -> bool {
         // A set of pairs cannot be asked by (Class, &str) without an owned key; it is small.
         self.0
             .iter()
@@ -62,12 +62,12 @@ impl Open {
 /// One look at the host, shared by all detectors of a sweep: each source is read at most once.
 #[derive(Debug)]
 pub struct Snapshot<'a> {
-    pub host: &'a Host,
-    pub config: &'a Config,
-    pub managers: &'a [Arc<dyn ServiceManager>],
-    pub open: &'a Open,
-    pub now: Timestamp,
-    pub suspects: Suspects,
+    pub(crate) host: &'a Host,
+    pub(crate) config: &'a Config,
+    pub(crate) managers: &'a [Arc<dyn ServiceManager>],
+    pub(crate) open: &'a Open,
+    pub(crate) now: Timestamp,
+    pub(crate) suspects: Suspects,
     units: OnceLock<Result<Vec<UnitState>, String>>,
 }
 

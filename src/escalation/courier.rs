@@ -56,7 +56,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    pub fn new(escalation: &config::Escalation, gateway_id: &str) -> Self {
+    pub(crate) fn new(escalation: &config::Escalation, gateway_id: &str) -> Self {
         Self {
             per_hour: escalation.per_hour,
             per_day: escalation.per_day,
@@ -96,7 +96,7 @@ impl<T: Tracker> Courier<T> {
         }
     }
 
-    pub fn destination(&self) -> &str {
+    pub(crate) fn destination(&self) -> &str {
         self.tracker.destination()
     }
 

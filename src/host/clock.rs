@@ -35,7 +35,7 @@ impl Clock {
         Self::Manual(AtomicI64::new(at.as_millis()))
     }
 
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         match self {
             Self::System {
                 started,

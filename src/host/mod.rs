@@ -33,7 +33,7 @@ pub struct Host {
     root: PathBuf,
     /// `None` for a tree that nothing runs in.
     executor: Option<Arc<dyn Executor>>,
-    pub clock: Arc<Clock>,
+    pub(crate) clock: Arc<Clock>,
 }
 
 impl Host {

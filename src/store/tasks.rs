@@ -85,7 +85,7 @@ impl Store {
         })
     }
 
-    pub fn set_phase(
+    pub(crate) fn set_phase(
         &self,
         task_id: i64,
         phase: Phase,

@@ -33,7 +33,7 @@ impl Advisor {
     /// The deterministic ones.
     pub const ALL: &'static [Self] = &[Self::Operator, Self::Historian, Self::Analyst];
 
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Operator => "operator",
             Self::Historian => "historian",

@@ -271,8 +271,8 @@ pub struct Pair {
 /// Weighted words, each once, and their neighbourhoods.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Query {
-    pub words: Vec<Word>,
-    pub pairs: Vec<Pair>,
+    pub(crate) words: Vec<Word>,
+    pub(crate) pairs: Vec<Pair>,
 }
 
 impl Query {

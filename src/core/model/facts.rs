@@ -119,7 +119,7 @@ pub enum Fact<'a> {
 pub struct Facts(BTreeMap<String, String>);
 
 impl Facts {
-    pub fn add(&mut self, fact: Fact<'_>) {
+    pub(crate) fn add(&mut self, fact: Fact<'_>) {
         match fact {
             Fact::Unit(unit) => self.put(Key::Unit, unit),
             Fact::Result(result) => self.put(Key::Result, result),
@@ -170,7 +170,7 @@ impl Facts {
         self.text(key)?.parse().ok()
     }
 
-    pub fn exit_status(&self) -> Option<i32> {
+    pub(crate) fn exit_status(&self) -> Option<i32> {
         self.parsed(Key::ExitStatus)
     }
 
@@ -184,7 +184,7 @@ impl Facts {
         self.text(Key::MovedHow) == Some(SAME_NAME)
     }
 
-    pub fn port(&self) -> Option<Port> {
+    pub(crate) fn port(&self) -> Option<Port> {
         self.parsed(Key::Port)
     }
 
@@ -212,7 +212,7 @@ impl Facts {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 

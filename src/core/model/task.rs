@@ -41,7 +41,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    pub const fn number(self) -> u8 {
+    pub(crate) const fn number(self) -> u8 {
         match self {
             Self::QuickFix => 1,
             Self::Research => 2,
@@ -157,7 +157,7 @@ pub enum Transition {
 }
 
 impl Transition {
-    pub const fn target(&self) -> Status {
+    pub(crate) const fn target(&self) -> Status {
         match self {
             Self::Wait { .. } => Status::Waiting,
             Self::FixFailed { .. } | Self::Regressed { .. } => Status::FixFailed,
