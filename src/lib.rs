@@ -3,7 +3,7 @@
 //!
 //! The library is there for the program, its tests and its benches: what they need is named here, everything
 //! else is private, so that the compiler finds what nobody uses. None of it is promised to other programs.
-#![deny(rustdoc::broken_intra_doc_links)]
+#![deny(missing_docs, rustdoc::broken_intra_doc_links)]
 
 mod actions;
 mod bundle;

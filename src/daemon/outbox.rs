@@ -11,7 +11,9 @@ use crate::store::{Intake, OutboxRow, Store, StoreError};
 /// The store seen as the queue of one destination.
 #[derive(Debug)]
 pub struct StoreOutbox<'a> {
+    /// Holds the rows.
     pub store: &'a Store,
+    /// Subject of the finding that it cannot be reached.
     pub destination: String,
 }
 

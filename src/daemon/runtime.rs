@@ -25,6 +25,7 @@ use crate::store::{Store, StoreError, StoreOptions};
 /// How to start.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// May be missing where it was not named: then the defaults hold.
     pub config_file: PathBuf,
     /// The file was named on the command line: it must exist.
     pub config_named: bool,
@@ -32,6 +33,7 @@ pub struct Options {
     pub state_dir: Option<String>,
     /// Look, record and say what would be done; touch and send nothing.
     pub dry_run: bool,
+    /// What `demo` and tests shorten.
     pub timing: Timing,
 }
 
@@ -74,6 +76,7 @@ impl std::error::Error for StartError {}
 #[derive(Debug)]
 pub struct Runtime {
     pub(crate) host: Host,
+    /// Each thread works on this handle or a clone of it.
     pub store: Store,
     pub(crate) detectors: Vec<Box<dyn Detector>>,
     pub(crate) dry_run: bool,
@@ -146,6 +149,7 @@ impl Runtime {
         })
     }
 
+    /// What is in force now; a step that began with it keeps it through a reload.
     pub fn loaded(&self) -> Arc<LoadedConfig> {
         Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -72,6 +72,7 @@ pub struct Snapshot<'a> {
 }
 
 impl<'a> Snapshot<'a> {
+    /// A look at the present of the host's clock; nothing is read yet.
     pub fn new(
         host: &'a Host,
         config: &'a Config,
@@ -154,11 +155,13 @@ impl std::error::Error for DetectError {}
 
 /// One sweeping detector. `examine` is also the verification after a repair.
 pub trait Detector: Send + Sync + fmt::Debug {
+    /// By which it is switched off, listed and logged; unique.
     fn name(&self) -> &'static str;
     /// Classes that this detector alone raises by sweeping, and clears.
     fn classes(&self) -> &'static [Class];
     /// Time between sweeps.
     fn interval(&self, config: &Config) -> Duration;
+    /// Looks now. A source that does not exist on this host is [`Sweep::Absent`], no error.
     fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError>;
 }
 

@@ -32,9 +32,11 @@ struct Peer {
 /// What one round came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Round {
+    /// Alerts taken, counted once for each peer.
     pub accepted: usize,
     /// Alerts that a peer refused even alone.
     pub refused: usize,
+    /// Peers that were not reached or not ready.
     pub peers_down: usize,
 }
 

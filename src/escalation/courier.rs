@@ -48,6 +48,7 @@ pub struct Next {
 pub struct Limits {
     /// New and reopened issues.
     pub per_hour: u32,
+    /// The same, in any 24 hours.
     pub per_day: u32,
     /// Each gateway waits its own part of this before it opens one.
     pub spread: Duration,
@@ -83,6 +84,7 @@ pub struct Courier<T> {
 }
 
 impl<T: Tracker> Courier<T> {
+    /// Due at once; what earlier runs came to is in the outbox.
     pub fn new(tracker: T, limits: Limits) -> Self {
         Self {
             tracker,

@@ -40,6 +40,7 @@ const RETRY_MOST: Duration = Duration::from_secs(3_600);
 /// What the tracker needs to know beside its transport.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Section `[escalation.github]`.
     pub github: config::Github,
     /// systemd's `$CREDENTIALS_DIRECTORY`.
     pub credentials: Option<PathBuf>,
@@ -62,6 +63,7 @@ pub struct GitHub {
 type Stop = Box<DeliveryStep>;
 
 impl GitHub {
+    /// Sends nothing and reads no token before the first delivery.
     pub fn new(settings: Settings, transport: Box<dyn Transport + Send>) -> Self {
         let api = Api::new(
             transport,

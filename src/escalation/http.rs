@@ -36,10 +36,13 @@ const REDIRECTS_MAX: u32 = 3;
 /// A request to send.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// Kept through redirects.
     pub method: Verb,
+    /// Absolute; `http://` only for a transport that takes it.
     pub url: String,
     /// Sent as `Authorization: Bearer`, to the host of `url` only.
     pub token: Option<Secret>,
+    /// Beside authorization, content type and user agent.
     pub headers: Vec<(&'static str, String)>,
     /// JSON text.
     pub body: Option<String>,
@@ -48,14 +51,18 @@ pub struct Request {
 /// The methods that are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
+    /// Reads; may be repeated.
     Get,
+    /// Creates or tells; whether it may be repeated depends on the receiver.
     Post,
+    /// Changes fields to given values; may be repeated.
     Patch,
 }
 
 /// An answer, whole or cut at `BODY_CAP`.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
+    /// HTTP status code; any that the server gave, errors included.
     pub status: u16,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
@@ -120,6 +127,7 @@ impl std::error::Error for SendError {}
 
 /// Moves requests: over TLS in the daemon, to a simulated server in the schedule tests.
 pub trait Transport: fmt::Debug {
+    /// Blocks until the answer, its deadline or a stop. An error status is an answer, no error.
     fn send(&self, request: &Request) -> Result<Response, SendError>;
 
     /// A new attempt starts: its requests share one budget of time.

@@ -13,7 +13,12 @@ pub enum OutboxError {
     /// What keeps the rows failed.
     Store(Box<dyn Error + Send + Sync>),
     /// A row holds a name that this version does not know.
-    Row { id: i64, why: UnknownName },
+    Row {
+        /// Of the row.
+        id: i64,
+        /// The name, and those known.
+        why: UnknownName,
+    },
 }
 
 impl fmt::Display for OutboxError {
@@ -41,6 +46,7 @@ pub trait Outbox {
     fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, OutboxError>;
     /// Durable on return. Counts one attempt.
     fn sending(&self, id: i64, now: Timestamp) -> Result<(), OutboxError>;
+    /// The destination has it; number and address are kept where it gave them.
     fn confirmed(
         &self,
         id: i64,
@@ -48,6 +54,7 @@ pub trait Outbox {
         url: Option<&str>,
         now: Timestamp,
     ) -> Result<(), OutboxError>;
+    /// A write may have happened: looked for at `retry_at`.
     fn unknown(
         &self,
         id: i64,
@@ -63,6 +70,7 @@ pub trait Outbox {
         why: &str,
         now: Timestamp,
     ) -> Result<(), OutboxError>;
+    /// Never to be sent again.
     fn dead(&self, id: i64, why: &str, now: Timestamp) -> Result<(), OutboxError>;
     /// `create` and `reopen` rows that were marked as sending since then, whatever came of them.
     fn created_since(&self, destination: &str, since: Timestamp) -> Result<u32, OutboxError>;

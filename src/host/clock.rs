@@ -14,10 +14,14 @@ pub const CLOCK_FLOOR: Timestamp = Timestamp::from_millis(1_735_689_600_000);
 /// Source of `now`. Tests move a manual clock; nothing else differs.
 #[derive(Debug)]
 pub enum Clock {
+    /// The running machine's.
     System {
+        /// Monotonic reading at the anchor.
         started: Instant,
+        /// Wall time at the anchor, in ms since the Unix epoch.
         anchor_millis: i64,
     },
+    /// Of a test, in ms since the Unix epoch: moves by [`Clock::advance`] alone.
     Manual(AtomicI64),
 }
 
@@ -31,6 +35,7 @@ impl Clock {
         }
     }
 
+    /// Stands at `at` until it is moved.
     pub fn manual(at: Timestamp) -> Self {
         Self::Manual(AtomicI64::new(at.as_millis()))
     }
@@ -45,7 +50,7 @@ impl Clock {
         }
     }
 
-    /// What the wall clock says now, to compare with [`Clock::now`].
+    /// What the wall clock says now, to compare with `now`.
     pub fn wall(&self) -> Timestamp {
         match self {
             Self::System { .. } => Timestamp::from_millis(wall_millis()),

@@ -12,18 +12,25 @@ use crate::core::model::task::Status;
 pub enum StoreError {
     /// The file or its directory cannot be used.
     Unusable {
+        /// The file, or its directory.
         path: PathBuf,
+        /// In the words of the system or of SQLite.
         why: String,
     },
     /// Written by a newer version of this program.
     Newer {
+        /// The file.
         path: PathBuf,
+        /// `user_version` of the file.
         found: i64,
+        /// The newest that this program knows.
         known: i64,
     },
     /// Written by an older version, and not this process's to migrate.
     Older {
+        /// The file.
         path: PathBuf,
+        /// `user_version` of the file.
         found: i64,
     },
     /// There is no table in it yet.
@@ -36,15 +43,22 @@ pub enum StoreError {
     Io(String),
     /// The file is damaged.
     Corrupt(String),
+    /// No task has this id.
     NoTask(i64),
+    /// The task is not where the change may start; nothing was changed.
     WrongState {
+        /// Its id.
         task: i64,
+        /// Where it is.
         from: Status,
+        /// Where it was to go.
         wanted: &'static str,
     },
     /// The writer has stopped.
     Closed,
+    /// The database of the Python daemon cannot be adopted; it is as it was.
     Import(String),
+    /// Any other error of SQLite, as a violated constraint.
     Sqlite(rusqlite::Error),
 }
 

@@ -83,6 +83,7 @@ impl Store {
         Ok(Reader::new(ReadLink::new(Some(own), None)))
     }
 
+    /// Reads what is committed, beside the writer; each question is a read transaction of its own.
     pub fn reader(&self) -> Result<Reader, StoreError> {
         Ok(Reader::new(self.inner.read.clone()))
     }

@@ -45,6 +45,8 @@ pub struct Pin {
 }
 
 impl Store {
+    /// One bounded run; what is left over comes with the next. A process that does not own the file, as a
+    /// command beside the daemon, only writes down its detector runs.
     pub fn maintain(&self, now: Timestamp) -> Result<Maintenance, StoreError> {
         let mut done = Maintenance::default();
         self.inner.health.at(now);

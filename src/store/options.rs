@@ -6,14 +6,17 @@ use std::time::Duration;
 /// Where the store is and its bounds.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
+    /// Backups, ballast and set-aside files lie beside it.
     pub path: PathBuf,
     /// Set on EVERY connection: without it the default is zero and a second writer fails at once.
     pub busy_timeout: Duration,
     /// Reserved beside the database, freed when the disk is full; 0 = none.
     pub ballast_bytes: u64,
+    /// Closed tasks and events older than this are summarised and removed.
     pub retain_days: u32,
     /// Upper bound of the database file.
     pub max_bytes: u64,
+    /// Time between two backups; one is made only of a file whose audit chain verifies.
     pub backup_every: Duration,
 }
 

@@ -123,6 +123,7 @@ impl Store {
         })
     }
 
+    /// Delivered: row, the task's issue number where one came, and audit event in one transaction.
     pub fn outbox_confirmed(
         &self,
         id: i64,

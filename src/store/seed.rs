@@ -42,6 +42,7 @@ impl Store {
         recorded.into_iter().next().ok_or(StoreError::Closed)
     }
 
+    /// Notes the issue of a task. [`StoreError::NoTask`] where there is none.
     pub fn update_task_github(
         &self,
         task_id: i64,
@@ -68,6 +69,7 @@ impl Store {
         })
     }
 
+    /// Notes what came of a repair; the status stays. [`StoreError::NoTask`] where there is none.
     pub fn update_task_fix_attempt(
         &self,
         task_id: i64,
@@ -89,6 +91,7 @@ impl Store {
         })
     }
 
+    /// Closes an open task; [`StoreError::WrongState`] where it is closed already.
     pub fn close_task(
         &self,
         task_id: i64,

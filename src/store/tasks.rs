@@ -204,6 +204,7 @@ impl Store {
         self.write(move |tx| wake(tx, &reason, &now.to_string()))
     }
 
+    /// Closes an open task in the name of `actor`; an attempt under way finds it closed.
     pub fn close_by_human(
         &self,
         task_id: i64,

@@ -9,14 +9,18 @@ use crate::core::remedy::step::Spent;
 /// Position of a stream, stored with the findings that were read up to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
+    /// Which one, as in `journal` or `file:/var/log/app.log`.
     pub stream: String,
+    /// What its reader made; only the reader takes it apart.
     pub position: String,
 }
 
 /// What a detector or stream hands over: committed as one.
 #[derive(Clone, Debug, Default)]
 pub struct Intake {
+    /// May be empty: then only the position moves.
     pub findings: Vec<Finding>,
+    /// `None` for a sweep, which has no position.
     pub cursor: Option<Cursor>,
 }
 
@@ -43,11 +47,17 @@ pub struct Due {
 named! {
     /// How an attempt ended. `Acted` is not an end: it waits for its verification.
     Outcome "outcome" {
+        /// Done; whether it helped is not known yet.
         Acted = "acted",
+        /// The detector that found the condition no longer does. A win for learning.
         Verified = "verified",
+        /// It could not be done, the condition stayed, or it came back within the stability window. A loss.
         Failed = "failed",
+        /// A gate or precondition stopped it before anything was touched: counts for no budget.
         Refused = "refused",
+        /// Taken back by its undo record.
         Undone = "undone",
+        /// Interrupted, or nobody could look: neither a win nor a loss.
         Unknown = "unknown",
     }
 }
@@ -55,8 +65,11 @@ named! {
 named! {
     /// Outcome of a detector's run.
     RunOutcome "outcome of a run" {
+        /// It looked, whatever it found.
         Ok = "ok",
+        /// Its source does not exist on this host: no fault.
         Absent = "absent",
+        /// It could not look, which is a finding about ourselves.
         Broken = "broken",
     }
 }
@@ -64,13 +77,19 @@ named! {
 /// An attempt to book before acting.
 #[derive(Clone, Debug)]
 pub struct Booking {
+    /// Name of an [`ActionKind`](crate::core::model::action::ActionKind).
     pub action_kind: String,
+    /// What is done to what, for a human.
     pub action_text: String,
+    /// Of the task, under which it is learned.
     pub subject: String,
+    /// Whose budget it counts against as well; `None` where it touches no unit.
     pub unit: Option<String>,
+    /// 1..=4.
     pub phase: u8,
     /// JSON of the undo record.
     pub undo: String,
+    /// The worker that acts.
     pub actor: String,
 }
 
@@ -79,6 +98,7 @@ pub struct Booking {
 pub enum Booked {
     /// The attempt's id; it counts from now on.
     Granted(i64),
+    /// A budget has no room: nothing is stored, nothing may be done.
     Exhausted(Spent),
 }
 
@@ -102,9 +122,13 @@ pub struct Attempt {
 /// A decision that a human is needed.
 #[derive(Clone, Debug)]
 pub struct NewEscalation {
+    /// One sentence, for the audit and listings.
     pub reason: String,
+    /// Of the issue, redacted.
     pub title: String,
+    /// Of the issue: Markdown, redacted.
     pub body: String,
+    /// Decides the order of delivery when the uplink returns.
     pub severity: Severity,
     /// When the gateway tries again by itself.
     pub retry_at: Option<Timestamp>,
@@ -127,22 +151,35 @@ pub struct EscalationRow {
 /// One row of `outbox`.
 #[derive(Clone, Debug)]
 pub struct OutboxRow {
+    /// Grows with the order of booking.
     pub id: i64,
+    /// Its rows are delivered in order: none before those ahead of it are confirmed or dead.
     pub task_id: i64,
+    /// `github`, or the name of a further one.
     pub destination: String,
+    /// Name of an [`Operation`](crate::core::human::delivery::Operation).
     pub operation: String,
+    /// Name of a [`State`](crate::core::human::delivery::State).
     pub state: String,
+    /// Times it was marked as sending.
     pub attempts: u32,
     /// JSON: `title` and `body`, or `body` alone.
     pub payload: String,
     /// 64 hex.
     pub delivery_key: String,
+    /// Of its task; `None` while there is no issue.
     pub issue_number: Option<i64>,
+    /// 0 is critical, 3 is info: the lowest goes first.
     pub severity_rank: u8,
+    /// When the change that it tells of was committed.
     pub created_at: Timestamp,
+    /// Not tried before.
     pub next_at: Timestamp,
+    /// Start of the last attempt; `None` before the first.
     pub sent_at: Option<Timestamp>,
+    /// Why the last attempt did not end it, after the note for the next one.
     pub last_error: Option<String>,
+    /// Where a human finds what was delivered; `None` where the destination gave no address.
     pub remote_url: Option<String>,
 }
 
@@ -186,9 +223,13 @@ pub struct DetectorRun {
 /// Which tasks to list; the newest first.
 #[derive(Clone, Debug, Default)]
 pub struct TaskFilter {
+    /// Leaves out what is closed.
     pub open_only: bool,
+    /// Exact stored name; `None` takes all.
     pub status: Option<String>,
+    /// Exact stored name; `None` takes all.
     pub class: Option<String>,
+    /// Exact; `None` takes all.
     pub subject: Option<String>,
     /// 0 means 1,000.
     pub limit: u32,

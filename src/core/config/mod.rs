@@ -22,17 +22,29 @@ pub use mode::Mode;
 section! {
     /// The whole file.
     pub Config {
+        /// `[daemon]`: threads and paths.
         daemon: Daemon = Daemon::default(),
+        /// `[mode]`: what is done without asking.
         mode: Modes = Modes::default(),
+        /// `[store]`: bounds of the database.
         store: StoreLimits = StoreLimits::default(),
+        /// `[detect]`: thresholds, and what is not judged.
         detect: Detect = Detect::default(),
+        /// `[budget]`: how often anything may be done.
         budget: Budget = Budget::default(),
+        /// `[fix]`: times and bounds of repairs.
         fix: Fix = Fix::default(),
+        /// `[escalation]`: to whom, and how often at most.
         escalation: Escalation = Escalation::default(),
+        /// `[alertmanager]`: Prometheus Alertmanager; without peers it is off.
         alertmanager: Alertmanager = Alertmanager::default(),
+        /// `[webhook]`: a generic receiver; without an address it is off.
         webhook: Webhook = Webhook::default(),
+        /// `[ping]`: a dead man's switch elsewhere; without an address it is off.
         ping: Ping = Ping::default(),
+        /// `[metrics]`: a file for node_exporter; without a directory it is off.
         metrics: Metrics = Metrics::default(),
+        /// `[llm]`: a language model's one voice; without an address it is off.
         llm: Llm = Llm::default(),
         /// `[[log_file]]`: plain log files to follow.
         log_file: Vec<LogFile> = Vec::new(),
@@ -140,10 +152,15 @@ section! {
 section! {
     /// Upper bounds on actions, booked durably before acting.
     pub Budget {
+        /// Attempts at one problem; refused ones count nowhere.
         fingerprint_per_hour: u32 = 3,
+        /// The same, in any 24 hours.
         fingerprint_per_day: u32 = 7,
+        /// Attempts that touch one unit, whatever the problem.
         unit_per_hour: u32 = 5,
+        /// All attempts of this host.
         host_per_hour: u32 = 10,
+        /// The same, in any 24 hours.
         host_per_day: u32 = 30,
     }
 }
@@ -189,17 +206,23 @@ section! {
 }
 
 section! {
+    /// The repository whose issues a human reads, and whose answers are heard.
     pub Github {
         /// `owner/name`.
         repository: String = String::new(),
         /// Readable by its owner alone.
         token_file: String = String::new(),
+        /// Base; another one for GitHub Enterprise.
         api_url: String = "https://api.github.com".to_owned(),
         /// PEM file with further trusted roots.
         ca_file: String = String::new(),
+        /// Issues hold data of this host: a public repository is refused without this.
         allow_public: bool = false,
+        /// Beside the one by which an issue is found again.
         labels: Vec<String> = vec!["autonomous-orchestrator".to_owned()],
+        /// Logins; left out where the token may not assign.
         assignees: Vec<String> = Vec::new(),
+        /// Seconds for one request, redirects apart; more than 40 count as 40.
         timeout_s: u64 = 30,
         /// Logins whose closing and labels (`orchestrator:ack`, `snooze`, `retry`, `approve`) are heard;
         /// empty = nobody.
@@ -218,7 +241,9 @@ section! {
 }
 
 section! {
+    /// A check from outside: HTTP, TCP or a command.
     pub Probe {
+        /// Subject of its findings; not empty.
         name: String = String::new(),
         /// Exactly one of `http`, `tcp`, `command`; `http` takes `http://` and `https://`.
         http: String = String::new(),
@@ -226,8 +251,11 @@ section! {
         ca_file: String = String::new(),
         /// `host:port`.
         tcp: String = String::new(),
+        /// Program and arguments, never a shell line; the exit codes of Nagios plugins count.
         command: Vec<String> = Vec::new(),
+        /// Seconds between two checks.
         interval_s: u64 = 30,
+        /// Seconds until an answer that does not come is a failure.
         timeout_s: u64 = 5,
         /// Consecutive failures before a finding.
         failures: u32 = 2,

@@ -22,8 +22,11 @@ use crate::core::model::time::Timestamp;
 /// Who advises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Advisor {
+    /// Knows what worked here before.
     Operator,
+    /// Knows what changed just before.
     Historian,
+    /// Knows the cause rules and the bundle.
     Analyst,
     /// The optional language model: at most one voice, and never enough without one of the others.
     Model,

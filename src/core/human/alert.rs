@@ -22,7 +22,9 @@ const ANNOTATION_CAP: usize = 2_000;
 /// One alert as the API takes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Alert {
+    /// Names of `[a-zA-Z_][a-zA-Z0-9_]*`, values redacted, none empty, each at most 256 bytes.
     pub labels: BTreeMap<String, String>,
+    /// All that may change; redacted, none empty, each at most `ANNOTATION_CAP` bytes.
     pub annotations: BTreeMap<String, String>,
     /// Empty where our clock is wrong: the peer takes its own.
     #[serde(rename = "startsAt", skip_serializing_if = "String::is_empty")]
@@ -38,6 +40,7 @@ pub struct Alert {
 /// Who speaks.
 #[derive(Clone, Copy, Debug)]
 pub struct Speaker<'a> {
+    /// Name of this host among its peers.
     pub gateway: &'a str,
     /// Empty = none.
     pub site: &'a str,

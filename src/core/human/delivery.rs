@@ -69,10 +69,15 @@ pub fn defuse(text: &str) -> String {
 named! {
     /// What a row asks for.
     Operation "operation" {
+        /// Opens an issue, unless one with the delivery key is found.
         Create = "create",
+        /// Adds to the issue and renews its status block.
         Comment = "comment",
+        /// Says how it ended and closes the issue.
         Close = "close",
+        /// Opens the issue of the last episode again; one closed long ago is followed by a new one.
         Reopen = "reopen",
+        /// Renews the status block without a comment.
         Update = "update",
     }
 }
@@ -80,10 +85,15 @@ named! {
 named! {
     /// How far a row got.
     State "state of a delivery" {
+        /// Certainly not delivered: to be sent when due.
         Pending = "pending",
+        /// An attempt is under way; found after a start, it counts as unknown.
         Sending = "sending",
+        /// The destination has it.
         Confirmed = "confirmed",
+        /// It may have arrived: looked for before it is sent again.
         Unknown = "unknown",
+        /// Refused for good, or overtaken: never sent again.
         Dead = "dead",
     }
 }
@@ -91,10 +101,15 @@ named! {
 /// One outbox row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
+    /// Of the row; one alone may be used again after a restore.
     pub id: i64,
+    /// Its rows are delivered in order.
     pub task_id: i64,
+    /// `github`, or the name of a further one.
     pub destination: String,
+    /// What is asked of the destination.
     pub operation: Operation,
+    /// As it was when the row was read.
     pub state: State,
     /// Times it was marked as sending.
     pub attempts: u32,
@@ -102,11 +117,15 @@ pub struct Delivery {
     pub payload: String,
     /// 64 hex, see [`crate::core::model::audit::delivery_key`].
     pub delivery_key: String,
+    /// Of the task; `None` while there is no issue.
     pub issue_number: Option<i64>,
+    /// When the change that it tells of was committed.
     pub created_at: Timestamp,
+    /// Not tried before.
     pub next_at: Timestamp,
     /// Doubles as the durable memory between two attempts, see `Note`.
     pub last_error: Option<String>,
+    /// The most severe goes first.
     pub severity: Severity,
 }
 

@@ -29,54 +29,67 @@ struct Spec {
 table! {
     /// The closed list of actions. The name is the action's id in runbooks, budgets and learning.
     ActionKind "action" Spec {
+        /// Starts a unit that is wanted and does not run.
         StartUnit = "start_unit" {
             risk: Risk::Low, disruptive: true, starts: true,
             words: &["systemctl start", "start the service", "rc-service"],
         }
+        /// Stops and starts a unit that may still run.
         RestartUnit = "restart_unit" {
             risk: Risk::Low, disruptive: true, starts: true,
             words: &["restart"],
         }
+        /// Stops a unit; undone by starting it.
         StopUnit = "stop_unit" {
             risk: Risk::Medium, disruptive: true, starts: false,
             words: &["systemctl stop"],
         }
+        /// Forgets the failures that keep a unit from starting, then starts it.
         ResetFailedStart = "reset_failed_start" {
             risk: Risk::Low, disruptive: true, starts: true,
             words: &["reset-failed", "restart", "systemctl start"],
         }
+        /// Makes the service manager read unit files again.
         DaemonReload = "daemon_reload" {
             risk: Risk::Low, disruptive: false, starts: false,
             words: &["daemon-reload"],
         }
+        /// Gives a unit the new place of a path that moved; the unit file is never edited.
         PathDropIn = "path_drop_in" {
             risk: Risk::Medium, disruptive: true, starts: false,
             words: &["drop-in", "systemctl edit", "moved to", "renamed", "new path"],
         }
+        /// Ends a left-over process in the way of a unit, then starts the unit.
         TerminateProcess = "terminate_process" {
             risk: Risk::Medium, disruptive: true, starts: false,
             words: &["kill ", "pkill", "fuser -k", "stale process", "terminate"],
         }
+        /// Shrinks archived journal files to a size.
         VacuumJournal = "vacuum_journal" {
             risk: Risk::Low, disruptive: false, starts: false,
             words: &["vacuum"],
         }
+        /// Removes allow-listed files from one mount, oldest first; never directories.
         FreeDisk = "free_disk" {
             risk: Risk::Medium, disruptive: false, starts: false,
             words: &["logrotate", "apt clean", "apt-get clean", "free space", "free up", "delete old"],
         }
+        /// Makes a file system writable again.
         RemountRw = "remount_rw" {
             risk: Risk::Medium, disruptive: true, starts: false,
             words: &["remount"],
         }
+        /// Asks the host's time service to synchronise; never sets the clock.
         SyncClock = "sync_clock" {
             risk: Risk::Medium, disruptive: false, starts: false,
             words: &["chronyc makestep", "timedatectl", "ntpdate", "makestep"],
         }
+        /// Takes a network interface that the operator named down and up.
         RestartInterface = "restart_interface" {
             risk: Risk::High, disruptive: true, starts: false,
             words: &["ip link set", "ifdown", "ifup", "networkctl"],
         }
+        /// Runs a command that the operator declared.
         RunDeclared = "run_declared" {
             risk: Risk::High, disruptive: true, starts: false,
             words: &[],

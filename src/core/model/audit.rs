@@ -12,12 +12,17 @@ pub const GENESIS: &str = "00000000000000000000000000000000000000000000000000000
 /// What one event says; the fields that its hash covers.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
+    /// `None` for an event of the host.
     pub task_id: Option<i64>,
+    /// What happened, in a word, as in `claimed` or `first_green`.
     pub action: &'a str,
+    /// To what; may be empty.
     pub details: &'a str,
     /// As stored.
     pub timestamp: &'a str,
+    /// A thread of the daemon, or the human who asked for it.
     pub actor: &'a str,
+    /// May be empty.
     pub reason: &'a str,
 }
 

@@ -6,7 +6,7 @@ macro_rules! causes {
     ($( $variant:ident $name:literal $text:literal [ $( $step:literal ),* ]; )*) => {
         named! {
             /// Why something is broken. The name is stored, printed and matched by runbooks.
-            Cause "cause" { $( $variant = $name, )* }
+            Cause "cause" { $( #[doc = $text] $variant = $name, )* }
         }
 
         impl Cause {

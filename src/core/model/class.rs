@@ -15,10 +15,10 @@ pub enum Clearing {
 }
 
 macro_rules! classes {
-    ($( $variant:ident $name:literal $clearing:ident; )*) => {
+    ($( $(#[$note:meta])* $variant:ident $name:literal $clearing:ident; )*) => {
         /// Finding class: what kind of fault was seen.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Class { $( $variant, )* }
+        pub enum Class { $( $(#[$note])* $variant, )* }
 
         impl Class {
             /// All classes, in the order of the documentation.
@@ -29,6 +29,7 @@ macro_rules! classes {
                 match self { $( Self::$variant => $name, )* }
             }
 
+            /// What ends a condition of this class.
             pub const fn clearing(self) -> Clearing {
                 match self { $( Self::$variant => Clearing::$clearing, )* }
             }
@@ -37,37 +38,69 @@ macro_rules! classes {
 }
 
 classes! {
+    /// The service manager says that a unit failed.
     ServiceFailed "service_failed" Sweep;
+    /// A unit is enabled and wanted, and does not run.
     ServiceInactive "service_inactive" Sweep;
+    /// A unit is restarted again and again within a window.
     ServiceFlapping "service_flapping" Sweep;
+    /// A unit was ended because it stopped answering its watchdog.
     ServiceWatchdog "service_watchdog" Sweep;
+    /// Something else holds a port that a unit needs.
     PortConflict "port_conflict" Sweep;
+    /// A unit file names a path or user that the host does not have.
     InvalidUnitPath "invalid_unit_path" Sweep;
+    /// A file system has few bytes left: above the high mark, until below the low one.
     DiskFull "disk_full" Sweep;
+    /// A file system has few inodes left: above the high mark, until below the low one.
     InodeFull "inode_full" Sweep;
+    /// Little memory is available on the host.
     MemoryPressure "memory_pressure" Sweep;
+    /// The kernel ended a process for lack of memory.
     OomKill "oom_kill" Quiet;
+    /// A file system that was mounted writable no longer is.
     ReadonlyFs "readonly_fs" Sweep;
+    /// A storage device reports errors.
     IoError "io_error" Quiet;
+    /// An eMMC says that it nears the end of its life.
     StorageWear "storage_wear" Sweep;
+    /// A temperature is above its mark.
     Thermal "thermal" Sweep;
+    /// A time service runs and the clock is not synchronised.
     ClockUnsynced "clock_unsynced" Sweep;
+    /// An interface that the operator named is not up.
     NetworkDown "network_down" Sweep;
+    /// A zombie, a program that was removed, or a process that outlived its service.
     StaleProcess "stale_process" Sweep;
+    /// A line that the log rules call an error.
     LogError "log_error" Quiet;
+    /// A check that the operator declared fails.
     ProbeFailed "probe_failed" Sweep;
+    /// A container exited, is unhealthy, restarts again and again, or nears its memory limit.
     ContainerUnhealthy "container_unhealthy" Sweep;
+    /// A unit file changed and the service manager still uses the old one.
     ConfigDrift "config_drift" Sweep;
+    /// The kernel stopped a thread, or itself.
     KernelOops "kernel_oops" Reboot;
+    /// The kernel found a state that should not be, and went on.
     KernelWarning "kernel_warning" Reboot;
+    /// A processor or a task has not come on for long: lock-up, stall, hung task.
     KernelLockup "kernel_lockup" Reboot;
+    /// Locks are taken in an order, or a context, that can end in a deadlock.
     KernelLockdep "kernel_lockdep" Reboot;
+    /// The kernel touched memory that it should not: sanitizers, slab and list checks.
     KernelMemorySafety "kernel_memory_safety" Reboot;
+    /// The kernel suspects memory of its own that nobody can reach any more.
     KernelLeak "kernel_leak" Reboot;
+    /// Any other report of the kernel about itself.
     KernelOther "kernel_other" Reboot;
+    /// A detector of ours cannot look.
     SelfDetectorBroken "self_detector_broken" Sweep;
+    /// Our own database is in trouble.
     SelfStore "self_store" Sweep;
+    /// A destination takes nothing until a human changes something.
     SelfEscalationDown "self_escalation_down" Sweep;
+    /// We missed a part of a stream.
     SelfGap "self_gap" Quiet;
 }
 

@@ -80,9 +80,11 @@ impl fmt::Display for MovedHow<'_> {
 /// The process that is in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder<'a> {
+    /// May be another process by now: only with `start_ticks` is it the same.
     pub pid: u32,
     /// In clock ticks since boot.
     pub start_ticks: u64,
+    /// Command line; empty when it could not be read.
     pub command: &'a str,
     /// Empty when it could not be read.
     pub exe: &'a str,
@@ -91,24 +93,53 @@ pub struct Holder<'a> {
 /// One fact, as it is established. An empty text is no fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fact<'a> {
+    /// The one that it is about, as its service manager names it.
     Unit(&'a str),
+    /// Why the unit failed, in systemd's word: `exit-code`, `oom-kill`, `start-limit-hit`…
     Result(&'a str),
-    Exit { code: &'a str, status: i32 },
+    /// How its main process ended.
+    Exit {
+        /// `exited`, `killed` or `dumped`.
+        code: &'a str,
+        /// Exit status, or the signal's number.
+        status: i32,
+    },
+    /// How often the service manager started the unit again by itself.
     Restarts(u32),
+    /// The service manager refuses to start the unit again so soon.
     StartLimit,
+    /// Unit file setting that names the path.
     Setting(&'a str),
+    /// Absolute, as the host names it.
     Path(&'a str),
-    Moved { to: &'a str, how: MovedHow<'a> },
+    /// Where the path is now.
+    Moved {
+        /// Absolute, as the host names it.
+        to: &'a str,
+        /// Decides whether it may be relied on.
+        how: MovedHow<'a>,
+    },
+    /// The one that cannot be had, or does not answer.
     Port(Port),
+    /// Who is in the way.
     Holder(Holder<'a>),
+    /// Unit that the holder belongs to; left out when it belongs to none.
     HolderUnit(&'a str),
+    /// Mount point.
     Mount(&'a str),
+    /// Block device, network interface or thermal zone.
     Device(&'a str),
+    /// Of the bytes or inodes, 0..=100.
     UsedPercent(u8),
+    /// To whoever is not root; of memory, what could be had without swapping.
     AvailableBytes(u64),
+    /// Time until the file system is full at the present pace; whole seconds are kept.
     FullIn(Duration),
+    /// Who holds deleted files open, and how much, for a human.
     DeletedOpen(&'a str),
+    /// Name of the operator's probe.
     Probe(&'a str),
+    /// Last lines of the unit's own log, newest first, separated by newlines.
     Log(&'a str),
 }
 

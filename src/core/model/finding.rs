@@ -9,9 +9,13 @@ use crate::core::model::time::Timestamp;
 named! {
     /// How bad. The order is the order of delivery when the uplink returns.
     Severity "severity" {
+        /// Worth a note; harms nothing.
         Info = "info",
+        /// Will become an error if it goes on.
         Warning = "warning",
+        /// Something does not work.
         Error = "error",
+        /// The host, or what it is there for, is at stake.
         Critical = "critical",
     }
 }
@@ -24,15 +28,19 @@ pub const SUBJECT_CAP: usize = 256;
 /// One observation: class, subject, message, evidence, severity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
+    /// With subject and template of the message it makes the fingerprint.
     pub class: Class,
     /// Unit, port, mount, file…: what the fault is about. May be empty only for `log_error` without a unit.
     pub subject: String,
+    /// Decides who is worked on and told first; no part of the fingerprint.
     pub severity: Severity,
+    /// At most `MESSAGE_CAP` bytes.
     pub message: String,
     /// Facts beside the message.
     pub evidence: Facts,
     /// Detector or stream that saw it (`issue_source` in the store).
     pub source: String,
+    /// Of the last of the observations.
     pub seen_at: Timestamp,
     /// Number of equal observations this one stands for; at least 1.
     pub count: u64,

@@ -49,11 +49,11 @@ pub(crate) use named;
 /// The same, each with its row: `spec` answers it, so that all that hangs on a name stands beside it.
 macro_rules! table {
     ($(#[$doc:meta])* $type:ident $what:literal $spec:ident {
-        $( $variant:ident = $name:literal { $( $field:ident: $value:expr ),+ $(,)? } )+
+        $( $(#[$note:meta])* $variant:ident = $name:literal { $( $field:ident: $value:expr ),+ $(,)? } )+
     }) => {
         $crate::core::model::named::named! {
             $(#[$doc])*
-            $type $what { $( $variant = $name, )+ }
+            $type $what { $( $(#[$note])* $variant = $name, )+ }
         }
 
         impl $type {

@@ -9,12 +9,19 @@ use crate::core::model::time::Timestamp;
 named! {
     /// Where a task stands (design, section 5). Open is everything but `Closed`.
     Status "status" {
+        /// Nobody has claimed it yet.
         Detected = "detected",
+        /// A worker has claimed it; the phase says how far it got.
         InProgress = "in_progress",
+        /// For a time, an approval or an open gate; the waiting reason says which.
         Waiting = "waiting",
+        /// An attempt failed, the next step is due.
         FixFailed = "fix_failed",
+        /// Green, inside its stability window.
         Fixed = "fixed",
+        /// Put before a human; may be tried again by itself later.
         Escalated = "escalated",
+        /// Over: nothing leaves it. A recurrence is a new task.
         Closed = "closed",
     }
 }
@@ -22,11 +29,17 @@ named! {
 named! {
     /// Why a task was closed.
     Resolution "resolution" {
+        /// Repaired by an action, verified, and stable through the window.
         Fixed = "fixed",
+        /// The condition went by itself: never counted as a fix.
         SelfCleared = "self_cleared",
+        /// A human closed it.
         Human = "human",
+        /// An adopted row that another task took over.
         Superseded = "superseded",
+        /// A human says that nothing was wrong: a false escalation.
         NotAFault = "not_a_fault",
+        /// Gone after an attempt that nobody could verify: in neither rate.
         Unverified = "unverified",
     }
 }
@@ -34,9 +47,13 @@ named! {
 /// 1 quick fix, 2 research, 3 consensus, 4 escalation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
+    /// The certain action of a runbook, or one that has proven itself here.
     QuickFix,
+    /// What the analyst ranks with the bundle.
     Research,
+    /// What two of three advisors agree on.
     Consensus,
+    /// A human.
     Escalation,
 }
 
@@ -83,43 +100,71 @@ impl Phase {
 /// One row of `tasks`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Task {
+    /// Never used again, also after retention removed the row.
     pub id: i64,
     /// Fingerprint, 64 lower-case hex.
     pub issue_hash: String,
+    /// `log_error` where the stored name is not known to this version.
     pub class: Class,
+    /// What it is about: unit, port, mount…; may be empty for `log_error` alone.
     pub subject: String,
+    /// Of the finding that opened it.
     pub severity: Severity,
+    /// Detector or stream that found it.
     pub source: String,
+    /// Of the finding that opened it; at most `MESSAGE_CAP` bytes.
     pub message: String,
+    /// Of the finding that opened it.
     pub evidence: Facts,
+    /// Open is everything but closed.
     pub status: Status,
+    /// The one that is due next; [`Phase::Escalation`] once a human was told.
     pub phase: Phase,
+    /// `None` while open.
     pub resolution: Option<Resolution>,
+    /// Name of the cause; `None` before the diagnosis. Adopted rows may hold other words.
     pub cause: Option<String>,
     /// Confidence of the named cause, 0..=1.
     pub confidence: Option<f64>,
+    /// Observations in this episode, at least 1. Repeats may be counted up to 5 s late.
     pub seen_count: u64,
     /// 1 for the first life of this fingerprint here, then counting up.
     pub episode: u64,
+    /// The task of the episode before, which retention may have removed; `None` for the first.
     pub previous_id: Option<i64>,
     /// Text of the last action taken, as shown to a human.
     pub action: Option<String>,
+    /// An attempt was booked in this episode.
     pub fix_attempted: bool,
+    /// Closed as fixed, or said so by the Python daemon.
     pub fix_successful: bool,
+    /// What came of the last attempt, or why it was closed; `None` before either.
     pub fix_message: Option<String>,
+    /// An issue of the last episode is taken over; `None` while there is none.
     pub github_issue_number: Option<i64>,
+    /// What it waits for, or why a human was told; `None` once claimed.
     pub waiting_reason: Option<String>,
+    /// When it is due by itself; `None`: at once, or, once escalated, when a human says so.
     pub next_attempt_at: Option<Timestamp>,
+    /// End of the stability window; `None` outside of it.
     pub stable_until: Option<Timestamp>,
+    /// The human who took note: nothing is repaired until it is approved or tried again.
     pub acknowledged_by: Option<String>,
     /// Set by `approve`: the action id a human allowed, until the given time.
     pub approved_action: Option<String>,
+    /// The approval counts for nothing from then on.
     pub approved_until: Option<Timestamp>,
+    /// When it was recorded first.
     pub detected_at: Timestamp,
+    /// When it was observed last.
     pub last_seen_at: Timestamp,
+    /// When its detector first found it over after an action: the time to repair ends here.
     pub first_green_at: Option<Timestamp>,
+    /// End of the window of a task closed as fixed.
     pub fixed_at: Option<Timestamp>,
+    /// When its issue was first confirmed.
     pub github_created_at: Option<Timestamp>,
+    /// `None` while open.
     pub closed_at: Option<Timestamp>,
 }
 
@@ -127,33 +172,59 @@ pub struct Task {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Transition {
     /// To `waiting`: approval, back-off, inhibition or maintenance.
-    Wait { until: Timestamp, reason: String },
+    Wait {
+        /// Due by itself then; what it waits for may make it due sooner.
+        until: Timestamp,
+        /// Kept with the task as well.
+        reason: String,
+    },
     /// To `fix_failed`, with the phase that is due next.
-    FixFailed { phase: Phase, message: String },
+    FixFailed {
+        /// Due next, unless the task is further already.
+        phase: Phase,
+        /// What failed, and what was taken back.
+        message: String,
+    },
     /// First green: to `fixed`, stability window running.
     FirstGreen {
+        /// End of the window.
         stable_until: Timestamp,
+        /// What was done and who verified it.
         message: String,
     },
     /// Nobody could look at the end of the stability window: it goes on, still `fixed`.
     LookLater {
+        /// When somebody looks again.
         stable_until: Timestamp,
+        /// Why nobody could look.
         message: String,
     },
     /// A regression inside the stability window: back to `fix_failed`.
-    Regressed { phase: Phase, message: String },
+    Regressed {
+        /// Due next, unless the task is further already.
+        phase: Phase,
+        /// What was seen again, and what was taken back.
+        message: String,
+    },
+    /// To `closed`; its symptoms become due, and whoever was told hears that it is over.
     Close {
+        /// A task closed as fixed counts as a repair, any other does not.
         resolution: Resolution,
+        /// Why, for the audit and the issue.
         message: String,
     },
     /// To `escalated`; the outbox row is written in the same transaction.
     Escalate {
+        /// Why a human is needed; kept with the task as well.
         reason: String,
         /// When it is tried again by itself; `None` waits for a human.
         retry_at: Option<Timestamp>,
     },
     /// Claimed by a worker that stopped or crashed: back to where it can be claimed again.
-    Release { reason: String },
+    Release {
+        /// What became of the worker.
+        reason: String,
+    },
 }
 
 impl Transition {

@@ -22,15 +22,18 @@ impl Timestamp {
         Self(millis)
     }
 
+    /// Since the Unix epoch; negative before it.
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
+    /// Ends at the largest time instead of overflowing.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(millis(span)))
     }
 
+    /// Ends at the smallest time instead of overflowing.
     #[must_use]
     pub fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(millis(span)))

@@ -40,8 +40,18 @@ pub struct Tried {
 /// The next step for a task.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Plan {
-    Act { phase: Phase, offer: Offer },
-    Escalate { reason: Reason },
+    /// Somebody offers an action with attempts left.
+    Act {
+        /// The one that offers it: not before the phase asked from.
+        phase: Phase,
+        /// What would be done; no gate has been asked yet.
+        offer: Offer,
+    },
+    /// No phase has anything left.
+    Escalate {
+        /// Whether nothing was offered, nothing agreed on, or nothing helped.
+        reason: Reason,
+    },
 }
 
 /// A start may be tried in every phase that offers it (what killed the unit may come again; the budgets
