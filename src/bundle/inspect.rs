@@ -66,7 +66,7 @@ impl Bundle {
     }
 
     /// Everything about the bundle but its text.
-    pub fn info(&self) -> Result<Info, BundleError> {
+    pub(crate) fn info(&self) -> Result<Info, BundleError> {
         let number = |text: String| text.parse::<u64>().unwrap_or(0);
         let file_bytes = std::fs::metadata(self.path())
             .map_err(BundleError::io(self.path()))?
@@ -108,7 +108,7 @@ impl Bundle {
 
     /// Each source of the manifest against the file it came from. (That the bundle itself is whole was
     /// checked when it was opened.)
-    pub fn verify(&self) -> Result<Vec<(String, Compared)>, BundleError> {
+    pub(crate) fn verify(&self) -> Result<Vec<(String, Compared)>, BundleError> {
         let of_file = |source: &SourceInfo| match source.kind.as_str() {
             "git" | "knowledge" => Compared::NoFile,
             "snippets" if !Path::new(&source.path).exists() => Compared::NoFile,
@@ -126,7 +126,7 @@ impl Bundle {
     }
 
     /// What changed from `self` to `newer`, by path.
-    pub fn diff(&self, newer: &Self) -> Result<Vec<Difference>, BundleError> {
+    pub(crate) fn diff(&self, newer: &Self) -> Result<Vec<Difference>, BundleError> {
         let by_path = |sources: Vec<SourceInfo>| -> BTreeMap<String, String> {
             sources
                 .into_iter()
@@ -152,7 +152,7 @@ impl Bundle {
     }
 
     /// Where `old_path` moved to, with the citation. Whether anything is there now, the caller must see.
-    pub fn moved_to(&self, old_path: &str) -> Option<(String, String)> {
+    pub(crate) fn moved_to(&self, old_path: &str) -> Option<(String, String)> {
         self.with(|database| moves::moved_to(database, old_path))
             .unwrap_or_else(|why| {
                 log::warn!("{}", why.with_hint());

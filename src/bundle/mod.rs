@@ -103,7 +103,7 @@ impl Bundle {
     }
 
     /// SHA-256 of the whole content, lower-case hex: names this very bundle.
-    pub fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         hex(&self.digest)
     }
 
@@ -113,7 +113,7 @@ impl Bundle {
     }
 
     /// True when the file at the path is another one than was opened: time to open it anew.
-    pub fn is_replaced(&self) -> bool {
+    pub(crate) fn is_replaced(&self) -> bool {
         Stamp::of(&self.path).is_ok_and(|now| now != self.stamp)
     }
 
@@ -126,7 +126,7 @@ impl Bundle {
     }
 
     /// The best `k` snippets for `query`, best first.
-    pub fn query(&self, query: &Query, k: usize) -> Result<Vec<Snippet>, BundleError> {
+    pub(crate) fn query(&self, query: &Query, k: usize) -> Result<Vec<Snippet>, BundleError> {
         self.with(|database| {
             let hits = search::rank(database, self.shape, query, k)?;
             hits.iter()
@@ -153,7 +153,7 @@ impl Bundle {
 
     /// The best `n` snippets for a finding. A bundle that cannot be read answers with none; that is
     /// logged, because diagnosis goes on without it.
-    pub fn query_finding(&self, finding: &Finding, n: usize) -> Vec<Snippet> {
+    pub(crate) fn query_finding(&self, finding: &Finding, n: usize) -> Vec<Snippet> {
         let query = Query::of_finding(finding);
         self.query(&query, n).unwrap_or_else(|why| {
             log::warn!("{}", why.with_hint());

@@ -41,7 +41,7 @@ pub struct Facts {
 
 impl Facts {
     /// The situation of `task` before anything more is asked for.
-    pub fn situation<'a>(
+    pub(crate) fn situation<'a>(
         &'a self,
         task: &'a Task,
         loaded: &'a LoadedConfig,

@@ -91,7 +91,7 @@ impl<'a> Snapshot<'a> {
     }
 
     /// A look that already knows the units, for detectors to which a change since then does not matter.
-    pub fn knowing(mut self, units: Option<Vec<UnitState>>) -> Self {
+    pub(crate) fn knowing(mut self, units: Option<Vec<UnitState>>) -> Self {
         if let Some(units) = units {
             self.units = OnceLock::from(Ok(units));
         }
@@ -100,18 +100,18 @@ impl<'a> Snapshot<'a> {
 
     /// A look at what the streams heard, too.
     #[must_use]
-    pub fn suspecting(mut self, suspects: Suspects) -> Self {
+    pub(crate) fn suspecting(mut self, suspects: Suspects) -> Self {
         self.suspects = suspects;
         self
     }
 
     /// The units, if anything asked for them.
-    pub fn into_units(self) -> Option<Vec<UnitState>> {
+    pub(crate) fn into_units(self) -> Option<Vec<UnitState>> {
         self.units.into_inner()?.ok()
     }
 
     /// Units of every service manager present; one query per manager and sweep.
-    pub fn units(&self) -> Result<&[UnitState], DetectError> {
+    pub(crate) fn units(&self) -> Result<&[UnitState], DetectError> {
         let units = self.units.get_or_init(|| {
             let mut all = Vec::new();
             for manager in self.managers {

@@ -72,7 +72,7 @@ impl Alertmanager {
     }
 
     /// When the next peer is due.
-    pub fn next_at(&self) -> Option<Timestamp> {
+    pub(crate) fn next_at(&self) -> Option<Timestamp> {
         self.peers.iter().map(|peer| peer.next_at).min()
     }
 
@@ -85,7 +85,7 @@ impl Alertmanager {
     }
 
     /// Peers by address, and whether the last round reached them.
-    pub fn peers(&self) -> impl Iterator<Item = (&str, bool)> {
+    pub(crate) fn peers(&self) -> impl Iterator<Item = (&str, bool)> {
         self.peers
             .iter()
             .map(|peer| (peer.url.as_str(), peer.failures == 0))
@@ -104,7 +104,7 @@ impl Alertmanager {
 
     /// Serves one peer that is due, for at most `ATTEMPT_MOST`: one that does not
     /// answer is left for later at once. `None` = nobody is due.
-    pub fn tick_one(&mut self, alerts: &[Alert], now: Timestamp) -> Option<Round> {
+    pub(crate) fn tick_one(&mut self, alerts: &[Alert], now: Timestamp) -> Option<Round> {
         let (transport, resend) = (&self.transport, self.resend);
         // A clock that was set back must not silence a peer.
         let due = |peer: &&mut Peer| peer.next_at <= now || peer.next_at > now.plus(resend * 8);

@@ -81,7 +81,7 @@ impl Response {
     }
 
     /// What decides about the request.
-    pub fn reply(&self) -> Reply {
+    pub(crate) fn reply(&self) -> Reply {
         let text = |name| self.header(name).map(str::to_owned);
         let message = serde_json::from_str::<serde_json::Value>(&self.body)
             .ok()
@@ -164,7 +164,7 @@ impl Https {
 
     /// Requests give up at once when `stop` is set.
     #[must_use]
-    pub fn stopped_by(mut self, stop: Arc<AtomicBool>) -> Self {
+    pub(crate) fn stopped_by(mut self, stop: Arc<AtomicBool>) -> Self {
         self.stop = stop;
         self
     }

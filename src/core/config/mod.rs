@@ -418,7 +418,7 @@ impl Config {
     }
 
     /// Mode for an action of `kind` against a finding of `class`.
-    pub fn mode_for(&self, class: Class, risk: Risk) -> Mode {
+    pub(crate) fn mode_for(&self, class: Class, risk: Risk) -> Mode {
         let by_risk = match risk {
             Risk::Low => self.mode.low,
             Risk::Medium => self.mode.medium,
@@ -434,7 +434,7 @@ impl Config {
     }
 
     /// Risk of an action; an operator's command carries the risk declared for it.
-    pub fn risk_of(&self, kind: ActionKind, declared_name: Option<&str>) -> Risk {
+    pub(crate) fn risk_of(&self, kind: ActionKind, declared_name: Option<&str>) -> Risk {
         match declared_name {
             Some(name) => self
                 .command

@@ -33,9 +33,6 @@ pub enum Advisor {
 }
 
 impl Advisor {
-    /// The deterministic ones.
-    pub const ALL: &'static [Self] = &[Self::Operator, Self::Historian, Self::Analyst];
-
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Operator => "operator",

@@ -285,7 +285,7 @@ impl Query {
     }
 
     /// Adds the words of `text`; a word said twice counts once, with its greater weight.
-    pub fn add_text(&mut self, text: &str, weight: f32) {
+    pub(crate) fn add_text(&mut self, text: &str, weight: f32) {
         let mut before: Option<usize> = None;
         for stem in stems(text) {
             let at = self.add_word(stem, weight);
@@ -347,7 +347,7 @@ impl Query {
     }
 
     /// The query of a finding: message first, then class, subject, path components and the last log line.
-    pub fn of_finding(finding: &Finding) -> Self {
+    pub(crate) fn of_finding(finding: &Finding) -> Self {
         let mut query = Self::default();
         query.add_text(&finding.message, 1.0);
         query.add_text(&finding.class.as_str().replace('_', " "), 0.5);

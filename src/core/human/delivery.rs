@@ -136,7 +136,7 @@ impl Delivery {
     }
 
     /// The same in every repeat of this row, and of no other: the id alone may be used again after a restore.
-    pub fn row_key(&self) -> String {
+    pub(crate) fn row_key(&self) -> String {
         let part = digest(&[
             &self.delivery_key,
             self.operation.as_str(),
@@ -151,7 +151,7 @@ impl Delivery {
     }
 
     /// What earlier attempts left behind.
-    pub fn note(&self) -> Note {
+    pub(crate) fn note(&self) -> Note {
         Note::parse(self.last_error.as_deref().unwrap_or(""))
     }
 }

@@ -99,22 +99,22 @@ table! {
 
 impl ActionKind {
     /// Risk class where the operator declared none.
-    pub const fn risk(self) -> Risk {
+    pub(crate) const fn risk(self) -> Risk {
         self.spec().risk
     }
 
     /// True when it interrupts something that runs: at most one of these per host at a time.
-    pub const fn is_disruptive(self) -> bool {
+    pub(crate) const fn is_disruptive(self) -> bool {
         self.spec().disruptive
     }
 
     /// True when it does nothing but start a unit.
-    pub const fn is_start(self) -> bool {
+    pub(crate) const fn is_start(self) -> bool {
         self.spec().starts
     }
 
     /// Does a passage of prose, in lower case, advise it?
-    pub fn is_advised_by(self, text: &str) -> bool {
+    pub(crate) fn is_advised_by(self, text: &str) -> bool {
         self.spec().words.iter().any(|word| text.contains(word))
     }
 }

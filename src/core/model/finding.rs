@@ -78,12 +78,12 @@ impl Finding {
     }
 
     /// A fact as it is written.
-    pub fn fact(&self, key: Key) -> Option<&str> {
+    pub(crate) fn fact(&self, key: Key) -> Option<&str> {
         self.evidence.text(key)
     }
 
     /// The unit that it is about: the fact, or else the subject.
-    pub fn unit(&self) -> &str {
+    pub(crate) fn unit(&self) -> &str {
         self.fact(Key::Unit).unwrap_or(&self.subject)
     }
 }

@@ -68,7 +68,7 @@ impl Phase {
     }
 
     /// Anything outside 1..=4 is phase 4: a human looks at it.
-    pub const fn from_number(number: i64) -> Self {
+    pub(crate) const fn from_number(number: i64) -> Self {
         match number {
             0 | 1 => Self::QuickFix,
             2 => Self::Research,
@@ -79,7 +79,7 @@ impl Phase {
 
     /// The phase after this one; escalation is the last.
     #[must_use]
-    pub const fn next(self) -> Self {
+    pub(crate) const fn next(self) -> Self {
         match self {
             Self::QuickFix => Self::Research,
             Self::Research => Self::Consensus,
@@ -88,7 +88,7 @@ impl Phase {
     }
 
     /// Attempts allowed within the phase.
-    pub const fn max_attempts(self) -> u32 {
+    pub(crate) const fn max_attempts(self) -> u32 {
         match self {
             Self::QuickFix | Self::Consensus => 2,
             Self::Research => 3,
@@ -240,7 +240,7 @@ impl Transition {
     }
 
     /// Start states from which this transition is legal.
-    pub const fn allowed_from(&self) -> &'static [Status] {
+    pub(crate) const fn allowed_from(&self) -> &'static [Status] {
         match self {
             // A human may put off what waits for one.
             Self::Wait { .. } => &[
@@ -274,7 +274,7 @@ impl Transition {
     }
 
     /// Name of the audit event.
-    pub const fn event(&self) -> &'static str {
+    pub(crate) const fn event(&self) -> &'static str {
         match self {
             Self::Wait { .. } => "waiting",
             Self::FixFailed { .. } => "fix_failed",
@@ -288,7 +288,7 @@ impl Transition {
     }
 
     /// The reason that reaches the audit.
-    pub fn reason(&self) -> &str {
+    pub(crate) fn reason(&self) -> &str {
         match self {
             Self::Wait { reason, .. }
             | Self::Escalate { reason, .. }
