@@ -2,9 +2,9 @@
 
 use rusqlite::{OptionalExtension, params};
 
+use crate::core::model::gate::Gate;
 use crate::core::model::task::{Phase, Resolution, Status, Task, Transition};
 use crate::core::model::time::Timestamp;
-use crate::core::remedy::gates::Gate;
 use crate::core::remedy::step;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;

@@ -6,9 +6,9 @@ use super::*;
 use crate::core::config::Budget;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::gate::Gate;
 use crate::core::model::task::{Phase, Resolution, Status, Transition};
 use crate::core::model::time::Timestamp;
-use crate::core::remedy::gates::Gate;
 use crate::core::remedy::step::{self, Spent};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);

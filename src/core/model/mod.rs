@@ -6,6 +6,7 @@ pub mod cause;
 pub mod class;
 pub mod facts;
 pub mod finding;
+pub mod gate;
 pub mod hex;
 pub mod hint;
 pub mod named;

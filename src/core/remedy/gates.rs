@@ -4,24 +4,8 @@
 use std::time::Duration;
 
 use crate::core::config::Mode;
-use crate::core::model::named::named;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::step::Reason;
-
-named! {
-    /// A gate, in the order in which they are asked.
-    Gate "gate" {
-        KillSwitch = "kill_switch",
-        Maintenance = "maintenance",
-        Clock = "clock",
-        StartupGrace = "startup_grace",
-        Precondition = "precondition",
-        Inhibition = "inhibition",
-        Mode = "mode",
-        Budget = "budget",
-        Slot = "slot",
-    }
-}
 
 /// What the gates before an action look at. Precondition, budget and slot are asked of one action
 /// (see [`decide`](crate::core::remedy::decide)).

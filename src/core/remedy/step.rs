@@ -6,9 +6,9 @@ use std::fmt;
 use crate::core::config::Mode;
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
+use crate::core::model::gate::Gate;
 use crate::core::model::task::{Phase, Resolution};
 use crate::core::model::time::Timestamp;
-use crate::core::remedy::gates::Gate;
 
 /// An action with its target, as data: what is decided about it needs no more.
 #[derive(Clone, Debug, PartialEq, Eq)]

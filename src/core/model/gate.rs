@@ -1,0 +1,27 @@
+//! The gates before an action, by the names under which they are stored and told.
+
+use crate::core::model::named::named;
+
+named! {
+    /// A gate, in the order in which they are asked.
+    Gate "gate" {
+        /// The operator's file that stops every repair.
+        KillSwitch = "kill_switch",
+        /// A maintenance window of the configuration.
+        Maintenance = "maintenance",
+        /// The wall clock is plausible.
+        Clock = "clock",
+        /// The time after a start in which a host settles.
+        StartupGrace = "startup_grace",
+        /// The fault is still there, and the action still fits.
+        Precondition = "precondition",
+        /// No failing root explains it.
+        Inhibition = "inhibition",
+        /// The mode allows the risk, or a human approved.
+        Mode = "mode",
+        /// Attempts are left for fingerprint, unit and host.
+        Budget = "budget",
+        /// No other disruptive action is under way.
+        Slot = "slot",
+    }
+}
