@@ -1,4 +1,4 @@
--- The one place where tables are defined. Version: PRAGMA user_version = 2 (src/store/schema.rs).
+-- The one place where tables are defined. Version: PRAGMA user_version = 3 (src/store/schema.rs).
 -- Times are TEXT, UTC, 'YYYY-MM-DD HH:MM:SS.sss'. The names of the Python daemon's columns stay.
 
 CREATE TABLE tasks (
@@ -17,7 +17,7 @@ CREATE TABLE tasks (
     status              TEXT NOT NULL DEFAULT 'detected' CHECK (status IN
                         ('detected', 'in_progress', 'waiting', 'fix_failed', 'fixed', 'escalated', 'closed')),
     phase               INTEGER NOT NULL DEFAULT 1 CHECK (phase BETWEEN 1 AND 4),
-    resolution          TEXT CHECK (resolution IN ('fixed', 'self_cleared', 'human', 'superseded', 'not_a_fault')),
+    resolution          TEXT CHECK (resolution IN ('fixed', 'self_cleared', 'human', 'superseded', 'not_a_fault', 'unverified')),
     cause               TEXT,
     confidence          REAL CHECK (confidence BETWEEN 0 AND 1),
     seen_count          INTEGER NOT NULL DEFAULT 1 CHECK (seen_count >= 1),
@@ -43,6 +43,11 @@ CREATE TABLE tasks (
     fixed_at            TEXT,
     github_created_at   TEXT,
     closed_at           TEXT,
+    waiting_gate        TEXT,                                         -- closed gate whose opening makes it due
+    waiting_on          INTEGER,                                      -- task whose end makes it due: its root
+    proposed_action     TEXT,                                         -- kind of action that a human was last asked for
+    told                INTEGER NOT NULL DEFAULT 0,                   -- times put before a human
+    delivery_key        TEXT CHECK (delivery_key IS NOT NULL OR status = 'closed'), -- made with the row, never anew
     CHECK ((status = 'closed') = (resolution IS NOT NULL)),
     CHECK ((status = 'closed') = (closed_at IS NOT NULL))
 ) STRICT;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::actions::{self, Action, ActionError, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::finding::Finding;
-use crate::core::model::task::{Phase, Transition};
+use crate::core::model::task::{Phase, Transition, WaitsFor};
 use crate::core::remedy::ending::Seen;
 use crate::core::remedy::step::{Reason, Spent};
 use crate::daemon::carry_out;
@@ -51,9 +51,7 @@ pub fn take(
 ) -> Result<(), StoreError> {
     let (runtime, task) = (job.runtime, job.task);
     let Some(_slot) = runtime.slot(action.kind()) else {
-        let until = job.now().plus(SLOT_RECHECK);
-        let reason = format!("slot: {}", Reason::Slot);
-        return job.transition(Transition::Wait { until, reason });
+        return carry_out::wait(job, job.now().plus(SLOT_RECHECK), &Reason::Slot);
     };
     let context = runtime.action_context(&job.loaded);
     let undo = match action.undo_record(&context) {
@@ -200,6 +198,7 @@ fn unverified(job: &Job<'_>, booked: &Underway<'_>, why: String) -> Result<(), S
     log::warn!("task {}: {message}", job.task.id);
     let later = Transition::Wait {
         until: now.plus(BLIND_RECHECK),
+        waits_for: WaitsFor::Time,
         reason: message.clone(),
     };
     let store = &job.runtime.store;
@@ -353,6 +352,7 @@ pub fn recover(job: &Job<'_>, attempt: &Attempt) -> Result<(), StoreError> {
             let message = format!("{}: interrupted; {reason}", attempt.action_text);
             let later = Transition::Wait {
                 until: now.plus(BLIND_RECHECK),
+                waits_for: WaitsFor::Time,
                 reason: message.clone(),
             };
             (Outcome::Unknown, message, later)

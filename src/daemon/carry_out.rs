@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::actions::Action;
 use crate::core::model::finding::Finding;
-use crate::core::model::task::{Resolution, Transition};
+use crate::core::model::task::{Resolution, Transition, WaitsFor};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::ending::WindowEnd;
 use crate::core::remedy::step::{Reason, Step};
@@ -82,8 +82,8 @@ pub fn step(
 /// Puts the task before a human; a dry run only writes down that it would.
 pub fn tell(job: &Job<'_>, told: escalate::Told<'_>) -> Result<(), StoreError> {
     if let Some(action) = &told.proposed {
-        let reason = told.text();
-        job.note("proposed", action.kind.as_str(), &reason)?;
+        let (store, now) = (&job.runtime.store, job.now());
+        store.propose(job.task.id, action.kind, job.worker, &told.text(), now)?;
     }
     if !job.runtime.dry_run {
         return escalate::to_human(job, &told);
@@ -94,15 +94,25 @@ pub fn tell(job: &Job<'_>, told: escalate::Told<'_>) -> Result<(), StoreError> {
         job.note("proposed", "escalate", &reason)?;
     }
     let until = job.now().plus(DRY_PAUSE);
-    job.transition(Transition::Wait { until, reason })
+    job.transition(Transition::Wait {
+        until,
+        waits_for: WaitsFor::Time,
+        reason,
+    })
 }
 
-fn wait(job: &Job<'_>, until: Timestamp, reason: &Reason) -> Result<(), StoreError> {
-    let reason = match reason.gate() {
+/// Puts the task off; what the reason waits for makes it due sooner.
+pub fn wait(job: &Job<'_>, until: Timestamp, reason: &Reason) -> Result<(), StoreError> {
+    let waits_for = reason.waits_for();
+    let reason = match waits_for.gate() {
         Some(gate) => format!("{gate}: {reason}"),
         None => reason.to_string(),
     };
-    job.transition(Transition::Wait { until, reason })
+    job.transition(Transition::Wait {
+        until,
+        waits_for,
+        reason,
+    })
 }
 
 fn close(job: &Job<'_>, resolution: Resolution, reason: &Reason) -> Result<(), StoreError> {

@@ -6,10 +6,12 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::core::identity;
+use crate::core::model::audit;
 use crate::core::model::finding::Finding;
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::history;
+use crate::store::meta::gateway_id;
 use crate::store::tx::Tx;
 
 /// New ids of old tasks, where they differ.
@@ -139,8 +141,8 @@ pub(super) fn task(
     tx.prepare_cached(
         "INSERT INTO tasks (id, issue_hash, legacy_hash, issue_type, issue_source, issue_message, evidence, status,
                             resolution, fix_attempted, fix_successful, fix_message, github_issue_number, detected_at,
-                            last_seen_at, github_created_at, fixed_at, closed_at, algorithm)
-         VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15, ?16, 0)",
+                            last_seen_at, github_created_at, fixed_at, closed_at, algorithm, delivery_key)
+         VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15, ?16, 0, ?17)",
     )?
     .execute(params![
         free_id,
@@ -159,6 +161,7 @@ pub(super) fn task(
         created,
         fixed,
         closed,
+        audit::delivery_key(&gateway_id(tx)?, &hash, 1),
     ])?;
     if let Some(old_id) = old_id.filter(|_| free_id.is_none()) {
         ids.insert(old_id, tx.last_insert_rowid());

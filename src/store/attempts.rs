@@ -245,11 +245,11 @@ impl Reader {
     /// How often this episode was put before a human.
     pub fn times_told(&self, task_id: i64) -> Result<u32, StoreError> {
         self.with(|connection| {
-            Ok(connection
-                .prepare_cached(
-                    "SELECT count(*) FROM task_history WHERE task_id = ?1 AND action = 'escalated'",
-                )?
-                .query_row([task_id], |row| row.get(0))?)
+            Ok(
+                connection.row("SELECT told FROM tasks WHERE id = ?1", [task_id], |row| {
+                    row.get(0)
+                })?,
+            )
         })
     }
 }

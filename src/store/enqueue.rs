@@ -6,12 +6,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
 use crate::core::human::issue;
-use crate::core::model::audit;
 use crate::core::model::finding::Finding;
 use crate::core::model::task::{Resolution, Task};
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
-use crate::store::meta::{gateway_id, meta};
+use crate::store::meta::meta;
 use crate::store::repair;
 use crate::store::rows::{TASK_COLUMNS, task_row};
 use crate::store::sql::Prepared;
@@ -41,24 +40,23 @@ pub(super) fn enqueue(
     payload: &Value,
     now: Timestamp,
 ) -> Result<i64, StoreError> {
-    let (hash, episode, rank, facts): (String, u64, u8, Value) = tx
+    let (key, rank, facts): (String, u8, Value) = tx
         .prepare_cached(
-            "SELECT issue_hash, episode, severity_rank, issue_type, subject, coalesce(cause, ''), issue_message, detected_at
+            "SELECT delivery_key, severity_rank, issue_type, subject, coalesce(cause, ''), issue_message, detected_at
              FROM tasks WHERE id = ?1",
         )?
         .query_row([task_id], |row| {
             let text = |at| row.get::<_, String>(at);
             let facts = json!({
-                "class": text(3)?, "subject": text(4)?, "cause": text(5)?, "message": text(6)?, "since": text(7)?,
+                "class": text(2)?, "subject": text(3)?, "cause": text(4)?, "message": text(5)?, "since": text(6)?,
             });
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, facts))
+            Ok((row.get(0)?, row.get(1)?, facts))
         })?;
     let mut payload = payload.clone();
     if let Some(fields) = payload.as_object_mut() {
         fields.insert("facts".to_owned(), facts);
     }
     let payload = payload.to_string();
-    let key = audit::delivery_key(&gateway_id(tx)?, &hash, episode);
     // After a restore an issue of this very key may exist already: looked for before it is created.
     let state = match operation == "create" && meta(tx, repair::RESTORED_AT)?.is_some() {
         true => "unknown",

@@ -542,10 +542,16 @@ fn migrations_go_forward_one_transaction_each() {
     drop(store);
     let mut raw = Connection::open(dir.path().join("tasks.db")).unwrap();
     raw.pragma_update(None, "user_version", 1).unwrap();
-    let bad = ["ALTER TABLE tasks ADD COLUMN a TEXT", "not sql"];
+    let bad: [migrations::Step; 2] = [
+        |tx| Ok(tx.execute_batch("ALTER TABLE tasks ADD COLUMN a TEXT")?),
+        |tx| Ok(tx.execute_batch("not sql")?),
+    ];
     assert!(schema::migrate_by(&mut raw, 1, &bad, NOW).is_err());
     assert_eq!(schema::version(&raw).unwrap(), 2, "the good step stays");
-    let good = ["", "ALTER TABLE tasks ADD COLUMN b TEXT"];
+    let good: [migrations::Step; 2] = [
+        |_| Ok(()),
+        |tx| Ok(tx.execute_batch("ALTER TABLE tasks ADD COLUMN b TEXT")?),
+    ];
     schema::migrate_by(&mut raw, 2, &good, NOW).unwrap();
     assert_eq!(schema::version(&raw).unwrap(), 3);
     raw.execute_batch("SELECT a, b FROM tasks").unwrap();

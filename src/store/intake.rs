@@ -6,9 +6,11 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::core::identity;
+use crate::core::model::audit;
 use crate::core::model::finding::Finding;
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
+use crate::store::meta::gateway_id;
 use crate::store::tx::Tx;
 use crate::store::types::{Intake, Recorded};
 use crate::store::{adopted, enqueue, history};
@@ -174,11 +176,13 @@ fn create(
     let (previous_id, episode) = (before.0, before.1 + 1);
     let evidence = serde_json::to_string(&finding.evidence).unwrap_or_else(|_| "{}".to_owned());
     let seen_at = finding.seen_at.to_string();
+    // Of this episode for good: an upgrade of the fingerprint changes the hash beside it, not the issue's key.
+    let key = audit::delivery_key(&gateway_id(tx)?, hash, episode);
     let inserted = tx
         .prepare_cached(
             "INSERT INTO tasks (issue_hash, issue_type, subject, severity, issue_source, issue_message, evidence,
-                                seen_count, episode, previous_id, algorithm, detected_at, last_seen_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+                                seen_count, episode, previous_id, algorithm, detected_at, last_seen_at, delivery_key)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
              ON CONFLICT (issue_hash) WHERE status <> 'closed' DO NOTHING",
         )?
         .execute(
@@ -196,6 +200,7 @@ fn create(
                 identity::ALGORITHM_VERSION,
                 now.to_string(),
                 seen_at,
+                key,
             ],
         )?;
     if inserted == 0 {

@@ -5,14 +5,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::store::error::StoreError;
 
 pub(super) fn gateway_id(connection: &Connection) -> Result<String, StoreError> {
-    let found = connection
-        .query_row(
-            "SELECT value FROM meta WHERE key = 'gateway_id'",
-            [],
-            |row| row.get(0),
-        )
-        .optional()?;
-    found.ok_or_else(|| StoreError::Corrupt("meta has no gateway_id".to_owned()))
+    meta(connection, "gateway_id")?
+        .ok_or_else(|| StoreError::Corrupt("meta has no gateway_id".to_owned()))
 }
 
 pub(super) fn meta(connection: &Connection, key: &str) -> Result<Option<String>, StoreError> {

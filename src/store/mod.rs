@@ -28,6 +28,7 @@ mod job;
 mod link;
 mod maintain;
 mod meta;
+mod migrations;
 mod open;
 mod options;
 mod outbox;

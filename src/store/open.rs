@@ -10,7 +10,7 @@ use crate::store::meta::{gateway_id, meta};
 use crate::store::options::StoreOptions;
 use crate::store::paths::create_private;
 use crate::store::report::OpenReport;
-use crate::store::schema::{MIGRATIONS, VERSION, init_database, migrate_by, version};
+use crate::store::schema::{VERSION, init_database, migrate, version};
 use crate::store::{adopt, adopted, ballast, clock, repair};
 
 /// What opening gives: connections, and whether this process owns the file.
@@ -152,7 +152,7 @@ fn try_open(
                     .messages
                     .push(repair::keep_for_older(&connection, options, version, now));
             }
-            migrate_by(&mut connection, version, MIGRATIONS, now)?;
+            migrate(&mut connection, now)?;
         }
     }
     Ok(connection)

@@ -50,12 +50,10 @@ impl Store {
                 reason: escalation.reason.clone(),
                 retry_at: escalation.retry_at,
             };
-            let times: u32 = tx.row(
-                "SELECT count(*) FROM task_history WHERE task_id = ?1 AND action = 'escalated'",
-                [task_id],
-                |row| row.get(0),
-            )?;
             tasks::apply(tx, task_id, &transition, &actor, now)?;
+            let told: u32 = tx.row("SELECT told FROM tasks WHERE id = ?1", [task_id], |row| {
+                row.get(0)
+            })?;
             let new = tx.run(
                 "INSERT INTO escalations (task_id, reason, title, body, severity, created_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (task_id) DO NOTHING",
@@ -69,7 +67,7 @@ impl Store {
                 ],
             )?;
             // A problem that stays is not told again and again: after a few rounds its issue says it all.
-            if times > COMMENTED_ROUNDS {
+            if told > COMMENTED_ROUNDS + 1 {
                 return Ok(());
             }
             let operation = match new {

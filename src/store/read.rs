@@ -214,11 +214,14 @@ impl Reader {
         self.list(&sql, &[&id], history::event)
     }
 
-    /// The action that the task's last proposal names.
+    /// The action that a human was last asked for.
     pub fn proposed(&self, task_id: i64) -> Result<Option<ActionKind>, StoreError> {
-        let sql = "SELECT details FROM task_history WHERE task_id = ?1 AND action = 'proposed' ORDER BY id DESC";
-        let told: Vec<String> = self.list(sql, &[&task_id], |row| row.get(0))?;
-        Ok(told.iter().find_map(|kind| kind.parse().ok()))
+        let sql = "SELECT proposed_action FROM tasks WHERE id = ?1";
+        let kind = self.list(sql, &[&task_id], |row| row.get::<_, Option<String>>(0))?;
+        Ok(kind
+            .into_iter()
+            .flatten()
+            .find_map(|kind| kind.parse().ok()))
     }
 
     pub fn audit_head(&self) -> Result<String, StoreError> {

@@ -7,11 +7,14 @@ use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::history;
 use crate::store::meta::set_meta;
+use crate::store::migrations::{STEPS, Step};
 use crate::store::tx::Tx;
 
 /// `schema.sql` is this version.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 const SCHEMA: &str = include_str!("../../schema.sql");
+
+const _: () = assert!(STEPS.len() as i64 == VERSION - 1);
 
 pub(super) fn version(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
@@ -41,26 +44,17 @@ pub(super) fn create_tables(tx: &Tx<'_>, now: Timestamp) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Steps from one version to the next, forward only: entry N-1 leads from version N to N+1.
-pub(super) const MIGRATIONS: &[&str] = &[LEANER];
-/// Two pages less in each commit. Who is at work on a subject is found among the few tasks in a worker's
-/// hands. Ids are never used again without SQLite counting them in a table of its own: retention keeps the
-/// newest row of both. Changing the text of a table is SQLite's own procedure for what leaves the rows as they
-/// are (sqlite.org/lang_altertable.html, section 7); copying 256 MB might not fit on the disk.
-const LEANER: &str = "
-    DROP INDEX tasks_open_subject;
-    PRAGMA writable_schema = ON;
-    UPDATE sqlite_schema SET sql = replace(sql, 'PRIMARY KEY AUTOINCREMENT', 'PRIMARY KEY')
-        WHERE type = 'table' AND name IN ('tasks', 'task_history');
-    DELETE FROM sqlite_sequence WHERE name IN ('tasks', 'task_history');
-    PRAGMA writable_schema = RESET;";
-const _: () = assert!(MIGRATIONS.len() as i64 == VERSION - 1);
+/// Brings an older database to this version.
+pub(super) fn migrate(connection: &mut Connection, now: Timestamp) -> Result<(), StoreError> {
+    let from = version(connection)?;
+    migrate_by(connection, from, STEPS, now)
+}
 
 /// Each step is one transaction with its audit event, `user_version` last.
 pub(super) fn migrate_by(
     connection: &mut Connection,
     from: i64,
-    steps: &[&str],
+    steps: &[Step],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let skip = usize::try_from(from.saturating_sub(1)).unwrap_or(0);
@@ -71,9 +65,10 @@ pub(super) fn migrate_by(
         if version(&tx)? >= next {
             continue;
         }
-        tx.execute_batch(step)?;
+        let write = Tx::of(&tx);
+        step(&write)?;
         let details = format!("schema {next}");
-        history::append(&Tx::of(&tx), None, "migrated", &details, "store", "", now)?;
+        history::append(&write, None, "migrated", &details, "store", "", now)?;
         tx.pragma_update(None, "user_version", next)?;
         tx.commit()?;
     }

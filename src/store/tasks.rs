@@ -2,10 +2,10 @@
 
 use rusqlite::{OptionalExtension, params};
 
+use crate::core::model::action::ActionKind;
 use crate::core::model::gate::Gate;
-use crate::core::model::task::{Phase, Resolution, Status, Task, Transition};
+use crate::core::model::task::{Phase, Resolution, Status, Task, Transition, WaitsFor};
 use crate::core::model::time::Timestamp;
-use crate::core::remedy::step;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::read::NEXT_CLAIM;
@@ -20,7 +20,7 @@ impl Store {
         let worker = worker.to_owned();
         let sql = format!(
             "UPDATE tasks SET status = 'in_progress', claimed_by = ?2, claimed_at = ?1,
-                    waiting_reason = NULL, next_attempt_at = NULL,
+                    waiting_reason = NULL, waiting_gate = NULL, waiting_on = NULL, next_attempt_at = NULL,
                     phase = CASE status WHEN 'escalated' THEN 1 ELSE phase END -- armed again: from the start
              WHERE id = ({NEXT_CLAIM}) RETURNING {TASK_COLUMNS}"
         );
@@ -137,6 +137,34 @@ impl Store {
         })
     }
 
+    /// Writes down which action a human is asked for: the last one asked for is the one that `approve` means.
+    pub fn propose(
+        &self,
+        task_id: i64,
+        action: ActionKind,
+        actor: &str,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let [actor, reason] = [actor, reason].map(str::to_owned);
+        self.write(move |tx| {
+            open_status(tx, task_id)?;
+            tx.run(
+                "UPDATE tasks SET proposed_action = ?2 WHERE id = ?1",
+                params![task_id, action.as_str()],
+            )?;
+            history::append(
+                tx,
+                Some(task_id),
+                "proposed",
+                action.as_str(),
+                &actor,
+                &reason,
+                now,
+            )
+        })
+    }
+
     /// A human allows one kind of action until `until`; the task is due at once.
     pub fn approve(
         &self,
@@ -154,7 +182,7 @@ impl Store {
             }
             tx.run(
                 "UPDATE tasks SET approved_action = ?2, approved_until = ?3, status = 'waiting', phase = 1,
-                        waiting_reason = 'approved', next_attempt_at = ?4 WHERE id = ?1",
+                        waiting_reason = 'approved', waiting_gate = NULL, waiting_on = NULL, next_attempt_at = ?4 WHERE id = ?1",
                 params![task_id, action, until.to_string(), now.to_string()],
             )?;
             let reason = format!("until {until}");
@@ -176,7 +204,8 @@ impl Store {
             }
             tx.run(
                 "UPDATE tasks SET acknowledged_by = NULL, status = 'waiting', phase = 1,
-                        waiting_reason = 'asked to try again', next_attempt_at = ?2 WHERE id = ?1",
+                        waiting_reason = 'asked to try again', waiting_gate = NULL, waiting_on = NULL, next_attempt_at = ?2
+                 WHERE id = ?1",
                 params![task_id, now.to_string()],
             )?;
             history::append(tx, Some(task_id), "retried", "", &actor, "", now)
@@ -193,15 +222,15 @@ impl Store {
     ) -> Result<(), StoreError> {
         let wait = Transition::Wait {
             until,
+            waits_for: WaitsFor::Time,
             reason: format!("snoozed by {actor}"),
         };
         self.transition(task_id, wait, actor, now)
     }
 
-    /// The gate named `gate` opened: what waits for it is due. Returns how many tasks.
+    /// The gate opened: what waits for it is due. Returns how many tasks.
     pub fn wake_waiting(&self, gate: Gate, now: Timestamp) -> Result<usize, StoreError> {
-        let reason = format!("{gate}: ");
-        self.write(move |tx| wake(tx, &reason, &now.to_string()))
+        self.write(move |tx| wake(tx, WaitsFor::Gate(gate), &now.to_string()))
     }
 
     /// Closes an open task in the name of `actor`; an attempt under way finds it closed.
@@ -256,9 +285,20 @@ pub(super) fn apply(
     }
     let at = now.to_string();
     match transition {
-        Transition::Wait { until, reason } => tx.run(
-            "UPDATE tasks SET status = 'waiting', waiting_reason = ?2, next_attempt_at = ?3, claimed_by = NULL WHERE id = ?1",
-            params![task_id, reason, until.to_string()],
+        Transition::Wait {
+            until,
+            waits_for,
+            reason,
+        } => tx.run(
+            "UPDATE tasks SET status = 'waiting', waiting_reason = ?2, next_attempt_at = ?3, waiting_gate = ?4,
+                    waiting_on = ?5, claimed_by = NULL WHERE id = ?1",
+            params![
+                task_id,
+                reason,
+                until.to_string(),
+                waits_for.gate().map(Gate::as_str),
+                waits_for.root()
+            ],
         )?,
         Transition::FixFailed { phase, message } | Transition::Regressed { phase, message } => tx.run(
             "UPDATE tasks SET status = 'fix_failed', phase = max(phase, ?2), fix_message = ?3, fix_successful = 0,
@@ -276,7 +316,8 @@ pub(super) fn apply(
         )?,
         Transition::Close { resolution, message } => close(tx, task_id, *resolution, message, &at)?,
         Transition::Escalate { reason, retry_at } => tx.run(
-            "UPDATE tasks SET status = 'escalated', phase = 4, waiting_reason = ?2, next_attempt_at = ?3, claimed_by = NULL WHERE id = ?1",
+            "UPDATE tasks SET status = 'escalated', phase = 4, waiting_reason = ?2, next_attempt_at = ?3, claimed_by = NULL,
+                    waiting_gate = NULL, waiting_on = NULL, told = told + 1 WHERE id = ?1",
             params![task_id, reason, retry_at.map(|at| at.to_string())],
         )?,
         Transition::Release { .. } => tx.run(
@@ -298,8 +339,7 @@ pub(super) fn apply(
         transition,
         Transition::Close { .. } | Transition::FirstGreen { .. }
     ) {
-        let symptoms = format!("{}: {}", Gate::Inhibition, step::symptom_of(task_id));
-        wake(tx, &symptoms, &at)?;
+        wake(tx, WaitsFor::Root(task_id), &at)?;
     }
     if matches!(transition, Transition::Close { .. }) {
         enqueue::closed(tx, task_id, transition.reason(), now)?;
@@ -307,15 +347,14 @@ pub(super) fn apply(
     Ok(())
 }
 
-/// Makes the tasks due that wait for a reason which begins with `reason`.
-fn wake(tx: &Tx<'_>, reason: &str, at: &str) -> Result<usize, StoreError> {
-    Ok(tx
-        .prepare_cached(
-            "UPDATE tasks SET next_attempt_at = ?2
-             WHERE status = 'waiting' AND status <> 'closed' AND next_attempt_at > ?2
-               AND substr(waiting_reason, 1, length(?1)) = ?1",
-        )?
-        .execute(params![reason, at])?)
+/// Makes the tasks due that wait for this.
+fn wake(tx: &Tx<'_>, waits_for: WaitsFor, at: &str) -> Result<usize, StoreError> {
+    Ok(tx.run(
+        "UPDATE tasks SET next_attempt_at = ?3
+         WHERE status = 'waiting' AND status <> 'closed' AND next_attempt_at > ?3
+           AND waiting_gate = ?1 AND waiting_on IS ?2",
+        params![waits_for.gate().map(Gate::as_str), waits_for.root(), at],
+    )?)
 }
 
 fn close(
@@ -328,7 +367,7 @@ fn close(
     let fixed = resolution == Resolution::Fixed;
     Ok(tx.run(
         "UPDATE tasks SET status = 'closed', resolution = ?2, closed_at = ?3, claimed_by = NULL,
-                next_attempt_at = NULL, stable_until = NULL, fix_successful = ?4, fix_message = CASE WHEN ?4 THEN fix_message ELSE ?5 END,
+                waiting_gate = NULL, waiting_on = NULL, next_attempt_at = NULL, stable_until = NULL, fix_successful = ?4, fix_message = CASE WHEN ?4 THEN fix_message ELSE ?5 END,
                 fixed_at = CASE WHEN ?4 THEN ?3 END WHERE id = ?1",
         params![task_id, resolution.as_str(), at, fixed, message],
     )?)

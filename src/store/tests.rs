@@ -7,9 +7,9 @@ use crate::core::config::Budget;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::gate::Gate;
-use crate::core::model::task::{Phase, Resolution, Status, Transition};
+use crate::core::model::task::{Phase, Resolution, Status, Transition, WaitsFor};
 use crate::core::model::time::Timestamp;
-use crate::core::remedy::step::{self, Spent};
+use crate::core::remedy::step::Spent;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -153,17 +153,20 @@ fn symptoms_wake_when_their_root_is_green() {
     let bench = bench();
     let symptom = one(&bench.store, "boom").task_id;
     let root = one(&bench.store, "root of it").task_id;
-    let wait = |reason: String| Transition::Wait {
+    let wait = |waits_for| Transition::Wait {
         until: NOW.plus(Duration::from_secs(900)),
-        reason,
+        waits_for,
+        reason: "whatever it says".to_owned(),
     };
     let claimed = bench.store.claim_next("worker-1", NOW).unwrap().unwrap();
     assert_eq!(claimed.id, symptom);
-    let reason = format!("{}: {}(x)", Gate::Inhibition, step::symptom_of(root));
-    bench
-        .store
-        .transition(symptom, wait(reason), "t", NOW)
-        .unwrap();
+    let on = |what| {
+        bench
+            .store
+            .transition(symptom, wait(what), "t", NOW)
+            .unwrap()
+    };
+    on(WaitsFor::Root(root));
     bench.store.claim_next("worker-1", NOW).unwrap().unwrap();
     let due = || bench.store.reader().unwrap().due(NOW).unwrap().claimable;
     assert!(!due());
@@ -174,12 +177,9 @@ fn symptoms_wake_when_their_root_is_green() {
     bench.store.transition(root, green, "t", NOW).unwrap();
     assert!(due());
     bench.store.claim_next("worker-1", NOW).unwrap().unwrap();
-    let reason = format!("{}: test", Gate::KillSwitch);
-    bench
-        .store
-        .transition(symptom, wait(reason), "t", NOW)
-        .unwrap();
+    on(WaitsFor::Gate(Gate::KillSwitch));
     assert!(!due());
+    assert_eq!(bench.store.wake_waiting(Gate::Maintenance, NOW).unwrap(), 0);
     assert_eq!(bench.store.wake_waiting(Gate::KillSwitch, NOW).unwrap(), 1);
     assert!(due());
 }

@@ -3,6 +3,7 @@
 use crate::core::model::class::Class;
 use crate::core::model::facts::Facts;
 use crate::core::model::finding::Severity;
+use crate::core::model::gate::Gate;
 use crate::core::model::named::named;
 use crate::core::model::time::Timestamp;
 
@@ -168,6 +169,36 @@ pub struct Task {
     pub closed_at: Option<Timestamp>,
 }
 
+/// What makes a waiting task due before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// Nothing does.
+    Time,
+    /// This gate opens.
+    Gate(Gate),
+    /// Its root, the task with this id, is green or over.
+    Root(i64),
+}
+
+impl WaitsFor {
+    /// The gate that is closed.
+    pub const fn gate(self) -> Option<Gate> {
+        match self {
+            Self::Time => None,
+            Self::Gate(gate) => Some(gate),
+            Self::Root(_) => Some(Gate::Inhibition),
+        }
+    }
+
+    /// The task that it hangs on.
+    pub const fn root(self) -> Option<i64> {
+        match self {
+            Self::Root(task) => Some(task),
+            Self::Time | Self::Gate(_) => None,
+        }
+    }
+}
+
 /// A state change, each with its data. The store refuses one whose start state does not fit.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Transition {
@@ -175,6 +206,8 @@ pub enum Transition {
     Wait {
         /// Due by itself then; what it waits for may make it due sooner.
         until: Timestamp,
+        /// What ends the wait sooner.
+        waits_for: WaitsFor,
         /// Kept with the task as well.
         reason: String,
     },

@@ -7,7 +7,7 @@ use crate::core::config::Mode;
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
 use crate::core::model::gate::Gate;
-use crate::core::model::task::{Phase, Resolution};
+use crate::core::model::task::{Phase, Resolution, WaitsFor};
 use crate::core::model::time::Timestamp;
 
 /// An action with its target, as data: what is decided about it needs no more.
@@ -237,6 +237,15 @@ impl Reason {
             | Self::NotVerified(_) => None,
         }
     }
+
+    /// What ends a wait of this reason before its time.
+    pub fn waits_for(&self) -> WaitsFor {
+        match (self, self.gate()) {
+            (Self::SymptomOf { task, .. }, _) => WaitsFor::Root(*task),
+            (_, Some(gate)) => WaitsFor::Gate(gate),
+            (_, None) => WaitsFor::Time,
+        }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -254,7 +263,7 @@ impl fmt::Display for Reason {
                 task,
                 class,
                 subject,
-            } => write!(f, "{}({class} {subject})", symptom_of(*task)),
+            } => write!(f, "symptom of task {task} ({class} {subject})"),
             Self::Mode(Mode::Suggest) => f.write_str("mode suggest: a human must approve"),
             Self::Mode(Mode::Observe) => f.write_str("mode observe: nothing is touched"),
             Self::Mode(Mode::Auto) => f.write_str("mode auto"),
@@ -299,9 +308,4 @@ impl fmt::Display for Reason {
             ),
         }
     }
-}
-
-/// How the reason begins for which the symptoms of `task` wait.
-pub fn symptom_of(task: i64) -> String {
-    format!("symptom of task {task} ")
 }

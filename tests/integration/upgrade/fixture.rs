@@ -6,8 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use autonomous_orchestrator::{
-    Booked, Booking, Class, Cursor, Finding, Intake, NewEscalation, Outcome, Phase, Resolution,
-    RunOutcome, Severity, Store, StoreOptions, Timestamp, Transition, config::Budget,
+    ActionKind, Booked, Booking, Class, Cursor, Finding, Gate, Intake, NewEscalation, Outcome,
+    Phase, Resolution, RunOutcome, Severity, Store, StoreOptions, Timestamp, Transition, WaitsFor,
+    config::Budget,
 };
 use rusqlite::Connection;
 
@@ -142,6 +143,19 @@ impl Gateway {
         assert!(ended.unwrap());
     }
 
+    fn waits(&mut self, subject: &str, waits_for: WaitsFor) {
+        let id = self.found(subject);
+        let now = self.tick();
+        let claimed = self.store.claim_next("worker-1", now).unwrap();
+        assert_eq!(claimed.unwrap().id, id);
+        let wait = Transition::Wait {
+            until: now.plus(2 * DAY),
+            waits_for,
+            reason: format!("{waits_for:?}"),
+        };
+        self.store.transition(id, wait, "worker-1", now).unwrap();
+    }
+
     fn repaired(&mut self, subject: &str) -> i64 {
         let id = self.found(subject);
         let green = Transition::FirstGreen {
@@ -171,7 +185,7 @@ fn live(options: &StoreOptions) {
         .store
         .record_detector_run("units", RunOutcome::Ok, took, "", now);
 
-    gateway.escalated("told.service");
+    let told = gateway.escalated("told.service");
     gateway.delivered(2);
 
     let id = gateway.escalated("over.service");
@@ -196,23 +210,35 @@ fn live(options: &StoreOptions) {
     let until = now.plus(2 * DAY);
     gateway.store.snooze(id, until, "cli:root", now).unwrap();
 
+    gateway.waits("symptom.service", WaitsFor::Root(told));
+    gateway.waits("held.service", WaitsFor::Gate(Gate::KillSwitch));
+
     let id = gateway.found("acknowledged.service");
     let now = gateway.tick();
     gateway.store.acknowledge(id, "cli:root", now).unwrap();
+
+    // Told, tried again by itself, and told once more.
+    let id = gateway.found("rearmed.service");
+    for retry_after in [Duration::ZERO, 2 * DAY] {
+        let now = gateway.tick();
+        let again = NewEscalation {
+            retry_at: Some(now.plus(retry_after)),
+            ..escalation("rearmed.service")
+        };
+        gateway.store.escalate(id, again, "worker-1", now).unwrap();
+        gateway.delivered(6);
+        let now = gateway.tick();
+        let claimed = gateway.store.claim_next("worker-1", now).unwrap();
+        assert_eq!(claimed.is_some(), retry_after.is_zero());
+    }
 
     for (subject, number) in [("proposed.service", 4), ("approved.service", 5)] {
         let id = gateway.found(subject);
         let now = gateway.tick();
         let reason = format!("mode is suggest; proposed: restart {subject} (mode)");
-        let note = gateway.store.note(
-            Some(id),
-            "proposed",
-            "restart_unit",
-            "worker-1",
-            &reason,
-            now,
-        );
-        note.unwrap();
+        let kind = ActionKind::RestartUnit;
+        let proposed = gateway.store.propose(id, kind, "worker-1", &reason, now);
+        proposed.unwrap();
         let escalation = escalation(subject);
         gateway
             .store

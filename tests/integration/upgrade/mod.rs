@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use autonomous_orchestrator::{
-    ActionKind, Class, Courier, GitHub, Limits, OutboxRow, Resolution, Settings, Status, Store,
-    StoreOptions, StoreOutbox, Task, TaskFilter, Timestamp, config, label, marker,
+    ActionKind, Class, Courier, Gate, GitHub, Limits, OutboxRow, Resolution, Settings, Status,
+    Store, StoreOptions, StoreOutbox, Task, TaskFilter, Timestamp, config, delivery_key, label,
+    marker,
 };
 use rusqlite::Connection;
 
@@ -48,7 +49,9 @@ fn before(path: &Path) -> (String, BTreeMap<String, String>) {
 
 /// The issues that stand there: each number that the fixture tells of, and the one that arrived unconfirmed.
 fn issues(keys: &BTreeMap<String, String>) -> Vec<Issue> {
-    let subjects = ["adopted", "told", "over", "proposed", "approved", "arrived"];
+    let subjects = [
+        "adopted", "told", "over", "proposed", "approved", "rearmed", "arrived",
+    ];
     let issue = |(at, subject): (usize, &&str)| {
         let subject = format!("{subject}.service");
         let key = keys.get(&subject).map_or("", String::as_str);
@@ -95,12 +98,17 @@ fn courier(dir: &Path, world: &Arc<Mutex<World>>, gateway_id: &str) -> Courier<G
 
 impl Upgraded {
     fn new() -> Self {
+        Self::after("")
+    }
+
+    /// With something more that the old program had done, as SQL.
+    fn after(more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tasks.db");
         let dump = std::fs::read_to_string(format!("{FIXTURES}/v2.sql")).unwrap();
         Connection::open(&path)
             .unwrap()
-            .execute_batch(&dump)
+            .execute_batch(&format!("{dump}{more}"))
             .unwrap();
         let (gateway_id, keys) = before(&path);
         let options = StoreOptions {
@@ -210,7 +218,7 @@ fn what_was_on_its_way_is_looked_for_and_nothing_is_told_twice() {
     let number = |subject: &str| gateway.task(subject).github_issue_number;
     assert_eq!(
         number("arrived.service"),
-        Some(6),
+        Some(7),
         "the one that stands there"
     );
     for subject in gateway.keys.keys() {
@@ -218,7 +226,7 @@ fn what_was_on_its_way_is_looked_for_and_nothing_is_told_twice() {
         assert!(number(subject).is_some(), "{subject}");
     }
     // The two that were not there are, and no third.
-    assert_eq!(gateway.world.lock().unwrap().issues.len(), 6 + 2);
+    assert_eq!(gateway.world.lock().unwrap().issues.len(), 7 + 2);
     gateway.whole();
 }
 
@@ -317,6 +325,64 @@ fn each_problem_goes_on_in_the_issue_that_it_has() {
     let back = gateway.rows(back);
     assert_eq!(back[0].operation, "reopen");
     assert_ne!(back[0].delivery_key, gateway.keys["over.service"]);
-    assert_eq!(gateway.world.lock().unwrap().issues.len(), 6 + 2);
+    assert_eq!(gateway.world.lock().unwrap().issues.len(), 7 + 2);
     gateway.whole();
+}
+
+#[test]
+fn a_problem_keeps_its_key_when_its_fingerprint_changes() {
+    let older = "UPDATE tasks SET issue_hash = 'older ' || id, algorithm = 7
+                 WHERE subject IN ('told.service', 'waiting.service', 'acknowledged.service')";
+    let mut gateway = Upgraded::after(older);
+    let (human, now) = (Resolution::Human, gateway.now);
+    let told = gateway.seen("told.service");
+    let store = &gateway.store;
+    store.close_by_human(told, human, "cli:root", now).unwrap();
+    // Not told by the old program: its key is that of the fingerprint that the episode began with.
+    let fresh = gateway.task("acknowledged.service").id;
+    let first = escalation("acknowledged.service");
+    store.escalate(fresh, first, "worker-1", now).unwrap();
+    let key = delivery_key(&store.gateway_id().unwrap(), &format!("older {fresh}"), 1);
+    assert_eq!(gateway.rows(fresh)[0].delivery_key, key);
+    gateway.drain();
+    for subject in ["told.service", "waiting.service"] {
+        let rows = gateway.rows(gateway.task(subject).id);
+        let key = &gateway.keys[subject];
+        assert!(rows.iter().all(|row| row.delivery_key == *key), "{rows:?}");
+        assert_eq!(gateway.issues_of(subject).len(), 1, "{subject}");
+    }
+    assert_eq!(gateway.world.lock().unwrap().issues[1].state, "closed");
+    gateway.whole();
+}
+
+#[test]
+fn what_waits_is_woken_by_what_it_waits_for() {
+    let gateway = Upgraded::new();
+    let store = &gateway.store;
+    let due = |subject: &str| gateway.task(subject).next_attempt_at <= Some(NOW);
+    assert!(!due("symptom.service") && !due("held.service"));
+    // Nobody may say that it was verified, nor that it failed: stored since schema 3.
+    let (told, unverified) = (gateway.task("told.service").id, Resolution::Unverified);
+    let closed = store.close_by_human(told, unverified, "worker-1", NOW);
+    closed.unwrap();
+    assert_eq!(gateway.task("told.service").resolution, Some(unverified));
+    assert!(due("symptom.service") && !due("held.service"));
+    assert_eq!(store.wake_waiting(Gate::KillSwitch, NOW).unwrap(), 1);
+    assert!(due("held.service"));
+    gateway.whole();
+}
+
+#[test]
+fn how_often_it_was_told_is_counted_on() {
+    let gateway = Upgraded::new();
+    let store = &gateway.store;
+    let id = gateway.task("rearmed.service").id;
+    assert_eq!(store.reader().unwrap().times_told(id).unwrap(), 2);
+    // The third time is a comment, the fourth says nothing new.
+    for rows in [3, 3] {
+        store.retry(id, "cli:root", NOW).unwrap();
+        let again = escalation("rearmed.service");
+        store.escalate(id, again, "worker-1", NOW).unwrap();
+        assert_eq!(gateway.rows(id).len(), rows);
+    }
 }

@@ -1,10 +1,9 @@
 //! What a human can do next, per class: commands to copy, names quoted for the shell.
 
-use super::markup::{one_line, quote};
+use super::markup::quote;
 use crate::core::model::class::Class;
 use crate::core::model::facts::Key;
 use crate::core::model::task::Task;
-use crate::core::model::text::cut;
 
 /// Commands for a human, each with what it tells. Names are quoted for the shell.
 pub(super) fn commands(task: &Task) -> Vec<String> {
@@ -105,17 +104,6 @@ pub(super) fn commands(task: &Task) -> Vec<String> {
             false => vec!["journalctl -p warning -n 50 --no-pager".to_owned()],
         },
     };
-    if let Some(reason) = task
-        .waiting_reason
-        .as_deref()
-        .filter(|reason| reason.contains("approv"))
-    {
-        lines.push(format!(
-            "autonomous-orchestrator approve {}   # {}",
-            task.id,
-            one_line(cut(reason, 120))
-        ));
-    }
     lines.push(format!(
         "autonomous-orchestrator tasks show {}   # everything known",
         task.id
