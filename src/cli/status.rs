@@ -69,6 +69,8 @@ struct Stored {
     open_escalations: Vec<EscalationRow>,
     outbox: Vec<OutboxRow>,
     detectors: Vec<DetectorRun>,
+    /// When it was restored, while no full clean sweep has followed.
+    restored: Option<Timestamp>,
 }
 
 fn read_store(globals: &Globals, config: &Config) -> Result<Stored, CliError> {
@@ -78,6 +80,7 @@ fn read_store(globals: &Globals, config: &Config) -> Result<Stored, CliError> {
         open_escalations: reader.escalations(true)?,
         outbox: reader.outbox()?,
         detectors: reader.detector_runs()?,
+        restored: reader.restored()?,
     })
 }
 
@@ -137,6 +140,8 @@ fn to_json(
             .collect::<serde_json::Map<_, _>>()
             .into()
     };
+    let restored = store.restored.map(|at| at.to_string());
+    map.insert("restored".to_owned(), json!(restored));
     map.insert("open_tasks".to_owned(), json!(store.counts.open));
     map.insert("by_status".to_owned(), counts(&store.counts.by_status));
     map.insert(
@@ -177,6 +182,14 @@ fn page(
     let (tone, said) = daemon_line(daemon, now);
     line("daemon", tone, &said);
     line("mode", Tone::Plain, &mode_line(config));
+    if let Ok(Some(at)) = store.as_ref().map(|store| store.restored) {
+        let at = shape::second(at);
+        line(
+            "restored",
+            Tone::Warn,
+            &format!("at {at}: at most suggest until one full clean sweep"),
+        );
+    }
     match kill {
         Some(reason) => line(
             "kill switch",

@@ -103,14 +103,14 @@ pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, Explai
 }
 
 /// The facts of the host as this process sees them: it has no start-up grace of its own.
-fn host_facts(gather: &Gather<'_>) -> HostFacts {
-    HostFacts {
+fn host_facts(gather: &Gather<'_>) -> Result<HostFacts, StoreError> {
+    Ok(HostFacts {
         kill_switch: gather::kill_switch(gather.host, gather.loaded),
         clock_sane: gather.host.clock.is_sane(),
         grace_until: None,
-        restored: false,
+        restored: gather.reader.restored()?,
         dry_run: false,
-    }
+    })
 }
 
 fn next(
@@ -134,7 +134,7 @@ fn next(
         | Status::FixFailed
         | Status::Escalated => {}
     }
-    let mut situation = facts.situation(task, gather.loaded, host_facts(gather));
+    let mut situation = facts.situation(task, gather.loaded, host_facts(gather)?);
     let Reasoned {
         candidates,
         advice,
@@ -169,7 +169,7 @@ fn weigh(
         confidence: 0.0,
     };
     let (checked, _) = gather.check(task, &facts.finding, &offer, backups)?;
-    let situation = facts.situation(task, gather.loaded, host_facts(gather));
+    let situation = facts.situation(task, gather.loaded, host_facts(gather)?);
     Ok(Weighed {
         mode: decide::mode_of(&situation, candidate.kind, candidate.command.as_deref()),
         action: checked.target,

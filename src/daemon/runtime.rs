@@ -96,7 +96,6 @@ pub struct Runtime {
     loaded: RwLock<Arc<LoadedConfig>>,
     stop: Arc<AtomicBool>,
     journal: AtomicBool,
-    restored: AtomicBool,
     /// The kill switch was on at the last look.
     killed: AtomicBool,
     disruptive: Mutex<()>,
@@ -136,7 +135,6 @@ impl Runtime {
             loaded: RwLock::new(Arc::new(loaded)),
             stop: Arc::new(AtomicBool::new(false)),
             journal: AtomicBool::new(false),
-            restored: AtomicBool::new(report.restored),
             killed: AtomicBool::new(true),
             disruptive: Mutex::new(()),
             suspects: Mutex::default(),
@@ -242,19 +240,14 @@ impl Runtime {
     }
 
     /// What the gates ask of the host, read now.
-    pub fn host_facts(&self, loaded: &LoadedConfig) -> HostFacts {
-        HostFacts {
+    pub fn host_facts(&self, loaded: &LoadedConfig) -> Result<HostFacts, StoreError> {
+        Ok(HostFacts {
             kill_switch: gather::kill_switch(&self.host, loaded),
             clock_sane: self.host.clock.is_sane(),
             grace_until: gather::grace_until(loaded, self.started_at, self.host.clock.now()),
-            restored: self.restored.load(Ordering::Relaxed),
+            restored: self.store.reader()?.restored()?,
             dry_run: self.dry_run,
-        }
-    }
-
-    /// One full sweep found nothing: whatever a restore left unknown is settled.
-    pub fn clean_sweep(&self) {
-        self.restored.store(false, Ordering::Relaxed);
+        })
     }
 
     /// The host's slot for disruptive actions; `None` while another one is running.

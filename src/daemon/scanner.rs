@@ -38,6 +38,21 @@ pub struct Schedule {
     units: Option<Vec<UnitState>>,
     /// Detectors whose last look found something, or failed.
     unclean: BTreeSet<&'static str>,
+    /// The restore after which every detector has to look anew.
+    restored: Option<Timestamp>,
+}
+
+impl Schedule {
+    /// A restore makes every detector due: what one saw before is no clean sweep after it.
+    fn after_restore(&mut self, restored: Option<Timestamp>, enabled: &[&dyn Detector]) {
+        if restored.is_some() && restored != self.restored {
+            self.due.clear();
+            self.unclean = enabled.iter().map(|one| one.name()).collect();
+        }
+        self.restored = restored;
+        self.unclean
+            .retain(|name| enabled.iter().any(|one| one.name() == *name));
+    }
 }
 
 /// What one pass did; printed by `run --once` and logged at debug level.
@@ -116,18 +131,12 @@ pub fn sweep(
         }
         runtime.work.ring();
     }
-    let due: Vec<&dyn Detector> = runtime
-        .detectors
-        .iter()
-        .map(AsRef::as_ref)
-        .filter(|detector| {
-            !loaded
-                .config
-                .detect
-                .disabled
-                .iter()
-                .any(|name| name == detector.name())
-        })
+    let disabled = &loaded.config.detect.disabled;
+    let mut enabled: Vec<&dyn Detector> = runtime.detectors.iter().map(AsRef::as_ref).collect();
+    enabled.retain(|one| !disabled.iter().any(|name| name == one.name()));
+    schedule.after_restore(runtime.store.reader()?.restored()?, &enabled);
+    let due: Vec<&dyn Detector> = enabled
+        .into_iter()
         .filter(|detector| {
             (poked && listens(*detector))
                 || schedule
@@ -196,9 +205,13 @@ pub fn sweep(
         }
     }
     schedule.units = look.into_units();
-    // Every detector has looked since the start: the first pass has them all due.
-    if schedule.unclean.is_empty() {
-        runtime.clean_sweep();
+    if let Some(at) = schedule.restored
+        && schedule.unclean.is_empty()
+    {
+        runtime.store.clean_sweep(at, now)?;
+        log::info!(
+            "one full clean sweep since the restore of {at}: the configured mode holds again"
+        );
     }
     if schedule.broken.is_empty() {
         covered.insert(Class::SelfDetectorBroken);

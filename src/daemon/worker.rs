@@ -110,7 +110,7 @@ fn handle(job: &Job<'_>) -> Result<(), StoreError> {
         detectors: &runtime.detectors,
     };
     let facts = gather.facts(task)?;
-    let mut situation = facts.situation(task, &job.loaded, runtime.host_facts(&job.loaded));
+    let mut situation = facts.situation(task, &job.loaded, runtime.host_facts(&job.loaded)?);
     let mut prepared = carry_out::Prepared::default();
     for _ in 0..QUESTIONS_MOST {
         match decide(&situation, &facts.finding, job.now()) {

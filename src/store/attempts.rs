@@ -16,7 +16,7 @@ use crate::store::read::Reader;
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
 use crate::store::types::{Attempt, Booked, Booking, Learned, Outcome};
-use crate::store::{history, repair, tasks};
+use crate::store::{history, restored, tasks};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -401,12 +401,11 @@ fn exhausted(
         ("host", "?3 = ''", Some(""), HOUR, limits.host_per_hour),
         ("host", "?3 = ''", Some(""), DAY, limits.host_per_day),
     ];
-    let restored: Option<Timestamp> =
-        meta(connection, repair::RESTORED_AT)?.and_then(|text| text.parse().ok());
+    let restored = restored::last(connection)?;
     for (scope, filter, value, window, limit) in checks {
         let Some(value) = value else { continue };
         // What was done since the backup is not known: each window counts as used up.
-        let spent = restored.map(|at| at.min(now).plus(window));
+        let spent = restored.map(|restore| restore.at.min(now).plus(window));
         if let Some(free_at) = spent.filter(|free_at| now < *free_at) {
             return Ok(Some(Booked::Exhausted(Spent {
                 scope,

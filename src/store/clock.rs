@@ -67,7 +67,7 @@ fn shift(tx: &Tx<'_>, newest: Timestamp, now: Timestamp) -> Result<(), StoreErro
         [&at],
     )?;
     tx.execute(
-        "UPDATE meta SET value = ?1 WHERE key IN ('restored_at', 'backup_at', 'detector_runs_at', 'maintained_at') AND value > ?1",
+        "UPDATE meta SET value = ?1 || substr(value, length(?1) + 1) WHERE key IN ('restored_at', 'backup_at', 'detector_runs_at', 'maintained_at') AND value > ?1",
         [&at],
     )?;
     tx.execute("DELETE FROM meta WHERE key = 'no_pruning_until'", [])?;

@@ -11,7 +11,7 @@ use crate::core::model::task::{Resolution, Task};
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::meta::meta;
-use crate::store::repair;
+use crate::store::restored;
 use crate::store::rows::{TASK_COLUMNS, task_row};
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
@@ -58,7 +58,7 @@ pub(super) fn enqueue(
     }
     let payload = payload.to_string();
     // After a restore an issue of this very key may exist already: looked for before it is created.
-    let state = match operation == "create" && meta(tx, repair::RESTORED_AT)?.is_some() {
+    let state = match operation == "create" && restored::unsettled(tx)?.is_some() {
         true => "unknown",
         false => "pending",
     };

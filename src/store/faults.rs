@@ -163,7 +163,7 @@ fn a_file_cut_while_open_is_restored_and_nothing_is_done_unasked() {
             .and_then(|mut file| std::io::Write::write_all(&mut file, garbage))
             .unwrap();
         let after = create(&store, "after");
-        assert!(store.health().restored());
+        assert_eq!(store.reader().unwrap().restored().unwrap(), Some(NOW));
         has(&store, backed_up, "backed up");
         has(&store, after, "after");
         let booked = store
@@ -174,7 +174,8 @@ fn a_file_cut_while_open_is_restored_and_nothing_is_done_unasked() {
             Booked::Exhausted(Spent { free_at, .. }) if free_at == NOW.plus(HOUR)
         ));
         whole(&store);
-        store.clean_sweep().unwrap();
+        store.clean_sweep(NOW, NOW).unwrap();
+        assert_eq!(store.reader().unwrap().restored().unwrap(), None);
         drop(store);
         let (store, report) = open(dir.path());
         assert!(!report.restored);

@@ -19,7 +19,7 @@ use crate::store::report::OpenReport;
 use crate::store::tx::Tx;
 use crate::store::types::{DetectorRun, Intake, Recorded, RunOutcome};
 use crate::store::writer::Writer;
-use crate::store::{history, open, repair};
+use crate::store::{history, open, restored};
 
 /// Cheap handle; all clones share one writer thread, which ends with the last of them.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ impl Store {
         let opened = open::open(options, now)?;
         let report = opened.report;
         let gateway_id = gateway_id(&opened.writer)?;
-        let health = Arc::new(Health::new(report.restored, opened.owner.is_some(), now));
+        let health = Arc::new(Health::new(opened.owner.is_some(), now));
         let slot = Slot::new(opened.writer);
         let read = ReadLink::new(opened.reader, Some(slot.clone()));
         let writer = Writer::start(Setup {
@@ -108,20 +108,9 @@ impl Store {
         &self.inner.health
     }
 
-    /// One full sweep found nothing: whatever a restore left unknown is settled.
-    pub fn clean_sweep(&self) -> Result<(), StoreError> {
-        if !self.inner.health.restored() {
-            return Ok(());
-        }
-        self.write(|tx| {
-            tx.execute(
-                "DELETE FROM meta WHERE key = ?1",
-                [repair::UNTIL_CLEAN_SWEEP],
-            )?;
-            Ok(())
-        })?;
-        self.inner.health.set_restored(false);
-        Ok(())
+    /// Every detector has looked since the restore at `at` and found nothing: what it left unknown is settled.
+    pub fn clean_sweep(&self, at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |tx| restored::settle(tx, at, now))
     }
 
     /// Positions of all streams.

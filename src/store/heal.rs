@@ -48,12 +48,11 @@ pub(super) fn heal(
             read.replace(None);
             *current = None;
             let mut report = OpenReport::default();
-            let restored = repair::restore(options, why, now, &mut report);
+            let done = repair::restore(options, why, now, &mut report);
             for message in report.messages {
                 health.say(message);
             }
-            restored?;
-            health.set_restored(true);
+            done?;
         }
     }
     reopen(current, read, options)

@@ -8,7 +8,6 @@ use crate::core::model::time::Timestamp;
 /// Shared with the writer thread.
 #[derive(Debug, Default)]
 pub struct Health {
-    restored: AtomicBool,
     owns: AtomicBool,
     commits: AtomicU64,
     operations: AtomicU64,
@@ -22,18 +21,12 @@ pub struct Health {
 const MESSAGES_MAX: usize = 32;
 
 impl Health {
-    pub(super) fn new(restored: bool, owns: bool, now: Timestamp) -> Self {
+    pub(super) fn new(owns: bool, now: Timestamp) -> Self {
         Self {
-            restored: AtomicBool::new(restored),
             owns: AtomicBool::new(owns),
             now: AtomicI64::new(now.as_millis()),
             ..Self::default()
         }
-    }
-
-    /// A restore is not yet followed by one full clean sweep: do nothing unasked.
-    pub fn restored(&self) -> bool {
-        self.restored.load(Ordering::Relaxed)
     }
 
     /// This process is the one that repairs, prunes and backs up the file.
@@ -63,10 +56,6 @@ impl Health {
     /// What had to be repaired since the last call; each is already in the log.
     pub fn take_messages(&self) -> Vec<String> {
         std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) fn set_restored(&self, restored: bool) {
-        self.restored.store(restored, Ordering::Relaxed);
     }
 
     pub(super) fn committed(&self, operations: usize) {

@@ -7,6 +7,7 @@ use rusqlite::params;
 use crate::core::model::audit;
 use crate::store::error::StoreError;
 use crate::store::meta::gateway_id;
+use crate::store::restored;
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
 
@@ -45,6 +46,7 @@ fn columns_for_prose(tx: &Tx<'_>) -> Result<(), StoreError> {
     keys(tx)?;
     waits(tx)?;
     proposals(tx)?;
+    restored::join_rows(tx)?;
     tx.execute_batch(
         "UPDATE tasks SET told = (SELECT count(*) FROM task_history WHERE task_id = tasks.id AND action = 'escalated')
              WHERE status <> 'closed';
@@ -111,14 +113,6 @@ const TOLD: &[(&str, &str)] = &[
     ("run declared command ", "run_declared"),
 ];
 
-fn kind_of(told: &str) -> Option<&'static str> {
-    let fits = TOLD
-        .iter()
-        .filter(|(begins, kind)| told.starts_with(begins) || told == *kind);
-    let (_, kind) = fits.max_by_key(|(begins, _)| begins.len())?;
-    Some(kind)
-}
-
 /// The event of a proposal had the text of its action as details, lately the kind. Neither of them leaves no
 /// proposal: then `approve` asks for the name.
 fn proposals(tx: &Tx<'_>) -> Result<(), StoreError> {
@@ -130,7 +124,11 @@ fn proposals(tx: &Tx<'_>) -> Result<(), StoreError> {
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     for (task, details) in told {
-        if let Some(kind) = kind_of(&details) {
+        let kind = TOLD
+            .iter()
+            .filter(|(begins, kind)| details.starts_with(begins) || details == *kind)
+            .max_by_key(|(begins, _)| begins.len());
+        if let Some((_, kind)) = kind {
             tx.run(
                 "UPDATE tasks SET proposed_action = ?2 WHERE id = ?1",
                 params![task, kind],
@@ -138,20 +136,4 @@ fn proposals(tx: &Tx<'_>) -> Result<(), StoreError> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::model::action::ActionKind;
-
-    #[test]
-    fn what_was_told_names_an_action_that_is_still_known() {
-        for (begins, kind) in TOLD {
-            assert!(kind.parse::<ActionKind>().is_ok(), "{kind}");
-            assert_eq!(kind_of(&format!("{begins}x")), Some(*kind));
-            assert_eq!(kind_of(kind), Some(*kind));
-        }
-        assert_eq!(kind_of("escalate"), None);
-    }
 }

@@ -36,6 +36,7 @@ mod paths;
 mod read;
 mod repair;
 mod report;
+mod restored;
 mod retention;
 mod rows;
 mod schema;

@@ -6,12 +6,12 @@ use crate::core::model::time::Timestamp;
 use crate::store::connect::{configure, plain, quick_check, reader_connection, single};
 use crate::store::error::StoreError;
 use crate::store::link::Owner;
-use crate::store::meta::{gateway_id, meta};
+use crate::store::meta::gateway_id;
 use crate::store::options::StoreOptions;
 use crate::store::paths::create_private;
 use crate::store::report::OpenReport;
 use crate::store::schema::{VERSION, init_database, migrate, version};
-use crate::store::{adopt, adopted, ballast, clock, repair};
+use crate::store::{adopt, adopted, ballast, clock, repair, restored};
 
 /// What opening gives: connections, and whether this process owns the file.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ pub(super) fn open(options: &StoreOptions, now: Timestamp) -> Result<Opened, Sto
                     .push(format!("{n} open tasks got the key of the new algorithm")),
             }
         }
-        report.restored |= meta(&writer, repair::UNTIL_CLEAN_SWEEP)?.is_some();
+        report.restored |= restored::unsettled(&writer)?.is_some();
         repair::keep_side_id(options, &gateway_id(&writer)?);
         ballast::make(options);
     }

@@ -13,11 +13,11 @@ use crate::store::rows::{
     ATTEMPT_COLUMNS, OUTBOX_COLUMNS, TASK_COLUMNS, attempt_row, learned_row, maybe_time,
     outbox_row, task_row, time,
 };
-use crate::store::tx;
 use crate::store::types::{
     Attempt, AuditEvent, Counts, DetectorRun, Due, EscalationRow, Learned, OutboxRow, RunOutcome,
     TaskFilter,
 };
+use crate::store::{restored, tx};
 
 /// Reads; the lock is held for one statement at a time, so no snapshot outlives a call.
 #[derive(Clone, Debug)]
@@ -113,6 +113,11 @@ impl Reader {
                 .query_row([key], |row| row.get(0))
                 .optional()?)
         })
+    }
+
+    /// When the restore was that no full clean sweep has followed: nothing is done unasked.
+    pub fn restored(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.with(restored::unsettled)
     }
 
     /// Tasks, the newest first.

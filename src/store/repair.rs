@@ -16,15 +16,10 @@ use crate::store::options::StoreOptions;
 use crate::store::paths::{beside, publish, remove_with_companions, suffixed, sync_dir};
 use crate::store::report::OpenReport;
 use crate::store::tx::Tx;
-use crate::store::{ballast, history, schema};
+use crate::store::{ballast, history, restored, schema};
 
 /// Damaged files kept for a human; older ones go, or a bad disk would fill itself.
 const DAMAGED_KEPT: usize = 2;
-/// Set while a restore is not yet followed by one full clean sweep.
-pub(super) const UNTIL_CLEAN_SWEEP: &str = "restored_until_clean_sweep";
-/// When the last restore was: budgets count as spent for their window from then on.
-pub(super) const RESTORED_AT: &str = "restored_at";
-
 /// Ending of a copy that an older program can use, before the number of its schema.
 const SCHEMA_COPY: &str = "schema-";
 /// When such a copy was made.
@@ -116,6 +111,8 @@ fn stage(options: &StoreOptions, backup: Option<&Path>, now: Timestamp) -> Resul
             set_meta(&connection, "gateway_id", &id)?;
         }
     }
+    // A running process has no other moment for it.
+    schema::migrate(&mut connection, now)?;
     settle(&mut connection, "the database was damaged", now)?;
     drop(connection);
     publish(&part, &staged(options)).map_err(|why| unusable(options, &why))
@@ -278,9 +275,9 @@ fn settle(connection: &mut Connection, why: &str, now: Timestamp) -> Result<(), 
         "UPDATE outbox SET state = 'unknown', next_at = ?1 WHERE state IN ('pending', 'sending')",
         params![now.to_string()],
     )?;
-    set_meta(&tx, RESTORED_AT, &now.to_string())?;
-    set_meta(&tx, UNTIL_CLEAN_SWEEP, "1")?;
-    history::append(&Tx::of(&tx), None, "restored", "", "store", why, now)?;
+    let write = Tx::of(&tx);
+    restored::begin(&write, schema::version(&tx)?, now)?;
+    history::append(&write, None, "restored", "", "store", why, now)?;
     tx.commit()?;
     Ok(())
 }

@@ -64,8 +64,8 @@ pub struct HostFacts {
     pub clock_sane: bool,
     /// End of the start-up grace, when it is not over.
     pub grace_until: Option<Timestamp>,
-    /// The store was restored and no full clean sweep has passed since.
-    pub restored: bool,
+    /// When the store was restored, while no full clean sweep has passed since.
+    pub restored: Option<Timestamp>,
     /// Look, record and say what would be done.
     pub dry_run: bool,
 }
@@ -342,8 +342,8 @@ pub fn mode_of(situation: &Situation<'_>, kind: ActionKind, declared: Option<&st
     let mode = settings.mode_for(situation.task.class, risk);
     match (situation.host.dry_run, situation.host.restored) {
         (true, _) => Mode::Observe,
-        (false, true) => mode.min(Mode::Suggest),
-        (false, false) => mode,
+        (false, Some(_)) => mode.min(Mode::Suggest),
+        (false, None) => mode,
     }
 }
 
