@@ -83,28 +83,3 @@ pub fn rearm_after(first: Duration, rounds: u32) -> Duration {
         .saturating_mul(factor)
         .min(Duration::from_secs(86_400))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_symptom_is_looked_at_ever_more_rarely() {
-        let wait_after = |age_s| later_symptom(Duration::from_secs(age_s)).as_secs();
-        assert_eq!([0, 5, 60, 86_400].map(wait_after), [5, 5, 60, 900]);
-        let (mut age, mut looks) = (0, 0);
-        while age < 86_400 {
-            age += wait_after(age);
-            looks += 1;
-        }
-        assert!(looks < 120, "{looks} looks in a day");
-    }
-
-    #[test]
-    fn rearming_grows_to_a_day_and_stays() {
-        let hour = Duration::from_secs(3_600);
-        assert_eq!(rearm_after(hour, 0), hour);
-        assert_eq!(rearm_after(hour, 1), hour * 6);
-        assert_eq!(rearm_after(hour, 99), hour * 24);
-    }
-}

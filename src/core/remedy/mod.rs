@@ -6,3 +6,6 @@ pub mod phases;
 pub mod runbook;
 pub mod step;
 pub mod target;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,719 @@
+use super::*;
+use crate::core::config::{DeclaredCommand, Maintenance, Mode};
+use crate::core::model::gate::Gate;
+use crate::core::model::task::Resolution;
+use crate::core::remedy::decide::Question;
+
+fn symptom() -> Reason {
+    Reason::SymptomOf {
+        task: 3,
+        class: Class::InvalidUnitPath,
+        subject: UNIT.to_owned(),
+    }
+}
+
+fn not_held(attempts: usize) -> Reason {
+    Reason::NotHeld {
+        attempts,
+        advisors: String::new(),
+    }
+}
+
+/// What a human has to allow.
+fn proposes(kind: ActionKind, mode: Mode) -> Step {
+    let Step::Act { action, .. } = act(Phase::QuickFix, kind) else {
+        panic!("not an act");
+    };
+    Step::Tell {
+        reason: Reason::Mode(mode),
+        proposed: Some(action),
+        retry_at: None,
+    }
+}
+
+/// Open around the clock but for one minute that is not now.
+fn always() -> Maintenance {
+    Maintenance {
+        from: "00:00".to_owned(),
+        to: "23:59".to_owned(),
+        ..Maintenance::default()
+    }
+}
+
+/// Everything that was offered was tried in vain.
+fn in_vain(scene: &mut Scene) {
+    let kind = ActionKind::PathDropIn;
+    scene.offer(kind);
+    scene.past.tried = vec![tried(Phase::QuickFix, kind), tried(Phase::QuickFix, kind)];
+}
+
+fn log_line(scene: &mut Scene) {
+    *scene = Scene::of(Class::LogError, UNIT);
+    scene.seen = Seen::Stands;
+    scene.settings.fix.log_escalate_after_s = 800;
+}
+
+fn flapping(scene: &mut Scene) {
+    *scene = Scene::of(Class::ServiceFlapping, UNIT);
+}
+
+#[test]
+fn with_every_gate_open_the_offer_is_acted_on() {
+    hold(&[
+        ("seen again", |_| {}, start()),
+        ("only lines tell", |s| s.seen = Seen::Stands, start()),
+        ("first seen this moment", |s| s.first_seen(0), start()),
+    ]);
+}
+
+#[test]
+fn what_is_not_known_is_asked_for() {
+    let start = || offer(ActionKind::ResetFailedStart);
+    type Asked = (&'static str, fn(&mut Scene), Question);
+    let rows: [Asked; 4] = [
+        ("no offers", |s| s.offers = None, Question::Offers),
+        ("no check", |s| s.checked = None, Question::Check(start())),
+        (
+            "a check of another action",
+            |s| s.checked().kind = ActionKind::FreeDisk,
+            Question::Check(start()),
+        ),
+        (
+            "a check of another command",
+            |s| s.checked().command = Some("other".to_owned()),
+            Question::Check(start()),
+        ),
+    ];
+    for (name, change, question) in rows {
+        let mut scene = Scene::ready();
+        change(&mut scene);
+        assert_eq!(scene.decide(), Decision::Ask(question), "{name}");
+    }
+}
+
+#[test]
+fn a_condition_that_is_gone_is_closed() {
+    let close = |resolution, reason| Step::Close { resolution, reason };
+    hold(&[
+        (
+            "untouched",
+            |s| s.seen = Seen::Clear,
+            close(Resolution::SelfCleared, Reason::GoneUntouched),
+        ),
+        (
+            "after an attempt that nobody could verify",
+            |s| {
+                s.seen = Seen::Clear;
+                s.past.unverified = true;
+            },
+            close(Resolution::Unverified, Reason::GoneUnverified),
+        ),
+        (
+            "with the repair of its root",
+            |s| {
+                s.seen = Seen::Clear;
+                s.past.unverified = true;
+                s.open = vec![root(Status::Fixed)];
+            },
+            close(
+                Resolution::Fixed,
+                Reason::OverWithRoot {
+                    task: 3,
+                    class: Class::InvalidUnitPath,
+                    subject: UNIT.to_owned(),
+                },
+            ),
+        ),
+        (
+            "before the root was repaired",
+            |s| {
+                s.seen = Seen::Clear;
+                s.open = vec![root(Status::Detected)];
+            },
+            close(Resolution::SelfCleared, Reason::GoneUntouched),
+        ),
+        (
+            "whatever gate is closed",
+            |s| {
+                s.seen = Seen::Clear;
+                s.host.kill_switch = Some("k".to_owned());
+                s.host.clock_sane = false;
+            },
+            close(Resolution::SelfCleared, Reason::GoneUntouched),
+        ),
+    ]);
+}
+
+#[test]
+fn what_nobody_can_look_at_waits_ten_minutes_before_a_human_is_told_once() {
+    let blind = || Reason::CouldNotLook("no bus".to_owned());
+    fn blinded(s: &mut Scene, seconds: u64) {
+        s.seen = Seen::CouldNotLook("no bus".to_owned());
+        s.first_seen(seconds);
+    }
+    hold(&[
+        ("at first", |s| blinded(s, 0), wait(30, blind())),
+        ("as long again", |s| blinded(s, 599), wait(599, blind())),
+        ("ten minutes", |s| blinded(s, 600), tell(blind(), Some(600))),
+        (
+            "told already",
+            |s| {
+                blinded(s, 86_400);
+                s.past.told = 1;
+            },
+            wait(900, blind()),
+        ),
+    ]);
+}
+
+#[test]
+fn a_symptom_waits_for_its_root() {
+    for status in [Status::Detected, Status::Waiting, Status::Escalated] {
+        let mut scene = Scene::ready();
+        scene.open = vec![root(status)];
+        scene.offers = None;
+        assert_eq!(scene.step(), wait(900, symptom()), "{status}");
+    }
+    hold(&[
+        (
+            "looked at again soon at first",
+            |s| {
+                s.open = vec![root(Status::InProgress)];
+                s.first_seen(0);
+            },
+            wait(5, symptom()),
+        ),
+        (
+            "a green root: the symptom may be repaired",
+            |s| s.open = vec![root(Status::Fixed)],
+            start(),
+        ),
+        (
+            "a green root: what is left of it is not told",
+            |s| {
+                in_vain(s);
+                s.open = vec![root(Status::Fixed)];
+            },
+            wait(900, symptom()),
+        ),
+        (
+            "a green root: nor is that repairs did not last",
+            |s| {
+                s.open = vec![root(Status::Fixed)];
+                s.past.fixed_before = [1, 2, 3].map(fixed_before).to_vec();
+            },
+            start(),
+        ),
+        (
+            "of another unit",
+            |s| {
+                s.open = vec![root(Status::Detected)];
+                s.open[0].subject = "b.service".to_owned();
+            },
+            start(),
+        ),
+        (
+            "what the finding names now",
+            |s| {
+                s.open = vec![OpenCondition {
+                    class: Class::DiskFull,
+                    subject: "/var".to_owned(),
+                    ..root(Status::Detected)
+                }];
+                s.finding.message = "write failed: No space left on device".to_owned();
+            },
+            wait(
+                900,
+                Reason::SymptomOf {
+                    task: 3,
+                    class: Class::DiskFull,
+                    subject: "/var".to_owned(),
+                },
+            ),
+        ),
+    ]);
+}
+
+#[test]
+fn a_fix_that_does_not_last_is_told_once_and_repaired_all_the_same() {
+    let told = || {
+        let mut scene = Scene::ready();
+        scene.past.fixed_before = [1, 2, 3].map(fixed_before).to_vec();
+        scene
+    };
+    match told().step() {
+        Step::Tell {
+            reason: Reason::NotLasting(_),
+            proposed: None,
+            retry_at,
+        } => assert_eq!(retry_at, Some(NOW), "repaired at once"),
+        other => panic!("not told: {other}"),
+    }
+    hold(&[
+        (
+            "two repairs",
+            |s| s.past.fixed_before = [1, 2].map(fixed_before).to_vec(),
+            start(),
+        ),
+        (
+            "within a day",
+            |s| s.past.fixed_before = [1, 2, 25].map(fixed_before).to_vec(),
+            start(),
+        ),
+        (
+            "told already",
+            |s| {
+                s.past.fixed_before = [1, 2, 3].map(fixed_before).to_vec();
+                s.past.told = 1;
+            },
+            start(),
+        ),
+        (
+            "a dry run",
+            |s| {
+                s.past.fixed_before = [1, 2, 3].map(fixed_before).to_vec();
+                s.host.dry_run = true;
+            },
+            proposes(ActionKind::ResetFailedStart, Mode::Observe),
+        ),
+        (
+            "nothing certain to repair it with",
+            |s| {
+                s.past.fixed_before = [1, 2, 3].map(fixed_before).to_vec();
+                s.offers = Some(Offers::default());
+            },
+            tell(Reason::NothingSafe, None),
+        ),
+    ]);
+}
+
+#[test]
+fn log_lines_reach_a_human_only_when_they_go_on() {
+    fn lasted(s: &mut Scene, seconds: u64) {
+        log_line(s);
+        s.first_seen(seconds);
+    }
+    hold(&[
+        ("one line", |s| lasted(s, 0), wait(800, Reason::MayPass)),
+        (
+            "shortly before",
+            |s| lasted(s, 799),
+            wait(100, Reason::MayPass),
+        ),
+        (
+            "as long as configured",
+            |s| lasted(s, 800),
+            tell(Reason::NothingSafe, None),
+        ),
+        (
+            "one old line",
+            |s| {
+                lasted(s, 3_600);
+                s.task.last_seen_at = ago(3_600);
+            },
+            wait(100, Reason::MayPass),
+        ),
+        (
+            "short patience",
+            |s| {
+                lasted(s, 10);
+                s.settings.fix.log_escalate_after_s = 20;
+            },
+            wait(30, Reason::MayPass),
+        ),
+        (
+            "critical",
+            |s| {
+                lasted(s, 60);
+                s.task.severity = Severity::Critical;
+            },
+            tell(Reason::NothingSafe, None),
+        ),
+        (
+            "about ourselves",
+            |s| {
+                *s = Scene::of(Class::SelfGap, "log");
+                s.first_seen(60);
+            },
+            tell(Reason::NothingSafe, None),
+        ),
+        (
+            "what a sweep sees",
+            |s| {
+                *s = Scene::of(Class::Thermal, "zone0");
+                s.first_seen(60);
+            },
+            tell(Reason::NothingSafe, None),
+        ),
+        (
+            "a certain repair",
+            |s| {
+                let offers = s.offers.take();
+                lasted(s, 60);
+                s.offers = offers;
+                s.checked = Scene::ready().checked;
+            },
+            start(),
+        ),
+        (
+            "a researched repair",
+            |s| {
+                lasted(s, 60);
+                s.offers = Some(Offers {
+                    researched: vec![offer(ActionKind::ResetFailedStart)],
+                    ..Offers::default()
+                });
+                s.checked = Scene::ready().checked;
+            },
+            act(Phase::Research, ActionKind::ResetFailedStart),
+        ),
+    ]);
+}
+
+#[test]
+fn a_unit_that_its_manager_restarts_is_given_two_windows() {
+    fn lasted(s: &mut Scene, seconds: u64) {
+        flapping(s);
+        s.first_seen(seconds);
+    }
+    hold(&[
+        ("new", |s| lasted(s, 0), wait(1_200, Reason::MayPass)),
+        (
+            "shortly before",
+            |s| lasted(s, 1_199),
+            wait(150, Reason::MayPass),
+        ),
+        (
+            "two windows",
+            |s| lasted(s, 1_200),
+            tell(Reason::NothingSafe, None),
+        ),
+        (
+            "however long it was not seen",
+            |s| {
+                lasted(s, 1_200);
+                s.task.last_seen_at = ago(1_200);
+            },
+            tell(Reason::NothingSafe, None),
+        ),
+        (
+            "however bad",
+            |s| {
+                lasted(s, 600);
+                s.task.severity = Severity::Critical;
+            },
+            wait(600, Reason::MayPass),
+        ),
+    ]);
+}
+
+#[test]
+fn nobody_is_told_before_the_condition_has_settled() {
+    fn lasted(s: &mut Scene, seconds: u64) {
+        s.offers = Some(Offers::default());
+        s.first_seen(seconds);
+    }
+    hold(&[
+        ("new", |s| lasted(s, 0), wait(10, Reason::MayStillShow)),
+        (
+            "nine seconds",
+            |s| lasted(s, 9),
+            wait(1, Reason::MayStillShow),
+        ),
+        (
+            "ten seconds",
+            |s| lasted(s, 10),
+            tell(Reason::NothingSafe, None),
+        ),
+    ]);
+}
+
+#[test]
+fn what_was_tried_in_vain_is_tried_again_later_each_round() {
+    let (hour, day) = (3_600, 86_400);
+    hold(&[
+        ("first", in_vain, tell(not_held(2), Some(hour))),
+        (
+            "second",
+            |s| {
+                in_vain(s);
+                s.past.told = 1;
+            },
+            tell(not_held(2), Some(6 * hour)),
+        ),
+        (
+            "from then on",
+            |s| {
+                in_vain(s);
+                s.past.told = 2;
+            },
+            tell(not_held(2), Some(day)),
+        ),
+        (
+            "as configured",
+            |s| {
+                in_vain(s);
+                s.settings.fix.rearm_s = 60;
+            },
+            tell(not_held(2), Some(60)),
+        ),
+        (
+            "nothing was touched: a human is waited for",
+            |s| s.past.tried = vec![refused(Phase::QuickFix, ActionKind::ResetFailedStart)],
+            tell(Reason::NoneTaken, None),
+        ),
+        (
+            "one of them was touched",
+            |s| {
+                s.offers = Some(Offers {
+                    certain: vec![offer(ActionKind::FreeDisk), offer(ActionKind::PathDropIn)],
+                    ..Offers::default()
+                });
+                s.past.tried = vec![
+                    refused(Phase::QuickFix, ActionKind::FreeDisk),
+                    tried(Phase::QuickFix, ActionKind::PathDropIn),
+                    tried(Phase::QuickFix, ActionKind::PathDropIn),
+                ];
+            },
+            tell(not_held(2), Some(hour)),
+        ),
+    ]);
+}
+
+/// Closes every gate; the rows below open them one by one.
+fn closed() -> Scene {
+    let mut scene = Scene::ready();
+    scene.host.kill_switch = Some("work on the bus".to_owned());
+    scene.settings.maintenance = vec![always()];
+    scene.host.clock_sane = false;
+    scene.host.grace_until = Some(after(5));
+    scene.settings.mode.low = Mode::Suggest;
+    let checked = scene.checked();
+    checked.gone = Some("it runs".to_owned());
+    checked.spent = Some(spent());
+    checked.slot_free = false;
+    scene
+}
+
+#[test]
+fn gates_answer_in_the_order_of_the_design() {
+    let openings: [(Gate, fn(&mut Scene)); 8] = [
+        (Gate::KillSwitch, |s| s.host.kill_switch = None),
+        (Gate::Maintenance, |s| s.settings.maintenance.clear()),
+        (Gate::Clock, |s| s.host.clock_sane = true),
+        (Gate::StartupGrace, |s| s.host.grace_until = None),
+        (Gate::Precondition, |s| s.checked().gone = None),
+        (Gate::Mode, |s| s.settings.mode.low = Mode::Auto),
+        (Gate::Budget, |s| s.checked().spent = None),
+        (Gate::Slot, |s| s.checked().slot_free = true),
+    ];
+    let mut scene = closed();
+    for (gate, open) in openings {
+        assert_eq!(scene.step().gate(), Some(gate));
+        open(&mut scene);
+    }
+    assert_eq!(scene.step(), start());
+}
+
+#[test]
+fn a_symptom_waits_for_the_gates_before_its_root() {
+    let openings: [(Gate, fn(&mut Scene)); 5] = [
+        (Gate::KillSwitch, |s| s.host.kill_switch = None),
+        (Gate::Maintenance, |s| s.settings.maintenance.clear()),
+        (Gate::Clock, |s| s.host.clock_sane = true),
+        (Gate::StartupGrace, |s| s.host.grace_until = None),
+        (Gate::Inhibition, |s| s.open.clear()),
+    ];
+    let mut scene = closed();
+    scene.open = vec![root(Status::Detected)];
+    for (gate, open) in openings {
+        assert_eq!(scene.step().gate(), Some(gate));
+        open(&mut scene);
+    }
+    assert_eq!(scene.step().gate(), Some(Gate::Precondition));
+}
+
+#[test]
+fn each_gate_says_until_when_and_why() {
+    let no_target = Step::Refuse {
+        phase: Phase::QuickFix,
+        kind: ActionKind::ResetFailedStart,
+        reason: Reason::NoTarget {
+            kind: ActionKind::ResetFailedStart,
+            why: "no unit".to_owned(),
+        },
+    };
+    let unfit = Step::Refuse {
+        phase: Phase::QuickFix,
+        kind: ActionKind::ResetFailedStart,
+        reason: Reason::Precondition {
+            action: format!("reset_failed_start of {UNIT}"),
+            why: "it runs".to_owned(),
+        },
+    };
+    let told = "maintenance until 23:59 UTC: no reason given".to_owned();
+    hold(&[
+        (
+            "kill switch",
+            |s| s.host.kill_switch = Some("k".to_owned()),
+            wait(900, Reason::KillSwitch("k".to_owned())),
+        ),
+        (
+            "maintenance",
+            |s| s.settings.maintenance = vec![always()],
+            wait(900, Reason::Maintenance(told)),
+        ),
+        (
+            "clock",
+            |s| s.host.clock_sane = false,
+            wait(30, Reason::Clock),
+        ),
+        (
+            "start-up grace",
+            |s| s.host.grace_until = Some(after(3)),
+            wait(3, Reason::StartupGrace),
+        ),
+        (
+            "no target, whatever gate is closed",
+            |s| {
+                *s = closed();
+                s.checked().target = Err("no unit".to_owned());
+            },
+            no_target,
+        ),
+        (
+            "precondition",
+            |s| s.checked().gone = Some("it runs".to_owned()),
+            unfit,
+        ),
+        (
+            "a spent budget is told with the time at which there is room again",
+            |s| s.checked().spent = Some(spent()),
+            tell(Reason::Budget(spent()), Some(1_234)),
+        ),
+        (
+            "slot",
+            |s| s.checked().slot_free = false,
+            wait(2, Reason::Slot),
+        ),
+        (
+            "no slot is needed for what disturbs nothing",
+            |s| {
+                s.offer(ActionKind::VacuumJournal);
+                s.checked().slot_free = false;
+            },
+            act(Phase::QuickFix, ActionKind::VacuumJournal),
+        ),
+    ]);
+}
+
+#[test]
+fn the_mode_of_an_action_is_its_class_or_risk_and_less_after_a_restore() {
+    const START: ActionKind = ActionKind::ResetFailedStart;
+    fn declared(s: &mut Scene, risk: &str) {
+        s.offer_command();
+        s.settings.command = vec![DeclaredCommand {
+            name: "reboot-modem".to_owned(),
+            risk: risk.to_owned(),
+            ..DeclaredCommand::default()
+        }];
+    }
+    fn own(s: &mut Scene, mode: Mode) {
+        s.settings
+            .mode
+            .class
+            .insert("service_failed".to_owned(), mode);
+    }
+    hold(&[
+        (
+            "medium risk",
+            |s| s.offer(ActionKind::PathDropIn),
+            proposes(ActionKind::PathDropIn, Mode::Suggest),
+        ),
+        (
+            "high risk",
+            |s| s.offer(ActionKind::RestartInterface),
+            proposes(ActionKind::RestartInterface, Mode::Observe),
+        ),
+        (
+            "the class's own mode",
+            |s| own(s, Mode::Observe),
+            proposes(START, Mode::Observe),
+        ),
+        (
+            "a command whose risk is declared",
+            |s| declared(s, "low"),
+            act(Phase::QuickFix, ActionKind::RunDeclared),
+        ),
+        (
+            "a command of high risk",
+            |s| declared(s, "high"),
+            proposes(ActionKind::RunDeclared, Mode::Observe),
+        ),
+        (
+            "a command that is not declared",
+            |s| s.offer_command(),
+            proposes(ActionKind::RunDeclared, Mode::Observe),
+        ),
+        (
+            "after a restore auto is suggest",
+            |s| s.host.restored = Some(NOW),
+            proposes(START, Mode::Suggest),
+        ),
+        (
+            "after a restore observe stays",
+            |s| {
+                s.host.restored = Some(NOW);
+                own(s, Mode::Observe);
+            },
+            proposes(START, Mode::Observe),
+        ),
+        (
+            "a dry run only looks",
+            |s| {
+                s.host.dry_run = true;
+                s.host.restored = Some(NOW);
+            },
+            proposes(START, Mode::Observe),
+        ),
+    ]);
+}
+
+#[test]
+fn an_approval_is_of_one_kind_of_action_and_ends() {
+    const START: ActionKind = ActionKind::ResetFailedStart;
+    fn approved(s: &mut Scene, kind: ActionKind, until: Timestamp) {
+        s.settings.mode.low = Mode::Suggest;
+        s.task.approved_action = Some(kind.as_str().to_owned());
+        s.task.approved_until = Some(until);
+    }
+    hold(&[
+        ("in force", |s| approved(s, START, after(1)), start()),
+        (
+            "over",
+            |s| approved(s, START, NOW),
+            proposes(START, Mode::Suggest),
+        ),
+        (
+            "without an end",
+            |s| {
+                approved(s, START, after(1));
+                s.task.approved_until = None;
+            },
+            proposes(START, Mode::Suggest),
+        ),
+        (
+            "of another action",
+            |s| approved(s, ActionKind::FreeDisk, after(1)),
+            proposes(START, Mode::Suggest),
+        ),
+        (
+            "where the mode is observe",
+            |s| {
+                approved(s, START, after(1));
+                s.settings.mode.low = Mode::Observe;
+            },
+            proposes(START, Mode::Observe),
+        ),
+    ]);
+}

@@ -1,0 +1,218 @@
+use super::*;
+use crate::core::model::task::Resolution;
+use crate::core::remedy::ending::{
+    Condition, Patience, WindowEnd, how, is_at_work, is_over, of_window,
+};
+
+const WINDOW: Duration = Duration::from_secs(60);
+const PATIENCE: Patience = Patience {
+    hold: Duration::from_secs(10),
+    quiet: Duration::from_secs(600),
+};
+
+fn blind() -> Seen {
+    Seen::CouldNotLook("no bus".to_owned())
+}
+
+#[test]
+fn a_stability_window_ends_as_it_looks_then() {
+    let close = |resolution, reason| WindowEnd::Close { resolution, reason };
+    let again = || finding(Class::ServiceFailed, UNIT);
+    let not_verified = || Reason::NotVerified("no bus".to_owned());
+    let longer = |seconds| WindowEnd::Longer {
+        until: after(seconds),
+        reason: Reason::CouldNotLook("no bus".to_owned()),
+    };
+    let rows = [
+        (
+            "clear",
+            Severity::Error,
+            60,
+            Seen::Clear,
+            close(Resolution::Fixed, Reason::Stable),
+        ),
+        (
+            "no line",
+            Severity::Error,
+            60,
+            Seen::Stands,
+            close(Resolution::Fixed, Reason::QuietWindow),
+        ),
+        (
+            "back",
+            Severity::Error,
+            60,
+            Seen::Present(again()),
+            WindowEnd::Regressed(again()),
+        ),
+        ("blind at first", Severity::Error, 0, blind(), longer(60)),
+        (
+            "blind for a window",
+            Severity::Error,
+            60,
+            blind(),
+            longer(60),
+        ),
+        ("as long again", Severity::Error, 61, blind(), longer(61)),
+        (
+            "nearly an hour",
+            Severity::Error,
+            3_599,
+            blind(),
+            longer(3_599),
+        ),
+        (
+            "an hour, told",
+            Severity::Error,
+            3_600,
+            blind(),
+            WindowEnd::Tell(not_verified()),
+        ),
+        (
+            "critical, told",
+            Severity::Critical,
+            3_600,
+            blind(),
+            WindowEnd::Tell(not_verified()),
+        ),
+        (
+            "a warning, in neither rate",
+            Severity::Warning,
+            3_600,
+            blind(),
+            close(Resolution::Unverified, not_verified()),
+        ),
+    ];
+    for (name, severity, green_ago, seen, end) in rows {
+        let mut task = task(Class::ServiceFailed, UNIT);
+        task.severity = severity;
+        task.first_green_at = Some(ago(green_ago));
+        assert_eq!(of_window(&task, seen, WINDOW, NOW), end, "{name}");
+    }
+    let never_green = task(Class::ServiceFailed, UNIT);
+    assert_eq!(of_window(&never_green, blind(), WINDOW, NOW), longer(60));
+}
+
+#[test]
+fn what_a_worker_has_is_left_alone_by_sweeps() {
+    let over = |status| {
+        let mut task = task(Class::ServiceFailed, UNIT);
+        task.status = status;
+        is_over(&task, Condition::GoneSince(ago(3_600)), PATIENCE, NOW)
+    };
+    for status in Status::ALL.iter().copied() {
+        let at_work = matches!(status, Status::InProgress | Status::Fixed | Status::Closed);
+        assert_eq!(is_at_work(status), at_work, "{status}");
+        assert_eq!(over(status), !at_work, "{status}");
+    }
+}
+
+#[test]
+fn what_a_sweep_sees_is_over_when_it_stays_gone() {
+    for (condition, over) in [
+        (Condition::Present, false),
+        (Condition::NotLooked, false),
+        (Condition::GoneSince(NOW), false),
+        (Condition::GoneSince(ago(9)), false),
+        (Condition::GoneSince(ago(10)), true),
+    ] {
+        let mut task = task(Class::DiskFull, "/var");
+        task.status = Status::Waiting;
+        // However long ago it was written down last.
+        task.last_seen_at = ago(3_600);
+        assert_eq!(
+            is_over(&task, condition, PATIENCE, NOW),
+            over,
+            "{condition:?}"
+        );
+    }
+}
+
+#[test]
+fn what_only_lines_tell_is_over_after_a_quiet_period() {
+    for (quiet_for, over) in [(0, false), (599, false), (600, true)] {
+        for condition in [
+            Condition::Present,
+            Condition::NotLooked,
+            Condition::GoneSince(ago(20)),
+        ] {
+            let mut task = task(Class::LogError, UNIT);
+            task.status = Status::Detected;
+            task.last_seen_at = ago(quiet_for);
+            assert_eq!(
+                is_over(&task, condition, PATIENCE, NOW),
+                over,
+                "{quiet_for} s"
+            );
+        }
+    }
+}
+
+#[test]
+fn kernel_faults_stay_open_until_a_human_was_told() {
+    for (status, quiet_for, over) in [
+        (Status::Detected, 600, false),
+        (Status::Waiting, 86_400, false),
+        (Status::FixFailed, 86_400, false),
+        (Status::Escalated, 599, false),
+        (Status::Escalated, 600, true),
+    ] {
+        let mut task = task(Class::KernelOops, "kernel");
+        task.status = status;
+        task.last_seen_at = ago(quiet_for);
+        let condition = Condition::NotLooked;
+        assert_eq!(
+            is_over(&task, condition, PATIENCE, NOW),
+            over,
+            "{status} {quiet_for} s"
+        );
+    }
+}
+
+#[test]
+fn how_a_condition_ended_is_its_own_end_or_its_roots_repair() {
+    let with_root = || Reason::OverWithRoot {
+        task: 3,
+        class: Class::InvalidUnitPath,
+        subject: UNIT.to_owned(),
+    };
+    let by_itself = Reason::EndedByItself;
+    let rows = [
+        (
+            "no root",
+            None,
+            by_itself.clone(),
+            (Resolution::SelfCleared, by_itself.clone()),
+        ),
+        (
+            "nobody verified the last attempt",
+            None,
+            Reason::GoneUnverified,
+            (Resolution::Unverified, Reason::GoneUnverified),
+        ),
+        (
+            "a root that is still broken",
+            Some(Status::Escalated),
+            by_itself.clone(),
+            (Resolution::SelfCleared, by_itself.clone()),
+        ),
+        (
+            "a repaired root",
+            Some(Status::Fixed),
+            by_itself.clone(),
+            (Resolution::Fixed, with_root()),
+        ),
+        (
+            "a repaired root before all",
+            Some(Status::Fixed),
+            Reason::GoneUnverified,
+            (Resolution::Fixed, with_root()),
+        ),
+    ];
+    let finding = finding(Class::ServiceFailed, UNIT);
+    let own = OpenCondition::of(&task(Class::ServiceFailed, UNIT), &finding);
+    for (name, status, by_itself, ended) in rows {
+        let open: Vec<_> = status.map(root).into_iter().collect();
+        assert_eq!(how(&own, &finding, &open, by_itself), ended, "{name}");
+    }
+}
