@@ -1,10 +1,9 @@
 use super::*;
-use crate::core::config::{DeclaredCommand, Maintenance, Mode};
-use crate::core::model::gate::Gate;
+use crate::core::config::{Maintenance, Mode};
 use crate::core::model::task::Resolution;
 use crate::core::remedy::decide::Question;
 
-fn symptom() -> Reason {
+pub fn symptom() -> Reason {
     Reason::SymptomOf {
         task: 3,
         class: Class::InvalidUnitPath,
@@ -12,7 +11,7 @@ fn symptom() -> Reason {
     }
 }
 
-fn not_held(attempts: usize) -> Reason {
+pub fn not_held(attempts: usize) -> Reason {
     Reason::NotHeld {
         attempts,
         advisors: String::new(),
@@ -20,7 +19,7 @@ fn not_held(attempts: usize) -> Reason {
 }
 
 /// What a human has to allow.
-fn proposes(kind: ActionKind, mode: Mode) -> Step {
+pub fn proposes(kind: ActionKind, mode: Mode) -> Step {
     let Step::Act { action, .. } = act(Phase::QuickFix, kind) else {
         panic!("not an act");
     };
@@ -32,7 +31,7 @@ fn proposes(kind: ActionKind, mode: Mode) -> Step {
 }
 
 /// Open around the clock but for one minute that is not now.
-fn always() -> Maintenance {
+pub fn always() -> Maintenance {
     Maintenance {
         from: "00:00".to_owned(),
         to: "23:59".to_owned(),
@@ -41,19 +40,19 @@ fn always() -> Maintenance {
 }
 
 /// Everything that was offered was tried in vain.
-fn in_vain(scene: &mut Scene) {
+pub fn in_vain(scene: &mut Scene) {
     let kind = ActionKind::PathDropIn;
     scene.offer(kind);
     scene.past.tried = vec![tried(Phase::QuickFix, kind), tried(Phase::QuickFix, kind)];
 }
 
-fn log_line(scene: &mut Scene) {
+pub fn log_line(scene: &mut Scene) {
     *scene = Scene::of(Class::LogError, UNIT);
     scene.seen = Seen::Stands;
     scene.settings.fix.log_escalate_after_s = 800;
 }
 
-fn flapping(scene: &mut Scene) {
+pub fn flapping(scene: &mut Scene) {
     *scene = Scene::of(Class::ServiceFlapping, UNIT);
 }
 
@@ -476,244 +475,6 @@ fn what_was_tried_in_vain_is_tried_again_later_each_round() {
                 ];
             },
             tell(not_held(2), Some(hour)),
-        ),
-    ]);
-}
-
-/// Closes every gate; the rows below open them one by one.
-fn closed() -> Scene {
-    let mut scene = Scene::ready();
-    scene.host.kill_switch = Some("work on the bus".to_owned());
-    scene.settings.maintenance = vec![always()];
-    scene.host.clock_sane = false;
-    scene.host.grace_until = Some(after(5));
-    scene.settings.mode.low = Mode::Suggest;
-    let checked = scene.checked();
-    checked.gone = Some("it runs".to_owned());
-    checked.spent = Some(spent());
-    checked.slot_free = false;
-    scene
-}
-
-#[test]
-fn gates_answer_in_the_order_of_the_design() {
-    let openings: [(Gate, fn(&mut Scene)); 8] = [
-        (Gate::KillSwitch, |s| s.host.kill_switch = None),
-        (Gate::Maintenance, |s| s.settings.maintenance.clear()),
-        (Gate::Clock, |s| s.host.clock_sane = true),
-        (Gate::StartupGrace, |s| s.host.grace_until = None),
-        (Gate::Precondition, |s| s.checked().gone = None),
-        (Gate::Mode, |s| s.settings.mode.low = Mode::Auto),
-        (Gate::Budget, |s| s.checked().spent = None),
-        (Gate::Slot, |s| s.checked().slot_free = true),
-    ];
-    let mut scene = closed();
-    for (gate, open) in openings {
-        assert_eq!(scene.step().gate(), Some(gate));
-        open(&mut scene);
-    }
-    assert_eq!(scene.step(), start());
-}
-
-#[test]
-fn a_symptom_waits_for_the_gates_before_its_root() {
-    let openings: [(Gate, fn(&mut Scene)); 5] = [
-        (Gate::KillSwitch, |s| s.host.kill_switch = None),
-        (Gate::Maintenance, |s| s.settings.maintenance.clear()),
-        (Gate::Clock, |s| s.host.clock_sane = true),
-        (Gate::StartupGrace, |s| s.host.grace_until = None),
-        (Gate::Inhibition, |s| s.open.clear()),
-    ];
-    let mut scene = closed();
-    scene.open = vec![root(Status::Detected)];
-    for (gate, open) in openings {
-        assert_eq!(scene.step().gate(), Some(gate));
-        open(&mut scene);
-    }
-    assert_eq!(scene.step().gate(), Some(Gate::Precondition));
-}
-
-#[test]
-fn each_gate_says_until_when_and_why() {
-    let no_target = Step::Refuse {
-        phase: Phase::QuickFix,
-        kind: ActionKind::ResetFailedStart,
-        reason: Reason::NoTarget {
-            kind: ActionKind::ResetFailedStart,
-            why: "no unit".to_owned(),
-        },
-    };
-    let unfit = Step::Refuse {
-        phase: Phase::QuickFix,
-        kind: ActionKind::ResetFailedStart,
-        reason: Reason::Precondition {
-            action: format!("reset_failed_start of {UNIT}"),
-            why: "it runs".to_owned(),
-        },
-    };
-    let told = "maintenance until 23:59 UTC: no reason given".to_owned();
-    hold(&[
-        (
-            "kill switch",
-            |s| s.host.kill_switch = Some("k".to_owned()),
-            wait(900, Reason::KillSwitch("k".to_owned())),
-        ),
-        (
-            "maintenance",
-            |s| s.settings.maintenance = vec![always()],
-            wait(900, Reason::Maintenance(told)),
-        ),
-        (
-            "clock",
-            |s| s.host.clock_sane = false,
-            wait(30, Reason::Clock),
-        ),
-        (
-            "start-up grace",
-            |s| s.host.grace_until = Some(after(3)),
-            wait(3, Reason::StartupGrace),
-        ),
-        (
-            "no target, whatever gate is closed",
-            |s| {
-                *s = closed();
-                s.checked().target = Err("no unit".to_owned());
-            },
-            no_target,
-        ),
-        (
-            "precondition",
-            |s| s.checked().gone = Some("it runs".to_owned()),
-            unfit,
-        ),
-        (
-            "a spent budget is told with the time at which there is room again",
-            |s| s.checked().spent = Some(spent()),
-            tell(Reason::Budget(spent()), Some(1_234)),
-        ),
-        (
-            "slot",
-            |s| s.checked().slot_free = false,
-            wait(2, Reason::Slot),
-        ),
-        (
-            "no slot is needed for what disturbs nothing",
-            |s| {
-                s.offer(ActionKind::VacuumJournal);
-                s.checked().slot_free = false;
-            },
-            act(Phase::QuickFix, ActionKind::VacuumJournal),
-        ),
-    ]);
-}
-
-#[test]
-fn the_mode_of_an_action_is_its_class_or_risk_and_less_after_a_restore() {
-    const START: ActionKind = ActionKind::ResetFailedStart;
-    fn declared(s: &mut Scene, risk: &str) {
-        s.offer_command();
-        s.settings.command = vec![DeclaredCommand {
-            name: "reboot-modem".to_owned(),
-            risk: risk.to_owned(),
-            ..DeclaredCommand::default()
-        }];
-    }
-    fn own(s: &mut Scene, mode: Mode) {
-        s.settings
-            .mode
-            .class
-            .insert("service_failed".to_owned(), mode);
-    }
-    hold(&[
-        (
-            "medium risk",
-            |s| s.offer(ActionKind::PathDropIn),
-            proposes(ActionKind::PathDropIn, Mode::Suggest),
-        ),
-        (
-            "high risk",
-            |s| s.offer(ActionKind::RestartInterface),
-            proposes(ActionKind::RestartInterface, Mode::Observe),
-        ),
-        (
-            "the class's own mode",
-            |s| own(s, Mode::Observe),
-            proposes(START, Mode::Observe),
-        ),
-        (
-            "a command whose risk is declared",
-            |s| declared(s, "low"),
-            act(Phase::QuickFix, ActionKind::RunDeclared),
-        ),
-        (
-            "a command of high risk",
-            |s| declared(s, "high"),
-            proposes(ActionKind::RunDeclared, Mode::Observe),
-        ),
-        (
-            "a command that is not declared",
-            |s| s.offer_command(),
-            proposes(ActionKind::RunDeclared, Mode::Observe),
-        ),
-        (
-            "after a restore auto is suggest",
-            |s| s.host.restored = Some(NOW),
-            proposes(START, Mode::Suggest),
-        ),
-        (
-            "after a restore observe stays",
-            |s| {
-                s.host.restored = Some(NOW);
-                own(s, Mode::Observe);
-            },
-            proposes(START, Mode::Observe),
-        ),
-        (
-            "a dry run only looks",
-            |s| {
-                s.host.dry_run = true;
-                s.host.restored = Some(NOW);
-            },
-            proposes(START, Mode::Observe),
-        ),
-    ]);
-}
-
-#[test]
-fn an_approval_is_of_one_kind_of_action_and_ends() {
-    const START: ActionKind = ActionKind::ResetFailedStart;
-    fn approved(s: &mut Scene, kind: ActionKind, until: Timestamp) {
-        s.settings.mode.low = Mode::Suggest;
-        s.task.approved_action = Some(kind.as_str().to_owned());
-        s.task.approved_until = Some(until);
-    }
-    hold(&[
-        ("in force", |s| approved(s, START, after(1)), start()),
-        (
-            "over",
-            |s| approved(s, START, NOW),
-            proposes(START, Mode::Suggest),
-        ),
-        (
-            "without an end",
-            |s| {
-                approved(s, START, after(1));
-                s.task.approved_until = None;
-            },
-            proposes(START, Mode::Suggest),
-        ),
-        (
-            "of another action",
-            |s| approved(s, ActionKind::FreeDisk, after(1)),
-            proposes(START, Mode::Suggest),
-        ),
-        (
-            "where the mode is observe",
-            |s| {
-                approved(s, START, after(1));
-                s.settings.mode.low = Mode::Observe;
-            },
-            proposes(START, Mode::Observe),
         ),
     ]);
 }

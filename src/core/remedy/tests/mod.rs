@@ -7,6 +7,7 @@
     clippy::type_complexity
 )]
 
+mod admission;
 mod decide;
 mod ending;
 mod gates;

@@ -1,0 +1,244 @@
+//! Whether an action is admitted: the gates in their order, the mode, an approval.
+
+use super::decide::*;
+use super::*;
+use crate::core::config::{DeclaredCommand, Mode};
+use crate::core::model::gate::Gate;
+
+/// Closes every gate; the rows below open them one by one.
+fn closed() -> Scene {
+    let mut scene = Scene::ready();
+    scene.host.kill_switch = Some("work on the bus".to_owned());
+    scene.settings.maintenance = vec![always()];
+    scene.host.clock_sane = false;
+    scene.host.grace_until = Some(after(5));
+    scene.settings.mode.low = Mode::Suggest;
+    let checked = scene.checked();
+    checked.gone = Some("it runs".to_owned());
+    checked.spent = Some(spent());
+    checked.slot_free = false;
+    scene
+}
+
+#[test]
+fn gates_answer_in_the_order_of_the_design() {
+    let openings: [(Gate, fn(&mut Scene)); 8] = [
+        (Gate::KillSwitch, |s| s.host.kill_switch = None),
+        (Gate::Maintenance, |s| s.settings.maintenance.clear()),
+        (Gate::Clock, |s| s.host.clock_sane = true),
+        (Gate::StartupGrace, |s| s.host.grace_until = None),
+        (Gate::Precondition, |s| s.checked().gone = None),
+        (Gate::Mode, |s| s.settings.mode.low = Mode::Auto),
+        (Gate::Budget, |s| s.checked().spent = None),
+        (Gate::Slot, |s| s.checked().slot_free = true),
+    ];
+    let mut scene = closed();
+    for (gate, open) in openings {
+        assert_eq!(scene.step().gate(), Some(gate));
+        open(&mut scene);
+    }
+    assert_eq!(scene.step(), start());
+}
+
+#[test]
+fn a_symptom_waits_for_the_gates_before_its_root() {
+    let openings: [(Gate, fn(&mut Scene)); 5] = [
+        (Gate::KillSwitch, |s| s.host.kill_switch = None),
+        (Gate::Maintenance, |s| s.settings.maintenance.clear()),
+        (Gate::Clock, |s| s.host.clock_sane = true),
+        (Gate::StartupGrace, |s| s.host.grace_until = None),
+        (Gate::Inhibition, |s| s.open.clear()),
+    ];
+    let mut scene = closed();
+    scene.open = vec![root(Status::Detected)];
+    for (gate, open) in openings {
+        assert_eq!(scene.step().gate(), Some(gate));
+        open(&mut scene);
+    }
+    assert_eq!(scene.step().gate(), Some(Gate::Precondition));
+}
+
+#[test]
+fn each_gate_says_until_when_and_why() {
+    let no_target = Step::Refuse {
+        phase: Phase::QuickFix,
+        kind: ActionKind::ResetFailedStart,
+        reason: Reason::NoTarget {
+            kind: ActionKind::ResetFailedStart,
+            why: "no unit".to_owned(),
+        },
+    };
+    let unfit = Step::Refuse {
+        phase: Phase::QuickFix,
+        kind: ActionKind::ResetFailedStart,
+        reason: Reason::Precondition {
+            action: format!("reset_failed_start of {UNIT}"),
+            why: "it runs".to_owned(),
+        },
+    };
+    let told = "maintenance until 23:59 UTC: no reason given".to_owned();
+    hold(&[
+        (
+            "kill switch",
+            |s| s.host.kill_switch = Some("k".to_owned()),
+            wait(900, Reason::KillSwitch("k".to_owned())),
+        ),
+        (
+            "maintenance",
+            |s| s.settings.maintenance = vec![always()],
+            wait(900, Reason::Maintenance(told)),
+        ),
+        (
+            "clock",
+            |s| s.host.clock_sane = false,
+            wait(30, Reason::Clock),
+        ),
+        (
+            "start-up grace",
+            |s| s.host.grace_until = Some(after(3)),
+            wait(3, Reason::StartupGrace),
+        ),
+        (
+            "no target, whatever gate is closed",
+            |s| {
+                *s = closed();
+                s.checked().target = Err("no unit".to_owned());
+            },
+            no_target,
+        ),
+        (
+            "precondition",
+            |s| s.checked().gone = Some("it runs".to_owned()),
+            unfit,
+        ),
+        (
+            "a spent budget is told with the time at which there is room again",
+            |s| s.checked().spent = Some(spent()),
+            tell(Reason::Budget(spent()), Some(1_234)),
+        ),
+        (
+            "slot",
+            |s| s.checked().slot_free = false,
+            wait(2, Reason::Slot),
+        ),
+        (
+            "no slot is needed for what disturbs nothing",
+            |s| {
+                s.offer(ActionKind::VacuumJournal);
+                s.checked().slot_free = false;
+            },
+            act(Phase::QuickFix, ActionKind::VacuumJournal),
+        ),
+    ]);
+}
+
+#[test]
+fn the_mode_of_an_action_is_its_class_or_risk_and_less_after_a_restore() {
+    const START: ActionKind = ActionKind::ResetFailedStart;
+    fn declared(s: &mut Scene, risk: &str) {
+        s.offer_command();
+        s.settings.command = vec![DeclaredCommand {
+            name: "reboot-modem".to_owned(),
+            risk: risk.to_owned(),
+            ..DeclaredCommand::default()
+        }];
+    }
+    fn own(s: &mut Scene, mode: Mode) {
+        s.settings
+            .mode
+            .class
+            .insert("service_failed".to_owned(), mode);
+    }
+    hold(&[
+        (
+            "medium risk",
+            |s| s.offer(ActionKind::PathDropIn),
+            proposes(ActionKind::PathDropIn, Mode::Suggest),
+        ),
+        (
+            "high risk",
+            |s| s.offer(ActionKind::RestartInterface),
+            proposes(ActionKind::RestartInterface, Mode::Observe),
+        ),
+        (
+            "the class's own mode",
+            |s| own(s, Mode::Observe),
+            proposes(START, Mode::Observe),
+        ),
+        (
+            "a command whose risk is declared",
+            |s| declared(s, "low"),
+            act(Phase::QuickFix, ActionKind::RunDeclared),
+        ),
+        (
+            "a command of high risk",
+            |s| declared(s, "high"),
+            proposes(ActionKind::RunDeclared, Mode::Observe),
+        ),
+        (
+            "a command that is not declared",
+            |s| s.offer_command(),
+            proposes(ActionKind::RunDeclared, Mode::Observe),
+        ),
+        (
+            "after a restore auto is suggest",
+            |s| s.host.restored = Some(NOW),
+            proposes(START, Mode::Suggest),
+        ),
+        (
+            "after a restore observe stays",
+            |s| {
+                s.host.restored = Some(NOW);
+                own(s, Mode::Observe);
+            },
+            proposes(START, Mode::Observe),
+        ),
+        (
+            "a dry run only looks",
+            |s| {
+                s.host.dry_run = true;
+                s.host.restored = Some(NOW);
+            },
+            proposes(START, Mode::Observe),
+        ),
+    ]);
+}
+
+#[test]
+fn an_approval_is_of_one_kind_of_action_and_ends() {
+    const START: ActionKind = ActionKind::ResetFailedStart;
+    fn approved(s: &mut Scene, kind: ActionKind, until: Timestamp) {
+        s.settings.mode.low = Mode::Suggest;
+        s.task.approved_action = Some(kind.as_str().to_owned());
+        s.task.approved_until = Some(until);
+    }
+    hold(&[
+        ("in force", |s| approved(s, START, after(1)), start()),
+        (
+            "over",
+            |s| approved(s, START, NOW),
+            proposes(START, Mode::Suggest),
+        ),
+        (
+            "without an end",
+            |s| {
+                approved(s, START, after(1));
+                s.task.approved_until = None;
+            },
+            proposes(START, Mode::Suggest),
+        ),
+        (
+            "of another action",
+            |s| approved(s, ActionKind::FreeDisk, after(1)),
+            proposes(START, Mode::Suggest),
+        ),
+        (
+            "where the mode is observe",
+            |s| {
+                approved(s, START, after(1));
+                s.settings.mode.low = Mode::Observe;
+            },
+            proposes(START, Mode::Observe),
+        ),
+    ]);
+}
