@@ -99,7 +99,7 @@ table! {
 
 impl ActionKind {
     /// Risk class where the operator declared none.
-    pub(crate) const fn risk(self) -> Risk {
+    pub const fn risk(self) -> Risk {
         self.spec().risk
     }
 
