@@ -139,7 +139,7 @@ fn time_to_show(job: &Job<'_>, phase: Phase) -> Duration {
 fn prove(job: &Job<'_>, booked: &Underway<'_>) -> Result<(), StoreError> {
     let (runtime, action) = (job.runtime, booked.action);
     let deadline = time_to_show(job, booked.phase);
-    let started = std::time::Instant::now();
+    let started = job.now();
     let mut pause = LOOK_PAUSE;
     loop {
         let seen = job.look();
@@ -149,9 +149,10 @@ fn prove(job: &Job<'_>, booked: &Underway<'_>) -> Result<(), StoreError> {
                 log::warn!("task {}: {action}: {HANDED_OVER}", job.task.id);
                 return Ok(());
             }
-            Seen::Present(_) | Seen::CouldNotLook(_) if started.elapsed() < deadline => {
+            Seen::Present(_) | Seen::CouldNotLook(_) if job.now().since(started) < deadline => {
                 runtime.beat(job.worker);
-                runtime.poke.pause(pause);
+                let clock = &runtime.host.clock;
+                clock.pass(pause, |span| runtime.poke.pause(span));
                 pause = (pause * 2).min(LOOK_PAUSE_MAX);
             }
             Seen::Present(finding) => {

@@ -26,6 +26,8 @@ pub mod status;
 pub mod storm_limit;
 pub mod streams;
 pub mod supervisor;
+#[cfg(test)]
+mod tests;
 pub mod transports;
 pub mod verify;
 pub mod worker;

@@ -66,6 +66,14 @@ impl Clock {
         }
     }
 
+    /// Lets `span` pass by `sleep`; a manual clock moves instead.
+    pub fn pass(&self, span: Duration, sleep: impl FnOnce(Duration)) {
+        match self {
+            Self::System { .. } => sleep(span),
+            Self::Manual(_) => self.advance(span),
+        }
+    }
+
     /// The kernel's own view: false until a time daemon has told it that the clock is right.
     pub fn is_synced(&self) -> io::Result<bool> {
         if let Self::Manual(_) = self {

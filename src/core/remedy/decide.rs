@@ -184,8 +184,16 @@ fn gone(situation: &Situation<'_>, finding: &Finding) -> Step {
 fn blind(situation: &Situation<'_>, why: &str, now: Timestamp) -> Step {
     let reason = Reason::CouldNotLook(why.to_owned());
     let age = now.since(situation.task.detected_at);
-    if age < BLIND_AFTER || situation.past.told > 0 {
-        return wait(now.plus(gates::later(age)), reason);
+    let next = now.plus(gates::later(age));
+    if age < BLIND_AFTER {
+        // The pauses grow: the last one must not put off the telling.
+        return wait(
+            next.min(situation.task.detected_at.plus(BLIND_AFTER)),
+            reason,
+        );
+    }
+    if situation.past.told > 0 {
+        return wait(next, reason);
     }
     Step::Tell {
         reason,

@@ -152,7 +152,8 @@ fn what_nobody_can_look_at_waits_ten_minutes_before_a_human_is_told_once() {
     }
     hold(&[
         ("at first", |s| blinded(s, 0), wait(30, blind())),
-        ("as long again", |s| blinded(s, 599), wait(599, blind())),
+        ("as long again", |s| blinded(s, 200), wait(200, blind())),
+        ("not beyond it", |s| blinded(s, 599), wait(1, blind())),
         ("ten minutes", |s| blinded(s, 600), tell(blind(), Some(600))),
         (
             "told already",

@@ -1,0 +1,226 @@
+//! One gateway: a fixture tree, a script for its commands, a clock that the test moves, and the program's
+//! threads as their bodies, called in turn.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::issues::Issues;
+use super::units::Units;
+use crate::core::config::{Config, Github};
+use crate::core::model::task::Task;
+use crate::core::model::time::Timestamp;
+use crate::daemon::outbox::StoreOutbox;
+use crate::daemon::scanner::{self, Schedule};
+use crate::daemon::{Options, Runtime, Timing, courier, worker};
+use crate::escalation::courier::{Courier, Limits};
+use crate::escalation::github::{GitHub, Settings};
+use crate::host::Host;
+use crate::host::clock::Clock;
+use crate::host::exec::scripted::Scripted;
+use crate::store::TaskFilter;
+
+/// A Monday noon.
+pub const START: Timestamp = Timestamp::from_millis(1_800_273_600_000);
+/// What every gateway has; a test adds to it.
+const CONFIG: &str = "[daemon]\nstartup_grace_s = 0\n[store]\nballast_kib = 0\n";
+pub const UNIT: &str = "app.service";
+
+pub struct Gateway {
+    pub dir: tempfile::TempDir,
+    pub script: Arc<Scripted>,
+    pub units: Units,
+    pub issues: Issues,
+    pub runtime: Runtime,
+    schedule: Schedule,
+    courier: Courier<GitHub>,
+}
+
+impl Gateway {
+    /// A gateway as built, but for what `set` changes.
+    pub fn with(set: impl FnOnce(&mut Config)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["run/systemd/system", "etc/autonomous-orchestrator"] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        let mut config = Config::parse(CONFIG).unwrap();
+        set(&mut config);
+        let script = Arc::new(Scripted::default());
+        let host = Host::at(dir.path(), Clock::manual(START)).with_executor(script.clone());
+        let units = Units::new(&script, dir.path(), &host.clock);
+        Self::start(dir, host, script, units, config)
+    }
+
+    fn start(
+        dir: tempfile::TempDir,
+        host: Host,
+        script: Arc<Scripted>,
+        units: Units,
+        config: Config,
+    ) -> Self {
+        let options = Options {
+            config_file: PathBuf::from("/etc/autonomous-orchestrator/config.toml"),
+            config_named: false,
+            state_dir: None,
+            dry_run: false,
+            timing: Timing::default(),
+        };
+        let runtime = Runtime::start(host, config.clone(), &options).unwrap();
+        courier::route(&runtime);
+        let issues = Issues::default();
+        let tracker = GitHub::new(settings(&dir), Box::new(issues.clone()));
+        let limits = Limits {
+            spread: Duration::ZERO,
+            ..Limits::new(&config.escalation, &runtime.store.gateway_id().unwrap())
+        };
+        Self {
+            dir,
+            script,
+            units,
+            issues,
+            runtime,
+            schedule: Schedule::default(),
+            courier: Courier::new(tracker, limits),
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.runtime.host.clock.now()
+    }
+
+    pub fn advance(&self, span: Duration) {
+        self.runtime.host.clock.advance(span);
+    }
+
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.dir.path().join(path.trim_start_matches('/'));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    pub fn exists(&self, path: &str) -> bool {
+        self.dir.path().join(path.trim_start_matches('/')).exists()
+    }
+
+    pub fn remove(&self, path: &str) {
+        std::fs::remove_file(self.dir.path().join(path.trim_start_matches('/'))).unwrap();
+    }
+
+    pub fn sweep(&mut self) {
+        let now = self.now();
+        scanner::sweep(&self.runtime, &mut self.schedule, false, now).unwrap();
+    }
+
+    /// One step of a worker; false when nothing is due.
+    pub fn work(&self) -> bool {
+        worker::step(&self.runtime, "worker-1").unwrap()
+    }
+
+    fn deliver(&mut self) {
+        let outbox = StoreOutbox {
+            store: &self.runtime.store,
+            destination: self.courier.destination().to_owned(),
+        };
+        self.courier.tick(&outbox, self.runtime.host.clock.now());
+    }
+
+    /// What all threads do at this moment.
+    pub fn pass(&mut self) {
+        self.sweep();
+        while self.work() {}
+        self.deliver();
+    }
+
+    /// Lets time pass, in steps of at least a second.
+    pub fn runs_for(&mut self, span: Duration) {
+        let end = self.now().plus(span);
+        let step = (span / 200).max(Duration::from_secs(1));
+        while self.now() < end {
+            self.pass();
+            self.advance(step);
+        }
+        self.pass();
+    }
+
+    /// Every task, the oldest first.
+    pub fn tasks(&self) -> Vec<Task> {
+        let all = TaskFilter {
+            limit: u32::MAX,
+            ..TaskFilter::default()
+        };
+        let mut tasks = self.runtime.store.reader().unwrap().tasks(&all).unwrap();
+        tasks.sort_by_key(|task| task.id);
+        tasks
+    }
+
+    /// The task about a subject.
+    pub fn task(&self, subject: &str) -> Task {
+        let mut tasks = self.tasks();
+        tasks.retain(|task| task.subject == subject);
+        tasks.pop().unwrap()
+    }
+
+    /// The events of a task, the oldest first: `action: reason`.
+    pub fn events(&self, task: &Task) -> Vec<String> {
+        let reader = self.runtime.store.reader().unwrap();
+        let mut events = reader.history(Some(task.id), u32::MAX).unwrap();
+        events.sort_by_key(|event| event.id);
+        events
+            .iter()
+            .map(|event| format!("{}: {}", event.action, event.reason))
+            .collect()
+    }
+
+    /// So often the service manager was asked to start something.
+    pub fn starts(&self) -> usize {
+        let asked = self.script.asked();
+        let start = |line: &&String| line.starts_with("systemctl start");
+        asked.iter().filter(start).count()
+    }
+
+    /// States of the issues about the host; those about the program itself are left out.
+    pub fn issue_states(&self) -> Vec<String> {
+        let mut all = self.issues.all();
+        all.retain(|(_, title)| !title.contains("The orchestrator itself"));
+        all.into_iter().map(|(state, _)| state).collect()
+    }
+
+    /// A human allows what was proposed about a subject.
+    pub fn approve(&self, subject: &str, span: Duration) {
+        let (task, now) = (self.task(subject), self.now());
+        let store = &self.runtime.store;
+        let action = store.reader().unwrap().proposed(task.id).unwrap().unwrap();
+        let until = now.plus(span);
+        store
+            .approve(task.id, action.as_str(), until, "human", now)
+            .unwrap();
+    }
+
+    /// Changes the database behind the store's back.
+    pub fn sql(&self, sql: &str) {
+        let file = self
+            .dir
+            .path()
+            .join("var/lib/autonomous-orchestrator/tasks.db");
+        rusqlite::Connection::open(file)
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap();
+    }
+}
+
+fn settings(dir: &tempfile::TempDir) -> Settings {
+    use std::os::unix::fs::PermissionsExt;
+    let token = dir.path().join("etc/autonomous-orchestrator/token");
+    std::fs::write(&token, "secret-for-tests").unwrap();
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    Settings {
+        github: Github {
+            repository: "o/r".to_owned(),
+            token_file: token.display().to_string(),
+            ..Github::default()
+        },
+        credentials: None,
+        reopen: Duration::ZERO,
+    }
+}

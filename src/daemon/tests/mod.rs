@@ -1,0 +1,8 @@
+//! The whole engine against a scripted host: SQLite is real, GitHub's tracker is real over a fake transport,
+//! commands are answered by a script, and time passes only when a test says so.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod gateway;
+mod issues;
+mod life;
+mod units;

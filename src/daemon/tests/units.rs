@@ -1,0 +1,208 @@
+//! systemd by script: units in a map, with the answers of `systemctl` and `journalctl` about them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::host::clock::Clock;
+use crate::host::exec::scripted::{Scripted, fails, hangs, says};
+use crate::host::exec::{ExecError, Output};
+
+/// Where this program puts the new place of a program.
+pub const DROP_IN: &str =
+    "/etc/systemd/system/app.service.d/50-autonomous-orchestrator-execstart.conf";
+
+/// What comes of an order to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnStart {
+    Runs,
+    /// systemd refuses the order.
+    Refused,
+    /// The order is accepted and the unit fails at once.
+    Fails,
+    /// It runs, and systemd answers no question from then on.
+    ThenSilence,
+    /// The order does not come back within its time.
+    Hangs,
+}
+
+/// How systemd answers questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    Well,
+    /// Every question is refused.
+    Denied,
+    /// Every question hangs to its deadline.
+    Hang,
+}
+
+#[derive(Clone, Debug)]
+pub struct Unit {
+    pub active_state: &'static str,
+    pub result: &'static str,
+    pub exit_status: u8,
+    pub fragment: String,
+    /// The drop-in of this program is in effect.
+    pub drop_in: bool,
+    pub on_start: OnStart,
+}
+
+#[derive(Debug)]
+pub struct State {
+    pub units: BTreeMap<String, Unit>,
+    pub answers: Answers,
+}
+
+/// The scripted systemd of one host.
+#[derive(Clone, Debug)]
+pub struct Units(Arc<Mutex<State>>);
+
+impl Units {
+    pub fn new(script: &Scripted, root: &Path, clock: &Arc<Clock>) -> Self {
+        let units = Self(Arc::new(Mutex::new(State {
+            units: BTreeMap::new(),
+            answers: Answers::Well,
+        })));
+        units.put("multi-user.target", "active");
+        let (shown, ordered) = (units.clone(), units.clone());
+        script.on("systemctl show", move |words| shown.show(words));
+        for order in ["start", "restart", "stop"] {
+            let (ordered, clock) = (ordered.clone(), Arc::clone(clock));
+            script.on(&format!("systemctl {order}"), move |words| {
+                ordered.order(words, &clock)
+            });
+        }
+        script.on("systemctl reset-failed", |_| says(""));
+        let (reloaded, drop_in) = (units.clone(), root.join(DROP_IN.trim_start_matches('/')));
+        script.on("systemctl daemon-reload", move |_| {
+            let there = drop_in.exists();
+            for unit in reloaded.lock().units.values_mut() {
+                unit.drop_in = there && !unit.fragment.is_empty();
+            }
+            says("")
+        });
+        script.on("journalctl", |_| says(""));
+        units
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// A unit in this state, whose start will do what it should.
+    pub fn put(&self, name: &str, active_state: &'static str) {
+        let result = if active_state == "failed" {
+            "exit-code"
+        } else {
+            "success"
+        };
+        let unit = Unit {
+            active_state,
+            result,
+            exit_status: 1,
+            fragment: String::new(),
+            drop_in: false,
+            on_start: OnStart::Runs,
+        };
+        self.lock().units.insert(name.to_owned(), unit);
+    }
+
+    /// A failed unit, and what will come of its start.
+    pub fn fail(&self, name: &str, on_start: OnStart) {
+        self.put(name, "failed");
+        self.change(name, |unit| unit.on_start = on_start);
+    }
+
+    pub fn change(&self, name: &str, change: impl FnOnce(&mut Unit)) {
+        change(self.lock().units.get_mut(name).unwrap());
+    }
+
+    pub fn answer(&self, answers: Answers) {
+        self.lock().answers = answers;
+    }
+
+    fn show(&self, words: &[&str]) -> Result<Output, ExecError> {
+        let state = self.lock();
+        match state.answers {
+            Answers::Well => {}
+            Answers::Denied => return fails(1, "Failed to get properties: Access denied"),
+            Answers::Hang => return hangs("systemctl"),
+        }
+        let named = words.iter().position(|word| *word == "--");
+        let mut text = String::new();
+        match named {
+            Some(at) => {
+                for name in &words[at + 1..] {
+                    block(&mut text, name, state.units.get(*name));
+                }
+            }
+            None => {
+                for (name, unit) in &state.units {
+                    block(&mut text, name, Some(unit));
+                }
+            }
+        }
+        says(text)
+    }
+
+    fn order(&self, words: &[&str], clock: &Clock) -> Result<Output, ExecError> {
+        let (verb, name) = (words[1], words[words.len() - 1]);
+        let mut state = self.lock();
+        let Some(unit) = state.units.get_mut(name) else {
+            return fails(5, "Unit not found.");
+        };
+        if verb == "stop" {
+            (unit.active_state, unit.result) = ("inactive", "success");
+            return says("");
+        }
+        match unit.on_start {
+            OnStart::Runs => {
+                (unit.active_state, unit.result) = ("active", "success");
+                says("")
+            }
+            OnStart::Refused => fails(1, "Job for unit failed."),
+            OnStart::Fails => {
+                (unit.active_state, unit.result) = ("failed", "exit-code");
+                says("")
+            }
+            OnStart::ThenSilence => {
+                (unit.active_state, unit.result) = ("active", "success");
+                state.answers = Answers::Hang;
+                says("")
+            }
+            OnStart::Hangs => {
+                clock.advance(Duration::from_secs(25));
+                hangs("systemctl")
+            }
+        }
+    }
+}
+
+fn block(text: &mut String, name: &str, unit: Option<&Unit>) {
+    let Some(unit) = unit else {
+        let _ = write!(
+            text,
+            "Id={name}\nLoadState=not-found\nActiveState=inactive\n\n"
+        );
+        return;
+    };
+    let _ = write!(
+        text,
+        "Id={name}\nLoadState=loaded\nActiveState={}\nResult={}\nType=simple\nUnitFileState=enabled\n\
+         WantedBy=multi-user.target\nFragmentPath={}\nConditionResult=yes\n",
+        unit.active_state, unit.result, unit.fragment
+    );
+    if unit.drop_in {
+        let _ = writeln!(text, "DropInPaths={DROP_IN}");
+    }
+    if unit.active_state == "failed" && unit.result == "exit-code" {
+        let _ = write!(
+            text,
+            "ExecMainCode=1\nExecMainStatus={}\n",
+            unit.exit_status
+        );
+    }
+    text.push('\n');
+}
