@@ -5,12 +5,13 @@ use std::fmt;
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::unit::UnitName;
+use crate::core::remedy::target::TargetError;
 
 #[derive(Debug)]
 pub struct DaemonReload;
 
 impl DaemonReload {
-    pub fn of(_basis: &Basis<'_>) -> Result<Self, String> {
+    pub fn of(_basis: &Basis<'_>) -> Result<Self, TargetError> {
         Ok(Self)
     }
 }

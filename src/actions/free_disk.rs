@@ -8,7 +8,7 @@ use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::facts::Key;
 use crate::core::model::unit::UnitName;
-use crate::core::remedy::target;
+use crate::core::remedy::target::{self, TargetError};
 use crate::host::files::{self, Matched};
 use crate::host::{mounts, procfs};
 
@@ -19,7 +19,7 @@ pub struct FreeDisk {
 }
 
 impl FreeDisk {
-    pub fn of(basis: &Basis<'_>) -> Result<Self, String> {
+    pub fn of(basis: &Basis<'_>) -> Result<Self, TargetError> {
         Ok(Self {
             mount: target::absolute(basis.finding, Key::Mount)?,
             target_percent: basis.config.detect.disk_low_percent.saturating_sub(1),

@@ -33,6 +33,7 @@ use crate::core::config::Config;
 use crate::core::model::action::ActionKind;
 use crate::core::model::finding::Finding;
 use crate::core::model::unit::UnitName;
+use crate::core::remedy::target::TargetError;
 use crate::host::Host;
 use crate::host::exec::{self, ExecError};
 use crate::services::{Order, ServiceManager};
@@ -140,7 +141,7 @@ pub trait Action: fmt::Debug + fmt::Display {
 }
 
 /// The one table of actions: makes the action of a kind, or says which fact is missing for it.
-pub fn resolve(kind: ActionKind, basis: &Basis<'_>) -> Result<Box<dyn Action>, String> {
+pub fn resolve(kind: ActionKind, basis: &Basis<'_>) -> Result<Box<dyn Action>, TargetError> {
     match kind {
         ActionKind::StartUnit => boxed(UnitOrder::of(Order::Start, basis)),
         ActionKind::RestartUnit => boxed(UnitOrder::of(Order::Restart, basis)),
@@ -158,7 +159,7 @@ pub fn resolve(kind: ActionKind, basis: &Basis<'_>) -> Result<Box<dyn Action>, S
     }
 }
 
-fn boxed(made: Result<impl Action + 'static, String>) -> Result<Box<dyn Action>, String> {
+fn boxed(made: Result<impl Action + 'static, TargetError>) -> Result<Box<dyn Action>, TargetError> {
     Ok(Box::new(made?))
 }
 

@@ -9,7 +9,7 @@ use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo, daem
 use crate::core::model::action::ActionKind;
 use crate::core::model::facts::Key;
 use crate::core::model::unit::{UnitName, UnitState};
-use crate::core::remedy::target;
+use crate::core::remedy::target::{self, TargetError};
 use crate::host::{READ_CAP, files};
 use crate::services;
 
@@ -28,21 +28,19 @@ pub struct PathDropIn {
 }
 
 impl PathDropIn {
-    pub fn of(basis: &Basis<'_>) -> Result<Self, String> {
+    pub fn of(basis: &Basis<'_>) -> Result<Self, TargetError> {
         let finding = basis.finding;
         let setting = target::fact(finding, Key::Setting)?;
         if !matches!(
             setting,
             "ExecStart" | "WorkingDirectory" | "EnvironmentFile"
         ) {
-            return Err(format!(
-                "{setting} is not a path setting that a drop-in may change"
-            ));
+            return Err(TargetError::Setting(setting.to_owned()));
         }
         let old = target::unit_path(finding, Key::Path)?;
         let new = target::unit_path(finding, Key::MovedTo)?;
         if old == new {
-            return Err("the new path is the old one".to_owned());
+            return Err(TargetError::SamePath);
         }
         Ok(Self {
             unit: target::unit(finding)?,

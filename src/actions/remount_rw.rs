@@ -7,7 +7,7 @@ use crate::actions::{self, Action, ActionContext, ActionError, Basis, Done, Undo
 use crate::core::model::action::ActionKind;
 use crate::core::model::facts::Key;
 use crate::core::model::unit::UnitName;
-use crate::core::remedy::target;
+use crate::core::remedy::target::{self, TargetError};
 use crate::host::{READ_CAP, mounts};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -18,7 +18,7 @@ pub struct RemountRw {
 }
 
 impl RemountRw {
-    pub fn of(basis: &Basis<'_>) -> Result<Self, String> {
+    pub fn of(basis: &Basis<'_>) -> Result<Self, TargetError> {
         Ok(Self {
             mount: target::absolute(basis.finding, Key::Mount)?,
         })

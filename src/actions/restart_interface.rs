@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::actions::{self, Action, ActionContext, ActionError, Basis, Done, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::unit::UnitName;
+use crate::core::remedy::target::TargetError;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -16,13 +17,11 @@ pub struct RestartInterface {
 
 impl RestartInterface {
     /// Only interfaces that the operator listed may be restarted.
-    pub fn of(basis: &Basis<'_>) -> Result<Self, String> {
+    pub fn of(basis: &Basis<'_>) -> Result<Self, TargetError> {
         let name = &basis.finding.subject;
         let plain = !name.is_empty() && !name.starts_with('-');
         if !plain || !basis.config.detect.interfaces.contains(name) {
-            return Err(format!(
-                "interface {name:?} is not listed in detect.interfaces"
-            ));
+            return Err(TargetError::NotListed(name.clone()));
         }
         Ok(Self {
             interface: name.clone(),

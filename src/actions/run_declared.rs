@@ -10,6 +10,7 @@ use crate::core::config::DeclaredCommand;
 use crate::core::model::action::ActionKind;
 use crate::core::model::text::cut;
 use crate::core::model::unit::UnitName;
+use crate::core::remedy::target::TargetError;
 use crate::host::exec::{Command, Confinement};
 
 /// Most of the output kept as evidence, in bytes.
@@ -22,12 +23,10 @@ pub struct RunDeclared {
 }
 
 impl RunDeclared {
-    pub fn of(basis: &Basis<'_>) -> Result<Self, String> {
-        let name = basis
-            .command
-            .ok_or("a declared command needs its name: write it in the runbook step")?;
+    pub fn of(basis: &Basis<'_>) -> Result<Self, TargetError> {
+        let name = basis.command.ok_or(TargetError::NoCommand)?;
         if !basis.config.command.iter().any(|one| one.name == name) {
-            return Err(format!("no [[command]] named '{name}' is declared"));
+            return Err(TargetError::NotDeclared(name.to_owned()));
         }
         Ok(Self {
             name: name.to_owned(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::unit::UnitName;
+use crate::core::remedy::target::TargetError;
 use crate::services::{self, Order};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -26,7 +27,7 @@ const SERVICES: [&str; 9] = [
 pub struct SyncClock;
 
 impl SyncClock {
-    pub fn of(_basis: &Basis<'_>) -> Result<Self, String> {
+    pub fn of(_basis: &Basis<'_>) -> Result<Self, TargetError> {
         Ok(Self)
     }
 }

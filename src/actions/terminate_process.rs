@@ -6,7 +6,7 @@ use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo, unit
 use crate::core::model::action::{ActionKind, ProcessIdentity};
 use crate::core::model::facts::Key;
 use crate::core::model::unit::UnitName;
-use crate::core::remedy::target;
+use crate::core::remedy::target::{self, TargetError};
 use crate::host::net::listeners;
 use crate::host::procfs;
 use crate::host::signals::{self, SignalError, TERM_GRACE};
@@ -21,18 +21,18 @@ pub struct TerminateProcess {
 }
 
 impl TerminateProcess {
-    pub fn of(basis: &Basis<'_>) -> Result<Self, String> {
+    pub fn of(basis: &Basis<'_>) -> Result<Self, TargetError> {
         let finding = basis.finding;
         if let Some(holder) = finding
             .fact(Key::HolderUnit)
             .filter(|holder| !holder.is_empty())
         {
-            return Err(format!("the process belongs to {holder}"));
+            return Err(TargetError::OwnedProcess(holder.to_owned()));
         }
         let holder = finding.evidence.holder();
-        let holder = holder.ok_or_else(|| target::missing(Key::HolderPid))?;
+        let holder = holder.ok_or(TargetError::Missing(Key::HolderPid))?;
         if holder.pid <= 1 {
-            return Err(format!("process {} is never ended", holder.pid));
+            return Err(TargetError::InitProcess(holder.pid));
         }
         Ok(Self {
             process: ProcessIdentity {

@@ -6,7 +6,7 @@ use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::core::reading::unit_state;
-use crate::core::remedy::target;
+use crate::core::remedy::target::{self, TargetError};
 use crate::services::{self, Order};
 
 /// One order to the unit's manager.
@@ -17,7 +17,7 @@ pub struct UnitOrder {
 }
 
 impl UnitOrder {
-    pub fn of(order: Order, basis: &Basis<'_>) -> Result<Self, String> {
+    pub fn of(order: Order, basis: &Basis<'_>) -> Result<Self, TargetError> {
         let unit = target::unit(basis.finding)?;
         Ok(Self { order, unit })
     }

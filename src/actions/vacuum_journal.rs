@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::unit::UnitName;
+use crate::core::remedy::target::TargetError;
 use crate::host::files;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -19,7 +20,7 @@ pub struct VacuumJournal {
 }
 
 impl VacuumJournal {
-    pub fn of(basis: &Basis<'_>) -> Result<Self, String> {
+    pub fn of(basis: &Basis<'_>) -> Result<Self, TargetError> {
         Ok(Self {
             keep_bytes: basis.config.fix.journal_keep_mib << 20,
         })

@@ -12,12 +12,14 @@ use crate::core::diagnosis::consensus::{self, Consensus};
 use crate::core::diagnosis::naming::Named;
 use crate::core::model::candidate::Candidate;
 use crate::core::model::finding::Finding;
+use crate::core::model::hint::Hint;
 use crate::core::model::snippet::Snippet;
 use crate::core::model::task::{Status, Task};
 use crate::core::remedy::decide::{self, Decision, HostFacts, Question, decide};
 use crate::core::remedy::ending::{self, WindowEnd};
 use crate::core::remedy::phases::Offer;
 use crate::core::remedy::step::Step;
+use crate::core::remedy::target::TargetError;
 use crate::daemon::diagnose::{self, Reasoned};
 use crate::daemon::gather::{self, Facts, Gather};
 use crate::daemon::loaded_config::{LoadError, LoadedConfig};
@@ -31,7 +33,7 @@ use crate::store::{Attempt, Store, StoreError};
 struct Weighed {
     candidate: Candidate,
     /// The typed action, or which fact is missing for it.
-    action: Result<String, String>,
+    action: Result<String, TargetError>,
     mode: Mode,
     /// Why its precondition does not hold now.
     refused: Option<String>,
@@ -282,7 +284,7 @@ impl Explained {
         }
         for one in &self.weighed {
             let what = one.action.as_ref().map_or_else(
-                |why| format!("{}: {why}", one.candidate.kind),
+                |why| format!("{}: {}", one.candidate.kind, why.with_hint()),
                 ToString::to_string,
             );
             let state = one.refused.as_ref().map_or_else(
@@ -351,7 +353,7 @@ impl Explained {
             "actions": self.weighed.iter().map(|one| json!({
                 "action": one.candidate.kind.as_str(),
                 "text": one.action.as_ref().map(ToString::to_string).ok(),
-                "missing": one.action.as_ref().err(),
+                "missing": one.action.as_ref().err().map(Hint::with_hint),
                 "runbook": one.candidate.runbook_id,
                 "certain": one.candidate.certain,
                 "mode": one.mode.as_str(),

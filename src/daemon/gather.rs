@@ -125,29 +125,28 @@ impl Gather<'_> {
             config: &self.loaded.config,
             command: offer.command.as_deref(),
         };
-        let mut checked = Checked {
+        let with = |target| Checked {
             kind: offer.kind,
             command: offer.command.clone(),
-            target: Err(String::new()),
+            target,
             gone: None,
             spent: None,
             slot_free: true,
         };
         let action = match actions::resolve(offer.kind, &basis) {
             Ok(action) => action,
-            Err(why) => {
-                checked.target = Err(why);
-                return Ok((checked, None));
-            }
+            Err(why) => return Ok((with(Err(why)), None)),
         };
         let gone = action.precondition(&self.context(backups)).err();
-        checked.gone = gone.map(|why| why.to_string());
         let unit = action.unit().map(UnitName::as_str);
         let now = self.host.clock.now();
         let limits = &self.loaded.config.budget;
         let spent = self.reader.budget_spent(task, unit, limits, now)?;
-        checked.spent = spent.and_then(Booked::spent);
-        checked.target = Ok(action.to_string());
+        let checked = Checked {
+            gone: gone.map(|why| why.to_string()),
+            spent: spent.and_then(Booked::spent),
+            ..with(Ok(action.to_string()))
+        };
         Ok((checked, Some(action)))
     }
 

@@ -15,6 +15,7 @@ use crate::core::model::class::Class;
 use crate::core::model::facts::Facts;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
+use crate::core::remedy::target::TargetError;
 use crate::host::{Host, procfs};
 
 const CASES: u64 = 1_000;
@@ -140,7 +141,11 @@ fn finding(random: &mut Random, facts: &[(&str, String)]) -> Finding {
     }
 }
 
-fn resolve(kind: ActionKind, finding: &Finding, bench: &Bench) -> Result<Box<dyn Action>, String> {
+fn resolve(
+    kind: ActionKind,
+    finding: &Finding,
+    bench: &Bench,
+) -> Result<Box<dyn Action>, TargetError> {
     let basis = Basis {
         finding,
         config: &bench.config,

@@ -16,6 +16,7 @@ use crate::core::remedy::ending::{self, Seen};
 use crate::core::remedy::gates::{self, GateFacts};
 use crate::core::remedy::phases::{self, Offer, Offers, Plan, Tried};
 use crate::core::remedy::step::{Proposal, Reason, Spent, Step};
+use crate::core::remedy::target::TargetError;
 
 /// Nobody is told sooner after the first sight: the root cause may be found a sweep later than its
 /// symptom, and most blips are over by then.
@@ -77,7 +78,7 @@ pub struct Checked {
     /// Name of the operator's command, for `run_declared`.
     pub command: Option<String>,
     /// What it would do to what, or why the facts give no target.
-    pub target: Result<String, String>,
+    pub target: Result<String, TargetError>,
     /// Why its precondition does not hold.
     pub gone: Option<String>,
     /// The budget that has no room for it.

@@ -7,8 +7,10 @@ use crate::core::config::Mode;
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
 use crate::core::model::gate::Gate;
+use crate::core::model::hint::Hint;
 use crate::core::model::task::{Phase, Resolution, WaitsFor};
 use crate::core::model::time::Timestamp;
+use crate::core::remedy::target::TargetError;
 
 /// An action with its target, as data: what is decided about it needs no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,7 +145,7 @@ pub enum Reason {
     /// A target that the facts do not give, or that is not allowed.
     NoTarget {
         kind: ActionKind,
-        why: String,
+        why: TargetError,
     },
     /// The host, read again now, no longer fits the action.
     Precondition {
@@ -257,7 +259,7 @@ impl fmt::Display for Reason {
                 "the clock is before this build's own date; waiting for time synchronisation",
             ),
             Self::StartupGrace => f.write_str("start-up grace"),
-            Self::NoTarget { kind, why } => write!(f, "{kind}: {why}"),
+            Self::NoTarget { kind, why } => write!(f, "{kind}: {}", why.with_hint()),
             Self::Precondition { action, why } => write!(f, "{action}: {why}"),
             Self::SymptomOf {
                 task,

@@ -65,7 +65,7 @@ fn each_gate_says_until_when_and_why() {
         kind: ActionKind::ResetFailedStart,
         reason: Reason::NoTarget {
             kind: ActionKind::ResetFailedStart,
-            why: "no unit".to_owned(),
+            why: TargetError::Missing(Key::Unit),
         },
     };
     let unfit = Step::Refuse {
@@ -102,7 +102,7 @@ fn each_gate_says_until_when_and_why() {
             "no target, whatever gate is closed",
             |s| {
                 *s = closed();
-                s.checked().target = Err("no unit".to_owned());
+                s.checked().target = Err(TargetError::Missing(Key::Unit));
             },
             no_target,
         ),

@@ -21,7 +21,7 @@ use crate::core::diagnosis::learning::Fixed;
 use crate::core::diagnosis::root_cause::OpenCondition;
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
-use crate::core::model::facts::Facts;
+use crate::core::model::facts::{Facts, Key};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::{Phase, Status, Task};
 use crate::core::model::time::Timestamp;
@@ -29,6 +29,7 @@ use crate::core::remedy::decide::{Checked, Decision, HostFacts, Past, Situation}
 use crate::core::remedy::ending::Seen;
 use crate::core::remedy::phases::{Offer, Offers, Tried};
 use crate::core::remedy::step::{Proposal, Reason, Spent, Step};
+use crate::core::remedy::target::TargetError;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const UNIT: &str = "a.service";

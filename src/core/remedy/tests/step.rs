@@ -33,10 +33,10 @@ fn each_reason_has_its_gate_and_its_words() {
         (
             Reason::NoTarget {
                 kind,
-                why: text("no mount"),
+                why: TargetError::Missing(Key::Mount),
             },
             Some(Gate::Precondition),
-            "free_disk: no mount",
+            "free_disk: the finding does not say its mount: let the runbook require this fact",
         ),
         (
             Reason::Precondition {
@@ -161,7 +161,7 @@ fn each_step_has_its_name_gate_and_words() {
         kind: ActionKind::FreeDisk,
         reason: Reason::NoTarget {
             kind: ActionKind::FreeDisk,
-            why: "no mount".to_owned(),
+            why: TargetError::Missing(Key::Mount),
         },
     };
     let Step::Act { action, .. } = start() else {
@@ -225,9 +225,9 @@ fn each_step_has_its_name_gate_and_words() {
             Some(Gate::Precondition),
             Some(Reason::NoTarget {
                 kind: ActionKind::FreeDisk,
-                why: "no mount".to_owned(),
+                why: TargetError::Missing(Key::Mount),
             }),
-            "refuse free_disk: free_disk: no mount",
+            "refuse free_disk: free_disk: the finding does not say its mount: let the runbook require this fact",
         ),
     ];
     for (step, name, gate, reason, words) in rows {
