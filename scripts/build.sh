@@ -143,23 +143,29 @@ PY
   touch "$SYSROOT/$target.ok"
 }
 
+# build_zig COMMAND…: all of TARGETS in one run, so that the last, single-threaded
+# part of one (linking everything into one unit) fills the time of the other.
 build_zig() {
-  # With panic=abort nothing ever unwinds: the tables would be a tenth of the binary.
-  local target=$1 flags="-Clink-self-contained=no -Ctarget-feature=+crt-static -Cforce-unwind-tables=no"
-  # Position independent, so that addresses are random; with the packed
-  # relocations of zig-link.sh that costs 0.02 MB. Tried on these two only.
-  case $target in x86_64-* | aarch64-*) flags="$flags -Clink-arg=-pie" ;; esac
-  if [ "$MODE" = debian ]; then
-    build_std "$target"
-    flags="--sysroot=$SYSROOT $flags"
-    export RUSTC=/usr/bin/rustc CARGO=/usr/bin/cargo
-  fi
-  shift
+  local target flags all=()
+  for target in "${TARGETS[@]}"; do
+    # With panic=abort nothing ever unwinds: the tables would be a tenth of the binary.
+    flags="-Clink-self-contained=no -Ctarget-feature=+crt-static -Cforce-unwind-tables=no"
+    # Position independent, so that addresses are random; with the packed
+    # relocations of zig-link.sh that costs 0.02 MB. Tried on these two only.
+    case $target in x86_64-* | aarch64-*) flags="$flags -Clink-arg=-pie" ;; esac
+    if [ "$MODE" = debian ]; then
+      build_std "$target"
+      flags="--sysroot=$SYSROOT $flags"
+    fi
+    all+=(--target "$target")
+    export "CARGO_TARGET_$(upper "$target")_RUSTFLAGS=$flags"
+  done
+  [ "$MODE" != debian ] || export RUSTC=/usr/bin/rustc CARGO=/usr/bin/cargo
   # The bundle has an index of its own; FTS5 (0.1 MB) is only what benchmarks compare it with.
-  env "CARGO_TARGET_$(upper "$target")_RUSTFLAGS=$flags" CARGO_TARGET_DIR="$TARGET_DIR" \
+  env CARGO_TARGET_DIR="$TARGET_DIR" \
     LIBSQLITE3_FLAGS="$(sed -n 's/^LIBSQLITE3_FLAGS = "\(.*\)"$/\1/p' .cargo/config.toml) -USQLITE_ENABLE_FTS5" \
     CFLAGS="-fno-asynchronous-unwind-tables -fno-unwind-tables" \
-    "$VENV/bin/cargo-zigbuild" "${@:-zigbuild}" -q --locked --profile "$PROFILE" --target "$target"
+    "$VENV/bin/cargo-zigbuild" "${@:-zigbuild}" -q --locked --profile "$PROFILE" "${all[@]}"
 }
 
 build_cross() {
@@ -218,20 +224,21 @@ say "musl std from: $MODE"
 cd "$ROOT"
 if [ -n "$TESTS" ]; then
   [ "$MODE" != cross ] || die "--tests: not with cross"
-  CARGO_PROFILE_DEV_STRIP=symbols build_zig "${TARGETS[0]}" test --no-run --message-format=json --test integration |
+  CARGO_PROFILE_DEV_STRIP=symbols build_zig test --no-run --message-format=json --test integration |
     sed -n 's/.*"name":"integration".*"executable":"\([^"]*\)".*/\1/p'
   exit
 fi
 if [ -n "$DEBUG" ]; then
   [ "$MODE" != cross ] || die "--debug: not with cross"
-  CARGO_PROFILE_DEV_STRIP=symbols build_zig "${TARGETS[0]}"
+  CARGO_PROFILE_DEV_STRIP=symbols build_zig
   echo "$TARGET_DIR/${TARGETS[0]}/debug/$NAME"
   exit
 fi
 mkdir -p dist
 status=0
+[ "$MODE" = cross ] || build_zig
 for target in "${TARGETS[@]}"; do
-  if [ "$MODE" = cross ]; then build_cross "$target"; else build_zig "$target"; fi
+  [ "$MODE" != cross ] || build_cross "$target"
   built=$TARGET_DIR/$target/$([ "$PROFILE" = dev ] && echo debug || echo "$PROFILE")/$NAME
   [ -f "$built" ] || die "no binary at $built"
   # By rename: a running copy of the old one must not see "text file busy".

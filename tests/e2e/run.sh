@@ -35,7 +35,7 @@ BED_TIMEOUT=900 "$ROOT/scripts/bed.sh" run systemd "$E2E/exactly_once.sh" \
   "$E2E/github_schema.json:/root/e2e/github_schema.json" >"$LOG" 2>&1 &
 ISSUES=$!
 status=0
-"$ROOT/scripts/catalogue.sh" --beds 3 "$BINARY" "${FAULTS[@]}" || status=1
+"$ROOT/scripts/catalogue.sh" --beds 5 "$BINARY" "${FAULTS[@]}" || status=1
 echo "-- exactly one issue"
 wait "$ISSUES" || status=1
 ISSUES=
