@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::core::model::unit::{UnitName, UnitState};
+use crate::core::model::unit::{UnitName, UnitState, unit_of_cgroup};
 use crate::host::exec::{ExecError, Output};
 use crate::host::{Host, READ_CAP, procfs};
 use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};
@@ -111,16 +111,17 @@ impl ServiceManager for Systemd {
     }
 
     fn unit_of(&self, pid: u32) -> Option<String> {
-        unit_of_cgroup(&self.host, &procfs::cgroup(&self.host, pid)?)
+        // A manager in a container sees its own group first.
+        let root = procfs::cgroup(&self.host, 1).unwrap_or_default();
+        let root = root.strip_suffix("/init.scope").unwrap_or("");
+        let group = procfs::cgroup(&self.host, pid)?;
+        owner_of_cgroup(&self.host, group.strip_prefix(root)?)
     }
 }
 
-/// Slices stand above, delegated sub-groups below: the unit is the last name of a unit type. A container's
-/// scope is a unit as good as a service, and so is the session of somebody who is logged in.
-fn unit_of_cgroup(host: &Host, cgroup: &str) -> Option<String> {
-    let unit = cgroup
-        .rsplit('/')
-        .find(|part| part.ends_with(".service") || part.ends_with(".scope"))?;
+/// A container's scope is a unit as good as a service, and so is the session of somebody who is logged in.
+fn owner_of_cgroup(host: &Host, cgroup: &str) -> Option<String> {
+    let unit = unit_of_cgroup(cgroup)?;
     let session = unit
         .strip_prefix("session-")
         .and_then(|rest| rest.strip_suffix(".scope"));
@@ -340,11 +341,15 @@ mod tests {
                 "/user.slice/user-0.slice/session-3.scope",
                 Some("session-3.scope"),
             ),
+            (
+                "/user.slice/user-0.slice/session-3.scope/web.service",
+                Some("session-3.scope"),
+            ),
             ("/user.slice/user-0.slice/session-4.scope", None),
             ("/user.slice/user-0.slice/session-5.scope", None),
             ("/", None),
         ] {
-            assert_eq!(unit_of_cgroup(&host, cgroup).as_deref(), want, "{cgroup}");
+            assert_eq!(owner_of_cgroup(&host, cgroup).as_deref(), want, "{cgroup}");
         }
     }
 

@@ -35,6 +35,34 @@ impl fmt::Display for UnitName {
     }
 }
 
+/// Suffixes of the units that run, hold or start something.
+const UNIT_KINDS: [&str; 11] = [
+    ".service",
+    ".socket",
+    ".mount",
+    ".automount",
+    ".target",
+    ".swap",
+    ".path",
+    ".timer",
+    ".scope",
+    ".slice",
+    ".device",
+];
+
+/// True for a name that ends like a unit's.
+pub fn is_unit_name(name: &str) -> bool {
+    UNIT_KINDS.iter().any(|kind| name.ends_with(kind))
+}
+
+/// The unit of the system's manager that a control group belongs to: the first name below the slices. What stands
+/// below it was made by whom the group was handed to, a user's manager or a program, and may be called anything.
+pub fn unit_of_cgroup(path: &str) -> Option<&str> {
+    path.split('/')
+        .find(|part| !part.is_empty() && !part.ends_with(".slice"))
+        .filter(|part| part.ends_with(".service") || part.ends_with(".scope"))
+}
+
 /// Not a unit name; acting on it is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadUnitName(pub String);
@@ -132,5 +160,31 @@ mod tests {
         assert!(UnitName::new(&"a".repeat(256)).is_err());
         assert!(UnitName::new("getty@tty1.service").is_ok());
         assert!(UnitName::new("dev-disk-by\\x2duuid.swap").is_ok());
+    }
+
+    #[test]
+    fn the_unit_of_a_group_stands_right_below_the_slices() {
+        for (path, want) in [
+            ("/system.slice/a.service", Some("a.service")),
+            ("/system.slice/a.service/worker", Some("a.service")),
+            (
+                "/system.slice/evebox.service/web.service",
+                Some("evebox.service"),
+            ),
+            (
+                "/user.slice/user-1000.slice/user@1000.service/app.slice/web.service",
+                Some("user@1000.service"),
+            ),
+            (
+                "/user.slice/user-0.slice/session-3.scope/web.service",
+                Some("session-3.scope"),
+            ),
+            ("/docker/0a1b/system.slice/web.service", None),
+            ("/init.scope", Some("init.scope")),
+            ("/", None),
+            ("", None),
+        ] {
+            assert_eq!(unit_of_cgroup(path), want, "{path}");
+        }
     }
 }

@@ -3,7 +3,9 @@
 use crate::core::model::class::Class;
 use crate::core::model::finding::Severity;
 use crate::core::model::text::cut;
+use crate::core::model::unit::unit_of_cgroup;
 use crate::core::reading::kernel_table::{At, REPORTS, SINGLES};
+use crate::core::reading::writer::program;
 
 /// One fault told by the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,19 +139,28 @@ impl KernelReader {
             self.oom_unit = rest
                 .split(',')
                 .find_map(|part| part.strip_prefix("task_memcg="))
-                .map(unit_of_cgroup)
-                .unwrap_or_default();
+                .and_then(unit_of_cgroup)
+                .unwrap_or_default()
+                .to_owned();
             return None;
         }
         if let Some(name) = oom_victim(text) {
             let unit = std::mem::take(&mut self.oom_unit);
-            let subject = if unit.is_empty() { name } else { &unit };
-            let mut fault = fault(Class::OomKill, subject, Severity::Error, text);
+            let subject = match unit.as_str() {
+                "" => program(name),
+                unit => unit.to_owned(),
+            };
+            let mut fault = fault(Class::OomKill, &subject, Severity::Error, text);
             fault.unit = unit;
             return Some(fault);
         }
         if let Some(name) = segfault_of(text) {
-            return Some(fault(Class::LogError, name, Severity::Warning, text));
+            return Some(fault(
+                Class::LogError,
+                &program(name),
+                Severity::Warning,
+                text,
+            ));
         }
         if let Some(device) = usb_reset(text) {
             return self.usb_reset(at_us, device, text);
@@ -265,14 +276,6 @@ fn segfault_of(text: &str) -> Option<&str> {
 fn usb_reset(text: &str) -> Option<&str> {
     let (device, rest) = text.strip_prefix("usb ")?.split_once(": ")?;
     (rest.starts_with("reset ") && rest.contains(" USB device ")).then_some(device)
-}
-
-/// Last unit named in a cgroup path.
-pub fn unit_of_cgroup(path: &str) -> String {
-    path.rsplit('/')
-        .find(|part| part.ends_with(".service") || part.ends_with(".scope"))
-        .unwrap_or("")
-        .to_owned()
 }
 
 /// The block device, interface or bus address that a line is about.

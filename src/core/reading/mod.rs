@@ -12,3 +12,4 @@ pub mod logline;
 pub mod ports;
 pub mod unit_file;
 pub mod unit_state;
+pub mod writer;

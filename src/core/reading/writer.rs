@@ -1,0 +1,156 @@
+//! Who wrote a line of the journal, by the fields that only journald sets. What a writer says about itself
+//! (identifier, message id, `UNIT=`, `COREDUMP_UNIT=`, `OBJECT_…=`) is believed of those alone whose word it is.
+
+use std::borrow::Cow;
+
+use crate::core::model::finding::Severity;
+use crate::core::model::unit::is_unit_name;
+
+/// The unit of the first process and of what it runs before a program is executed.
+const MANAGER_UNIT: &str = "init.scope";
+const COREDUMP_UNIT: &str = "systemd-coredump@";
+
+/// The fields of an entry that its writer cannot choose; empty when missing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trusted<'a> {
+    pub transport: &'a str,
+    pub pid: &'a str,
+    pub uid: &'a str,
+    /// Of the system's manager: below a user's manager or a delegated group it is the unit above them.
+    pub unit: &'a str,
+}
+
+/// Who wrote a line. Only the first five are the system's own word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer<'a> {
+    Kernel,
+    /// The service manager: process 1, and its children until they run the unit's program.
+    Manager,
+    /// journald about itself.
+    Journal,
+    Coredump,
+    /// A service that the system's manager runs, under whatever user.
+    Service(&'a str),
+    /// Root outside of a service: a login, a container.
+    Root,
+    /// Anybody else, by user id: free in everything that it says, and about nobody but itself.
+    User(&'a str),
+}
+
+impl<'a> Writer<'a> {
+    pub fn of(fields: &Trusted<'a>) -> Self {
+        match (fields.transport, fields.unit) {
+            ("kernel", _) => Self::Kernel,
+            ("driver", _) => Self::Journal,
+            (_, MANAGER_UNIT) => Self::Manager,
+            _ if fields.pid == "1" => Self::Manager,
+            (_, unit) if unit.starts_with(COREDUMP_UNIT) => Self::Coredump,
+            (_, unit) if unit.ends_with(".service") && !is_users_manager(unit) => {
+                Self::Service(unit)
+            }
+            _ if fields.uid == "0" => Self::Root,
+            _ => Self::User(fields.uid),
+        }
+    }
+
+    /// Whose share of new kinds a line counts against.
+    pub fn name(self) -> Cow<'a, str> {
+        match self {
+            Self::Kernel => Cow::Borrowed("kernel"),
+            Self::Manager => Cow::Borrowed(MANAGER_UNIT),
+            Self::Journal => Cow::Borrowed("journald"),
+            Self::Coredump => Cow::Borrowed("systemd-coredump"),
+            Self::Service(unit) => Cow::Borrowed(unit),
+            Self::Root => Cow::Borrowed("root"),
+            Self::User("") => Cow::Borrowed("unknown user"),
+            Self::User(uid) => Cow::Owned(format!("uid {uid}")),
+        }
+    }
+
+    /// The worst that a line of this writer may claim.
+    pub const fn severity(self, claimed: Severity) -> Severity {
+        match (self, claimed) {
+            (Self::User(_), Severity::Critical) => Severity::Error,
+            _ => claimed,
+        }
+    }
+
+    /// What a line is about that names no unit: `name` with its writer behind it where anybody may choose it. With
+    /// a blank in it no unit, and no subject that a runbook or a root cause goes by, can be called so.
+    pub fn subject(self, name: &str) -> String {
+        match self {
+            Self::User(_) => format!("{name} ({})", self.name()),
+            _ => name.to_owned(),
+        }
+    }
+}
+
+/// `user@1000.service`: runs what the user wants.
+pub fn is_users_manager(unit: &str) -> bool {
+    unit.starts_with("user@")
+}
+
+/// A program's name as a subject: any program may call itself like a unit, which it then is not.
+pub fn program(name: &str) -> String {
+    match is_unit_name(name) {
+        true => format!("{name} (program)"),
+        false => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVE: Trusted<'static> = Trusted {
+        transport: "journal",
+        pid: "812",
+        uid: "1001",
+        unit: "session-3.scope",
+    };
+
+    #[test]
+    fn a_writer_is_known_by_what_it_cannot_choose() {
+        let unit = |unit| Writer::of(&Trusted { unit, ..EVE });
+        for (writer, want) in [
+            (Writer::of(&EVE), Writer::User("1001")),
+            (unit("user@1001.service"), Writer::User("1001")),
+            (unit(""), Writer::User("1001")),
+            (unit("app.service"), Writer::Service("app.service")),
+            (unit("init.scope"), Writer::Manager),
+            (unit("systemd-coredump@0-1-0.service"), Writer::Coredump),
+            (Writer::of(&Trusted { uid: "0", ..EVE }), Writer::Root),
+            (Writer::of(&Trusted { pid: "1", ..EVE }), Writer::Manager),
+            (
+                Writer::of(&Trusted {
+                    transport: "kernel",
+                    ..EVE
+                }),
+                Writer::Kernel,
+            ),
+            (
+                Writer::of(&Trusted {
+                    transport: "driver",
+                    ..EVE
+                }),
+                Writer::Journal,
+            ),
+            (Writer::of(&Trusted::default()), Writer::User("")),
+        ] {
+            assert_eq!(writer, want);
+        }
+    }
+
+    #[test]
+    fn a_users_word_is_capped_and_never_a_unit() {
+        let eve = Writer::of(&EVE);
+        assert_eq!(eve.severity(Severity::Critical), Severity::Error);
+        assert_eq!(
+            Writer::Root.severity(Severity::Critical),
+            Severity::Critical
+        );
+        assert_eq!(eve.subject("web.service"), "web.service (uid 1001)");
+        assert_eq!(program("web.service"), "web.service (program)");
+        assert_eq!(program("web"), "web");
+    }
+}
