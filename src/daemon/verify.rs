@@ -21,6 +21,7 @@ pub fn finding_of(task: &Task) -> Finding {
         source: task.source.clone(),
         seen_at: task.last_seen_at,
         count: task.seen_count,
+        said_by: None,
     }
 }
 

@@ -9,6 +9,7 @@ use serde::de::{SeqAccess, Visitor};
 
 use crate::core::model::time::Timestamp;
 use crate::core::reading::journal_entry::{JournalJudge, JournalLine};
+use crate::core::reading::writer::Trusted;
 use crate::detectors::DetectError;
 use crate::detectors::journal_early::{Early, PLACES};
 use crate::detectors::stream::{Collector, Sink, StreamContext, StreamEnd, StreamStop};
@@ -19,7 +20,7 @@ use crate::host::exec::{Command, ExecError};
 /// Name of this stream, the key of its cursor.
 pub const STREAM: &str = "journal";
 
-const FIELDS: &str = "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT,UNIT,MESSAGE_ID,_PID,_COMM,_TRANSPORT,COREDUMP_UNIT,COREDUMP_COMM";
+const FIELDS: &str = "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT,UNIT,MESSAGE_ID,_PID,_UID,_TRANSPORT,COREDUMP_UNIT,COREDUMP_COMM";
 const FOLLOW: [&str; 7] = [
     "-q",
     "-o",
@@ -60,8 +61,8 @@ pub struct Entry<'a> {
     pub message_id: Text<'a>,
     #[serde(rename = "_PID", borrow)]
     pub pid: Text<'a>,
-    #[serde(rename = "_COMM", borrow)]
-    pub comm: Text<'a>,
+    #[serde(rename = "_UID", borrow)]
+    pub uid: Text<'a>,
     #[serde(rename = "_TRANSPORT", borrow)]
     pub transport: Text<'a>,
     #[serde(rename = "COREDUMP_UNIT", borrow)]
@@ -139,12 +140,14 @@ impl Entry<'_> {
             message: self.message.as_str(),
             priority: self.priority.as_str(),
             identifier: self.identifier.as_str(),
-            unit: self.unit.as_str(),
+            trusted: Trusted {
+                transport: self.transport.as_str(),
+                pid: self.pid.as_str(),
+                uid: self.uid.as_str(),
+                unit: self.unit.as_str(),
+            },
             about: self.about.as_str(),
             message_id: self.message_id.as_str(),
-            pid: self.pid.as_str(),
-            comm: self.comm.as_str(),
-            transport: self.transport.as_str(),
             coredump_unit: self.coredump_unit.as_str(),
             coredump_comm: self.coredump_comm.as_str(),
         }

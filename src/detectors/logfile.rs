@@ -12,14 +12,16 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::core::config::LogFile;
+use crate::core::model::class::Class;
 use crate::core::model::facts::Fact;
-use crate::core::model::finding::Finding;
+use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
 use crate::core::reading::journal_entry::{OWN_NAME, of_kernel};
-use crate::core::reading::kernel::KernelReader;
+use crate::core::reading::kernel::{KernelFault, KernelReader};
 use crate::core::reading::lines::LineSplitter;
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::reading::logline::{LogLine, parse_syslog, split_console};
+use crate::core::reading::writer::program;
 use crate::detectors::stream::{Collector, Sink, StreamContext, StreamEnd, StreamStop, WAIT};
 
 /// First bytes that identify a file.
@@ -265,6 +267,7 @@ impl Tail {
         if got == 0 || !self.position.fits(file) {
             return Ok(false);
         }
+        self.reader.only_root = only_root_writes(file);
         let Self {
             position,
             ahead,
@@ -438,12 +441,22 @@ fn line_start_before_end(file: &File, size: u64) -> u64 {
         .map_or(size, |at| from.saturating_add(at as u64).saturating_add(1))
 }
 
+/// True when nobody but root can have written what stands in the file.
+fn only_root_writes(file: &File) -> bool {
+    const OTHERS_WRITE: u32 = 0o022;
+    file.metadata()
+        .is_ok_and(|meta| meta.uid() == 0 && meta.mode() & OTHERS_WRITE == 0)
+}
+
 /// Judges the lines of one file.
 #[derive(Debug)]
 struct LineReader {
     subject: String,
     path: String,
     kernel: KernelReader,
+    /// The operator says that the kernel's lines come here and no others.
+    of_kernel: bool,
+    only_root: bool,
 }
 
 impl LineReader {
@@ -452,6 +465,8 @@ impl LineReader {
             subject: file.unit.clone(),
             path: file.path.clone(),
             kernel: KernelReader::default(),
+            of_kernel: file.kernel,
+            only_root: false,
         }
     }
 
@@ -460,42 +475,87 @@ impl LineReader {
             Some(line) => (line.identifier, line.message),
             None => ("", text),
         };
-        if identifier.starts_with(OWN_NAME) {
+        if identifier == OWN_NAME {
+            return;
+        }
+        if identifier == "kernel" {
+            self.kernel_line(message, now, collector);
             return;
         }
         let source = collector.stream().to_owned();
-        if identifier == "kernel" {
-            // Kernels that print no time: the moment of reading still parts one report from the next.
-            let read_at = u64::try_from(now.as_millis()).ok();
-            let read_at = read_at.map(|ms| ms.saturating_mul(1_000));
-            for (at, part) in split_console(message) {
-                let Some(fault) = self.kernel.line(at.or(read_at), part) else {
-                    continue;
-                };
-                let verdict = of_kernel(&fault, &source, now);
-                if verdict.poke {
-                    collector.poke();
-                }
-                if let Some(finding) = verdict.finding {
-                    collector.add(finding);
-                }
-            }
-            return;
-        }
-        let subject = [self.subject.as_str(), identifier, self.path.as_str()]
-            .into_iter()
-            .find(|name| !name.is_empty())
-            .unwrap_or_default();
+        let subject = self.subject_of(identifier);
         let line = LogLine {
             identifier,
-            ..LogLine::text(message, subject)
+            ..LogLine::text(message, &subject)
         };
         if let Some(hit) = rules.classify(&line) {
-            let finding =
-                Finding::new(hit.class, &hit.subject, hit.severity, message, &source, now)
-                    .with(Fact::Unit(&self.subject))
-                    .with(Fact::Path(&self.path));
+            let class = match hit.class.is_kernels() {
+                true => Class::LogError,
+                false => hit.class,
+            };
+            let severity = self.at_most(hit.severity);
+            let finding = Finding::new(class, &hit.subject, severity, message, &source, now)
+                .with(Fact::Unit(&self.subject))
+                .with(Fact::Path(&self.path))
+                .said_by(&source);
             collector.add(finding);
+        }
+    }
+
+    fn kernel_line(&mut self, message: &str, now: Timestamp, collector: &mut Collector) {
+        let source = collector.stream().to_owned();
+        let believed = self.of_kernel && self.only_root;
+        // Kernels that print no time: the moment of reading still parts one report from the next.
+        let read_at = u64::try_from(now.as_millis()).ok();
+        let read_at = read_at.map(|ms| ms.saturating_mul(1_000));
+        for (at, part) in split_console(message) {
+            let Some(fault) = self.kernel.line(at.or(read_at), part) else {
+                continue;
+            };
+            if !believed {
+                collector.add(self.claimed(&fault, &source, now));
+                continue;
+            }
+            let verdict = of_kernel(&fault, &source, now);
+            if verdict.poke {
+                collector.poke();
+            }
+            if let Some(finding) = verdict.finding {
+                collector.add(finding);
+            }
+        }
+    }
+
+    /// Anybody can give the system log a line with the kernel's tag: such a fault is what a line says, no more.
+    fn claimed(&self, fault: &KernelFault, source: &str, now: Timestamp) -> Finding {
+        let subject = self.subject_of("");
+        let severity = fault.severity.min(Severity::Error);
+        Finding::new(
+            Class::LogError,
+            &subject,
+            severity,
+            &fault.message,
+            source,
+            now,
+        )
+        .with(Fact::Path(&self.path))
+        .said_by(source)
+    }
+
+    /// A file that others write says `error` at most.
+    fn at_most(&self, claimed: Severity) -> Severity {
+        match self.only_root {
+            true => claimed,
+            false => claimed.min(Severity::Error),
+        }
+    }
+
+    /// The unit that the operator names, else the program, else the file.
+    fn subject_of(&self, identifier: &str) -> String {
+        match (self.subject.as_str(), identifier) {
+            ("", "") => self.path.clone(),
+            ("", identifier) => program(identifier),
+            (subject, _) => subject.to_owned(),
         }
     }
 }

@@ -45,6 +45,7 @@ kernel_log = false
 path = "/var/log/ct-app.log"
 [[log_file]]
 path = "/var/log/ct-kern.log"
+kernel = true
 [[log_file]]
 path = "/var/log/ct-rotated.log"
 [[probe]]

@@ -237,6 +237,9 @@ section! {
         path: String = String::new(),
         /// Subject of its findings; empty = the path.
         unit: String = String::new(),
+        /// The kernel's lines alone come here (facility `kern`): then what is tagged `kernel` is the kernel's word, as
+        /// long as only root can write the file.
+        kernel: bool = false,
     }
 }
 

@@ -105,6 +105,23 @@ classes! {
 }
 
 impl Class {
+    /// True for what nobody but the kernel can know.
+    pub const fn is_kernels(self) -> bool {
+        matches!(
+            self,
+            Self::OomKill
+                | Self::ReadonlyFs
+                | Self::IoError
+                | Self::KernelOops
+                | Self::KernelWarning
+                | Self::KernelLockup
+                | Self::KernelLockdep
+                | Self::KernelMemorySafety
+                | Self::KernelLeak
+                | Self::KernelOther
+        )
+    }
+
     /// True for findings about this program itself.
     pub const fn is_self(self) -> bool {
         matches!(

@@ -1,6 +1,6 @@
 //! A finding: one observation of a detector.
 
-use crate::core::model::class::Class;
+use crate::core::model::class::{Class, Clearing};
 use crate::core::model::facts::{Fact, Facts, Key};
 use crate::core::model::named::named;
 use crate::core::model::text::cut;
@@ -44,6 +44,9 @@ pub struct Finding {
     pub seen_at: Timestamp,
     /// Number of equal observations this one stands for; at least 1.
     pub count: u64,
+    /// Whose line it stands on, where nothing but a line tells of it; `None` for what the host itself confirms:
+    /// service manager, sweep, probe, kernel.
+    pub said_by: Option<String>,
 }
 
 impl Finding {
@@ -65,7 +68,15 @@ impl Finding {
             source: source.to_owned(),
             seen_at,
             count: 1,
+            said_by: None,
         }
+    }
+
+    /// Only a line of `writer` tells of it.
+    #[must_use]
+    pub fn said_by(mut self, writer: &str) -> Self {
+        self.said_by = Some(writer.to_owned());
+        self
     }
 
     /// Adds one fact; none, or an empty text, is left out.
@@ -82,8 +93,13 @@ impl Finding {
         self.evidence.text(key)
     }
 
-    /// The unit that it is about: the fact, or else the subject.
+    /// The unit that it is about: the fact, or else the subject where a look at the host has established it. The
+    /// subject of a line may be any name that its writer chose.
     pub(crate) fn unit(&self) -> &str {
-        self.fact(Key::Unit).unwrap_or(&self.subject)
+        match (self.fact(Key::Unit), self.class.clearing()) {
+            (Some(unit), _) => unit,
+            (None, Clearing::Sweep) if self.said_by.is_none() => &self.subject,
+            (None, _) => "",
+        }
     }
 }

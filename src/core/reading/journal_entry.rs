@@ -7,11 +7,13 @@ use crate::core::model::time::Timestamp;
 use crate::core::reading::kernel::{KernelFault, KernelReader};
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::reading::logline::{LogLine, Origin};
+use crate::core::reading::writer::{Trusted, Writer, is_users_manager, program};
 
 /// Name under which this program logs, and the first part of every unit of its own.
 pub const OWN_NAME: &str = "autonomous-orchestrator";
 
-/// systemd's message catalogue: text differs between versions and languages, the id does not.
+/// systemd's message catalogue: text differs between versions and languages, the id does not. Anybody can write
+/// one: it counts in lines of its owner.
 mod message_id {
     /// journald: messages of a service were dropped by its rate limit.
     pub const SUPPRESSED: &str = "a596d6fe7bfa4994828e72309e95d61e";
@@ -26,14 +28,11 @@ pub struct JournalLine<'a> {
     pub message: &'a str,
     pub priority: &'a str,
     pub identifier: &'a str,
-    /// Unit that wrote the line.
-    pub unit: &'a str,
+    /// What journald says of who wrote it.
+    pub trusted: Trusted<'a>,
     /// Unit that the service manager speaks of.
     pub about: &'a str,
     pub message_id: &'a str,
-    pub pid: &'a str,
-    pub comm: &'a str,
-    pub transport: &'a str,
     pub coredump_unit: &'a str,
     pub coredump_comm: &'a str,
 }
@@ -64,55 +63,76 @@ impl JournalJudge {
     }
 
     pub fn judge(&mut self, line: &JournalLine<'_>, rules: &RuleSet, at: Timestamp) -> Verdict {
-        if self.is_own(line) {
+        let writer = Writer::of(&line.trusted);
+        if self.is_own(line, writer) {
             return Verdict::default();
         }
-        if matches!(line.message_id, message_id::SUPPRESSED | message_id::MISSED) {
-            return found(Finding::new(
-                Class::SelfGap,
-                "journal",
-                Severity::Warning,
-                line.message,
-                "journal",
-                at,
-            ));
-        }
-        if line.transport == "kernel" {
-            let micros = u64::try_from(at.as_millis())
-                .ok()
-                .map(|ms| ms.saturating_mul(1000));
-            return match self.kernel.line(micros, line.message) {
-                Some(fault) => of_kernel(&fault, "journal", at),
-                None => Verdict::default(),
-            };
-        }
-        if is_manager(line) {
-            // Its own words about a unit become facts through the unit sweep, not through the text.
-            return Verdict {
+        match writer {
+            Writer::Kernel => self.of_kernel_log(line, at),
+            Writer::Manager if line.identifier == "systemd" => Verdict {
+                // Its own words about a unit become facts through the unit sweep, not through the text.
                 poke: is_watched(line.about),
                 ..Verdict::default()
-            };
-        }
-        if line.message_id == message_id::COREDUMP {
-            return found(coredump(line, at));
-        }
-        if tells_port_taken(line.message) {
-            return Verdict {
+            },
+            // The same words of a user's manager, about units of that user.
+            Writer::User(_) | Writer::Root if is_users_managers(line) => Verdict::default(),
+            Writer::Journal if is_gap(line.message_id) => found(gap(line, at)),
+            Writer::Coredump if line.message_id == message_id::COREDUMP => {
+                found(coredump(line, at))
+            }
+            Writer::Service(unit) if tells_port_taken(line.message) => Verdict {
                 poke: true,
-                port_taken: Some(line.unit.to_owned()).filter(|unit| unit.ends_with(".service")),
+                port_taken: Some(unit.to_owned()),
                 finding: None,
-            };
+            },
+            _ => of_rules(line, writer, rules, at),
         }
-        of_rules(line, rules, at)
     }
 
-    /// Never feeds on itself: its unit, its transient units, its identifier, its process.
-    fn is_own(&self, line: &JournalLine<'_>) -> bool {
-        [line.unit, line.about, line.identifier]
-            .iter()
-            .any(|name| name.starts_with(OWN_NAME))
-            || (!line.pid.is_empty() && line.pid == self.own_pid)
+    /// The kernel's own lines; what root wrote into its log has a name of its own.
+    fn of_kernel_log(&mut self, line: &JournalLine<'_>, at: Timestamp) -> Verdict {
+        if !matches!(line.identifier, "kernel" | "") {
+            return Verdict::default();
+        }
+        let micros = u64::try_from(at.as_millis())
+            .ok()
+            .map(|ms| ms.saturating_mul(1000));
+        match self.kernel.line(micros, line.message) {
+            Some(fault) => of_kernel(&fault, "journal", at),
+            None => Verdict::default(),
+        }
     }
+
+    /// Never feeds on itself: its process, its unit and transient units, and what the manager says of them.
+    /// Whoever merely calls himself so is heard.
+    fn is_own(&self, line: &JournalLine<'_>, writer: Writer<'_>) -> bool {
+        let unit = match writer {
+            Writer::Manager => line.about,
+            _ => line.trusted.unit,
+        };
+        let pid = line.trusted.pid;
+        unit.starts_with(OWN_NAME) || (!pid.is_empty() && pid == self.own_pid)
+    }
+}
+
+fn is_gap(id: &str) -> bool {
+    matches!(id, message_id::SUPPRESSED | message_id::MISSED)
+}
+
+fn is_users_managers(line: &JournalLine<'_>) -> bool {
+    line.identifier == "systemd" && is_users_manager(line.trusted.unit)
+}
+
+fn gap(line: &JournalLine<'_>, at: Timestamp) -> Finding {
+    Finding::new(
+        Class::SelfGap,
+        "journal",
+        Severity::Warning,
+        line.message,
+        "journal",
+        at,
+    )
+    .said_by(&Writer::Journal.name())
 }
 
 fn found(finding: Finding) -> Verdict {
@@ -152,10 +172,6 @@ pub fn of_kernel(fault: &KernelFault, source: &str, at: Timestamp) -> Verdict {
     }
 }
 
-fn is_manager(line: &JournalLine<'_>) -> bool {
-    line.identifier == "systemd" && matches!(line.comm, "systemd" | "init" | "")
-}
-
 /// Unit kinds whose state a sweep judges; sessions and slices come and go all day.
 fn is_watched(unit: &str) -> bool {
     [
@@ -172,43 +188,47 @@ pub fn tells_port_taken(message: &str) -> bool {
         || (message.contains("98)") && message.contains("bind"))
 }
 
+/// `systemd-coredump` names the unit by its control group, the program by what it called itself.
 fn coredump(line: &JournalLine<'_>, at: Timestamp) -> Finding {
-    let subject = [line.coredump_unit, line.coredump_comm, "systemd-coredump"]
-        .into_iter()
-        .find(|name| !name.is_empty())
-        .unwrap_or_default();
+    let unit = stable_unit(line.coredump_unit);
+    let subject = match (unit.as_str(), line.coredump_comm) {
+        ("", "") => "systemd-coredump".to_owned(),
+        ("", comm) => program(comm),
+        (unit, _) => unit.to_owned(),
+    };
     let message = line.message.lines().next().unwrap_or_default();
     Finding::new(
         Class::LogError,
-        subject,
+        &subject,
         Severity::Error,
         message,
         "journal",
         at,
     )
-    .with(Fact::Unit(line.coredump_unit))
+    .with(Fact::Unit(&unit))
+    .said_by(&Writer::Coredump.name())
 }
 
-fn of_rules(line: &JournalLine<'_>, rules: &RuleSet, at: Timestamp) -> Verdict {
+fn of_rules(line: &JournalLine<'_>, writer: Writer<'_>, rules: &RuleSet, at: Timestamp) -> Verdict {
     let priority: u8 = line.priority.parse().unwrap_or(6);
     // journald gives standard output the unit's default level: then only the words tell.
-    let origin = if line.transport == "stdout" && priority == 6 {
+    let origin = if line.trusted.transport == "stdout" && priority == 6 {
         Origin::Text
     } else {
         Origin::Leveled
     };
-    // Before it runs the program, the manager's own child speaks of the unit it sets up.
-    let speaker = if line.unit == "init.scope" && !line.about.is_empty() {
-        line.about
-    } else {
-        line.unit
+    let unit = match writer {
+        Writer::Service(unit) => stable_unit(unit),
+        // Before it runs the program, the manager's own child speaks of the unit it sets up.
+        Writer::Manager => stable_unit(line.about),
+        _ => String::new(),
     };
-    let unit = stable_unit(speaker);
     let message = if line.message.is_empty() {
         "(the journal gives no text: longer than 4096 bytes)"
     } else {
         line.message
     };
+    let named = writer.subject(line.identifier);
     let judged = LogLine {
         message,
         unit: &unit,
@@ -216,26 +236,27 @@ fn of_rules(line: &JournalLine<'_>, rules: &RuleSet, at: Timestamp) -> Verdict {
         priority,
         origin,
     };
-    match rules.classify(&judged) {
-        Some(hit) => found(
-            Finding::new(
-                hit.class,
-                &hit.subject,
-                hit.severity,
-                message,
-                "journal",
-                at,
-            )
-            .with(Fact::Unit(&unit)),
-        ),
-        None => Verdict::default(),
-    }
+    let Some(hit) = rules.classify(&judged) else {
+        return Verdict::default();
+    };
+    let (class, subject) = match writer {
+        // Whatever a rule makes of such words, they are no more than words.
+        Writer::User(_) => (Class::LogError, named),
+        _ if hit.class.is_kernels() => (Class::LogError, hit.subject),
+        _ => (hit.class, hit.subject),
+    };
+    let severity = writer.severity(hit.severity);
+    found(
+        Finding::new(class, &subject, severity, message, "journal", at)
+            .with(Fact::Unit(&unit))
+            .said_by(&writer.name()),
+    )
 }
 
 /// A unit name that is the same tomorrow: sessions and transient units count by their program instead,
 /// connections of a socket (`sshd@3-10.0.0.1:22-….service`) by their template.
 fn stable_unit(unit: &str) -> String {
-    if !unit.ends_with(".service") || unit.starts_with("run-") || unit.starts_with("user@") {
+    if !unit.ends_with(".service") || unit.starts_with("run-") || is_users_manager(unit) {
         return String::new();
     }
     match unit.split_once('@') {
@@ -254,16 +275,32 @@ mod tests {
         JournalJudge::new(77).judge(line, &rules, Timestamp::from_millis(0))
     }
 
+    const SERVICE: Trusted<'static> = Trusted {
+        transport: "syslog",
+        pid: "12",
+        uid: "0",
+        unit: "app.service",
+    };
+
+    const EVE: Trusted<'static> = Trusted {
+        uid: "1001",
+        unit: "session-3.scope",
+        ..SERVICE
+    };
+
+    const MANAGER: Trusted<'static> = Trusted {
+        pid: "1",
+        unit: "init.scope",
+        ..SERVICE
+    };
+
     const APP: JournalLine<'static> = JournalLine {
         message: "cannot read sensor",
         priority: "3",
         identifier: "app",
-        unit: "app.service",
+        trusted: SERVICE,
         about: "",
         message_id: "",
-        pid: "12",
-        comm: "app",
-        transport: "syslog",
         coredump_unit: "",
         coredump_comm: "",
     };
@@ -276,12 +313,15 @@ mod tests {
             (Class::LogError, "app.service")
         );
         let session = JournalLine {
-            unit: "session-3.scope",
+            trusted: Trusted { uid: "0", ..EVE },
             ..APP
         };
         assert_eq!(judge(&session).finding.unwrap().subject, "app");
         let socket = JournalLine {
-            unit: "sshd@3-10.0.0.1:22-10.0.0.2:4711.service",
+            trusted: Trusted {
+                unit: "sshd@3-10.0.0.1:22-10.0.0.2:4711.service",
+                ..SERVICE
+            },
             ..APP
         };
         assert_eq!(judge(&socket).finding.unwrap().subject, "sshd@.service");
@@ -291,17 +331,35 @@ mod tests {
     fn it_never_feeds_on_itself() {
         for own in [
             JournalLine {
-                unit: "autonomous-orchestrator.service",
+                trusted: Trusted {
+                    unit: "autonomous-orchestrator.service",
+                    ..SERVICE
+                },
                 ..APP
             },
             JournalLine {
-                identifier: "autonomous-orchestrator",
+                trusted: Trusted {
+                    pid: "77",
+                    ..SERVICE
+                },
                 ..APP
             },
-            JournalLine { pid: "77", ..APP },
+            JournalLine {
+                trusted: MANAGER,
+                identifier: "(tor)",
+                about: "autonomous-orchestrator.service",
+                ..APP
+            },
         ] {
             assert_eq!(judge(&own), Verdict::default());
         }
+        let called_so = JournalLine {
+            identifier: "autonomous-orchestrator",
+            about: "autonomous-orchestrator.service",
+            trusted: EVE,
+            ..APP
+        };
+        assert!(judge(&called_so).finding.is_some());
     }
 
     #[test]
@@ -309,14 +367,19 @@ mod tests {
         let line = JournalLine {
             message: "app.service: Failed to determine user credentials: No such process",
             identifier: "(app)",
-            comm: "(app)",
-            unit: "init.scope",
+            trusted: Trusted {
+                pid: "1213",
+                ..MANAGER
+            },
             about: "app.service",
             ..APP
         };
         assert_eq!(judge(&line).finding.unwrap().subject, "app.service");
         let forged = JournalLine {
-            unit: "other.service",
+            trusted: Trusted {
+                unit: "other.service",
+                ..SERVICE
+            },
             ..line
         };
         assert_eq!(judge(&forged).finding.unwrap().subject, "other.service");
@@ -327,11 +390,9 @@ mod tests {
         let line = JournalLine {
             message: "Failed to start app.service - App.",
             identifier: "systemd",
-            comm: "systemd",
-            unit: "init.scope",
+            trusted: MANAGER,
             about: "app.service",
             message_id: "be02cf6855d2428ba40df7e9d022f03d",
-            pid: "1",
             ..APP
         };
         assert_eq!(
@@ -359,6 +420,12 @@ mod tests {
         let verdict = judge(&line);
         assert_eq!((verdict.finding, verdict.poke), (None, true));
         assert_eq!(verdict.port_taken.as_deref(), Some("app.service"));
+        let of_a_user = JournalLine {
+            trusted: EVE,
+            ..line
+        };
+        let verdict = judge(&of_a_user);
+        assert_eq!((verdict.poke, verdict.port_taken), (false, None));
     }
 
     #[test]
@@ -366,14 +433,17 @@ mod tests {
         let text = |message| JournalLine {
             message,
             priority: "6",
-            transport: "stdout",
+            trusted: Trusted {
+                transport: "stdout",
+                ..SERVICE
+            },
             ..APP
         };
         assert!(judge(&text("ERROR boom")).finding.is_some());
         assert!(judge(&text("INFO error handler ready")).finding.is_none());
         assert!(
             judge(&JournalLine {
-                transport: "syslog",
+                trusted: SERVICE,
                 ..text("ERROR boom")
             })
             .finding
@@ -382,12 +452,109 @@ mod tests {
     }
 
     #[test]
-    fn suppressed_lines_are_a_gap() {
-        let line = JournalLine {
+    fn a_catalogue_id_counts_in_lines_of_its_owner() {
+        let gap = JournalLine {
             message: "Suppressed 120 messages from app.service",
+            priority: "6",
             message_id: message_id::SUPPRESSED,
+            trusted: Trusted {
+                transport: "driver",
+                unit: "systemd-journald.service",
+                ..SERVICE
+            },
             ..APP
         };
-        assert_eq!(judge(&line).finding.unwrap().class, Class::SelfGap);
+        assert_eq!(judge(&gap).finding.unwrap().class, Class::SelfGap);
+        let dump = JournalLine {
+            message: "Process 812 (app) of user 1001 dumped core.\nstack",
+            priority: "2",
+            message_id: message_id::COREDUMP,
+            coredump_unit: "app.service",
+            coredump_comm: "app",
+            trusted: Trusted {
+                uid: "1001",
+                unit: "systemd-coredump@0-812-0.service",
+                ..SERVICE
+            },
+            ..APP
+        };
+        let finding = judge(&dump).finding.unwrap();
+        assert_eq!(
+            (finding.subject.as_str(), finding.unit()),
+            ("app.service", "app.service")
+        );
+        for trusted in [EVE, SERVICE] {
+            assert_eq!(judge(&JournalLine { trusted, ..gap }).finding, None);
+            let forged = JournalLine {
+                coredump_unit: "db.service",
+                trusted,
+                ..dump
+            };
+            let finding = judge(&forged).finding.unwrap();
+            assert!(!finding.subject.contains("db"), "{}", finding.subject);
+            assert_ne!(finding.unit(), "db.service");
+        }
+    }
+
+    #[test]
+    fn a_users_line_is_an_error_at_most_and_about_no_unit() {
+        let rules = [(
+            "own.toml".to_owned(),
+            "[[rule]]\nname = \"own\"\nseverity = \"critical\"\nmatch = [\"(?P<subject>[a-z]+\\\\.service) is broken\"]\nclass = \"service_failed\"\n"
+                .to_owned(),
+        )];
+        let rules = RuleSet::load(&rules).unwrap();
+        let line = JournalLine {
+            message: "web.service is broken",
+            priority: "0",
+            identifier: "web.service",
+            about: "web.service",
+            trusted: EVE,
+            ..APP
+        };
+        let judge = |line: &JournalLine<'_>| {
+            let mut judge = JournalJudge::new(77);
+            judge.judge(line, &rules, Timestamp::from_millis(0)).finding
+        };
+        let finding = judge(&line).unwrap();
+        assert_eq!(
+            (finding.class, finding.severity, finding.unit()),
+            (Class::LogError, Severity::Error, "")
+        );
+        assert_eq!(finding.subject, "web.service (uid 1001)");
+        assert_eq!(finding.said_by.as_deref(), Some("uid 1001"));
+        // The same words of a service are its own, under a rule of the operator's.
+        let service = JournalLine {
+            trusted: SERVICE,
+            ..line
+        };
+        let finding = judge(&service).unwrap();
+        assert_eq!(
+            (finding.class, finding.unit()),
+            (Class::ServiceFailed, "app.service")
+        );
+    }
+
+    #[test]
+    fn only_the_kernel_tells_of_kernel_faults() {
+        let oops = "BUG: unable to handle page fault for address: ffffffffdeadbeef";
+        let line = JournalLine {
+            message: oops,
+            identifier: "kernel",
+            trusted: Trusted {
+                transport: "kernel",
+                ..Trusted::default()
+            },
+            ..APP
+        };
+        assert_eq!(
+            judge(&line).finding.unwrap().class,
+            Class::KernelMemorySafety
+        );
+        let forged = JournalLine {
+            trusted: EVE,
+            ..line
+        };
+        assert_eq!(judge(&forged).finding.unwrap().class, Class::LogError);
     }
 }

@@ -27,6 +27,7 @@ impl Bed {
         config.log_file.push(LogFile {
             path: "/app.log".to_owned(),
             unit: "app".to_owned(),
+            ..LogFile::default()
         });
         let host = Host::at(dir.path(), Clock::manual(Timestamp::from_millis(0)));
         Self {
@@ -269,4 +270,51 @@ proptest::proptest! {
         let position = Position { device, inode, offset, head_len: HEAD, head_hash };
         proptest::prop_assert_eq!(Position::parse(&position.text()), Some(position));
     }
+}
+
+/// Class, severity and unit of what a reader makes of one line tagged `kernel`.
+fn told(of_kernel: bool, only_root: bool) -> (Class, Severity, String) {
+    let mut reader = LineReader::new(&LogFile {
+        path: "/app.log".to_owned(),
+        kernel: of_kernel,
+        ..LogFile::default()
+    });
+    reader.only_root = only_root;
+    let line =
+        "Nov 28 12:00:00 gw kernel: [ 20.000000] BUG: unable to handle page fault for address: 0";
+    let mut collector = Collector::new("file:/app.log", String::new());
+    let rules = RuleSet::builtin().unwrap();
+    reader.line(line, &rules, Timestamp::from_millis(0), &mut collector);
+    let mut batches = Vec::new();
+    collector
+        .flush(&mut |batch: Batch| {
+            batches.push(batch);
+            Ok(())
+        })
+        .unwrap();
+    let finding = batches[0].findings[0].clone();
+    let said_by = finding.said_by.clone().unwrap_or_default();
+    (finding.class, finding.severity, said_by)
+}
+
+#[test]
+fn the_kernels_tag_is_its_word_only_where_nobody_else_can_write_it() {
+    let kernel = (Class::KernelMemorySafety, Severity::Critical, String::new());
+    let said = "file:/app.log".to_owned();
+    assert_eq!(told(true, true), kernel);
+    for (of_kernel, only_root) in [(true, false), (false, true), (false, false)] {
+        let claim = (Class::LogError, Severity::Error, said.clone());
+        assert_eq!(told(of_kernel, only_root), claim);
+    }
+}
+
+#[test]
+fn only_roots_own_files_are_roots_word() {
+    use std::os::unix::fs::PermissionsExt;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let root = file.as_file().metadata().unwrap().uid() == 0;
+    assert_eq!(only_root_writes(file.as_file()), root);
+    let everybody = fs::Permissions::from_mode(0o666);
+    file.as_file().set_permissions(everybody).unwrap();
+    assert!(!only_root_writes(file.as_file()));
 }
