@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
-use crate::cli::table::{Tone, harmless};
+use crate::cli::table::Tone;
 use crate::cli::typed::Typed;
 use crate::cli::{config, status, stored, wire};
 use crate::core::config::Config;
+use crate::core::model::inert;
 use crate::host::Host;
 use crate::host::files::secret_file_problem;
 use crate::store::{Reader, Store};
@@ -107,9 +108,9 @@ fn draw(page: &Page, colour: bool) -> String {
         let mark = level
             .tone()
             .paint(&format!("{:<4}", level.as_str()), colour);
-        let _ = writeln!(text, "{mark}  {name:<13} {}", harmless(what));
+        let _ = writeln!(text, "{mark}  {name:<13} {}", inert::line(what));
         if !to_do.is_empty() {
-            let _ = writeln!(text, "{:20} -> {}", "", harmless(to_do));
+            let _ = writeln!(text, "{:20} -> {}", "", inert::line(to_do));
         }
     }
     let count = |wanted| page.0.iter().filter(|(level, ..)| *level == wanted).count();

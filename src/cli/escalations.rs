@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
-use crate::cli::table::{Cell, Table, Tone, harmless};
+use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored, tasks};
+use crate::core::model::inert;
 use crate::store::{EscalationRow, OutboxRow};
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
@@ -93,7 +94,7 @@ fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         globals.print_json(&shape::escalation(row))?;
         return Ok(Exit::Done);
     }
-    let mut text = format!("{}\n\n", harmless(&row.title));
+    let mut text = format!("{}\n\n", inert::line(&row.title));
     let _ = writeln!(text, "task       {}", row.task_id);
     let _ = writeln!(text, "severity   {}", row.severity);
     let _ = writeln!(text, "since      {}", shape::second(row.created_at));
@@ -103,10 +104,10 @@ fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     if let Some(number) = row.issue_number {
         let _ = writeln!(text, "issue      #{number}");
     }
-    let _ = writeln!(text, "reason     {}\n", harmless(&row.reason));
+    let _ = writeln!(text, "reason     {}\n", inert::line(&row.reason));
     for line in row.body.lines() {
-        text.push_str(&harmless(line));
-        text.push('\n');
+        // Set off, so that no line of it passes for one of ours.
+        let _ = writeln!(text, "  {}", inert::line(line));
     }
     globals.print(&text)?;
     Ok(Exit::Done)

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::cli::error::{CliError, ErrorKind};
-use crate::cli::table::Table;
+use crate::cli::table::{Table, for_terminal};
 use crate::core::config::{Config, ConfigError};
+use crate::core::model::inert;
 use crate::core::model::time::Timestamp;
 use crate::host::Host;
 use crate::host::clock::Clock;
@@ -94,14 +95,14 @@ impl Globals {
     /// Writes text to standard output at once.
     pub(super) fn print(&self, text: &str) -> Result<(), CliError> {
         let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())?;
+        out.write_all(for_terminal(text).as_bytes())?;
         out.flush()?;
         Ok(())
     }
 
     /// One JSON value and a newline.
     pub(super) fn print_json(&self, value: &Value) -> Result<(), CliError> {
-        self.print(&format!("{value:#}\n"))
+        self.print(&inert::json(&format!("{value:#}\n")))
     }
 
     /// A listing: JSON with `--json`, else the table, else the sentence for an empty one.

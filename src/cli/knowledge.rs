@@ -10,11 +10,11 @@ use crate::bundle::{self, BuildOptions, Bundle, BundleError, Report};
 use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::inspect;
-use crate::cli::table::harmless;
 use crate::cli::tasks::unknown_word;
 use crate::cli::typed::Typed;
 use crate::core::diagnosis::retrieval::Query;
 use crate::core::model::hint::Hint;
+use crate::core::model::inert;
 use crate::core::model::snippet::Snippet;
 
 /// Passages of a query that names no number.
@@ -111,10 +111,10 @@ fn told(out: &str, report: &Report) -> String {
         report.digest
     );
     for (source, count) in &report.redacted {
-        let _ = writeln!(text, "redacted: {} in {}", count, harmless(source));
+        let _ = writeln!(text, "redacted: {} in {}", count, inert::line(source));
     }
     for (source, why) in &report.skipped {
-        let _ = writeln!(text, "left out: {}: {why}", harmless(source));
+        let _ = writeln!(text, "left out: {}: {why}", inert::line(source));
     }
     text
 }
@@ -166,14 +166,14 @@ fn passage(snippet: &Snippet) -> String {
     let mut text = format!(
         "{:6.2}  {}\n        {}\n",
         snippet.score,
-        harmless(&snippet.title),
-        harmless(&snippet.citation())
+        inert::line(&snippet.title),
+        inert::line(&snippet.citation())
     );
     if !snippet.matched.is_empty() {
         let _ = writeln!(
             text,
             "        matched: {}",
-            harmless(&snippet.matched.join(", "))
+            inert::line(&snippet.matched.join(", "))
         );
     }
     for line in snippet
@@ -182,7 +182,7 @@ fn passage(snippet: &Snippet) -> String {
         .filter(|line| !line.trim().is_empty())
         .take(4)
     {
-        let _ = writeln!(text, "        | {}", harmless(line));
+        let _ = writeln!(text, "        | {}", inert::line(line));
     }
     text
 }

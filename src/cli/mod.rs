@@ -32,6 +32,7 @@ mod wire;
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::core::model::inert;
 use commands::COMMANDS;
 use error::{CliError, Exit};
 use globals::Globals;
@@ -46,7 +47,12 @@ pub fn main() -> ExitCode {
         Err(why) => {
             if why.is_worth_telling() {
                 // A closed standard error leaves nobody to tell.
-                let _ = writeln!(std::io::stderr(), "{}: {}", help::NAME, why.told());
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "{}: {}",
+                    help::NAME,
+                    inert::lines(&why.told())
+                );
             }
             why.exit().into()
         }

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 
 use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::Globals;
-use crate::cli::table::{Tone, harmless};
+use crate::cli::table::Tone;
 use crate::cli::typed::Typed;
 use crate::cli::{escalations, shape, stored};
 use crate::core::config::Config;
+use crate::core::model::inert;
 use crate::core::model::time::Timestamp;
 use crate::host::{Host, READ_CAP};
 use crate::store::{Counts, DetectorRun, EscalationRow, OutboxRow, RunOutcome};
@@ -177,7 +178,11 @@ fn page(
     let (colour, now) = (globals.colour(), globals.now());
     let mut text = String::new();
     let mut line = |name: &str, tone: Tone, value: &str| {
-        let _ = writeln!(text, "{name:<12} {}", tone.paint(&harmless(value), colour));
+        let _ = writeln!(
+            text,
+            "{name:<12} {}",
+            tone.paint(&inert::line(value), colour)
+        );
     };
     let (tone, said) = daemon_line(daemon, now);
     line("daemon", tone, &said);
@@ -335,7 +340,7 @@ fn details(text: &mut String, store: &Stored, now: Timestamp, colour: bool) {
             Tone::Dim
         };
         let what = format!("{} {}: {}", run.name, run.outcome.as_str(), run.message);
-        let _ = writeln!(text, "  {}", tone.paint(&harmless(&what), colour));
+        let _ = writeln!(text, "  {}", tone.paint(&inert::line(&what), colour));
     }
     if store.open_escalations.is_empty() {
         let _ = writeln!(text, "\nNothing needs a human.");
@@ -351,6 +356,6 @@ fn details(text: &mut String, store: &Stored, now: Timestamp, colour: bool) {
             escalations::delivery(row, &store.outbox),
             row.title
         );
-        let _ = writeln!(text, "  {}", Tone::Bad.paint(&harmless(&what), colour));
+        let _ = writeln!(text, "  {}", Tone::Bad.paint(&inert::line(&what), colour));
     }
 }

@@ -8,6 +8,7 @@ use crate::cli::error::{CliError, ErrorKind};
 use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::core::config::Config;
+use crate::core::model::inert;
 use crate::core::model::time::Timestamp;
 use crate::store::{Reader, Store, StoreError, StoreOptions};
 
@@ -97,7 +98,11 @@ pub(super) fn actor(typed: &Typed) -> Result<String, CliError> {
     });
     let name = named.unwrap_or_else(|| format!("uid {}", nix::unistd::getuid()));
     // The name ends up in one line of the audit.
-    let clean: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+    let clean: String = name
+        .chars()
+        .filter(|c| !inert::is_active(*c))
+        .take(64)
+        .collect();
     if clean.trim().is_empty() {
         return Err(CliError::usage("--by '': an empty name says nothing").hint("give one"));
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::core::model::inert;
+
 /// A colour by what it says, not by what it looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Tone {
@@ -15,6 +17,15 @@ pub(super) enum Tone {
 }
 
 impl Tone {
+    const ALL: [Self; 6] = [
+        Self::Plain,
+        Self::Good,
+        Self::Warn,
+        Self::Bad,
+        Self::Dim,
+        Self::Strong,
+    ];
+
     const fn code(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,
@@ -35,7 +46,7 @@ impl Tone {
     }
 }
 
-/// One cell. Its text is made harmless when the table is drawn.
+/// One cell. Its text becomes one inert line when the table is drawn.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cell {
     text: String,
@@ -100,7 +111,7 @@ impl Table {
             .chain(&self.rows)
             .map(|row| {
                 row.iter()
-                    .map(|cell| (harmless(&cell.text), cell.tone))
+                    .map(|cell| (inert::line(&cell.text).into_owned(), cell.tone))
                     .collect()
             })
             .collect();
@@ -156,19 +167,27 @@ pub(super) fn shorten(text: &str, room: usize) -> String {
     short
 }
 
-/// Text of a log line may hold escape sequences that would drive the reader's terminal: every control
-/// character, and the ones that turn the writing direction, become visible and harmless.
-pub(super) fn harmless(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\n' | '\t' | '\r' => ' ',
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => {
-                '\u{fffd}'
-            }
-            c if c.is_control() => '\u{fffd}',
-            c => c,
-        })
-        .collect()
+/// `text` as it is written out: our own colours and line breaks stay, and whatever else an edge let through
+/// is shown by its number.
+pub(super) fn for_terminal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\u{1b}') {
+        out.push_str(&inert::lines(before));
+        let (code, after_code) = after
+            .strip_prefix('[')
+            .and_then(|code| code.split_once('m'))
+            .unwrap_or(("no colour", after));
+        if code == "0" || Tone::ALL.iter().any(|tone| tone.code() == Some(code)) {
+            let _ = write!(out, "\u{1b}[{code}m");
+            rest = after_code;
+        } else {
+            out.push_str("\\x1b");
+            rest = after;
+        }
+    }
+    out.push_str(&inert::lines(rest));
+    out
 }
 
 #[cfg(test)]
@@ -207,6 +226,17 @@ mod tests {
         let mut table = Table::new(&["A"]);
         table.row(["\u{1b}[2Jx\ny\u{202e}z".into()]);
         let drawn = table.draw(None, false);
-        assert_eq!(drawn, "A\n\u{fffd}[2Jx y\u{fffd}z\n");
+        assert_eq!(drawn, "A\n\\x1b[2Jx\\ny\\u{202e}z\n");
+    }
+
+    #[test]
+    fn only_our_own_colours_get_out() {
+        let ours = Tone::Bad.paint("x", true);
+        assert_eq!(for_terminal(&ours), ours);
+        assert_eq!(
+            for_terminal("a\u{1b}[2Jb\u{1b}]0;m\nc"),
+            "a\\x1b[2Jb\\x1b]0;m\nc"
+        );
+        assert_eq!(for_terminal("a\u{1b}"), "a\\x1b");
     }
 }

@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
-use crate::cli::table::{Table, harmless};
+use crate::cli::table::Table;
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
+use crate::core::model::inert;
 use crate::core::model::task::{Resolution, Status, Task};
 use crate::core::model::text::nearest;
 use crate::core::model::time::Timestamp;
@@ -132,11 +133,11 @@ fn page(task: &Task, attempts: &[Attempt], events: &[AuditEvent]) -> String {
         "task {}: {} {}\n\n",
         task.id,
         task.class,
-        harmless(&task.subject)
+        inert::line(&task.subject)
     );
     let mut line = |name: &str, value: String| {
         if !value.is_empty() {
-            let _ = writeln!(text, "{name:<12} {}", harmless(&value));
+            let _ = writeln!(text, "{name:<12} {}", inert::line(&value));
         }
     };
     let maybe = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -198,7 +199,7 @@ fn page(task: &Task, attempts: &[Attempt], events: &[AuditEvent]) -> String {
         for (key, value) in task.evidence.iter() {
             for (at, part) in value.lines().enumerate() {
                 let key = if at == 0 { key } else { "" };
-                let _ = writeln!(text, "  {key:<18} {}", harmless(part));
+                let _ = writeln!(text, "  {key:<18} {}", inert::line(part));
             }
         }
     }
@@ -211,8 +212,8 @@ fn page(task: &Task, attempts: &[Attempt], events: &[AuditEvent]) -> String {
                 "  {} phase {} {}: {outcome}: {}",
                 shape::second(attempt.started_at),
                 attempt.phase,
-                harmless(&attempt.action_text),
-                harmless(&attempt.message)
+                inert::line(&attempt.action_text),
+                inert::line(&attempt.message)
             );
         }
     }
@@ -236,10 +237,11 @@ pub(super) fn event_line(event: &AuditEvent) -> String {
     } else {
         format!(": {}", event.reason)
     };
-    harmless(&format!(
+    inert::line(&format!(
         "{at} {}{details} by {}{reason}",
         event.action, event.actor
     ))
+    .into_owned()
 }
 
 /// `--as`, with `fixed` and `self_cleared` left to the program: only a verification may say them.

@@ -1,6 +1,6 @@
 //! `explain`: the whole reasoning about one task, from facts to refusals. Reads only.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::core::diagnosis::naming::Named;
 use crate::core::model::candidate::Candidate;
 use crate::core::model::finding::Finding;
 use crate::core::model::hint::Hint;
+use crate::core::model::inert;
 use crate::core::model::snippet::Snippet;
 use crate::core::model::task::{Status, Task};
 use crate::core::remedy::decide::{self, Decision, HostFacts, Question, decide};
@@ -256,31 +257,51 @@ impl Next {
     }
 }
 
+/// Lines under each other. Each is one line, whatever stands in it: messages of others do.
+#[derive(Debug, Default)]
+struct Page(String);
+
+impl Page {
+    fn line(&mut self, text: fmt::Arguments<'_>) {
+        self.0.push_str(&inert::line(&text.to_string()));
+        self.0.push('\n');
+    }
+
+    fn gap(&mut self) {
+        self.0.push('\n');
+    }
+}
+
 impl Explained {
     pub fn text(&self) -> String {
-        let mut out = String::new();
+        let mut page = Page::default();
         let task = &self.task;
-        let _ = writeln!(
-            out,
+        page.line(format_args!(
             "task {}: {} {}: {}",
             task.id, task.class, task.subject, task.status
-        );
-        let _ = writeln!(out, "message: {}", task.message);
-        let _ = writeln!(out, "\nfacts");
+        ));
+        page.line(format_args!("message: {}", task.message));
+        page.gap();
+        page.line(format_args!("facts"));
         for (key, value) in self.finding.evidence.iter() {
-            let _ = writeln!(out, "  {key} = {}", value.lines().next().unwrap_or(""));
+            page.line(format_args!(
+                "  {key} = {}",
+                value.lines().next().unwrap_or("")
+            ));
         }
         let named = &self.named;
-        let _ = writeln!(
-            out,
-            "\ncause: {} ({:.0} %)",
+        page.gap();
+        page.line(format_args!(
+            "cause: {} ({:.0} %)",
             named.cause.as_str(),
             named.confidence * 100.0
-        );
-        let _ = writeln!(out, "  {}\n  rule: {}", named.cause.describe(), named.why);
-        let _ = writeln!(out, "\nactions offered by runbooks");
+        ));
+        page.line(format_args!("  {}", named.cause.describe()));
+        page.line(format_args!("  rule: {}", named.why));
+        page.gap();
+        page.line(format_args!("actions offered by runbooks"));
         if self.weighed.is_empty() {
-            let _ = writeln!(out, "  none: a human decides");
+            page.line(format_args!("  none: a human decides"));
         }
         for one in &self.weighed {
             let what = one.action.as_ref().map_or_else(
@@ -296,47 +317,52 @@ impl Explained {
             } else {
                 "phase 2"
             };
-            let _ = writeln!(
-                out,
+            page.line(format_args!(
                 "  {what} [{}, {certain}, mode {}]: {state}",
                 one.candidate.runbook_id, one.mode
-            );
+            ));
         }
-        let _ = writeln!(out, "\nadvisors");
+        page.gap();
+        page.line(format_args!("advisors"));
         for advice in &self.advice {
             let best = advice
                 .actions
                 .first()
                 .map_or("no action", |(kind, _)| kind.as_str());
-            let _ = writeln!(
-                out,
+            page.line(format_args!(
                 "  {:<10} {} ({:.0} %) -> {best}: {}",
                 advice.advisor,
                 advice.cause.as_str(),
                 advice.confidence * 100.0,
                 advice.evidence
-            );
+            ));
         }
-        let _ = writeln!(out, "  vote: {}", self.vote.reason);
+        page.line(format_args!("  vote: {}", self.vote.reason));
         for snippet in &self.snippets {
-            let _ = writeln!(out, "  cited: {} ({})", snippet.title, snippet.citation());
+            page.line(format_args!(
+                "  cited: {} ({})",
+                snippet.title,
+                snippet.citation()
+            ));
         }
         if !self.attempts.is_empty() {
-            let _ = writeln!(out, "\nattempts");
+            page.gap();
+            page.line(format_args!("attempts"));
         }
         for attempt in &self.attempts {
             let outcome = attempt.outcome.map_or("open", |outcome| outcome.as_str());
-            let _ = writeln!(
-                out,
+            page.line(format_args!(
                 "  {} phase {} {}: {outcome}: {}",
                 attempt.started_at, attempt.phase, attempt.action_text, attempt.message
-            );
+            ));
         }
         if let Some(reason) = &task.waiting_reason {
-            let _ = writeln!(out, "\nnow: {} because {reason}", task.status);
+            page.gap();
+            page.line(format_args!("now: {} because {reason}", task.status));
         }
-        let _ = writeln!(out, "\nnext: {}", self.next.text(task));
-        out
+        page.gap();
+        page.line(format_args!("next: {}", self.next.text(task)));
+        page.0
     }
 
     pub fn json(&self) -> Value {

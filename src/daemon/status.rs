@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::core::model::inert;
 use crate::daemon::Runtime;
 
 /// Writes `status.json` below the runtime directory; a failure is logged once a change and never fatal.
@@ -25,9 +26,11 @@ pub fn write(runtime: &Runtime, state: &str) {
         .host
         .path(&loaded.config.daemon.runtime_dir)
         .join("status.json");
-    if let Err(why) =
-        crate::host::files::write_atomic(&path, format!("{text:#}\n").as_bytes(), 0o644)
-    {
+    if let Err(why) = crate::host::files::write_atomic(
+        &path,
+        inert::json(&format!("{text:#}\n")).as_bytes(),
+        0o644,
+    ) {
         log::debug!("status file {}: {why}", path.display());
     }
 }

@@ -20,7 +20,7 @@ use crate::core::human::delivery::{
     AfterLook, Delivery, DeliveryStep, FIRST_LOOK_AFTER, Hold, LOOK_AGAIN_AFTER, Note, Operation,
     Payload, State, after_empty_look, backoff, label, marker,
 };
-use crate::core::human::issue::{BODY_CAP, TITLE_CAP, fit, replace_status};
+use crate::core::human::issue::{BODY_CAP, fit, replace_status, title_line};
 use crate::core::human::redact::Redactor;
 use crate::core::human::reply::ReplyJudgement;
 use crate::core::model::hint::Hint;
@@ -265,7 +265,7 @@ impl GitHub {
     fn new_issue(&self, attempt: &Attempt<'_>) -> Value {
         let key = &attempt.delivery.delivery_key;
         let payload = &attempt.payload;
-        let title = fit(&attempt.redact(&payload.title), TITLE_CAP);
+        let title = title_line(&attempt.redact(&payload.title));
         let title = if title.trim().is_empty() {
             "Fault that needs a human".to_owned()
         } else {

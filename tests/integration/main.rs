@@ -17,6 +17,7 @@ mod fleet;
 mod flood;
 mod github;
 mod import;
+mod inert;
 mod kill_matrix;
 mod layering;
 mod llm;

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::core::model::inert;
+
 /// A page under construction.
 #[derive(Debug, Default)]
 pub(super) struct Html(String);
@@ -49,19 +51,16 @@ impl Html {
     }
 }
 
-/// Escapes for text and for quoted attributes. Control characters that HTML forbids, and those that turn
-/// the writing direction, become U+FFFD: a log line must not be able to show other than what it is.
+/// Escapes for text and for quoted attributes, of inert text: a log line must not be able to show other than
+/// what it is.
 fn escape(text: &str, out: &mut String) {
-    for c in text.chars() {
+    for c in inert::lines(text).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            '\n' | '\t' => out.push(c),
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => out.push('\u{fffd}'),
-            c if c.is_control() => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }
@@ -77,7 +76,7 @@ mod tests {
         html.element("p", "", "</p><script>alert(\"1\")</script>&'\u{0}\u{202e}");
         assert_eq!(
             html.finish(),
-            "<p>&lt;/p&gt;&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;&#39;\u{fffd}\u{fffd}</p>"
+            "<p>&lt;/p&gt;&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;&#39;\\x00\\u{202e}</p>"
         );
     }
 }

@@ -15,6 +15,7 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::candidate::Candidate;
 use crate::core::model::cause::Cause;
 use crate::core::model::finding::Finding;
+use crate::core::model::inert;
 use crate::core::model::snippet::Snippet;
 use crate::core::model::text::cut;
 
@@ -47,13 +48,7 @@ pub fn prompt(
     fence: &str,
     redact: Redact<'_>,
 ) -> Prompt {
-    let quote = |text: &str, cap| {
-        let clean: String = redact(cut(text, cap))
-            .chars()
-            .map(|c| if c.is_control() && c != '\n' { ' ' } else { c })
-            .collect();
-        clean.replace(fence, "")
-    };
+    let quote = |text: &str, cap| inert::lines(&redact(cut(text, cap))).replace(fence, "");
     let ids: Vec<&str> = candidates.iter().map(|one| one.kind.as_str()).collect();
     let system = format!(
         "You are the {persona} of an unattended Linux gateway. Choose the one action that most likely repairs \
@@ -170,10 +165,8 @@ pub fn read(body: &str, offered: &[ActionKind], redact: Redact<'_>) -> Result<Ch
                 .ok_or(AnswerError::NotOffered)?,
         ),
     };
-    let why: String = redact(&wire.why)
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let why = redact(&wire.why);
+    let why = inert::line(&why);
     let confidence = match wire.confidence.is_finite() {
         true => wire.confidence.clamp(0.0, CONFIDENCE_MOST),
         false => 0.0,
@@ -246,7 +239,7 @@ mod tests {
         let choice = read(&wrap(good), OFFERED, &plain).unwrap();
         assert_eq!(choice.action, Some(ActionKind::RestartUnit));
         assert_eq!(choice.confidence, CONFIDENCE_MOST);
-        assert_eq!(choice.why, "a b");
+        assert_eq!(choice.why, "a\\nb");
         assert_eq!(
             read(&wrap(r#"{"action":"none"}"#), OFFERED, &plain)
                 .unwrap()

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::core::human::redact::Redactor;
+use crate::core::model::inert;
 use crate::core::model::task::{Status, Task};
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
@@ -160,13 +161,9 @@ pub fn label_name(name: &str) -> String {
     out
 }
 
-/// On one line, without control characters, at most `cap` bytes.
+/// On one line, at most `cap` bytes.
 fn clean(text: &str, cap: usize) -> String {
-    let spaced: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    cut(spaced.trim(), cap).to_owned()
+    cut(&inert::line(text.trim()), cap).to_owned()
 }
 
 fn rfc3339(at: Timestamp) -> String {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::core::model::inert;
+
 /// One gauge with its samples.
 #[derive(Clone, Debug)]
 pub struct Metric<'a> {
@@ -38,7 +40,7 @@ pub fn render(metrics: &[Metric<'_>]) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('\n', "\\n")
+    inert::line(&text.replace('\\', "\\\\")).into_owned()
 }
 
 #[cfg(test)]

@@ -7,4 +7,6 @@ pub mod metrics;
 pub mod redact;
 pub mod reply;
 pub mod stats;
+#[cfg(test)]
+mod tests;
 pub mod webhook;

@@ -4,14 +4,16 @@ use serde_json::{Value, json};
 
 use crate::core::human::delivery::{Delivery, Payload};
 use crate::core::human::redact::Redactor;
+use crate::core::model::inert;
 
 /// The document. `key` is the same in every repeat of this row, `problem` in all rows of one problem.
 pub fn document(delivery: &Delivery, payload: &Payload, gateway: &str) -> Value {
     let redactor = Redactor::new();
-    let clean = |text: &str| redactor.redact(text);
+    let clean = |text: &str| inert::lines(&redactor.redact(text)).into_owned();
+    let line = |text: &str| inert::line(&clean(text)).into_owned();
     let fact = |name: &str| {
         let value = payload.facts.get(name).map_or("", String::as_str);
-        clean(value)
+        line(value)
     };
     json!({
         "version": 1,
@@ -22,9 +24,9 @@ pub fn document(delivery: &Delivery, payload: &Payload, gateway: &str) -> Value 
         "severity": delivery.severity.as_str(),
         "class": fact("class"),
         "subject": fact("subject"),
-        "title": clean(&payload.title),
+        "title": line(&payload.title),
         "cause": fact("cause"),
-        "message": fact("message"),
+        "message": clean(payload.facts.get("message").map_or("", String::as_str)),
         "since": fact("since"),
         "task": delivery.task_id,
         "issue": delivery.issue_number,

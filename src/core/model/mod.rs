@@ -9,6 +9,7 @@ pub mod finding;
 pub mod gate;
 pub mod hex;
 pub mod hint;
+pub mod inert;
 pub mod named;
 pub mod port;
 pub mod snippet;

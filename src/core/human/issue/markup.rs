@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::TITLE_CAP;
 use crate::core::human::delivery::defuse;
+use crate::core::model::inert;
 use crate::core::model::text::cut;
 
 /// At most `cap` bytes, cut between lines where possible; an open fence or fold is closed.
@@ -11,10 +13,6 @@ pub fn fit(text: &str, cap: usize) -> String {
         return text.to_owned();
     }
     const ENDING: &str = "\n\n…cut: `tasks show` on the gateway has all.";
-    // A title has no room for that.
-    if cap < 4 * ENDING.len() {
-        return format!("{}…", cut(text, cap.saturating_sub(3)).trim_end());
-    }
     let room = cap.saturating_sub(ENDING.len() + 64);
     let head = cut(text, room);
     let head = head
@@ -41,9 +39,18 @@ pub fn fit(text: &str, cap: usize) -> String {
     out + ENDING
 }
 
+/// An issue's title: one line of at most `TITLE_CAP` bytes, whatever it was made of.
+pub fn title_line(text: &str) -> String {
+    let line = one_line(text);
+    if line.len() <= TITLE_CAP {
+        return line;
+    }
+    format!("{}…", cut(&line, TITLE_CAP - "…".len()).trim_end())
+}
+
 /// A code fence that its content cannot close.
 pub(super) fn fence(text: &str, cap: usize) -> String {
-    let text = defuse(&printable(text));
+    let text = defuse(&inert::lines(text));
     let shown = cut(text.trim_end(), cap);
     let dots = if shown.len() < text.trim_end().len() {
         "\n…"
@@ -66,41 +73,52 @@ pub(super) fn cell_code(text: &str) -> String {
     code(text).replace('|', "\\|")
 }
 
-/// Untrusted text as plain words: no markup, no mention, no reference, no HTML.
+/// What GitHub makes alive in words, and where a space of no width takes its life: a mention and a reference
+/// (entities alone do not help: it looks at the text after they are read), and addresses that become links.
+const LIVELY: [(&str, &str, &str); 5] = [
+    ("@", "&#64;", ""),
+    ("#", "&#35;", ""),
+    ("GH-", "GH-", ""),
+    ("://", ":", "//"),
+    ("www.", "www.", ""),
+];
+const NO_WIDTH: &str = "&#8203;";
+
+/// Untrusted text as plain words: no markup, no mention, no reference, no link, no HTML.
 pub(super) fn escape(text: &str) -> String {
-    one_line(text).chars().fold(String::new(), |mut out, c| {
-        match c {
-            '&' | '<' | '>' | '@' | '#' | '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '!'
-            | '$' => {
+    let text = one_line(text);
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut rest = text.as_str();
+    while let Some(c) = rest.chars().next() {
+        let lively = LIVELY.iter().find(|(word, ..)| {
+            rest.get(..word.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(word))
+        });
+        let taken = lively.map_or(c.len_utf8(), |(word, ..)| word.len());
+        match (c, lively) {
+            ('w' | 'W' | 'g' | 'G', Some((_, _, after))) => {
+                let _ = write!(out, "{}{NO_WIDTH}{after}", rest.get(..taken).unwrap_or(""));
+            }
+            (_, Some((_, before, after))) => {
+                let _ = write!(out, "{before}{NO_WIDTH}{after}");
+            }
+            (
+                '&' | '<' | '>' | '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '!' | '$',
+                None,
+            ) => {
                 let _ = write!(out, "&#{};", u32::from(c));
             }
-            _ => out.push(c),
+            (_, None) => out.push(c),
         }
-        out
-    })
+        rest = rest.get(taken..).unwrap_or("");
+    }
+    out
 }
 
-/// Without control and direction-changing characters; lines and tabs stay.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .filter(|c| matches!(c, '\n' | '\t') || !(c.is_control() || is_direction(*c)))
-        .collect()
-}
-
-pub(super) const fn is_direction(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
+/// On one line, runs of white space as one space.
 pub(super) fn one_line(text: &str) -> String {
-    let spaced: String = text
-        .chars()
-        .map(|c| if c.is_whitespace() { ' ' } else { c })
-        .collect();
-    printable(&spaced)
-        .split(' ')
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+    let words: Vec<&str> = text.split_whitespace().collect();
+    inert::line(&words.join(" ")).into_owned()
 }
 
 pub(super) fn first_line(text: &str) -> &str {

@@ -8,8 +8,8 @@ mod steps;
 
 use std::fmt::Write as _;
 
-pub use self::markup::fit;
 use self::markup::{cell_code, code, escape, fence, first_line, one_line};
+pub use self::markup::{fit, title_line};
 use self::steps::{class_words, commands};
 use crate::core::human::redact::Redactor;
 use crate::core::model::class::Clearing;
@@ -129,10 +129,7 @@ fn title(facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> String) -> String {
         "" => String::new(),
         subject => format!("{}: ", clean(subject)),
     };
-    fit(
-        &one_line(&format!("{}: {subject}{what}", facts.host)),
-        TITLE_CAP,
-    )
+    title_line(&format!("{}: {subject}{what}", facts.host))
 }
 
 fn headline(out: &mut String, facts: &IssueFacts<'_>) {

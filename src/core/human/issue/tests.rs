@@ -214,7 +214,18 @@ fn size_is_bounded_and_markup_stays_closed() {
     );
     let cut_off = fit(&rendered.body, 20_000);
     assert!(cut_off.len() <= 20_000 && cut_off.contains("cut:"));
-    assert!(fit(&"ü".repeat(400), TITLE_CAP).len() <= TITLE_CAP);
+    for text in [
+        "ü".repeat(400),
+        "long name ".repeat(25),
+        "a\nb\r\u{2028}c ".repeat(60),
+    ] {
+        let title = title_line(&text);
+        assert!(title.len() <= TITLE_CAP && title.ends_with('…'), "{title}");
+        assert!(
+            !title.contains(crate::core::model::inert::is_active),
+            "{title:?}"
+        );
+    }
 }
 
 #[test]
