@@ -15,6 +15,7 @@ use crate::core::model::finding::Severity;
 use crate::core::model::time::Timestamp;
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::remedy::runbook;
+use crate::daemon::once::Looked;
 use crate::daemon::{
     self, Options, Runtime, StartError, Timing, demo as play, explain as reasoning, logging, once,
     supervisor,
@@ -80,12 +81,18 @@ pub(super) fn scan(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         once::scan(&globals.host(), config).map_err(|why| CliError::of(ErrorKind::Config, why))?;
     let json = json!({
         "findings": scan.findings.iter().map(shape::finding).collect::<Vec<_>>(),
-        "detectors": scan.lines.iter().map(|line| json!({
-            "name": line.detector,
-            "findings": line.outcome.as_ref().ok(),
-            "note": line.outcome.as_ref().err(),
-            "milliseconds": line.millis,
-        })).collect::<Vec<_>>(),
+        "detectors": scan.lines.iter().map(|line| {
+            let (findings, note) = match &line.outcome {
+                Looked::Found(count) => (Some(*count), None),
+                other => (None, Some(other.to_string())),
+            };
+            json!({
+                "name": line.detector,
+                "findings": findings,
+                "note": note,
+                "milliseconds": line.millis,
+            })
+        }).collect::<Vec<_>>(),
     });
     let mut table = Table::new(&["SEVERITY", "CLASS", "SUBJECT", "MESSAGE"]);
     for finding in &scan.findings {
@@ -100,10 +107,7 @@ pub(super) fn scan(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     if typed.has("verbose") && !globals.json {
         let mut table = Table::new(&["DETECTOR", "OUTCOME", "MS"]);
         for line in &scan.lines {
-            let outcome = line
-                .outcome
-                .as_ref()
-                .map_or_else(Clone::clone, |count| format!("{count} found"));
+            let outcome = line.outcome.to_string();
             table.row([line.detector.to_owned(), outcome, line.millis.to_string()].map(Cell::from));
         }
         globals.print(&format!(

@@ -1,24 +1,46 @@
 //! `scan` and `run --once`: the same detectors and workers, without threads.
 
+use std::fmt;
+
 use crate::core::config::Config;
 use crate::core::model::finding::Finding;
+use crate::core::model::hint::Hint;
 use crate::daemon::loaded_config::{LoadError, LoadedConfig};
 use crate::daemon::{Runtime, scanner, worker};
-use crate::detectors::{self, Open, Snapshot, Sweep};
+use crate::detectors::{self, DetectError, Open, Snapshot, Sweep};
 use crate::host::Host;
 use crate::store::StoreError;
 
 /// One detector's answer in a scan.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ScanLine {
     pub detector: &'static str,
-    /// `Err` holds why it is absent or broken.
-    pub outcome: Result<usize, String>,
+    pub outcome: Looked,
     pub millis: u128,
 }
 
+/// How one detector's look went.
+#[derive(Debug)]
+pub enum Looked {
+    /// So many findings.
+    Found(usize),
+    /// There is nothing to look at here, and why.
+    Absent(String),
+    Broken(DetectError),
+}
+
+impl fmt::Display for Looked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Found(count) => write!(f, "{count} found"),
+            Self::Absent(why) => write!(f, "absent: {why}"),
+            Self::Broken(why) => write!(f, "broken: {}", why.with_hint()),
+        }
+    }
+}
+
 /// What one look at the host says.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Scan {
     pub findings: Vec<Finding>,
     pub lines: Vec<ScanLine>,
@@ -50,10 +72,10 @@ pub fn scan(host: &Host, config: Config) -> Result<Scan, LoadError> {
             Ok(Sweep::Present(findings)) => {
                 let count = findings.len();
                 scan.findings.extend(findings);
-                Ok(count)
+                Looked::Found(count)
             }
-            Ok(Sweep::Absent(why)) => Err(format!("absent: {why}")),
-            Err(why) => Err(format!("broken: {why}")),
+            Ok(Sweep::Absent(why)) => Looked::Absent(why),
+            Err(why) => Looked::Broken(why),
         };
         scan.lines.push(ScanLine {
             detector: detector.name(),

@@ -8,6 +8,7 @@ use crate::core::diagnosis::root_cause::OpenCondition;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::gate::Gate;
+use crate::core::model::hint::Hint;
 use crate::core::model::task::{Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
@@ -191,16 +192,17 @@ pub fn sweep(
                 found.extend(findings);
             }
             Err(why) => {
+                let why = why.with_hint();
                 log::warn!("detector {}: {why}", detector.name());
                 schedule.broken.insert(detector.name());
                 runtime.store.record_detector_run(
                     detector.name(),
                     RunOutcome::Broken,
                     took,
-                    &why.to_string(),
+                    &why,
                     now,
                 );
-                found.push(broken(detector.name(), &why.to_string(), now));
+                found.push(broken(detector.name(), &why, now));
             }
         }
     }

@@ -1,13 +1,17 @@
 //! Reader threads: each follows one stream and hands batches to the store; the source is the buffer.
 
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::hint::Hint;
 use crate::daemon::{Runtime, storm_limit};
 use crate::detectors::stream::{Batch, StreamContext, StreamEnd, StreamStop};
-use crate::detectors::{journal, kmsg, logfile};
+use crate::detectors::{DetectError, journal, kmsg, logfile};
 use crate::store::{Cursor, Intake, StoreError};
 
 /// First pause before a broken stream is opened again; doubles up to [`RETRY_MAX`].
@@ -31,6 +35,47 @@ impl Source {
             Self::KernelLog => "kmsg",
             Self::LogFiles => "files",
         }
+    }
+}
+
+/// Why a stream broke.
+#[derive(Debug)]
+enum FollowError {
+    /// Its position is not known.
+    Store(StoreError),
+    Source(DetectError),
+}
+
+impl fmt::Display for FollowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(why) => why.fmt(f),
+            Self::Source(why) => why.fmt(f),
+        }
+    }
+}
+
+impl Error for FollowError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Store(why) => Some(why),
+            Self::Source(why) => Some(why),
+        }
+    }
+}
+
+impl Hint for FollowError {
+    fn hint(&self) -> Cow<'static, str> {
+        match self {
+            Self::Store(_) => "".into(),
+            Self::Source(why) => why.hint(),
+        }
+    }
+}
+
+impl From<StoreError> for FollowError {
+    fn from(why: StoreError) -> Self {
+        Self::Store(why)
     }
 }
 
@@ -65,6 +110,7 @@ pub fn run(runtime: &Runtime, source: Source) {
                 return;
             }
             Err(why) => {
+                let why = why.with_hint();
                 log::warn!(
                     "stream {name}: {why}; opening it again in {} ms",
                     pause.as_millis()
@@ -80,25 +126,25 @@ pub fn run(runtime: &Runtime, source: Source) {
     }
 }
 
-fn follow(runtime: &Runtime, source: Source, name: &str) -> Result<StreamEnd, String> {
+fn follow(runtime: &Runtime, source: Source, name: &str) -> Result<StreamEnd, FollowError> {
     let loaded = runtime.loaded();
     let context = StreamContext {
         host: &runtime.host,
         config: &loaded.config,
         rules: Arc::clone(&loaded.rules),
         stop: runtime.stop_flag(),
-        position: runtime.store.cursor(name).map_err(|why| why.to_string())?,
+        position: runtime.store.cursor(name)?,
     };
     let mut sink = |batch: Batch| accept(runtime, batch);
     match source {
         Source::Journal => journal::run(&context, &mut sink),
         Source::KernelLog => kmsg::run(&context, &mut sink),
         Source::LogFiles => {
-            let positions = runtime.store.cursors().map_err(|why| why.to_string())?;
+            let positions = runtime.store.cursors()?;
             Ok(logfile::run(&context, &positions, &mut sink))
         }
     }
-    .map_err(|why| why.to_string())
+    .map_err(FollowError::Source)
 }
 
 /// Puts a batch into the store: findings and cursor commit together. A busy or full store is waited

@@ -2,6 +2,7 @@
 
 use crate::core::model::class::{Class, Clearing};
 use crate::core::model::finding::Finding;
+use crate::core::model::hint::Hint;
 use crate::core::model::task::Task;
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::core::remedy::ending::Seen;
@@ -67,6 +68,6 @@ pub fn look(
             .find(|finding| finding.class == task.class && finding.subject == task.subject)
             .map_or(Seen::Clear, Seen::Present),
         Ok(Sweep::Absent(why)) => Seen::CouldNotLook(why),
-        Err(why) => Seen::CouldNotLook(why.to_string()),
+        Err(why) => Seen::CouldNotLook(why.with_hint()),
     }
 }

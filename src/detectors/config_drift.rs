@@ -39,7 +39,7 @@ impl Detector for ConfigDrift {
             return Ok(Sweep::Absent("no service manager".to_owned()));
         }
         let Ok(mut since) = self.since.lock() else {
-            return Err(DetectError::Broken("its memory is poisoned".to_owned()));
+            return Err(DetectError::Poisoned);
         };
         let drifted: Vec<&str> = look
             .units()?

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::core::config::Config;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
+use crate::detectors::error::EngineError;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep, container_memory};
 use crate::host::clock::end_after;
 use crate::host::net;
@@ -75,12 +76,9 @@ impl Detector for Containers {
                     "the container engine does not run".to_owned(),
                 ));
             }
-            Err(why) => {
-                return Err(DetectError::Broken(format!("{}: {why}", socket.display())));
-            }
+            Err(why) => return Err(DetectError::Engine(socket, EngineError::Io(why))),
         };
-        let containers = parse(&body)
-            .map_err(|why| DetectError::Broken(format!("{}: {why}", socket.display())))?;
+        let containers = parse(&body).map_err(|why| DetectError::Engine(socket, why))?;
         let found = containers
             .iter()
             .filter_map(|one| {
@@ -101,15 +99,13 @@ fn ask(mut stream: impl Read + Write) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-fn parse(answer: &str) -> Result<Vec<Container>, String> {
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .ok_or("the answer is not HTTP")?;
+fn parse(answer: &str) -> Result<Vec<Container>, EngineError> {
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(EngineError::NotHttp)?;
     let status = head.lines().next().unwrap_or("");
     if status.split(' ').nth(1) != Some("200") {
-        return Err(format!("answered {status}"));
+        return Err(EngineError::Status(status.to_owned()));
     }
-    serde_json::from_str(body.trim()).map_err(|why| why.to_string())
+    serde_json::from_str(body.trim()).map_err(EngineError::Json)
 }
 
 /// Percent of its memory limit, when a container is near it.

@@ -189,7 +189,7 @@ pub fn run(context: &StreamContext<'_>, sink: &mut Sink<'_>) -> Result<StreamEnd
             Err(ExecError::Absent(why)) => {
                 return Ok(StreamEnd::Absent(format!("{why}: not installed")));
             }
-            Err(why) => return Err(DetectError::Broken(why.to_string())),
+            Err(why) => return Err(DetectError::Exec(why)),
         },
     };
     let mut follower = Follower {
@@ -214,12 +214,10 @@ pub fn run(context: &StreamContext<'_>, sink: &mut Sink<'_>) -> Result<StreamEnd
                 ends = if lines > 0 { 0 } else { ends.saturating_add(1) };
                 backoff = if lines > 0 { BACKOFF_FIRST } else { backoff };
                 if ends >= ENDS_MOST {
-                    return Err(DetectError::Broken(format!(
-                        "journalctl ends at once: {why}"
-                    )));
+                    return Err(DetectError::JournalEnds(why));
                 }
             }
-            Err(StreamError::Broken(why)) => return Err(DetectError::Broken(why)),
+            Err(StreamError::Broken(why)) => return Err(why),
         }
         if context.stopped() {
             return Ok(StreamEnd::Stopped);
@@ -252,7 +250,7 @@ enum Followed {
 
 enum StreamError {
     Stop,
-    Broken(String),
+    Broken(DetectError),
 }
 
 impl From<StreamStop> for StreamError {
@@ -271,9 +269,7 @@ struct Follower<'a, 'b> {
 
 impl Follower<'_, '_> {
     fn follow(&mut self, sink: &mut Sink<'_>) -> Result<Followed, StreamError> {
-        let broken = |what: &str, why: &dyn fmt::Display| {
-            StreamError::Broken(format!("journalctl: {what}: {why}"))
-        };
+        let broken = |what, why| StreamError::Broken(DetectError::Journal(what, why));
         let position = match self.collector.position() {
             "" => "--boot".to_owned(),
             // With --cursor the first entry is the known one: its absence shows that lines were lost.
@@ -283,7 +279,7 @@ impl Follower<'_, '_> {
         let host = self.context.host;
         let mut output = host
             .follow(&Command::new("journalctl", &args, Duration::MAX))
-            .map_err(|why| StreamError::Broken(why.to_string()))?;
+            .map_err(|why| StreamError::Broken(DetectError::Exec(why)))?;
         self.fresh = true;
         let mut lines = 0_u64;
         let mut early = Early::new(host);
@@ -299,7 +295,7 @@ impl Follower<'_, '_> {
             };
             if !output
                 .is_readable(wait)
-                .map_err(|why| broken("poll", &why))?
+                .map_err(|why| broken("poll", why))?
             {
                 early.look();
                 self.collector.flush(sink)?;
@@ -307,7 +303,7 @@ impl Follower<'_, '_> {
             }
             let open = output
                 .fill(&mut pending, READ_CHUNK)
-                .map_err(|why| broken("read", &why))?;
+                .map_err(|why| broken("read", why))?;
             lines = lines.saturating_add(self.take_lines(&mut pending, sink)?);
             if !open {
                 self.collector.flush(sink)?;

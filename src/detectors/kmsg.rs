@@ -49,11 +49,6 @@ impl<'a> Record<'a> {
 
 /// Follows `/dev/kmsg` until stopped.
 pub fn run(context: &StreamContext<'_>, sink: &mut Sink<'_>) -> Result<StreamEnd, DetectError> {
-    let broken = |what: &str, why: io::Error| {
-        DetectError::Broken(format!(
-            "{DEVICE}: {what}: {why}: grant CAP_SYSLOG or switch detect.kernel_log off"
-        ))
-    };
     let path = context.host.path(DEVICE);
     if !Path::new(&path).exists() {
         return Ok(StreamEnd::Absent(format!("no {DEVICE} on this host")));
@@ -61,21 +56,21 @@ pub fn run(context: &StreamContext<'_>, sink: &mut Sink<'_>) -> Result<StreamEnd
     let boot = context
         .host
         .read(BOOT_ID, READ_CAP)
-        .map_err(|why| broken("boot id", why))?;
+        .map_err(|why| DetectError::KernelLog("boot id", why))?;
     let mut device = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
         .open(&path)
-        .map_err(|why| broken("cannot open", why))?;
+        .map_err(|why| DetectError::KernelLog("cannot open", why))?;
     let mut follower = Follower::new(context, boot.trim());
     if follower.at_end {
         device
             .seek(SeekFrom::End(0))
-            .map_err(|why| broken("cannot seek", why))?;
+            .map_err(|why| DetectError::KernelLog("cannot seek", why))?;
     }
     match follower.follow(&mut device, sink) {
         Ok(()) | Err(Stop::Asked) => Ok(StreamEnd::Stopped),
-        Err(Stop::Broken(why)) => Err(broken("cannot read", why)),
+        Err(Stop::Broken(why)) => Err(DetectError::KernelLog("cannot read", why)),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod config_drift;
 pub mod container_memory;
 pub mod containers;
 pub mod disk;
+mod error;
 pub mod journal;
 pub mod journal_early;
 pub mod kmsg;
@@ -40,7 +41,9 @@ use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::detectors::suspects::Suspects;
 use crate::host::Host;
-use crate::services::ServiceManager;
+use crate::services::{ServiceError, ServiceManager};
+
+pub use self::error::DetectError;
 
 /// The conditions that stand open in the store: gives detectors their hysteresis across restarts.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +62,9 @@ impl Open {
     }
 }
 
+/// The manager that did not tell its units, and why.
+type Unasked = (&'static str, Arc<ServiceError>);
+
 /// One look at the host, shared by all detectors of a sweep: each source is read at most once.
 #[derive(Debug)]
 pub struct Snapshot<'a> {
@@ -68,7 +74,7 @@ pub struct Snapshot<'a> {
     pub(crate) open: &'a Open,
     pub(crate) now: Timestamp,
     pub(crate) suspects: Suspects,
-    units: OnceLock<Result<Vec<UnitState>, String>>,
+    units: OnceLock<Result<Vec<UnitState>, Unasked>>,
 }
 
 impl<'a> Snapshot<'a> {
@@ -117,14 +123,14 @@ impl<'a> Snapshot<'a> {
             for manager in self.managers {
                 match manager.units() {
                     Ok(units) => all.extend(units),
-                    Err(why) => return Err(format!("{}: {why}", manager.name())),
+                    Err(why) => return Err((manager.name(), Arc::new(why))),
                 }
             }
             Ok(all)
         });
         match units {
             Ok(units) => Ok(units),
-            Err(why) => Err(DetectError::Broken(why.clone())),
+            Err((manager, why)) => Err(DetectError::Units(manager, Arc::clone(why))),
         }
     }
 }
@@ -137,21 +143,6 @@ pub enum Sweep {
     /// All conditions that hold now; open conditions of its classes not among them are over.
     Present(Vec<Finding>),
 }
-
-/// The detector itself failed; becomes a finding about ourselves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DetectError {
-    Broken(String),
-}
-
-impl fmt::Display for DetectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Broken(why) = self;
-        f.write_str(why)
-    }
-}
-
-impl std::error::Error for DetectError {}
 
 /// One sweeping detector. `examine` is also the verification after a repair.
 pub trait Detector: Send + Sync + fmt::Debug {

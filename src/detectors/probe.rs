@@ -75,7 +75,7 @@ impl Detector for Probes {
             return Ok(Sweep::Absent("no probe is configured".to_owned()));
         }
         let Ok(mut memory) = self.memory.lock() else {
-            return Err(DetectError::Broken("its memory is poisoned".to_owned()));
+            return Err(DetectError::Poisoned);
         };
         let is_open = |probe: &Probe| look.open.contains(Class::ProbeFailed, &probe.name);
         let due: Vec<&Probe> = look

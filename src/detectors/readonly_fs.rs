@@ -40,7 +40,7 @@ impl Detector for ReadonlyFs {
         };
         let fstab = look.host.read("/etc/fstab", READ_CAP).unwrap_or_default();
         let Ok(mut writable) = self.writable.lock() else {
-            return Err(DetectError::Broken("its memory is poisoned".to_owned()));
+            return Err(DetectError::Poisoned);
         };
         let mut found = Vec::new();
         for mount in mounts.iter().filter(|mount| is_on_device(mount)) {

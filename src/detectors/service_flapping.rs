@@ -80,7 +80,7 @@ impl Detector for ServiceFlapping {
         }
         let units = look.units()?;
         let Ok(mut histories) = self.units.lock() else {
-            return Err(DetectError::Broken("its memory is poisoned".to_owned()));
+            return Err(DetectError::Poisoned);
         };
         let names: BTreeSet<&str> = units.iter().map(|unit| unit.name.as_str()).collect();
         histories.retain(|name, _| names.contains(name.as_str()));

@@ -51,7 +51,7 @@ impl Detector for ServiceInactive {
             .filter_map(|unit| judge_inactive(unit, &is_up, look.now))
             .collect();
         let Ok(mut since) = self.since.lock() else {
-            return Err(DetectError::Broken("its memory is poisoned".to_owned()));
+            return Err(DetectError::Poisoned);
         };
         let now_seen: BTreeSet<&str> = found.iter().map(|f| f.subject.as_str()).collect();
         since.retain(|name, _| now_seen.contains(name.as_str()));

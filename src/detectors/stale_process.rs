@@ -61,7 +61,7 @@ impl StaleProcess {
     /// One finding per parent that leaves its children uncollected.
     fn zombies(&self, pids: &[u32], look: &Snapshot<'_>) -> Result<Vec<Finding>, DetectError> {
         let Ok(mut since) = self.since.lock() else {
-            return Err(DetectError::Broken("its memory is poisoned".to_owned()));
+            return Err(DetectError::Poisoned);
         };
         let patience =
             Duration::from_secs(look.config.detect.stale_after_s).saturating_mul(ZOMBIE_FACTOR);
@@ -99,7 +99,7 @@ impl StaleProcess {
     /// finds the file, or the port, taken.
     fn orphans(&self, look: &Snapshot<'_>) -> Result<Vec<Finding>, DetectError> {
         let Ok(mut since) = self.orphans.lock() else {
-            return Err(DetectError::Broken("its memory is poisoned".to_owned()));
+            return Err(DetectError::Poisoned);
         };
         let mut known = BTreeMap::new();
         let mut found = Vec::new();
@@ -358,7 +358,7 @@ mod tests {
         let (config, open) = (Config::default(), Open::default());
         let detector = StaleProcess::default();
         let look = || detector.examine(&Snapshot::new(&host, &config, &[], &open));
-        assert_eq!(look(), Ok(Sweep::Present(Vec::new())));
+        assert_eq!(look().unwrap(), Sweep::Present(Vec::new()));
         host.clock.advance(Duration::from_secs(121));
         let Ok(Sweep::Present(found)) = look() else {
             return;
@@ -366,6 +366,6 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found.first().unwrap().subject, "gateway");
         fs::remove_dir_all(dir.path().join("proc/11")).unwrap();
-        assert_eq!(look(), Ok(Sweep::Present(Vec::new())));
+        assert_eq!(look().unwrap(), Sweep::Present(Vec::new()));
     }
 }
