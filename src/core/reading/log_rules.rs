@@ -1,6 +1,6 @@
 //! Log rules: the built-in set and the operator's, one linear-time pass over all patterns per line.
 
-use std::fmt;
+mod mistake;
 
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use toml::Spanned;
@@ -8,8 +8,10 @@ use toml::Spanned;
 use crate::core::config::settings::{self, section};
 use crate::core::model::class::Class;
 use crate::core::model::finding::Severity;
-use crate::core::model::text::cut;
 use crate::core::reading::logline::{LogLine, Origin, Stated, stated_level};
+
+pub use self::mistake::RuleError;
+use self::mistake::{Fault, RuleMistake};
 
 const BUILTIN: &str = include_str!("log_rules/builtin.toml");
 
@@ -73,23 +75,6 @@ pub struct Match {
     pub severity: Severity,
 }
 
-/// What is wrong in a rule file, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleError {
-    pub file: String,
-    /// 1-based; 0 when the whole file is meant.
-    pub line: usize,
-    pub what: String,
-}
-
-impl fmt::Display for RuleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file, self.line, self.what)
-    }
-}
-
-impl std::error::Error for RuleError {}
-
 /// All rules, compiled.
 #[derive(Debug)]
 pub struct RuleSet {
@@ -117,7 +102,7 @@ impl RuleSet {
             let parsed: RuleFile = settings::read(text).map_err(|mistake| RuleError {
                 file: file.to_owned(),
                 line: mistake.line(text),
-                what: mistake.to_string(),
+                what: RuleMistake::Form(mistake),
             })?;
             for written in parsed.rule {
                 let start = written.span().start;
@@ -143,7 +128,7 @@ impl RuleSet {
             .map_err(|why| RuleError {
                 file: "all rules".to_owned(),
                 line: 0,
-                what: format!("together too large: {why}: use fewer or shorter patterns"),
+                what: RuleMistake::Together(why),
             })?;
         Ok(Self { rules, set })
     }
@@ -201,11 +186,11 @@ impl RuleSet {
                     wrong.push(RuleError {
                         file: rule.file.clone(),
                         line: 0,
-                        what: format!(
-                            "rule '{}' {} the sample {text:?}",
-                            rule.name,
-                            if want { "misses" } else { "wrongly takes" }
-                        ),
+                        what: RuleMistake::Sample {
+                            rule: rule.name.clone(),
+                            text: text.clone(),
+                            wanted: want,
+                        },
                     });
                 }
             }
@@ -253,34 +238,27 @@ fn of_priority(priority: u8) -> Stated {
     }
 }
 
-fn resolve(written: Written, file: &str, patterns: &mut Vec<String>) -> Result<Rule, String> {
+fn resolve(written: Written, file: &str, patterns: &mut Vec<String>) -> Result<Rule, RuleMistake> {
     let Some(name) = written.name.map(Spanned::into_inner) else {
-        return Err("a rule needs a name".to_owned());
+        return Err(RuleMistake::NoName);
     };
+    let wrong = |fault| RuleMistake::Rule(name.clone(), fault);
     if written.r#match.is_empty() {
-        return Err(format!("rule '{name}': match is empty: it would never fit"));
+        return Err(wrong(Fault::NoMatch));
     }
     let class = match written.class.as_deref() {
         None => Class::LogError,
-        Some(text) => text
-            .parse::<Class>()
-            .map_err(|why| format!("rule '{name}': {why}"))?,
+        Some(text) => text.parse().map_err(|why| wrong(Fault::Class(why)))?,
     };
     let severity = match written.severity.as_deref() {
         None => Severity::Error,
-        Some(text) => text
-            .parse()
-            .map_err(|why| format!("rule '{name}': {why}"))?,
+        Some(text) => text.parse().map_err(|why| wrong(Fault::Severity(why)))?,
     };
     let source = match written.source.as_deref() {
         None => None,
         Some("text") => Some(Origin::Text),
         Some("leveled") => Some(Origin::Leveled),
-        Some(other) => {
-            return Err(format!(
-                "rule '{name}': source '{other}': write text or leveled"
-            ));
-        }
+        Some(other) => return Err(wrong(Fault::Source(other.to_owned()))),
     };
     let mut captures = Vec::new();
     // The built-in patterns are checked by a test; compiling each once more at every start costs memory.
@@ -297,11 +275,9 @@ fn resolve(written: Written, file: &str, patterns: &mut Vec<String>) -> Result<R
             .size_limit(SIZE_LIMIT)
             .dfa_size_limit(CACHE_LIMIT)
             .build()
-            .map_err(|why| format!("rule '{name}': {}", cut(&why.to_string(), 400)))?;
+            .map_err(|why| wrong(Fault::Pattern(why)))?;
         if regex.is_match(b"") {
-            return Err(format!(
-                "rule '{name}': pattern '{pattern}' fits every line"
-            ));
+            return Err(wrong(Fault::FitsAll(pattern.clone())));
         }
         if regex
             .capture_names()
@@ -419,7 +395,7 @@ mod tests {
         ] {
             let why = RuleSet::load(&[("r.toml".to_owned(), text.to_owned())]).unwrap_err();
             assert_eq!(why.line, line, "{why}");
-            assert!(why.what.contains(what), "{why}");
+            assert!(why.to_string().contains(what), "{why}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use toml::Spanned;
 
-use crate::core::config::settings::{self, section};
+use crate::core::config::settings::{self, Mistake, section};
 use crate::core::model::action::ActionKind;
 use crate::core::model::candidate::Candidate;
 use crate::core::model::cause::Cause;
@@ -50,7 +50,7 @@ pub struct RunbookError {
     pub file: String,
     /// From 1.
     pub line: usize,
-    pub what: String,
+    pub what: Mistake,
 }
 
 impl fmt::Display for RunbookError {
@@ -63,7 +63,11 @@ impl fmt::Display for RunbookError {
     }
 }
 
-impl std::error::Error for RunbookError {}
+impl std::error::Error for RunbookError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.what)
+    }
+}
 
 section! {
     File {
@@ -95,13 +99,12 @@ section! {
 
 /// Reads the runbooks of one file; `file` is only for messages.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Runbook>, RunbookError> {
-    let at = |(offset, what): (usize, String)| RunbookError {
+    let at = |what: Mistake| RunbookError {
         file: file.to_owned(),
-        line: settings::line_of(text, offset),
+        line: what.line(text),
         what,
     };
-    let raw: File =
-        settings::read(text).map_err(|mistake| at((mistake.offset, mistake.to_string())))?;
+    let raw: File = settings::read(text).map_err(at)?;
     let mut books: Vec<Runbook> = Vec::with_capacity(raw.runbook.len());
     for one in raw.runbook {
         let start = one.span().start;
@@ -110,7 +113,7 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Runbook>, RunbookError> {
         let book = one.check(offset).map_err(at)?;
         if books.iter().any(|other| other.id == book.id) {
             let what = format!("runbook id '{}' is used twice", book.id);
-            return Err(at((offset, what)));
+            return Err(at(Mistake::new(offset, what)));
         }
         books.push(book);
     }
@@ -119,24 +122,24 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Runbook>, RunbookError> {
 
 impl Raw {
     /// `offset` is where the runbook begins.
-    fn check(self, offset: usize) -> Result<Runbook, (usize, String)> {
+    fn check(self, offset: usize) -> Result<Runbook, Mistake> {
         let Some(id) = &self.id else {
-            return Err((offset, "a runbook needs an id".to_owned()));
+            return Err(Mistake::new(offset, "a runbook needs an id"));
         };
         let id = checked_id(id)?;
         if let Some(empty) = self.subject.iter().find(|glob| glob.get_ref().is_empty()) {
-            return Err((
+            return Err(Mistake::new(
                 empty.span().start,
-                "an empty subject matches nothing; leave the key out for all".to_owned(),
+                "an empty subject matches nothing; leave the key out for all",
             ));
         }
         let declared = |step: &&Spanned<RawStep>| step.get_ref().command.is_some();
         if self.step.iter().filter(declared).count() > 1 {
             let what = "more than one run_declared: attempts are counted by action; write a second runbook";
-            return Err((offset, what.to_owned()));
+            return Err(Mistake::new(offset, what));
         }
         if self.step.len() > STEPS_MAX {
-            return Err((offset, format!("more than {STEPS_MAX} steps")));
+            return Err(Mistake::new(offset, format!("more than {STEPS_MAX} steps")));
         }
         Ok(Runbook {
             classes: names(&self.class)?,
@@ -157,16 +160,16 @@ impl Raw {
 
 impl RawStep {
     /// `offset` is where the step begins.
-    fn check(&self, offset: usize) -> Result<Step, (usize, String)> {
+    fn check(&self, offset: usize) -> Result<Step, Mistake> {
         let (Some(action), Some(phase)) = (&self.action, &self.phase) else {
-            return Err((offset, "a step needs action and phase".to_owned()));
+            return Err(Mistake::new(offset, "a step needs action and phase"));
         };
         let action: ActionKind = named(action)?;
         let certain = match phase.get_ref() {
             1 => true,
             2 => false,
             other => {
-                return Err((
+                return Err(Mistake::new(
                     phase.span().start,
                     format!("phase {other}: write 1 (at once) or 2 (after research)"),
                 ));
@@ -174,10 +177,10 @@ impl RawStep {
         };
         if (action == ActionKind::RunDeclared) != self.command.is_some() {
             let what = "run_declared needs command = \"NAME of a [[command]]\", and no other action has one";
-            return Err((offset, what.to_owned()));
+            return Err(Mistake::new(offset, what));
         }
         match &self.verify {
-            Some(by) if by.get_ref() != "detector" => Err((
+            Some(by) if by.get_ref() != "detector" => Err(Mistake::new(
                 by.span().start,
                 format!(
                     "verify '{}': an action is verified by the detector that found the fault; write \"detector\"",
@@ -193,11 +196,11 @@ impl RawStep {
     }
 }
 
-fn checked_id(id: &Spanned<String>) -> Result<String, (usize, String)> {
+fn checked_id(id: &Spanned<String>) -> Result<String, Mistake> {
     let text = id.get_ref();
     let legal = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
     if text.is_empty() || text.len() > 64 || !text.bytes().all(legal) {
-        return Err((
+        return Err(Mistake::new(
             id.span().start,
             format!("id '{text}': 1 to 64 letters, digits, '-', '_' or '.'"),
         ));
@@ -207,16 +210,14 @@ fn checked_id(id: &Spanned<String>) -> Result<String, (usize, String)> {
 
 fn names<T: std::str::FromStr<Err: fmt::Display>>(
     raw: &[Spanned<String>],
-) -> Result<Vec<T>, (usize, String)> {
+) -> Result<Vec<T>, Mistake> {
     raw.iter().map(named).collect()
 }
 
-fn named<T: std::str::FromStr<Err: fmt::Display>>(
-    name: &Spanned<String>,
-) -> Result<T, (usize, String)> {
+fn named<T: std::str::FromStr<Err: fmt::Display>>(name: &Spanned<String>) -> Result<T, Mistake> {
     name.get_ref()
         .parse()
-        .map_err(|why: T::Err| (name.span().start, why.to_string()))
+        .map_err(|why: T::Err| Mistake::new(name.span().start, why.to_string()))
 }
 
 /// The runbooks that ship inside the binary.
@@ -537,7 +538,7 @@ mod tests {
         ] {
             let error = parse("f.toml", text).unwrap_err();
             assert_eq!(error.line, line, "{text}: {error}");
-            assert!(error.what.contains(what), "{error}");
+            assert!(error.to_string().contains(what), "{error}");
         }
     }
 }
