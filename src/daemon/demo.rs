@@ -1,6 +1,8 @@
 //! `demo`: a small declared service of its own in a temporary directory, broken in three ways, found,
 //! repaired, verified and audited live. Needs no root and no init; touches nothing else.
 
+mod error;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -17,6 +19,9 @@ use crate::detectors;
 use crate::host::clock::end_after;
 use crate::host::{Host, net};
 
+pub use self::error::DemoError;
+use self::error::stage;
+
 /// Longest wait for one repair, well above what it needs.
 const REPAIR_DEADLINE: Duration = Duration::from_secs(60);
 /// Stability window of the demo; the default is 60 s.
@@ -31,9 +36,8 @@ const DETECTORS: &[&str] = &[
 ];
 
 /// Runs the demo, printing to `out`. `Ok(false)` when a repair did not come in time.
-pub fn run(out: &mut dyn Write) -> Result<bool, String> {
+pub fn run(out: &mut dyn Write) -> Result<bool, DemoError> {
     let stage = Stage::build()?;
-    let text = |what: std::io::Error| format!("output: {what}");
     writeln!(
         out,
         "A web service of our own on 127.0.0.1:{} in {} is watched and repaired.\n\
@@ -41,7 +45,7 @@ pub fn run(out: &mut dyn Write) -> Result<bool, String> {
         stage.port,
         stage.directory.display()
     )
-    .map_err(text)?;
+    .map_err(DemoError::Output)?;
     let options = Options {
         config_file: stage.directory.join("config.toml"),
         config_named: true,
@@ -52,15 +56,13 @@ pub fn run(out: &mut dyn Write) -> Result<bool, String> {
         },
     };
     let runtime =
-        Runtime::start(Host::real(), stage.config()?, &options).map_err(|why| why.to_string())?;
+        Runtime::start(Host::real(), stage.config()?, &options).map_err(DemoError::Start)?;
     let mut good = true;
-    std::thread::scope(|scope| -> Result<(), String> {
-        let daemon = scope.spawn(|| daemon::run(&runtime).map_err(|why| why.to_string()));
+    std::thread::scope(|scope| -> Result<(), DemoError> {
+        let daemon = scope.spawn(|| daemon::run(&runtime).map_err(DemoError::Store));
         let played = play(&runtime, &stage, out, &mut good);
         runtime.stop();
-        let ended = daemon
-            .join()
-            .map_err(|_| "the daemon's thread ended by panic".to_owned())?;
+        let ended = daemon.join().map_err(|_| DemoError::Panicked)?;
         played.and(ended)
     })?;
     finish(&runtime, out, good)?;
@@ -72,9 +74,9 @@ fn play(
     stage: &Stage,
     out: &mut dyn Write,
     good: &mut bool,
-) -> Result<(), String> {
+) -> Result<(), DemoError> {
     let mut watch = Watch::new(runtime);
-    writeln!(out, "0. It was never started.").map_err(|why| why.to_string())?;
+    writeln!(out, "0. It was never started.").map_err(DemoError::Output)?;
     // Closed as well: a fault right after the first green would be the same task's.
     if !watch.until(out, |open| open.is_empty() && stage.answers())? {
         *good = false;
@@ -84,7 +86,7 @@ fn play(
         .into_iter()
         .enumerate()
     {
-        writeln!(out, "\n{}. {}", number + 1, fault.title()).map_err(|why| why.to_string())?;
+        writeln!(out, "\n{}. {}", number + 1, fault.title()).map_err(DemoError::Output)?;
         let intruder = stage.inject(fault)?;
         let repaired = watch.repair(out)? && stage.answers();
         if let Some(mut intruder) = intruder {
@@ -95,29 +97,25 @@ fn play(
         if !repaired {
             *good = false;
             writeln!(out, "   NOT repaired in {} s", REPAIR_DEADLINE.as_secs())
-                .map_err(|why| why.to_string())?;
+                .map_err(DemoError::Output)?;
         }
     }
     Ok(())
 }
 
-fn finish(runtime: &Runtime, out: &mut dyn Write, good: bool) -> Result<(), String> {
-    let reader = runtime.store.reader().map_err(|why| why.to_string())?;
-    let audit = reader
-        .audit_verify()
-        .map_err(|why| why.to_string())?
-        .map_or_else(
-            |broken| format!("BROKEN: {broken}"),
-            |report| {
-                format!(
-                    "ok, {} events, head {:.12}…",
-                    report.events, report.head_hash
-                )
-            },
-        );
+fn finish(runtime: &Runtime, out: &mut dyn Write, good: bool) -> Result<(), DemoError> {
+    let reader = runtime.store.reader()?;
+    let audit = reader.audit_verify()?.map_or_else(
+        |broken| format!("BROKEN: {broken}"),
+        |report| {
+            format!(
+                "ok, {} events, head {:.12}…",
+                report.events, report.head_hash
+            )
+        },
+    );
     let fixed = reader
-        .tasks(&crate::store::TaskFilter::default())
-        .map_err(|why| why.to_string())?
+        .tasks(&crate::store::TaskFilter::default())?
         .iter()
         .filter(|task| task.resolution == Some(Resolution::Fixed))
         .count();
@@ -130,7 +128,7 @@ fn finish(runtime: &Runtime, out: &mut dyn Write, good: bool) -> Result<(), Stri
         out,
         "\n{fixed} tasks closed as fixed: {verdict}. audit verify: {audit}"
     )
-    .map_err(|why| why.to_string())
+    .map_err(DemoError::Output)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -158,17 +156,17 @@ struct Stage {
 }
 
 impl Stage {
-    fn build() -> Result<Self, String> {
-        let program = std::env::current_exe().map_err(|why| format!("own executable: {why}"))?;
+    fn build() -> Result<Self, DemoError> {
+        let program = std::env::current_exe().map_err(stage("own executable"))?;
         let directory = std::env::temp_dir().join(format!(
             "autonomous-orchestrator-demo-{}",
             std::process::id()
         ));
-        std::fs::create_dir(&directory).map_err(|why| format!("{}: {why}", directory.display()))?;
+        std::fs::create_dir(&directory).map_err(stage(directory.display()))?;
         // The port is free now; the service takes it a moment later.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .and_then(|listener| listener.local_addr())
-            .map_err(|why| format!("127.0.0.1: {why}"))?
+            .map_err(stage(Ipv4Addr::LOCALHOST))?
             .port();
         Ok(Self {
             directory,
@@ -182,7 +180,7 @@ impl Stage {
     }
 
     /// The configuration, written out so that `--config` can be tried on it by hand.
-    fn config(&self) -> Result<Config, String> {
+    fn config(&self) -> Result<Config, DemoError> {
         let disabled: Vec<&str> = detectors::all()
             .iter()
             .map(|detector| detector.name())
@@ -203,8 +201,8 @@ impl Stage {
             port = self.port,
             pid = self.pid_file().display().to_string(),
         );
-        std::fs::write(self.directory.join("config.toml"), &text).map_err(|why| why.to_string())?;
-        Config::parse(&text).map_err(|why| format!("demo configuration: {why}"))
+        std::fs::write(self.directory.join("config.toml"), &text).map_err(stage("config.toml"))?;
+        Config::parse(&text).map_err(DemoError::Config)
     }
 
     fn service_pid(&self) -> Option<Pid> {
@@ -216,14 +214,12 @@ impl Stage {
             .map(Pid::from_raw)
     }
 
-    fn signal(&self, signal: Signal) -> Result<(), String> {
-        let pid = self
-            .service_pid()
-            .ok_or("the demo service has no pid file")?;
-        kill(pid, signal).map_err(|why| format!("{signal}: {why}"))
+    fn signal(&self, signal: Signal) -> Result<(), DemoError> {
+        let pid = self.service_pid().ok_or(DemoError::NoPidFile)?;
+        kill(pid, signal).map_err(|why| DemoError::Signal(signal, why))
     }
 
-    fn inject(&self, fault: Fault) -> Result<Option<Child>, String> {
+    fn inject(&self, fault: Fault) -> Result<Option<Child>, DemoError> {
         match fault {
             Fault::Killed => self.signal(Signal::SIGKILL).map(|()| None),
             Fault::Hung => self.signal(Signal::SIGSTOP).map(|()| None),
@@ -239,7 +235,7 @@ impl Stage {
                     .stderr(Stdio::null())
                     .spawn()
                     .map(Some)
-                    .map_err(|why| format!("stale process: {why}"))
+                    .map_err(stage("stale process"))
             }
         }
     }
@@ -281,12 +277,12 @@ impl<'a> Watch<'a> {
         &mut self,
         out: &mut dyn Write,
         mut done: impl FnMut(&[Task]) -> bool,
-    ) -> Result<bool, String> {
+    ) -> Result<bool, DemoError> {
         let deadline = end_after(REPAIR_DEADLINE);
         loop {
             self.print_new(out)?;
-            let reader = self.runtime.store.reader().map_err(|why| why.to_string())?;
-            let open = reader.open_tasks().map_err(|why| why.to_string())?;
+            let reader = self.runtime.store.reader()?;
+            let open = reader.open_tasks()?;
             drop(reader);
             if done(&open) {
                 self.print_new(out)?;
@@ -300,16 +296,13 @@ impl<'a> Watch<'a> {
     }
 
     /// Waits for the tasks of one fault to appear and to be closed.
-    fn repair(&mut self, out: &mut dyn Write) -> Result<bool, String> {
+    fn repair(&mut self, out: &mut dyn Write) -> Result<bool, DemoError> {
         Ok(self.until(out, |open| !open.is_empty())? && self.until(out, |open| open.is_empty())?)
     }
 
-    fn print_new(&mut self, out: &mut dyn Write) -> Result<(), String> {
-        let reader = self.runtime.store.reader().map_err(|why| why.to_string())?;
-        for event in reader
-            .history_after(self.last_event)
-            .map_err(|why| why.to_string())?
-        {
+    fn print_new(&mut self, out: &mut dyn Write) -> Result<(), DemoError> {
+        let reader = self.runtime.store.reader()?;
+        for event in reader.history_after(self.last_event)? {
             self.last_event = event.id;
             let Some(task_id) = event.task_id else {
                 continue;
@@ -325,7 +318,7 @@ impl<'a> Watch<'a> {
                 "   {at:5.1} s  task {task_id}  {:<12} {what:.100}",
                 event.action
             )
-            .map_err(|why| why.to_string())?;
+            .map_err(DemoError::Output)?;
         }
         Ok(())
     }
@@ -344,19 +337,19 @@ fn get(port: u16) -> Option<String> {
 }
 
 /// The demo's service (`demo --serve PORT PIDFILE`): answers every request with its process id.
-pub fn serve(port: u16, pid_file: &Path) -> Result<(), String> {
+pub fn serve(port: u16, pid_file: &Path) -> Result<(), DemoError> {
     let deadline = end_after(Duration::from_secs(2));
     let listener = loop {
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             Ok(listener) => break listener,
             Err(why) if Instant::now() >= deadline => {
-                return Err(format!("bind 127.0.0.1:{port}: {why}"));
+                return Err(stage(format_args!("bind 127.0.0.1:{port}"))(why));
             }
             Err(_) => std::thread::yield_now(),
         }
     };
     std::fs::write(pid_file, format!("{}\n", std::process::id()))
-        .map_err(|why| format!("{}: {why}", pid_file.display()))?;
+        .map_err(stage(pid_file.display()))?;
     let body = format!("pid {}\n", std::process::id());
     for stream in listener.incoming().flatten() {
         // A client that goes away or sends nothing costs a second at most; there is nobody to tell.

@@ -220,10 +220,33 @@ fn starts_with(path: &[String], start: &[&str]) -> bool {
     path.len() >= start.len().max(2) && path.iter().zip(start).all(|(a, b)| a == b)
 }
 
-/// Left-over macros, and lints switched off for a whole file.
+/// True when the error of the `Result<` whose arguments begin at `at` is a bare text, alone or in a tuple.
+fn fails_with_text(tokens: &[(usize, Token)], at: usize) -> bool {
+    let (mut angles, mut parentheses) = (0_usize, 0_usize);
+    let mut is_error = false;
+    let mut last = None;
+    for (_, token) in tokens.iter().skip(at) {
+        match token {
+            // The arrow of a function type closes nothing.
+            Token::Mark('>') if last == Some(&Token::Mark('-')) => {}
+            Token::Mark('>') if angles == 0 => return false,
+            Token::Mark('<') => angles += 1,
+            Token::Mark('>') => angles -= 1,
+            Token::Mark('(') => parentheses += 1,
+            Token::Mark(')') => parentheses = parentheses.saturating_sub(1),
+            Token::Mark(',') if (angles, parentheses) == (0, 0) => is_error = true,
+            Token::Word(word) if angles == 0 && is_error && word == "String" => return true,
+            Token::Word(_) | Token::Mark(_) | Token::Sep => {}
+        }
+        last = Some(token);
+    }
+    false
+}
+
+/// Left-over macros, errors as text, and lints switched off for a whole file.
 fn style(file: &str, tokens: &[(usize, Token)]) -> Vec<String> {
     let mut wrong = Vec::new();
-    for window in tokens.windows(4) {
+    for (at, window) in tokens.windows(4).enumerate() {
         let [(line, a), (_, b), (_, c), (_, d)] = window else {
             continue;
         };
@@ -231,6 +254,14 @@ fn style(file: &str, tokens: &[(usize, Token)]) -> Vec<String> {
             && matches!(name.as_str(), "todo" | "unimplemented" | "dbg")
         {
             wrong.push(format!("{file}:{line}: {name}!: finish it or remove it"));
+        }
+        if let (Token::Word(name), Token::Mark('<')) = (a, b)
+            && name == "Result"
+            && fails_with_text(tokens, at + 2)
+        {
+            wrong.push(format!(
+                "{file}:{line}: an error as text: make it an enum with source(), and a Hint for what to do"
+            ));
         }
         if let (Token::Mark('#'), Token::Mark('!'), Token::Mark('['), Token::Word(lint)) =
             (a, b, c, d)
@@ -318,6 +349,12 @@ fn what_is_forbidden_is_found_where_it_stands() {
         ),
         ("src/cli/a.rs", "fn f() { todo!() }", 1),
         ("src/lib.rs", "#![allow(dead_code)]", 1),
+        ("src/core/a.rs", "fn f() -> Result<u8, String> {}", 1),
+        (
+            "src/core/a.rs",
+            "type A =\n Result<Box<dyn Fn() -> Vec<u8>>, (usize, String)>;",
+            2,
+        ),
         ("src/core/a.rs", "#[cfg(test)]\nmod tests;\nuse std::fs;", 3),
         (
             "src/core/a.rs",
@@ -343,6 +380,10 @@ fn what_is_allowed_passes() {
         (
             "src/detectors/a.rs",
             "use crate::{core::x, host::Host, services, detectors::Sweep};",
+        ),
+        (
+            "src/store/a.rs",
+            "fn f() -> Result<(u8, String), Box<dyn Error>> {} fn g() -> Result<Result<u8, A>, B<String>> {}",
         ),
         (
             "src/escalation/github.rs",
