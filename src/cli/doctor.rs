@@ -435,13 +435,9 @@ fn check_tracker(page: &mut Page, host: &Host, config: &Config, offline: bool) {
 fn check_fleet(page: &mut Page, host: &Host, config: &Config, offline: bool) {
     let textfile = &config.metrics.textfile;
     if !textfile.is_empty() {
-        match wire::textfile_problem(&host.path(textfile)) {
+        match wire::textfile_problem(host, textfile) {
             None => page.ok("metrics", textfile.as_str()),
-            Some(why) => page.warn(
-                "metrics",
-                format!("{textfile}: {why}"),
-                "see metrics.textfile in the configuration",
-            ),
+            Some((why, to_do)) => page.warn("metrics", format!("{textfile}: {why}"), to_do),
         }
     }
     if offline {

@@ -12,6 +12,7 @@ use crate::cli::typed::Typed;
 use crate::cli::{shape, stored, tasks};
 use crate::core::config::{Config, Github};
 use crate::core::model::finding::Severity;
+use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::remedy::runbook;
@@ -22,6 +23,7 @@ use crate::daemon::{
 };
 use crate::escalation::fleet_check;
 use crate::escalation::github::check::{self, Check};
+use crate::escalation::textfile;
 use crate::host::Host;
 use crate::host::lock::{self, LockError};
 
@@ -213,9 +215,10 @@ pub(super) fn reach_fleet(config: &Config) -> Vec<(String, bool, String)> {
     told(fleet_check::fleet(config, credentials().as_deref()))
 }
 
-/// Why metrics cannot be written into this directory, if they cannot.
-pub(super) fn textfile_problem(directory: &Path) -> Option<&'static str> {
-    fleet_check::textfile_problem(directory)
+/// Why metrics do not reach the collector of this directory, if they do not, and what to do.
+pub(super) fn textfile_problem(host: &Host, directory: &str) -> Option<(String, String)> {
+    let why = textfile::check(host, directory).err()?;
+    Some((why.to_string(), why.hint().into_owned()))
 }
 
 fn credentials() -> Option<PathBuf> {

@@ -1,12 +1,12 @@
 //! The fleet thread: Alertmanager, dead-man's ping and metrics. No queue: what is true now is told now.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::core::config;
 use crate::core::human::alert::{self, Alert, RESOLVED_FOR, Speaker};
 use crate::core::human::metrics::{self, Metric};
+use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
 use crate::daemon::transports::not_served;
 use crate::daemon::{Runtime, supervisor};
@@ -113,13 +113,10 @@ impl Fleet {
 
     fn write_metrics(&mut self, runtime: &Runtime, now: Timestamp) -> Result<(), StoreError> {
         let text = self.metrics_text(runtime, now)?;
-        let directory = runtime.host.path(&self.metrics.textfile);
-        let failed = textfile::write(Path::new(&directory), &text).err();
+        let directory = &self.metrics.textfile;
+        let failed = textfile::write(&runtime.host, directory, &text).err();
         if let Some(why) = failed.as_ref().filter(|_| !self.metrics_failed) {
-            log::warn!(
-                "metrics.textfile {}: {why}: make the directory, writable for the daemon",
-                directory.display()
-            );
+            log::warn!("metrics.textfile {directory}: {}", why.with_hint());
         }
         self.metrics_failed = failed.is_some();
         Ok(())

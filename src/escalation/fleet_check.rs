@@ -119,14 +119,3 @@ fn ask(url: &str, timeout_s: u64, ca_file: &str) -> Result<u16, ReachError> {
     let answer = transport.send(&request).map_err(ReachError::Send)?;
     Ok(answer.status)
 }
-
-/// Why metrics cannot be written into this directory, if they cannot.
-pub fn textfile_problem(directory: &Path) -> Option<&'static str> {
-    use nix::unistd::{AccessFlags, access};
-    if !directory.is_dir() {
-        return Some("it is no directory: make it, or name node_exporter's");
-    }
-    access(directory, AccessFlags::W_OK | AccessFlags::X_OK)
-        .err()
-        .map(|_| "it cannot be written by this user")
-}

@@ -1,42 +1,102 @@
 //! Files: atomic writes, simple globs, permission checks.
 
+use std::collections::hash_map::RandomState;
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 
-use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
 use nix::sys::stat::{Mode, SFlag, fstatat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 
 use crate::host::Host;
 
+/// How soon a file has to outlive a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// When the call returns.
+    Flushed,
+    /// Written anew soon anyway: flash is spared.
+    Cached,
+}
+
 /// Replaces `path` as a whole: a crash leaves the old file or the new one. `mode` as in chmod(1).
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut part = path.as_os_str().to_owned();
-    part.push(format!(".part-{}", std::process::id()));
-    let part = PathBuf::from(part);
-    let write = || {
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(mode)
-            .open(&part)?;
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let folder = open(folder, flags, Mode::empty())?;
+    replace(folder.as_fd(), name, bytes, mode, Medium::Flushed)
+}
+
+/// Replaces the file `name` of an open folder. It is written under a new name that nobody can know before, so
+/// what others may have put there is neither followed nor touched.
+pub fn replace(
+    folder: BorrowedFd<'_>,
+    name: &OsStr,
+    bytes: &[u8],
+    mode: u32,
+    medium: Medium,
+) -> io::Result<()> {
+    let (mut file, part) = new_beside(folder, name)?;
+    let mut write = || {
         // Exactly this mode, whatever the umask takes off.
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&part, path)?;
+        if medium == Medium::Flushed {
+            file.sync_all()?;
+        }
+        renameat(folder, part.as_os_str(), folder, name)?;
         // The rename itself is durable only with its directory.
-        fs::File::open(dir)?.sync_all()
+        match medium {
+            Medium::Flushed => Ok(fsync(folder)?),
+            Medium::Cached => Ok(()),
+        }
     };
     let done = write();
     if done.is_err() {
-        let _ = fs::remove_file(&part);
+        let _ = unlinkat(folder, part.as_os_str(), UnlinkatFlags::NoRemoveDir);
     }
     done
+}
+
+/// Most names tried for a new file: two in a row that exist are no accident.
+const NAMES_MOST: usize = 8;
+
+/// A new empty file for its owner alone. Its name begins with a dot and ends in none that anybody collects.
+fn new_beside(folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<(fs::File, OsString)> {
+    let flags =
+        OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    for _ in 0..NAMES_MOST {
+        let mut part = OsString::from(".");
+        part.push(name);
+        // Keyed anew by the kernel's randomness.
+        part.push(format!(
+            ".{:016x}",
+            RandomState::new().build_hasher().finish()
+        ));
+        match openat(
+            folder,
+            part.as_os_str(),
+            flags,
+            Mode::from_bits_truncate(0o600),
+        ) {
+            Ok(file) => return Ok((file.into(), part)),
+            Err(Errno::EEXIST) => {}
+            Err(why) => return Err(why.into()),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// Why a secret file may not be used.

@@ -15,6 +15,7 @@ pub mod net;
 pub mod pid_files;
 pub mod procfs;
 pub mod signals;
+pub mod trusted;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -131,6 +132,14 @@ impl Host {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
+    /// The name on the host of a path below the root prefix.
+    pub fn named(&self, path: &Path) -> io::Result<String> {
+        let below = path.strip_prefix(&self.root).ok().and_then(Path::to_str);
+        below
+            .map(|below| format!("/{below}"))
+            .ok_or_else(|| io::ErrorKind::InvalidInput.into())
+    }
+
     /// The same host with its files as PID 1 sees them: our own sandbox may lack mounts that came after our
     /// start, or show some paths read-only. Our own view where PID 1's may not be looked at.
     #[must_use]
@@ -147,13 +156,23 @@ impl Host {
         }
     }
 
-    /// Reads a text file of at most `cap` bytes; invalid UTF-8 becomes U+FFFD.
+    /// Reads a text file of at most `cap` bytes; invalid UTF-8 becomes U+FFFD. Regular files only, and never
+    /// waited for: a FIFO that somebody put in the place of one holds nobody up.
     pub fn read(&self, path: impl AsRef<Path>, cap: u64) -> io::Result<String> {
         use std::io::Read;
+        use std::os::unix::fs::OpenOptionsExt;
+        let file = std::fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
+            .open(self.path(path))?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a regular file",
+            ));
+        }
         let mut bytes = Vec::new();
-        std::fs::File::open(self.path(path))?
-            .take(cap)
-            .read_to_end(&mut bytes)?;
+        file.take(cap).read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
