@@ -1,16 +1,23 @@
 //! A unit points at a path that has moved: a drop-in with the new path. The unit itself is never edited.
 
+use std::error::Error;
 use std::fmt;
 use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo, daemon_reload, units};
 use crate::core::model::action::ActionKind;
 use crate::core::model::facts::Key;
+use crate::core::model::hint::Hint;
 use crate::core::model::unit::{UnitName, UnitState};
+use crate::core::reading::unit_file::is_of_users;
 use crate::core::remedy::target::{self, TargetError};
-use crate::host::{READ_CAP, files};
+use crate::host::READ_CAP;
+use crate::host::files::Medium;
+use crate::host::trusted::{self, Folder, Owners, Proven, Untrusted};
 use crate::services;
 
 /// Below it systemd reads the administrator's drop-ins (systemd.unit(5)).
@@ -92,69 +99,51 @@ impl Action for PathDropIn {
         Some(&self.unit)
     }
 
-    /// The old path is still missing, the new one is there and of the right kind, and the unit still has
-    /// the old one in its setting.
+    /// The old path is still missing, the new one is there, of the right kind and nobody else's to change, and
+    /// the unit still has the old one in its setting.
     fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
-        let gone = |why: String| Err(ActionError::PreconditionGone(why));
-        let view = context.host.of_init();
-        if view.path(&self.old).exists() {
-            return gone(format!("{} exists again", self.old));
-        }
-        let Ok(meta) = fs::metadata(view.path(&self.new)) else {
-            return gone(format!("{} does not exist", self.new));
-        };
-        let fits = match self.setting.as_str() {
-            "WorkingDirectory" => meta.is_dir(),
-            "ExecStart" => meta.is_file() && meta.permissions().mode() & 0o111 != 0,
-            _ => meta.is_file(),
-        };
-        if !fits {
-            return gone(format!("{} is not what {} needs", self.new, self.setting));
+        if context.host.of_init().path(&self.old).exists() {
+            let why = format!("{} exists again", self.old);
+            return Err(ActionError::PreconditionGone(why));
         }
         let state = state(context, &self.unit)?;
-        plain(context, &drop_in(self, &state.drop_in_paths))?;
-        lines(context, self, &state).map(|_| ())
+        let texts = services::unit_files(context.host, &state);
+        self.prove(context, &state, &texts)?;
+        folder(context, &drop_in(self, &state.drop_in_paths))?;
+        lines(self, &texts).map(|_| ())
     }
 
     fn undo_record(&self, context: &ActionContext<'_>) -> Result<Undo, ActionError> {
         let path = drop_in(self, &state(context, &self.unit)?.drop_in_paths);
-        plain(context, &path)?;
-        let existing = context.host.path(&path);
-        let backup = if existing.exists() {
-            let name = path.trim_start_matches('/').replace('/', "_");
-            let stamp: String = context
-                .host
-                .clock
-                .now()
-                .to_string()
-                .chars()
-                .filter(char::is_ascii_digit)
-                .collect();
-            let backup = context.backup_dir.join(format!("{name}.{stamp}"));
-            let keep = || -> std::io::Result<()> {
-                fs::create_dir_all(context.backup_dir)?;
-                files::write_atomic(&backup, &fs::read(&existing)?, 0o600)
-            };
-            keep().map_err(|why| ActionError::Refused(format!("no backup of {path}: {why}")))?;
-            Some(backup.display().to_string())
-        } else {
-            None
+        folder(context, &path)?;
+        let owners = Owners::of(context.host);
+        let backup = match trusted::open(context.host, &path, &owners) {
+            Ok(existing) => Some(
+                keep(context, &path, &existing)
+                    .map_err(|why| ActionError::Refused(format!("no backup of {path}: {why}")))?,
+            ),
+            Err(why) if why.is_absent() => None,
+            Err(why) => return Err(ActionError::Refused(why.with_hint())),
         };
         Ok(Undo::RestoreFile { path, backup })
     }
 
     fn act(&self, context: &ActionContext<'_>) -> Result<Done, ActionError> {
         let before = state(context, &self.unit)?;
-        let values = lines(context, self, &before)?;
+        let texts = services::unit_files(context.host, &before);
+        let values = lines(self, &texts)?;
         let path = drop_in(self, &before.drop_in_paths);
-        let file = context.host.path(&path);
-        let failed = |why: std::io::Error| ActionError::Failed(format!("{path}: {why}"));
-        if let Some(dir) = file.parent().filter(|dir| !dir.exists()) {
-            fs::create_dir_all(dir).map_err(failed)?;
-            // Our own umask keeps everybody out; unit files are for everybody to read.
-            fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).map_err(failed)?;
-        }
-        files::write_atomic(&file, text(self, &values).as_bytes(), 0o644).map_err(failed)?;
+        let failed = |why: io::Error| ActionError::Failed(format!("{path}: {why}"));
+        let folder = match folder(context, &path)? {
+            Some(folder) => folder,
+            None => made_folder(context, &path)?,
+        };
+        // Once more, right before it counts: the descriptor stays open until the drop-in is in effect.
+        let _proven = self.prove(context, &before, &texts)?;
+        let text = text(self, &values);
+        folder
+            .write(name_of(&path), text.as_bytes(), 0o644, Medium::Flushed)
+            .map_err(failed)?;
         daemon_reload::reload(context)?;
         let after = state(context, &self.unit)?;
         if still_names(&after, self) {
@@ -174,7 +163,83 @@ impl Action for PathDropIn {
     }
 }
 
-/// Refuses a drop-in whose file or folder is a symbolic link: what is written there would land elsewhere.
+impl PathDropIn {
+    /// Proves the new place: of the right kind, and nobody's who has fewer rights than the unit. What comes back
+    /// is the very file or directory.
+    fn prove(
+        &self,
+        context: &ActionContext<'_>,
+        state: &UnitState,
+        texts: &[String],
+    ) -> Result<OwnedFd, ActionError> {
+        let view = context.host.of_init();
+        let owners = services::owners(context.host, state, texts);
+        let gone = |why: Untrusted| match why.is_absent() {
+            true => ActionError::PreconditionGone(format!("{} does not exist", self.new)),
+            false => refused(why),
+        };
+        if self.setting == "WorkingDirectory" {
+            let folder = trusted::folder(&view, &self.new, &owners).map_err(gone)?;
+            return Ok(folder.into());
+        }
+        let file = trusted::open(&view, &self.new, &owners).map_err(gone)?;
+        if self.setting == "ExecStart" {
+            self.program(&file, owners != Owners::of(context.host))?;
+        }
+        Ok(file.into())
+    }
+
+    /// A program must be executable, and in a place of users only a program of the unit's own user.
+    fn program(&self, file: &Proven, of_user: bool) -> Result<(), ActionError> {
+        let new = &self.new;
+        if !file.is_executable() {
+            let why = format!("{new} is not what {} needs", self.setting);
+            return Err(ActionError::PreconditionGone(why));
+        }
+        if !of_user && (is_of_users(new) || is_of_users(file.path())) {
+            return Err(ActionError::Refused(format!(
+                "{new} lies where users have their own files, and {} runs as root: move the program to /opt or /usr/local",
+                self.unit
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn refused(why: Untrusted) -> ActionError {
+    ActionError::Refused(why.with_hint())
+}
+
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("/", |(folder, _)| folder)
+}
+
+fn name_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
+
+/// The proven folder of a drop-in; none where it is still to be made.
+fn folder(context: &ActionContext<'_>, path: &str) -> Result<Option<Folder>, ActionError> {
+    plain(context, path)?;
+    match trusted::folder(context.host, folder_of(path), &Owners::of(context.host)) {
+        Ok(folder) => Ok(Some(folder)),
+        // All above it was proven on the way.
+        Err(why) if why.is_absent() => Ok(None),
+        Err(why) => Err(refused(why)),
+    }
+}
+
+fn made_folder(context: &ActionContext<'_>, path: &str) -> Result<Folder, ActionError> {
+    let at = context.host.path(folder_of(path));
+    fs::create_dir_all(&at)
+        // Our own umask keeps everybody out; unit files are for everybody to read.
+        .and_then(|()| fs::set_permissions(&at, fs::Permissions::from_mode(0o755)))
+        .map_err(|why| ActionError::Failed(format!("{path}: {why}")))?;
+    trusted::folder(context.host, folder_of(path), &Owners::of(context.host)).map_err(refused)
+}
+
+/// Refuses a drop-in whose file or folder is a symbolic link, whoever set it: what is written there would land
+/// elsewhere.
 fn plain(context: &ActionContext<'_>, path: &str) -> Result<(), ActionError> {
     let file = context.host.path(path);
     let link = |path: &Path| path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
@@ -185,18 +250,27 @@ fn plain(context: &ActionContext<'_>, path: &str) -> Result<(), ActionError> {
     Ok(())
 }
 
-/// The setting's lines as the unit and its drop-ins have them, in effect order, that name the old path.
-fn lines(
+/// Copies a drop-in of ours into the backups; the copy's path.
+fn keep(
     context: &ActionContext<'_>,
-    target: &PathDropIn,
-    state: &UnitState,
-) -> Result<Vec<String>, ActionError> {
+    path: &str,
+    existing: &Proven,
+) -> Result<String, Box<dyn Error>> {
+    let now = context.host.clock.now().to_string();
+    let stamp: String = now.chars().filter(char::is_ascii_digit).collect();
+    let name = format!("{}.{stamp}", path.trim_start_matches('/').replace('/', "_"));
+    fs::create_dir_all(context.backup_dir)?;
+    let backups = context.host.named(context.backup_dir)?;
+    let folder = trusted::folder(context.host, &backups, &Owners::of(context.host))?;
+    folder.write(&name, &existing.bytes(READ_CAP)?, 0o600, Medium::Flushed)?;
+    Ok(context.backup_dir.join(name).display().to_string())
+}
+
+/// The setting's lines as the unit and its drop-ins have them, in effect order, that name the old path.
+fn lines(target: &PathDropIn, texts: &[String]) -> Result<Vec<String>, ActionError> {
     let mut values: Vec<String> = Vec::new();
-    for file in std::iter::once(&state.fragment_path).chain(&state.drop_in_paths) {
-        let Ok(text) = context.host.read(file, READ_CAP) else {
-            continue;
-        };
-        collect(&text, &target.setting, &mut values);
+    for text in texts {
+        collect(text, &target.setting, &mut values);
     }
     if values.iter().any(|value| names(value, &target.old)) {
         Ok(values)
@@ -300,23 +374,23 @@ pub fn restore(
             "{path} is not a drop-in of ours"
         )));
     }
-    plain(context, path)?;
-    let file: PathBuf = context.host.path(path);
-    let failed = |why: std::io::Error| ActionError::Failed(format!("{path}: {why}"));
+    let Some(folder) = folder(context, path)? else {
+        return Ok(format!("{path} is as it was"));
+    };
+    let failed = |why: io::Error| ActionError::Failed(format!("{path}: {why}"));
     match backup {
         Some(backup) => {
-            let bytes = fs::read(backup).map_err(failed)?;
-            files::write_atomic(&file, &bytes, 0o644).map_err(failed)?;
+            let copy = context.host.named(Path::new(backup)).map_err(failed)?;
+            let copy = trusted::open(context.host, &copy, &Owners::of(context.host));
+            let bytes = copy.map_err(refused)?.bytes(READ_CAP).map_err(failed)?;
+            folder
+                .write(name_of(path), &bytes, 0o644, Medium::Flushed)
+                .map_err(failed)?;
         }
-        None => match fs::remove_file(&file) {
-            Err(why) if why.kind() != std::io::ErrorKind::NotFound => return Err(failed(why)),
-            _ => {}
-        },
+        None => folder.remove(name_of(path)).map_err(failed)?,
     }
     // Removed only when nothing else lies in it.
-    if let Some(dir) = file.parent() {
-        let _ = fs::remove_dir(dir);
-    }
+    let _ = fs::remove_dir(context.host.path(folder_of(path)));
     daemon_reload::reload(context)?;
     Ok(format!("{path} is as it was"))
 }

@@ -242,6 +242,12 @@ impl Proven {
     }
 }
 
+impl From<Proven> for OwnedFd {
+    fn from(proven: Proven) -> Self {
+        proven.file.into()
+    }
+}
+
 /// A directory that was proven.
 #[derive(Debug)]
 pub struct Folder {
@@ -272,9 +278,15 @@ impl Folder {
     }
 }
 
+impl From<Folder> for OwnedFd {
+    fn from(folder: Folder) -> Self {
+        folder.handle
+    }
+}
+
 /// Opens the regular file at `path` for reading.
 pub fn open(host: &Host, path: &str, owners: &Owners) -> Result<Proven, Untrusted> {
-    let found = Walk::new(host, path, owners)?.to_end()?;
+    let found = Walk::new(host, path, owners)?.finish()?;
     let fail = |why| found.error(path, why);
     let kind = kind_of(&found.stat);
     if kind != REGULAR {
@@ -298,7 +310,7 @@ pub fn open(host: &Host, path: &str, owners: &Owners) -> Result<Proven, Untruste
 
 /// Opens the directory at `path`, to write in or to look that it is one.
 pub fn folder(host: &Host, path: &str, owners: &Owners) -> Result<Folder, Untrusted> {
-    let found = Walk::new(host, path, owners)?.to_end()?;
+    let found = Walk::new(host, path, owners)?.finish()?;
     match kind_of(&found.stat) {
         FOLDER => Ok(Folder {
             handle: found.folder,
@@ -397,7 +409,7 @@ impl<'a> Walk<'a> {
         self.left.extend(parts.rev().map(str::to_owned));
     }
 
-    fn to_end(mut self) -> Result<Found, Untrusted> {
+    fn finish(mut self) -> Result<Found, Untrusted> {
         while let Some(part) = self.left.pop() {
             if part == ".." {
                 // Above the top is the top.

@@ -78,6 +78,39 @@ pub fn needs(unit: &str, texts: &[String]) -> Needs {
     found
 }
 
+/// Places where every user may have files of his own: what is found there stands for no program of the host.
+const OF_USERS: &[&str] = &["/home", "/srv", "/tmp", "/var/tmp", "/dev/shm", "/run/user"];
+
+/// Does `path` lie where users have files of their own?
+pub fn is_of_users(path: &str) -> bool {
+    OF_USERS.iter().any(|place| {
+        let rest = path.strip_prefix(place);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+/// Does a unit give what it runs more than `user` has: commands with root's rights, capabilities, groups? Then a
+/// file of that user may not stand for one of the unit's.
+pub fn lends_rights(texts: &[String], user: &str) -> bool {
+    let lends = |key: &str, value: &str| match key {
+        "AmbientCapabilities" | "SupplementaryGroups" => !value.is_empty(),
+        "Group" => !value.is_empty() && value != user,
+        "PermissionsStartOnly" => !matches!(value, "no" | "false" | "0" | "off"),
+        _ if key.starts_with("Exec") => {
+            let mut prefixes = value.chars().take_while(|c| PREFIXES.contains(*c));
+            prefixes.any(|c| matches!(c, '+' | '!'))
+        }
+        _ => false,
+    };
+    texts
+        .iter()
+        .flat_map(|text| logical_lines(text))
+        .any(|line| {
+            line.split_once('=')
+                .is_some_and(|(key, value)| lends(key.trim(), value.trim()))
+        })
+}
+
 /// Lines with `\` continuations joined; comments, also inside a continuation, left out.
 fn logical_lines(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
@@ -205,11 +238,14 @@ fn resolve(unit: &str, gathered: &Gathered, found: &mut Needs) {
     }
 }
 
+/// What may stand before the program of an `Exec…=` line (systemd.service(5)).
+const PREFIXES: &str = "@-:+!|";
+
 /// First word of an `Exec…=` line without systemd's prefixes; `None` when its failure is ignored (`-`)
 /// or when it is no absolute path.
 pub fn program(line: &str) -> Option<String> {
     let mut rest = line.trim_start();
-    while let Some(prefix) = rest.chars().next().filter(|c| "@-:+!|".contains(*c)) {
+    while let Some(prefix) = rest.chars().next().filter(|c| PREFIXES.contains(*c)) {
         if prefix == '-' {
             return None;
         }
@@ -317,6 +353,42 @@ mod tests {
             "garbage\n[\n=\n",
         ] {
             assert_eq!(of(text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn places_of_users_are_whole_folders() {
+        for (path, is) in [
+            ("/home/eve/bin/x", true),
+            ("/srv", true),
+            ("/var/tmp/.x/y", true),
+            ("/homes/x", false),
+            ("/opt/home/x", false),
+            ("/usr/bin/x", false),
+        ] {
+            assert_eq!(is_of_users(path), is, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_unit_that_lends_more_than_its_user_has() {
+        for (text, is) in [
+            ("User=gw\nExecStart=/opt/a\nGroup=gw\n", false),
+            ("User=gw\nExecStart=-@/opt/a +x\n", false),
+            ("User=gw\nExecStart=-+/opt/a\n", true),
+            ("User=gw\nExecStart=/opt/a\nExecStartPre=!!/opt/b\n", true),
+            ("User=gw\nExecStopPost = \\\n +/opt/b\n", true),
+            ("User=gw\nAmbientCapabilities=CAP_NET_ADMIN\n", true),
+            ("User=gw\nGroup=docker\n", true),
+            ("User=gw\nSupplementaryGroups=disk\n", true),
+            ("User=gw\nPermissionsStartOnly=yes\n", true),
+        ] {
+            let text = format!("[Service]\n{text}");
+            assert_eq!(
+                lends_rights(std::slice::from_ref(&text), "gw"),
+                is,
+                "{text}"
+            );
         }
     }
 
