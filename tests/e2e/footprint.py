@@ -14,8 +14,9 @@ import time
 NAME = "autonomous-orchestrator"
 STATE = f"/var/lib/{NAME}"
 HZ = os.sysconf("SC_CLK_TCK")
-# The first looks at everything are no idleness.
-SETTLE_S = 30
+# The first looks at everything, and the backup of each day a minute after the start, are no idleness:
+# what they write is a line of its own.
+SETTLE_S = 75
 # Far above what is right: a leak, not a missed goal.
 LEAK_MB = 32
 
@@ -106,8 +107,10 @@ def main():
     seconds = int(sys.argv[1])
     time.sleep(10)
     without = window(seconds)
+    at_start = device_kb()
     subprocess.run(["systemctl", "start", NAME], check=True)
     time.sleep(SETTLE_S)
+    start_kb = device_kb() - at_start
     pids, main_pid = lasting(), show(NAME, "MainPID")
     used = {pid: cpu_ms(pid) for pid in pids}
     woken = {pid: switches(pid) for pid in pids}
@@ -129,6 +132,7 @@ def main():
     line("wake-ups, all threads", f"{sum(switches(pid) - woken[pid] for pid in pids) * 60 / took:.0f} a minute")
     line("processes, threads, files open", f"{len(pids)}, {sum(field(f'/proc/{pid}/status', 'Threads') for pid in pids)}, {sum(len(os.listdir(f'/proc/{pid}/fd')) for pid in pids)}")
     line("written to the state's disk", f"{(device_kb() - wrote) / 1024 * 3600 / took:.2f} MB/h", "goal <= 1 MB/h")
+    line("written at the start, the day's backup with it", f"{start_kb / 1024:.2f} MB")
     line("binary", f"{os.path.getsize(shutil.which(NAME)):,} bytes")
     sys.exit(0 if resident < LEAK_MB else 1)
 
