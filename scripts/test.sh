@@ -206,7 +206,7 @@ section_powercut() {
 
 # Scan, work, send, crash and restart, interleaved by seeds over a disk that forgets.
 section_simulation() {
-  AO_SIMULATION_SEEDS=${AO_SIMULATION_SEEDS:-10000} cargo test --locked -q --test integration simulation -- --nocapture |
+  AO_SIMULATION_SEEDS=${AO_SIMULATION_SEEDS:-10000} cargo test --locked -q --lib simulation -- --nocapture |
     grep -v '^seed '
 }
 

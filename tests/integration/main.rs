@@ -21,7 +21,6 @@ mod inert;
 mod kill_matrix;
 mod layering;
 mod llm;
-mod simulation;
 mod source;
 mod store_crash;
 mod stress;

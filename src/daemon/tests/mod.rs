@@ -5,4 +5,5 @@
 mod gateway;
 mod issues;
 mod life;
+mod simulation;
 mod units;

@@ -3,12 +3,7 @@
 //! twice, no attempt was forgotten, the file is whole and the audit chain holds.
 //!
 //! `AO_SIMULATION_SEEDS` sets how many seeds run (100 by default), `AO_SIMULATION_SEED` replays one.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic
-)]
+#![allow(clippy::expect_used)]
 
 mod disk;
 
@@ -16,10 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use autonomous_orchestrator::{
-    Booked, Booking, Class, Cursor, Finding, Intake, NewEscalation, Outcome, Phase, Resolution,
-    Severity, Status, Store, StoreError, StoreOptions, TaskFilter, Timestamp, Transition,
-    config::Budget,
+use crate::core::config::Budget;
+use crate::core::model::class::Class;
+use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::task::{Phase, Resolution, Status, Task, Transition};
+use crate::core::model::time::Timestamp;
+use crate::store::{
+    Booked, Booking, Cursor, Intake, NewEscalation, Outcome, Store, StoreError, StoreOptions,
+    TaskFilter,
 };
 use disk::{Crash, Plan};
 use rusqlite::ffi;
@@ -499,11 +498,7 @@ impl Simulation {
     }
 
     /// One open task a fingerprint, and every line up to the cursor counted once.
-    fn counts_agree<'a>(
-        &mut self,
-        store: &Store,
-        tasks: impl Iterator<Item = &'a autonomous_orchestrator::Task>,
-    ) {
+    fn counts_agree<'a>(&mut self, store: &Store, tasks: impl Iterator<Item = &'a Task>) {
         let position = store.cursor(STREAM).unwrap();
         let cursor: u64 = position.map_or(0, |text| text.parse().unwrap());
         assert!(
