@@ -201,7 +201,7 @@ fn closed_at(
          WHERE task_id = ?1 AND destination = ?2 AND operation IN ('create', 'reopen') AND state = 'pending' AND attempts = 0",
         params![task_id, destination],
     )?;
-    if never_sent > 0 {
+    if never_sent > 0 && !stands_open(tx, destination, task_id)? {
         tx.run(
             "UPDATE outbox SET state = 'dead', last_error = 'its issue was never sent'
              WHERE task_id = ?1 AND destination = ?2 AND state = 'pending'",
@@ -223,6 +223,23 @@ fn closed_at(
         "status": issue::status_block(&task),
     });
     enqueue(tx, destination, task_id, "close", &payload, now).map(drop)
+}
+
+/// True when the issue that a task took over was left open for it: the close of the life before was dropped
+/// when the problem came back, and nobody else would say that it is over.
+fn stands_open(tx: &Tx<'_>, destination: &str, task_id: i64) -> Result<bool, StoreError> {
+    let last: Option<String> = tx
+        .query_row(
+            "SELECT o.operation FROM tasks AS own
+             JOIN tasks AS life ON life.github_issue_number = own.github_issue_number
+             JOIN outbox AS o ON o.task_id = life.id
+             WHERE own.id = ?1 AND o.destination = ?2 AND o.destination = ?3 AND o.state = 'confirmed'
+             ORDER BY o.id DESC LIMIT 1",
+            params![task_id, destination, GITHUB],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(last.is_some_and(|operation| operation != "close"))
 }
 
 /// The task as it stands inside the transaction.

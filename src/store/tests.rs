@@ -417,6 +417,28 @@ fn a_problem_that_comes_back_takes_over_its_issue() {
         ("reopen", Some(7), again),
         "the unsent close of the last life is given up"
     );
+    // Over again before that was sent: the issue still stands open from the life before.
+    bench
+        .store
+        .close_task(again, Resolution::Fixed, NOW)
+        .unwrap();
+    let row = bench.store.outbox_next("github", NOW).unwrap().unwrap();
+    assert_eq!(
+        (row.operation.as_str(), row.issue_number, row.task_id),
+        ("close", Some(7), again)
+    );
+    bench
+        .store
+        .outbox_confirmed(row.id, Some(7), None, NOW)
+        .unwrap();
+    let third = one(&bench.store, "boom").task_id;
+    bench.store.escalate(third, escalation(), "t", NOW).unwrap();
+    bench
+        .store
+        .close_task(third, Resolution::Fixed, NOW)
+        .unwrap();
+    let next = bench.store.outbox_next("github", NOW).unwrap();
+    assert!(next.is_none(), "nothing was told since it was closed");
 }
 
 #[test]
