@@ -1,7 +1,7 @@
 //! One gateway: a fixture tree, a script for its commands, a clock that the test moves, and the program's
 //! threads as their bodies, called in turn.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::store::TaskFilter;
 /// A Monday noon.
 pub const START: Timestamp = Timestamp::from_millis(1_800_273_600_000);
 /// What every gateway has; a test adds to it.
-const CONFIG: &str = "[daemon]\nstartup_grace_s = 0\n[store]\nballast_kib = 0\n";
+pub const CONFIG: &str = "[daemon]\nstartup_grace_s = 0\n[store]\nballast_kib = 0\n";
 pub const UNIT: &str = "app.service";
 
 pub struct Gateway {
@@ -47,7 +47,8 @@ impl Gateway {
         set(&mut config);
         let script = Arc::new(Scripted::default());
         let host = Host::at(dir.path(), Clock::manual(START)).with_executor(script.clone());
-        let units = Units::new(&script, dir.path(), &host.clock);
+        let units = Units::new();
+        units.serve(&script, dir.path(), &host.clock);
         Self::start(dir, host, script, units, config)
     }
 
@@ -58,17 +59,10 @@ impl Gateway {
         units: Units,
         config: Config,
     ) -> Self {
-        let options = Options {
-            config_file: PathBuf::from("/etc/autonomous-orchestrator/config.toml"),
-            config_named: false,
-            state_dir: None,
-            dry_run: false,
-            timing: Timing::default(),
-        };
-        let runtime = Runtime::start(host, config.clone(), &options).unwrap();
+        let runtime = Runtime::start(host, config.clone(), &options()).unwrap();
         courier::route(&runtime);
         let issues = Issues::default();
-        let tracker = GitHub::new(settings(&dir), Box::new(issues.clone()));
+        let tracker = GitHub::new(settings(dir.path()), Box::new(issues.clone()));
         let limits = Limits {
             spread: Duration::ZERO,
             ..Limits::new(&config.escalation, &runtime.store.gateway_id().unwrap())
@@ -209,9 +203,21 @@ impl Gateway {
     }
 }
 
-fn settings(dir: &tempfile::TempDir) -> Settings {
+/// As the daemon is started with nothing on its command line.
+pub fn options() -> Options {
+    Options {
+        config_file: PathBuf::from("/etc/autonomous-orchestrator/config.toml"),
+        config_named: false,
+        state_dir: None,
+        dry_run: false,
+        timing: Timing::default(),
+    }
+}
+
+/// Of the tracker, with a token below `root`.
+pub fn settings(root: &Path) -> Settings {
     use std::os::unix::fs::PermissionsExt;
-    let token = dir.path().join("etc/autonomous-orchestrator/token");
+    let token = root.join("etc/autonomous-orchestrator/token");
     std::fs::write(&token, "secret-for-tests").unwrap();
     std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
     Settings {

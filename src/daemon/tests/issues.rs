@@ -15,6 +15,19 @@ impl Issues {
         self.0.lock().unwrap()
     }
 
+    /// The hidden marker of each issue and comment: what was told, once each if all is well.
+    pub fn markers(&self) -> Vec<String> {
+        let issues = self.lock();
+        let comments = issues.iter().flat_map(|issue| {
+            let comments = issue["comments"].as_array().unwrap();
+            std::iter::once(issue).chain(comments)
+        });
+        let body = |told: &Value| told["body"].as_str().unwrap_or_default().to_owned();
+        comments
+            .map(|told| body(told).lines().next_back().unwrap_or("").to_owned())
+            .collect()
+    }
+
     /// State and title of each issue.
     pub fn all(&self) -> Vec<(String, String)> {
         let text = |issue: &Value, key: &str| issue[key].as_str().unwrap_or_default().to_owned();
@@ -28,7 +41,7 @@ impl Issues {
 impl Transport for Issues {
     fn send(&self, request: &Request) -> Result<Response, SendError> {
         let path = request.url.split("/repos/o/r").nth(1).unwrap_or("");
-        let path = path.split('?').next().unwrap_or("");
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let body: Value = serde_json::from_str(request.body.as_deref().unwrap_or("null")).unwrap();
         let mut issues = self.lock();
         let (status, answer) = match (request.method, path) {
@@ -36,18 +49,28 @@ impl Transport for Issues {
                 200,
                 json!({ "full_name": "o/r", "private": true, "has_issues": true }),
             ),
-            (Verb::Get, "/issues") => (200, Value::from(issues.clone())),
+            (Verb::Get, "/issues") => (200, page(&issues, query)),
             (Verb::Post, "/issues") => {
                 let number = issues.len() + 1;
                 let mut issue = body;
                 issue["number"] = json!(number);
                 issue["state"] = json!("open");
+                issue["comments"] = json!([]);
                 issue["html_url"] = json!(format!("https://github.com/o/r/issues/{number}"));
                 issues.push(issue.clone());
                 (201, issue)
             }
-            (Verb::Get, path) if path.ends_with("/comments") => (200, json!([])),
-            (Verb::Post, path) if path.ends_with("/comments") => (201, json!({})),
+            (verb, path) if path.ends_with("/comments") => {
+                let number: usize = path.split('/').nth(2).unwrap().parse().unwrap();
+                let comments = &mut issues[number - 1]["comments"];
+                match verb {
+                    Verb::Post => {
+                        comments.as_array_mut().unwrap().push(body);
+                        (201, json!({}))
+                    }
+                    Verb::Get | Verb::Patch => (200, comments.clone()),
+                }
+            }
             (verb, path) => {
                 let number: usize = path.strip_prefix("/issues/").unwrap().parse().unwrap();
                 let issue = &mut issues[number - 1];
@@ -65,4 +88,21 @@ impl Transport for Issues {
             ..Response::default()
         })
     }
+}
+
+/// One page of a listing, of one label where it is asked for.
+fn page(issues: &[Value], query: &str) -> Value {
+    let asked = |name: &str| {
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+    };
+    let number = |name: &str| -> usize { asked(name).unwrap().parse().unwrap() };
+    let label = asked("labels").map(Value::from);
+    let fits = |issue: &&Value| {
+        let labels = issue["labels"].as_array().unwrap();
+        label.as_ref().is_none_or(|label| labels.contains(label))
+    };
+    let (size, before) = (number("per_page"), number("page") - 1);
+    let found = issues.iter().filter(fits);
+    found.skip(size * before).take(size).cloned().collect()
 }

@@ -60,13 +60,18 @@ pub struct State {
 pub struct Units(Arc<Mutex<State>>);
 
 impl Units {
-    pub fn new(script: &Scripted, root: &Path, clock: &Arc<Clock>) -> Self {
+    pub fn new() -> Self {
         let units = Self(Arc::new(Mutex::new(State {
             units: BTreeMap::new(),
             answers: Answers::Well,
         })));
         units.put("multi-user.target", "active");
-        let (shown, ordered) = (units.clone(), units.clone());
+        units
+    }
+
+    /// Answers the commands of one process of this program; the units outlive it.
+    pub fn serve(&self, script: &Scripted, root: &Path, clock: &Arc<Clock>) {
+        let (shown, ordered) = (self.clone(), self.clone());
         script.on("systemctl show", move |words| shown.show(words));
         for order in ["start", "restart", "stop"] {
             let (ordered, clock) = (ordered.clone(), Arc::clone(clock));
@@ -75,7 +80,7 @@ impl Units {
             });
         }
         script.on("systemctl reset-failed", |_| says(""));
-        let (reloaded, drop_in) = (units.clone(), root.join(DROP_IN.trim_start_matches('/')));
+        let (reloaded, drop_in) = (self.clone(), root.join(DROP_IN.trim_start_matches('/')));
         script.on("systemctl daemon-reload", move |_| {
             let there = drop_in.exists();
             for unit in reloaded.lock().units.values_mut() {
@@ -84,7 +89,6 @@ impl Units {
             says("")
         });
         script.on("journalctl", |_| says(""));
-        units
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {

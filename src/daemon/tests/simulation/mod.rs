@@ -1,37 +1,48 @@
-//! Scan, work, send, crash and restart, interleaved by a seed over a real SQLite file on a disk that forgets
-//! (`disk.rs`). After each crash: what was acknowledged is there, counts agree with cursors, no issue exists
-//! twice, no attempt was forgotten, the file is whole and the audit chain holds.
+//! The daemon's own sweep, worker, courier and recovery, interleaved with faults, people and crashes by a seed,
+//! over a real SQLite file on a disk that forgets (`disk.rs`). `check.rs` holds what every start must find.
 //!
-//! `AO_SIMULATION_SEEDS` sets how many seeds run (100 by default), `AO_SIMULATION_SEED` replays one.
+//! `AO_SIMULATION_SEEDS` sets how many seeds run, `AO_SIMULATION_SEED` replays one.
 #![allow(clippy::expect_used)]
 
+mod check;
 mod disk;
+mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::panic::catch_unwind;
 use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::core::config::Budget;
+use super::gateway::{self, CONFIG};
+use super::units::{Answers, OnStart};
+use crate::core::config::{Config, Mode};
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
-use crate::core::model::task::{Phase, Resolution, Status, Task, Transition};
+use crate::core::model::task::Status;
 use crate::core::model::time::Timestamp;
-use crate::store::{
-    Booked, Booking, Cursor, Intake, NewEscalation, Outcome, Store, StoreError, StoreOptions,
-    TaskFilter,
-};
+use crate::daemon::outbox::StoreOutbox;
+use crate::daemon::scanner::{self, Schedule};
+use crate::daemon::{Runtime, courier, worker};
+use crate::escalation::courier::{Courier, Limits};
+use crate::escalation::github::GitHub;
+use crate::store::{Cursor, Intake, StoreError, TaskFilter};
+use check::Known;
 use disk::{Crash, Plan};
 use rusqlite::ffi;
+use world::World;
 
-const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+const SEEDS: u64 = 20;
 /// Crashes of one seed.
 const LIVES: u64 = 6;
-/// Steps between two crashes, at most; a step is one operation of the store.
+/// Steps between two crashes, at most.
 const STEPS: u64 = 60;
-/// Kinds of lines in the log that is read.
-const KINDS: u64 = 9;
+/// Units of the host, and kinds of lines in the log that is read.
+const KINDS: u64 = 5;
 const STREAM: &str = "log:/simulated";
-const DESTINATION: &str = "github";
+const KILL_SWITCH: &str = "etc/autonomous-orchestrator/disable";
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// xorshift64*: the same schedule for the same seed on every machine.
 #[derive(Clone, Debug)]
@@ -52,94 +63,152 @@ impl Random {
     pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound.max(1)
     }
-}
 
-/// What was acknowledged before the crash began.
-#[derive(Debug, Default)]
-struct Acknowledged {
-    tasks: BTreeSet<i64>,
-    closed: BTreeSet<i64>,
-    escalated: BTreeSet<i64>,
-    attempts: BTreeMap<i64, Option<Outcome>>,
-    confirmed: BTreeSet<i64>,
-    /// Lines read with a new task in their batch: durable when acknowledged.
-    cursor: u64,
-}
-
-/// The world outside the store.
-#[derive(Debug, Default)]
-struct World {
-    /// Issues and comments by delivery.
-    issues: BTreeMap<String, Vec<i64>>,
-    /// Acts by attempt.
-    acts: BTreeMap<i64, u32>,
-}
-
-struct Simulation {
-    random: Random,
-    folder: tempfile::TempDir,
-    now: Timestamp,
-    /// What the log holds at each line: the same after every restart.
-    log: Random,
-    lines: Vec<u64>,
-    /// Where the reader is: taken from the store at a start, its own from then on.
-    position: u64,
-    known: Acknowledged,
-    world: World,
-    /// A claimed task and what the worker is doing with it.
-    work: Option<(i64, Doing)>,
-    crashes: u64,
-    faults: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Doing {
-    Claimed,
-    Booked(i64),
-    Acted(i64),
-    Verified,
+    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len() as u64) as usize]
+    }
 }
 
 fn seeds() -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     match number("AO_SIMULATION_SEED") {
         Some(seed) => vec![seed],
-        None => (1..=number("AO_SIMULATION_SEEDS").unwrap_or(100)).collect(),
+        None => (1..=number("AO_SIMULATION_SEEDS").unwrap_or(SEEDS)).collect(),
     }
+}
+
+/// What all seeds together came to.
+#[derive(Debug, Default)]
+struct Sum {
+    crashes: u64,
+    faults: u64,
+    tasks: usize,
+    repairs: usize,
+    told: usize,
+    failed: Vec<u64>,
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_is_done_twice() {
-    let (mut crashes, mut faults, mut tasks, mut issues) = (0, 0, 0, 0);
     let seeds = seeds();
-    for seed in &seeds {
-        // Shown by the test harness when the seed fails.
-        println!("seed {seed}: AO_SIMULATION_SEED={seed} replays it");
-        let done = Simulation::new(*seed).run();
-        crashes += done.crashes;
-        faults += done.faults;
-        tasks += done.known.tasks.len();
-        issues += done.world.issues.len();
-    }
+    let (next, sum) = (AtomicUsize::new(0), Mutex::new(Sum::default()));
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let done = catch_unwind(|| Simulation::new(*seed).run());
+                    sum.lock().unwrap().add(*seed, done.ok());
+                }
+            });
+        }
+    });
+    let sum = sum.into_inner().unwrap();
     println!(
-        "{} seeds: {crashes} crashes, {faults} failed I/Os, {tasks} tasks acknowledged, {issues} issues; \
+        "{} seeds: {} crashes, {} failed I/Os, {} tasks, {} repairs, {} issues and comments; \
          lost 0, doubled 0, integrity ok, audit ok",
-        seeds.len()
+        seeds.len() - sum.failed.len(),
+        sum.crashes,
+        sum.faults,
+        sum.tasks,
+        sum.repairs,
+        sum.told,
     );
+    let failed = sum.failed;
+    assert!(
+        failed.is_empty(),
+        "AO_SIMULATION_SEED=N replays: {failed:?}"
+    );
+}
+
+impl Sum {
+    fn add(&mut self, seed: u64, done: Option<Simulation>) {
+        let Some(done) = done else {
+            self.failed.push(seed);
+            return;
+        };
+        self.crashes += done.crashes;
+        self.faults += done.faults;
+        self.tasks += done.known.tasks;
+        self.repairs += done.world.starts().len();
+        self.told += done.world.issues.markers().len();
+    }
+}
+
+/// Names and words of a line of each kind, one after the other.
+fn unit(kind: u64) -> String {
+    let letter = char::from(b'a' + kind as u8);
+    format!("unit-{letter}.service")
+}
+
+struct Simulation {
+    random: Random,
+    folder: tempfile::TempDir,
+    config: Config,
+    now: Timestamp,
+    /// What the log holds at each line: the same after every restart.
+    log: Random,
+    lines: Vec<u64>,
+    /// Where the reader is: taken from the store at a start, its own from then on.
+    position: u64,
+    known: Known,
+    world: World,
+    crashes: u64,
+    faults: u64,
+}
+
+/// One process: the threads' bodies are called in turn.
+struct Process {
+    runtime: Runtime,
+    schedule: Schedule,
+    courier: Courier<GitHub>,
+}
+
+impl Process {
+    fn sweep(&mut self) -> Result<(), StoreError> {
+        let now = self.runtime.host.clock.now();
+        scanner::sweep(&self.runtime, &mut self.schedule, false, now).map(drop)
+    }
+
+    fn work(&self) -> Result<bool, StoreError> {
+        worker::step(&self.runtime, "worker-1")
+    }
+
+    fn deliver(&mut self) {
+        let outbox = StoreOutbox {
+            store: &self.runtime.store,
+            destination: self.courier.destination().to_owned(),
+        };
+        self.courier.tick(&outbox, self.runtime.host.clock.now());
+    }
 }
 
 impl Simulation {
     fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let world = World::new();
+        for kind in 0..KINDS {
+            world.units.put(&unit(kind), "active");
+        }
+        let mut config = Config::parse(CONFIG).unwrap();
+        config.store.ballast_kib = 16;
+        config.mode.limit = random.one_of(&[
+            Mode::Auto,
+            Mode::Auto,
+            Mode::Auto,
+            Mode::Suggest,
+            Mode::Observe,
+        ]);
         Self {
-            random: Random::new(seed),
+            random,
             folder: tempfile::tempdir().unwrap(),
-            now: START,
+            config,
+            now: gateway::START,
             log: Random::new(seed ^ 0xabcd),
             lines: Vec::new(),
             position: 0,
-            known: Acknowledged::default(),
-            world: World::default(),
-            work: None,
+            known: Known::default(),
+            world,
             crashes: 0,
             faults: 0,
         }
@@ -157,44 +226,62 @@ impl Simulation {
         self.folder.path().to_owned()
     }
 
-    fn open(&self) -> Store {
-        let options = StoreOptions {
-            ballast_bytes: 1 << 14,
-            backup_every: Duration::from_secs(600),
-            ..StoreOptions::at(self.path().join("tasks.db"))
+    /// A process on the disk as it is, before its first step.
+    fn open(&self) -> Process {
+        let root = self.path();
+        for folder in ["run/systemd/system", "etc/autonomous-orchestrator"] {
+            std::fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        let host = self.world.host(&root, self.now, root.join(KILL_SWITCH));
+        let runtime = Runtime::start(host, self.config.clone(), &gateway::options()).unwrap();
+        assert_eq!(runtime.store.reader().unwrap().restored().unwrap(), None);
+        let tracker = GitHub::new(gateway::settings(&root), self.world.tracker(&root));
+        let limits = Limits {
+            spread: Duration::ZERO,
+            ..Limits::new(&self.config.escalation, "simulated")
         };
-        let (store, report) = Store::open(&options, self.now).unwrap();
-        assert!(!report.restored, "{report:?}");
-        store
+        Process {
+            runtime,
+            schedule: Schedule::default(),
+            courier: Courier::new(tracker, limits),
+        }
+    }
+
+    /// As the daemon starts: what a crash cut short is looked at before anything else.
+    fn start(&mut self, process: &Process) {
+        courier::route(&process.runtime);
+        worker::recover(&process.runtime, self.now).unwrap();
+        let open = process.runtime.store.open_attempts().unwrap();
+        assert!(open.is_empty(), "never looked at: {open:?}");
+        self.acknowledged(process);
+        let stored = process.runtime.store.cursor(STREAM).unwrap();
+        self.position = stored.map_or(0, |text| text.parse().unwrap());
     }
 
     /// From a start to a crash.
     fn live(&mut self) {
         let folder = self.path();
         disk::begin(&folder, self.random.clone());
-        let store = self.open();
-        self.check(&store);
-        self.start(&store);
-        let how = match self.random.below(2) {
-            0 => Crash::Kill,
-            _ => Crash::PowerCut,
-        };
+        let mut process = self.open();
+        self.check(&process);
+        self.start(&process);
+        let how = self.random.one_of(&[Crash::Kill, Crash::PowerCut]);
         let plan = match self.random.below(4) {
             // Some I/Os fail; the crash comes after the steps.
             0 => Plan::Fail {
                 at: 1 + self.random.below(150),
                 times: 1 + self.random.below(12),
-                code: [
+                code: self.random.one_of(&[
                     ffi::SQLITE_FULL,
                     ffi::SQLITE_IOERR_WRITE,
                     ffi::SQLITE_IOERR_FSYNC,
-                ][self.random.below(3) as usize],
+                ]),
             },
             _ => Plan::Crash(how, 1 + self.random.below(400)),
         };
         disk::plan(&folder, Some(plan));
         for _ in 0..1 + self.random.below(STEPS) {
-            self.step(&store);
+            self.step(&mut process);
             if disk::crashed(&folder) {
                 break;
             }
@@ -205,63 +292,83 @@ impl Simulation {
         disk::develop(&folder, next.path());
         disk::plan(&folder, None);
         // Whatever the old process still writes goes to a folder that nobody opens again.
-        drop(store);
+        drop(process);
         disk::end(&folder);
         self.folder = next;
-        self.work = None;
     }
 
-    /// True when `done` was acknowledged before the crash.
-    fn counts<T>(&mut self, done: &Result<T, StoreError>) -> bool {
+    fn step(&mut self, process: &mut Process) {
+        let clock = &process.runtime.host.clock;
+        let span = match self.random.below(20) {
+            0 => 10 * MINUTE,
+            _ => Duration::from_secs(self.random.below(40)),
+        };
+        clock.advance(span);
+        let done = match self.random.below(14) {
+            0 | 1 => self.happen(),
+            2 => self.approve(process),
+            3 => self.scan(process),
+            4..=6 => process.sweep(),
+            7..=10 => process.work().map(drop),
+            11 | 12 => {
+                *self.world.mute.lock().unwrap() = self.random.below(4) == 0;
+                process.deliver();
+                Ok(())
+            }
+            _ => process.runtime.store.maintain(clock.now()).map(drop),
+        };
+        // A proof that was waited for took its time, too.
+        self.now = process.runtime.host.clock.now();
         match done {
-            Ok(_) => !disk::crashed(&self.path()),
-            Err(StoreError::Full | StoreError::Io(_)) => {
-                self.faults += 1;
-                false
+            Ok(()) => self.acknowledged(process),
+            Err(StoreError::Full | StoreError::Io(_)) => self.faults += 1,
+            Err(_) => {}
+        }
+    }
+
+    /// Something happens to the host, or somebody does something to it.
+    fn happen(&mut self) -> Result<(), StoreError> {
+        let name = unit(self.random.below(KINDS));
+        let units = &self.world.units;
+        let kill_switch = self.folder.path().join(KILL_SWITCH);
+        match self.random.below(16) {
+            0..=8 => {
+                let starts = [
+                    OnStart::Runs,
+                    OnStart::Runs,
+                    OnStart::Runs,
+                    OnStart::Refused,
+                    OnStart::Fails,
+                    OnStart::ThenSilence,
+                    OnStart::Hangs,
+                ];
+                units.fail(&name, self.random.one_of(&starts));
             }
-            Err(_) => false,
+            9 => units.put(&name, "active"),
+            10 => units.answer(self.random.one_of(&[Answers::Denied, Answers::Hang])),
+            11 | 12 => units.answer(Answers::Well),
+            13 => std::fs::write(kill_switch, "simulated\n").unwrap(),
+            _ => drop(std::fs::remove_file(kill_switch)),
         }
+        Ok(())
     }
 
-    /// As the daemon starts: what a crash cut short is looked at first and never done again blindly.
-    fn start(&mut self, store: &Store) {
-        for attempt in store.open_attempts().unwrap() {
-            let (outcome, green) = (Outcome::Verified, self.green());
-            store
-                .end_attempt(
-                    attempt.id,
-                    outcome,
-                    "looked at",
-                    green,
-                    "recovery",
-                    self.now,
-                )
-                .unwrap();
-            self.known.attempts.insert(attempt.id, Some(outcome));
-            self.work = Some((attempt.task_id, Doing::Verified));
-        }
-        store.recover_claims(self.now).unwrap();
-        let stored = store.cursor(STREAM).unwrap();
-        self.position = stored.map_or(0, |text| text.parse().unwrap());
-    }
-
-    fn step(&mut self, store: &Store) {
-        self.now = self.now.plus(Duration::from_secs(self.random.below(40)));
-        match self.random.below(10) {
-            0..=3 => self.scan(store),
-            4..=6 => self.work(store),
-            7 | 8 => self.send(store),
-            _ => {
-                let _ = store.maintain(self.now);
-            }
-        }
-    }
-
-    fn green(&self) -> Transition {
-        Transition::FirstGreen {
-            stable_until: self.now,
-            message: "green".to_owned(),
-        }
+    /// A human allows what the gateway proposed, for a while.
+    fn approve(&mut self, process: &Process) -> Result<(), StoreError> {
+        let store = &process.runtime.store;
+        let now = process.runtime.host.clock.now();
+        let reader = store.reader()?;
+        let tasks = reader.open_tasks()?;
+        let at = self.random.below(tasks.len() as u64) as usize;
+        let Some(task) = tasks.get(at) else {
+            return Ok(());
+        };
+        let Some(action) = reader.proposed(task.id)? else {
+            return Ok(());
+        };
+        let until = now.plus(MINUTE * 20);
+        self.world.leaves().push((task.subject.clone(), until));
+        store.approve(task.id, action.as_str(), until, "human", now)
     }
 
     fn line(&mut self, at: u64) -> u64 {
@@ -273,329 +380,85 @@ impl Simulation {
     }
 
     /// Reads some lines of the log: findings and cursor in one batch.
-    fn scan(&mut self, store: &Store) {
+    fn scan(&mut self, process: &Process) -> Result<(), StoreError> {
+        let now = process.runtime.host.clock.now();
         let from = self.position;
         let to = from + 1 + self.random.below(5);
-        let findings = (from..to)
-            .map(|at| finding(self.line(at), self.now))
-            .collect();
         let batch = Intake {
-            findings,
+            findings: (from..to).map(|at| line(self.line(at), now)).collect(),
             cursor: Some(Cursor {
                 stream: STREAM.to_owned(),
                 position: to.to_string(),
             }),
         };
-        let done = store.intake(batch, self.now);
-        if done.is_ok() {
-            self.position = to;
-        }
-        if self.counts(&done) {
-            for one in done.unwrap().iter().filter(|one| one.created) {
-                self.known.tasks.insert(one.task_id);
-                self.known.cursor = to;
-            }
+        process.runtime.store.intake(batch, now)?;
+        self.position = to;
+        Ok(())
+    }
+
+    /// Remembers what counts as done, unless the process is dead already.
+    fn acknowledged(&mut self, process: &Process) {
+        let reader = process.runtime.store.reader();
+        let head = reader.and_then(|reader| reader.history(None, 1));
+        if let Ok(head) = head
+            && !disk::crashed(&self.path())
+        {
+            self.known.head = head.into_iter().next_back();
         }
     }
 
-    /// One step of a worker: claim, book, act, verify, close; or give it to a human.
-    fn work(&mut self, store: &Store) {
-        let now = self.now;
-        let Some((task, doing)) = self.work else {
-            let done = store.claim_next("worker-1", now);
-            if self.counts(&done)
-                && let Ok(Some(task)) = done
-            {
-                self.work = Some((task.id, Doing::Claimed));
-            }
-            return;
-        };
-        match doing {
-            Doing::Claimed if self.random.below(3) == 0 => {
-                let escalation = NewEscalation {
-                    reason: "simulated".to_owned(),
-                    title: format!("task {task}"),
-                    body: "body".to_owned(),
-                    severity: Severity::Error,
-                    retry_at: None,
-                };
-                let done = store.escalate(task, escalation, "worker-1", now);
-                if self.counts(&done) {
-                    self.known.escalated.insert(task);
-                }
-                self.work = None;
-            }
-            Doing::Claimed => {
-                let done = store.book_attempt(task, booking(), &plenty(), now);
-                if self.counts(&done) {
-                    if let Ok(Booked::Granted(attempt)) = done {
-                        self.known.attempts.insert(attempt, None);
-                        self.work = Some((task, Doing::Booked(attempt)));
-                    }
-                } else {
-                    // As the engine does: it starts over and never acts on a booking that it does not know.
-                    self.work = None;
-                }
-            }
-            Doing::Booked(attempt) => {
-                *self.world.acts.entry(attempt).or_default() += 1;
-                let done = store.note_acted(attempt, "done", "", "worker-1", now);
-                if self.counts(&done) {
-                    self.known.attempts.insert(attempt, Some(Outcome::Acted));
-                    self.work = Some((task, Doing::Acted(attempt)));
-                } else {
-                    self.work = None;
-                }
-            }
-            Doing::Acted(attempt) => {
-                let green = self.random.below(3) > 0;
-                let (outcome, then) = if green {
-                    (Outcome::Verified, self.green())
-                } else {
-                    let red = Transition::FixFailed {
-                        phase: Phase::QuickFix,
-                        message: "still red".to_owned(),
-                    };
-                    (Outcome::Failed, red)
-                };
-                let done = store.end_attempt(attempt, outcome, "looked", then, "worker-1", now);
-                self.work = None;
-                if self.counts(&done) {
-                    self.known.attempts.insert(attempt, Some(outcome));
-                    self.work = green.then_some((task, Doing::Verified));
-                }
-            }
-            Doing::Verified => {
-                let done = store.transition(
-                    task,
-                    Transition::Close {
-                        resolution: Resolution::Fixed,
-                        message: "stable".to_owned(),
-                    },
-                    "worker-1",
-                    now,
-                );
-                if self.counts(&done) {
-                    self.known.closed.insert(task);
-                }
-                self.work = None;
-            }
-        }
-    }
-
-    /// One delivery: marked, sent, confirmed; what was marked before a crash is looked for first.
-    fn send(&mut self, store: &Store) {
-        let now = self.now;
-        let Ok(Some(row)) = store.outbox_next(DESTINATION, now) else {
-            return;
-        };
-        // A problem has one issue; each comment on it is a delivery of its own.
-        let key = match row.operation.as_str() {
-            "create" => row.delivery_key.clone(),
-            _ => format!("{} {}", row.delivery_key, row.id),
-        };
-        let there = self.world.issues.contains_key(&key);
-        let unsure = matches!(row.state.as_str(), "sending" | "unknown");
-        let lost = self.random.below(4) == 0;
-        if !(unsure && there) {
-            // A process that is dead sends nothing.
-            let marked = store.outbox_sending(row.id, now);
-            if !self.counts(&marked) {
-                return;
-            }
-            let numbers = self.world.issues.entry(key).or_default();
-            numbers.push(row.task_id);
-            if lost {
-                // The answer never came.
-                let later = now.plus(Duration::from_secs(60));
-                let _ = store.outbox_unknown(row.id, later, "time-out", now);
-                return;
-            }
-        }
-        let done = store.outbox_confirmed(row.id, Some(row.task_id), Some("https://issue"), now);
-        if self.counts(&done) {
-            self.known.confirmed.insert(row.id);
-        }
-    }
-
-    /// What the next start finds.
-    fn check(&mut self, store: &Store) {
-        let reader = store.reader().unwrap();
-        assert_eq!(reader.integrity().unwrap(), "ok");
-        reader.audit_verify().unwrap().unwrap();
-        let all = TaskFilter {
-            limit: u32::MAX,
-            ..TaskFilter::default()
-        };
-        let tasks: BTreeMap<i64, _> = reader
-            .tasks(&all)
-            .unwrap()
-            .into_iter()
-            .map(|task| (task.id, task))
-            .collect();
-        for id in &self.known.tasks {
-            assert!(tasks.contains_key(id), "task {id} is lost");
-        }
-        for id in &self.known.closed {
-            assert_eq!(tasks[id].status, Status::Closed, "task {id} is open again");
-        }
-        let escalated: BTreeSet<i64> = reader
-            .escalations(false)
-            .unwrap()
-            .iter()
-            .map(|row| row.task_id)
-            .collect();
-        for id in &self.known.escalated {
-            assert!(
-                escalated.contains(id),
-                "the escalation of task {id} is lost"
-            );
-        }
-        let all_attempts = reader.all_attempts().unwrap();
-        for attempt in &all_attempts {
-            // A repair that held belongs to its task: no crash comes between the two.
-            let task = tasks.get(&attempt.task_id).map(|task| task.status);
-            assert!(
-                attempt.outcome != Some(Outcome::Verified)
-                    || !matches!(task, Some(Status::Detected | Status::InProgress)),
-                "attempt {} is verified, its task {task:?}",
-                attempt.id
-            );
-        }
-        let attempts: BTreeMap<i64, Option<Outcome>> = all_attempts
-            .into_iter()
-            .map(|attempt| (attempt.id, attempt.outcome))
-            .collect();
-        for (id, outcome) in &self.known.attempts {
-            let stored = attempts
-                .get(id)
-                .unwrap_or_else(|| panic!("attempt {id} is lost"));
-            if outcome.is_some_and(|outcome| outcome != Outcome::Acted) {
-                assert_eq!(stored, outcome, "attempt {id}");
-            }
-        }
-        for (id, times) in &self.world.acts {
-            assert_eq!(*times, 1, "attempt {id} acted {times} times");
-            assert!(
-                attempts.contains_key(id),
-                "attempt {id} acted and is forgotten"
-            );
-        }
-        let confirmed: BTreeSet<i64> = reader
-            .outbox()
-            .unwrap()
-            .iter()
-            .filter(|row| row.state == "confirmed")
-            .map(|row| row.id)
-            .collect();
-        for id in &self.known.confirmed {
-            assert!(
-                confirmed.contains(id),
-                "the confirmation of delivery {id} is lost"
-            );
-        }
-        self.counts_agree(store, tasks.values());
-    }
-
-    /// One open task a fingerprint, and every line up to the cursor counted once.
-    fn counts_agree<'a>(&mut self, store: &Store, tasks: impl Iterator<Item = &'a Task>) {
-        let position = store.cursor(STREAM).unwrap();
-        let cursor: u64 = position.map_or(0, |text| text.parse().unwrap());
-        assert!(
-            cursor >= self.known.cursor,
-            "the cursor went back to {cursor}"
-        );
-        let mut expected: BTreeMap<String, u64> = BTreeMap::new();
-        for at in 0..cursor {
-            *expected.entry(name(self.line(at))).or_default() += 1;
-        }
-        let mut counted: BTreeMap<String, u64> = BTreeMap::new();
-        let mut open = BTreeSet::new();
-        for task in tasks {
-            *counted.entry(task.subject.clone()).or_default() += task.seen_count;
-            if task.status != Status::Closed {
-                assert!(
-                    open.insert(task.issue_hash.clone()),
-                    "two open tasks of {}",
-                    task.subject
-                );
-            }
-        }
-        assert_eq!(counted, expected, "lines up to {cursor}");
-        for (key, issues) in &self.world.issues {
-            assert_eq!(
-                issues.len(),
-                1,
-                "delivery {key} was made {} times",
-                issues.len()
-            );
-        }
-    }
-
-    /// The disk is well again: everything that is owed is delivered, once.
+    /// Disk, units and people are well again: everything comes to its end, and is told once.
     fn settle(&mut self) {
-        let store = self.open();
-        self.check(&store);
-        self.start(&store);
-        for _ in 0..10_000 {
-            self.now = self.now.plus(Duration::from_secs(120));
-            if store.outbox_next(DESTINATION, self.now).unwrap().is_none() {
+        let mut process = self.open();
+        self.check(&process);
+        self.start(&process);
+        let _ = std::fs::remove_file(self.path().join(KILL_SWITCH));
+        self.world.units.answer(Answers::Well);
+        for kind in 0..KINDS {
+            self.world.units.put(&unit(kind), "active");
+        }
+        for _ in 0..400 {
+            process.sweep().unwrap();
+            while process.work().unwrap() {}
+            process.deliver();
+            let counts = process.runtime.store.reader().unwrap().counts().unwrap();
+            if counts.open == 0 && counts.outbox_waiting == 0 {
                 break;
             }
-            self.send(&store);
+            process.runtime.host.clock.advance(2 * MINUTE);
         }
-        let escalations = store.reader().unwrap().escalations(false).unwrap();
-        let made: BTreeSet<i64> = self.world.issues.values().flatten().copied().collect();
-        for row in &escalations {
-            assert!(
-                made.contains(&row.task_id),
-                "task {} was never told",
-                row.task_id
-            );
+        self.now = process.runtime.host.clock.now();
+        self.check(&process);
+        let reader = process.runtime.store.reader().unwrap();
+        let open = TaskFilter {
+            open_only: true,
+            ..TaskFilter::default()
+        };
+        let open = reader.tasks(&open).unwrap();
+        assert!(open.is_empty(), "these never end: {open:#?}");
+        assert_eq!(reader.counts().unwrap().outbox_waiting, 0);
+        for (state, title) in self.world.issues.all() {
+            assert_eq!(state, "closed", "{title}");
         }
-        self.check(&store);
     }
 }
 
-fn name(kind: u64) -> String {
-    let letter = char::from(b'a' + kind as u8);
-    format!("unit-{letter}.service")
-}
-
-fn finding(kind: u64, now: Timestamp) -> Finding {
-    let severity = if kind.is_multiple_of(2) {
-        Severity::Error
-    } else {
-        Severity::Critical
+/// A line of one kind. Each has one unit; every second is critical.
+fn line(kind: u64, now: Timestamp) -> Finding {
+    let severity = match kind.is_multiple_of(2) {
+        true => Severity::Error,
+        false => Severity::Critical,
     };
     Finding::new(
-        Class::ServiceFailed,
-        &name(kind),
+        Class::LogError,
+        &unit(kind),
         severity,
-        "failed",
+        "it broke",
         "simulated",
         now,
     )
 }
 
-fn booking() -> Booking {
-    Booking {
-        action_kind: "restart_unit".to_owned(),
-        action_text: "restart".to_owned(),
-        subject: "unit".to_owned(),
-        unit: None,
-        phase: 1,
-        undo: String::new(),
-        actor: "worker-1".to_owned(),
-    }
-}
-
-fn plenty() -> Budget {
-    Budget {
-        fingerprint_per_hour: u32::MAX,
-        fingerprint_per_day: u32::MAX,
-        unit_per_hour: u32::MAX,
-        host_per_hour: u32::MAX,
-        host_per_day: u32::MAX,
-    }
+fn is_open(status: Status) -> bool {
+    status != Status::Closed
 }

@@ -1,0 +1,153 @@
+//! What every start finds, whatever came before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{Process, STREAM, Simulation, is_open, unit};
+use crate::core::config::Mode;
+use crate::core::model::class::Class;
+use crate::core::model::task::{Status, Task};
+use crate::store::{AuditEvent, Outcome, Reader, TaskFilter};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// What was acknowledged before a crash.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// The newest event of the audit chain, whose hash covers all before it.
+    pub head: Option<AuditEvent>,
+    /// Tasks at the last look.
+    pub tasks: usize,
+}
+
+impl Simulation {
+    pub fn check(&mut self, process: &Process) {
+        let reader = process.runtime.store.reader().unwrap();
+        assert_eq!(reader.integrity().unwrap(), "ok");
+        reader.audit_verify().unwrap().unwrap();
+        let all = TaskFilter {
+            limit: u32::MAX,
+            ..TaskFilter::default()
+        };
+        let tasks = reader.tasks(&all).unwrap();
+        let events = reader.history(None, u32::MAX).unwrap();
+        self.nothing_is_lost(&events);
+        rows_agree(&reader, &tasks, &events);
+        told_again_only_after_something_new(&events);
+        self.nothing_is_doubled(&events);
+        self.lines_are_counted_once(process, &tasks);
+        self.known.tasks = tasks.len();
+    }
+
+    /// What was acknowledged is a beginning of what is there.
+    fn nothing_is_lost(&self, events: &[AuditEvent]) {
+        if let Some(head) = &self.known.head {
+            assert!(events.contains(head), "lost: {head:?}");
+        }
+    }
+
+    /// Nothing is done blindly, beyond a budget, or where it is forbidden; nothing is told twice.
+    fn nothing_is_doubled(&self, events: &[AuditEvent]) {
+        let starts = self.world.starts();
+        let booked = events.iter().filter(|event| event.action == "attempt");
+        assert!(
+            starts.len() <= booked.count(),
+            "done without a booking: {starts:?}"
+        );
+        let budget = &self.config.budget;
+        for (at, start) in starts.iter().enumerate() {
+            assert!(!start.ran, "started while it runs: {start:?}");
+            assert!(!start.forbidden, "the kill switch is on: {start:?}");
+            let leaves = self.world.leaves();
+            let mut leaves = leaves.iter();
+            let allowed = match self.config.mode.limit {
+                Mode::Auto => true,
+                Mode::Suggest => leaves.any(|(of, until)| *of == start.unit && start.at < *until),
+                Mode::Observe => false,
+            };
+            assert!(allowed, "nobody allowed it: {start:?}");
+            let hour: Vec<_> = starts[..=at]
+                .iter()
+                .filter(|before| start.at.since(before.at) < HOUR)
+                .collect();
+            let of_unit = hour.iter().filter(|one| one.unit == start.unit).count();
+            assert!(hour.len() <= budget.host_per_hour as usize, "{hour:?}");
+            assert!(of_unit <= budget.unit_per_hour as usize, "{hour:?}");
+        }
+        let mut told = BTreeSet::new();
+        for marker in self.world.issues.markers() {
+            assert!(told.insert(marker.clone()), "told twice: {marker}");
+        }
+    }
+
+    /// Every line up to the cursor is counted once.
+    fn lines_are_counted_once(&mut self, process: &Process, tasks: &[Task]) {
+        let position = process.runtime.store.cursor(STREAM).unwrap();
+        let cursor: u64 = position.map_or(0, |text| text.parse().unwrap());
+        let mut expected: BTreeMap<String, u64> = BTreeMap::new();
+        for at in 0..cursor {
+            *expected.entry(unit(self.line(at))).or_default() += 1;
+        }
+        let mut counted: BTreeMap<String, u64> = BTreeMap::new();
+        for task in tasks.iter().filter(|task| task.class == Class::LogError) {
+            *counted.entry(task.subject.clone()).or_default() += task.seen_count;
+        }
+        assert_eq!(counted, expected, "lines up to {cursor}");
+    }
+}
+
+/// One open task a fingerprint, and every event has made its rows what they are.
+fn rows_agree(reader: &Reader, tasks: &[Task], events: &[AuditEvent]) {
+    let mut open = BTreeSet::new();
+    for task in tasks.iter().filter(|task| is_open(task.status)) {
+        let first = open.insert(task.issue_hash.clone());
+        assert!(first, "two open tasks of {}", task.subject);
+    }
+    let tasks: BTreeMap<i64, &Task> = tasks.iter().map(|task| (task.id, task)).collect();
+    let attempts = reader.all_attempts().unwrap();
+    let escalations = reader.escalations(false).unwrap();
+    let mut booked: BTreeMap<i64, usize> = BTreeMap::new();
+    for event in events {
+        let Some(id) = event.task_id else { continue };
+        let task = tasks[&id];
+        match event.action.as_str() {
+            "closed" => assert_eq!(task.status, Status::Closed, "task {id} is open again"),
+            "escalated" => assert!(
+                escalations.iter().any(|row| row.task_id == id),
+                "the escalation of task {id} is lost"
+            ),
+            "attempt" => *booked.entry(id).or_default() += 1,
+            _ => {}
+        }
+    }
+    for (id, times) in booked {
+        let rows = attempts.iter().filter(|attempt| attempt.task_id == id);
+        assert!(rows.count() >= times, "an attempt of task {id} is lost");
+    }
+    for attempt in &attempts {
+        // A repair that held belongs to its task: no crash comes between the two.
+        let status = tasks[&attempt.task_id].status;
+        assert!(
+            attempt.outcome != Some(Outcome::Verified)
+                || !matches!(status, Status::Detected | Status::InProgress),
+            "attempt {} is verified, its task {status}",
+            attempt.id
+        );
+    }
+}
+
+/// A human hears of a task again only for another reason, or after another attempt or an answer.
+fn told_again_only_after_something_new(events: &[AuditEvent]) {
+    let mut last: BTreeMap<i64, &str> = BTreeMap::new();
+    for event in events {
+        let Some(id) = event.task_id else { continue };
+        match event.action.as_str() {
+            "attempt" | "approved" => drop(last.remove(&id)),
+            "escalated" => {
+                let before = last.insert(id, &event.reason);
+                assert_ne!(before, Some(event.reason.as_str()), "told again: {event:?}");
+            }
+            _ => {}
+        }
+    }
+}
