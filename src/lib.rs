@@ -29,7 +29,7 @@ pub use core::identity::{Only, Rule, lossy_line, template_with};
 pub use core::model::action::ActionKind;
 pub use core::model::audit::{Event, GENESIS, chain, delivery_key};
 pub use core::model::cause::Cause;
-pub use core::model::class::Class;
+pub use core::model::class::{Class, Clearing};
 pub use core::model::facts::{Fact, Facts};
 pub use core::model::finding::{Finding, Severity};
 pub use core::model::gate::Gate;

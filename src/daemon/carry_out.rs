@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::actions::Action;
-use crate::core::model::finding::Finding;
 use crate::core::model::task::{Resolution, Transition, WaitsFor};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::ending::WindowEnd;
@@ -11,7 +10,7 @@ use crate::core::remedy::step::{Reason, Step};
 use crate::daemon::diagnose::Diagnosis;
 use crate::daemon::gather::Facts;
 use crate::daemon::worker::{self, Job};
-use crate::daemon::{attempt, escalate, verify};
+use crate::daemon::{attempt, escalate};
 use crate::store::StoreError;
 
 /// A dry run tells nobody and asks itself again after this long.
@@ -145,7 +144,7 @@ pub fn window_end(job: &Job<'_>, end: WindowEnd) -> Result<(), StoreError> {
             })
         }
         WindowEnd::Tell(reason) => {
-            let finding: Finding = verify::finding_of(task);
+            let finding = task.finding();
             let runtime = job.runtime;
             let found = crate::daemon::diagnose::diagnose(runtime, &job.loaded, task, &finding)?;
             let told = escalate::Told {

@@ -7,6 +7,7 @@ use crate::core::diagnosis::consensus;
 use crate::core::diagnosis::knowledge;
 use crate::core::diagnosis::learning::{self, LearnedRow};
 use crate::core::diagnosis::naming::{self, Named};
+use crate::core::human::next_steps::next_steps;
 use crate::core::model::candidate::Candidate;
 use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
@@ -38,6 +39,8 @@ pub struct Diagnosis {
     pub offers: Offers,
     pub snippets: Vec<Snippet>,
     pub advice: Vec<Advice>,
+    /// Commands for a human.
+    pub next_steps: Vec<String>,
 }
 
 /// What rules, runbooks, bundle and the three advisors make of a finding.
@@ -146,6 +149,7 @@ pub fn diagnose(
     advice.extend(model);
     let offers = offers(&candidates, &advice, &learned, now);
     Ok(Diagnosis {
+        next_steps: next_steps(named.cause, finding),
         cause: named.cause,
         confidence: named.confidence,
         why: named.why,

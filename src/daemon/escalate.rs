@@ -113,6 +113,7 @@ fn compose(job: &Job<'_>, told: &Told<'_>) -> Result<(String, String), StoreErro
         task,
         attempts: &attempts,
         cause: &cause,
+        steps: &diagnosis.next_steps,
         snippets: &snippets,
         reason: &reason,
         replies: loaded

@@ -64,7 +64,7 @@ impl Gather<'_> {
     /// Looks again with the task's detector, and reads what the store knows.
     pub fn facts(&self, task: &Task) -> Result<Facts, StoreError> {
         let seen = verify::look(self.host, self.loaded, self.detectors, task);
-        let first = verify::finding_of(task);
+        let first = task.finding();
         let now = match &seen {
             Seen::Present(finding) => verify::with_first_sight(finding.clone(), task),
             Seen::Clear | Seen::Stands | Seen::CouldNotLook(_) => first,
@@ -163,7 +163,7 @@ impl Gather<'_> {
 /// The open tasks as conditions.
 pub fn conditions(open: &[Task]) -> Vec<OpenCondition> {
     open.iter()
-        .map(|task| OpenCondition::of(task, &verify::finding_of(task)))
+        .map(|task| OpenCondition::of(task, &task.finding()))
         .collect()
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::core::config::Config;
 use crate::core::diagnosis::root_cause::OpenCondition;
-use crate::core::model::class::Class;
+use crate::core::model::class::{Class, MovesWith};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::gate::Gate;
 use crate::core::model::hint::Hint;
@@ -15,7 +15,7 @@ use crate::core::model::unit::UnitState;
 use crate::core::remedy::ending::{self, Condition, Patience};
 use crate::core::remedy::step::Reason;
 use crate::daemon::worker::Job;
-use crate::daemon::{Runtime, attempt, gather, verify};
+use crate::daemon::{Runtime, attempt, gather};
 use crate::detectors::{Detector, Open, Snapshot, Sweep};
 use crate::store::{Intake, RunOutcome, StoreError};
 
@@ -99,23 +99,18 @@ fn next_wait(schedule: &Schedule, now: Timestamp) -> Duration {
 
 /// True for detectors whose facts change with units.
 fn follows_units(detector: &dyn Detector) -> bool {
-    detector.classes().iter().any(|class| {
-        matches!(
-            class,
-            Class::ServiceFailed
-                | Class::ServiceInactive
-                | Class::ServiceFlapping
-                | Class::ServiceWatchdog
-                | Class::PortConflict
-                | Class::InvalidUnitPath
-        )
-    })
+    moves_with(detector).any(|what| matches!(what, MovesWith::OwnUnit | MovesWith::Units))
+}
+
+fn moves_with(detector: &dyn Detector) -> impl Iterator<Item = MovesWith> {
+    let classes = detector.classes().iter();
+    classes.map(|class| class.row().moves_with)
 }
 
 /// True for detectors that a poke makes due at once. The kernel's "Remounting filesystem read-only" pokes:
 /// the mount table confirms it.
 fn listens(detector: &dyn Detector) -> bool {
-    follows_units(detector) || detector.classes().contains(&Class::ReadonlyFs)
+    moves_with(detector).any(|what| what != MovesWith::Nothing)
 }
 
 /// One pass over all detectors that are due.
@@ -297,7 +292,7 @@ fn record(
         if !ending::is_over(task, condition, patience(runtime), now) {
             continue;
         }
-        let finding = verify::finding_of(task);
+        let finding = task.finding();
         let own = OpenCondition::of(task, &finding);
         let (resolution, why) = ending::how(&own, &finding, &open, Reason::EndedByItself);
         runtime.close(task, resolution, &why.to_string(), ACTOR, now)?;

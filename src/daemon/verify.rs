@@ -1,6 +1,6 @@
 //! Verification: the detector that found a condition looks again.
 
-use crate::core::model::class::{Class, Clearing};
+use crate::core::model::class::{Clearing, MovesWith};
 use crate::core::model::finding::Finding;
 use crate::core::model::hint::Hint;
 use crate::core::model::task::Task;
@@ -10,21 +10,6 @@ use crate::daemon::loaded_config::LoadedConfig;
 use crate::detectors::{Detector, Open, Snapshot, Sweep};
 use crate::host::Host;
 use crate::services;
-
-/// The stored finding of a task, as its detector reported it.
-pub fn finding_of(task: &Task) -> Finding {
-    Finding {
-        class: task.class,
-        subject: task.subject.clone(),
-        severity: task.severity,
-        message: task.message.clone(),
-        evidence: task.evidence.clone(),
-        source: task.source.clone(),
-        seen_at: task.last_seen_at,
-        count: task.seen_count,
-        said_by: None,
-    }
-}
 
 /// A second look's finding with what only the first one read, such as the unit's log of that moment.
 pub fn with_first_sight(mut finding: Finding, task: &Task) -> Finding {
@@ -36,7 +21,7 @@ pub fn with_first_sight(mut finding: Finding, task: &Task) -> Finding {
 /// about all of them took 100 ms on a small host, about one 13 ms, and a repair looks three times. `None`
 /// where the others count too, or the unit is not to be found: then all are asked.
 fn unit_alone(loaded: &LoadedConfig, task: &Task) -> Option<Vec<UnitState>> {
-    if !matches!(task.class, Class::ServiceFailed | Class::ServiceWatchdog) {
+    if task.class.row().moves_with != MovesWith::OwnUnit {
         return None;
     }
     let name = UnitName::new(&task.subject).ok()?;

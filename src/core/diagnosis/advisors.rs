@@ -13,7 +13,6 @@ use crate::core::diagnosis::naming::Named;
 use crate::core::model::action::ActionKind;
 use crate::core::model::candidate::Candidate;
 use crate::core::model::cause::Cause;
-use crate::core::model::class::Class;
 use crate::core::model::facts::Key;
 use crate::core::model::finding::Finding;
 use crate::core::model::snippet::Snippet;
@@ -230,7 +229,7 @@ pub fn historian(
     let known = changes.unit_file_changed_at.is_some()
         || changes.exe_changed_at.is_some()
         || changes.last_boot.is_some();
-    if known && is_service(finding.class) && named.cause != Cause::Unknown {
+    if known && finding.class.row().start_helps && named.cause != Cause::Unknown {
         return ranked(
             candidates,
             named.cause,
@@ -258,13 +257,6 @@ fn ranked(
         return Advice::abstain(Advisor::Historian, &why);
     }
     Advice::new(Advisor::Historian, cause, confidence, actions, why)
-}
-
-const fn is_service(class: Class) -> bool {
-    matches!(
-        class,
-        Class::ServiceFailed | Class::ServiceInactive | Class::ServiceWatchdog | Class::ProbeFailed
-    )
 }
 
 /// The cause rules plus what the retrieved snippets speak of.

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 use super::*;
+use crate::core::model::class::Class;
 use crate::core::model::facts::{Fact, MovedHow};
 use crate::core::model::finding::Severity;
 

@@ -1,65 +1,13 @@
-//! The closed list of causes, and the rule table that names one from a finding's facts.
+//! Names the cause of a finding: its facts, its words, its class.
 //!
 //! A wrong cause is worse than none: a rule fires on a fact that has one meaning, everything else stays
 //! `unknown`. `docs/CAUSES.md` lists them all.
 
 use crate::core::diagnosis::cause_rules;
 use crate::core::model::cause::Cause;
-use crate::core::model::class::Class;
+use crate::core::model::class::ToldBy;
 use crate::core::model::facts::Key;
 use crate::core::model::finding::Finding;
-
-impl Cause {
-    /// Commands a human can copy, filled with the finding's facts. A command whose facts are not known
-    /// is left out; a value that a shell would read as more than one word is quoted.
-    pub fn next_steps(self, finding: &Finding) -> Vec<String> {
-        self.step_templates()
-            .iter()
-            .filter_map(|template| fill(template, finding))
-            .collect()
-    }
-}
-
-fn fill(template: &str, finding: &Finding) -> Option<String> {
-    let mut filled = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once('{') {
-        let (name, tail) = after.split_once('}')?;
-        filled.push_str(before);
-        filled.push_str(&quoted(value(name, finding)?));
-        rest = tail;
-    }
-    filled.push_str(rest);
-    Some(filled)
-}
-
-fn value<'a>(name: &str, finding: &'a Finding) -> Option<&'a str> {
-    let subject = finding.subject.as_str();
-    let known = name.parse().ok().and_then(|key| finding.fact(key));
-    known.or(match name {
-        "unit" if subject.ends_with(".service") => Some(subject),
-        "mount"
-            if matches!(
-                finding.class,
-                Class::DiskFull | Class::InodeFull | Class::ReadonlyFs
-            ) =>
-        {
-            Some(subject)
-        }
-        "path" if subject.starts_with('/') => Some(subject),
-        _ => None,
-    })
-}
-
-/// `text` as one shell word: subjects and paths come from logs, and a human will paste this.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=".contains(c);
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    let visible: String = text.chars().filter(|c| !c.is_control()).collect();
-    format!("'{}'", visible.replace('\'', r"'\''"))
-}
 
 /// A cause with the rule that named it.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,8 +54,8 @@ fn by_facts(finding: &Finding) -> Option<Named> {
             format!("{old} is now {new} (known by {how})"),
         ));
     }
-    match finding.class {
-        Class::PortConflict => {
+    match finding.class.row().told_by {
+        ToldBy::Holder => {
             let pid = fact(Key::HolderPid);
             Some(match (fact(Key::HolderUnit), pid) {
                 (Some(unit), _) => Named::new(
@@ -123,7 +71,7 @@ fn by_facts(finding: &Finding) -> Option<Named> {
                 (None, None) => Named::new(Cause::PortInUse, 0.8, "the holder is not known"),
             })
         }
-        Class::InvalidUnitPath => Some(match fact(Key::Setting).unwrap_or("") {
+        ToldBy::Setting => Some(match fact(Key::Setting).unwrap_or("") {
             "User" | "Group" => Named::new(
                 Cause::UserMissing,
                 0.95,
@@ -140,13 +88,13 @@ fn by_facts(finding: &Finding) -> Option<Named> {
                 "setting names a path that does not exist",
             ),
         }),
-        _ => None,
+        ToldBy::Words | ToldBy::UnitState | ToldBy::Process => None,
     }
 }
 
 /// Statuses that systemd itself gives before the program runs (`systemd.exec(5)`): each has one meaning.
 fn by_setup_status(finding: &Finding) -> Option<Named> {
-    if !is_service(finding.class) || finding.fact(Key::ExitCode) != Some("exited") {
+    if !tells_unit_state(finding) || finding.fact(Key::ExitCode) != Some("exited") {
         return None;
     }
     let status = finding.evidence.exit_status()?;
@@ -181,7 +129,7 @@ fn by_setup_status(finding: &Finding) -> Option<Named> {
 fn by_sure_result(finding: &Finding) -> Option<Named> {
     match finding
         .fact(Key::Result)
-        .filter(|_| is_service(finding.class))?
+        .filter(|_| tells_unit_state(finding))?
     {
         "oom-kill" => Some(Named::new(
             Cause::OutOfMemory,
@@ -221,7 +169,7 @@ fn by_words(finding: &Finding) -> Option<Named> {
 
 /// The service manager's `Result` and the way the main process ended.
 fn by_result(finding: &Finding) -> Option<Named> {
-    if !is_service(finding.class) {
+    if !tells_unit_state(finding) {
         return None;
     }
     let result = finding.fact(Key::Result).unwrap_or("");
@@ -269,37 +217,12 @@ fn by_result(finding: &Finding) -> Option<Named> {
 
 /// What the class alone says.
 fn by_class(finding: &Finding) -> Option<Named> {
-    let (cause, confidence) = match finding.class {
-        Class::ServiceInactive => (Cause::StoppedUnexpectedly, 0.7),
-        Class::ServiceFlapping => (Cause::KeepsRestarting, 0.6),
-        Class::ServiceWatchdog => (Cause::WatchdogTimeout, 0.9),
-        Class::DiskFull => (Cause::DiskFull, 0.95),
-        Class::InodeFull => (Cause::InodeFull, 0.95),
-        Class::MemoryPressure | Class::OomKill => (Cause::OutOfMemory, 0.9),
-        Class::ReadonlyFs => (Cause::ReadonlyAfterError, 0.85),
-        Class::IoError => (Cause::MediaError, 0.8),
-        Class::StorageWear => (Cause::StorageWorn, 0.95),
-        Class::Thermal => (Cause::Overheating, 0.9),
-        Class::ClockUnsynced => (Cause::ClockWrong, 0.9),
-        Class::NetworkDown => (Cause::LinkDown, 0.85),
-        Class::StaleProcess if finding.message.to_ascii_lowercase().contains("zombie") => {
-            (Cause::ZombieParent, 0.9)
-        }
-        Class::StaleProcess => (Cause::StaleProcess, 0.85),
-        Class::ProbeFailed | Class::ContainerUnhealthy => (Cause::HealthCheckFailed, 0.6),
-        Class::ConfigDrift => (Cause::ConfigChanged, 0.9),
-        Class::KernelOops
-        | Class::KernelWarning
-        | Class::KernelLockup
-        | Class::KernelLockdep
-        | Class::KernelMemorySafety
-        | Class::KernelLeak
-        | Class::KernelOther => (Cause::KernelFault, 0.8),
-        Class::SelfDetectorBroken
-        | Class::SelfStore
-        | Class::SelfEscalationDown
-        | Class::SelfGap => (Cause::SelfImpaired, 0.7),
-        _ => return None,
+    let row = finding.class.row();
+    let is_zombie =
+        row.told_by == ToldBy::Process && finding.message.to_ascii_lowercase().contains("zombie");
+    let (cause, confidence) = match is_zombie {
+        true => (Cause::ZombieParent, 0.9),
+        false => row.cause?,
     };
     Some(Named::new(
         cause,
@@ -308,14 +231,9 @@ fn by_class(finding: &Finding) -> Option<Named> {
     ))
 }
 
-const fn is_service(class: Class) -> bool {
-    matches!(
-        class,
-        Class::ServiceFailed
-            | Class::ServiceInactive
-            | Class::ServiceFlapping
-            | Class::ServiceWatchdog
-    )
+/// Its evidence says how a unit ended.
+fn tells_unit_state(finding: &Finding) -> bool {
+    finding.class.row().told_by == ToldBy::UnitState
 }
 
 #[cfg(test)]

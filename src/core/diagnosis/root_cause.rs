@@ -39,34 +39,17 @@ impl OpenCondition {
     }
 }
 
-/// How near a class stands to the root: a lower rank explains a higher one about the same unit.
-const fn rank(class: Class) -> u8 {
-    match class {
-        Class::InvalidUnitPath => 0,
-        Class::PortConflict | Class::StaleProcess => 1,
-        Class::ServiceFlapping => 2,
-        Class::ServiceFailed | Class::ServiceWatchdog => 3,
-        Class::ServiceInactive => 4,
-        Class::ProbeFailed | Class::ContainerUnhealthy => 5,
-        Class::LogError | Class::OomKill => 6,
-        _ => u8::MAX,
-    }
-}
-
 /// True when an open condition of class `root` is what `cause` names in a symptom.
-const fn explains(root: Class, cause: Cause) -> bool {
-    match cause {
-        Cause::DiskFull => matches!(root, Class::DiskFull | Class::InodeFull),
-        Cause::InodeFull => matches!(root, Class::InodeFull),
-        Cause::ReadonlyAfterError => matches!(root, Class::ReadonlyFs),
-        _ => false,
-    }
+fn explains(root: Class, cause: Cause) -> bool {
+    root.row().explains.contains(&cause)
 }
 
-/// True for conditions that can explain others about their unit: of the processes that are left over, only
-/// one that holds the unit's pid file keeps it from starting.
-fn may_explain(other: &OpenCondition) -> bool {
-    other.class != Class::StaleProcess || other.evidence.text(Key::HolderPid).is_some()
+/// How near `other` stands to the root, if it can explain others about its unit: of the processes that are left
+/// over, only one that holds the unit's pid file keeps it from starting.
+fn rank_as_root(other: &OpenCondition) -> Option<u8> {
+    let row = other.class.row();
+    let known = |key| other.evidence.text(key).is_some();
+    row.rank.filter(|_| row.root_with.is_none_or(known))
 }
 
 /// The open condition that explains `symptom`, if there is one: what its named `cause` says is broken
@@ -77,13 +60,11 @@ pub fn root_of<'a>(
     cause: Cause,
     open: &'a [OpenCondition],
 ) -> Option<&'a OpenCondition> {
-    let own = rank(symptom.class);
-    if own == u8::MAX {
-        return None;
-    }
+    let own = symptom.class.row().rank?;
     let unit = symptom.unit();
     let about = |other: &OpenCondition| {
-        unit.is_some() && other.unit() == unit && rank(other.class) < own && may_explain(other)
+        let nearer = rank_as_root(other).is_some_and(|rank| rank < own);
+        unit.is_some() && other.unit() == unit && nearer
     };
     open.iter()
         .filter(|other| other.task_id != symptom.task_id)
@@ -91,7 +72,8 @@ pub fn root_of<'a>(
         .min_by_key(|other| {
             let green = other.status == Status::Fixed;
             let elsewhere = !explains(other.class, cause);
-            (green, elsewhere, rank(other.class), other.task_id)
+            let rank = other.class.row().rank.unwrap_or(u8::MAX);
+            (green, elsewhere, rank, other.task_id)
         })
 }
 

@@ -4,6 +4,7 @@ pub mod delivery;
 pub mod feedback;
 pub mod issue;
 pub mod metrics;
+pub mod next_steps;
 pub mod redact;
 pub mod reply;
 pub mod stats;

@@ -8,7 +8,9 @@ use super::alert::{Speaker, alerts};
 use super::delivery::{Delivery, Operation, Payload, State};
 use super::issue::{self, AttemptLine, Citation, IssueFacts, Rendered};
 use super::metrics::{self, Metric};
+use super::next_steps::next_steps;
 use super::webhook;
+use crate::core::model::cause::Cause;
 use crate::core::model::inert::{HOSTILE, is_active};
 use crate::core::model::task::{Resolution, Task};
 
@@ -41,6 +43,7 @@ fn hostile() -> (Task, Rendered) {
         task: &task,
         attempts: &[attempt],
         cause: &HOSTILE.replace('\n', " "),
+        steps: &next_steps(Cause::PathMissing, &task.finding()),
         snippets: &[snippet],
         reason: HOSTILE,
         replies: true,

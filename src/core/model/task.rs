@@ -2,7 +2,7 @@
 
 use crate::core::model::class::Class;
 use crate::core::model::facts::Facts;
-use crate::core::model::finding::Severity;
+use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::gate::Gate;
 use crate::core::model::named::named;
 use crate::core::model::time::Timestamp;
@@ -167,6 +167,23 @@ pub struct Task {
     pub github_created_at: Option<Timestamp>,
     /// `None` while open.
     pub closed_at: Option<Timestamp>,
+}
+
+impl Task {
+    /// The stored finding, as its detector reported it.
+    pub(crate) fn finding(&self) -> Finding {
+        Finding {
+            class: self.class,
+            subject: self.subject.clone(),
+            severity: self.severity,
+            message: self.message.clone(),
+            evidence: self.evidence.clone(),
+            source: self.source.clone(),
+            seen_at: self.last_seen_at,
+            count: self.seen_count,
+            said_by: None,
+        }
+    }
 }
 
 /// What makes a waiting task due before its time.

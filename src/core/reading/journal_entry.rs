@@ -1,7 +1,7 @@
 //! What one journal entry means: a fault, a change of unit state, a gap, or nothing.
 
-use crate::core::model::class::Class;
-use crate::core::model::facts::Fact;
+use crate::core::model::class::{Class, KERNEL, MovesWith};
+use crate::core::model::facts::{Fact, Key};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
 use crate::core::reading::kernel::{KernelFault, KernelReader};
@@ -142,20 +142,18 @@ fn found(finding: Finding) -> Verdict {
     }
 }
 
-/// A kernel fault as a finding. A file system that went read-only is confirmed, and cleared, by the
+/// A kernel fault as a finding. One of the table of mounts (a file system went read-only) is confirmed, and cleared, by the
 /// mount sweep: here it only asks for that sweep.
 pub fn of_kernel(fault: &KernelFault, source: &str, at: Timestamp) -> Verdict {
-    if fault.class == Class::ReadonlyFs {
+    let row = fault.class.row();
+    if row.moves_with == MovesWith::Mounts {
         return Verdict {
             poke: true,
             ..Verdict::default()
         };
     }
-    let device = if fault.class == Class::IoError && fault.subject != "kernel" {
-        fault.subject.as_str()
-    } else {
-        ""
-    };
+    let is_device = row.subject == Some(Key::Device) && fault.subject != KERNEL;
+    let device = is_device.then_some(Fact::Device(&fault.subject));
     let finding = Finding::new(
         fault.class,
         &fault.subject,
@@ -165,9 +163,9 @@ pub fn of_kernel(fault: &KernelFault, source: &str, at: Timestamp) -> Verdict {
         at,
     )
     .with(Fact::Unit(&fault.unit))
-    .with(Fact::Device(device));
+    .with(device);
     Verdict {
-        poke: fault.class == Class::OomKill,
+        poke: row.moves_with != MovesWith::Nothing,
         ..found(finding)
     }
 }

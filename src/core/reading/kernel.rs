@@ -1,6 +1,6 @@
 //! Kernel log lines: which fault they report, about what, and where a multi-line report ends.
 
-use crate::core::model::class::Class;
+use crate::core::model::class::{Class, KERNEL};
 use crate::core::model::finding::Severity;
 use crate::core::model::text::cut;
 use crate::core::model::unit::unit_of_cgroup;
@@ -11,7 +11,7 @@ use crate::core::reading::writer::program;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelFault {
     pub class: Class,
-    /// Device, unit or process where the kernel names one; `kernel` otherwise.
+    /// Device, unit or process where the kernel names one; [`KERNEL`] otherwise.
     pub subject: String,
     pub severity: Severity,
     /// The line that names the fault.
@@ -172,7 +172,7 @@ impl KernelReader {
             };
             first && (row.second.is_empty() || row.second.iter().any(|word| text.contains(word)))
         })?;
-        let subject = device_of(text).unwrap_or("kernel");
+        let subject = device_of(text).unwrap_or(KERNEL);
         Some(fault(row.class, subject, row.severity, text))
     }
 

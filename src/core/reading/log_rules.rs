@@ -390,7 +390,7 @@ mod tests {
             (
                 "[[rule]]\nname='a'\nmatch=['x']\nclass='nope'\n",
                 2,
-                "unknown class",
+                "is no class",
             ),
         ] {
             let why = RuleSet::load(&[("r.toml".to_owned(), text.to_owned())]).unwrap_err();

@@ -8,7 +8,7 @@ use crate::core::diagnosis::learning::{self, Fixed};
 use crate::core::diagnosis::naming;
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::action::ActionKind;
-use crate::core::model::class::{Class, Clearing};
+use crate::core::model::class::Waits;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::{Phase, Status, Task};
 use crate::core::model::time::Timestamp;
@@ -241,22 +241,16 @@ fn too_young(situation: &Situation<'_>, offers: &Offers, now: Timestamp) -> Opti
         return None;
     }
     let (task, settings) = (situation.task, situation.settings);
-    let (lasted, patience_s) = match task.class {
-        Class::ServiceFlapping => (
+    let (lasted, patience_s) = match task.class.row().waits {
+        Waits::FlapWindow => (
             now.since(task.detected_at),
             settings.detect.flap_window_s.saturating_mul(2),
         ),
-        class
-            if class.clearing() == Clearing::Quiet
-                && !class.is_self()
-                && task.severity < Severity::Critical =>
-        {
-            (
-                task.last_seen_at.since(task.detected_at),
-                settings.fix.log_escalate_after_s,
-            )
-        }
-        _ => return None,
+        Waits::GoesOn if task.severity < Severity::Critical => (
+            task.last_seen_at.since(task.detected_at),
+            settings.fix.log_escalate_after_s,
+        ),
+        Waits::GoesOn | Waits::Never => return None,
     };
     let patience = Duration::from_secs(patience_s);
     // Every look is written down: not before the answer can have changed.

@@ -495,7 +495,7 @@ mod tests {
             (
                 "[[runbook]]\nid = \"a\"\nclass = [\"nope\"]",
                 3,
-                "unknown class",
+                "is no class",
             ),
             (
                 "[[runbook]]\nid = \"a\"\ncause = [\n\"nope\"]",

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use autonomous_orchestrator::{ActionKind, Cause, config::Config, parse_runbooks};
 
+mod classes;
 mod demo;
 mod names;
 mod parts;

@@ -9,7 +9,7 @@ use autonomous_orchestrator::{ActionKind, Cause, Class, config::Config, parse_ru
 use super::{Result, read};
 
 /// The cells of each row of the table that begins with `head`.
-fn table(file: &str, head: &str) -> std::result::Result<Vec<Vec<String>>, String> {
+pub fn table(file: &str, head: &str) -> std::result::Result<Vec<Vec<String>>, String> {
     let text = read(file).map_err(|why| format!("{file}: {why}"))?;
     let rows: Vec<_> = text
         .lines()

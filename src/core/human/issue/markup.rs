@@ -124,15 +124,3 @@ pub(super) fn one_line(text: &str) -> String {
 pub(super) fn first_line(text: &str) -> &str {
     text.trim().lines().next().unwrap_or("")
 }
-
-/// For a POSIX shell: as it is when harmless, else in single quotes.
-pub(super) fn quote(text: &str) -> String {
-    let text = one_line(text);
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@._:/+-".contains(&byte);
-    if !text.is_empty() && !text.starts_with('-') && text.bytes().all(plain) {
-        return text;
-    }
-    // A name that starts with a dash would be an option even in quotes.
-    let dash = if text.starts_with('-') { "./" } else { "" };
-    format!("'{dash}{}'", text.replace('\'', "'\\''"))
-}

@@ -4,13 +4,11 @@
 //! anybody, link anywhere or pass for one of our hidden markers, and is redacted.
 
 mod markup;
-mod steps;
 
 use std::fmt::Write as _;
 
 use self::markup::{cell_code, code, escape, fence, first_line, one_line};
 pub use self::markup::{fit, title_line};
-use self::steps::{class_words, commands};
 use crate::core::human::redact::Redactor;
 use crate::core::model::class::Clearing;
 use crate::core::model::facts::Key;
@@ -47,6 +45,8 @@ pub struct IssueFacts<'a> {
     pub attempts: &'a [AttemptLine],
     /// The diagnosis in a sentence; empty = none.
     pub cause: &'a str,
+    /// Commands for a human, each one line.
+    pub steps: &'a [String],
     pub snippets: &'a [Citation],
     /// Why a human is needed.
     pub reason: &'a str,
@@ -107,7 +107,7 @@ pub fn render(facts: &IssueFacts<'_>) -> Rendered {
     }
     diagnosis(&mut out, facts, &clean);
     tried(&mut out, facts, &clean);
-    next_steps(&mut out, facts.task);
+    next_steps(&mut out, facts, &clean);
     fixed_how(&mut out, facts);
     evidence_fold(&mut out, facts.task, &clean);
     footer(&mut out, facts);
@@ -122,7 +122,7 @@ pub fn render(facts: &IssueFacts<'_>) -> Rendered {
 fn title(facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> String) -> String {
     let task = facts.task;
     let what = match first_line(facts.cause) {
-        "" => class_words(task.class).to_owned(),
+        "" => task.class.row().words.to_owned(),
         cause => clean(cause),
     };
     let subject = match task.subject.as_str() {
@@ -141,7 +141,7 @@ fn headline(out: &mut String, facts: &IssueFacts<'_>) {
     let _ = writeln!(
         out,
         "{subject}**{}** on gateway **{}**. It could not be repaired without you.",
-        class_words(task.class),
+        task.class.row().words,
         escape(facts.host)
     );
 }
@@ -278,10 +278,15 @@ fn tried(out: &mut String, facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> Stri
     }
 }
 
-fn next_steps(out: &mut String, task: &Task) {
+fn next_steps(out: &mut String, facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> String) {
     out.push_str("\n### What you can do next\n\nOn the gateway:\n\n");
-    let commands = commands(task);
-    out.push_str(&fence(&commands.join("\n"), QUOTE_CAP).replacen("```text", "```sh", 1));
+    let mut lines = facts.steps.join("\n");
+    let id = facts.task.id;
+    let _ = write!(
+        lines,
+        "\nautonomous-orchestrator tasks show {id}   # everything known"
+    );
+    out.push_str(&fence(clean(&lines).trim_start(), QUOTE_CAP).replacen("```text", "```sh", 1));
 }
 
 fn fixed_how(out: &mut String, facts: &IssueFacts<'_>) {

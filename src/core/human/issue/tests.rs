@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::core::human::next_steps::next_steps;
+use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
 use crate::core::model::facts::{Fact, Facts};
 use crate::core::model::task::{Phase, Status};
@@ -98,6 +100,7 @@ fn facts<'a>(
     task: &'a Task,
     attempts: &'a [AttemptLine],
     snippets: &'a [Citation],
+    steps: &'a [String],
 ) -> IssueFacts<'a> {
     IssueFacts {
         host: "iac1",
@@ -105,6 +108,7 @@ fn facts<'a>(
         task,
         attempts,
         cause: "the program named by ExecStart is gone",
+        steps,
         snippets,
         reason: "two attempts did not help and no further action is allowed",
         replies: true,
@@ -116,7 +120,8 @@ fn facts<'a>(
 /// The example, for other renderings of it.
 pub(crate) fn example() -> (Task, Rendered) {
     let (task, attempts, snippets) = (task(), attempts(), snippets());
-    let rendered = render(&facts(&task, &attempts, &snippets));
+    let steps = next_steps(Cause::PathMissing, &task.finding());
+    let rendered = render(&facts(&task, &attempts, &snippets, &steps));
     (task, rendered)
 }
 
@@ -137,7 +142,7 @@ fn secrets_do_not_leave() {
     let (mut task, attempts) = (task(), attempts());
     task.message = "login failed: password=Hunter2".to_owned();
     task.evidence.set("api_token", "hx77331aabbcc");
-    let rendered = render(&facts(&task, &attempts, &[]));
+    let rendered = render(&facts(&task, &attempts, &[], &[]));
     for secret in ["Hunter2", "s3cr3t-Plant", "hx77331aabbcc"] {
         assert!(!rendered.body.contains(secret), "{secret}");
     }
@@ -153,8 +158,10 @@ fn hostile_text_stays_text() {
     task.message.clone_from(&evil);
     task.evidence.add(Fact::Log(&evil));
     task.evidence.add(Fact::Unit("x'; rm -rf / #"));
+    task.evidence.add(Fact::Path("/x'; rm -rf / #"));
     task.class = Class::ServiceFailed;
-    let mut facts = facts(&task, &[], &[]);
+    let steps = next_steps(Cause::PathMissing, &task.finding());
+    let mut facts = facts(&task, &[], &[], &steps);
     facts.cause = &evil;
     facts.reason = &evil;
     let rendered = render(&facts);
@@ -164,11 +171,7 @@ fn hostile_text_stays_text() {
     ));
     assert_eq!(rendered.body.matches(STATUS_END).count(), 1);
     assert!(!rendered.body.contains('\u{202e}'));
-    assert!(
-        rendered
-            .body
-            .contains("systemctl status 'x'\\''; rm -rf / #'")
-    );
+    assert!(rendered.body.contains("ls -ld '/x'\\''; rm -rf / #'"));
     assert_eq!(rendered.title.lines().count(), 1);
     // Outside of fences nothing of it is alive.
     let mut outside = String::new();
@@ -205,7 +208,7 @@ fn size_is_bounded_and_markup_stays_closed() {
             message: "<".repeat(5000),
         })
         .collect();
-    let rendered = render(&facts(&task, &many, &snippets()));
+    let rendered = render(&facts(&task, &many, &snippets(), &[]));
     assert!(rendered.body.len() <= BODY_CAP);
     assert!(rendered.body.contains("480 earlier attempts"));
     assert_eq!(
@@ -231,7 +234,7 @@ fn size_is_bounded_and_markup_stays_closed() {
 #[test]
 fn the_status_block_is_replaced_in_place() {
     let (mut task, attempts) = (task(), attempts());
-    let body = render(&facts(&task, &attempts, &[])).body;
+    let body = render(&facts(&task, &attempts, &[], &[])).body;
     task.seen_count = 99;
     task.resolution = Some(Resolution::Fixed);
     task.closed_at = Some(at(700));
@@ -243,14 +246,4 @@ fn the_status_block_is_replaced_in_place() {
     );
     assert_eq!(edited.matches(STATUS_START).count(), 1);
     assert_eq!(replace_status("by hand", "x"), None);
-}
-
-#[test]
-fn every_class_has_words_and_commands() {
-    let mut task = task();
-    for class in Class::ALL {
-        task.class = *class;
-        assert!(!class_words(*class).is_empty());
-        assert!(commands(&task).len() >= 2, "{class}");
-    }
 }

@@ -4,7 +4,6 @@ use std::error::Error;
 use std::fmt;
 
 use crate::core::config::settings::Mistake;
-use crate::core::model::class::UnknownClass;
 use crate::core::model::named::UnknownName;
 use crate::core::model::text::cut;
 
@@ -43,7 +42,7 @@ pub enum RuleMistake {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
     NoMatch,
-    Class(UnknownClass),
+    Class(UnknownName),
     Severity(UnknownName),
     Source(String),
     Pattern(regex::Error),

@@ -1,0 +1,213 @@
+//! What a human can do next: commands to copy, of the named cause or else of the class, filled with the facts.
+//!
+//! Facts tell of what others wrote (names, paths, log lines), and a human pastes the line into a shell: a value that is
+//! not what its name says takes its command with it, every other one is a single word.
+
+use crate::core::model::cause::Cause;
+use crate::core::model::class::KERNEL;
+use crate::core::model::facts::Key;
+use crate::core::model::finding::Finding;
+use crate::core::model::inert::is_active;
+use crate::core::model::unit::UnitName;
+
+/// Longest value in a command, in bytes.
+const VALUE_CAP: usize = 1_024;
+
+/// Each one line, the most telling first.
+pub fn next_steps(cause: Cause, finding: &Finding) -> Vec<String> {
+    let filled = |templates: &[&str]| -> Vec<String> {
+        templates
+            .iter()
+            .filter_map(|template| fill(template, finding))
+            .collect()
+    };
+    let of_cause = filled(cause.steps());
+    match of_cause.iter().any(|step| !step.starts_with('#')) {
+        true => of_cause,
+        false => filled(finding.class.row().steps),
+    }
+}
+
+fn fill(template: &str, finding: &Finding) -> Option<String> {
+    let mut filled = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, tail) = after.split_once('}')?;
+        let key = name.parse().ok()?;
+        filled.push_str(before);
+        filled.push_str(&word(key, finding)?);
+        rest = tail;
+    }
+    filled.push_str(rest);
+    Some(filled)
+}
+
+/// The fact, or the subject where that is what the class is about.
+fn known(key: Key, finding: &Finding) -> Option<&str> {
+    let subject = finding.subject.as_str();
+    let is_subject = finding.class.row().subject == Some(key) && subject != KERNEL
+        || key == Key::Unit && subject.ends_with(".service") && subject == finding.unit();
+    finding.fact(key).or(is_subject.then_some(subject))
+}
+
+/// What fills `key` in, as one word of a POSIX shell; none where it is not what the key says.
+fn word(key: Key, finding: &Finding) -> Option<String> {
+    if key == Key::Port {
+        return finding.evidence.port().map(|port| port.number.to_string());
+    }
+    let value = known(key, finding)?;
+    match key {
+        Key::Unit | Key::HolderUnit => {
+            let name = UnitName::new(value).ok();
+            name.map(|name| quoted(name.as_str()))
+        }
+        Key::HolderPid => value.parse::<u32>().ok().map(|pid| pid.to_string()),
+        Key::Path | Key::MovedTo | Key::Mount => {
+            (value.starts_with('/') && is_shown_as_it_is(value)).then(|| quoted(value))
+        }
+        // Commands name it below /dev.
+        Key::Device => {
+            let name = value.strip_prefix("/dev/").unwrap_or(value);
+            let is_name = !name.starts_with(['-', '.', '/']) && !name.contains("..");
+            (is_name && is_shown_as_it_is(name)).then(|| quoted(name))
+        }
+        _ => None,
+    }
+}
+
+/// Nothing in it acts on a terminal, or looks like something else.
+fn is_shown_as_it_is(text: &str) -> bool {
+    let is_plain = |c: char| !is_active(c) && (c == ' ' || !c.is_whitespace());
+    !text.is_empty() && text.len() <= VALUE_CAP && text.chars().all(is_plain)
+}
+
+fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@._:/+-".contains(&byte);
+    match text.bytes().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic)]
+    use super::*;
+    use crate::core::model::class::Class;
+    use crate::core::model::facts::Fact;
+    use crate::core::model::finding::Severity;
+    use crate::core::model::port::Port;
+    use crate::core::model::time::Timestamp;
+
+    fn finding(class: Class, subject: &str) -> Finding {
+        let at = Timestamp::from_millis(0);
+        Finding::new(class, subject, Severity::Error, "x", "t", at)
+    }
+
+    /// Every template with the facts that it asks for; one that no value fits would never be shown.
+    fn templates() -> impl Iterator<Item = (String, &'static str)> {
+        let causes = Cause::ALL.iter().map(|one| (one.to_string(), one.steps()));
+        let classes = Class::ALL
+            .iter()
+            .map(|one| (one.to_string(), one.row().steps));
+        let all = causes.chain(classes);
+        all.flat_map(|(of, steps)| steps.iter().map(move |step| (of.clone(), *step)))
+    }
+
+    #[test]
+    fn every_template_asks_for_facts_that_can_be_filled_in() {
+        let port = Port::tcp(8_080).to_string();
+        for (of, template) in templates() {
+            let mut full = finding(Class::LogError, "");
+            for key in Key::ALL {
+                let value = match key {
+                    Key::Unit | Key::HolderUnit => "a.service",
+                    Key::HolderPid => "70",
+                    Key::Port => &port,
+                    Key::Device => "/dev/sda1",
+                    _ => "/a/b",
+                };
+                full.evidence.set(key.as_str(), value);
+            }
+            let filled = fill(template, &full);
+            let is_full = filled.is_some_and(|line| !line.contains(['{', '\n']));
+            assert!(is_full, "{of}: no fact fills in '{template}'");
+        }
+    }
+
+    #[test]
+    fn the_cause_comes_before_the_class_and_one_without_its_facts_is_left_out() {
+        let failed = finding(Class::ServiceFailed, "app.service");
+        assert_eq!(
+            next_steps(Cause::StartLimit, &failed),
+            [
+                "journalctl -u app.service -n 100 --no-pager",
+                "systemctl reset-failed app.service && systemctl start app.service   # once the cause is gone"
+            ]
+        );
+        let steps = next_steps(Cause::PathMissing, &failed);
+        assert!(
+            steps.iter().all(|step| !step.starts_with("ls")),
+            "{steps:?}"
+        );
+        let moved = failed.with(Fact::Path("/opt/a b"));
+        let steps = next_steps(Cause::PathMissing, &moved);
+        assert!(steps.contains(&"ls -ld '/opt/a b'".to_owned()), "{steps:?}");
+        let held = finding(Class::PortConflict, "web.service").with(Fact::Port(Port::tcp(80)));
+        let steps = next_steps(Cause::Unknown, &held);
+        assert!(
+            steps.iter().any(|step| step.contains("sport = :80'")),
+            "{steps:?}"
+        );
+    }
+
+    #[test]
+    fn each_class_has_commands_though_nothing_is_known_of_it() {
+        for class in Class::ALL {
+            let steps = next_steps(Cause::Unknown, &finding(*class, ""));
+            assert!(!steps.is_empty(), "src/core/model/class.rs: {class}: steps");
+        }
+    }
+
+    #[test]
+    fn a_hostile_value_is_one_word_or_takes_its_command_with_it() {
+        let hostile = [
+            "x; reboot",
+            "-rf",
+            "--help",
+            "a.service'$(reboot)'",
+            "*",
+            "`id`.service",
+            "$HOME",
+            "/x; rm -rf '$HOME'",
+            "/x\nreboot",
+            "/x\u{1b}[2J",
+            "/x\u{202e}y",
+            "/x\u{2028}y",
+            "../../sda",
+            "tcp/80'; reboot",
+            "70; reboot",
+            "",
+        ];
+        for (value, (of, template)) in hostile
+            .iter()
+            .flat_map(|v| templates().map(move |t| (v, t)))
+        {
+            let mut finding = finding(Class::LogError, value);
+            for key in Key::ALL {
+                finding.evidence.set(key.as_str(), *value);
+            }
+            let Some(line) = fill(template, &finding).filter(|line| line != template) else {
+                continue;
+            };
+            // What is left outside of quotes and values is the template alone.
+            let quoted = format!("'{}'", value.replace('\'', r"'\''"));
+            let shape = template
+                .split('{')
+                .map(|part| part.split_once('}').map_or(part, |(_, rest)| rest));
+            let want: String = shape.collect();
+            assert_eq!(line.replace(&quoted, ""), want, "{of}: {value:?}");
+            assert!(line.lines().count() == 1 && !line.chars().any(char::is_control));
+        }
+    }
+}
