@@ -10,6 +10,8 @@ use crate::cli::globals::Globals;
 use crate::cli::table::Table;
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
+use crate::core::diagnosis::naming::name_cause;
+use crate::core::human::next_steps::next_steps;
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
 use crate::core::model::inert;
@@ -112,6 +114,7 @@ fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         let mut value = shape::task(&task);
         if let Value::Object(map) = &mut value {
             map.insert("evidence".to_owned(), json!(task.evidence));
+            map.insert("next_steps".to_owned(), json!(steps(&task)));
             map.insert(
                 "attempts".to_owned(),
                 attempts.iter().map(shape::attempt).collect(),
@@ -217,11 +220,29 @@ fn page(task: &Task, attempts: &[Attempt], events: &[AuditEvent]) -> String {
             );
         }
     }
+    let steps = steps(task);
+    if !steps.is_empty() {
+        text.push_str("\nwhat a human can do\n");
+    }
+    for step in steps {
+        let _ = writeln!(text, "  {}", inert::line(&step));
+    }
     text.push_str("\nhistory\n");
     for event in events {
         let _ = writeln!(text, "  {}", event_line(event));
     }
     text
+}
+
+/// Commands for a human; none once it is over.
+fn steps(task: &Task) -> Vec<String> {
+    if task.status == Status::Closed {
+        return Vec::new();
+    }
+    let finding = task.finding();
+    let stored = task.cause.as_deref().and_then(|name| name.parse().ok());
+    let cause = stored.unwrap_or_else(|| name_cause(&finding).cause);
+    next_steps(cause, &finding)
 }
 
 /// One audit event in one line.

@@ -10,6 +10,7 @@ use crate::core::config::{Config, Mode};
 use crate::core::diagnosis::advisors::Advice;
 use crate::core::diagnosis::consensus::{self, Consensus};
 use crate::core::diagnosis::naming::Named;
+use crate::core::human::next_steps::next_steps;
 use crate::core::model::candidate::Candidate;
 use crate::core::model::finding::Finding;
 use crate::core::model::hint::Hint;
@@ -356,6 +357,13 @@ impl Explained {
                 attempt.started_at, attempt.phase, attempt.action_text, attempt.message
             ));
         }
+        if task.status != Status::Closed {
+            page.gap();
+            page.line(format_args!("what a human can do"));
+        }
+        for step in self.steps() {
+            page.line(format_args!("  {step}"));
+        }
         if let Some(reason) = &task.waiting_reason {
             page.gap();
             page.line(format_args!("now: {} because {reason}", task.status));
@@ -363,6 +371,14 @@ impl Explained {
         page.gap();
         page.line(format_args!("next: {}", self.next.text(task)));
         page.0
+    }
+
+    /// Commands for a human; none once it is over.
+    fn steps(&self) -> Vec<String> {
+        match self.task.status {
+            Status::Closed => Vec::new(),
+            _ => next_steps(self.named.cause, &self.finding),
+        }
     }
 
     pub fn json(&self) -> Value {
@@ -394,6 +410,7 @@ impl Explained {
             })).collect::<Vec<_>>(),
             "vote": self.vote.reason,
             "next": self.next.json(&self.task),
+            "next_steps": self.steps(),
             "attempts": self.attempts.iter().map(|attempt| json!({
                 "started_at": attempt.started_at.to_string(),
                 "phase": attempt.phase,

@@ -112,6 +112,17 @@ fn a_task_is_acknowledged_approved_snoozed_and_closed() {
     done(&["approve", "1", "--action", "restart_unit", "--for", "30"]);
     let shown = done(&["tasks", "show", "1", "--json"]).json();
     assert_eq!(shown["approved_action"], "restart_unit");
+    let steps = shown["next_steps"].as_array().expect("an array");
+    let is_filled = |step: &Value| {
+        step.as_str()
+            .is_some_and(|step| step.contains(" web.service"))
+    };
+    assert!(steps.iter().any(is_filled), "{steps:?}");
+    let explained = done(&["explain", "1", "--json"]).json();
+    assert_eq!(explained["next_steps"], shown["next_steps"]);
+    let commands = "what a human can do\n";
+    assert!(done(&["explain", "1"]).out.contains(commands));
+    assert!(done(&["tasks", "show", "1"]).out.contains(commands));
     done(&["tasks", "close", "2", "--as", "not_a_fault"]);
     let again = gateway.run(&["tasks", "close", "2"]);
     assert_eq!(again.code, 1, "{}", again.err);
@@ -132,6 +143,8 @@ fn a_task_is_acknowledged_approved_snoozed_and_closed() {
             .out
             .contains("closed (not_a_fault)")
     );
+    let closed = done(&["tasks", "show", "2", "--json"]).json();
+    assert_eq!(closed["next_steps"], Value::Array(Vec::new()));
 }
 
 #[test]
