@@ -10,7 +10,7 @@ use super::source::{Passage, Source, one_line, sha256_hex, without_secrets};
 use crate::core::human::redact::Redactor;
 use crate::core::model::time::Timestamp;
 use crate::host::Host;
-use crate::host::exec::OUTPUT_CAP;
+use crate::host::exec::{Command, OUTPUT_CAP};
 
 /// Commits of one call; a page's output stays below what a child may print.
 const PAGE: usize = 500;
@@ -18,6 +18,48 @@ const PAGES_MAX: usize = 20;
 const DEADLINE: Duration = Duration::from_secs(120);
 /// Paths named in one commit's snippet.
 const PATHS_SHOWN: usize = 40;
+
+/// A repository's own configuration may be anybody's and can name programs to run. What `log` could run is
+/// switched off: file monitors, hooks, external and text-converting diffs, signature checks, and what would be
+/// fetched for a partial clone or a submodule, by whatever transport.
+const CONFIGURED: [&str; 18] = [
+    "-c",
+    "core.quotePath=false",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "core.sshCommand=false",
+    "-c",
+    "protocol.allow=never",
+    "-c",
+    "diff.external=",
+    "-c",
+    "log.showSignature=false",
+    "-c",
+    "submodule.recurse=false",
+    "-c",
+    "diff.submodule=short",
+];
+const PRINTED: [&str; 7] = [
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--ignore-submodules=all",
+    "--find-renames=50%",
+    "--name-status",
+    "--format=%x01%h%x00%ct%x00%B%x02",
+];
+/// A repository can allow a single transport again; this list, which names none, cannot be widened by it.
+const GIT_ENVIRONMENT: [(&str, &str); 6] = [
+    ("GIT_CONFIG_NOSYSTEM", "1"),
+    ("GIT_CONFIG_GLOBAL", "/dev/null"),
+    ("GIT_ALLOW_PROTOCOL", "none"),
+    ("GIT_NO_LAZY_FETCH", "1"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("GIT_OPTIONAL_LOCKS", "0"),
+];
 
 /// One commit as git prints it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,31 +111,16 @@ fn page_of(repository: &Path, page: usize) -> Result<String, LeftOut> {
         format!("--max-count={PAGE}"),
         format!("--skip={}", page * PAGE),
     );
-    // A repository's own configuration can name programs to run: signature checks, file monitors, external
-    // and text-converting diffs are off. Git's check of the owner stays on.
+    let owner = format!("safe.directory={at}");
     let args = [
-        "-C",
-        &at,
-        "-c",
-        "core.quotePath=false",
-        "-c",
-        "core.fsmonitor=false",
-        "-c",
-        "log.showSignature=false",
-        "--no-pager",
-        "log",
-        &count,
-        &skip,
-        "--no-color",
-        "--no-ext-diff",
-        "--no-textconv",
-        "--find-renames=50%",
-        "--name-status",
-        "--format=%x01%h%x00%ct%x00%B%x02",
-    ];
-    let output = Host::real()
-        .run("git", &args, DEADLINE)
-        .map_err(LeftOut::Git)?;
+        &["-C", &at, "-c", &owner] as &[&str],
+        &CONFIGURED,
+        &["--no-pager", "log", &count, &skip],
+        &PRINTED,
+    ]
+    .concat();
+    let command = Command::new("git", &args, DEADLINE).knowing(&GIT_ENVIRONMENT);
+    let output = Host::real().run_command(&command).map_err(LeftOut::Git)?;
     match output.status {
         0 => Ok(output.text()),
         _ => Err(LeftOut::GitRefused(output.reason())),
@@ -242,6 +269,60 @@ mod tests {
                 .text
                 .contains("touched: insa-crm-platform/core/app.py -> platforms")
         );
+    }
+
+    #[test]
+    fn what_a_repository_configures_is_not_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let (at, marks) = (dir.path().join("r"), dir.path().join("marks"));
+        let git = |args: &[&str]| {
+            let at = at.to_string_lossy().into_owned();
+            let own = ["-C", &at, "-c", "user.name=n", "-c", "user.email=e"];
+            let args = [&own as &[&str], args].concat();
+            let done = Host::real().run("git", &args, DEADLINE);
+            done.is_ok_and(|out| out.success())
+        };
+        std::fs::create_dir(&at).unwrap();
+        std::fs::create_dir(&marks).unwrap();
+        if !git(&["init", "-q"]) {
+            println!("skipped: no git here");
+            return;
+        }
+        std::fs::write(at.join("a"), "one\n").unwrap();
+        std::fs::write(at.join(".gitattributes"), "* diff=evil filter=evil\n").unwrap();
+        assert!(git(&["add", "."]) && git(&["commit", "-qm", "first"]));
+        let run = |name: &str| format!("sh -c 'touch {}/{name}'", marks.display());
+        for key in [
+            "core.fsmonitor",
+            "core.pager",
+            "pager.log",
+            "core.sshCommand",
+            "diff.external",
+            "diff.evil.command",
+            "diff.evil.textconv",
+            "filter.evil.clean",
+            "filter.evil.smudge",
+            "gpg.program",
+            "core.alternateRefsCommand",
+        ] {
+            assert!(git(&["config", key, &run(key)]), "{key}");
+        }
+        for (key, value) in [
+            ("log.showSignature", "true"),
+            ("core.repositoryformatversion", "1"),
+            ("extensions.partialClone", "evil"),
+            ("remote.evil.promisor", "true"),
+            ("remote.evil.url", &format!("ext::{}", run("fetched"))),
+            ("protocol.ext.allow", "always"),
+        ] {
+            assert!(git(&["config", key, value]), "{key}");
+        }
+        // A blob that is missing would be fetched from the promisor.
+        let blob = at.join(".git/objects/56/26abf0f72e58d7a153368ba57db4c673c0e171");
+        std::fs::remove_file(blob).unwrap();
+        let _ = page_of(&at, 0);
+        let left: Vec<_> = std::fs::read_dir(&marks).unwrap().flatten().collect();
+        assert!(left.is_empty(), "{left:?}");
     }
 
     #[test]

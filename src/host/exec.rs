@@ -32,6 +32,8 @@ pub struct Command<'a> {
     /// Where it runs; `/` for what is started in a session of its own, else ours.
     pub directory: Option<&'a Path>,
     pub confined: Option<&'a Confinement>,
+    /// Beside the plain one that every child gets.
+    pub environment: &'a [(&'a str, &'a str)],
 }
 
 impl<'a> Command<'a> {
@@ -42,7 +44,14 @@ impl<'a> Command<'a> {
             deadline,
             directory: None,
             confined: None,
+            environment: &[],
         }
+    }
+
+    #[must_use]
+    pub const fn knowing(mut self, environment: &'a [(&'a str, &'a str)]) -> Self {
+        self.environment = environment;
+        self
     }
 
     #[must_use]

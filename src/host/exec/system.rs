@@ -138,12 +138,13 @@ impl Executor for System {
 /// A child with pipes, in a process group of its own.
 fn prepared(command: &Command<'_>) -> process::Command {
     let mut prepared = process::Command::new(command.program);
+    plain_environment(&mut prepared);
     if let Some(confinement) = command.confined {
         confine(&mut prepared, confinement);
     }
     prepared
         .args(command.args)
-        .env("LC_ALL", "C")
+        .envs(command.environment.iter().copied())
         .env("SYSTEMD_COLORS", "0")
         .env("SYSTEMD_PAGER", "")
         .stdin(Stdio::null())
@@ -154,7 +155,6 @@ fn prepared(command: &Command<'_>) -> process::Command {
 }
 
 fn confine(command: &mut process::Command, confinement: &Confinement) {
-    plain_environment(command);
     command.current_dir("/");
     if let Some(user) = &confinement.user {
         command
@@ -200,8 +200,8 @@ fn spawn_session(command: &Command<'_>) -> Result<Child, ExecError> {
         .map_err(|why| spawn_error(command.program, why))
 }
 
-/// Nothing of our own environment reaches a service or an operator's command: no notify socket, no
-/// credentials.
+/// Nothing of our own environment reaches a child, whatever it is: who had our notify socket could say that we
+/// are well when we are not; no journal stream, no listening sockets, no credentials.
 fn plain_environment(command: &mut process::Command) {
     let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
     command
@@ -372,6 +372,28 @@ mod tests {
         assert_eq!(ids.first(), ids.last());
         let env = std::fs::read_to_string(dir.path().join("b")).unwrap();
         assert!(!env.contains("CARGO"), "{env}");
+    }
+
+    #[test]
+    fn no_child_gets_what_our_service_manager_told_us() {
+        // The test itself runs under cargo, whose variables stand for those of a service manager.
+        let out = sh("env", Duration::from_secs(20)).unwrap().text();
+        let names: Vec<&str> = out
+            .lines()
+            .filter_map(|line| line.split('=').next())
+            .collect();
+        let known = [
+            "PATH",
+            "HOME",
+            "LC_ALL",
+            "SYSTEMD_COLORS",
+            "SYSTEMD_PAGER",
+            "PWD",
+            "SHLVL",
+            "_",
+        ];
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        assert!(names.iter().all(|name| known.contains(name)), "{names:?}");
     }
 
     #[test]
