@@ -192,6 +192,12 @@ impl Runtime {
         }
     }
 
+    /// A thread ends; no more signs of life are expected of it.
+    pub(crate) fn ends(&self, thread: &str) {
+        let mut beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
+        beats.remove(thread);
+    }
+
     pub(crate) fn all_threads_alive(&self, stuck_after: Duration) -> bool {
         let beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
         let stuck: Vec<&String> = beats

@@ -97,8 +97,14 @@ pub fn sources(runtime: &Runtime) -> Vec<Source> {
     sources
 }
 
-/// Thread body: follow, and open again with growing pauses when the source breaks.
+/// Thread body. One that ends gives no more signs of life, and nobody waits for them.
 pub fn run(runtime: &Runtime, source: Source) {
+    follow_on(runtime, source);
+    runtime.ends(source.name());
+}
+
+/// Follows, and opens again with growing pauses when the source breaks.
+fn follow_on(runtime: &Runtime, source: Source) {
     let name = source.name();
     let mut pause = RETRY_FIRST;
     while !runtime.stopping() {
@@ -121,6 +127,7 @@ pub fn run(runtime: &Runtime, source: Source) {
         if started.elapsed() > RETRY_MAX {
             pause = RETRY_FIRST;
         }
+        runtime.beat(name);
         runtime.halt.pause(pause);
         pause = (pause * 2).min(RETRY_MAX);
     }
@@ -128,14 +135,16 @@ pub fn run(runtime: &Runtime, source: Source) {
 
 fn follow(runtime: &Runtime, source: Source, name: &str) -> Result<StreamEnd, FollowError> {
     let loaded = runtime.loaded();
+    let alive = || runtime.beat(name);
     let context = StreamContext {
         host: &runtime.host,
         config: &loaded.config,
         rules: Arc::clone(&loaded.rules),
         stop: runtime.stop_flag(),
+        alive: &alive,
         position: runtime.store.cursor(name)?,
     };
-    let mut sink = |batch: Batch| accept(runtime, batch);
+    let mut sink = |batch: Batch| accept(runtime, name, batch);
     match source {
         Source::Journal => journal::run(&context, &mut sink),
         Source::KernelLog => kmsg::run(&context, &mut sink),
@@ -149,7 +158,7 @@ fn follow(runtime: &Runtime, source: Source, name: &str) -> Result<StreamEnd, Fo
 
 /// Puts a batch into the store: findings and cursor commit together. A busy or full store is waited
 /// for; the source keeps what was not taken.
-fn accept(runtime: &Runtime, batch: Batch) -> Result<(), StreamStop> {
+fn accept(runtime: &Runtime, name: &str, batch: Batch) -> Result<(), StreamStop> {
     let now = runtime.host.clock.now();
     runtime.suspect(batch.suspects, now);
     if batch.poke {
@@ -173,6 +182,7 @@ fn accept(runtime: &Runtime, batch: Batch) -> Result<(), StreamStop> {
         }),
     };
     loop {
+        runtime.beat(name);
         match runtime
             .store
             .intake(intake.clone(), runtime.host.clock.now())

@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::core::config::LogFile;
 use crate::core::model::class::Class;
 use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
 use crate::core::reading::journal_entry::{OWN_NAME, of_kernel};
 use crate::core::reading::kernel::{KernelFault, KernelReader};
@@ -23,12 +24,17 @@ use crate::core::reading::log_rules::RuleSet;
 use crate::core::reading::logline::{LogLine, parse_syslog, split_console};
 use crate::core::reading::writer::program;
 use crate::detectors::stream::{Collector, Sink, StreamContext, StreamEnd, StreamStop, WAIT};
+use crate::host::Host;
+use crate::host::trusted::{self, Owners, Untrusted};
 
 /// First bytes that identify a file.
 const HEAD: usize = 256;
 const READ_CHUNK: usize = 64 << 10;
 /// Chunks read of one file before the next file has its turn.
 const TURN: usize = 16;
+
+/// A path that stays refused is told again after this time, before the finding counts as over.
+const REFUSED_EVERY: Duration = Duration::from_secs(300);
 
 /// Name of the stream of one file, the key of its cursor.
 pub fn stream_name(path: &str) -> String {
@@ -131,7 +137,7 @@ pub fn run(
         .iter()
         .map(|file| {
             let known = positions.get(&stream_name(&file.path)).map(String::as_str);
-            Tail::new(file, context.host.path(&file.path), known)
+            Tail::new(file, context.host, known)
         })
         .collect();
     while !context.stopped() {
@@ -152,7 +158,11 @@ pub fn run(
 /// One followed file.
 #[derive(Debug)]
 pub struct Tail {
-    path: PathBuf,
+    host: Host,
+    /// As the host names it.
+    path: String,
+    /// When it was last told that the path is refused.
+    refused_at: Option<Timestamp>,
     open: Option<File>,
     position: Position,
     /// Read beyond the last whole line, bytes.
@@ -168,10 +178,12 @@ pub struct Tail {
 
 impl Tail {
     /// `known`: the durable position, `None` the very first time.
-    pub fn new(file: &LogFile, path: PathBuf, known: Option<&str>) -> Self {
+    pub fn new(file: &LogFile, host: &Host, known: Option<&str>) -> Self {
         let position = known.and_then(Position::parse);
         Self {
-            path,
+            host: host.clone(),
+            path: file.path.clone(),
+            refused_at: None,
             open: None,
             position: position.unwrap_or_default(),
             ahead: 0,
@@ -212,7 +224,7 @@ impl Tail {
                 self.open = Some(file);
                 return true;
             }
-            if self.path.exists() {
+            if self.host.path(&self.path).exists() {
                 let what = "the rotated log file with the last line read is gone: its rest was not judged; keep one rotated file uncompressed (delaycompress)";
                 self.collector.gap(what, now);
             } else {
@@ -220,16 +232,30 @@ impl Tail {
                 return false;
             }
         }
-        let Ok(file) = File::open(&self.path) else {
-            // Not there yet: whatever appears is new.
-            self.first = false;
-            return false;
+        // Not there yet: whatever appears is new.
+        let started = self.start_path(now);
+        self.first &= started;
+        started
+    }
+
+    /// Opens the file at the path. Whoever writes it may put anything in its place: what is no regular file, or
+    /// a link, is told and not read, and the other files go on.
+    fn open_path(&mut self, now: Timestamp) -> Option<File> {
+        let why = match open_foreign(&self.host, &self.path) {
+            Ok(file) => return Some(file),
+            Err(why) if why.is_absent() => return None,
+            Err(why) => why,
         };
-        let Ok(meta) = file.metadata() else {
-            return false;
-        };
-        self.start(file, &meta);
-        true
+        let again = self
+            .refused_at
+            .is_none_or(|at| now.since(at) >= REFUSED_EVERY);
+        if again {
+            self.refused_at = Some(now);
+            let what = format!("not read: {}", why.with_hint());
+            log::warn!("{}: {what}", self.collector.stream());
+            self.collector.gap(&what, now);
+        }
+        None
     }
 
     fn start(&mut self, file: File, meta: &Metadata) {
@@ -298,10 +324,8 @@ impl Tail {
     /// At the end of the open file: the one to read after it, if there is one.
     fn next_file(&mut self, context: &StreamContext<'_>, now: Timestamp) -> bool {
         let Some(file) = &self.open else { return false };
-        let Ok(current) = std::fs::metadata(&self.path) else {
-            return false;
-        };
-        if !self.position.fits(file) {
+        let fits = self.position.fits(file);
+        if !fits {
             // Truncated in place: the rest may stand in a copy.
             self.splitter.clear();
             self.ahead = 0;
@@ -310,8 +334,16 @@ impl Tail {
                 self.open = Some(copy);
                 return true;
             }
-            return self.start_path();
+            return self.start_path(now);
         }
+        // The usual case first, and cheaply; only what differs is opened.
+        let at = std::fs::symlink_metadata(self.host.path(&self.path));
+        if at.is_ok_and(|meta| self.position.same_inode(&meta)) {
+            return false;
+        }
+        let Some(current) = self.open_path(now).and_then(|file| file.metadata().ok()) else {
+            return false;
+        };
         if self.position.same_inode(&current) {
             return false;
         }
@@ -340,12 +372,12 @@ impl Tail {
                 }
                 Err(_) => false,
             },
-            None => self.start_path(),
+            None => self.start_path(now),
         }
     }
 
-    fn start_path(&mut self) -> bool {
-        let Ok(file) = File::open(&self.path) else {
+    fn start_path(&mut self, now: Timestamp) -> bool {
+        let Some(file) = self.open_path(now) else {
             return false;
         };
         let Ok(meta) = file.metadata() else {
@@ -357,10 +389,11 @@ impl Tail {
 
     /// The file that the position speaks of, wherever it stands now; sets the position to it.
     fn find_read_file(&mut self) -> Option<File> {
-        let family = family(&self.path);
-        let fitting = |(path, meta): &(PathBuf, Metadata)| {
-            let file = File::open(path).ok()?;
-            self.position.fits(&file).then_some((file, meta.clone()))
+        let family = family(&self.host, &self.path);
+        let fitting = |(path, _): &(String, Metadata)| {
+            let file = open_foreign(&self.host, path).ok()?;
+            let meta = file.metadata().ok()?;
+            self.position.fits(&file).then_some((file, meta))
         };
         let same = family
             .iter()
@@ -379,40 +412,43 @@ impl Tail {
 
     /// The oldest file of the family that is newer than the one just read.
     fn newer_than_read(&self) -> Option<File> {
-        let family = family(&self.path);
+        let family = family(&self.host, &self.path);
         let (path, _) = family
             .iter()
             .skip_while(|(_, meta)| !self.position.same_inode(meta))
             .nth(1)?;
-        File::open(path).ok()
+        open_foreign(&self.host, path).ok()
     }
 }
 
+/// Opens a file that other users may write.
+fn open_foreign(host: &Host, path: &str) -> Result<File, Untrusted> {
+    trusted::open(host, path, &Owners::anybody(host)).map(File::from)
+}
+
 /// The log file and its uncompressed rotated siblings, oldest first.
-fn family(path: &Path) -> Vec<(PathBuf, Metadata)> {
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str()))
-    else {
+fn family(host: &Host, path: &str) -> Vec<(String, Metadata)> {
+    let Some((folder, name)) = path.rsplit_once('/') else {
         return Vec::new();
     };
-    let Ok(entries) = std::fs::read_dir(directory) else {
+    let Ok(entries) = std::fs::read_dir(host.path(format!("{folder}/"))) else {
         return Vec::new();
     };
-    let mut found: Vec<(PathBuf, Metadata)> = entries
+    let mut found: Vec<(String, Metadata)> = entries
         .flatten()
-        .filter(|entry| {
-            entry.file_name().to_str().is_some_and(|other| {
-                other == name || other.strip_prefix(name).is_some_and(is_rotation)
-            })
+        .filter_map(|entry| {
+            let other = entry.file_name().into_string().ok()?;
+            let is_one = other == name || other.strip_prefix(name).is_some_and(is_rotation);
+            // Of the entry itself: a link is none.
+            let meta = entry.metadata().ok()?;
+            (is_one && meta.is_file()).then(|| (format!("{folder}/{other}"), meta))
         })
-        .filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)))
-        .filter(|(_, meta)| meta.is_file())
         .collect();
     found.sort_by_key(|(other, meta)| {
         let newest = other == path;
-        let number = other
-            .extension()
-            .and_then(|ext| ext.to_str())
-            .and_then(|ext| ext.parse::<i64>().ok())
+        let ending = other.rsplit_once('.').map(|(_, ending)| ending);
+        let number = ending
+            .and_then(|ending| ending.parse::<i64>().ok())
             .unwrap_or(0);
         (newest, meta.mtime(), meta.mtime_nsec(), Reverse(number))
     });

@@ -60,6 +60,8 @@ pub struct StreamContext<'a> {
     pub config: &'a Config,
     pub rules: Arc<RuleSet>,
     pub stop: Arc<AtomicBool>,
+    /// Called at every look at the stop flag: the stream is not stuck.
+    pub alive: &'a (dyn Fn() + Sync),
     /// Durable position at start; `None` the very first time.
     pub position: Option<String>,
 }
@@ -74,6 +76,7 @@ impl fmt::Debug for StreamContext<'_> {
 
 impl StreamContext<'_> {
     pub fn stopped(&self) -> bool {
+        (self.alive)();
         self.stop.load(Ordering::Relaxed)
     }
 

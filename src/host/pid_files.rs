@@ -1,10 +1,9 @@
 //! Pid files: which process one names, and whether that can still be the process that was meant.
 
-use std::os::unix::fs::MetadataExt;
-
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::host::procfs::{self, Process};
+use crate::host::trusted::{self, Owners};
 use crate::host::{Host, READ_CAP, files};
 
 /// A daemon writes its pid file after it started; clocks of file systems and processes are this coarse.
@@ -27,19 +26,23 @@ pub struct NamedProcess {
     pub sure: bool,
 }
 
-/// The number in a pid file.
-pub fn number(host: &Host, path: &str) -> Option<u32> {
-    let pid = host.read(path, 64).ok()?.trim().parse().ok()?;
-    (pid > 1).then_some(pid)
-}
+/// Most a pid file holds: a number and a line end.
+const FILE_CAP: u64 = 64;
 
-/// The live process behind a pid file: no zombie and no kernel thread.
+/// The live process behind a pid file: no zombie and no kernel thread. A file speaks for processes of the user
+/// it belongs to; root's, for those of every user.
 pub fn named(host: &Host, path: &str) -> Option<NamedProcess> {
-    let process = procfs::process(host, number(host, path)?)?;
+    let file = trusted::open(host, path, &Owners::anybody(host)).ok()?;
+    let text = String::from_utf8(file.bytes(FILE_CAP).ok()?).ok()?;
+    let pid: u32 = text.trim().parse().ok().filter(|pid| *pid > 1)?;
+    let process = procfs::process(host, pid)?;
     if process.state == 'Z' || (process.exe.is_empty() && process.cmdline.is_empty()) {
         return None;
     }
-    let written_s = std::fs::metadata(host.path(path)).ok()?.mtime();
+    if file.owner() != process.uid && !Owners::of(host).has(file.owner()) {
+        return None;
+    }
+    let written_s = file.modified_s();
     let sure = started_s(host, &process)
         .is_some_and(|started| started <= written_s.saturating_add(SLACK_S));
     Some(NamedProcess { process, sure })
@@ -132,6 +135,35 @@ mod tests {
         written(&file, "70\n", 1_700_000_050);
         assert!(!named(&host, "/run/meter.pid").unwrap().sure);
         assert_eq!(owner(&host, 70), None);
+    }
+
+    #[test]
+    fn a_strangers_pid_file_names_only_his_own_process() {
+        if !nix::unistd::geteuid().is_root() {
+            println!("skipped: needs root to give files away");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let host = host(dir.path());
+        let file = dir.path().join("run/meter.pid");
+        written(&file, "70\n", 1_700_000_101);
+        std::os::unix::fs::chown(&file, Some(65_533), None).unwrap();
+        for (uid, is) in [(0, false), (65_532, false), (65_533, true)] {
+            let status = format!("Name: meter\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n");
+            fs::write(dir.path().join("proc/70/status"), status).unwrap();
+            assert_eq!(named(&host, "/run/meter.pid").is_some(), is, "{uid}");
+        }
+    }
+
+    #[test]
+    fn a_fifo_in_the_place_of_a_pid_file_holds_nobody_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = host(dir.path());
+        let mode = nix::sys::stat::Mode::from_bits_truncate(0o666);
+        nix::unistd::mkfifo(&dir.path().join("run/meter.pid"), mode).unwrap();
+        assert!(named(&host, "/run/meter.pid").is_none());
+        assert_eq!(owner(&host, 70), None);
+        assert!(host.read("/run/meter.pid", 10).is_err());
     }
 
     #[test]

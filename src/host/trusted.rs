@@ -88,8 +88,13 @@ impl Owners {
         self
     }
 
+    /// Is this one of them?
+    pub fn has(&self, user: u32) -> bool {
+        self.users.contains(&user)
+    }
+
     fn owns(&self, stat: &FileStat) -> bool {
-        self.users.contains(&stat.st_uid)
+        self.has(stat.st_uid)
     }
 
     /// Could somebody else write it?
@@ -224,6 +229,15 @@ impl Proven {
         self.meta.mode() & 0o7777
     }
 
+    pub fn owner(&self) -> u32 {
+        self.meta.uid()
+    }
+
+    /// Seconds since 1970.
+    pub fn modified_s(&self) -> i64 {
+        self.meta.mtime()
+    }
+
     pub fn is_executable(&self) -> bool {
         self.meta.mode() & 0o111 != 0
     }
@@ -239,6 +253,12 @@ impl Proven {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
         }
         Ok(bytes)
+    }
+}
+
+impl From<Proven> for File {
+    fn from(proven: Proven) -> Self {
+        proven.file
     }
 }
 

@@ -1,8 +1,11 @@
 //! Rotation, restarts and hostile files.
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+
+use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::core::config::Config;
@@ -83,11 +86,7 @@ impl Bed {
     }
 
     fn tail(&self) -> Tail {
-        Tail::new(
-            &self.config.log_file[0],
-            self.path("app.log"),
-            self.cursor.as_deref(),
-        )
+        Tail::new(&self.config.log_file[0], &self.host, self.cursor.as_deref())
     }
 
     fn context(&self) -> StreamContext<'_> {
@@ -96,6 +95,7 @@ impl Bed {
             config: &self.config,
             rules: Arc::clone(&self.rules),
             stop: Arc::new(AtomicBool::new(false)),
+            alive: &|| {},
             position: None,
         }
     }
@@ -317,4 +317,70 @@ fn only_roots_own_files_are_roots_word() {
     let everybody = fs::Permissions::from_mode(0o666);
     file.as_file().set_permissions(everybody).unwrap();
     assert!(!only_root_writes(file.as_file()));
+}
+
+/// What each file's stream told, after all were turned until nothing more came.
+fn turned(bed: &Bed, tails: &mut [Tail]) -> Vec<(String, String)> {
+    let context = bed.context();
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        for tail in tails.iter_mut() {
+            tail.turn(&context, &mut |batch: Batch| {
+                let found = batch.findings.into_iter();
+                told.extend(found.map(|one| (batch.stream.clone(), one.message)));
+                Ok(())
+            })
+            .unwrap();
+        }
+    }
+    told
+}
+
+#[test]
+fn what_is_no_log_file_is_told_once_and_blinds_no_other() {
+    let mut bed = Bed::new();
+    fs::create_dir(bed.path("root")).unwrap();
+    fs::write(bed.path("root/secret"), "ERROR of root\n").unwrap();
+    bed.append("other.log", "start\n");
+    bed.config.log_file.push(LogFile {
+        path: "/other.log".to_owned(),
+        ..LogFile::default()
+    });
+    // Everybody writes here: a link may be anybody's.
+    fs::set_permissions(bed.dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let make = |kind: &str, at: &Path| match kind {
+        "a FIFO" => {
+            nix::unistd::mkfifo(at, nix::sys::stat::Mode::from_bits_truncate(0o666)).unwrap();
+        }
+        "a link" => std::os::unix::fs::symlink("root/secret", at).unwrap(),
+        _ => fs::create_dir(at).unwrap(),
+    };
+    for kind in ["a FIFO", "a link", "a directory"] {
+        bed.append("app.log", "start\n");
+        let files = &bed.config.log_file;
+        let mut tails: Vec<Tail> = files
+            .iter()
+            .map(|file| Tail::new(file, &bed.host, None))
+            .collect();
+        assert!(turned(&bed, &mut tails).is_empty());
+        fs::rename(bed.path("app.log"), bed.path("gone")).unwrap();
+        make(kind, &bed.path("app.log"));
+        bed.append("other.log", &format!("ERROR while {kind}\n"));
+        let told = turned(&bed, &mut tails);
+        let (own, other): (Vec<_>, Vec<_>) = told
+            .iter()
+            .partition(|(stream, _)| stream.ends_with("app.log"));
+        assert!(
+            matches!(own.as_slice(), [(_, what)] if what.contains(&format!("is {kind}"))),
+            "{told:?}"
+        );
+        assert!(
+            matches!(other.as_slice(), [(_, what)] if what.contains("while")),
+            "{told:?}"
+        );
+        let at = bed.path("app.log");
+        fs::remove_file(&at)
+            .or_else(|_| fs::remove_dir(&at))
+            .unwrap();
+    }
 }
