@@ -1,4 +1,4 @@
--- The one place where tables are defined. Version: PRAGMA user_version = 3 (src/store/schema.rs).
+-- The one place where tables are defined. Version: PRAGMA user_version = 4 (src/store/schema.rs).
 -- Times are TEXT, UTC, 'YYYY-MM-DD HH:MM:SS.sss'. The names of the Python daemon's columns stay.
 
 CREATE TABLE tasks (
@@ -48,14 +48,16 @@ CREATE TABLE tasks (
     proposed_action     TEXT,                                         -- kind of action that a human was last asked for
     told                INTEGER NOT NULL DEFAULT 0,                   -- times put before a human
     delivery_key        TEXT CHECK (delivery_key IS NOT NULL OR status = 'closed'), -- made with the row, never anew
+    said_by             TEXT,                                         -- writer of the line that alone tells of it
     CHECK ((status = 'closed') = (resolution IS NOT NULL)),
     CHECK ((status = 'closed') = (closed_at IS NOT NULL))
 ) STRICT;
 
 -- One open task per fingerprint: the database itself refuses a second one.
 CREATE UNIQUE INDEX tasks_one_open ON tasks (issue_hash) WHERE status <> 'closed';
--- Claiming looks at the open set only, which stays small however long the history grows.
-CREATE INDEX tasks_open ON tasks (status, severity_rank, id) WHERE status <> 'closed';
+-- Claiming looks at the open set only, which stays small however long the history grows: what the host confirms
+-- before what was merely said.
+CREATE INDEX tasks_open ON tasks (status, said_by IS NOT NULL, severity_rank, id) WHERE status <> 'closed';
 -- Where backing off ends; the due ones come first.
 CREATE INDEX tasks_due ON tasks (next_attempt_at) WHERE status <> 'closed' AND next_attempt_at IS NOT NULL;
 CREATE INDEX tasks_history_of_hash ON tasks (issue_hash, id);

@@ -18,6 +18,7 @@ use crate::daemon::{self, Options, Runtime, Timing};
 use crate::detectors;
 use crate::host::clock::end_after;
 use crate::host::{Host, net};
+use crate::store::TaskFilter;
 
 pub use self::error::DemoError;
 use self::error::stage;
@@ -282,7 +283,11 @@ impl<'a> Watch<'a> {
         loop {
             self.print_new(out)?;
             let reader = self.runtime.store.reader()?;
-            let open = reader.open_tasks()?;
+            let open_only = TaskFilter {
+                open_only: true,
+                ..TaskFilter::default()
+            };
+            let open = reader.tasks(&open_only)?;
             drop(reader);
             if done(&open) {
                 self.print_new(out)?;

@@ -69,7 +69,7 @@ impl Gather<'_> {
             Seen::Present(finding) => verify::with_first_sight(finding.clone(), task),
             Seen::Clear | Seen::Stands | Seen::CouldNotLook(_) => first,
         };
-        let open = self.reader.open_tasks()?;
+        let open = self.reader.open_conditions()?;
         let finding = diagnose::enrich(self.host, self.loaded, now, task, &open);
         Ok(Facts {
             seen,

@@ -6,7 +6,7 @@ use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::{Resolution, Transition};
 use crate::core::model::time::Timestamp;
 use crate::escalation::outbox::{Outbox, OutboxError};
-use crate::store::{Intake, OutboxRow, Store, StoreError};
+use crate::store::{Intake, OutboxRow, Store, StoreError, TaskFilter};
 
 /// The store seen as the queue of one destination.
 #[derive(Debug)]
@@ -124,11 +124,16 @@ impl Outbox for StoreOutbox<'_> {
         let open = self
             .store
             .reader()
-            .and_then(|reader| reader.open_tasks())
+            .and_then(|reader| {
+                reader.tasks(&TaskFilter {
+                    open_only: true,
+                    class: Some(Class::SelfEscalationDown.as_str().to_owned()),
+                    subject: Some(self.destination.clone()),
+                    ..TaskFilter::default()
+                })
+            })
             .map_err(failed)?;
-        for task in open.iter().filter(|task| {
-            task.class == Class::SelfEscalationDown && task.subject == self.destination
-        }) {
+        for task in &open {
             let message = "deliveries go through again".to_owned();
             let close = Transition::Close {
                 resolution: Resolution::SelfCleared,

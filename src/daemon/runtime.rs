@@ -17,6 +17,7 @@ use crate::daemon::bell::Bell;
 use crate::daemon::gather;
 use crate::daemon::llm;
 use crate::daemon::loaded_config::{self, LoadError, LoadedConfig};
+use crate::daemon::storm_limit::StormLimit;
 use crate::detectors::suspects::Suspects;
 use crate::detectors::{self, Detector};
 use crate::host::Host;
@@ -101,6 +102,8 @@ pub struct Runtime {
     disruptive: Mutex<()>,
     /// What the streams heard and the next sweep judges.
     suspects: Mutex<Suspects>,
+    /// What the streams may still tell of as new.
+    pub(crate) storm: Mutex<StormLimit>,
     /// Held by the worker that ends stability windows.
     pub(crate) windows: Mutex<()>,
     pub(crate) llm: llm::Desk,
@@ -138,6 +141,7 @@ impl Runtime {
             killed: AtomicBool::new(true),
             disruptive: Mutex::new(()),
             suspects: Mutex::default(),
+            storm: Mutex::default(),
             windows: Mutex::new(()),
             llm: llm::Desk::default(),
             beats: Mutex::new(BTreeMap::new()),

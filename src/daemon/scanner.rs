@@ -141,7 +141,7 @@ pub fn sweep(
                     .is_none_or(|at| *at <= now)
         })
         .collect();
-    let tasks = runtime.store.reader()?.open_tasks()?;
+    let tasks = runtime.store.reader()?.open_conditions()?;
     let open = Open::new(tasks.iter().map(|task| (task.class, task.subject.clone())));
     // What follows units looks anew; the others may lean on its last look until the next one is due.
     if poked || due.iter().any(|one| follows_units(*one)) {
@@ -300,10 +300,37 @@ fn record(
         log::info!("over: task {} {} {}", task.id, task.class, task.subject);
         pass.cleared += 1;
     }
+    pass.cleared += end_silent(runtime, &open, now)?;
     let open: BTreeSet<i64> = tasks.iter().map(|task| task.id).collect();
     schedule.gone_since.retain(|id, _| open.contains(id));
     look_again(runtime, schedule, tasks, now);
     Ok(pass)
+}
+
+/// Closes what only lines told and has fallen silent: a page a pass, since there may be much of it.
+fn end_silent(
+    runtime: &Runtime,
+    open: &[OpenCondition],
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let patience = patience(runtime);
+    let silent = runtime
+        .store
+        .reader()?
+        .fallen_silent(now.minus(patience.quiet))?;
+    let mut ended = 0;
+    for task in &silent {
+        if !ending::is_over(task, Condition::NotLooked, patience, now) {
+            continue;
+        }
+        let finding = task.finding();
+        let own = OpenCondition::of(task, &finding);
+        let (resolution, why) = ending::how(&own, &finding, open, Reason::EndedByItself);
+        runtime.close(task, resolution, &why.to_string(), ACTOR, now)?;
+        log::info!("over: task {} {} {}", task.id, task.class, task.subject);
+        ended += 1;
+    }
+    Ok(ended)
 }
 
 /// Conditions that seem over are looked at again as soon as their hold time ends.

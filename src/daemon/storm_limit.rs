@@ -1,55 +1,159 @@
-//! Storm limit: many new kinds of log messages in a short time are one problem, not many tasks.
+//! Storm limit: many new kinds of messages in a short time are one problem, not many tasks.
 //!
-//! The first kinds get tasks of their own. What is new beyond them is counted in one summary task of its
-//! stream; nothing is lost, the lines are in the log. Known kinds, and critical ones, pass always.
+//! It bounds what lines alone tell of, whatever their class and severity; what the host itself confirms passes
+//! always, and so does what is open already. The first new kinds get tasks of their own, each writer at most a part
+//! of what the others left, so that one that prints random words does not silence the rest. What is new beyond that
+//! is counted in one summary task of its stream; nothing is lost, the lines are in the log.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
+
+use heapless::Deque;
 
 use crate::core::model::class::Class;
 use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
-use crate::store::{Reader, StoreError};
+use crate::store::Reader;
 
 /// New kinds are counted over this time.
 pub const WINDOW: Duration = Duration::from_secs(600);
+/// Open tasks that lines alone tell of, at most: what is new beyond them waits for some to end.
+pub const OPEN_MOST: u32 = 500;
+/// New kinds that are remembered. A limit above it is this one.
+const REMEMBERED: usize = 256;
 const MESSAGE: &str = "many new kinds of messages at once: from here on they are counted together";
+/// Writer of the summaries.
+const SUMMARY: &str = "storm";
 
-/// `findings` with those replaced by summaries that are new beyond `kinds` in [`WINDOW`]; 0 = no limit.
-pub fn apply(
-    reader: &Reader,
-    findings: Vec<Finding>,
-    kinds: u32,
-    now: Timestamp,
-) -> Result<Vec<Finding>, StoreError> {
-    if kinds == 0 || !findings.iter().any(may_wait) {
-        return Ok(findings);
-    }
-    let since = now.minus(WINDOW);
-    let mut room = kinds.saturating_sub(reader.kinds_since(Class::LogError, since, kinds)?);
-    if findings.len() <= room as usize {
-        return Ok(findings);
-    }
-    let mut seen = BTreeSet::new();
-    let mut kept = Vec::with_capacity(findings.len());
-    for finding in findings {
-        let hash = finding.fingerprint().to_string();
-        if !may_wait(&finding) || seen.contains(&hash) || reader.is_open(&hash)? {
-            kept.push(finding);
-        } else if room > 0 {
-            room -= 1;
-            seen.insert(hash);
-            kept.push(finding);
-        } else {
-            kept.push(summary(&finding));
-        }
-    }
-    Ok(kept)
+/// One new kind that got a task.
+#[derive(Clone, Copy, Debug)]
+struct Admitted {
+    /// Hash of the writer's name.
+    writer: u64,
+    at: Timestamp,
 }
 
-fn may_wait(finding: &Finding) -> bool {
-    finding.class == Class::LogError && finding.severity < Severity::Critical
+/// New kinds of the last [`WINDOW`], in memory of a fixed size.
+#[derive(Debug, Default)]
+pub struct StormLimit {
+    recent: Deque<Admitted, REMEMBERED>,
+    /// What was admitted before the start is known.
+    filled: bool,
+    /// Tasks that this batch may add until [`OPEN_MOST`] are open.
+    room: u32,
+}
+
+impl StormLimit {
+    /// `findings` with those replaced by summaries that are new beyond `kinds` in [`WINDOW`]; 0 = no limit but that
+    /// of the open ones. A store that cannot be read leaves the decision to what is remembered.
+    pub fn apply(
+        &mut self,
+        reader: &Reader,
+        findings: Vec<Finding>,
+        kinds: u32,
+        now: Timestamp,
+    ) -> Vec<Finding> {
+        if findings.iter().all(|finding| finding.said_by.is_none()) {
+            return findings;
+        }
+        self.fill(reader, now);
+        self.forget(now);
+        self.room = reader
+            .said_open(OPEN_MOST)
+            .map_or(OPEN_MOST, |open| OPEN_MOST.saturating_sub(open));
+        let mut kept = Vec::with_capacity(findings.len());
+        let mut summaries: BTreeMap<String, Finding> = BTreeMap::new();
+        for finding in findings {
+            if self.passes(reader, &finding, kinds, now) {
+                kept.push(finding);
+                continue;
+            }
+            match summaries.get_mut(&finding.source) {
+                Some(summary) => summary.count = summary.count.saturating_add(finding.count),
+                None => {
+                    summaries.insert(finding.source.clone(), summary(&finding));
+                }
+            }
+        }
+        kept.extend(summaries.into_values());
+        kept
+    }
+
+    fn passes(&mut self, reader: &Reader, finding: &Finding, kinds: u32, now: Timestamp) -> bool {
+        let Some(writer) = &finding.said_by else {
+            return true;
+        };
+        let hash = finding.fingerprint().to_string();
+        if reader.is_open(&hash).unwrap_or(false) {
+            return true;
+        }
+        if self.room == 0 || !self.admits(writer, kinds, now) {
+            return false;
+        }
+        self.room -= 1;
+        true
+    }
+
+    /// Takes one place for `writer`, if there is one. Nobody takes the last quarter of what the others left.
+    fn admits(&mut self, writer: &str, kinds: u32, now: Timestamp) -> bool {
+        if kinds == 0 {
+            return true;
+        }
+        let writer = key(writer);
+        let kinds = usize::try_from(kinds).unwrap_or(REMEMBERED).min(REMEMBERED);
+        let own = self
+            .recent
+            .iter()
+            .filter(|one| one.writer == writer)
+            .count();
+        let others = self.recent.len().saturating_sub(own);
+        let share = (kinds.saturating_sub(others) * 3).div_ceil(4);
+        let place = Admitted { writer, at: now };
+        own < share && self.recent.push_back(place).is_ok()
+    }
+
+    fn forget(&mut self, now: Timestamp) {
+        let since = now.minus(WINDOW);
+        // What lies ahead was booked before the clock was set back.
+        while self
+            .recent
+            .front()
+            .is_some_and(|one| one.at <= since || one.at > now)
+        {
+            self.recent.pop_front();
+        }
+    }
+
+    /// A restart frees no places.
+    fn fill(&mut self, reader: &Reader, now: Timestamp) {
+        if self.filled {
+            return;
+        }
+        let most = 4 * REMEMBERED as u32;
+        let Ok(said) = reader.said_since(now.minus(WINDOW), most) else {
+            return;
+        };
+        self.filled = true;
+        let own = |(writer, _): &&(String, Timestamp)| writer != SUMMARY;
+        for (writer, at) in said.iter().filter(own) {
+            let writer = key(writer);
+            if self
+                .recent
+                .push_front(Admitted { writer, at: *at })
+                .is_err()
+            {
+                return;
+            }
+        }
+    }
+}
+
+fn key(writer: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    writer.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The stream's one summary; the first line that it stands for is kept as evidence.
@@ -65,7 +169,8 @@ fn summary(finding: &Finding) -> Finding {
     .with(Fact::Log(&format!(
         "{}: {}",
         finding.subject, finding.message
-    )));
+    )))
+    .said_by(SUMMARY);
     summary.count = finding.count;
     summary
 }
@@ -74,20 +179,10 @@ fn summary(finding: &Finding) -> Finding {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::store::{Intake, Store, StoreOptions};
+    use crate::core::model::task::Task;
+    use crate::store::{Intake, Store, StoreOptions, TaskFilter};
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
-
-    fn finding(kind: &str, severity: Severity) -> Finding {
-        Finding::new(
-            Class::LogError,
-            "app.service",
-            severity,
-            kind,
-            "journal",
-            NOW,
-        )
-    }
 
     /// Words without digits: each is a kind of its own.
     fn kind(n: usize) -> String {
@@ -98,43 +193,104 @@ mod tests {
         format!("failure of part {letters}")
     }
 
-    #[test]
-    fn new_kinds_beyond_the_limit_are_one_task_and_every_line_is_counted() {
-        let dir = tempfile::tempdir().unwrap();
-        let options = StoreOptions::at(dir.path().join("tasks.db"));
-        let (store, _) = Store::open(&options, NOW).unwrap();
-        let send = |findings, now| {
-            let findings = apply(&store.reader().unwrap(), findings, 5, now).unwrap();
+    fn finding(writer: &str, n: usize, severity: Severity) -> Finding {
+        let (class, kind) = (Class::LogError, kind(n));
+        Finding::new(class, writer, severity, &kind, "journal", NOW).said_by(writer)
+    }
+
+    struct Bench {
+        _dir: tempfile::TempDir,
+        store: Store,
+        limit: StormLimit,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let options = StoreOptions::at(dir.path().join("tasks.db"));
+            let (store, _) = Store::open(&options, NOW).unwrap();
+            Self {
+                _dir: dir,
+                store,
+                limit: StormLimit::default(),
+            }
+        }
+
+        fn send(&mut self, findings: Vec<Finding>, kinds: u32, now: Timestamp) {
+            let reader = self.store.reader().unwrap();
+            let findings = self.limit.apply(&reader, findings, kinds, now);
             let batch = Intake {
                 findings,
                 cursor: None,
             };
-            store.intake(batch, now).unwrap();
-        };
-        let storm = || {
-            (0..40)
-                .map(|n| finding(&kind(n), Severity::Error))
-                .collect()
-        };
-        send(storm(), NOW);
-        send(storm(), NOW);
-        send(vec![finding("on fire", Severity::Critical)], NOW);
-        let tasks = || store.reader().unwrap().open_tasks().unwrap();
-        assert_eq!(tasks().len(), 5 + 1 + 1, "kinds, summary, critical");
-        store.note(None, "tick", "", "test", "", NOW).unwrap();
-        let summary = tasks()
-            .into_iter()
-            .find(|task| task.message == MESSAGE)
-            .unwrap();
-        assert_eq!(summary.seen_count, 2 * 35);
-        assert_eq!(summary.subject, "storm in journal");
-        assert_eq!(
-            tasks().iter().map(|task| task.seen_count).sum::<u64>(),
-            2 * 40 + 1
-        );
-        // The window is over: the next kinds have tasks of their own again.
-        let later = NOW.plus(WINDOW + Duration::from_secs(1));
-        send(vec![finding("something else", Severity::Error)], later);
-        assert_eq!(tasks().len(), 8);
+            self.store.intake(batch, now).unwrap();
+            self.store.note(None, "tick", "", "test", "", now).unwrap();
+        }
+
+        fn open(&self) -> Vec<Task> {
+            let filter = TaskFilter {
+                open_only: true,
+                ..TaskFilter::default()
+            };
+            self.store.reader().unwrap().tasks(&filter).unwrap()
+        }
+
+        fn of(&self, writer: &str) -> usize {
+            let open = self.open();
+            let own = |task: &&Task| task.said_by.as_deref() == Some(writer);
+            open.iter().filter(own).count()
+        }
+    }
+
+    fn storm(writer: &str, severity: Severity) -> Vec<Finding> {
+        (0..40).map(|n| finding(writer, n, severity)).collect()
+    }
+
+    #[test]
+    fn new_kinds_beyond_the_limit_are_one_task_and_every_line_is_counted() {
+        for severity in Severity::ALL {
+            let mut bench = Bench::new();
+            bench.send(storm("a", *severity), 8, NOW);
+            bench.send(storm("a", *severity), 8, NOW);
+            assert_eq!((bench.of("a"), bench.of(SUMMARY)), (6, 1), "{severity}");
+            let open = bench.open();
+            let summary = open.iter().find(|task| task.message == MESSAGE).unwrap();
+            assert_eq!(summary.seen_count, 2 * 34);
+            assert_eq!(summary.subject, "storm in journal");
+            assert_eq!(open.iter().map(|task| task.seen_count).sum::<u64>(), 2 * 40);
+            // The window is over: the next kinds have tasks of their own again.
+            let later = NOW.plus(WINDOW + Duration::from_secs(1));
+            bench.send(vec![finding("a", 77, *severity)], 8, later);
+            assert_eq!(bench.of("a"), 7);
+        }
+    }
+
+    #[test]
+    fn one_writer_leaves_places_for_the_next_and_a_restart_frees_none() {
+        let mut bench = Bench::new();
+        bench.send(storm("a", Severity::Error), 50, NOW);
+        bench.limit = StormLimit::default();
+        bench.send(storm("a", Severity::Critical), 50, NOW);
+        bench.send(storm("b", Severity::Error), 50, NOW);
+        bench.limit = StormLimit::default();
+        bench.send(storm("c", Severity::Error), 50, NOW);
+        let shares = ["a", "b", "c"].map(|writer| bench.of(writer));
+        assert_eq!(shares, [38, 9, 3]);
+    }
+
+    #[test]
+    fn what_is_confirmed_gets_its_row_whatever_was_said() {
+        let mut bench = Bench::new();
+        for page in 0..20 {
+            let said = (0..40)
+                .map(|n| finding("a", page * 40 + n, Severity::Critical))
+                .collect();
+            bench.send(said, 0, NOW);
+        }
+        assert_eq!(bench.of("a"), OPEN_MOST as usize);
+        let class = Class::ServiceFailed;
+        let failed = Finding::new(class, "web.service", Severity::Error, "m", "units", NOW);
+        bench.send(vec![failed], 50, NOW);
+        assert!(bench.open().iter().any(|task| task.class == class));
     }
 }

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::hint::Hint;
-use crate::daemon::{Runtime, storm_limit};
+use crate::daemon::Runtime;
 use crate::detectors::stream::{Batch, StreamContext, StreamEnd, StreamStop};
 use crate::detectors::{DetectError, journal, kmsg, logfile};
 use crate::store::{Cursor, Intake, StoreError};
@@ -169,13 +169,15 @@ fn accept(runtime: &Runtime, name: &str, batch: Batch) -> Result<(), StreamStop>
     }
     let had_findings = !batch.findings.is_empty();
     let kinds = runtime.loaded().config.detect.storm_kinds;
-    let limited = runtime
-        .store
-        .reader()
-        .and_then(|reader| storm_limit::apply(&reader, batch.findings.clone(), kinds, now));
+    let findings = match runtime.store.reader() {
+        Ok(reader) => {
+            let mut limit = runtime.storm.lock().unwrap_or_else(PoisonError::into_inner);
+            limit.apply(&reader, batch.findings, kinds, now)
+        }
+        Err(_) => batch.findings,
+    };
     let intake = Intake {
-        // A store that cannot be read decides nothing: every kind gets its task once it can be written.
-        findings: limited.unwrap_or(batch.findings),
+        findings,
         cursor: Some(Cursor {
             stream: batch.stream,
             position: batch.position,

@@ -1,6 +1,7 @@
 //! The handle that everybody has: opening, reading, and the one way to write.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub(super) struct Inner {
     pub(super) options: StoreOptions,
     pub(super) runs: Mutex<Vec<DetectorRun>>,
     gateway_id: String,
+    /// Claims so far, for the turn of each kind.
+    pub(super) claims: AtomicUsize,
     pub(super) health: Arc<Health>,
     // Dropped last: whoever takes it next finds the writer gone and the WAL folded in.
     pub(super) owner: Mutex<Option<Owner>>,
@@ -61,6 +64,7 @@ impl Store {
             options: options.clone(),
             runs: Mutex::new(Vec::new()),
             gateway_id,
+            claims: AtomicUsize::new(0),
             health,
             owner: Mutex::new(opened.owner),
         };

@@ -181,8 +181,8 @@ fn create(
     let inserted = tx
         .prepare_cached(
             "INSERT INTO tasks (issue_hash, issue_type, subject, severity, issue_source, issue_message, evidence,
-                                seen_count, episode, previous_id, algorithm, detected_at, last_seen_at, delivery_key)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+                                seen_count, episode, previous_id, algorithm, detected_at, last_seen_at, delivery_key, said_by)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
              ON CONFLICT (issue_hash) WHERE status <> 'closed' DO NOTHING",
         )?
         .execute(
@@ -201,6 +201,7 @@ fn create(
                 now.to_string(),
                 seen_at,
                 key,
+                finding.said_by,
             ],
         )?;
     if inserted == 0 {

@@ -15,7 +15,7 @@ use crate::store::tx::Tx;
 pub(super) type Step = fn(&Tx<'_>) -> Result<(), StoreError>;
 
 /// Entry N-1 leads from version N to N+1.
-pub(super) const STEPS: &[Step] = &[leaner, columns_for_prose];
+pub(super) const STEPS: &[Step] = &[leaner, columns_for_prose, said];
 
 /// To 2: two pages less in each commit. Who is at work on a subject is found among the few tasks in a worker's
 /// hands. Ids are never used again without SQLite counting them in a table of its own: retention keeps the
@@ -56,6 +56,18 @@ fn columns_for_prose(tx: &Tx<'_>) -> Result<(), StoreError> {
                  'delivery_key TEXT', 'delivery_key TEXT CHECK (delivery_key IS NOT NULL OR status = ''closed'')')
              WHERE type = 'table' AND name = 'tasks';
          PRAGMA writable_schema = RESET;",
+    )?;
+    Ok(())
+}
+
+/// To 4: who said what nothing else tells. Of rows from before, the stream.
+fn said(tx: &Tx<'_>) -> Result<(), StoreError> {
+    tx.execute_batch(
+        "ALTER TABLE tasks ADD COLUMN said_by TEXT;
+         UPDATE tasks SET said_by = issue_source
+             WHERE status <> 'closed' AND issue_type IN ('log_error', 'self_gap') AND issue_source <> '';
+         DROP INDEX tasks_open;
+         CREATE INDEX tasks_open ON tasks (status, said_by IS NOT NULL, severity_rank, id) WHERE status <> 'closed';",
     )?;
     Ok(())
 }

@@ -23,35 +23,51 @@ use crate::store::{restored, tx};
 #[derive(Clone, Debug)]
 pub struct Reader(ReadLink);
 
-/// The task to claim at time `?1`: the most severe, then the oldest. One piece per status, so that each
-/// walks an index in order and stops at its first row; the closed ones are never looked at. A subject
-/// has at most one task in a worker's hands; there are as many of those as workers.
-pub(super) const NEXT_CLAIM: &str = "
-    SELECT id FROM (
-        SELECT * FROM (SELECT id, severity_rank FROM tasks
-            WHERE status = 'detected' AND status <> 'closed'
-              AND (acknowledged_by IS NULL OR approved_until > ?1)
-              AND NOT EXISTS (SELECT 1 FROM tasks AS busy WHERE busy.subject = tasks.subject AND tasks.subject <> ''
-                              AND busy.status = 'in_progress' AND busy.status <> 'closed')
-            ORDER BY severity_rank, id LIMIT 1)
-        UNION ALL
-        SELECT * FROM (SELECT id, severity_rank FROM tasks
-            WHERE status = 'fix_failed' AND status <> 'closed'
-              AND (acknowledged_by IS NULL OR approved_until > ?1)
-              AND NOT EXISTS (SELECT 1 FROM tasks AS busy WHERE busy.subject = tasks.subject AND tasks.subject <> ''
-                              AND busy.status = 'in_progress' AND busy.status <> 'closed')
-            ORDER BY severity_rank, id LIMIT 1)
-        UNION ALL
-        SELECT * FROM (SELECT id, severity_rank FROM tasks INDEXED BY tasks_due
-            WHERE status IN ('waiting', 'escalated') AND status <> 'closed' AND next_attempt_at <= ?1
-              AND (acknowledged_by IS NULL OR approved_until > ?1)
-              AND NOT EXISTS (SELECT 1 FROM tasks AS busy WHERE busy.subject = tasks.subject AND tasks.subject <> ''
-                              AND busy.status = 'in_progress' AND busy.status <> 'closed')
-            ORDER BY severity_rank, id LIMIT 1)
-    ) ORDER BY severity_rank, id LIMIT 1";
+/// The task of one kind to claim at time `?1`: the most severe, then the oldest. One piece per status, so that each
+/// walks an index in order and stops at its first row; the closed ones are never looked at. A subject has at most
+/// one task in a worker's hands; there are as many of those as workers.
+pub(super) fn next_claim(kind: Kind) -> String {
+    let kind = match kind {
+        Kind::Confirmed => 0,
+        Kind::Said => 1,
+    };
+    let piece = |index: &str, due: &str| {
+        format!(
+            "SELECT * FROM (SELECT id, severity_rank FROM tasks {index}
+                WHERE {due} AND status <> 'closed' AND (said_by IS NOT NULL) = {kind}
+                  AND (acknowledged_by IS NULL OR approved_until > ?1)
+                  AND NOT EXISTS (SELECT 1 FROM tasks AS busy WHERE busy.subject = tasks.subject AND tasks.subject <> ''
+                                  AND busy.status = 'in_progress' AND busy.status <> 'closed')
+                ORDER BY severity_rank, id LIMIT 1)"
+        )
+    };
+    let found = piece("", "status = 'detected'");
+    let failed = piece("", "status = 'fix_failed'");
+    let due = piece(
+        "INDEXED BY tasks_due",
+        "status IN ('waiting', 'escalated') AND next_attempt_at <= ?1",
+    );
+    format!(
+        "SELECT id FROM ({found} UNION ALL {failed} UNION ALL {due}) ORDER BY severity_rank, id LIMIT 1"
+    )
+}
 
 /// Rows of a listing without a limit of its own.
 const LIST_MAX: u32 = 1_000;
+/// Rows of a page of tasks that are worked through.
+const PAGE: u32 = 100;
+
+/// How a task is known: which of them goes first, and that each gets its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// By service manager, sweep, probe or kernel.
+    Confirmed,
+    /// By a line alone.
+    Said,
+}
+
+/// True for a row that lines alone tell of and silence alone ends.
+const MERE_WORDS: &str = "(said_by IS NOT NULL AND issue_type IN ('log_error', 'self_gap'))";
 
 /// The open set is found by its own index; anything else walks back from the newest id to the limit.
 /// Ids first, rows then: a sort must not hold whole rows in memory.
@@ -130,13 +146,34 @@ impl Reader {
         })
     }
 
-    /// Every open task, the most severe first. The open set is small by design.
-    pub fn open_tasks(&self) -> Result<Vec<Task>, StoreError> {
+    /// The open conditions of the host, the most severe first: what sweeps, correlation and hysteresis go by. Left out
+    /// is what only lines tell and only silence ends, of which there may be much: see [`Reader::fallen_silent`].
+    pub fn open_conditions(&self) -> Result<Vec<Task>, StoreError> {
         let sql = format!(
             "SELECT {TASK_COLUMNS} FROM tasks WHERE id IN
-                 (SELECT id FROM tasks INDEXED BY tasks_open WHERE status <> 'closed') ORDER BY severity_rank, id"
+                 (SELECT id FROM tasks INDEXED BY tasks_open WHERE status <> 'closed' AND NOT {MERE_WORDS}
+                  ORDER BY severity_rank, id LIMIT {LIST_MAX}) ORDER BY severity_rank, id"
         );
         self.list(&sql, &[], task_row)
+    }
+
+    /// A page of what only lines told and no line has told since `before`, the oldest first.
+    pub fn fallen_silent(&self, before: Timestamp) -> Result<Vec<Task>, StoreError> {
+        let sql = format!(
+            "SELECT {TASK_COLUMNS} FROM tasks WHERE id IN
+                 (SELECT id FROM tasks INDEXED BY tasks_open
+                  WHERE status IN ('detected', 'waiting', 'fix_failed', 'escalated') AND status <> 'closed'
+                    AND {MERE_WORDS} AND last_seen_at <= ?1 ORDER BY id LIMIT {PAGE}) ORDER BY id"
+        );
+        self.list(&sql, &[&before.to_string()], task_row)
+    }
+
+    /// Open tasks that only lines told of, counted up to `most`.
+    pub fn said_open(&self, most: u32) -> Result<u32, StoreError> {
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM tasks INDEXED BY tasks_open
+                   WHERE status <> 'closed' AND said_by IS NOT NULL LIMIT ?1)";
+        let found = self.list(sql, &[&most], |row| row.get(0))?;
+        Ok(found.into_iter().next().unwrap_or(0))
     }
 
     pub fn task(&self, id: i64) -> Result<Option<Task>, StoreError> {
@@ -155,23 +192,16 @@ impl Reader {
         })
     }
 
-    /// Tasks of a class that were created after `since`, counted up to `most`: of the newest tasks only
-    /// as many are looked at as can matter.
-    pub fn kinds_since(
+    /// Who said something new after `since`, and when, the newest first: of the newest `most` tasks.
+    pub fn said_since(
         &self,
-        class: Class,
         since: Timestamp,
         most: u32,
-    ) -> Result<u32, StoreError> {
-        self.with(|connection| {
-            Ok(connection
-                .prepare_cached(
-                    "SELECT min(count(*), ?3) FROM (SELECT issue_type, detected_at FROM tasks ORDER BY id DESC LIMIT 4 * ?3)
-                     WHERE issue_type = ?1 AND detected_at > ?2",
-                )?
-                .query_row(params![class.as_str(), since.to_string(), most], |row| {
-                    row.get(0)
-                })?)
+    ) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        let sql = "SELECT said_by, detected_at FROM (SELECT said_by, detected_at FROM tasks ORDER BY id DESC LIMIT ?2)
+                   WHERE said_by IS NOT NULL AND detected_at > ?1";
+        self.list(sql, &[&since.to_string(), &most], |row| {
+            Ok((row.get(0)?, time(row, 1)?))
         })
     }
 
@@ -181,7 +211,8 @@ impl Reader {
         let stable = format!(
             "SELECT {TASK_COLUMNS} FROM tasks WHERE status = 'fixed' AND status <> 'closed' AND stable_until <= ?1 ORDER BY id LIMIT 1"
         );
-        let claimable = format!("SELECT EXISTS ({NEXT_CLAIM})");
+        let [confirmed, said] = [Kind::Confirmed, Kind::Said].map(next_claim);
+        let claimable = format!("SELECT EXISTS ({confirmed}) OR EXISTS ({said})");
         Ok(Due {
             stable: self.list(&stable, &[&at], task_row)?.pop(),
             claimable: self.with(|connection| {

@@ -11,7 +11,8 @@ use crate::store::types::{Attempt, Learned, OutboxRow};
 pub(super) const TASK_COLUMNS: &str = "id, issue_hash, issue_type, subject, severity, issue_source, issue_message, evidence,
     status, phase, resolution, cause, confidence, seen_count, episode, previous_id, action, fix_attempted,
     fix_successful, fix_message, github_issue_number, waiting_reason, next_attempt_at, stable_until, acknowledged_by,
-    approved_action, approved_until, detected_at, last_seen_at, first_green_at, fixed_at, github_created_at, closed_at";
+    approved_action, approved_until, detected_at, last_seen_at, first_green_at, fixed_at, github_created_at, closed_at,
+    said_by";
 
 pub(super) const OUTBOX_COLUMNS: &str = "id, task_id, destination, operation, state, attempts, payload, delivery_key,
     (SELECT github_issue_number FROM tasks WHERE tasks.id = task_id), severity_rank, created_at, next_at, sent_at,
@@ -67,6 +68,7 @@ pub(super) fn task_row(row: &Row<'_>) -> rusqlite::Result<Task> {
         fixed_at: maybe_time(row, 30)?,
         github_created_at: maybe_time(row, 31)?,
         closed_at: maybe_time(row, 32)?,
+        said_by: row.get(33)?,
     })
 }
 

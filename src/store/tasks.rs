@@ -1,5 +1,7 @@
 //! Claims and transitions: each checks its start state and commits with its audit event.
 
+use std::sync::atomic::Ordering;
+
 use rusqlite::{OptionalExtension, params};
 
 use crate::core::model::action::ActionKind;
@@ -8,32 +10,49 @@ use crate::core::model::task::{Phase, Resolution, Status, Task, Transition, Wait
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
-use crate::store::read::NEXT_CLAIM;
+use crate::store::read::{Kind, next_claim};
 use crate::store::rows::{TASK_COLUMNS, task_row};
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
 use crate::store::{enqueue, history};
 
+/// One claim in this many looks first for what was merely said; the others look first for what is confirmed.
+const SHARE: usize = 8;
+
+fn claim(kind: Kind) -> String {
+    let next = next_claim(kind);
+    format!(
+        "UPDATE tasks SET status = 'in_progress', claimed_by = ?2, claimed_at = ?1,
+                waiting_reason = NULL, waiting_gate = NULL, waiting_on = NULL, next_attempt_at = NULL,
+                phase = CASE status WHEN 'escalated' THEN 1 ELSE phase END -- armed again: from the start
+         WHERE id = ({next}) RETURNING {TASK_COLUMNS}"
+    )
+}
+
 impl Store {
-    /// Claims the most severe, oldest task that is due.
+    /// Claims the most severe, oldest task that is due: of what the host confirms before what a line said, but for
+    /// one claim in [`SHARE`], so that neither kind waits for the end of the other.
     pub fn claim_next(&self, worker: &str, now: Timestamp) -> Result<Option<Task>, StoreError> {
         let worker = worker.to_owned();
-        let sql = format!(
-            "UPDATE tasks SET status = 'in_progress', claimed_by = ?2, claimed_at = ?1,
-                    waiting_reason = NULL, waiting_gate = NULL, waiting_on = NULL, next_attempt_at = NULL,
-                    phase = CASE status WHEN 'escalated' THEN 1 ELSE phase END -- armed again: from the start
-             WHERE id = ({NEXT_CLAIM}) RETURNING {TASK_COLUMNS}"
-        );
+        let turn = self.inner.claims.fetch_add(1, Ordering::Relaxed) % SHARE;
+        let order = match turn == SHARE - 1 {
+            false => [Kind::Confirmed, Kind::Said],
+            true => [Kind::Said, Kind::Confirmed],
+        };
+        let order = order.map(claim);
         self.inner.health.at(now);
         self.write(move |tx| {
-            let task = tx
-                .prepare_cached(&sql)?
-                .query_row(params![now.to_string(), worker], task_row)
-                .optional()?;
-            if let Some(task) = &task {
-                history::append(tx, Some(task.id), "claimed", "", &worker, "", now)?;
+            for sql in &order {
+                let task = tx
+                    .prepare_cached(sql)?
+                    .query_row(params![now.to_string(), worker], task_row)
+                    .optional()?;
+                if let Some(task) = task {
+                    history::append(tx, Some(task.id), "claimed", "", &worker, "", now)?;
+                    return Ok(Some(task));
+                }
             }
-            Ok(task)
+            Ok(None)
         })
     }
 

@@ -560,7 +560,8 @@ fn hot_queries_never_scan_a_table() {
     let bench = bench();
     let sql = [
         "SELECT id FROM tasks WHERE issue_hash = 'x' AND status <> 'closed'".to_owned(),
-        read::NEXT_CLAIM.replace("?1", "'x'"),
+        read::next_claim(read::Kind::Confirmed).replace("?1", "'x'"),
+        read::next_claim(read::Kind::Said).replace("?1", "'x'"),
         read::list_query(&TaskFilter::default()).0,
         read::list_query(&TaskFilter { open_only: true, ..TaskFilter::default() }).0,
         "SELECT count(*) FROM outbox WHERE destination = 'github' AND operation = 'create' AND state IN ('sending') AND sent_at > 'x'".to_owned(),
@@ -589,4 +590,78 @@ fn hot_queries_never_scan_a_table() {
             Ok(())
         })
         .unwrap();
+}
+
+/// Of the next claims, at most so many: how many were confirmed, and how many said.
+fn claims(bench: &Bench, most: usize) -> (usize, usize) {
+    let mut counted = (0, 0);
+    for _ in 0..most {
+        let Some(task) = bench.store.claim_next("w", NOW).unwrap() else {
+            break;
+        };
+        match task.said_by {
+            None => counted.0 += 1,
+            Some(_) => counted.1 += 1,
+        }
+    }
+    counted
+}
+
+#[test]
+fn what_is_confirmed_is_claimed_first_and_words_get_one_claim_in_eight() {
+    let bench = bench();
+    let line = |n: usize| {
+        let (class, subject) = (Class::LogError, format!("said {n}"));
+        Finding::new(class, &subject, Severity::Critical, "m", "journal", NOW).said_by("uid 1001")
+    };
+    let look = |n: usize| {
+        let (class, subject) = (Class::ServiceFailed, format!("unit-{n}.service"));
+        Finding::new(class, &subject, Severity::Warning, "m", "units", NOW)
+    };
+    for n in 0..40 {
+        let findings = vec![line(n), look(n)];
+        let intake = Intake {
+            findings,
+            cursor: None,
+        };
+        bench.store.intake(intake, NOW).unwrap();
+    }
+    assert_eq!(claims(&bench, 16), (14, 2));
+    // Whichever is over, the other goes on.
+    assert_eq!(claims(&bench, 80), (26, 38));
+}
+
+#[test]
+fn what_fell_silent_is_given_in_pages_and_is_no_condition_of_the_host() {
+    let bench = bench();
+    for n in 0..150 {
+        let (class, subject) = (Class::LogError, format!("said {n}"));
+        let finding =
+            Finding::new(class, &subject, Severity::Error, "m", "journal", NOW).said_by("uid 1001");
+        let intake = Intake {
+            findings: vec![finding],
+            cursor: None,
+        };
+        bench.store.intake(intake, NOW).unwrap();
+    }
+    let reader = bench.store.reader().unwrap();
+    assert!(reader.open_conditions().unwrap().is_empty());
+    assert_eq!(reader.said_open(1_000).unwrap(), 150);
+    let before = NOW.minus(Duration::from_millis(1));
+    assert!(reader.fallen_silent(before).unwrap().is_empty());
+    let mut pages = 0;
+    loop {
+        let page = reader.fallen_silent(NOW).unwrap();
+        if page.is_empty() {
+            break;
+        }
+        for task in page {
+            bench
+                .store
+                .close_task(task.id, Resolution::SelfCleared, NOW)
+                .unwrap();
+        }
+        pages += 1;
+    }
+    assert_eq!((pages, reader.said_open(1).unwrap()), (2, 0));
 }

@@ -216,6 +216,7 @@ mod tests {
             fixed_at: None,
             github_created_at: None,
             closed_at: None,
+            said_by: None,
         }
     }
 

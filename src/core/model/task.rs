@@ -167,6 +167,8 @@ pub struct Task {
     pub github_created_at: Option<Timestamp>,
     /// `None` while open.
     pub closed_at: Option<Timestamp>,
+    /// Whose line it stands on, where nothing but a line told of it.
+    pub said_by: Option<String>,
 }
 
 impl Task {
@@ -181,7 +183,7 @@ impl Task {
             source: self.source.clone(),
             seen_at: self.last_seen_at,
             count: self.seen_count,
-            said_by: None,
+            said_by: self.said_by.clone(),
         }
     }
 }

@@ -101,6 +101,7 @@ fn task(gateway: usize, fault: usize) -> Task {
         fixed_at: None,
         github_created_at: None,
         closed_at: None,
+        said_by: None,
     }
 }
 

@@ -58,6 +58,7 @@ fn task() -> Task {
         fixed_at: None,
         github_created_at: None,
         closed_at: None,
+        said_by: None,
     }
 }
 

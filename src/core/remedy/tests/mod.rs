@@ -77,6 +77,7 @@ fn task(class: Class, subject: &str) -> Task {
         fixed_at: None,
         github_created_at: None,
         closed_at: None,
+        said_by: None,
     }
 }
 

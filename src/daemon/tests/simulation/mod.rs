@@ -358,7 +358,7 @@ impl Simulation {
         let store = &process.runtime.store;
         let now = process.runtime.host.clock.now();
         let reader = store.reader()?;
-        let tasks = reader.open_tasks()?;
+        let tasks = reader.open_conditions()?;
         let at = self.random.below(tasks.len() as u64) as usize;
         let Some(task) = tasks.get(at) else {
             return Ok(());
