@@ -20,7 +20,7 @@ use crate::host::exec::{Command, ExecError};
 /// Name of this stream, the key of its cursor.
 pub const STREAM: &str = "journal";
 
-const FIELDS: &str = "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT,UNIT,MESSAGE_ID,_PID,_UID,_TRANSPORT,COREDUMP_UNIT,COREDUMP_COMM";
+const FIELDS: &str = "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT,UNIT,MESSAGE_ID,_PID,_UID,_AUDIT_LOGINUID,_TRANSPORT,COREDUMP_UNIT,COREDUMP_COMM";
 const FOLLOW: [&str; 7] = [
     "-q",
     "-o",
@@ -63,6 +63,8 @@ pub struct Entry<'a> {
     pub pid: Text<'a>,
     #[serde(rename = "_UID", borrow)]
     pub uid: Text<'a>,
+    #[serde(rename = "_AUDIT_LOGINUID", borrow)]
+    pub login: Text<'a>,
     #[serde(rename = "_TRANSPORT", borrow)]
     pub transport: Text<'a>,
     #[serde(rename = "COREDUMP_UNIT", borrow)]
@@ -144,6 +146,7 @@ impl Entry<'_> {
                 transport: self.transport.as_str(),
                 pid: self.pid.as_str(),
                 uid: self.uid.as_str(),
+                login: self.login.as_str(),
                 unit: self.unit.as_str(),
             },
             about: self.about.as_str(),

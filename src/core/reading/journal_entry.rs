@@ -7,7 +7,7 @@ use crate::core::model::time::Timestamp;
 use crate::core::reading::kernel::{KernelFault, KernelReader};
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::reading::logline::{LogLine, Origin};
-use crate::core::reading::writer::{Trusted, Writer, is_users_manager, program};
+use crate::core::reading::writer::{Trusted, Writer, is_lasting, is_users_manager, program};
 
 /// Name under which this program logs, and the first part of every unit of its own.
 pub const OWN_NAME: &str = "autonomous-orchestrator";
@@ -251,10 +251,10 @@ fn of_rules(line: &JournalLine<'_>, writer: Writer<'_>, rules: &RuleSet, at: Tim
     )
 }
 
-/// A unit name that is the same tomorrow: sessions and transient units count by their program instead,
-/// connections of a socket (`sshd@3-10.0.0.1:22-….service`) by their template.
+/// A unit name that is the same tomorrow: connections of a socket (`sshd@3-10.0.0.1:22-….service`) count by their
+/// template, and what is no service of the system's manager by its program instead.
 fn stable_unit(unit: &str) -> String {
-    if !unit.ends_with(".service") || unit.starts_with("run-") || is_users_manager(unit) {
+    if !is_lasting(unit) {
         return String::new();
     }
     match unit.split_once('@') {
@@ -277,6 +277,7 @@ mod tests {
         transport: "syslog",
         pid: "12",
         uid: "0",
+        login: "",
         unit: "app.service",
     };
 

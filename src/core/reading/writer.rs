@@ -16,6 +16,8 @@ pub struct Trusted<'a> {
     pub transport: &'a str,
     pub pid: &'a str,
     pub uid: &'a str,
+    /// Who logged in, also for what runs for him later: set at a login and by cron, then for good.
+    pub login: &'a str,
     /// Of the system's manager: below a user's manager or a delegated group it is the unit above them.
     pub unit: &'a str,
 }
@@ -29,7 +31,7 @@ pub enum Writer<'a> {
     /// journald about itself.
     Journal,
     Coredump,
-    /// A service that the system's manager runs, under whatever user.
+    /// A service that the system's manager runs, under whatever user, but not what it runs for one that logged in.
     Service(&'a str),
     /// Root outside of a service: a login, a container.
     Root,
@@ -45,7 +47,7 @@ impl<'a> Writer<'a> {
             (_, MANAGER_UNIT) => Self::Manager,
             _ if fields.pid == "1" => Self::Manager,
             (_, unit) if unit.starts_with(COREDUMP_UNIT) => Self::Coredump,
-            (_, unit) if unit.ends_with(".service") && !is_users_manager(unit) => {
+            (_, unit) if is_lasting(unit) && (fields.login.is_empty() || fields.uid == "0") => {
                 Self::Service(unit)
             }
             _ if fields.uid == "0" => Self::Root,
@@ -85,6 +87,11 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// A service that is there tomorrow: `run-….service` was made for one command, whoever asked for it.
+pub fn is_lasting(unit: &str) -> bool {
+    unit.ends_with(".service") && !unit.starts_with("run-") && !is_users_manager(unit)
+}
+
 /// `user@1000.service`: runs what the user wants.
 pub fn is_users_manager(unit: &str) -> bool {
     unit.starts_with("user@")
@@ -106,6 +113,7 @@ mod tests {
         transport: "journal",
         pid: "812",
         uid: "1001",
+        login: "1001",
         unit: "session-3.scope",
     };
 
@@ -116,7 +124,17 @@ mod tests {
             (Writer::of(&EVE), Writer::User("1001")),
             (unit("user@1001.service"), Writer::User("1001")),
             (unit(""), Writer::User("1001")),
-            (unit("app.service"), Writer::Service("app.service")),
+            (unit("run-u7.service"), Writer::User("1001")),
+            // A job of hers that cron runs.
+            (unit("cron.service"), Writer::User("1001")),
+            (
+                Writer::of(&Trusted {
+                    login: "",
+                    unit: "app.service",
+                    ..EVE
+                }),
+                Writer::Service("app.service"),
+            ),
             (unit("init.scope"), Writer::Manager),
             (unit("systemd-coredump@0-1-0.service"), Writer::Coredump),
             (Writer::of(&Trusted { uid: "0", ..EVE }), Writer::Root),
