@@ -12,9 +12,12 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::table::Tone;
 use crate::cli::typed::Typed;
-use crate::cli::{config, status, stored, wire};
+use crate::cli::{config, stored, wire};
 use crate::core::config::Config;
 use crate::core::model::inert;
+use crate::core::remedy::step::Reason;
+use crate::daemon::gather;
+use crate::daemon::status::Daemon;
 use crate::host::Host;
 use crate::host::files::secret_file_problem;
 use crate::store::{Reader, Store};
@@ -144,22 +147,30 @@ fn check_config(page: &mut Page, globals: &Globals) -> Config {
                 };
                 page.ok("configuration", from);
             }
-            if let Some(reason) = status::kill_switch(&globals.host(), &config) {
-                page.warn(
-                    "kill switch",
-                    format!("on, nothing is repaired: {reason}"),
-                    format!(
-                        "remove {} when the reason is gone",
-                        config.daemon.kill_switch
-                    ),
-                );
-            } else {
-                page.ok("kill switch", "off");
-            }
+            check_paused(page, &globals.host(), &config);
             config
         }
         // The other checks still help.
         Err(_) => Config::default(),
+    }
+}
+
+/// Why no repair is made now.
+fn check_paused(page: &mut Page, host: &Host, config: &Config) {
+    let paused = gather::paused(host, config, Daemon::ask(host, config).life());
+    if paused.is_empty() {
+        page.ok("repairs", "not paused");
+    }
+    for one in paused {
+        let to_do = match one.reason {
+            Reason::KillSwitch(_) => {
+                let file = &config.daemon.kill_switch;
+                format!("remove {file} when the reason is gone")
+            }
+            Reason::Clock => "set the clock, or start a time service".to_owned(),
+            _ => "wait: it ends by itself".to_owned(),
+        };
+        page.warn("repairs", format!("paused: {}", one.reason), to_do);
     }
 }
 
@@ -290,7 +301,7 @@ fn check_space(page: &mut Page, host: &Host, config: &Config) {
 }
 
 fn check_daemon(page: &mut Page, host: &Host, config: &Config) {
-    match status::Daemon::ask(host, config).pid() {
+    match Daemon::ask(host, config).pid() {
         Some(pid) => page.ok("daemon", format!("running, pid {pid}")),
         None => page.warn(
             "daemon",

@@ -1,7 +1,6 @@
 //! `status`: one page about the daemon and what it knows.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -13,55 +12,13 @@ use crate::cli::{escalations, shape, stored};
 use crate::core::config::Config;
 use crate::core::model::inert;
 use crate::core::model::time::Timestamp;
-use crate::host::{Host, READ_CAP};
+use crate::core::remedy::decide::HostFacts;
+use crate::core::remedy::gates::Closed;
+use crate::core::remedy::step::Reason;
+use crate::daemon::gather;
+use crate::daemon::status::{Daemon, paused_json};
+use crate::host::Host;
 use crate::store::{Counts, DetectorRun, EscalationRow, OutboxRow, RunOutcome};
-
-/// What the daemon last said about itself, if it lives.
-#[derive(Debug)]
-pub(super) struct Daemon {
-    pub(super) running: bool,
-    /// `status.json` of the runtime directory; null when there is none.
-    pub(super) said: Value,
-}
-
-impl Daemon {
-    /// Reads the status file and checks that the process it names is really this program.
-    pub(super) fn ask(host: &Host, config: &Config) -> Self {
-        let file = Path::new(&config.daemon.runtime_dir).join("status.json");
-        let said: Value = host
-            .read(&file, READ_CAP)
-            .ok()
-            .and_then(|text| serde_json::from_str(&text).ok())
-            .unwrap_or(Value::Null);
-        let running = said.get("state").and_then(Value::as_str) != Some("stopped")
-            && said
-                .get("pid")
-                .and_then(Value::as_u64)
-                .is_some_and(|pid| is_ours(host, pid));
-        Self { running, said }
-    }
-
-    fn text(&self, key: &str) -> Option<&str> {
-        self.said.get(key).and_then(Value::as_str)
-    }
-
-    pub(super) fn pid(&self) -> Option<u64> {
-        self.said
-            .get("pid")
-            .and_then(Value::as_u64)
-            .filter(|_| self.running)
-    }
-}
-
-/// The number may have gone to another process since: the command line tells. Emulated programs show the
-/// emulator first, so any word may be ours.
-fn is_ours(host: &Host, pid: u64) -> bool {
-    host.read(format!("/proc/{pid}/cmdline"), READ_CAP)
-        .is_ok_and(|line| {
-            line.split('\0')
-                .any(|word| word.rsplit('/').next() == Some(super::help::NAME))
-        })
-}
 
 /// What the store says; absent where there is none yet.
 #[derive(Debug)]
@@ -85,13 +42,62 @@ fn read_store(globals: &Globals, config: &Config) -> Result<Stored, CliError> {
     })
 }
 
-pub(super) fn kill_switch(host: &Host, config: &Config) -> Option<String> {
-    match host.read(&config.daemon.kill_switch, 4_096) {
-        Ok(text) if text.trim().is_empty() => Some("no reason given".to_owned()),
-        Ok(text) => Some(text.trim().to_owned()),
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound => None,
-        // Present but unreadable: somebody wanted it on.
-        Err(why) => Some(why.to_string()),
+/// Whether repairs are made now, by the facts that a worker decides on.
+#[derive(Debug)]
+struct Repairs {
+    facts: HostFacts,
+    /// Why none is made, whatever the task.
+    paused: Vec<Closed>,
+    running: bool,
+    kill_switch_file: String,
+}
+
+impl Repairs {
+    fn of(host: &Host, config: &Config, daemon: &Daemon, restored: Option<Timestamp>) -> Self {
+        let life = daemon.life();
+        Self {
+            facts: gather::host_facts(host, config, life, restored),
+            paused: gather::paused(host, config, life),
+            running: daemon.running,
+            kill_switch_file: config.daemon.kill_switch.clone(),
+        }
+    }
+
+    /// One line for each thing that stands in the way, or that nothing does.
+    fn lines(&self) -> Vec<(Tone, String)> {
+        let mut lines: Vec<_> = self
+            .paused
+            .iter()
+            .map(|one| (Tone::Bad, format!("PAUSED: {}", self.pause(one))))
+            .collect();
+        if self.facts.dry_run {
+            lines.push((Tone::Warn, "none: a dry run only looks".to_owned()));
+        }
+        if let Some(at) = self.facts.restored {
+            let at = shape::second(at);
+            let why = format!("at most suggest: restored at {at}, until one full clean sweep");
+            lines.push((Tone::Warn, why));
+        }
+        if !self.running {
+            lines.push((Tone::Warn, "none: the daemon is not running".to_owned()));
+        }
+        if lines.is_empty() {
+            lines.push((Tone::Plain, "on".to_owned()));
+        }
+        lines
+    }
+
+    /// Why, and until when where the reason does not say it.
+    fn pause(&self, one: &Closed) -> String {
+        match (&one.reason, one.ends) {
+            (Reason::KillSwitch(_), _) => {
+                format!("{}, until {} is removed", one.reason, self.kill_switch_file)
+            }
+            (Reason::StartupGrace, Some(end)) => {
+                format!("{}, until {}", one.reason, shape::second(end))
+            }
+            (reason, _) => reason.to_string(),
+        }
     }
 }
 
@@ -100,12 +106,13 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let config = globals.load_config()?;
     let host = globals.host();
     let daemon = Daemon::ask(&host, &config);
-    let kill = kill_switch(&host, &config);
     let store = read_store(globals, &config);
+    let restored = store.as_ref().ok().and_then(|store| store.restored);
+    let repairs = Repairs::of(&host, &config, &daemon, restored);
     if globals.json {
-        globals.print_json(&to_json(&daemon, &config, kill.as_deref(), &store))?;
+        globals.print_json(&to_json(&daemon, &config, &repairs, &store))?;
     } else {
-        globals.print(&page(globals, &daemon, &config, kill.as_deref(), &store))?;
+        globals.print(&page(globals, &daemon, &config, &repairs, &store))?;
     }
     // A page that lacks the store is no answer to what is open.
     match store {
@@ -117,13 +124,14 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 fn to_json(
     daemon: &Daemon,
     config: &Config,
-    kill: Option<&str>,
+    repairs: &Repairs,
     store: &Result<Stored, CliError>,
 ) -> Value {
     let mut value = json!({
         "running": daemon.running,
         "daemon": daemon.said,
-        "kill_switch": kill,
+        "kill_switch": repairs.facts.kill_switch,
+        "paused": paused_json(&repairs.paused),
         "mode": {
             "limit": config.mode.limit.as_str(),
             "low": config.mode.low.as_str(),
@@ -172,7 +180,7 @@ fn page(
     globals: &Globals,
     daemon: &Daemon,
     config: &Config,
-    kill: Option<&str>,
+    repairs: &Repairs,
     store: &Result<Stored, CliError>,
 ) -> String {
     let (colour, now) = (globals.colour(), globals.now());
@@ -187,21 +195,8 @@ fn page(
     let (tone, said) = daemon_line(daemon, now);
     line("daemon", tone, &said);
     line("mode", Tone::Plain, &mode_line(config));
-    if let Ok(Some(at)) = store.as_ref().map(|store| store.restored) {
-        let at = shape::second(at);
-        line(
-            "restored",
-            Tone::Warn,
-            &format!("at {at}: at most suggest until one full clean sweep"),
-        );
-    }
-    match kill {
-        Some(reason) => line(
-            "kill switch",
-            Tone::Bad,
-            &format!("ON, nothing is repaired: {reason}"),
-        ),
-        None => line("kill switch", Tone::Plain, "off"),
+    for (tone, said) in repairs.lines() {
+        line("repairs", tone, &said);
     }
     match store {
         Err(why) => line("store", Tone::Warn, &why.told()),
@@ -219,17 +214,14 @@ fn page(
 }
 
 fn daemon_line(daemon: &Daemon, now: Timestamp) -> (Tone, String) {
-    let at = |key: &str| {
-        daemon
-            .text(key)
-            .and_then(|text| text.parse::<Timestamp>().ok())
-    };
     match daemon.pid() {
         Some(pid) => {
             let version = daemon.text("version").unwrap_or("?");
-            let since = at("started_at").map_or_else(String::new, |started| {
-                format!(", up {}", shape::age(started, now))
-            });
+            let since = daemon
+                .time("started_at")
+                .map_or_else(String::new, |started| {
+                    format!(", up {}", shape::age(started, now))
+                });
             let state = daemon.text("state").unwrap_or("running");
             (
                 Tone::Good,
@@ -237,7 +229,7 @@ fn daemon_line(daemon: &Daemon, now: Timestamp) -> (Tone, String) {
             )
         }
         None => {
-            let last = at("at").map_or_else(String::new, |last| {
+            let last = daemon.time("at").map_or_else(String::new, |last| {
                 format!("; last heard of {} ago", shape::age(last, now))
             });
             (Tone::Bad, format!("not running{last}"))
@@ -357,5 +349,143 @@ fn details(text: &mut String, store: &Stored, now: Timestamp, colour: bool) {
             row.title
         );
         let _ = writeln!(text, "  {}", Tone::Bad.paint(&inert::line(&what), colour));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::config::Maintenance;
+    use crate::host::clock::{CLOCK_FLOOR, Clock};
+    use std::time::Duration;
+
+    /// A Monday noon.
+    const NOON: Timestamp = Timestamp::from_millis(1_800_273_600_000);
+
+    /// A host at `now`, with a daemon that says so of itself.
+    fn host(dir: &std::path::Path, now: Timestamp, said: &Value) -> Host {
+        let config = Config::default();
+        for (path, text) in [
+            (
+                format!("{}/status.json", config.daemon.runtime_dir),
+                said.to_string(),
+            ),
+            (
+                "/proc/7/cmdline".to_owned(),
+                format!("/usr/bin/{}\0run\0", super::super::help::NAME),
+            ),
+        ] {
+            let path = dir.join(path.trim_start_matches('/'));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        Host::at(dir, Clock::manual(now))
+    }
+
+    fn lines(
+        now: Timestamp,
+        said: Value,
+        restored: Option<Timestamp>,
+        set: fn(&std::path::Path, &mut Config),
+    ) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        let host = host(dir.path(), now, &said);
+        set(dir.path(), &mut config);
+        let daemon = Daemon::ask(&host, &config);
+        let repairs = Repairs::of(&host, &config, &daemon, restored);
+        let lines = repairs.lines().into_iter().map(|(_, line)| line);
+        lines.collect::<Vec<_>>().join(" | ")
+    }
+
+    fn kill_switch(dir: &std::path::Path, config: &Config) {
+        let file = dir.join(config.daemon.kill_switch.trim_start_matches('/'));
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, "people at work\n").unwrap();
+    }
+
+    fn noon(config: &mut Config) {
+        config.maintenance.push(Maintenance {
+            from: "11:00".to_owned(),
+            to: "12:10".to_owned(),
+            reason: "new cable".to_owned(),
+            ..Maintenance::default()
+        });
+    }
+
+    #[test]
+    fn what_pauses_repairs_is_told_with_why_and_until_when() {
+        type Set = fn(&std::path::Path, &mut Config);
+        let long_ago = NOON.minus(Duration::from_secs(3_600)).to_string();
+        let daemon = || json!({ "pid": 7, "state": "running", "started_at": long_ago });
+        let young = json!({ "pid": 7, "started_at": NOON.to_string() });
+        let rows: [(Timestamp, Value, Option<Timestamp>, Set, &str); 9] = [
+            (NOON, daemon(), None, |_, _| {}, "on"),
+            (
+                NOON,
+                daemon(),
+                None,
+                |dir, config| kill_switch(dir, config),
+                "PAUSED: kill switch is on: people at work, until /etc/autonomous-orchestrator/disable is removed",
+            ),
+            (
+                NOON,
+                daemon(),
+                None,
+                |_, config| noon(config),
+                "PAUSED: maintenance until 12:10 UTC: new cable",
+            ),
+            (
+                NOON,
+                young,
+                None,
+                |_, config| config.daemon.startup_grace_s = 90,
+                "PAUSED: start-up grace, until 2027-01-18 12:01:30",
+            ),
+            (
+                CLOCK_FLOOR.minus(Duration::from_secs(1)),
+                json!({ "pid": 7 }),
+                None,
+                |_, _| {},
+                "PAUSED: the clock is before this build's own date; waiting for time synchronisation",
+            ),
+            (
+                NOON,
+                daemon(),
+                Some(NOON),
+                |_, _| {},
+                "at most suggest: restored at 2027-01-18 12:00:00, until one full clean sweep",
+            ),
+            (
+                NOON,
+                json!({ "pid": 7, "dry_run": true }),
+                None,
+                |_, _| {},
+                "none: a dry run only looks",
+            ),
+            (
+                NOON,
+                Value::Null,
+                None,
+                |_, _| {},
+                "none: the daemon is not running",
+            ),
+            (
+                NOON,
+                daemon(),
+                Some(NOON),
+                |dir, config| {
+                    kill_switch(dir, config);
+                    noon(config);
+                },
+                "PAUSED: kill switch is on: people at work, until /etc/autonomous-orchestrator/disable is removed | \
+                 PAUSED: maintenance until 12:10 UTC: new cable | \
+                 at most suggest: restored at 2027-01-18 12:00:00, until one full clean sweep",
+            ),
+        ];
+        for (now, said, restored, set, told) in rows {
+            assert_eq!(lines(now, said, restored, set), told);
+        }
     }
 }

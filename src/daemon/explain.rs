@@ -11,6 +11,7 @@ use crate::core::diagnosis::advisors::Advice;
 use crate::core::diagnosis::consensus::{self, Consensus};
 use crate::core::diagnosis::naming::Named;
 use crate::core::human::next_steps::next_steps;
+use crate::core::model::action::ActionKind;
 use crate::core::model::candidate::Candidate;
 use crate::core::model::finding::Finding;
 use crate::core::model::hint::Hint;
@@ -26,6 +27,7 @@ use crate::daemon::diagnose::{self, Reasoned};
 use crate::daemon::gather::{self, Facts, Gather};
 use crate::daemon::loaded_config::{LoadError, LoadedConfig};
 use crate::daemon::runtime::store_options;
+use crate::daemon::status::Daemon;
 use crate::detectors;
 use crate::host::Host;
 use crate::store::{Attempt, Store, StoreError};
@@ -106,15 +108,21 @@ pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, Explai
     })
 }
 
-/// The facts of the host as this process sees them: it has no start-up grace of its own.
+/// The facts of the host, and of the daemon as its status file tells.
 fn host_facts(gather: &Gather<'_>) -> Result<HostFacts, StoreError> {
-    Ok(HostFacts {
-        kill_switch: gather::kill_switch(gather.host, gather.loaded),
-        clock_sane: gather.host.clock.is_sane(),
-        grace_until: None,
-        restored: gather.reader.restored()?,
-        dry_run: false,
-    })
+    let (host, config) = (gather.host, &gather.loaded.config);
+    let life = Daemon::ask(host, config).life();
+    let restored = gather.reader.restored()?;
+    Ok(gather::host_facts(host, config, life, restored))
+}
+
+/// The daemon's slot as the store tells of it: no disruptive action of another task is under way.
+fn slot_free(gather: &Gather<'_>, task: &Task) -> Result<bool, StoreError> {
+    let disruptive = |one: &Attempt| {
+        let kind = one.action_kind.parse::<ActionKind>();
+        one.task_id != task.id && kind.is_ok_and(ActionKind::is_disruptive)
+    };
+    Ok(!gather.reader.open_attempts()?.iter().any(disruptive))
 }
 
 fn next(
@@ -150,7 +158,8 @@ fn next(
         match decide(&situation, &facts.finding, now) {
             Decision::Step(step) => return Ok(Next::Step(step)),
             Decision::Ask(Question::Check(offer)) if situation.checked.is_none() => {
-                let (checked, _) = gather.check(task, &facts.finding, &offer, backups)?;
+                let (mut checked, _) = gather.check(task, &facts.finding, &offer, backups)?;
+                checked.slot_free = slot_free(gather, task)?;
                 situation.checked = Some(checked);
             }
             Decision::Ask(_) => return Ok(Next::Nothing),
@@ -274,6 +283,15 @@ impl Page {
 }
 
 impl Explained {
+    /// What a worker decides that claims the task now, where one would.
+    #[cfg(test)]
+    pub(super) fn step(&self) -> Option<&Step> {
+        match &self.next {
+            Next::Step(step) => Some(step),
+            Next::Window(_) | Next::Nothing => None,
+        }
+    }
+
     pub fn text(&self) -> String {
         let mut page = Page::default();
         let task = &self.task;

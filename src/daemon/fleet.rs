@@ -139,7 +139,7 @@ impl Fleet {
             help,
             samples,
         };
-        let killed = runtime.kill_switch(&runtime.loaded()).is_some();
+        let held = runtime.held_by_humans(&runtime.loaded());
         let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
         let open = reader.escalations(true)?.len();
         Ok(metrics::render(&[
@@ -181,8 +181,8 @@ impl Fleet {
             ),
             gauge(
                 "kill_switch",
-                "1 while nothing may be repaired.",
-                one(f64::from(u8::from(killed))),
+                "1 while humans want nothing repaired: kill switch or maintenance window.",
+                one(f64::from(u8::from(held))),
             ),
             gauge(
                 "detector_broken",

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::actions::{self, Action, ActionContext, Basis};
+use crate::core::config::Config;
 use crate::core::diagnosis::learning;
 use crate::core::diagnosis::root_cause::OpenCondition;
 use crate::core::model::finding::Finding;
@@ -12,6 +13,7 @@ use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::decide::{Checked, HostFacts, Past, Situation};
 use crate::core::remedy::ending::Seen;
+use crate::core::remedy::gates::{self, Closed};
 use crate::core::remedy::phases::{Offer, Tried};
 use crate::core::remedy::step::Spent;
 use crate::daemon::loaded_config::LoadedConfig;
@@ -167,17 +169,6 @@ pub fn conditions(open: &[Task]) -> Vec<OpenCondition> {
         .collect()
 }
 
-/// Text of the kill-switch file, when it exists.
-pub fn kill_switch(host: &Host, loaded: &LoadedConfig) -> Option<String> {
-    match host.read(&loaded.config.daemon.kill_switch, 4096) {
-        Ok(text) if text.trim().is_empty() => Some("no reason given".to_owned()),
-        Ok(text) => Some(text.trim().to_owned()),
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound => None,
-        // Present but unreadable: somebody wanted it on.
-        Err(why) => Some(format!("{}: {why}", loaded.config.daemon.kill_switch)),
-    }
-}
-
 impl Booked {
     fn spent(self) -> Option<Spent> {
         match self {
@@ -187,9 +178,49 @@ impl Booked {
     }
 }
 
-/// End of the start-up grace of a daemon that started then, while it lasts.
-pub fn grace_until(loaded: &LoadedConfig, started: Timestamp, now: Timestamp) -> Option<Timestamp> {
-    let grace = Duration::from_secs(loaded.config.daemon.startup_grace_s);
-    let until = started.plus(grace);
-    (until > now).then_some(until)
+/// The daemon as the gates know it; none that runs is the default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Life {
+    pub started_at: Option<Timestamp>,
+    /// It only looks.
+    pub dry_run: bool,
+}
+
+/// What the gates ask of the host, read now: the same for a worker and for a command beside the daemon.
+pub fn host_facts(
+    host: &Host,
+    config: &Config,
+    life: Life,
+    restored: Option<Timestamp>,
+) -> HostFacts {
+    let grace = Duration::from_secs(config.daemon.startup_grace_s);
+    let now = host.clock.now();
+    HostFacts {
+        kill_switch: kill_switch(host, config),
+        clock_sane: host.clock.is_sane(),
+        grace_until: life
+            .started_at
+            .map(|at| at.plus(grace))
+            .filter(|until| *until > now),
+        restored,
+        dry_run: life.dry_run,
+    }
+}
+
+/// The gates that are closed now whatever the task: why no repair is made on this host.
+pub fn paused(host: &Host, config: &Config, life: Life) -> Vec<Closed> {
+    let now = host.clock.now();
+    let facts = host_facts(host, config, life, None).gates(config, Duration::ZERO, now);
+    gates::closed(&facts, now).collect()
+}
+
+/// Text of the kill-switch file, when it exists.
+fn kill_switch(host: &Host, config: &Config) -> Option<String> {
+    match host.read(&config.daemon.kill_switch, 4096) {
+        Ok(text) if text.trim().is_empty() => Some("no reason given".to_owned()),
+        Ok(text) => Some(text.trim().to_owned()),
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => None,
+        // Present but unreadable: somebody wanted it on.
+        Err(why) => Some(format!("{}: {why}", config.daemon.kill_switch)),
+    }
 }

@@ -10,11 +10,14 @@ use std::time::{Duration, Instant};
 use crate::actions::ActionContext;
 use crate::core::config::Config;
 use crate::core::model::action::ActionKind;
+use crate::core::model::gate::Gate;
 use crate::core::model::task::{Resolution, Task, Transition};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::decide::HostFacts;
+use crate::core::remedy::gates::Closed;
+use crate::core::remedy::step::Reason;
 use crate::daemon::bell::Bell;
-use crate::daemon::gather;
+use crate::daemon::gather::{self, Life};
 use crate::daemon::llm;
 use crate::daemon::loaded_config::{self, LoadError, LoadedConfig};
 use crate::daemon::storm_limit::StormLimit;
@@ -97,8 +100,8 @@ pub struct Runtime {
     loaded: RwLock<Arc<LoadedConfig>>,
     stop: Arc<AtomicBool>,
     journal: AtomicBool,
-    /// The kill switch was on at the last look.
-    killed: AtomicBool,
+    /// Humans wanted nothing repaired at the last look.
+    held: AtomicBool,
     disruptive: Mutex<()>,
     /// What the streams heard and the next sweep judges.
     suspects: Mutex<Suspects>,
@@ -138,7 +141,7 @@ impl Runtime {
             loaded: RwLock::new(Arc::new(loaded)),
             stop: Arc::new(AtomicBool::new(false)),
             journal: AtomicBool::new(false),
-            killed: AtomicBool::new(true),
+            held: AtomicBool::new(true),
             disruptive: Mutex::new(()),
             suspects: Mutex::default(),
             storm: Mutex::default(),
@@ -235,29 +238,43 @@ impl Runtime {
         suspects.clone()
     }
 
-    /// Why nothing may be repaired now: the text of the kill switch, or a maintenance window.
-    pub fn kill_switch(&self, loaded: &LoadedConfig) -> Option<String> {
-        let now = self.host.clock.now();
-        let windows = &loaded.config.maintenance;
-        gather::kill_switch(&self.host, loaded)
-            .or_else(|| windows.iter().find_map(|window| window.open_at(now)))
+    /// This daemon as the gates know it.
+    fn life(&self) -> Life {
+        Life {
+            started_at: Some(self.started_at),
+            dry_run: self.dry_run,
+        }
     }
 
-    /// True once after the kill switch went from on to off.
-    pub fn kill_switch_lifted(&self, loaded: &LoadedConfig) -> bool {
-        let on = self.kill_switch(loaded).is_some();
-        self.killed.swap(on, Ordering::Relaxed) && !on
+    /// Why no repair is made now, whatever the task.
+    pub(crate) fn paused(&self, loaded: &LoadedConfig) -> Vec<Closed> {
+        gather::paused(&self.host, &loaded.config, self.life())
+    }
+
+    /// Humans want nothing repaired now: by the kill switch or a maintenance window.
+    pub(crate) fn held_by_humans(&self, loaded: &LoadedConfig) -> bool {
+        let by_humans = |reason: &Reason| match reason.gate() {
+            Some(gate) => matches!(gate, Gate::KillSwitch | Gate::Maintenance),
+            None => false,
+        };
+        self.paused(loaded).iter().any(|one| by_humans(&one.reason))
+    }
+
+    /// True once after humans let go of it.
+    pub(crate) fn let_go(&self, loaded: &LoadedConfig) -> bool {
+        let held = self.held_by_humans(loaded);
+        self.held.swap(held, Ordering::Relaxed) && !held
     }
 
     /// What the gates ask of the host, read now.
     pub fn host_facts(&self, loaded: &LoadedConfig) -> Result<HostFacts, StoreError> {
-        Ok(HostFacts {
-            kill_switch: gather::kill_switch(&self.host, loaded),
-            clock_sane: self.host.clock.is_sane(),
-            grace_until: gather::grace_until(loaded, self.started_at, self.host.clock.now()),
-            restored: self.store.reader()?.restored()?,
-            dry_run: self.dry_run,
-        })
+        let restored = self.store.reader()?.restored()?;
+        Ok(gather::host_facts(
+            &self.host,
+            &loaded.config,
+            self.life(),
+            restored,
+        ))
     }
 
     /// The host's slot for disruptive actions; `None` while another one is running.

@@ -121,7 +121,7 @@ pub fn sweep(
     now: Timestamp,
 ) -> Result<Pass, StoreError> {
     let loaded = runtime.loaded();
-    if runtime.kill_switch_lifted(&loaded) {
+    if runtime.let_go(&loaded) {
         for gate in [Gate::KillSwitch, Gate::Maintenance] {
             runtime.store.wake_waiting(gate, now)?;
         }

@@ -1,11 +1,22 @@
-//! The status file under /run: what the daemon is doing, readable without the store.
+//! The status file under /run: what the daemon is doing, readable without the store. The daemon writes it, and
+//! commands beside the daemon read it.
 
-use serde_json::json;
+use std::path::Path;
 
+use serde_json::{Value, json};
+
+use crate::core::config::Config;
 use crate::core::model::inert;
+use crate::core::model::time::Timestamp;
+use crate::core::remedy::gates::Closed;
 use crate::daemon::Runtime;
+use crate::daemon::gather::Life;
+use crate::host::{Host, READ_CAP};
 
-/// Writes `status.json` below the runtime directory; a failure is logged once a change and never fatal.
+/// Its name below the runtime directory.
+const FILE: &str = "status.json";
+
+/// Writes it; a failure is logged once a change and never fatal.
 pub fn write(runtime: &Runtime, state: &str) {
     let loaded = runtime.loaded();
     let counts = runtime.store.reader().and_then(|reader| reader.counts());
@@ -15,8 +26,9 @@ pub fn write(runtime: &Runtime, state: &str) {
         "version": env!("CARGO_PKG_VERSION"),
         "at": runtime.host.clock.now().to_string(),
         "started_at": runtime.started_at.to_string(),
+        "dry_run": runtime.dry_run,
         "mode_limit": loaded.config.mode.limit.as_str(),
-        "kill_switch": runtime.kill_switch(&loaded),
+        "paused": paused_json(&runtime.paused(&loaded)),
         "managers": loaded.managers.iter().map(|manager| manager.name()).collect::<Vec<_>>(),
         "journal": runtime.journal_followed(),
         "open_tasks": counts.as_ref().map(|counts| counts.open).ok(),
@@ -25,7 +37,7 @@ pub fn write(runtime: &Runtime, state: &str) {
     let path = runtime
         .host
         .path(&loaded.config.daemon.runtime_dir)
-        .join("status.json");
+        .join(FILE);
     if let Err(why) = crate::host::files::write_atomic(
         &path,
         inert::json(&format!("{text:#}\n")).as_bytes(),
@@ -33,4 +45,78 @@ pub fn write(runtime: &Runtime, state: &str) {
     ) {
         log::debug!("status file {}: {why}", path.display());
     }
+}
+
+/// Why no repair is made, as an array: gate, reason, and until when where that is known.
+pub fn paused_json(paused: &[Closed]) -> Value {
+    paused
+        .iter()
+        .map(|one| {
+            json!({
+                "gate": one.reason.gate().map(|gate| gate.as_str()),
+                "reason": one.reason.to_string(),
+                "until": one.ends.map(|at| at.to_string()),
+            })
+        })
+        .collect()
+}
+
+/// What the daemon last said about itself, if it lives.
+#[derive(Debug)]
+pub struct Daemon {
+    pub running: bool,
+    /// The status file; null when there is none.
+    pub said: Value,
+}
+
+impl Daemon {
+    /// Reads the status file and checks that the process it names is really this program.
+    pub fn ask(host: &Host, config: &Config) -> Self {
+        let file = Path::new(&config.daemon.runtime_dir).join(FILE);
+        let said: Value = host
+            .read(&file, READ_CAP)
+            .ok()
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or(Value::Null);
+        let running = said.get("state").and_then(Value::as_str) != Some("stopped")
+            && said
+                .get("pid")
+                .and_then(Value::as_u64)
+                .is_some_and(|pid| is_ours(host, pid));
+        Self { running, said }
+    }
+
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.said.get(key).and_then(Value::as_str)
+    }
+
+    pub fn time(&self, key: &str) -> Option<Timestamp> {
+        self.text(key).and_then(|text| text.parse().ok())
+    }
+
+    pub fn pid(&self) -> Option<u64> {
+        let pid = self.said.get("pid").and_then(Value::as_u64);
+        pid.filter(|_| self.running)
+    }
+
+    /// As the gates know it.
+    pub fn life(&self) -> Life {
+        if !self.running {
+            return Life::default();
+        }
+        Life {
+            started_at: self.time("started_at"),
+            dry_run: self.said.get("dry_run").and_then(Value::as_bool) == Some(true),
+        }
+    }
+}
+
+/// The number may have gone to another process since: the command line tells. Emulated programs show the
+/// emulator first, so any word may be ours.
+fn is_ours(host: &Host, pid: u64) -> bool {
+    host.read(format!("/proc/{pid}/cmdline"), READ_CAP)
+        .is_ok_and(|line| {
+            line.split('\0')
+                .any(|word| word.rsplit('/').next() == Some(env!("CARGO_PKG_NAME")))
+        })
 }

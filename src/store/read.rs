@@ -282,7 +282,8 @@ impl Reader {
         )
     }
 
-    pub(super) fn open_attempts(&self) -> Result<Vec<Attempt>, StoreError> {
+    /// Attempts that were booked and have no end.
+    pub(crate) fn open_attempts(&self) -> Result<Vec<Attempt>, StoreError> {
         let sql = format!(
             "SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE outcome IS NULL OR outcome = 'acted' ORDER BY id"
         );

@@ -13,7 +13,8 @@ pub(super) struct Facts {
     pub(super) now: Timestamp,
     pub(super) config: Config,
     pub(super) daemon_pid: Option<u64>,
-    pub(super) kill_switch: Option<String>,
+    /// Why no repair is made now.
+    pub(super) paused: Vec<String>,
     /// Newest first.
     pub(super) tasks: Vec<Task>,
     pub(super) open: u64,

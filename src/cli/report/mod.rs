@@ -10,8 +10,10 @@ use std::path::Path;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
-use crate::cli::{stats, status, stored};
+use crate::cli::{stats, stored};
 use crate::core::human::stats::compute;
+use crate::daemon::gather;
+use crate::daemon::status::Daemon;
 use crate::host::files::write_atomic;
 use crate::store::TaskFilter;
 use facts::Facts;
@@ -24,7 +26,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let file = typed.path(0).ok_or_else(|| {
         CliError::usage("no file given: where to?").hint("report FILE.html, `-` is standard output")
     })?;
-    let facts = gather(globals)?;
+    let facts = facts(globals)?;
     let page = page::page(&facts);
     if file == Path::new("-") {
         globals.print(&page)?;
@@ -49,10 +51,12 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn gather(globals: &Globals) -> Result<Facts, CliError> {
+fn facts(globals: &Globals) -> Result<Facts, CliError> {
     let config = globals.load_config()?;
     let host = globals.host();
     let reader = stored::reader(globals, &config)?;
+    let daemon = Daemon::ask(&host, &config);
+    let paused = gather::paused(&host, &config, daemon.life());
     let filter = TaskFilter {
         limit: TASKS_MOST,
         ..TaskFilter::default()
@@ -65,8 +69,8 @@ fn gather(globals: &Globals) -> Result<Facts, CliError> {
     Ok(Facts {
         host: name,
         now: globals.now(),
-        daemon_pid: status::Daemon::ask(&host, &config).pid(),
-        kill_switch: status::kill_switch(&host, &config),
+        daemon_pid: daemon.pid(),
+        paused: paused.iter().map(|one| one.reason.to_string()).collect(),
         tasks: reader.tasks(&filter)?,
         open: reader.counts()?.open,
         escalations: reader.escalations(true)?,

@@ -54,8 +54,8 @@ fn head(html: &mut Html, facts: &Facts) {
         shape::second(facts.now)
     ));
     html.raw("</p>");
-    if let Some(reason) = &facts.kill_switch {
-        html.raw("<section class=\"banner\"><b class=\"bad\">Kill switch is on: nothing is repaired.</b>");
+    for reason in &facts.paused {
+        html.raw("<section class=\"banner\"><b class=\"bad\">Repairs are paused.</b>");
         html.element("p", "", reason).raw("</section>");
     }
 }
@@ -381,7 +381,7 @@ mod tests {
             now,
             config: Config::default(),
             daemon_pid: None,
-            kill_switch: Some(HOSTILE.to_owned()),
+            paused: vec![HOSTILE.to_owned()],
             tasks: Vec::new(),
             open: 1,
             escalations: vec![EscalationRow {

@@ -18,6 +18,14 @@ section! {
     }
 }
 
+/// A maintenance window that is open now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenWindow {
+    pub until: Timestamp,
+    /// Until when and why, for humans.
+    pub text: String,
+}
+
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const MINUTE_MS: i64 = 60_000;
 const DAY_MINUTES: i64 = 24 * 60;
@@ -46,15 +54,15 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Why nothing is repaired at `now`, while the window is open.
-    pub fn open_at(&self, now: Timestamp) -> Option<String> {
+    /// Why nothing is repaired at `now` and until when, while the window is open.
+    pub fn open_at(&self, now: Timestamp) -> Option<OpenWindow> {
         let (from, to) = minutes(&self.from).zip(minutes(&self.to))?;
         let length = (to - from).rem_euclid(DAY_MINUTES);
         let minute = now.as_millis().div_euclid(MINUTE_MS);
         let since = (minute - from).rem_euclid(DAY_MINUTES);
         // The first of January 1970 was a Thursday.
-        let begun = (minute - since).div_euclid(DAY_MINUTES) + 3;
-        let day = usize::try_from(begun.rem_euclid(7)).ok()?;
+        let begun = minute - since;
+        let day = usize::try_from((begun.div_euclid(DAY_MINUTES) + 3).rem_euclid(7)).ok()?;
         let today = DAYS.get(day).copied().unwrap_or("");
         let on_day = self.days.is_empty() || self.days.iter().any(|one| one == today);
         (since < length && on_day).then(|| {
@@ -62,7 +70,10 @@ impl Maintenance {
                 "" => "no reason given",
                 reason => reason,
             };
-            format!("maintenance until {} UTC: {reason}", self.to)
+            OpenWindow {
+                until: Timestamp::from_millis((begun + length) * MINUTE_MS),
+                text: format!("maintenance until {} UTC: {reason}", self.to),
+            }
         })
     }
 }
@@ -93,8 +104,11 @@ mod tests {
             ("2025-11-24 23:00:00", false),
             ("2025-11-23 01:00:00", false),
         ] {
-            let now = at.parse().unwrap();
-            assert_eq!(night.open_at(now).is_some(), open, "{at}");
+            let until = night
+                .open_at(at.parse().unwrap())
+                .map(|window| window.until);
+            let end = open.then(|| "2025-11-24 02:00:00".parse().unwrap());
+            assert_eq!(until, end, "{at}");
         }
         let daily = window("09:00", "10:00", &[]);
         assert!(

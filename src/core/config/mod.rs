@@ -16,7 +16,7 @@ pub mod template;
 
 pub use error::ConfigError;
 pub use fleet::{Alertmanager, Llm, Metrics, Ping, Webhook};
-pub use maintenance::Maintenance;
+pub use maintenance::{Maintenance, OpenWindow};
 pub use mode::Mode;
 
 section! {

@@ -13,10 +13,10 @@ named! {
         Clock = "clock",
         /// The time after a start in which a host settles.
         StartupGrace = "startup_grace",
-        /// The fault is still there, and the action still fits.
-        Precondition = "precondition",
         /// No failing root explains it.
         Inhibition = "inhibition",
+        /// The fault is still there, and the action still fits.
+        Precondition = "precondition",
         /// The mode allows the risk, or a human approved.
         Mode = "mode",
         /// Attempts are left for fingerprint, unit and host.

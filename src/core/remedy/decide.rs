@@ -71,6 +71,20 @@ pub struct HostFacts {
     pub dry_run: bool,
 }
 
+impl HostFacts {
+    /// What the gates before an action look at, for something of this age.
+    pub fn gates(&self, settings: &Config, age: Duration, now: Timestamp) -> GateFacts {
+        let mut windows = settings.maintenance.iter();
+        GateFacts {
+            kill_switch: self.kill_switch.clone(),
+            maintenance: windows.find_map(|window| window.open_at(now)),
+            clock_sane: self.clock_sane,
+            grace_until: self.grace_until,
+            age,
+        }
+    }
+}
+
 /// One offered action, looked at against the host and the budgets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checked {
@@ -327,15 +341,8 @@ fn act(situation: &Situation<'_>, phase: Phase, offer: Offer, now: Timestamp) ->
 }
 
 fn gate_facts(situation: &Situation<'_>, now: Timestamp) -> GateFacts {
-    let host = &situation.host;
-    let windows = &situation.settings.maintenance;
-    GateFacts {
-        kill_switch: host.kill_switch.clone(),
-        maintenance: windows.iter().find_map(|window| window.open_at(now)),
-        clock_sane: host.clock_sane,
-        grace_until: host.grace_until,
-        age: now.since(situation.task.detected_at),
-    }
+    let age = now.since(situation.task.detected_at);
+    situation.host.gates(situation.settings, age, now)
 }
 
 /// The mode of an action now: its class's or risk's own, and less after a restore or in a dry run.

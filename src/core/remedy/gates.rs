@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::core::config::Mode;
+use crate::core::config::{Mode, OpenWindow};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::step::Reason;
 
@@ -13,8 +13,8 @@ use crate::core::remedy::step::Reason;
 pub struct GateFacts {
     /// Text of the kill-switch file, when it exists.
     pub kill_switch: Option<String>,
-    /// Text of the maintenance window that is open.
-    pub maintenance: Option<String>,
+    /// The maintenance window that is open.
+    pub maintenance: Option<OpenWindow>,
     pub clock_sane: bool,
     /// End of the start-up grace, when it is not over.
     pub grace_until: Option<Timestamp>,
@@ -25,7 +25,10 @@ pub struct GateFacts {
 /// A gate that may open by itself is closed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Closed {
+    /// It is asked again then.
     pub until: Timestamp,
+    /// It opens then, where that is known beforehand.
+    pub ends: Option<Timestamp>,
     pub reason: Reason,
 }
 
@@ -38,21 +41,36 @@ const RECHECK_MOST: Duration = Duration::from_secs(900);
 
 /// The gates that come before everything else about an action, in their order.
 pub fn before_root(facts: &GateFacts, now: Timestamp) -> Option<Closed> {
-    let closed = |until, reason| Some(Closed { until, reason });
-    if let Some(text) = &facts.kill_switch {
-        return closed(now.plus(later(facts.age)), Reason::KillSwitch(text.clone()));
-    }
-    if let Some(text) = &facts.maintenance {
-        return closed(
-            now.plus(later(facts.age)),
-            Reason::Maintenance(text.clone()),
-        );
-    }
-    if !facts.clock_sane {
-        return closed(now.plus(RECHECK), Reason::Clock);
-    }
-    let until = facts.grace_until.filter(|until| *until > now)?;
-    closed(until, Reason::StartupGrace)
+    closed(facts, now).next()
+}
+
+/// Those of them that are closed: why no repair is made on this host, whatever the task.
+pub fn closed(facts: &GateFacts, now: Timestamp) -> impl Iterator<Item = Closed> {
+    let next_look = now.plus(later(facts.age));
+    let kill_switch = facts.kill_switch.as_ref().map(|text| Closed {
+        until: next_look,
+        ends: None,
+        reason: Reason::KillSwitch(text.clone()),
+    });
+    let maintenance = facts.maintenance.as_ref().map(|window| Closed {
+        until: next_look,
+        ends: Some(window.until),
+        reason: Reason::Maintenance(window.text.clone()),
+    });
+    let clock = (!facts.clock_sane).then(|| Closed {
+        until: now.plus(RECHECK),
+        ends: None,
+        reason: Reason::Clock,
+    });
+    let grace = facts.grace_until.filter(|until| *until > now);
+    let grace = grace.map(|until| Closed {
+        until,
+        ends: Some(until),
+        reason: Reason::StartupGrace,
+    });
+    [kill_switch, maintenance, clock, grace]
+        .into_iter()
+        .flatten()
 }
 
 /// Why a human has to allow it (suggest) or do it (observe).

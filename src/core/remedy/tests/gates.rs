@@ -1,7 +1,8 @@
 use super::*;
-use crate::core::config::Mode;
+use crate::core::config::{Mode, OpenWindow};
+use crate::core::model::gate::Gate;
 use crate::core::remedy::gates::{
-    Closed, GateFacts, before_root, later, later_symptom, needs_human, rearm_after,
+    GateFacts, before_root, closed, later, later_symptom, needs_human, rearm_after,
 };
 
 fn open() -> GateFacts {
@@ -14,26 +15,39 @@ fn open() -> GateFacts {
     }
 }
 
+fn window() -> Option<OpenWindow> {
+    Some(OpenWindow {
+        until: after(7_200),
+        text: "m".to_owned(),
+    })
+}
+
 #[test]
 fn the_gates_before_everything_else_answer_in_order() {
-    type Row = (&'static str, fn(&mut GateFacts), Option<(u64, Reason)>);
+    /// Seconds until it is asked again, and until it opens by itself.
+    type Answer = (u64, Option<u64>, Reason);
+    type Row = (&'static str, fn(&mut GateFacts), Option<Answer>);
     let rows: [Row; 8] = [
         ("all open", |_| {}, None),
         (
             "kill switch",
             |f| f.kill_switch = Some("k".to_owned()),
-            Some((60, Reason::KillSwitch("k".to_owned()))),
+            Some((60, None, Reason::KillSwitch("k".to_owned()))),
         ),
         (
             "maintenance",
-            |f| f.maintenance = Some("m".to_owned()),
-            Some((60, Reason::Maintenance("m".to_owned()))),
+            |f| f.maintenance = window(),
+            Some((60, Some(7_200), Reason::Maintenance("m".to_owned()))),
         ),
-        ("clock", |f| f.clock_sane = false, Some((30, Reason::Clock))),
+        (
+            "clock",
+            |f| f.clock_sane = false,
+            Some((30, None, Reason::Clock)),
+        ),
         (
             "grace",
             |f| f.grace_until = Some(after(1)),
-            Some((1, Reason::StartupGrace)),
+            Some((1, Some(1), Reason::StartupGrace)),
         ),
         ("grace that is over", |f| f.grace_until = Some(NOW), None),
         (
@@ -42,27 +56,47 @@ fn the_gates_before_everything_else_answer_in_order() {
                 f.clock_sane = false;
                 f.grace_until = Some(after(1));
             },
-            Some((30, Reason::Clock)),
+            Some((30, None, Reason::Clock)),
         ),
         (
             "the kill switch before maintenance before the clock",
             |f| {
                 f.kill_switch = Some("k".to_owned());
-                f.maintenance = Some("m".to_owned());
+                f.maintenance = window();
                 f.clock_sane = false;
             },
-            Some((60, Reason::KillSwitch("k".to_owned()))),
+            Some((60, None, Reason::KillSwitch("k".to_owned()))),
         ),
     ];
     for (name, change, want) in rows {
         let mut facts = open();
         change(&mut facts);
-        let want = want.map(|(seconds, reason)| Closed {
-            until: after(seconds),
-            reason,
-        });
-        assert_eq!(before_root(&facts, NOW), want, "{name}");
+        let answer = before_root(&facts, NOW).map(|one| (one.until, one.ends, one.reason));
+        let want = want.map(|(asked, ends, why)| (after(asked), ends.map(after), why));
+        assert_eq!(answer, want, "{name}");
     }
+}
+
+#[test]
+fn all_that_stops_repairs_is_told_in_the_order_of_the_gates() {
+    let facts = GateFacts {
+        kill_switch: Some("k".to_owned()),
+        maintenance: window(),
+        clock_sane: false,
+        grace_until: Some(after(1)),
+        age: Duration::ZERO,
+    };
+    let gates: Vec<_> = closed(&facts, NOW)
+        .filter_map(|one| one.reason.gate())
+        .collect();
+    let of_the_host = [
+        Gate::KillSwitch,
+        Gate::Maintenance,
+        Gate::Clock,
+        Gate::StartupGrace,
+    ];
+    assert_eq!(gates, of_the_host);
+    assert_eq!(closed(&open(), NOW).count(), 0);
 }
 
 #[test]
