@@ -12,7 +12,7 @@ use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
 use crate::daemon::outbox::StoreOutbox;
 use crate::daemon::scanner::{self, Schedule};
-use crate::daemon::{Options, Runtime, Timing, courier, worker};
+use crate::daemon::{Options, Runtime, Timing, courier, status, worker};
 use crate::escalation::courier::{Courier, Limits};
 use crate::escalation::github::{GitHub, Settings};
 use crate::host::Host;
@@ -39,14 +39,22 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway as built, but for what `set` changes.
     pub fn with(set: impl FnOnce(&mut Config)) -> Self {
+        Self::at(START, &[], set)
+    }
+
+    /// The same at another time, with files that are there before the start.
+    pub fn at(now: Timestamp, files: &[(&str, &str)], set: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for folder in ["run/systemd/system", "etc/autonomous-orchestrator"] {
             std::fs::create_dir_all(dir.path().join(folder)).unwrap();
         }
+        for (path, text) in files {
+            write(dir.path(), path, text);
+        }
         let mut config = Config::parse(CONFIG).unwrap();
         set(&mut config);
         let script = Arc::new(Scripted::default());
-        let host = Host::at(dir.path(), Clock::manual(START)).with_executor(script.clone());
+        let host = Host::at(dir.path(), Clock::manual(now)).with_executor(script.clone());
         let units = Units::new();
         units.serve(&script, dir.path(), &host.clock);
         Self::start(dir, host, script, units, config)
@@ -87,9 +95,20 @@ impl Gateway {
     }
 
     pub fn write(&self, path: &str, text: &str) {
-        let path = self.dir.path().join(path.trim_start_matches('/'));
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
+        write(self.dir.path(), path, text);
+    }
+
+    /// The status file, by a process that is this program.
+    pub fn tell_status(&self) {
+        let pid = std::process::id();
+        self.write(
+            &format!("/proc/{pid}/cmdline"),
+            concat!("/usr/bin/", env!("CARGO_PKG_NAME"), "\0run\0"),
+        );
+        let loaded = self.runtime.loaded();
+        let directory = self.runtime.host.path(&loaded.config.daemon.runtime_dir);
+        std::fs::create_dir_all(directory).unwrap();
+        status::write(&self.runtime, "running");
     }
 
     pub fn exists(&self, path: &str) -> bool {
@@ -192,15 +211,26 @@ impl Gateway {
 
     /// Changes the database behind the store's back.
     pub fn sql(&self, sql: &str) {
-        let file = self
-            .dir
-            .path()
-            .join("var/lib/autonomous-orchestrator/tasks.db");
-        rusqlite::Connection::open(file)
-            .unwrap()
-            .execute_batch(sql)
-            .unwrap();
+        self.database().execute_batch(sql).unwrap();
     }
+
+    /// A column of a task's row that nothing but the store reads.
+    pub fn column(&self, column: &str, task: &Task) -> Option<String> {
+        let sql = format!("SELECT {column} FROM tasks WHERE id = ?1");
+        let row = |row: &rusqlite::Row<'_>| row.get(0);
+        self.database().query_row(&sql, [task.id], row).unwrap()
+    }
+
+    fn database(&self) -> rusqlite::Connection {
+        let file = "var/lib/autonomous-orchestrator/tasks.db";
+        rusqlite::Connection::open(self.dir.path().join(file)).unwrap()
+    }
+}
+
+fn write(root: &Path, path: &str, text: &str) {
+    let path = root.join(path.trim_start_matches('/'));
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
 }
 
 /// As the daemon is started with nothing on its command line.

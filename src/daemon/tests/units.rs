@@ -46,6 +46,8 @@ pub struct Unit {
     pub fragment: String,
     /// The drop-in of this program is in effect.
     pub drop_in: bool,
+    /// Its conditions were met at its last start.
+    pub condition_result: bool,
     pub on_start: OnStart,
 }
 
@@ -108,6 +110,7 @@ impl Units {
             exit_status: 1,
             fragment: String::new(),
             drop_in: false,
+            condition_result: true,
             on_start: OnStart::Runs,
         };
         self.lock().units.insert(name.to_owned(), unit);
@@ -195,8 +198,11 @@ fn block(text: &mut String, name: &str, unit: Option<&Unit>) {
     let _ = write!(
         text,
         "Id={name}\nLoadState=loaded\nActiveState={}\nResult={}\nType=simple\nUnitFileState=enabled\n\
-         WantedBy=multi-user.target\nFragmentPath={}\nConditionResult=yes\n",
-        unit.active_state, unit.result, unit.fragment
+         WantedBy=multi-user.target\nFragmentPath={}\nConditionResult={}\nConditionTimestampMonotonic=1\n",
+        unit.active_state,
+        unit.result,
+        unit.fragment,
+        if unit.condition_result { "yes" } else { "no" }
     );
     if unit.drop_in {
         let _ = writeln!(text, "DropInPaths={DROP_IN}");
