@@ -141,6 +141,65 @@ mod tests {
     }
 
     #[test]
+    fn of_one_unit_the_nearer_class_explains_the_farther_and_never_the_reverse() {
+        let ranks: [&[Class]; 8] = [
+            &[Class::InvalidUnitPath],
+            &[Class::PortConflict, Class::StaleProcess],
+            &[Class::ServiceFlapping],
+            &[Class::ServiceFailed, Class::ServiceWatchdog],
+            &[Class::ServiceInactive],
+            &[Class::ProbeFailed, Class::ContainerUnhealthy],
+            &[Class::LogError, Class::OomKill],
+            // Explains nothing, and nothing explains it.
+            &[Class::DiskFull],
+        ];
+        let ranked = |rank: usize| move |class: &Class| (rank, *class);
+        let all: Vec<_> = ranks
+            .iter()
+            .enumerate()
+            .flat_map(|(rank, classes)| classes.iter().map(ranked(rank)))
+            .collect();
+        for (near, root) in &all {
+            for (far, symptom) in &all {
+                let mut root = condition(1, *root, "a.service");
+                root.evidence.set("holder_pid", "70");
+                let symptom = condition(2, *symptom, "a.service");
+                let named = format!("{} of {}", root.class, symptom.class);
+                let found = root_of(&symptom, Cause::Unknown, &[root]).is_some();
+                assert_eq!(found, near < far && *far < ranks.len() - 1, "{named}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_cause_names_as_broken_on_the_host_explains_it() {
+        let host = [
+            Class::DiskFull,
+            Class::InodeFull,
+            Class::ReadonlyFs,
+            Class::Thermal,
+        ];
+        let failed = condition(2, Class::ServiceFailed, "a.service");
+        for (cause, roots) in [
+            (Cause::DiskFull, &[Class::DiskFull, Class::InodeFull][..]),
+            (Cause::InodeFull, &[Class::InodeFull]),
+            (Cause::ReadonlyAfterError, &[Class::ReadonlyFs]),
+            (Cause::Unknown, &[]),
+        ] {
+            for class in host {
+                let open = [condition(1, class, "/var")];
+                let found = root_of(&failed, cause, &open).is_some();
+                assert_eq!(
+                    found,
+                    roots.contains(&class),
+                    "{class} of {}",
+                    cause.as_str()
+                );
+            }
+        }
+    }
+
+    #[test]
     fn two_conditions_never_explain_each_other() {
         let a = condition(1, Class::ServiceFailed, "a.service");
         let b = condition(2, Class::ServiceWatchdog, "a.service");
