@@ -7,6 +7,7 @@
 # complete story e2e install footprint; with --long also
 #   crash         1,000 kills and 200 power cuts of the store, 10 GB of findings in a day
 #   powercut      60 power cuts of an emulated machine whose disk forgets
+#   breaks        nine deliberate breaks of the decision, each of which a test must notice
 #   simulation    scan, work, send and crash interleaved by 10,000 seeds
 #   completelong  a million log lines, 100 kills of the daemon, a foreign lock for a minute
 #   latency       log line to task, beside Monit
@@ -28,7 +29,7 @@ set -euo pipefail
 cd "$ROOT"
 
 DEFAULT=(format clippy test scripts static arm64 import badinput complete story e2e install footprint)
-LONG=(crash powercut simulation completelong latency classes catalogue kills deploy soak)
+LONG=(crash powercut breaks simulation completelong latency classes catalogue kills deploy soak)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
 SKIP=77
@@ -202,6 +203,11 @@ section_powercut() {
   scripts/vm-bed.sh build >/dev/null
   AO_MACHINE_TESTS=$tests AO_MACHINE_CUTS=${AO_MACHINE_CUTS:-60} \
     cargo test --locked -q --test integration power_cut_of_the_machine -- --nocapture
+}
+
+section_breaks() {
+  apt_need python3:python3
+  scripts/check-mutants.sh
 }
 
 # Scan, work, send, crash and restart, interleaved by seeds over a disk that forgets.
