@@ -398,7 +398,7 @@ impl GitHub {
         let Some(text) = attempt.payload.comment_text().map(str::to_owned) else {
             return Ok(None);
         };
-        if attempt.note.commented || delivery.operation == Operation::Update {
+        if attempt.note.commented {
             return Ok(None);
         }
         let marker = delivery.row_marker();
@@ -502,9 +502,7 @@ impl Tracker for GitHub {
         self.api.begin_attempt();
         let step = self.gate(now).and_then(|()| match delivery.operation {
             Operation::Create => self.create(&mut attempt),
-            Operation::Comment | Operation::Close | Operation::Reopen | Operation::Update => {
-                self.revise(&mut attempt)
-            }
+            Operation::Comment | Operation::Close | Operation::Reopen => self.revise(&mut attempt),
         });
         match step.unwrap_or_else(|stop| *stop) {
             // What this attempt learned must outlive the hold, or a comment would be written twice.

@@ -55,8 +55,6 @@ named! {
         Failed = "failed",
         /// A gate or precondition stopped it before anything was touched: counts for no budget.
         Refused = "refused",
-        /// Taken back by its undo record.
-        Undone = "undone",
         /// Interrupted, or nobody could look: neither a win nor a loss.
         Unknown = "unknown",
     }

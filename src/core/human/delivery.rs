@@ -77,8 +77,6 @@ named! {
         Close = "close",
         /// Opens the issue of the last episode again; one closed long ago is followed by a new one.
         Reopen = "reopen",
-        /// Renews the status block without a comment.
-        Update = "update",
     }
 }
 

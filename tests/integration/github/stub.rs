@@ -183,14 +183,6 @@ fn a_problem_is_told_commented_and_closed_within_the_published_contract() {
         Severity::Error,
         stub.now,
     );
-    outbox.push(
-        1,
-        Operation::Update,
-        r#"{"status":"seen 9 times"}"#,
-        &key,
-        Severity::Error,
-        stub.now,
-    );
     let close = r#"{"message":"fixed and verified","resolution":"fixed","status":"closed: fixed"}"#;
     outbox.push(1, Operation::Close, close, &key, Severity::Error, stub.now);
     stub.drain(&mut courier, &outbox);

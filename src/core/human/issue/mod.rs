@@ -263,7 +263,6 @@ fn tried(out: &mut String, facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> Stri
             "verified" => "✅ verified",
             "failed" => "❌ failed",
             "refused" => "⛔ refused",
-            "undone" => "↩️ undone",
             other => other,
         };
         let message = escape(&clean(cut(first_line(&attempt.message), CELL_CAP)));
