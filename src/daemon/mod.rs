@@ -19,6 +19,7 @@ pub mod llm;
 pub mod loaded_config;
 pub mod logging;
 pub mod once;
+pub mod ourselves;
 pub mod outbox;
 pub mod runtime;
 pub mod scanner;

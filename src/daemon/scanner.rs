@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::core::config::Config;
 use crate::core::diagnosis::root_cause::OpenCondition;
 use crate::core::model::class::{Class, MovesWith};
-use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::finding::Finding;
 use crate::core::model::gate::Gate;
 use crate::core::model::hint::Hint;
 use crate::core::model::task::{Status, Task};
@@ -15,7 +15,7 @@ use crate::core::model::unit::UnitState;
 use crate::core::remedy::ending::{self, Condition, Patience};
 use crate::core::remedy::step::Reason;
 use crate::daemon::worker::Job;
-use crate::daemon::{Runtime, attempt, gather};
+use crate::daemon::{Runtime, attempt, gather, ourselves};
 use crate::detectors::{Detector, Open, Snapshot, Sweep};
 use crate::store::{Intake, RunOutcome, StoreError};
 
@@ -150,7 +150,7 @@ pub fn sweep(
     let look = Snapshot::new(&runtime.host, &loaded.config, &loaded.managers, &open)
         .knowing(schedule.units.take())
         .suspecting(runtime.suspects());
-    let mut found = Vec::new();
+    let (mut found, mut refused) = (Vec::new(), Vec::new());
     let mut covered = BTreeSet::new();
     for detector in due {
         schedule.due.insert(
@@ -170,6 +170,9 @@ pub fn sweep(
             schedule.unclean.insert(detector.name());
         }
         let took = started.elapsed();
+        if result.is_ok() {
+            schedule.broken.remove(detector.name());
+        }
         match result {
             Ok(Sweep::Absent(why)) => runtime.store.record_detector_run(
                 detector.name(),
@@ -180,14 +183,13 @@ pub fn sweep(
             ),
             Ok(Sweep::Present(findings)) => {
                 covered.extend(detector.classes().iter().copied());
-                schedule.broken.remove(detector.name());
                 runtime
                     .store
                     .record_detector_run(detector.name(), RunOutcome::Ok, took, "", now);
                 found.extend(findings);
             }
-            Err(why) => {
-                let why = why.with_hint();
+            Err(cause) => {
+                let why = cause.with_hint();
                 log::warn!("detector {}: {why}", detector.name());
                 schedule.broken.insert(detector.name());
                 runtime.store.record_detector_run(
@@ -197,7 +199,7 @@ pub fn sweep(
                     &why,
                     now,
                 );
-                found.push(broken(detector.name(), &why, now));
+                refused.push((detector.name(), cause));
             }
         }
     }
@@ -210,10 +212,18 @@ pub fn sweep(
             "one full clean sweep since the restore of {at}: the configured mode holds again"
         );
     }
+    found.extend(ourselves::broken(&refused, now));
     if schedule.broken.is_empty() {
         covered.insert(Class::SelfDetectorBroken);
     }
-    record(runtime, schedule, &tasks, found, &covered, now)
+    let troubles = runtime.store.health().troubles();
+    match ourselves::store(runtime, &troubles, now) {
+        Some(finding) => found.push(finding),
+        None => drop(covered.insert(Class::SelfStore)),
+    }
+    let pass = record(runtime, schedule, &tasks, found, &covered, now)?;
+    runtime.store.health().told(&troubles);
+    Ok(pass)
 }
 
 /// Where the journal tells of unit changes, units are swept at the slower, configured pace.
@@ -223,17 +233,6 @@ fn interval(detector: &dyn Detector, config: &Config, runtime: &Runtime) -> Dura
         return own.min(Duration::from_secs(5));
     }
     own
-}
-
-fn broken(name: &str, why: &str, now: Timestamp) -> Finding {
-    Finding::new(
-        Class::SelfDetectorBroken,
-        name,
-        Severity::Warning,
-        &format!("detector failed: {why}"),
-        "scanner",
-        now,
-    )
 }
 
 /// Writes down what one pass saw: new conditions, repeats, regressions, ends.

@@ -32,6 +32,7 @@ pub fn write(runtime: &Runtime, state: &str) {
         "managers": loaded.managers.iter().map(|manager| manager.name()).collect::<Vec<_>>(),
         "journal": runtime.journal_followed(),
         "open_tasks": counts.as_ref().map(|counts| counts.open).ok(),
+        "store_troubles": runtime.store.health().troubles(),
         "store_error": counts.as_ref().err().map(ToString::to_string),
     });
     let path = runtime

@@ -30,6 +30,21 @@ pub enum DetectError {
     KernelLog(&'static str, io::Error),
 }
 
+impl DetectError {
+    /// What refuses, where that is more than one detector's: asked once, it fails all that lean on it.
+    pub(crate) fn shared_source(&self) -> Option<&'static str> {
+        match self {
+            Self::Units(manager, _) => Some(manager),
+            Self::Engine(..)
+            | Self::Poisoned
+            | Self::Exec(_)
+            | Self::Journal(..)
+            | Self::JournalEnds(_)
+            | Self::KernelLog(..) => None,
+        }
+    }
+}
+
 impl fmt::Display for DetectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

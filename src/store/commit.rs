@@ -364,6 +364,7 @@ impl Loop {
             }
             Err(why) => {
                 log::error!("store: {why}");
+                self.setup.health.failed(&why);
                 // What was held back stays held: it is tried again with the next commit.
                 self.held_since = (!self.held.is_empty()).then(Instant::now);
                 for job in batch {

@@ -90,7 +90,7 @@ fn a_file_deleted_while_open_is_written_anew_and_nothing_is_lost() {
             fs::remove_file(paths::suffixed(&dir.path().join("tasks.db"), suffix)).unwrap();
         }
         let after = create(&store, "after");
-        assert_eq!(store.health().take_messages().len(), 1, "{suffixes:?}");
+        assert_eq!(store.health().troubles().len(), 1, "{suffixes:?}");
         has(&store, before, "before");
         whole(&store);
         drop(store);

@@ -49,6 +49,9 @@ impl Store {
         let report = opened.report;
         let gateway_id = gateway_id(&opened.writer)?;
         let health = Arc::new(Health::new(opened.owner.is_some(), now));
+        for trouble in &report.troubles {
+            health.remember(trouble.clone());
+        }
         let slot = Slot::new(opened.writer);
         let read = ReadLink::new(opened.reader, Some(slot.clone()));
         let writer = Writer::start(Setup {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::core::model::time::Timestamp;
+use crate::store::error::StoreError;
 
 /// Shared with the writer thread.
 #[derive(Debug, Default)]
@@ -14,11 +15,19 @@ pub struct Health {
     busy: AtomicU64,
     /// The latest `now` that a caller brought: this module has no clock.
     now: AtomicI64,
-    messages: Mutex<Vec<String>>,
+    troubles: Mutex<Vec<Trouble>>,
 }
 
-/// Messages kept until somebody takes them.
-const MESSAGES_MAX: usize = 32;
+/// Something that a human should know of: repaired, refused, or still wrong.
+#[derive(Debug)]
+struct Trouble {
+    what: String,
+    /// It stands in the store as a finding.
+    told: bool,
+}
+
+/// Troubles kept until each was told and the file is well again.
+const TROUBLES_MAX: usize = 32;
 
 impl Health {
     pub(super) fn new(owns: bool, now: Timestamp) -> Self {
@@ -53,9 +62,25 @@ impl Health {
         self.busy.load(Ordering::Relaxed)
     }
 
-    /// What had to be repaired since the last call; each is already in the log.
-    pub fn take_messages(&self) -> Vec<String> {
-        std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner))
+    /// What is or was wrong with the file, the oldest first: until it was told, and then until maintenance finds
+    /// everything well. Each is already in the log.
+    pub fn troubles(&self) -> Vec<String> {
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        troubles.iter().map(|one| one.what.clone()).collect()
+    }
+
+    /// These are written down where a human sees them.
+    pub fn told(&self, known: &[String]) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        for one in troubles.iter_mut() {
+            one.told |= known.contains(&one.what);
+        }
+    }
+
+    /// The file is well: what was told of it is over.
+    pub(super) fn is_well(&self) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        troubles.retain(|one| !one.told);
     }
 
     pub(super) fn committed(&self, operations: usize) {
@@ -78,9 +103,81 @@ impl Health {
 
     pub(super) fn say(&self, message: String) {
         log::error!("store: {message}");
-        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        if messages.len() < MESSAGES_MAX {
-            messages.push(message);
+        self.remember(message);
+    }
+
+    /// The same for what is in the log already; said again, it is the same trouble.
+    pub(super) fn remember(&self, what: String) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        if troubles.len() < TROUBLES_MAX && troubles.iter().all(|one| one.what != what) {
+            troubles.push(Trouble { what, told: false });
         }
+    }
+
+    /// An operation was refused; only what is wrong with the file or its disk is a trouble of the store.
+    pub(super) fn failed(&self, why: &StoreError) {
+        let is_lock = matches!(why, StoreError::Busy);
+        if why.is_of_the_file() && !is_lock {
+            self.remember(why.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::store::handle::Store;
+    use crate::store::options::StoreOptions;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    fn room(store: &Store, pages: &str) {
+        let sql = format!("PRAGMA max_page_count = {pages}");
+        store
+            .write(move |tx| Ok(tx.query_row(&sql, [], |_| Ok(()))?))
+            .unwrap();
+    }
+
+    #[test]
+    fn a_trouble_stands_until_it_was_told_and_the_file_is_well_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            ballast_bytes: 64 << 10,
+            ..StoreOptions::at(dir.path().join("tasks.db"))
+        };
+        let (store, _) = Store::open(&options, NOW).unwrap();
+        let health = store.health();
+        room(&store, "1");
+        let big = "x".repeat(200_000);
+        let note = || store.note(None, "big", &big, "t", "", NOW);
+        assert!(matches!(note(), Err(StoreError::Full)));
+        let _ = note();
+        let troubles = health.troubles();
+        assert_eq!(troubles.len(), 2, "{troubles:?}");
+        room(&store, "100000");
+        store.maintain(NOW).unwrap();
+        assert_eq!(health.troubles(), troubles, "nobody was told");
+        health.told(&troubles);
+        store.maintain(NOW).unwrap();
+        assert!(health.troubles().is_empty());
+        note().unwrap();
+    }
+
+    #[test]
+    fn damage_found_at_the_start_is_a_trouble_and_another_writer_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            ballast_bytes: 0,
+            ..StoreOptions::at(dir.path().join("tasks.db"))
+        };
+        drop(Store::open(&options, NOW).unwrap());
+        std::fs::write(&options.path, [0x55; 8192]).unwrap();
+        let (store, report) = Store::open(&options, NOW).unwrap();
+        assert!(report.restored);
+        assert_eq!(store.health().troubles(), report.troubles);
+        store.health().failed(&StoreError::Busy);
+        store.health().failed(&StoreError::NoTask(1));
+        assert_eq!(store.health().troubles().len(), report.troubles.len());
     }
 }

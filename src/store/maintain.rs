@@ -1,5 +1,6 @@
 //! Maintenance: retention, space, WAL, audit check, backup. Called by the supervisor.
 
+use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::PoisonError;
@@ -21,6 +22,9 @@ use crate::store::paths::suffixed;
 const RUNS_EVERY: Duration = Duration::from_secs(600);
 /// A WAL above this is pinned by somebody's read transaction: ours last a second at most.
 pub const WAL_MAX: u64 = 64 << 20;
+
+/// When the file was last found well after a trouble.
+const WELL_AT: &str = "well_at";
 
 /// What one run did and found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,10 +48,50 @@ pub struct Pin {
     pub holder: Option<Holder>,
 }
 
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = self.bytes >> 20;
+        write!(
+            f,
+            "the WAL grew above {} MiB ({mib} MiB) and cannot be folded in: ",
+            WAL_MAX >> 20
+        )?;
+        match &self.holder {
+            Some(holder) => write!(f, "{holder} reads for too long"),
+            None => f.write_str("another process reads for too long"),
+        }
+    }
+}
+
+impl Maintenance {
+    /// What it found wrong.
+    fn troubles(&self) -> Vec<String> {
+        let audit = self.audit.as_ref().map(ToString::to_string);
+        let pinned = self.pinned.as_ref().map(ToString::to_string);
+        audit.into_iter().chain(pinned).collect()
+    }
+}
+
 impl Store {
     /// One bounded run; what is left over comes with the next. A process that does not own the file, as a
     /// command beside the daemon, only writes down its detector runs.
     pub fn maintain(&self, now: Timestamp) -> Result<Maintenance, StoreError> {
+        let health = &self.inner.health;
+        let done = self
+            .maintain_once(now)
+            .inspect_err(|why| health.failed(why))?;
+        let wrong = done.troubles();
+        let is_well = wrong.is_empty();
+        wrong.into_iter().for_each(|what| health.say(what));
+        // Only a write proves that the file can be written again.
+        if is_well && !health.troubles().is_empty() {
+            self.set_meta(WELL_AT, &now.to_string())?;
+            health.is_well();
+        }
+        Ok(done)
+    }
+
+    fn maintain_once(&self, now: Timestamp) -> Result<Maintenance, StoreError> {
         let mut done = Maintenance::default();
         self.inner.health.at(now);
         self.flush_runs(now)?;

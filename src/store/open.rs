@@ -36,9 +36,7 @@ pub(super) fn open(options: &StoreOptions, now: Timestamp) -> Result<Opened, Sto
             try_open(options, owned, now, &mut report)?
         }
         Err(StoreError::Full) if owned && ballast::free(options) => {
-            report
-                .messages
-                .push("the disk is full: the ballast file was freed".to_owned());
+            report.trouble("the disk is full: the ballast file was freed".to_owned());
             try_open(options, owned, now, &mut report)
                 .or_else(|why| alone(options, why, &mut report))?
         }
@@ -83,7 +81,7 @@ fn alone(
     }
     let connection = single(options)?;
     report.alone = true;
-    report.messages.push(
+    report.trouble(
         "the disk is full: opened with a single connection, commands have to wait until there is room".to_owned(),
     );
     Ok(connection)

@@ -39,9 +39,7 @@ pub(super) fn before_open(
 ) -> Result<(), StoreError> {
     if staged(options).exists() {
         report.restored = true;
-        report
-            .messages
-            .push("finished a restore that was cut short".to_owned());
+        report.trouble("finished a restore that was cut short".to_owned());
         return swap_in(options, now).map(drop);
     }
     let known = newest_good_backup(&options.path).is_some() || side_id(options).is_some();
@@ -68,10 +66,8 @@ pub(super) fn restore(
         format!("; set aside as {}", aside.display())
     });
     let file = options.path.display();
-    report
-        .messages
-        .push(format!("{file} is damaged: {why}{kept}"));
-    report.messages.push(match backup {
+    report.trouble(format!("{file} is damaged: {why}{kept}"));
+    report.trouble(match backup {
         Some(backup) => format!(
             "restored from {}; {}",
             backup.display(),

@@ -14,6 +14,15 @@ pub struct OpenReport {
     /// A database of the Python daemon stood at the path.
     pub adopted: Option<ImportReport>,
     pub messages: Vec<String>,
+    /// Those of the messages that tell of damage or a full disk.
+    pub troubles: Vec<String>,
+}
+
+impl OpenReport {
+    pub(super) fn trouble(&mut self, what: String) {
+        self.troubles.push(what.clone());
+        self.messages.push(what);
+    }
 }
 
 /// What an adoption did.

@@ -598,7 +598,7 @@ fn a_disk_that_is_full_or_read_only_for_a_time_costs_nothing_acknowledged() {
     assert!(
         store
             .health()
-            .take_messages()
+            .troubles()
             .iter()
             .any(|said| said.contains("ballast")),
         "the ballast gave way first"

@@ -48,6 +48,8 @@ named! {
         /// Who holds deleted files open on the file system.
         DeletedOpen = "deleted_open",
         Probe = "probe",
+        /// Detectors that cannot look for one and the same reason.
+        Detectors = "detectors",
         /// Last lines of the unit's own log, newest first.
         Log = "log",
     }
@@ -139,6 +141,8 @@ pub enum Fact<'a> {
     DeletedOpen(&'a str),
     /// Name of the operator's probe.
     Probe(&'a str),
+    /// Names of the detectors that cannot look, separated by blanks.
+    Detectors(&'a str),
     /// Last lines of the unit's own log, newest first, separated by newlines.
     Log(&'a str),
 }
@@ -181,6 +185,7 @@ impl Facts {
             Fact::FullIn(span) => self.put(Key::FullIn, span.as_secs().to_string()),
             Fact::DeletedOpen(holder) => self.put(Key::DeletedOpen, holder),
             Fact::Probe(name) => self.put(Key::Probe, name),
+            Fact::Detectors(names) => self.put(Key::Detectors, names),
             Fact::Log(lines) => self.put(Key::Log, lines),
         }
     }

@@ -6,5 +6,6 @@ mod gates;
 mod gateway;
 mod issues;
 mod life;
+mod ourselves;
 mod simulation;
 mod units;

@@ -55,6 +55,7 @@ fn all(text: &str, number: u64) -> Vec<Fact<'_>> {
         Fact::FullIn(Duration::from_secs(number)),
         Fact::DeletedOpen(text),
         Fact::Probe(text),
+        Fact::Detectors(text),
         Fact::Log(text),
     ]
 }
@@ -87,6 +88,7 @@ fn is_read_back(facts: &Facts, fact: Fact<'_>) -> bool {
         Fact::FullIn(span) => number(Key::FullIn) == Some(span.as_secs()),
         Fact::DeletedOpen(text) => facts.text(Key::DeletedOpen) == Some(text),
         Fact::Probe(text) => facts.text(Key::Probe) == Some(text),
+        Fact::Detectors(text) => facts.text(Key::Detectors) == Some(text),
         Fact::Log(text) => facts.log().eq(text.lines()),
     }
 }
