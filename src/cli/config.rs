@@ -69,8 +69,21 @@ pub(super) fn mistakes(globals: &Globals) -> Vec<String> {
 fn check(globals: &Globals) -> Result<Exit, CliError> {
     let mistakes = mistakes(globals);
     let path = globals.config_path().display().to_string();
+    let warnings = match globals.load_config() {
+        Ok(config) => wire::distrusted(globals, &config),
+        // The mistake is among the others.
+        Err(_) => Vec::new(),
+    };
     if globals.json {
-        globals.print_json(&json!({ "file": path, "mistakes": mistakes }))?;
+        globals.print_json(&json!({
+            "file": path,
+            "mistakes": mistakes,
+            "warnings": warnings,
+        }))?;
+    } else {
+        for warning in &warnings {
+            globals.print(&format!("warning: not loaded by the daemon: {warning}\n"))?;
+        }
     }
     if mistakes.is_empty() {
         if !globals.json {

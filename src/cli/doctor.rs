@@ -147,6 +147,9 @@ fn check_config(page: &mut Page, globals: &Globals) -> Config {
                 };
                 page.ok("configuration", from);
             }
+            for why in wire::distrusted(globals, &config) {
+                page.warn("trust", why, "until then the daemon does not load it");
+            }
             check_paused(page, &globals.host(), &config);
             config
         }

@@ -13,6 +13,7 @@ use crate::core::model::inert;
 use crate::core::model::time::Timestamp;
 use crate::host::Host;
 use crate::host::clock::Clock;
+use crate::host::trusted;
 
 /// Where the configuration lies unless `--config` says otherwise.
 pub(super) const DEFAULT_CONFIG: &str = "/etc/autonomous-orchestrator/config.toml";
@@ -41,8 +42,17 @@ impl Globals {
 
     /// The configuration in force. Only the default file may be missing: then all defaults hold.
     pub(super) fn load_config(&self) -> Result<Config, CliError> {
+        self.config_from(read_capped)
+    }
+
+    /// The same for what acts or runs commands by it: whoever else can write the file could tell root what to do.
+    pub(super) fn proven_config(&self) -> Result<Config, CliError> {
+        self.config_from(|path| trusted::settings(&Host::real(), path))
+    }
+
+    fn config_from(&self, read: impl Fn(&Path) -> io::Result<String>) -> Result<Config, CliError> {
         let path = self.config_path();
-        let mut config = match read_capped(path) {
+        let mut config = match read(path) {
             Ok(text) => Config::parse(&text).map_err(|why| config_error(path, &text, &why))?,
             Err(why) if why.kind() == io::ErrorKind::NotFound && self.config.is_none() => {
                 Config::default()
@@ -50,6 +60,10 @@ impl Globals {
             Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {
                 return Err(unreadable(path, ErrorKind::Permission, why)
                     .hint("run as root or name another file with --config"));
+            }
+            // It is there, and says itself what to do.
+            Err(why) if why.kind() == io::ErrorKind::Other => {
+                return Err(unreadable(path, ErrorKind::Config, why));
             }
             Err(why) => {
                 return Err(unreadable(path, ErrorKind::Config, why)

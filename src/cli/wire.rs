@@ -40,7 +40,7 @@ impl From<StartError> for CliError {
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(0)?;
-    let config = globals.load_config()?;
+    let config = globals.proven_config()?;
     logging::start(&config.daemon.log_level);
     // Before the first thread: every thread inherits the mask, and only the supervisor reads them.
     if !typed.has("once") {
@@ -78,7 +78,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 
 pub(super) fn scan(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(0)?;
-    let config = globals.load_config()?;
+    let config = globals.proven_config()?;
     let scan =
         once::scan(&globals.host(), config).map_err(|why| CliError::of(ErrorKind::Config, why))?;
     let json = json!({
@@ -169,6 +169,11 @@ pub(super) fn operators_rules(globals: &Globals) -> Result<RuleSet, CliError> {
     let texts = daemon::loaded_config::texts(&globals.host(), &config.daemon.rules_dir)
         .map_err(|why| CliError::of(ErrorKind::Config, why))?;
     RuleSet::load(&texts).map_err(|why| CliError::of(ErrorKind::Config, why))
+}
+
+/// What the daemon does not load because others could have written it, and what to do.
+pub(super) fn distrusted(globals: &Globals, config: &Config) -> Vec<String> {
+    daemon::loaded_config::distrusted(&globals.host(), globals.config_path(), config)
 }
 
 /// Mistakes in the operator's rule files, each as `file:line: what`; their samples are tried too.

@@ -1,6 +1,7 @@
 //! What a reload replaces as one: configuration, rules, runbooks, service managers, bundle.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use crate::core::config::{Config, ConfigError};
 use crate::core::model::hint::Hint;
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::remedy::runbook::{self, Runbook};
+use crate::host::trusted::{self, Distrust, Owners};
 use crate::host::{Host, READ_CAP};
 use crate::services::{self, ServiceManager};
 
@@ -45,9 +47,9 @@ pub fn config(host: &Host, file: &Path, named: bool) -> Result<Config, LoadError
         file: file.to_owned(),
         what,
     };
-    match host.read(file, READ_CAP) {
+    match trusted::settings(host, file) {
         Ok(text) => Config::parse(&text).map_err(|error: ConfigError| fail(error.to_string())),
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound && !named => Ok(Config::default()),
+        Err(why) if why.kind() == io::ErrorKind::NotFound && !named => Ok(Config::default()),
         Err(why) => Err(fail(format!("cannot read: {why}"))),
     }
 }
@@ -56,13 +58,15 @@ impl LoadedConfig {
     /// Loads everything that `config` names. Nothing of the old set is touched on an error.
     pub fn load(host: &Host, config: Config) -> Result<Self, LoadError> {
         let rules =
-            RuleSet::load(&texts(host, &config.daemon.rules_dir)?).map_err(|error| LoadError {
-                file: PathBuf::from(&error.file),
-                what: error.to_string(),
+            RuleSet::load(&proven_texts(host, &config.daemon.rules_dir)?).map_err(|error| {
+                LoadError {
+                    file: PathBuf::from(&error.file),
+                    what: error.to_string(),
+                }
             })?;
         let mut runbooks = Vec::new();
         // The operator's own come first: they win over the built-in ones.
-        for (file, text) in texts(host, &config.daemon.runbooks_dir)? {
+        for (file, text) in proven_texts(host, &config.daemon.runbooks_dir)? {
             runbooks.extend(runbook::parse(&file, &text).map_err(|error| LoadError {
                 file: PathBuf::from(&file),
                 what: error.to_string(),
@@ -84,26 +88,70 @@ impl LoadedConfig {
     }
 }
 
-/// A bundle that is torn or foreign is refused: the program works without one.
+/// A bundle that is torn or foreign, or that others could have written, is refused: the program works without
+/// one.
 fn open_bundle(host: &Host, config: &Config) -> Option<Bundle> {
-    let path = host.path(&config.daemon.bundle);
-    if !path.exists() {
-        return None;
+    let why = match trusted::open(host, &config.daemon.bundle, &Owners::of_settings(host)) {
+        Ok(_) => match Bundle::open(&host.path(&config.daemon.bundle)) {
+            Ok(bundle) => return Some(bundle),
+            Err(why) => why.with_hint(),
+        },
+        Err(why) if why.is_absent() => return None,
+        Err(why) => why.with_hint(),
+    };
+    log::warn!("bundle not used: {why}");
+    None
+}
+
+/// What of the operator's files the daemon does not load because others than their owner could have written it,
+/// each with what to do.
+pub fn distrusted(host: &Host, file: &Path, config: &Config) -> Vec<String> {
+    let mut files: Vec<PathBuf> = vec![file.to_owned(), PathBuf::from(&config.daemon.bundle)];
+    for directory in [&config.daemon.rules_dir, &config.daemon.runbooks_dir] {
+        files.extend(names(host, directory).unwrap_or_default());
     }
-    match Bundle::open(&path) {
-        Ok(bundle) => Some(bundle),
-        Err(why) => {
-            log::warn!("bundle not used: {}", why.with_hint());
-            None
-        }
-    }
+    let owners = Owners::of_settings(host);
+    files
+        .iter()
+        .filter_map(|file| std::path::absolute(file).ok())
+        .filter_map(|file| trusted::open(host, &file.to_string_lossy(), &owners).err())
+        .filter(|why| !matches!(why.why, Distrust::Io(_)))
+        .map(|why| why.with_hint())
+        .collect()
+}
+
+/// The `*.toml` files of a directory with their texts, as they are: for whoever only looks at them.
+pub fn texts(host: &Host, directory: &str) -> Result<Vec<(String, String)>, LoadError> {
+    read_all(host, directory, |path| host.read(path, READ_CAP))
+}
+
+/// The same for what is to count: whoever else can write them could tell root what to do.
+fn proven_texts(host: &Host, directory: &str) -> Result<Vec<(String, String)>, LoadError> {
+    read_all(host, directory, |path| trusted::settings(host, path))
+}
+
+fn read_all(
+    host: &Host,
+    directory: &str,
+    read: impl Fn(&Path) -> io::Result<String>,
+) -> Result<Vec<(String, String)>, LoadError> {
+    names(host, directory)?
+        .into_iter()
+        .map(|path| match read(&path) {
+            Ok(text) => Ok((path.display().to_string(), text)),
+            Err(why) => Err(LoadError {
+                file: path,
+                what: format!("cannot read: {why}"),
+            }),
+        })
+        .collect()
 }
 
 /// The `*.toml` files of a directory, by name. A missing directory holds none.
-pub fn texts(host: &Host, directory: &str) -> Result<Vec<(String, String)>, LoadError> {
+fn names(host: &Host, directory: &str) -> Result<Vec<PathBuf>, LoadError> {
     let entries = match std::fs::read_dir(host.path(directory)) {
         Ok(entries) => entries,
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(why) => {
             return Err(LoadError {
                 file: PathBuf::from(directory),
@@ -117,14 +165,5 @@ pub fn texts(host: &Host, directory: &str) -> Result<Vec<(String, String)>, Load
         .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
         .collect();
     names.sort();
-    names
-        .into_iter()
-        .map(|path| match host.read(&path, READ_CAP) {
-            Ok(text) => Ok((path.display().to_string(), text)),
-            Err(why) => Err(LoadError {
-                file: path,
-                what: format!("cannot read: {why}"),
-            }),
-        })
-        .collect()
+    Ok(names)
 }

@@ -63,6 +63,31 @@ fn a_broken_rule_and_a_broken_runbook_are_both_told() {
     );
 }
 
+/// A configuration, a rule or a runbook that somebody else can write would tell root what to do.
+#[test]
+fn what_others_can_write_is_warned_of_and_not_loaded() {
+    let gateway = Gateway::new();
+    let rule = gateway.path("rules.d").join("own.toml");
+    std::fs::create_dir(gateway.path("rules.d")).expect("made");
+    std::fs::write(&rule, "").expect("written");
+    for file in [gateway.path("config.toml"), rule] {
+        let set = |mode| {
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(&file, mode).expect("set");
+        };
+        set(0o666);
+        let told = format!("{} can be written by others", file.display());
+        let words = [told.as_str(), "mode 0666", "chmod go-w"];
+        expect(&gateway.run(&["run", "--once"]), 3, &words);
+        expect(&gateway.run(&["scan"]), 3, &words);
+        expect(&gateway.run(&["config", "check"]), 0, &words);
+        let doctor = gateway.run(&["doctor", "--offline"]);
+        assert!(doctor.out.contains(&told), "{}", doctor.out);
+        set(0o644);
+        expect(&gateway.run(&["config", "check"]), 0, &["ok"]);
+    }
+}
+
 #[test]
 fn a_named_configuration_must_exist() {
     expect(
