@@ -35,8 +35,8 @@ use crate::core::model::finding::Finding;
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::target::TargetError;
 use crate::host::Host;
-use crate::host::exec::{self, ExecError};
-use crate::services::{Order, ServiceManager};
+use crate::host::exec::{self, Command, ExecError};
+use crate::services::{self, Order, ServiceManager};
 
 /// What actions work with.
 #[derive(Debug)]
@@ -170,18 +170,11 @@ fn outside(
     order: &[&str],
     deadline: Duration,
 ) -> Result<exec::Output, ExecError> {
-    const TRANSIENT: [&str; 4] = ["--quiet", "--wait", "--collect", "--"];
-    let systemd = context
-        .managers
-        .iter()
-        .any(|manager| manager.name() == "systemd");
-    match order.split_first() {
-        _ if systemd => context
-            .host
-            .run("systemd-run", &[&TRANSIENT, order].concat(), deadline),
-        Some((program, args)) => context.host.run(program, args, deadline),
-        None => Err(ExecError::Absent(String::new())),
-    }
+    let (program, args) = order
+        .split_first()
+        .ok_or_else(|| ExecError::Absent(String::new()))?;
+    let command = Command::new(program, args, deadline);
+    services::outside::run(context.host, context.managers, &command)
 }
 
 /// Acts, after one more look: what was checked before the gates may have changed since.

@@ -8,10 +8,13 @@ use nix::unistd::User;
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
 use crate::core::config::DeclaredCommand;
 use crate::core::model::action::ActionKind;
+use crate::core::model::hint::Hint;
 use crate::core::model::text::cut;
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::target::TargetError;
 use crate::host::exec::{Command, Confinement};
+use crate::host::trusted::{self, Owners, Proven};
+use crate::services;
 
 /// Most of the output kept as evidence, in bytes.
 const OUTPUT_KEPT: usize = 2_000;
@@ -64,6 +67,25 @@ fn user(command: &DeclaredCommand) -> Result<Option<User>, ActionError> {
     }
 }
 
+/// The program of a declared command, by its path, and that very file: nobody who has fewer rights than the
+/// command can have written it.
+fn proven(
+    context: &ActionContext<'_>,
+    command: &DeclaredCommand,
+) -> Result<(String, Proven), ActionError> {
+    let Some(name) = command.argv.first() else {
+        let why = format!("{}: empty argv", command.name);
+        return Err(ActionError::Refused(why));
+    };
+    let owners = Owners::of(context.host);
+    let owners = match user(command)? {
+        Some(user) => owners.or(user.uid.as_raw()),
+        None => owners,
+    };
+    trusted::program(context.host, name, &owners)
+        .map_err(|why| ActionError::Refused(format!("{}: {}", command.name, why.with_hint())))
+}
+
 impl Action for RunDeclared {
     fn kind(&self) -> ActionKind {
         ActionKind::RunDeclared
@@ -81,7 +103,7 @@ impl Action for RunDeclared {
                 command.name
             )));
         }
-        Ok(())
+        proven(context, command).map(|_| ())
     }
 
     fn undo_record(&self, _context: &ActionContext<'_>) -> Result<Undo, ActionError> {
@@ -90,13 +112,9 @@ impl Action for RunDeclared {
 
     fn act(&self, context: &ActionContext<'_>) -> Result<Done, ActionError> {
         let declared = self.declared(context)?;
-        let Some((program, args)) = declared.argv.split_first() else {
-            return Err(ActionError::Refused(format!(
-                "{}: empty argv",
-                declared.name
-            )));
-        };
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        // The descriptor stays open until the command has ended: it is the file that was proven.
+        let (program, _held) = proven(context, declared)?;
+        let args: Vec<&str> = declared.argv.iter().skip(1).map(String::as_str).collect();
         let seconds = declared.timeout_s.max(1);
         let confinement = Confinement {
             user: user(declared)?,
@@ -104,10 +122,8 @@ impl Action for RunDeclared {
             cpu_seconds: seconds,
         };
         let command =
-            Command::new(program, &args, Duration::from_secs(seconds)).confined(&confinement);
-        let out = context
-            .host
-            .run_command(&command)
+            Command::new(&program, &args, Duration::from_secs(seconds)).confined(&confinement);
+        let out = services::outside::run(context.host, context.managers, &command)
             .map_err(|why| ActionError::Failed(why.to_string()))?;
         let done = Done::new(format!("{}: exit status {}", declared.name, out.status))
             .noting("output", cut(&out.text(), OUTPUT_KEPT));

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use nix::unistd::User;
 
 use crate::core::config::{Config, Probe};
 use crate::core::model::class::Class;
@@ -17,11 +19,16 @@ use crate::core::model::time::Timestamp;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::Host;
 use crate::host::clock::end_after;
+use crate::host::exec::{Command, Confinement};
 use crate::host::net::{self, Tls};
+use crate::host::trusted::{self, Owners};
+use crate::services::{ServiceManager, outside};
 
 /// Most that is read of an answer; the status line is at its start.
 const ANSWER_CAP: u64 = 4096;
 const OUTPUT_CAP: usize = 500;
+/// Most memory of a probe's command.
+const MEMORY_BYTES: u64 = 256 << 20;
 
 /// Why a probe failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +101,7 @@ impl Detector for Probes {
                     })
             })
             .collect();
-        for (probe, answer) in ask_all(look.host, &due) {
+        for (probe, answer) in ask_all(look, &due) {
             let known = memory.entry(probe.name.clone()).or_default();
             known.at = look.now;
             known.failures = if answer.is_some() {
@@ -120,14 +127,15 @@ impl Detector for Probes {
 }
 
 /// Asks all at once: one slow peer must not delay the others. At most one thread per due probe, briefly.
-fn ask_all<'p>(host: &Host, due: &[&'p Probe]) -> Vec<(&'p Probe, Option<Failure>)> {
+fn ask_all<'p>(look: &Snapshot<'_>, due: &[&'p Probe]) -> Vec<(&'p Probe, Option<Failure>)> {
+    let (host, managers) = (look.host, look.managers);
     const AT_ONCE: usize = 8;
     let mut answers = Vec::new();
     for group in due.chunks(AT_ONCE) {
         std::thread::scope(|scope| {
             let asked: Vec<_> = group
                 .iter()
-                .map(|probe| (*probe, scope.spawn(|| ask(host, probe).err())))
+                .map(|probe| (*probe, scope.spawn(|| ask(host, managers, probe).err())))
                 .collect();
             for (probe, thread) in asked {
                 let answer = thread
@@ -160,7 +168,7 @@ fn finding(probe: &Probe, failure: &Failure, now: Timestamp) -> Finding {
     .with(port.map(Fact::Port))
 }
 
-fn ask(host: &Host, probe: &Probe) -> Result<(), Failure> {
+fn ask(host: &Host, managers: &[Arc<dyn ServiceManager>], probe: &Probe) -> Result<(), Failure> {
     let timeout = Duration::from_secs(probe.timeout_s.max(1));
     if !probe.http.is_empty() {
         http(probe, timeout)
@@ -169,7 +177,7 @@ fn ask(host: &Host, probe: &Probe) -> Result<(), Failure> {
             .map(drop)
             .map_err(|why| Failure::error(format_args!("tcp {}: {}", probe.tcp, reason(&why))))
     } else {
-        command(host, &probe.command, timeout)
+        command(host, managers, probe)
     }
 }
 
@@ -247,13 +255,48 @@ fn exchange(stream: &mut (impl Read + Write), host: &str, path: &str) -> io::Res
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
 }
 
+/// The user that a probe's command runs as; none where it names none.
+fn user(probe: &Probe) -> Result<Option<User>, Failure> {
+    if probe.user.is_empty() {
+        return Ok(None);
+    }
+    match User::from_name(&probe.user) {
+        Ok(Some(user)) => Ok(Some(user)),
+        _ => Err(Failure::error(format_args!(
+            "no such user '{}'",
+            probe.user
+        ))),
+    }
+}
+
 /// Nagios plugin: 0 good, 1 warning, 2 critical, everything else unknown. The first line of output says why.
-fn command(host: &Host, argv: &[String], timeout: Duration) -> Result<(), Failure> {
-    let Some((program, args)) = argv.split_first() else {
+fn command(
+    host: &Host,
+    managers: &[Arc<dyn ServiceManager>],
+    probe: &Probe,
+) -> Result<(), Failure> {
+    let Some((name, args)) = probe.command.split_first() else {
         return Err(Failure::error("the probe has no command"));
     };
+    let user = user(probe)?;
+    let owners = Owners::of(host);
+    let owners = match &user {
+        Some(user) => owners.or(user.uid.as_raw()),
+        None => owners,
+    };
+    // Held open until it has ended: it is the file that was proven.
+    let (program, _held) =
+        trusted::program(host, name, &owners).map_err(|why| Failure::error(why.with_hint()))?;
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let out = host.run(program, &args, timeout).map_err(Failure::error)?;
+    let seconds = probe.timeout_s.max(1);
+    let confinement = Confinement {
+        user,
+        memory_bytes: MEMORY_BYTES,
+        cpu_seconds: seconds,
+    };
+    let command = Command::new(&program, &args, Duration::from_secs(seconds));
+    let out =
+        outside::run(host, managers, &command.confined(&confinement)).map_err(Failure::error)?;
     let severity = match out.status {
         0 => return Ok(()),
         1 => Severity::Warning,
@@ -270,7 +313,7 @@ fn command(host: &Host, argv: &[String], timeout: Duration) -> Result<(), Failur
     Err(Failure {
         severity,
         what: format!(
-            "{program} ended with {}: {}",
+            "{name} ended with {}: {}",
             out.status,
             cut(&what, OUTPUT_CAP)
         ),
@@ -281,7 +324,6 @@ fn command(host: &Host, argv: &[String], timeout: Duration) -> Result<(), Failur
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use std::net::TcpListener;
-    use std::sync::Arc;
 
     use super::*;
     use crate::detectors::Open;
@@ -339,15 +381,25 @@ mod tests {
     #[test]
     fn nagios_codes_count() {
         let run = |script: &str| {
-            let argv = ["sh", "-c", script].map(str::to_owned);
-            command(&Host::real(), &argv, Duration::from_secs(10))
+            let probe = Probe {
+                command: ["sh", "-c", script].map(str::to_owned).to_vec(),
+                timeout_s: 10,
+                ..Probe::default()
+            };
+            command(&Host::real(), &[], &probe)
         };
         assert_eq!(run("exit 0"), Ok(()));
         let warning = run("echo 'DISK WARNING - low | used=81%'; exit 1").unwrap_err();
         assert_eq!(warning.severity, Severity::Warning);
         assert_eq!(warning.what, "sh ended with 1: DISK WARNING - low");
         assert_eq!(run("exit 2").unwrap_err().severity, Severity::Critical);
-        assert!(command(&Host::real(), &[], Duration::from_secs(1)).is_err());
+        assert!(command(&Host::real(), &[], &Probe::default()).is_err());
+        let stranger = Probe {
+            user: "no-such-user-here".to_owned(),
+            command: vec!["true".to_owned()],
+            ..Probe::default()
+        };
+        assert!(command(&Host::real(), &[], &stranger).is_err());
     }
 
     #[test]

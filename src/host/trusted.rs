@@ -12,6 +12,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open as open_path, openat, readlinkat};
@@ -19,8 +20,8 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 use nix::unistd::{UnlinkatFlags, getegid, geteuid, unlinkat};
 
 use crate::core::model::hint::Hint;
-use crate::host::Host;
 use crate::host::files::{self, Medium};
+use crate::host::{Host, READ_CAP};
 
 /// Most links followed on one way; the deepest of a Debian has three.
 const LINKS_MOST: usize = 16;
@@ -66,6 +67,15 @@ impl Owners {
             owners.add(top.uid(), top.gid());
         }
         owners
+    }
+
+    /// For what tells root what to do: configuration, rules, runbooks, the bundle. The operator may try them in a
+    /// folder of his own below /tmp.
+    pub fn of_settings(host: &Host) -> Self {
+        Self {
+            sticky: true,
+            ..Self::of(host)
+        }
     }
 
     /// Whoever it is, for files that other users write. A link counts only where none of them could set it.
@@ -202,6 +212,15 @@ impl Hint for Untrusted {
     }
 }
 
+impl From<Untrusted> for io::Error {
+    fn from(why: Untrusted) -> Self {
+        match why.why {
+            Distrust::Io(why) => why,
+            _ => Self::other(why.with_hint()),
+        }
+    }
+}
+
 impl Untrusted {
     /// True when nothing stands there.
     pub fn is_absent(&self) -> bool {
@@ -326,6 +345,46 @@ pub fn open(host: &Host, path: &str, owners: &Owners) -> Result<Proven, Untruste
         file,
         meta,
     })
+}
+
+/// Where a program that is named without a folder is looked for.
+const PROGRAMS: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
+
+/// A program by its path, or by its name alone in the folders of the system; with the path to run it by, links
+/// not resolved: some programs are many, by their names.
+pub fn program(host: &Host, name: &str, owners: &Owners) -> Result<(String, Proven), Untrusted> {
+    if name.contains('/') {
+        return open(host, name, owners).map(|proven| (name.to_owned(), proven));
+    }
+    let mut last = None;
+    for folder in PROGRAMS {
+        let path = format!("{folder}/{name}");
+        match open(host, &path, owners) {
+            Ok(proven) => return Ok((path, proven)),
+            Err(why) if why.is_absent() => last = Some(why),
+            Err(why) => return Err(why),
+        }
+    }
+    Err(last.unwrap_or_else(|| Untrusted {
+        path: name.to_owned(),
+        part: name.to_owned(),
+        why: Distrust::NotAbsolute,
+    }))
+}
+
+/// The text of a file that tells root what to do; invalid UTF-8 becomes U+FFFD.
+pub fn settings(host: &Host, path: &Path) -> io::Result<String> {
+    let path = std::path::absolute(path)?;
+    let proven = open(host, &path.to_string_lossy(), &Owners::of_settings(host))?;
+    let bytes = proven.bytes(READ_CAP)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Opens the directory at `path`, to write in or to look that it is one.

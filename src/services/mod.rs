@@ -5,6 +5,7 @@
 
 mod declared;
 mod openrc;
+pub mod outside;
 mod systemd;
 mod sysv;
 

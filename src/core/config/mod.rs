@@ -256,6 +256,8 @@ section! {
         tcp: String = String::new(),
         /// Program and arguments, never a shell line; the exit codes of Nagios plugins count.
         command: Vec<String> = Vec::new(),
+        /// User that the command runs as; empty = the daemon's own, most often root.
+        user: String = String::new(),
         /// Seconds between two checks.
         interval_s: u64 = 30,
         /// Seconds until an answer that does not come is a failure.

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::unistd::mkfifo;
@@ -108,6 +108,30 @@ fn what_others_can_write_is_named_with_its_mode() {
         "{}",
         told.hint()
     );
+}
+
+#[test]
+fn settings_may_be_tried_in_a_folder_of_ones_own_in_a_sticky_one() {
+    let bench = Bench::new();
+    bench.put("tmp/own/config.toml", "x", 0o644);
+    bench.put("tmp/config.toml", "x", 0o644);
+    bench.put("open/own/config.toml", "x", 0o644);
+    bench.folder("tmp", 0o1777);
+    bench.folder("open", 0o777);
+    let read = |path: &str| settings(&bench.host, Path::new(path));
+    assert_eq!(read("/tmp/own/config.toml").unwrap(), "x");
+    for path in ["/tmp/config.toml", "/open/own/config.toml"] {
+        let why = read(path).unwrap_err().to_string();
+        assert!(why.contains("can be written by others"), "{path}: {why}");
+    }
+    symlink("own", bench.at("tmp/link")).unwrap();
+    assert!(read("/tmp/link/config.toml").is_err());
+    let gone = read("/tmp/own/gone.toml").unwrap_err();
+    assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+    if is_root() {
+        chown(bench.at("tmp/own"), Some(EVE), None).unwrap();
+        assert!(read("/tmp/own/config.toml").is_err());
+    }
 }
 
 #[test]
