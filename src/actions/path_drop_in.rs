@@ -13,12 +13,13 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::facts::Key;
 use crate::core::model::hint::Hint;
 use crate::core::model::unit::{UnitName, UnitState};
-use crate::core::reading::unit_file::is_of_users;
+use crate::core::reading::unit_file::Need;
 use crate::core::remedy::target::{self, TargetError};
 use crate::host::READ_CAP;
 use crate::host::files::Medium;
 use crate::host::trusted::{self, Folder, Owners, Proven, Untrusted};
 use crate::services;
+use crate::services::standing::Standing;
 
 /// Below it systemd reads the administrator's drop-ins (systemd.unit(5)).
 const DROP_IN_BASE: &str = "/etc/systemd/system";
@@ -172,37 +173,17 @@ impl PathDropIn {
         state: &UnitState,
         texts: &[String],
     ) -> Result<OwnedFd, ActionError> {
-        let view = context.host.of_init();
-        let owners = services::owners(context.host, state, texts);
-        let gone = |why: Untrusted| match why.is_absent() {
-            true => ActionError::PreconditionGone(format!("{} does not exist", self.new)),
-            false => refused(why),
+        let need = match self.setting.as_str() {
+            "WorkingDirectory" => Need::Directory,
+            "ExecStart" => Need::Executable,
+            _ => Need::File,
         };
-        if self.setting == "WorkingDirectory" {
-            let folder = trusted::folder(&view, &self.new, &owners).map_err(gone)?;
-            return Ok(folder.into());
-        }
-        let file = trusted::open(&view, &self.new, &owners).map_err(gone)?;
-        if self.setting == "ExecStart" {
-            self.program(&file, owners != Owners::of(context.host))?;
-        }
-        Ok(file.into())
-    }
-
-    /// A program must be executable, and in a place of users only a program of the unit's own user.
-    fn program(&self, file: &Proven, of_user: bool) -> Result<(), ActionError> {
-        let new = &self.new;
-        if !file.is_executable() {
-            let why = format!("{new} is not what {} needs", self.setting);
-            return Err(ActionError::PreconditionGone(why));
-        }
-        if !of_user && (is_of_users(new) || is_of_users(file.path())) {
-            return Err(ActionError::Refused(format!(
-                "{new} lies where users have their own files, and {} runs as root: move the program to /opt or /usr/local",
-                self.unit
-            )));
-        }
-        Ok(())
+        Standing::of(context.host, state, texts)
+            .prove(&context.host.of_init(), need, &self.new)
+            .map_err(|why| match why.is_absent() {
+                true => ActionError::PreconditionGone(why.with_hint()),
+                false => ActionError::Refused(why.with_hint()),
+            })
     }
 }
 

@@ -310,6 +310,10 @@ fn write_beside(
         work.prepare_cached("INSERT INTO moved VALUES (?1, ?2, ?3)")?
             .execute([old, new, citation])?;
     }
+    for old in moves.mapped() {
+        work.prepare_cached("INSERT INTO mapped VALUES (?1)")?
+            .execute([old])?;
+    }
     let own: usize = sources
         .iter()
         .filter(|one| one.kind != KNOWLEDGE)

@@ -26,3 +26,5 @@ CREATE TABLE snippet (
 CREATE TABLE bucket (id INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;
 -- Where things moved to. A relative path matches at any directory boundary.
 CREATE TABLE moved (old TEXT PRIMARY KEY, new TEXT NOT NULL, citation TEXT NOT NULL) STRICT, WITHOUT ROWID;
+-- Of them, those of the operator's own map. A bundle of an older program has no such table: all its moves are told.
+CREATE TABLE mapped (old TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::Bundle;
 use super::error::BundleError;
+use super::moves::{self, Moved};
 use super::source::sha256_hex;
-use super::{Bundle, moves};
 use crate::core::model::hint::Hint;
 
 /// One input as the manifest has it.
@@ -151,8 +152,8 @@ impl Bundle {
         Ok(out)
     }
 
-    /// Where `old_path` moved to, with the citation. Whether anything is there now, the caller must see.
-    pub(crate) fn moved_to(&self, old_path: &str) -> Option<(String, String)> {
+    /// Where `old_path` moved to, and who says so. Whether anything is there now, the caller must see.
+    pub(crate) fn moved_to(&self, old_path: &str) -> Option<Moved> {
         self.with(|database| moves::moved_to(database, old_path))
             .unwrap_or_else(|why| {
                 log::warn!("{}", why.with_hint());

@@ -38,6 +38,14 @@ impl Moves {
             .map(|(old, (_, new, citation))| (old.as_str(), new.as_str(), citation.as_str()))
     }
 
+    /// The old places that the operator's own map names.
+    pub fn mapped(&self) -> impl Iterator<Item = &str> {
+        self.0
+            .iter()
+            .filter(|(_, (told, ..))| *told == Told::Map)
+            .map(|(old, _)| old.as_str())
+    }
+
     /// Adds a move unless one that is believed more is known. The first of its kind stays.
     pub fn add(&mut self, told: Told, old: &str, new: &str, citation: &str) {
         let (Some(old), Some(new)) = (tidy(old), tidy(new)) else {
@@ -198,30 +206,55 @@ fn paths_in(line: &str) -> Vec<(usize, usize, &str)> {
     found
 }
 
-/// Where `path` (absolute) is now, with the citation of the first move; follows moves of moves.
-pub(super) fn moved_to(
-    database: &Connection,
-    path: &str,
-) -> Result<Option<(String, String)>, BundleError> {
+/// Where something is now, and who says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    pub to: String,
+    /// Of the first move.
+    pub citation: String,
+    /// The operator's own map says each move on the way.
+    pub mapped: bool,
+}
+
+/// One move as the bundle holds it, applied to a path.
+struct Step {
+    new: String,
+    citation: String,
+    mapped: bool,
+}
+
+/// Where `path` (absolute) is now; follows moves of moves.
+pub(super) fn moved_to(database: &Connection, path: &str) -> Result<Option<Moved>, BundleError> {
     let mut seen = vec![path.trim_end_matches('/').to_owned()];
-    let mut citation = None;
+    let (mut citation, mut mapped) = (None, true);
     for _ in 0..CHAIN_MAX {
         let Some(now) = seen.last() else { break };
         match one_move(database, now)? {
-            Some((new, told)) if !seen.contains(&new) => {
-                citation.get_or_insert(told);
-                seen.push(new);
+            Some(step) if !seen.contains(&step.new) => {
+                citation.get_or_insert(step.citation);
+                mapped &= step.mapped;
+                seen.push(step.new);
             }
             _ => break,
         }
     }
-    Ok(citation
-        .zip(seen.pop())
-        .map(|(citation, new)| (new, citation)))
+    Ok(citation.zip(seen.pop()).map(|(citation, to)| Moved {
+        to,
+        citation,
+        mapped,
+    }))
+}
+
+/// Does the operator's own map say this move?
+fn is_mapped(database: &Connection, old: &str) -> bool {
+    database
+        .prepare_cached("SELECT 1 FROM mapped WHERE old = ?1")
+        .and_then(|mut read| read.exists([old]))
+        .unwrap_or(false)
 }
 
 /// The longest known part of `path` at directory boundaries, replaced once.
-fn one_move(database: &Connection, path: &str) -> Result<Option<(String, String)>, BundleError> {
+fn one_move(database: &Connection, path: &str) -> Result<Option<Step>, BundleError> {
     let mut read = database.prepare_cached("SELECT new, citation FROM moved WHERE old = ?1")?;
     let ends: Vec<usize> = path
         .match_indices('/')
@@ -261,7 +294,11 @@ fn one_move(database: &Connection, path: &str) -> Result<Option<(String, String)
                     .get(start..)
                     .is_some_and(|rest| rest.starts_with(new.as_str()));
             if !inside {
-                return Ok(Some((format!("{before}{new}{after}"), citation)));
+                return Ok(Some(Step {
+                    new: format!("{before}{new}{after}"),
+                    citation,
+                    mapped: is_mapped(database, part),
+                }));
             }
         }
     }
@@ -335,6 +372,17 @@ mod tests {
                 )
                 .unwrap();
         }
+        database
+            .execute("INSERT INTO mapped VALUES ('/srv/a')", [])
+            .unwrap();
+        let told = |path| moved_to(&database, path).unwrap().unwrap().mapped;
+        assert!(!told("/srv/a/bin"), "its second move is only told");
+        database
+            .execute("INSERT INTO mapped VALUES ('/srv/b')", [])
+            .unwrap();
+        assert!(told("/srv/a/bin") && !told("/home/w/insa-crm-platform"));
+        database.execute("DROP TABLE mapped", []).unwrap();
+        assert!(!told("/srv/a/bin"), "a bundle of an older program");
         for (path, want) in [
             (
                 "/home/w/insa-crm-platform/core/run.sh",
@@ -353,7 +401,7 @@ mod tests {
             ("relative", None),
         ] {
             let got = moved_to(&database, path).unwrap();
-            assert_eq!(got.as_ref().map(|(new, _)| new.as_str()), want, "{path}");
+            assert_eq!(got.as_ref().map(|one| one.to.as_str()), want, "{path}");
         }
     }
 }

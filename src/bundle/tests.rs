@@ -107,11 +107,14 @@ fn the_move_is_known_from_prose_and_from_git() {
     let bench = Bench::new();
     bench.file("repo/CLAUDE.md", "# Platform\n\nThe CRM moved: `insa-crm-platform/` -> `platforms/insa-crm/`.\nUnits may still name the old path.\n");
     let (_, told) = made(&bench.options(&["repo/CLAUDE.md"]));
-    let (new, citation) = told
+    let moved = told
         .moved_to("/home/w/insa-crm-platform/core/run.sh")
         .unwrap();
-    assert_eq!(new, "/home/w/platforms/insa-crm/core/run.sh");
-    assert!(citation.ends_with("CLAUDE.md:3"), "{citation}");
+    assert_eq!(moved.to, "/home/w/platforms/insa-crm/core/run.sh");
+    assert!(
+        moved.citation.ends_with("CLAUDE.md:3") && !moved.mapped,
+        "{moved:?}"
+    );
     assert_eq!(told.moved_to("/home/w/other/run.sh"), None);
     let finding = Finding::new(
         Class::InvalidUnitPath,
@@ -162,11 +165,14 @@ fn the_move_is_known_from_prose_and_from_git() {
         ..BuildOptions::default()
     };
     let (_, history) = made(&options);
-    let (new, citation) = history
+    let moved = history
         .moved_to("/srv/insa-crm-platform/core/other.py")
         .unwrap();
-    assert_eq!(new, "/srv/platforms/insa-crm/core/other.py");
-    assert!(citation.contains("git@"), "{citation}");
+    assert_eq!(moved.to, "/srv/platforms/insa-crm/core/other.py");
+    assert!(
+        moved.citation.contains("git@") && !moved.mapped,
+        "{moved:?}"
+    );
     let found = ask(&history, "CRM moved below platforms");
     assert!(
         found[0].text.contains("touched: insa-crm-platform"),

@@ -201,9 +201,12 @@ fn with_moved_path(host: &Host, loaded: &LoadedConfig, finding: Finding) -> Find
         .zip(loaded.bundle.as_ref())
         .and_then(|(old, bundle)| bundle.moved_to(old));
     match told {
-        Some((new, citation)) if host.path(&new).exists() => finding.with(Fact::Moved {
-            to: &new,
-            how: MovedHow::Bundle(&citation),
+        Some(moved) if host.path(&moved.to).exists() => finding.with(Fact::Moved {
+            to: &moved.to,
+            how: match moved.mapped {
+                true => MovedHow::Map(&moved.citation),
+                false => MovedHow::Bundle(&moved.citation),
+            },
         }),
         _ => finding,
     }

@@ -412,7 +412,7 @@ mod tests {
             interval_s: 1,
             ..Probe::default()
         });
-        let host = Host::at("/nowhere", Clock::manual(Timestamp::from_millis(0)))
+        let host = Host::at("/", Clock::manual(Timestamp::from_millis(0)))
             .with_executor(Arc::new(System::default()));
         let probes = Probes::default();
         let closed = Open::default();

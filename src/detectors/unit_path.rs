@@ -13,26 +13,27 @@ use crate::core::model::facts::{Fact, MovedHow};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
-use crate::core::reading::unit_file::{Need, Needed, best_candidate, needs};
+use crate::core::reading::unit_file::{Need, Needed, best_candidate, is_shared_by_users, needs};
 use crate::core::reading::unit_state::is_excluded;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::{Host, READ_CAP};
+use crate::services;
+use crate::services::standing::Standing;
 
 /// Bounds of the search for where a path went: directory levels and entries looked at.
 const SEARCH_DEPTH: usize = 4;
 const SEARCH_ENTRIES: usize = 4_000;
 /// Searches of one sweep; the others say only what is missing.
 const SEARCHES_MOST: usize = 8;
-/// Where programs and services live, searched when nothing of the old path is left.
+/// Where programs and services live, searched when nothing of the old path is left. None is a place of users:
+/// a namesake there is anybody's.
 const USUAL_PLACES: &[&str] = &[
     "/usr/local/bin",
     "/usr/local/sbin",
     "/usr/bin",
     "/usr/sbin",
     "/opt",
-    "/srv",
     "/usr/local",
-    "/home",
 ];
 
 /// A search is not repeated for this long: a unit that fails again and again makes many sweeps.
@@ -86,10 +87,20 @@ fn concerns(unit: &UnitState) -> bool {
         && (enabled || unit.is_active() || unit.is_failed() || unit.is_changing())
 }
 
+/// Whose paths are looked at.
+struct Judged<'a> {
+    unit: &'a str,
+    severity: Severity,
+    /// Who may own what stands for something of it.
+    standing: Standing,
+    now: Timestamp,
+}
+
 /// The file system as the service manager sees it.
 struct View<'a> {
     host: &'a Host,
-    root: PathBuf,
+    /// As PID 1 sees it: our own sandbox may hide some.
+    init: Host,
     searches: &'a Mutex<Searches>,
     /// Names in /etc/passwd; `None` when users also come from elsewhere.
     users: Option<String>,
@@ -97,13 +108,6 @@ struct View<'a> {
 
 impl<'a> View<'a> {
     fn new(host: &'a Host, searches: &'a Mutex<Searches>) -> Self {
-        // Our own sandbox may hide what PID 1 sees; its root shows it when we may look.
-        let first = host.path("/proc/1/root");
-        let root = if std::fs::read_dir(&first).is_ok() {
-            first
-        } else {
-            host.path("/")
-        };
         let elsewhere = host
             .read("/etc/nsswitch.conf", READ_CAP)
             .unwrap_or_default()
@@ -121,21 +125,18 @@ impl<'a> View<'a> {
         };
         Self {
             host,
-            root,
+            init: host.of_init(),
             searches,
             users,
         }
     }
 
     fn below(&self, path: &str) -> PathBuf {
-        self.root.join(path.trim_start_matches('/'))
+        self.init.path(path)
     }
 
     fn unit(&self, unit: &UnitState, now: Timestamp, found: &mut Vec<Finding>) {
-        let files = std::iter::once(&unit.fragment_path).chain(&unit.drop_in_paths);
-        let texts: Vec<String> = files
-            .filter_map(|path| self.host.read(path, READ_CAP).ok())
-            .collect();
+        let texts = services::unit_files(self.host, unit);
         let needs = needs(&unit.name, &texts);
         // A false condition is the author's own way to say: not on this host.
         let skipped = needs.conditions.iter().any(|condition| {
@@ -146,20 +147,31 @@ impl<'a> View<'a> {
         if needs.other_root || skipped {
             return;
         }
-        let severity = if unit.is_active() {
-            Severity::Warning
-        } else {
-            Severity::Error
+        let judged = Judged {
+            unit: &unit.name,
+            severity: if unit.is_active() {
+                Severity::Warning
+            } else {
+                Severity::Error
+            },
+            standing: Standing::of(self.host, unit, &texts),
+            now,
         };
         for needed in &needs.needed {
             if let Some(what) = self.wrong(needed) {
-                found.push(self.finding(&unit.name, needed, what, severity, now, found.len()));
+                found.push(self.finding(&judged, needed, what, found.len()));
             }
         }
     }
 
     fn declared(&self, service: &DeclaredService, now: Timestamp, found: &mut Vec<Finding>) {
         let program = service.start.first().cloned().unwrap_or_default();
+        let judged = Judged {
+            unit: &service.name,
+            severity: Severity::Error,
+            standing: Standing::of_root(self.host),
+            now,
+        };
         let wanted = [
             ("ExecStart", Need::Executable, program),
             (
@@ -177,15 +189,7 @@ impl<'a> View<'a> {
             if needed.value.starts_with('/')
                 && let Some(what) = self.wrong(&needed)
             {
-                let finding = self.finding(
-                    &service.name,
-                    &needed,
-                    what,
-                    Severity::Error,
-                    now,
-                    found.len(),
-                );
-                found.push(finding);
+                found.push(self.finding(&judged, &needed, what, found.len()));
             }
         }
     }
@@ -226,13 +230,17 @@ impl<'a> View<'a> {
 
     fn finding(
         &self,
-        unit: &str,
+        judged: &Judged<'_>,
         needed: &Needed,
         what: &str,
-        severity: Severity,
-        now: Timestamp,
         searched: usize,
     ) -> Finding {
+        let Judged {
+            unit,
+            severity,
+            now,
+            ..
+        } = *judged;
         let message = format!("{} {what}: {}", needed.setting, needed.value);
         let finding = Finding::new(
             Class::InvalidUnitPath,
@@ -248,7 +256,7 @@ impl<'a> View<'a> {
         if needed.need == Need::User || what != "does not exist" || searched >= SEARCHES_MOST {
             return finding;
         }
-        match self.searched(&needed.value, needed.need, now) {
+        match self.searched(judged, &needed.value, needed.need) {
             Some((place, how)) => finding.with(Fact::Moved { to: &place, how }),
             None => finding,
         }
@@ -257,31 +265,37 @@ impl<'a> View<'a> {
     /// The last search for this path while it is fresh, else a new one. A place that is gone again is none.
     fn searched(
         &self,
+        judged: &Judged<'_>,
         lost: &str,
         need: Need,
-        now: Timestamp,
     ) -> Option<(String, MovedHow<'static>)> {
+        let now = judged.now;
+        let serves = |path: &Path| self.serves(&judged.standing, path, need);
         let mut searches = self.searches.lock().ok()?;
         searches.retain(|_, (at, _)| now.since(*at) < SEARCH_LIFE);
         if let Some((_, known)) = searches.get(lost) {
-            let stands = |place: &str| self.serves(Path::new(place), need);
-            return known.clone().filter(|(place, _)| stands(place));
+            return known.clone().filter(|(place, _)| serves(Path::new(place)));
         }
-        let found = self.moved_to(lost, need);
+        let found = self.moved_to(lost, &serves);
         searches.insert(lost.to_owned(), (now, found.clone()));
         found
     }
 
     /// Where a lost path may stand now: the only best namesake below its nearest living ancestor, else in
     /// the usual places.
-    fn moved_to(&self, lost: &str, need: Need) -> Option<(String, MovedHow<'static>)> {
+    fn moved_to(
+        &self,
+        lost: &str,
+        serves: &dyn Fn(&Path) -> bool,
+    ) -> Option<(String, MovedHow<'static>)> {
         let ancestor = Path::new(lost)
             .ancestors()
             .skip(1)
             .find(|path| self.below(&path.to_string_lossy()).is_dir())?
             .to_path_buf();
-        if ancestor != Path::new("/") {
-            let near = self.namesakes(&ancestor, lost, need);
+        // A folder that all users share is no place of this unit's.
+        if ancestor != Path::new("/") && !ancestor.to_str().is_none_or(is_shared_by_users) {
+            let near = self.namesakes(&ancestor, lost, serves);
             if let Some(place) = best_candidate(lost, &near) {
                 return Some((place.to_owned(), MovedHow::Sibling));
             }
@@ -291,7 +305,7 @@ impl<'a> View<'a> {
         }
         let mut far = Vec::new();
         for place in USUAL_PLACES {
-            for found in self.namesakes(Path::new(place), lost, need) {
+            for found in self.namesakes(Path::new(place), lost, serves) {
                 if !far.contains(&found) {
                     far.push(found);
                 }
@@ -301,7 +315,7 @@ impl<'a> View<'a> {
     }
 
     /// Files or directories with the name of `lost` below `start`, within the search bounds.
-    fn namesakes(&self, start: &Path, lost: &str, need: Need) -> Vec<String> {
+    fn namesakes(&self, start: &Path, lost: &str, serves: &dyn Fn(&Path) -> bool) -> Vec<String> {
         let Some(name) = Path::new(lost).file_name() else {
             return Vec::new();
         };
@@ -321,7 +335,7 @@ impl<'a> View<'a> {
                 let Ok(kind) = entry.file_type() else {
                     continue;
                 };
-                if entry.file_name() == name && self.serves(&path, need) {
+                if entry.file_name() == name && serves(&path) {
                     found.push(path.to_string_lossy().into_owned());
                 }
                 if kind.is_dir() && depth < SEARCH_DEPTH {
@@ -332,13 +346,12 @@ impl<'a> View<'a> {
         found
     }
 
-    fn serves(&self, path: &Path, need: Need) -> bool {
-        std::fs::metadata(self.below(&path.to_string_lossy())).is_ok_and(|meta| match need {
-            Need::Executable => meta.is_file() && meta.permissions().mode() & 0o111 != 0,
-            Need::Directory => meta.is_dir(),
-            Need::File => meta.is_file(),
-            Need::User => false,
-        })
+    /// Of the right kind, and nobody's who has fewer rights than the unit.
+    fn serves(&self, standing: &Standing, path: &Path, need: Need) -> bool {
+        need != Need::User
+            && path
+                .to_str()
+                .is_some_and(|path| standing.prove(&self.init, need, path).is_ok())
     }
 }
 

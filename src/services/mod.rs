@@ -6,6 +6,7 @@
 mod declared;
 mod openrc;
 pub mod outside;
+pub mod standing;
 mod systemd;
 mod sysv;
 
@@ -16,9 +17,7 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::model::unit::{UnitName, UnitState};
-use crate::core::reading::unit_file::lends_rights;
 use crate::host::exec::ExecError;
-use crate::host::trusted::Owners;
 use crate::host::{Host, READ_CAP};
 
 /// Longest a service manager may take for one order.
@@ -119,29 +118,6 @@ pub fn unit_files(host: &Host, unit: &UnitState) -> Vec<String> {
         .chain(&unit.drop_in_paths)
         .filter_map(|path| host.read(path, READ_CAP).ok())
         .collect()
-}
-
-/// Who may own what a unit runs and reads: root, and the unit's own user where it gives that user no further
-/// rights. `texts`: its files.
-pub fn owners(host: &Host, unit: &UnitState, texts: &[String]) -> Owners {
-    let owners = Owners::of(host);
-    match user_id(host, &unit.user) {
-        Some(user) if !lends_rights(texts, &unit.user) => owners.or(user),
-        _ => owners,
-    }
-}
-
-/// The number of a user, by number or by name; users that are not in /etc/passwd have none here.
-fn user_id(host: &Host, user: &str) -> Option<u32> {
-    if let Ok(number) = user.parse() {
-        return Some(number);
-    }
-    let known = host.read("/etc/passwd", READ_CAP).ok()?;
-    let fields = |line: &str| {
-        let mut fields = line.split(':');
-        (fields.next() == Some(user)).then(|| fields.nth(1)?.parse().ok())?
-    };
-    known.lines().find_map(fields)
 }
 
 /// The manager that knows `unit`, with the unit's state read now.

@@ -36,6 +36,7 @@ fn candidates(kinds: &[ActionKind]) -> Vec<Candidate> {
             runbook_id: "b".to_owned(),
             step: at + 1,
             certain: true,
+            told: false,
         })
         .collect()
 }

@@ -70,7 +70,9 @@ pub fn ranked<'a>(
     let offered: Vec<(&Candidate, Option<f64>)> = candidates
         .iter()
         .map(|one| (one, rate(one.kind)))
-        .filter(|(one, rate)| one.certain || rate.is_some_and(|rate| rate >= CERTAIN_MIN))
+        .filter(|(one, rate)| {
+            !one.told && (one.certain || rate.is_some_and(|rate| rate >= CERTAIN_MIN))
+        })
         .collect();
     let mut ranked = offered.clone();
     let mut risks: Vec<_> = offered.iter().map(|(one, _)| one.kind.risk()).collect();
@@ -176,7 +178,19 @@ mod tests {
             runbook_id: "r".to_owned(),
             step: 1,
             certain,
+            told: false,
         }
+    }
+
+    #[test]
+    fn what_only_a_document_tells_is_never_tried_at_once() {
+        let mut told = candidate(ActionKind::PathDropIn, true);
+        told.told = true;
+        for rows in [Vec::new(), vec![row(ActionKind::PathDropIn, 60, 0)]] {
+            assert!(ranked(std::slice::from_ref(&told), &rows, NOW).is_empty());
+        }
+        told.told = false;
+        assert_eq!(ranked(&[told], &[], NOW).len(), 1);
     }
 
     fn row(action: ActionKind, wins: u32, losses: u32) -> LearnedRow {

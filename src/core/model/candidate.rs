@@ -12,4 +12,6 @@ pub struct Candidate {
     /// Place in the runbook, from 1.
     pub step: usize,
     pub certain: bool,
+    /// Never tried at once, however well it has done: only a document tells what it aims at.
+    pub told: bool,
 }

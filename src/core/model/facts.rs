@@ -58,8 +58,11 @@ named! {
 /// How the new place of a path is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MovedHow<'a> {
-    /// The bundle records the move: the citation.
+    /// A document or a commit in the bundle tells of the move: the citation. Whoever could write it could say
+    /// anything.
     Bundle(&'a str),
+    /// The operator's own map of moves: the citation.
+    Map(&'a str),
     /// The only namesake near the old place.
     Sibling,
     /// Only a file of the same name somewhere else.
@@ -68,11 +71,13 @@ pub enum MovedHow<'a> {
 
 const YES: &str = "yes";
 const SAME_NAME: &str = "same_name";
+const TOLD: &str = "bundle: ";
 
 impl fmt::Display for MovedHow<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bundle(citation) => write!(f, "bundle: {citation}"),
+            Self::Bundle(citation) => write!(f, "{TOLD}{citation}"),
+            Self::Map(citation) => write!(f, "map: {citation}"),
             Self::Sibling => f.write_str("sibling"),
             Self::SameName => f.write_str(SAME_NAME),
         }
@@ -218,6 +223,12 @@ impl Facts {
     /// True when the new place of the path is a guess by its name, no recorded move.
     pub fn moved_by_name(&self) -> bool {
         self.text(Key::MovedHow) == Some(SAME_NAME)
+    }
+
+    /// True when only a document tells of the new place.
+    pub fn moved_is_told(&self) -> bool {
+        self.text(Key::MovedHow)
+            .is_some_and(|how| how.starts_with(TOLD))
     }
 
     pub(crate) fn port(&self) -> Option<Port> {

@@ -81,6 +81,11 @@ pub fn needs(unit: &str, texts: &[String]) -> Needs {
 /// Places where every user may have files of his own: what is found there stands for no program of the host.
 const OF_USERS: &[&str] = &["/home", "/srv", "/tmp", "/var/tmp", "/dev/shm", "/run/user"];
 
+/// Is `path` itself a folder in which every user has files?
+pub fn is_shared_by_users(path: &str) -> bool {
+    OF_USERS.contains(&path)
+}
+
 /// Does `path` lie where users have files of their own?
 pub fn is_of_users(path: &str) -> bool {
     OF_USERS.iter().any(|place| {

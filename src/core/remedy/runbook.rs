@@ -261,6 +261,7 @@ pub fn select(books: &[Runbook], finding: &Finding, cause: Cause) -> Vec<Candida
             runbook_id: book.id.clone(),
             step: at + 1,
             certain: step.certain,
+            told: step.action == ActionKind::PathDropIn && finding.evidence.moved_is_told(),
         })
         .collect()
 }

@@ -38,6 +38,10 @@ fn all(text: &str, number: u64) -> Vec<Fact<'_>> {
         },
         Fact::Moved {
             to: text,
+            how: MovedHow::Map(text),
+        },
+        Fact::Moved {
+            to: text,
             how: MovedHow::SameName,
         },
         Fact::Port(Port::udp(number as u16)),
@@ -77,6 +81,7 @@ fn is_read_back(facts: &Facts, fact: Fact<'_>) -> bool {
             facts.text(Key::MovedTo) == Some(to)
                 && facts.text(Key::MovedHow) == Some(&how.to_string())
                 && facts.moved_by_name() == (how == MovedHow::SameName)
+                && facts.moved_is_told() == matches!(how, MovedHow::Bundle(_))
         }
         Fact::Port(port) => facts.port() == Some(port),
         Fact::Holder(holder) => facts.holder() == Some(holder),
