@@ -21,6 +21,8 @@ named! {
         /// Exit status, or the signal's number.
         ExitStatus = "exit_status",
         Restarts = "n_restarts",
+        /// Units without which this one does not run, separated by blanks.
+        Requires = "requires",
         /// `yes` when the service manager refuses to start the unit again so soon.
         StartLimit = "start_limit",
         /// Unit file setting that names the path (`ExecStart`, `WorkingDirectory`, …).
@@ -113,6 +115,8 @@ pub enum Fact<'a> {
     },
     /// How often the service manager started the unit again by itself.
     Restarts(u32),
+    /// Units without which this one does not run, separated by blanks.
+    Requires(&'a str),
     /// The service manager refuses to start the unit again so soon.
     StartLimit,
     /// Unit file setting that names the path.
@@ -168,6 +172,7 @@ impl Facts {
                 self.put(Key::ExitStatus, status.to_string());
             }
             Fact::Restarts(times) => self.put(Key::Restarts, times.to_string()),
+            Fact::Requires(units) => self.put(Key::Requires, units),
             Fact::StartLimit => self.put(Key::StartLimit, YES),
             Fact::Setting(setting) => self.put(Key::Setting, setting),
             Fact::Path(path) => self.put(Key::Path, path),
@@ -218,6 +223,12 @@ impl Facts {
     /// True when the service manager refuses to start the unit again so soon.
     pub fn start_limit(&self) -> bool {
         self.text(Key::StartLimit) == Some(YES)
+    }
+
+    /// True when the unit does not run without `other`.
+    pub(crate) fn requires(&self, other: &str) -> bool {
+        let mut units = self.text(Key::Requires).unwrap_or("").split(' ');
+        units.any(|unit| unit == other)
     }
 
     /// True when the new place of the path is a guess by its name, no recorded move.

@@ -134,6 +134,25 @@ impl UnitState {
         self.active_state == "failed"
     }
 
+    /// Units without which this one does not run and that can themselves be down, separated by blanks.
+    pub fn required(&self) -> String {
+        let can_fail = |name: &&String| {
+            [".service", ".socket", ".mount"]
+                .iter()
+                .any(|kind| name.ends_with(kind))
+        };
+        let mut units: Vec<&str> = self
+            .requires
+            .iter()
+            .chain(&self.binds_to)
+            .filter(can_fail)
+            .map(String::as_str)
+            .collect();
+        units.sort_unstable();
+        units.dedup();
+        units.join(" ")
+    }
+
     pub fn is_changing(&self) -> bool {
         matches!(self.active_state.as_str(), "activating" | "deactivating")
     }

@@ -141,6 +141,7 @@ pub fn with_unit_facts(finding: Finding, unit: &UnitState) -> Finding {
         .with(Fact::Result(&unit.result))
         .with(ended)
         .with(Fact::Restarts(unit.n_restarts))
+        .with(Fact::Requires(&unit.required()))
 }
 
 fn or_unknown(text: &str) -> &str {
@@ -264,6 +265,27 @@ mod tests {
         assert_eq!(found.class, Class::ServiceWatchdog);
         assert!(found.message.contains("status=9/KILL"));
         assert_eq!(found.fact(Key::StartLimit), Some("yes"));
+    }
+
+    #[test]
+    fn a_unit_that_is_down_tells_which_units_it_needs() {
+        let needy = |state| UnitState {
+            requires: ["sysinit.target", "system.slice", "db.service", "data.mount"]
+                .map(str::to_owned)
+                .into(),
+            binds_to: vec!["db.service".to_owned(), "bus.service".to_owned()],
+            ..unit(state)
+        };
+        let up = |_: &str| true;
+        let failed = judge_failed(&needy("failed"), NOW);
+        let inactive = judge_inactive(&needy("inactive"), &up, NOW);
+        for found in [failed, inactive] {
+            let found = found.unwrap();
+            let requires = found.fact(Key::Requires);
+            assert_eq!(requires, Some("bus.service data.mount db.service"));
+        }
+        let alone = judge_failed(&unit("failed"), NOW).unwrap();
+        assert_eq!(alone.fact(Key::Requires), None);
     }
 
     #[test]

@@ -29,6 +29,7 @@ fn all(text: &str, number: u64) -> Vec<Fact<'_>> {
             status: small.cast_signed(),
         },
         Fact::Restarts(small),
+        Fact::Requires(text),
         Fact::StartLimit,
         Fact::Setting(text),
         Fact::Path(text),
@@ -74,6 +75,7 @@ fn is_read_back(facts: &Facts, fact: Fact<'_>) -> bool {
             facts.text(Key::ExitCode) == Some(code) && facts.exit_status() == Some(status)
         }
         Fact::Restarts(times) => number(Key::Restarts) == Some(times.into()),
+        Fact::Requires(units) => facts.text(Key::Requires) == Some(units),
         Fact::StartLimit => facts.start_limit(),
         Fact::Setting(text) => facts.text(Key::Setting) == Some(text),
         Fact::Path(text) => facts.text(Key::Path) == Some(text),
