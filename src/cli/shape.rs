@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cli::table::{Cell, Tone};
+use crate::core::model::case::{Case, Member};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::{Status, Task};
 use crate::core::model::time::Timestamp;
@@ -43,6 +44,20 @@ pub(super) fn task(task: &Task) -> Value {
         "fix_successful": task.fix_successful,
         "fix_message": task.fix_message,
         "source": task.source,
+    })
+}
+
+pub(super) fn case(case: &Case) -> Value {
+    let part = |member: &Member| {
+        json!({
+            "id": member.task,
+            "class": member.class.as_str(),
+            "subject": member.subject,
+        })
+    };
+    json!({
+        "root": part(&case.root),
+        "members": case.members.iter().map(part).collect::<Vec<_>>(),
     })
 }
 

@@ -10,12 +10,14 @@ use crate::cli::table::Tone;
 use crate::cli::typed::Typed;
 use crate::cli::{escalations, shape, stored};
 use crate::core::config::Config;
+use crate::core::diagnosis::root_cause::cases;
+use crate::core::model::case::Case;
 use crate::core::model::inert;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::decide::HostFacts;
 use crate::core::remedy::gates::Closed;
 use crate::core::remedy::step::Reason;
-use crate::daemon::gather;
+use crate::daemon::gather::{self, conditions};
 use crate::daemon::status::{Daemon, paused_json};
 use crate::host::Host;
 use crate::store::{Counts, DetectorRun, EscalationRow, OutboxRow, RunOutcome};
@@ -27,6 +29,7 @@ struct Stored {
     open_escalations: Vec<EscalationRow>,
     outbox: Vec<OutboxRow>,
     detectors: Vec<DetectorRun>,
+    cases: Vec<Case>,
     /// When it was restored, while no full clean sweep has followed.
     restored: Option<Timestamp>,
 }
@@ -38,6 +41,7 @@ fn read_store(globals: &Globals, config: &Config) -> Result<Stored, CliError> {
         open_escalations: reader.escalations(true)?,
         outbox: reader.outbox()?,
         detectors: reader.detector_runs()?,
+        cases: cases(&conditions(&reader.open_conditions()?)),
         restored: reader.restored()?,
     })
 }
@@ -168,6 +172,10 @@ fn to_json(
             .iter()
             .map(shape::escalation)
             .collect(),
+    );
+    map.insert(
+        "cases".to_owned(),
+        store.cases.iter().map(shape::case).collect(),
     );
     map.insert(
         "detectors".to_owned(),
@@ -333,6 +341,13 @@ fn details(text: &mut String, store: &Stored, now: Timestamp, colour: bool) {
         };
         let what = format!("{} {}: {}", run.name, run.outcome.as_str(), run.message);
         let _ = writeln!(text, "  {}", tone.paint(&inert::line(&what), colour));
+    }
+    if !store.cases.is_empty() {
+        let _ = writeln!(text, "\nRepaired first, and what waits for it:");
+    }
+    for case in &store.cases {
+        let what = format!("{}; {}", case.root, case.text(case.root.task));
+        let _ = writeln!(text, "  {}", Tone::Warn.paint(&inert::line(&what), colour));
     }
     if store.open_escalations.is_empty() {
         let _ = writeln!(text, "\nNothing needs a human.");

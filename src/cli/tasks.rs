@@ -13,11 +13,13 @@ use crate::cli::{shape, stored};
 use crate::core::diagnosis::naming::name_cause;
 use crate::core::human::next_steps::next_steps;
 use crate::core::model::action::ActionKind;
+use crate::core::model::case::Case;
 use crate::core::model::class::Class;
 use crate::core::model::inert;
 use crate::core::model::task::{Resolution, Status, Task};
 use crate::core::model::text::nearest;
 use crate::core::model::time::Timestamp;
+use crate::daemon::gather::case_of;
 use crate::store::{Attempt, AuditEvent, Reader, StoreError, TaskFilter};
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
@@ -110,9 +112,14 @@ fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let task = find(&reader, id)?;
     let attempts = reader.attempts(id)?;
     let events = reader.history(Some(id), 1_000)?;
+    let case = case_of(&reader, &task)?;
     if globals.json {
         let mut value = shape::task(&task);
         if let Value::Object(map) = &mut value {
+            map.insert(
+                "case".to_owned(),
+                case.as_ref().map_or(Value::Null, shape::case),
+            );
             map.insert("evidence".to_owned(), json!(task.evidence));
             map.insert("next_steps".to_owned(), json!(steps(&task)));
             map.insert(
@@ -126,12 +133,12 @@ fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         }
         globals.print_json(&value)?;
     } else {
-        globals.print(&page(&task, &attempts, &events))?;
+        globals.print(&page(&task, case.as_ref(), &attempts, &events))?;
     }
     Ok(Exit::Done)
 }
 
-fn page(task: &Task, attempts: &[Attempt], events: &[AuditEvent]) -> String {
+fn page(task: &Task, case: Option<&Case>, attempts: &[Attempt], events: &[AuditEvent]) -> String {
     let mut text = format!(
         "task {}: {} {}\n\n",
         task.id,
@@ -154,6 +161,10 @@ fn page(task: &Task, attempts: &[Attempt], events: &[AuditEvent]) -> String {
     );
     line("waiting for", maybe(&task.waiting_reason));
     line("next attempt", time(task.next_attempt_at));
+    line(
+        "case",
+        case.map_or(String::new(), |case| case.text(task.id)),
+    );
     let sure = task
         .confidence
         .map_or(String::new(), |sure| format!(" ({:.0} %)", sure * 100.0));

@@ -4,6 +4,7 @@ use crate::core::human::issue::{self, AttemptLine, Citation, IssueFacts};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::step::{Proposal, Reason};
 use crate::daemon::diagnose::Diagnosis;
+use crate::daemon::gather;
 use crate::daemon::worker::Job;
 use crate::store::{NewEscalation, StoreError};
 
@@ -95,6 +96,7 @@ fn compose(job: &Job<'_>, told: &Told<'_>) -> Result<(String, String), StoreErro
             text: snippet.text.clone(),
         })
         .collect();
+    let case = gather::case_of(&reader, task)?;
     let cause = format!("{}\n{}", diagnosis.cause.describe(), diagnosis.why);
     let reason = told.proposed.as_ref().map_or_else(
         || told.text(),
@@ -116,6 +118,7 @@ fn compose(job: &Job<'_>, told: &Told<'_>) -> Result<(String, String), StoreErro
         steps: &diagnosis.next_steps,
         snippets: &snippets,
         reason: &reason,
+        case: case.as_ref(),
         replies: loaded
             .config
             .escalation

@@ -6,9 +6,10 @@ use std::time::Duration;
 use crate::actions::{self, Action, ActionContext, Basis};
 use crate::core::config::Config;
 use crate::core::diagnosis::learning;
-use crate::core::diagnosis::root_cause::OpenCondition;
+use crate::core::diagnosis::root_cause::{self, OpenCondition};
+use crate::core::model::case::Case;
 use crate::core::model::finding::Finding;
-use crate::core::model::task::{Phase, Task};
+use crate::core::model::task::{Phase, Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::decide::{Checked, HostFacts, Past, Situation};
@@ -212,6 +213,17 @@ pub fn paused(host: &Host, config: &Config, life: Life) -> Vec<Closed> {
     let now = host.clock.now();
     let facts = host_facts(host, config, life, None).gates(config, Duration::ZERO, now);
     gates::closed(&facts, now).collect()
+}
+
+/// The case that an open task is part of, if any.
+pub fn case_of(reader: &Reader, task: &Task) -> Result<Option<Case>, StoreError> {
+    let mut open = reader.open_conditions()?;
+    // What lines alone tell of is not among them.
+    if task.status != Status::Closed && open.iter().all(|other| other.id != task.id) {
+        open.push(task.clone());
+    }
+    let cases = root_cause::cases(&conditions(&open));
+    Ok(Case::of(task.id, &cases).cloned())
 }
 
 /// Text of the kill-switch file, when it exists.

@@ -293,7 +293,7 @@ fn record(
         }
         let finding = task.finding();
         let own = OpenCondition::of(task, &finding);
-        let (resolution, why) = ending::how(&own, &finding, &open, Reason::EndedByItself);
+        let (resolution, why) = ending::how(&own, &open, Reason::EndedByItself);
         runtime.close(task, resolution, &why.to_string(), ACTOR, now)?;
         schedule.gone_since.remove(&task.id);
         log::info!("over: task {} {} {}", task.id, task.class, task.subject);
@@ -324,7 +324,7 @@ fn end_silent(
         }
         let finding = task.finding();
         let own = OpenCondition::of(task, &finding);
-        let (resolution, why) = ending::how(&own, &finding, open, Reason::EndedByItself);
+        let (resolution, why) = ending::how(&own, open, Reason::EndedByItself);
         runtime.close(task, resolution, &why.to_string(), ACTOR, now)?;
         log::info!("over: task {} {} {}", task.id, task.class, task.subject);
         ended += 1;

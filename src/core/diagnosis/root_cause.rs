@@ -1,11 +1,16 @@
-//! Inhibition: a root cause suppresses its symptoms. Pure over the open conditions, which live in the
-//! store, so it survives a restart by itself.
+//! Cases: which open condition hangs on which other, up to the root. Pure over the open conditions, which live in
+//! the store, so it survives a restart by itself.
 
+use std::collections::BTreeMap;
+
+use crate::core::diagnosis::naming::name_cause;
+use crate::core::model::case::{Case, Member};
 use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
 use crate::core::model::facts::{Facts, Key};
-use crate::core::model::finding::Finding;
+use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::{Status, Task};
+use crate::core::model::time::Timestamp;
 
 /// One open condition, as far as correlation needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +19,7 @@ pub struct OpenCondition {
     pub class: Class,
     pub subject: String,
     pub status: Status,
+    pub message: String,
     pub evidence: Facts,
 }
 
@@ -25,8 +31,47 @@ impl OpenCondition {
             class: task.class,
             subject: task.subject.clone(),
             status: task.status,
+            message: finding.message.clone(),
             evidence: finding.evidence.clone(),
         }
+    }
+
+    /// Named only where it is asked for: most conditions hang on nothing.
+    fn cause(&self) -> Cause {
+        let evidence = self.evidence.clone();
+        let (subject, message) = (&self.subject, &self.message);
+        let now = Timestamp::default();
+        let finding = Finding::new(self.class, subject, Severity::Error, message, "", now);
+        name_cause(&Finding {
+            evidence,
+            ..finding
+        })
+        .cause
+    }
+
+    fn member(&self) -> Member {
+        Member {
+            task: self.task_id,
+            class: self.class,
+            subject: self.subject.clone(),
+        }
+    }
+
+    /// True when its unit does not run as it should.
+    fn is_down(&self) -> bool {
+        matches!(
+            self.class,
+            Class::ServiceFailed
+                | Class::ServiceInactive
+                | Class::ServiceFlapping
+                | Class::ServiceWatchdog
+        )
+    }
+
+    /// True when both are about units that are down, and this one does not run without the other.
+    fn needs(&self, other: &Self) -> bool {
+        let required = |unit| self.evidence.requires(unit);
+        self.is_down() && other.is_down() && other.unit().is_some_and(required)
     }
 
     /// The unit it is about, if any.
@@ -52,10 +97,10 @@ fn rank_as_root(other: &OpenCondition) -> Option<u8> {
     row.rank.filter(|_| row.root_with.is_none_or(known))
 }
 
-/// The open condition that explains `symptom`, if there is one: what its named `cause` says is broken
-/// on this host, or one about the same unit and nearer to the root. One that is still broken is preferred:
-/// the symptoms of a green root may be repaired.
-pub fn root_of<'a>(
+/// The open condition that `symptom` hangs on, if there is one: what its named `cause` says is broken on this host,
+/// one about the same unit and nearer to the root, or that of a unit which its own needs. One that is still broken is
+/// preferred: the symptoms of a green root may be repaired.
+fn root_of<'a>(
     symptom: &OpenCondition,
     cause: Cause,
     open: &'a [OpenCondition],
@@ -68,7 +113,7 @@ pub fn root_of<'a>(
     };
     open.iter()
         .filter(|other| other.task_id != symptom.task_id)
-        .filter(|other| explains(other.class, cause) || about(other))
+        .filter(|other| explains(other.class, cause) || about(other) || symptom.needs(other))
         .min_by_key(|other| {
             let green = other.status == Status::Fixed;
             let elsewhere = !explains(other.class, cause);
@@ -77,8 +122,52 @@ pub fn root_of<'a>(
         })
 }
 
+/// What `own` hangs on, the nearest first, up to the root of its case; nothing where it hangs on nothing. In a circle
+/// the oldest task is the root.
+pub fn above<'a>(own: &OpenCondition, open: &'a [OpenCondition]) -> Vec<&'a OpenCondition> {
+    let mut steps: Vec<&'a OpenCondition> = Vec::new();
+    loop {
+        let last = steps.last().copied().unwrap_or(own);
+        let Some(next) = root_of(last, last.cause(), open) else {
+            return steps;
+        };
+        let ids = || std::iter::once(own.task_id).chain(steps.iter().map(|step| step.task_id));
+        if let Some(met) = ids().position(|id| id == next.task_id) {
+            // The circle is what was passed since; its root may be `own`, on which the others hang.
+            let oldest = ids().enumerate().skip(met).min_by_key(|(_, id)| *id);
+            steps.truncate(oldest.map_or(0, |(at, _)| at));
+            return steps;
+        }
+        steps.push(next);
+    }
+}
+
+/// Of what a condition hangs on: the topmost that is still broken. It waits for that.
+pub fn first_broken<'a>(above: &[&'a OpenCondition]) -> Option<&'a OpenCondition> {
+    let mut from_root = above.iter().rev().copied();
+    from_root.find(|one| one.status != Status::Fixed)
+}
+
+/// The cases of all that is open, by the age of their roots. What hangs on nothing, and nothing on it, is in none.
+pub fn cases(open: &[OpenCondition]) -> Vec<Case> {
+    let mut cases: BTreeMap<i64, Case> = BTreeMap::new();
+    for own in open {
+        let Some(root) = above(own, open).last().copied() else {
+            continue;
+        };
+        let case = cases.entry(root.task_id).or_insert_with(|| Case {
+            root: root.member(),
+            members: Vec::new(),
+        });
+        case.members.push(own.member());
+        case.members.sort_by_key(|member| member.task);
+    }
+    cases.into_values().collect()
+}
+
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn condition(task_id: i64, class: Class, unit: &str) -> OpenCondition {
@@ -87,6 +176,7 @@ mod tests {
             class,
             subject: unit.to_owned(),
             status: Status::Detected,
+            message: String::new(),
             evidence: Facts::stored(&[("unit", unit)]),
         }
     }
@@ -208,5 +298,176 @@ mod tests {
             root_of(&a, Cause::Unknown, &open).is_none()
                 && root_of(&b, Cause::Unknown, &open).is_none()
         );
+    }
+
+    /// A unit that failed, and which others it requires.
+    fn failed(task_id: i64, unit: &str, requires: &str) -> OpenCondition {
+        let mut failed = condition(task_id, Class::ServiceFailed, unit);
+        failed.evidence.set("requires", requires);
+        failed
+    }
+
+    fn green(mut condition: OpenCondition) -> OpenCondition {
+        condition.status = Status::Fixed;
+        condition
+    }
+
+    /// A row: its name, what is open, the cases as roots with their members, and whom each member waits for.
+    type Row = (
+        &'static str,
+        Vec<OpenCondition>,
+        &'static [(i64, &'static [i64])],
+        &'static [(i64, Option<i64>)],
+    );
+
+    fn rows() -> Vec<Row> {
+        let chain = || {
+            [
+                failed(3, "app.service", "bus.service"),
+                failed(2, "bus.service", "db.service"),
+                failed(1, "db.service", ""),
+            ]
+        };
+        let [app, bus, db] = chain();
+        let disk = condition(9, Class::DiskFull, "/data");
+        let mut full = db.clone();
+        full.message = "write failed: No space left on device".to_owned();
+        vec![
+            (
+                "a chain of three",
+                chain().into(),
+                &[(1, &[2, 3])],
+                &[(3, Some(1)), (2, Some(1)), (1, None)],
+            ),
+            (
+                "its root is green and the next still down",
+                vec![app.clone(), bus.clone(), green(db.clone())],
+                &[(1, &[2, 3])],
+                &[(3, Some(2)), (2, None), (1, None)],
+            ),
+            (
+                "its root is closed",
+                vec![app.clone(), bus.clone()],
+                &[(2, &[3])],
+                &[(3, Some(2)), (2, None)],
+            ),
+            (
+                "all above are green",
+                vec![app.clone(), green(bus.clone()), green(db.clone())],
+                &[(1, &[2, 3])],
+                &[(3, None)],
+            ),
+            (
+                "over the rules: a unit, what it requires, and the disk that is full",
+                vec![
+                    app.clone(),
+                    failed(2, "bus.service", "db.service"),
+                    full,
+                    disk,
+                ],
+                &[(9, &[1, 2, 3])],
+                &[(3, Some(9)), (1, Some(9))],
+            ),
+            (
+                "two that bind to each other",
+                vec![
+                    failed(5, "a.service", "b.service"),
+                    failed(4, "b.service", "a.service"),
+                ],
+                &[(4, &[5])],
+                &[(5, Some(4)), (4, None)],
+            ),
+            (
+                "one that hangs on a circle",
+                vec![
+                    failed(2, "c.service", "a.service"),
+                    failed(5, "a.service", "b.service"),
+                    failed(4, "b.service", "a.service"),
+                ],
+                &[(4, &[2, 5])],
+                &[(2, Some(4)), (5, Some(4)), (4, None)],
+            ),
+            (
+                "two roots: the older",
+                vec![
+                    failed(3, "app.service", "bus.service db.service"),
+                    failed(2, "bus.service", ""),
+                    failed(1, "db.service", ""),
+                ],
+                &[(1, &[3])],
+                &[(3, Some(1))],
+            ),
+            (
+                "two roots, the older green: the other",
+                vec![
+                    failed(3, "app.service", "bus.service db.service"),
+                    failed(2, "bus.service", ""),
+                    green(failed(1, "db.service", "")),
+                ],
+                &[(2, &[3])],
+                &[(3, Some(2))],
+            ),
+            (
+                "two cases beside each other",
+                vec![
+                    failed(4, "x.service", "y.service"),
+                    app.clone(),
+                    bus,
+                    failed(1, "y.service", ""),
+                ],
+                &[(1, &[4]), (2, &[3])],
+                &[(4, Some(1)), (3, Some(2))],
+            ),
+            (
+                "another instance of what it requires",
+                vec![
+                    failed(2, "app@b.service", "db@b.service"),
+                    failed(1, "db@a.service", ""),
+                ],
+                &[],
+                &[(2, None)],
+            ),
+            (
+                "its own instance",
+                vec![
+                    failed(2, "app@b.service", "db@b.service"),
+                    failed(1, "db@b.service", ""),
+                ],
+                &[(1, &[2])],
+                &[(2, Some(1))],
+            ),
+            (
+                "what it requires runs, and only its log complains",
+                vec![app, condition(1, Class::LogError, "bus.service")],
+                &[],
+                &[(3, None)],
+            ),
+        ]
+    }
+
+    #[test]
+    fn what_is_open_falls_into_cases_and_each_member_waits_for_the_topmost_broken() {
+        for (name, open, wanted, waits) in rows() {
+            let mut turned = open.clone();
+            turned.reverse();
+            for open in [open, turned] {
+                let found = cases(&open);
+                let tasks = |case: &Case| case.members.iter().map(|one| one.task).collect();
+                let found: Vec<(i64, Vec<i64>)> = found
+                    .iter()
+                    .map(|case| (case.root.task, tasks(case)))
+                    .collect();
+                let wanted: Vec<_> = wanted
+                    .iter()
+                    .map(|(root, all)| (*root, all.to_vec()))
+                    .collect();
+                assert_eq!(found, wanted, "{name}");
+                for (task, waits_for) in waits {
+                    let own = open.iter().find(|one| one.task_id == *task).unwrap();
+                    let broken = first_broken(&above(own, &open));
+                    assert_eq!(broken.map(|one| one.task_id), *waits_for, "{name}: {task}");
+                }
+            }
+        }
     }
 }

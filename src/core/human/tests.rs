@@ -46,6 +46,7 @@ fn hostile() -> (Task, Rendered) {
         steps: &next_steps(Cause::PathMissing, &task.finding()),
         snippets: &[snippet],
         reason: HOSTILE,
+        case: None,
         replies: true,
         audit_head: HOSTILE,
         version: "0.1.0",

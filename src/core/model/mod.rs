@@ -2,6 +2,7 @@
 pub mod action;
 pub mod audit;
 pub mod candidate;
+pub mod case;
 pub mod cause;
 pub mod class;
 pub mod facts;

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use crate::core::config::{Config, Mode};
 use crate::core::diagnosis::learning::{self, Fixed};
-use crate::core::diagnosis::naming;
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::Waits;
 use crate::core::model::finding::{Finding, Severity};
-use crate::core::model::task::{Phase, Status, Task};
+use crate::core::model::task::{Phase, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::ending::{self, Seen};
 use crate::core::remedy::gates::{self, GateFacts};
@@ -132,13 +131,12 @@ pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> D
         Seen::Present(_) | Seen::Stands => {}
     }
     let own = OpenCondition::of(task, finding);
-    let root = root_cause::root_of(&own, naming::name_cause(finding).cause, situation.open);
-    let healing = match root {
-        Some(root) if root.status != Status::Fixed => {
-            return inhibited(situation, root, now).into();
-        }
-        root => root,
-    };
+    let above = root_cause::above(&own, situation.open);
+    if let Some(broken) = root_cause::first_broken(&above) {
+        return inhibited(situation, broken, now).into();
+    }
+    // All that it hangs on is green.
+    let healing = above.last().copied();
     let Some(offers) = &situation.offers else {
         return Question::Offers.into();
     };
@@ -191,7 +189,7 @@ fn gone(situation: &Situation<'_>, finding: &Finding) -> Step {
         Reason::GoneUntouched
     };
     let own = OpenCondition::of(situation.task, finding);
-    let (resolution, reason) = ending::how(&own, finding, situation.open, by_itself);
+    let (resolution, reason) = ending::how(&own, situation.open, by_itself);
     Step::Close { resolution, reason }
 }
 

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use crate::core::diagnosis::naming;
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::class::Clearing;
 use crate::core::model::finding::{Finding, Severity};
@@ -122,11 +121,10 @@ pub fn is_over(task: &Task, condition: Condition, patience: Patience, now: Times
 /// How a condition that is over ended: with the repair of its root cause, or by itself.
 pub fn how(
     task: &OpenCondition,
-    finding: &Finding,
     open: &[OpenCondition],
     by_itself: Reason,
 ) -> (Resolution, Reason) {
-    match root_cause::root_of(task, naming::name_cause(finding).cause, open) {
+    match root_cause::above(task, open).first() {
         Some(root) if root.status == Status::Fixed => (
             Resolution::Fixed,
             Reason::OverWithRoot {

@@ -15,17 +15,21 @@ impl Issues {
         self.0.lock().unwrap()
     }
 
-    /// The hidden marker of each issue and comment: what was told, once each if all is well.
-    pub fn markers(&self) -> Vec<String> {
+    /// The text of each issue, each with its comments behind it.
+    pub fn bodies(&self) -> Vec<String> {
         let issues = self.lock();
-        let comments = issues.iter().flat_map(|issue| {
+        let told = issues.iter().flat_map(|issue| {
             let comments = issue["comments"].as_array().unwrap();
             std::iter::once(issue).chain(comments)
         });
-        let body = |told: &Value| told["body"].as_str().unwrap_or_default().to_owned();
-        comments
-            .map(|told| body(told).lines().next_back().unwrap_or("").to_owned())
+        told.map(|one| one["body"].as_str().unwrap_or_default().to_owned())
             .collect()
+    }
+
+    /// The hidden marker of each issue and comment: what was told, once each if all is well.
+    pub fn markers(&self) -> Vec<String> {
+        let last_line = |body: String| body.lines().next_back().unwrap_or("").to_owned();
+        self.bodies().into_iter().map(last_line).collect()
     }
 
     /// State and title of each issue.

@@ -44,6 +44,8 @@ pub struct Unit {
     pub result: &'static str,
     pub exit_status: u8,
     pub fragment: String,
+    /// Units that it requires, separated by blanks.
+    pub requires: &'static str,
     /// The drop-in of this program is in effect.
     pub drop_in: bool,
     /// Its conditions were met at its last start.
@@ -109,6 +111,7 @@ impl Units {
             result,
             exit_status: 1,
             fragment: String::new(),
+            requires: "",
             drop_in: false,
             condition_result: true,
             on_start: OnStart::Runs,
@@ -198,10 +201,12 @@ fn block(text: &mut String, name: &str, unit: Option<&Unit>) {
     let _ = write!(
         text,
         "Id={name}\nLoadState=loaded\nActiveState={}\nResult={}\nType=simple\nUnitFileState=enabled\n\
-         WantedBy=multi-user.target\nFragmentPath={}\nConditionResult={}\nConditionTimestampMonotonic=1\n",
+         WantedBy=multi-user.target\nFragmentPath={}\nRequires=sysinit.target {}\nConditionResult={}\n\
+         ConditionTimestampMonotonic=1\n",
         unit.active_state,
         unit.result,
         unit.fragment,
+        unit.requires,
         if unit.condition_result { "yes" } else { "no" }
     );
     if unit.drop_in {

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use self::markup::{cell_code, code, escape, fence, first_line, one_line};
 pub use self::markup::{fit, title_line};
 use crate::core::human::redact::Redactor;
+use crate::core::model::case::{Case, Member};
 use crate::core::model::class::Clearing;
 use crate::core::model::facts::Key;
 use crate::core::model::finding::Severity;
@@ -29,11 +30,18 @@ const SNIPPET_CAP: usize = 1_500;
 /// Rows of the table of attempts, newest kept.
 const ATTEMPTS_MAX: usize = 20;
 const CELL_CAP: usize = 300;
+/// Tasks of a case that are named.
+const MEMBERS_MAX: usize = 20;
 const STATUS_START: &str = "<!-- autonomous-orchestrator:status -->";
 const STATUS_END: &str = "<!-- /autonomous-orchestrator:status -->";
 
-const _: () =
-    assert!(QUOTE_CAP * 3 + SNIPPETS_MAX * SNIPPET_CAP + ATTEMPTS_MAX * CELL_CAP * 2 < BODY_CAP);
+const _: () = assert!(
+    QUOTE_CAP * 3
+        + MEMBERS_MAX * CELL_CAP
+        + SNIPPETS_MAX * SNIPPET_CAP
+        + ATTEMPTS_MAX * CELL_CAP * 2
+        < BODY_CAP
+);
 
 /// What an issue is made of.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +58,8 @@ pub struct IssueFacts<'a> {
     pub snippets: &'a [Citation],
     /// Why a human is needed.
     pub reason: &'a str,
+    /// The case that it is part of, where there is one.
+    pub case: Option<&'a Case>,
     /// Answers on the issue itself are heard.
     pub replies: bool,
     /// Head of the audit chain.
@@ -105,6 +115,7 @@ pub fn render(facts: &IssueFacts<'_>) -> Rendered {
             escape(&sentence(&clean(facts.reason)))
         );
     }
+    case(&mut out, facts, &clean);
     diagnosis(&mut out, facts, &clean);
     tried(&mut out, facts, &clean);
     next_steps(&mut out, facts, &clean);
@@ -208,6 +219,30 @@ const fn severity_sign(severity: Severity) -> &'static str {
         Severity::Error => "🟠",
         Severity::Warning => "🟡",
         Severity::Info => "🔵",
+    }
+}
+
+/// What it belongs to, or what hangs on it.
+fn case(out: &mut String, facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> String) {
+    let Some(case) = facts.case else {
+        return;
+    };
+    let part = |member: &Member| code(&clean(cut(&member.to_string(), CELL_CAP)));
+    if case.root.task != facts.task.id {
+        let _ = write!(
+            out,
+            "\n**Belongs to** {}: that is repaired first.\n",
+            part(&case.root)
+        );
+        return;
+    }
+    out.push_str("\n**What hangs on it**, and is repaired after it:\n\n");
+    for member in case.members.iter().take(MEMBERS_MAX) {
+        let _ = writeln!(out, "- {}", part(member));
+    }
+    let more = case.members.len().saturating_sub(MEMBERS_MAX);
+    if more > 0 {
+        let _ = writeln!(out, "- and {more} more");
     }
 }
 

@@ -112,6 +112,7 @@ fn facts<'a>(
         steps,
         snippets,
         reason: "two attempts did not help and no further action is allowed",
+        case: None,
         replies: true,
         audit_head: "c0ffee1234567890c0ffee1234567890c0ffee1234567890c0ffee1234567890",
         version: "0.1.0",
@@ -247,4 +248,35 @@ fn the_status_block_is_replaced_in_place() {
     );
     assert_eq!(edited.matches(STATUS_START).count(), 1);
     assert_eq!(replace_status("by hand", "x"), None);
+}
+
+#[test]
+fn the_case_is_named_on_the_issue_of_its_root_and_of_its_members() {
+    let (task, attempts, snippets) = (task(), attempts(), snippets());
+    let member = |task, subject: &str| Member {
+        task,
+        class: Class::DiskFull,
+        subject: subject.to_owned(),
+    };
+    let told = |case: &Case| {
+        let facts = IssueFacts {
+            case: Some(case),
+            ..facts(&task, &attempts, &snippets, &[])
+        };
+        render(&facts).body
+    };
+    let member_of = Case {
+        root: member(12, "/data"),
+        members: vec![member(task.id, "a.service")],
+    };
+    let body = told(&member_of);
+    assert!(body.contains("**Belongs to** `task 12: disk_full /data`: that is repaired first."));
+    let root_of = Case {
+        root: member(task.id, "a.service"),
+        members: (20..45).map(|id| member(id, "@all `x`")).collect(),
+    };
+    let body = told(&root_of);
+    assert!(body.contains("**What hangs on it**, and is repaired after it:\n\n- "));
+    assert_eq!(body.matches(": disk_full @all").count(), 20, "{body}");
+    assert!(body.contains("\n- and 5 more\n"));
 }

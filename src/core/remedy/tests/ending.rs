@@ -213,6 +213,6 @@ fn how_a_condition_ended_is_its_own_end_or_its_roots_repair() {
     let own = OpenCondition::of(&task(Class::ServiceFailed, UNIT), &finding);
     for (name, status, by_itself, ended) in rows {
         let open: Vec<_> = status.map(root).into_iter().collect();
-        assert_eq!(how(&own, &finding, &open, by_itself), ended, "{name}");
+        assert_eq!(how(&own, &open, by_itself), ended, "{name}");
     }
 }

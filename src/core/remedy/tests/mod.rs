@@ -92,6 +92,7 @@ fn root(status: Status) -> OpenCondition {
         class: Class::InvalidUnitPath,
         subject: UNIT.to_owned(),
         status,
+        message: String::new(),
         evidence: Facts::default(),
     }
 }
