@@ -6,7 +6,7 @@ STORM_SECONDS   length of each storm, default 10
 STORM_RATE      lines a second, default 500
 STORM_LENGTH    bytes a line, default 2000
 STORM_KILLS     services killed in each phase, default 4
-STORM_PRIORITIES  default "1 3"
+STORM_PRIORITIES  default 1,3
 STORM_FORGED    lines with a forged catalogue id, default 300
 """
 import os
@@ -36,7 +36,7 @@ RATE = number("STORM_RATE", 500)
 LENGTH = number("STORM_LENGTH", 2000)
 KILLS = number("STORM_KILLS", 4)
 FORGED = number("STORM_FORGED", 300)
-PRIORITIES = os.environ.get("STORM_PRIORITIES", "1 3").split()
+PRIORITIES = os.environ.get("STORM_PRIORITIES", "1,3").split(",")
 
 
 def run(*words):

@@ -10,7 +10,7 @@ NAME=autonomous-orchestrator
 outside() {
   local here pass
   here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-  pass=$(env | grep '^STORM_' | grep -v ' ' || true)
+  pass=$(env | grep '^STORM_' || true)
   BED_ENV="${BED_ENV:-} ${pass//$'\n'/ }" "$here/../../../scripts/bed.sh" run systemd "$here/storm.sh" \
     "$1:/usr/local/bin/$NAME" "$here/storm.py:/root/e2e/hostile/storm.py"
 }
