@@ -1,4 +1,4 @@
--- The one place where tables are defined. Version: PRAGMA user_version = 4 (src/store/schema.rs).
+-- The one place where tables are defined. Version: PRAGMA user_version = 5 (src/store/schema.rs).
 -- Times are TEXT, UTC, 'YYYY-MM-DD HH:MM:SS.sss'. The names of the Python daemon's columns stay.
 
 CREATE TABLE tasks (
@@ -142,7 +142,7 @@ CREATE TABLE outbox (
     destination   TEXT NOT NULL,
     operation     TEXT NOT NULL CHECK (operation IN ('create', 'comment', 'close', 'reopen', 'update')),
     state         TEXT NOT NULL DEFAULT 'pending'
-                  CHECK (state IN ('pending', 'sending', 'confirmed', 'unknown', 'dead')),
+                  CHECK (state IN ('pending', 'sending', 'confirmed', 'unknown', 'dead', 'cancelled')),
     attempts      INTEGER NOT NULL DEFAULT 0,
     payload       TEXT NOT NULL,
     delivery_key  TEXT NOT NULL,

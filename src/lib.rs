@@ -23,7 +23,7 @@ pub use core::diagnosis::naming::name_cause;
 pub use core::diagnosis::retrieval::Query;
 pub use core::human::alert::{Alert, Speaker, alerts};
 pub use core::human::delivery::{
-    Delivery, Operation, PUT_OFF_MOST, State, is_marked, label, marker,
+    Counted, Delivery, Operation, PUT_OFF_MOST, State, is_marked, label, marker,
 };
 pub use core::identity::{Only, Rule, lossy_line, template_with};
 pub use core::model::action::ActionKind;

@@ -8,7 +8,7 @@ use crate::daemon::feedback::ReplyPoller;
 use crate::daemon::outbox::StoreOutbox;
 use crate::daemon::transports;
 use crate::escalation::courier::Courier;
-use crate::escalation::github::GitHub;
+use crate::escalation::github::{self, GitHub};
 use crate::escalation::tracker::Tracker;
 use crate::escalation::webhook::{self, Webhook};
 
@@ -78,12 +78,17 @@ fn tick<T: Tracker>(runtime: &Runtime, courier: Option<&mut Courier<T>>) -> Dura
 /// Tells the store where escalations go. Called before the first worker starts, and on a reload.
 pub fn route(runtime: &Runtime) {
     let loaded = runtime.loaded();
-    let further: &[&str] = match loaded.config.webhook.url.is_empty() {
-        true => &[],
-        false => &[webhook::DESTINATION],
-    };
-    let coalesce = Duration::from_secs(loaded.config.escalation.coalesce_s);
-    if let Err(why) = runtime.store.set_routing(further, coalesce) {
+    let config = &loaded.config;
+    let mut destinations = Vec::new();
+    if config.escalation.github.is_some() {
+        destinations.push(github::DESTINATION);
+    }
+    if !config.webhook.url.is_empty() {
+        destinations.push(webhook::DESTINATION);
+    }
+    let coalesce = Duration::from_secs(config.escalation.coalesce_s);
+    let now = runtime.host.clock.now();
+    if let Err(why) = runtime.store.set_routing(&destinations, coalesce, now) {
         log::error!("destinations are not recorded: {why}");
     }
 }

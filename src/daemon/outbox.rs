@@ -1,6 +1,6 @@
 //! The store as the courier's outbox.
 
-use crate::core::human::delivery::Delivery;
+use crate::core::human::delivery::{Counted, Delivery};
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::{Resolution, Transition};
@@ -42,6 +42,7 @@ fn delivery(row: OutboxRow) -> Result<Delivery, OutboxError> {
         created_at: row.created_at,
         next_at: row.next_at,
         last_error: row.last_error,
+        said_by: row.said_by,
     })
 }
 
@@ -98,10 +99,33 @@ impl Outbox for StoreOutbox<'_> {
         self.store.outbox_dead(id, why, now).map_err(failed)
     }
 
-    fn created_since(&self, destination: &str, since: Timestamp) -> Result<u32, OutboxError> {
+    fn created_since(
+        &self,
+        destination: &str,
+        counted: Counted<'_>,
+        since: Timestamp,
+    ) -> Result<u32, OutboxError> {
         self.store
-            .outbox_created_since(destination, since)
+            .outbox_created_since(destination, counted, since)
             .map_err(failed)
+    }
+
+    fn folded(&self, id: i64, why: &str, now: Timestamp) -> Result<(), OutboxError> {
+        // First what tells of it: a crash in between counts one twice, and forgets none.
+        let finding = Finding::new(
+            Class::LogError,
+            &format!("messages not told at {}", self.destination),
+            Severity::Warning,
+            "the caps on new issues held messages back for a day: they are counted together",
+            "courier",
+            now,
+        );
+        let intake = Intake {
+            findings: vec![finding],
+            cursor: None,
+        };
+        self.store.intake(intake, now).map_err(failed)?;
+        self.store.outbox_cancelled(id, why, now).map_err(failed)
     }
 
     fn parked(&self, why: &str, now: Timestamp) -> Result<(), OutboxError> {

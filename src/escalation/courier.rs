@@ -11,7 +11,8 @@ pub use crate::core::human::delivery::{Delivery, DeliveryStep, Note, Operation, 
 use super::outbox::{Outbox, OutboxError};
 use super::tracker::Tracker;
 use crate::core::config;
-use crate::core::human::delivery::{FIRST_LOOK_AFTER, Hold, backoff, spread};
+use crate::core::human::delivery::{FIRST_LOOK_AFTER, HELD_MOST, Hold, backoff, bounds, spread};
+use crate::core::model::finding::Severity;
 use crate::core::model::time::Timestamp;
 
 /// Without work: how often the outbox is looked at although no hint came.
@@ -81,6 +82,8 @@ pub struct Courier<T> {
     failures: u32,
     limits_met: u32,
     parks: u32,
+    /// Since when nothing but the caps has kept a row from being sent; not known before the first answer.
+    served_since: Option<Timestamp>,
 }
 
 impl<T: Tracker> Courier<T> {
@@ -95,6 +98,7 @@ impl<T: Tracker> Courier<T> {
             failures: 0,
             limits_met: 0,
             parks: 0,
+            served_since: None,
         }
     }
 
@@ -147,7 +151,13 @@ impl<T: Tracker> Courier<T> {
             return Ok(Next { at: now });
         }
         if let Some(free_at) = self.capped(outbox, &delivery, now)? {
-            let why = delivery.note().with(
+            let note = self.held(&delivery, now);
+            if may_fold(&delivery, &note) {
+                let why = "the caps held it back for a day: counted in the summary";
+                outbox.folded(delivery.id, why, now)?;
+                return Ok(Next { at: now });
+            }
+            let why = note.with(
                 "waiting: the cap on new issues is reached, or this gateway's turn has not come",
             );
             // After a restore a row is `unknown` without ever having been sent by this store: it stays that.
@@ -227,6 +237,7 @@ impl<T: Tracker> Courier<T> {
             self.finding_may_stand = false;
         }
         self.parked = None;
+        self.served_since = self.served_since.or(Some(now));
         self.failures = 0;
         self.limits_met = 0;
         self.parks = 0;
@@ -255,6 +266,7 @@ impl<T: Tracker> Courier<T> {
         now: Timestamp,
     ) -> Result<(), OutboxError> {
         let why = hold.why();
+        self.served_since = None;
         let mut row_after = Duration::ZERO;
         match hold {
             Hold::Offline { .. } => {
@@ -332,30 +344,55 @@ impl<T: Tracker> Courier<T> {
         let turn = self.limits.spread.saturating_mul(share) / 1_000;
         let turn = delivery.created_at.plus(turn);
         let mut free_at = (turn > now && delivery.created_at <= now).then_some(turn);
+        let said_by = delivery.said_by.as_deref();
         for (most, window) in [(self.limits.per_hour, HOUR), (self.limits.per_day, DAY)] {
-            let at = slot(outbox, self.tracker.destination(), most, window, now)?;
-            free_at = free_at.max(at);
+            for (counted, most) in bounds(most, delivery.severity, said_by) {
+                let created =
+                    |since| outbox.created_since(self.tracker.destination(), counted, since);
+                let at = slot(&created, most, window, now)?;
+                free_at = free_at.max(at);
+            }
         }
         Ok(free_at)
     }
+
+    /// The note of a row that the caps hold back, with the time since they did so last, if the destination has
+    /// answered all the while. Time offline, and time before a start, does not count.
+    fn held(&self, delivery: &Delivery, now: Timestamp) -> Note {
+        let note = delivery.note();
+        let served = |at: &Timestamp| self.served_since.is_some_and(|since| since <= *at);
+        let more = note.capped.filter(served).map(|at| now.since(at));
+        Note {
+            held: note.held.saturating_add(more.unwrap_or_default()),
+            capped: Some(now),
+            ..note
+        }
+    }
+}
+
+/// What is confirmed or critical keeps an issue of its own however long it waits.
+fn may_fold(delivery: &Delivery, note: &Note) -> bool {
+    delivery.said_by.is_some()
+        && delivery.severity < Severity::Critical
+        && delivery.state == State::Pending
+        && note.held >= HELD_MOST
 }
 
 /// The time at which fewer than `most` rows lie within the window before it: found by halving, to the second.
 fn slot(
-    outbox: &dyn Outbox,
-    destination: &str,
+    created: &dyn Fn(Timestamp) -> Result<u32, OutboxError>,
     most: u32,
     window: Duration,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, OutboxError> {
     let start = now.minus(window);
-    if outbox.created_since(destination, start)? < most {
+    if created(start)? < most {
         return Ok(None);
     }
     let (mut full, mut free) = (0, window.as_secs() + 1);
     while free - full > 1 {
         let middle = full + (free - full) / 2;
-        if outbox.created_since(destination, start.plus(Duration::from_secs(middle)))? < most {
+        if created(start.plus(Duration::from_secs(middle)))? < most {
             free = middle;
         } else {
             full = middle;

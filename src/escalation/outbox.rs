@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::core::human::delivery::Delivery;
+use crate::core::human::delivery::{Counted, Delivery};
 use crate::core::model::named::UnknownName;
 use crate::core::model::time::Timestamp;
 
@@ -41,7 +41,7 @@ impl Error for OutboxError {
 
 /// The durable queue. Implemented by the daemon over the store, and by the schedule tests in memory.
 pub trait Outbox {
-    /// The due row that goes first: severity, then age; rows of one task in order. `sending` rows count as due,
+    /// The due row that goes first: what is confirmed before what was said, severity, then age; rows of one task in order. `sending` rows count as due,
     /// and so does a row put off by more than [`PUT_OFF_MOST`](crate::core::human::delivery::PUT_OFF_MOST).
     fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, OutboxError>;
     /// Durable on return. Counts one attempt.
@@ -73,7 +73,14 @@ pub trait Outbox {
     /// Never to be sent again.
     fn dead(&self, id: i64, why: &str, now: Timestamp) -> Result<(), OutboxError>;
     /// `create` and `reopen` rows that were marked as sending since then, whatever came of them.
-    fn created_since(&self, destination: &str, since: Timestamp) -> Result<u32, OutboxError>;
+    fn created_since(
+        &self,
+        destination: &str,
+        counted: Counted<'_>,
+        since: Timestamp,
+    ) -> Result<u32, OutboxError>;
+    /// Never to be sent: one summary tells of it and of others.
+    fn folded(&self, id: i64, why: &str, now: Timestamp) -> Result<(), OutboxError>;
     /// Raises the local finding `self_escalation_down`.
     fn parked(&self, why: &str, now: Timestamp) -> Result<(), OutboxError>;
     /// Clears it.

@@ -16,19 +16,46 @@ use crate::store::rows::{TASK_COLUMNS, task_row};
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
 
-/// The destination of issues: its rows are always kept, so that one named later is told of what is open.
+/// The destination of issues.
 const GITHUB: &str = "github";
-/// Meta row: further destinations, separated by blanks. In the database, since every process that changes a
-/// task queues the same rows.
-pub(super) const DESTINATIONS: &str = "destinations";
+/// Meta row: the destinations that are configured, separated by blanks. In the database, since every process that
+/// changes a task queues the same rows. Before version 5 another row named those beside GitHub.
+pub(super) const ROUTES: &str = "routes";
 /// Meta row: seconds between two comments on one issue.
 pub(super) const COALESCE_S: &str = "coalesce_s";
-/// Every destination that is told.
+/// Every destination that is told. Before a daemon has said what is configured, GitHub.
 pub(super) fn destinations(connection: &Connection) -> Result<Vec<String>, StoreError> {
-    let further = meta(connection, DESTINATIONS)?.unwrap_or_default();
-    let mut all = vec![GITHUB.to_owned()];
-    all.extend(further.split_whitespace().map(str::to_owned));
-    Ok(all)
+    let routes = meta(connection, ROUTES)?.unwrap_or_else(|| GITHUB.to_owned());
+    Ok(routes.split_whitespace().map(str::to_owned).collect())
+}
+
+/// A destination that is new here is told of each open escalation that it has no row of.
+pub(super) fn tell_of_open(
+    tx: &Tx<'_>,
+    destination: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let untold: Vec<(i64, String, String, bool)> = tx
+        .prepare_cached(
+            "SELECT tasks.id, title, body, github_issue_number IS NOT NULL
+             FROM escalations JOIN tasks ON tasks.id = task_id
+             WHERE resolved_at IS NULL AND status <> 'closed'
+               AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.task_id = tasks.id AND destination = ?1)
+             ORDER BY tasks.id",
+        )?
+        .query_map([destination], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    for (task_id, title, body, has_issue) in untold {
+        let operation = match has_issue && destination == GITHUB {
+            true => "reopen",
+            false => "create",
+        };
+        let payload = json!({ "title": title, "body": body });
+        enqueue(tx, destination, task_id, operation, &payload, now)?;
+    }
+    Ok(())
 }
 
 /// Adds one row to deliver, with the task's facts beside the text.
@@ -90,7 +117,7 @@ pub(super) fn take_over_issue(tx: &Tx<'_>, task_id: i64) -> Result<bool, StoreEr
     )?;
     // Rows of two tasks have no order between them: a late close would shut the issue again.
     tx.run(
-        "UPDATE outbox SET state = 'dead', last_error = 'the problem came back before it was sent'
+        "UPDATE outbox SET state = 'cancelled', last_error = 'the problem came back before it was sent'
          WHERE task_id = ?1 AND destination = ?2 AND state IN ('pending', 'unknown')",
         params![previous, GITHUB],
     )?;
@@ -100,7 +127,8 @@ pub(super) fn take_over_issue(tx: &Tx<'_>, task_id: i64) -> Result<bool, StoreEr
 /// Least time between two comments on one issue where none is configured; what comes meanwhile is one comment.
 const COMMENT_EVERY: Duration = Duration::from_secs(3_600);
 
-/// True when something about this task is on its way to every destination already: a repeat owes nothing more.
+/// True when something about this task is on its way to every destination already, or a summary tells of it there: a
+/// repeat owes nothing more.
 pub(super) fn is_told(connection: &Connection, task_id: i64) -> Result<bool, StoreError> {
     for destination in destinations(connection)? {
         if !is_told_at(connection, task_id, &destination)? {
@@ -118,7 +146,8 @@ fn is_told_at(
     Ok(connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND destination = ?2
-                            AND operation IN ('create', 'reopen', 'comment') AND state IN ('pending', 'sending', 'unknown'))",
+                            AND operation IN ('create', 'reopen', 'comment')
+                            AND (state IN ('pending', 'sending', 'unknown') OR (state = 'cancelled' AND operation <> 'comment')))",
         )?
         .query_row(params![task_id, destination], |row| row.get(0))?)
 }
@@ -193,25 +222,28 @@ fn closed_at(
         params![task_id, destination],
         |row| row.get(0),
     )?;
-    if !known && destination != GITHUB {
+    if !known {
         return Ok(());
     }
     let never_sent = tx.run(
-        "UPDATE outbox SET state = 'dead', last_error = 'closed before it was sent'
+        "UPDATE outbox SET state = 'cancelled', last_error = 'closed before it was sent'
          WHERE task_id = ?1 AND destination = ?2 AND operation IN ('create', 'reopen') AND state = 'pending' AND attempts = 0",
         params![task_id, destination],
     )?;
     if never_sent > 0 && !stands_open(tx, destination, task_id)? {
         tx.run(
-            "UPDATE outbox SET state = 'dead', last_error = 'its issue was never sent'
+            "UPDATE outbox SET state = 'cancelled', last_error = 'its issue was never sent'
              WHERE task_id = ?1 AND destination = ?2 AND state = 'pending'",
             params![task_id, destination],
         )?;
         return Ok(());
     }
+    if in_summary(tx, task_id, destination)? {
+        return Ok(());
+    }
     // A comment that still waits for its time has nothing left to say, and would hold up the close.
     tx.run(
-        "UPDATE outbox SET state = 'dead', last_error = 'over before it was sent'
+        "UPDATE outbox SET state = 'cancelled', last_error = 'over before it was sent'
          WHERE task_id = ?1 AND destination = ?2 AND operation = 'comment' AND state = 'pending' AND attempts = 0",
         params![task_id, destination],
     )?;
@@ -240,6 +272,17 @@ fn stands_open(tx: &Tx<'_>, destination: &str, task_id: i64) -> Result<bool, Sto
         )
         .optional()?;
     Ok(last.is_some_and(|operation| operation != "close"))
+}
+
+/// True when a summary tells of the task there: it has no issue to comment on or to close.
+pub(super) fn in_summary(tx: &Tx<'_>, task_id: i64, destination: &str) -> Result<bool, StoreError> {
+    Ok(tx.row(
+        "SELECT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND destination = ?2
+                        AND operation IN ('create', 'reopen') AND state = 'cancelled')
+            AND NOT EXISTS (SELECT 1 FROM tasks WHERE id = ?1 AND github_issue_number IS NOT NULL)",
+        params![task_id, destination],
+        |row| row.get(0),
+    )?)
 }
 
 /// The task as it stands inside the transaction.

@@ -15,7 +15,7 @@ use crate::store::tx::Tx;
 pub(super) type Step = fn(&Tx<'_>) -> Result<(), StoreError>;
 
 /// Entry N-1 leads from version N to N+1.
-pub(super) const STEPS: &[Step] = &[leaner, columns_for_prose, said];
+pub(super) const STEPS: &[Step] = &[leaner, columns_for_prose, said, cancelled];
 
 /// To 2: two pages less in each commit. Who is at work on a subject is found among the few tasks in a worker's
 /// hands. Ids are never used again without SQLite counting them in a table of its own: retention keeps the
@@ -68,6 +68,22 @@ fn said(tx: &Tx<'_>) -> Result<(), StoreError> {
              WHERE status <> 'closed' AND issue_type IN ('log_error', 'self_gap') AND issue_source <> '';
          DROP INDEX tasks_open;
          CREATE INDEX tasks_open ON tasks (status, said_by IS NOT NULL, severity_rank, id) WHERE status <> 'closed';",
+    )?;
+    Ok(())
+}
+
+/// To 5: what was overtaken before it was sent is `cancelled`, which is no trouble; `dead` is what could not be
+/// delivered. Where deliveries go is said anew at the next start.
+fn cancelled(tx: &Tx<'_>) -> Result<(), StoreError> {
+    tx.execute_batch(
+        "PRAGMA writable_schema = ON;
+         UPDATE sqlite_schema SET sql = replace(sql, '''unknown'', ''dead'')', '''unknown'', ''dead'', ''cancelled'')')
+             WHERE type = 'table' AND name = 'outbox';
+         PRAGMA writable_schema = RESET;
+         UPDATE outbox SET state = 'cancelled' WHERE state = 'dead' AND last_error IN
+             ('the problem came back before it was sent', 'closed before it was sent', 'its issue was never sent',
+              'over before it was sent');
+         DELETE FROM meta WHERE key = 'destinations';",
     )?;
     Ok(())
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
-use crate::core::human::delivery::PUT_OFF_MOST;
+use crate::core::human::delivery::{Counted, PUT_OFF_MOST};
 use crate::core::model::task::Transition;
 use crate::core::model::time::Timestamp;
-use crate::store::enqueue::{COALESCE_S, DESTINATIONS, destinations, enqueue, take_over_issue};
+use crate::store::enqueue::{self, COALESCE_S, ROUTES, destinations, enqueue, take_over_issue};
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
+use crate::store::meta::set_meta;
 use crate::store::rows::{OUTBOX_COLUMNS, outbox_row};
 use crate::store::sql::Prepared;
 use crate::store::types::{NewEscalation, OutboxRow};
@@ -20,19 +21,29 @@ use crate::store::{history, tasks};
 const COMMENTED_ROUNDS: u32 = 2;
 
 impl Store {
-    /// Where escalations go beside GitHub and how long changes of one are collected: as configured.
-    pub fn set_routing(&self, further: &[&str], coalesce: Duration) -> Result<(), StoreError> {
-        let wanted = [
-            (DESTINATIONS, further.join(" ")),
-            (COALESCE_S, coalesce.as_secs().to_string()),
-        ];
+    /// Where escalations go and how long changes of one are collected: as configured. One that is new is told of
+    /// what is open.
+    pub fn set_routing(
+        &self,
+        destinations: &[&str],
+        coalesce: Duration,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let coalesce = coalesce.as_secs().to_string();
         let reader = self.reader()?;
-        for (key, value) in wanted {
-            if reader.meta(key)?.unwrap_or_default() != value {
-                self.set_meta(key, &value)?;
-            }
+        if reader.meta(COALESCE_S)?.as_deref() != Some(&coalesce) {
+            self.set_meta(COALESCE_S, &coalesce)?;
         }
-        Ok(())
+        let wanted = destinations.join(" ");
+        if reader.meta(ROUTES)?.as_deref() == Some(&wanted) {
+            return Ok(());
+        }
+        self.write(move |tx| {
+            set_meta(tx, ROUTES, &wanted)?;
+            wanted
+                .split_whitespace()
+                .try_for_each(|destination| enqueue::tell_of_open(tx, destination, now))
+        })
     }
 
     /// Escalates a task: status, escalation, outbox row and audit event in one transaction. A task that
@@ -77,6 +88,9 @@ impl Store {
             };
             let payload = json!({ "title": escalation.title, "body": escalation.body });
             for destination in destinations(tx)? {
+                if operation == "comment" && enqueue::in_summary(tx, task_id, &destination)? {
+                    continue;
+                }
                 enqueue(tx, &destination, task_id, operation, &payload, now)?;
             }
             Ok(())
@@ -84,7 +98,7 @@ impl Store {
     }
 
     /// The next delivery that is due. A task's rows go in order: none before those ahead of it are
-    /// confirmed or dead; the most severe task first. A row put off beyond any possible wait was booked
+    /// confirmed or given up; what the host confirms before what a line said, the most severe task first. A row put off beyond any possible wait was booked
     /// under a wrong clock: it is due.
     pub fn outbox_next(
         &self,
@@ -97,8 +111,8 @@ impl Store {
                  WHERE destination = ?1 AND state IN ('pending', 'sending', 'unknown') AND (next_at <= ?2 OR next_at > ?3)
                    AND NOT EXISTS (SELECT 1 FROM outbox AS ahead
                                    WHERE ahead.task_id = o.task_id AND ahead.destination = o.destination
-                                     AND ahead.id < o.id AND ahead.state NOT IN ('confirmed', 'dead'))
-                 ORDER BY severity_rank, id LIMIT 1"
+                                     AND ahead.id < o.id AND ahead.state NOT IN ('confirmed', 'dead', 'cancelled'))
+                 ORDER BY (SELECT said_by IS NOT NULL FROM tasks WHERE tasks.id = o.task_id), severity_rank, id LIMIT 1"
             );
             Ok(connection
                 .prepare_cached(&sql)?
@@ -175,6 +189,11 @@ impl Store {
         self.outbox_state(id, "dead", now, why, now)
     }
 
+    /// Told otherwise: not sent.
+    pub fn outbox_cancelled(&self, id: i64, why: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.outbox_state(id, "cancelled", now, why, now)
+    }
+
     fn outbox_state(
         &self,
         id: i64,
@@ -198,15 +217,32 @@ impl Store {
     pub fn outbox_created_since(
         &self,
         destination: &str,
+        counted: Counted<'_>,
         since: Timestamp,
     ) -> Result<u32, StoreError> {
+        const SENT: &str = "SELECT count(*) FROM outbox AS o WHERE destination = ?1 AND operation IN ('create', 'reopen')
+             AND state IN ('sending', 'confirmed', 'unknown') AND sent_at > ?2";
+        let of = match counted {
+            Counted::All => "",
+            _ => {
+                " AND EXISTS (SELECT 1 FROM tasks WHERE tasks.id = o.task_id AND said_by IS NOT NULL AND said_by = coalesce(?3, said_by))"
+            }
+        };
+        let sql = format!("{SENT}{of}");
         self.reader()?.with(|connection| {
-            Ok(connection
-                .prepare_cached(
-                    "SELECT count(*) FROM outbox WHERE destination = ?1 AND operation IN ('create', 'reopen')
-                     AND state IN ('sending', 'confirmed', 'unknown') AND sent_at > ?2",
-                )?
-                .query_row(params![destination, since.to_string()], |row| row.get(0))?)
+            let mut statement = connection.prepare_cached(&sql)?;
+            let since = since.to_string();
+            let count = |row: &rusqlite::Row<'_>| row.get(0);
+            Ok(match counted {
+                Counted::All => statement.query_row(params![destination, since], count),
+                Counted::Said => {
+                    let anybody: Option<&str> = None;
+                    statement.query_row(params![destination, since, anybody], count)
+                }
+                Counted::SaidBy(writer) => {
+                    statement.query_row(params![destination, since, writer], count)
+                }
+            }?)
         })
     }
 }

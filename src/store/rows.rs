@@ -16,7 +16,7 @@ pub(super) const TASK_COLUMNS: &str = "id, issue_hash, issue_type, subject, seve
 
 pub(super) const OUTBOX_COLUMNS: &str = "id, task_id, destination, operation, state, attempts, payload, delivery_key,
     (SELECT github_issue_number FROM tasks WHERE tasks.id = task_id), severity_rank, created_at, next_at, sent_at,
-    last_error, remote_url";
+    last_error, remote_url, (SELECT said_by FROM tasks WHERE tasks.id = task_id)";
 
 /// A stored text that must be one of a closed set; an unknown one falls back, since a reader must be
 /// able to show a row that an adoption or a newer tool wrote.
@@ -89,6 +89,7 @@ pub(super) fn outbox_row(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
         sent_at: maybe_time(row, 12)?,
         last_error: row.get(13)?,
         remote_url: row.get(14)?,
+        said_by: row.get(15)?,
     })
 }
 

@@ -177,6 +177,8 @@ pub struct OutboxRow {
     pub sent_at: Option<Timestamp>,
     /// Why the last attempt did not end it, after the note for the next one.
     pub last_error: Option<String>,
+    /// Of its task: writer of the line that alone tells of it.
+    pub said_by: Option<String>,
     /// Where a human finds what was delivered; `None` where the destination gave no address.
     pub remote_url: Option<String>,
 }

@@ -91,8 +91,10 @@ named! {
         Confirmed = "confirmed",
         /// It may have arrived: looked for before it is sent again.
         Unknown = "unknown",
-        /// Refused for good, or overtaken: never sent again.
+        /// Refused for good, or given up by a human: never sent again.
         Dead = "dead",
+        /// Over, or told by another row, before it was sent.
+        Cancelled = "cancelled",
     }
 }
 
@@ -125,6 +127,40 @@ pub struct Delivery {
     pub last_error: Option<String>,
     /// The most severe goes first.
     pub severity: Severity,
+    /// Writer of the line that alone tells of its task; `None` for what the host confirms, which goes first.
+    pub said_by: Option<String>,
+}
+
+/// Caps held a row that was merely said for this long, while it could have been sent: then a summary tells of it.
+pub const HELD_MOST: Duration = Duration::from_secs(24 * 3_600);
+
+/// Whose new issues a bound counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted<'a> {
+    /// Every one.
+    All,
+    /// Those that only lines tell of.
+    Said,
+    /// Those of one writer of lines.
+    SaidBy(&'a str),
+}
+
+/// The bounds that a new issue has to keep where `most` may be opened. A quarter is kept for what is critical and
+/// confirmed, half for what is confirmed; of the rest no writer of lines has more than half. Never less than one.
+pub fn bounds(most: u32, severity: Severity, said_by: Option<&str>) -> Vec<(Counted<'_>, u32)> {
+    let Some(writer) = said_by else {
+        let reserved = match severity {
+            Severity::Critical => 0,
+            _ => most / 4,
+        };
+        return vec![(Counted::All, most.saturating_sub(reserved))];
+    };
+    let said = (most / 2).max(most.min(1));
+    vec![
+        (Counted::All, most.saturating_sub(most / 4)),
+        (Counted::Said, said),
+        (Counted::SaidBy(writer), (said / 2).max(most.min(1))),
+    ]
 }
 
 impl Delivery {
@@ -217,6 +253,10 @@ pub struct Note {
     pub plain: bool,
     /// Remote time of the first look that found nothing.
     pub looked: Option<Timestamp>,
+    /// Time that the caps held it back while it could have been sent.
+    pub held: Duration,
+    /// When the caps held it back last.
+    pub capped: Option<Timestamp>,
 }
 
 impl Note {
@@ -229,12 +269,14 @@ impl Note {
                 "accepted" => note.accepted = true,
                 "commented" => note.commented = true,
                 "plain" => note.plain = true,
-                other => {
-                    let Some(at) = other.strip_prefix("looked ") else {
-                        break;
-                    };
-                    note.looked = at.parse().ok();
-                }
+                other => match other.split_once(' ') {
+                    Some(("looked", at)) => note.looked = at.parse().ok(),
+                    Some(("capped", at)) => note.capped = at.parse().ok(),
+                    Some(("held", seconds)) => {
+                        note.held = seconds.parse().map_or(Duration::ZERO, Duration::from_secs);
+                    }
+                    _ => break,
+                },
             }
             rest = after.trim_start();
         }
@@ -255,6 +297,12 @@ impl Note {
         }
         if let Some(at) = self.looked {
             let _ = write!(text, "[looked {at}] ");
+        }
+        if !self.held.is_zero() {
+            let _ = write!(text, "[held {}] ", self.held.as_secs());
+        }
+        if let Some(at) = self.capped {
+            let _ = write!(text, "[capped {at}] ");
         }
         text + why
     }
@@ -386,6 +434,8 @@ mod tests {
             commented: true,
             plain: false,
             looked: Some(Timestamp::from_millis(1_763_878_648_123)),
+            held: Duration::from_secs(3_600),
+            capped: Some(Timestamp::from_millis(1_763_878_648_124)),
         };
         assert_eq!(Note::parse(&note.with("[503] server error")), note);
         assert_eq!(Note::parse("[looked yesterday] x"), Note::default());
@@ -445,6 +495,22 @@ mod tests {
         assert!(Payload::parse("[").is_err());
         let payload = Payload::parse(r#"{"message":" back ","later":1}"#).unwrap();
         assert_eq!(payload.comment_text(), Some("back"));
+    }
+
+    #[test]
+    fn slots_are_kept_for_what_is_critical_and_for_what_is_confirmed() {
+        use Counted::{All, Said, SaidBy};
+        let of = |most, severity, said_by| bounds(most, severity, said_by);
+        for most in [1, 3, 10] {
+            assert_eq!(of(most, Severity::Critical, None), [(All, most)]);
+        }
+        assert_eq!(of(10, Severity::Error, None), [(All, 8)]);
+        assert_eq!(of(3, Severity::Error, None), [(All, 3)]);
+        let said = |most| of(most, Severity::Critical, Some("a"));
+        assert_eq!(said(10), [(All, 8), (Said, 5), (SaidBy("a"), 2)]);
+        assert_eq!(said(3), [(All, 3), (Said, 1), (SaidBy("a"), 1)]);
+        assert_eq!(said(1), [(All, 1), (Said, 1), (SaidBy("a"), 1)]);
+        assert_eq!(said(0), [(All, 0), (Said, 0), (SaidBy("a"), 0)]);
     }
 
     #[test]

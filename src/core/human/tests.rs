@@ -148,6 +148,7 @@ fn a_hostile_finding_is_dead_in_alerts_webhooks_and_metrics() {
         created_at: task.last_seen_at,
         next_at: task.last_seen_at,
         last_error: None,
+        said_by: None,
         severity: task.severity,
     };
     let document = webhook::document(&delivery, &payload, "iac1");

@@ -72,6 +72,7 @@ mod tests {
             created_at: task.last_seen_at,
             next_at: task.last_seen_at,
             last_error: None,
+            said_by: None,
             severity: task.severity,
         };
         let text = format!("{:#}\n", document(&delivery, &payload, "iac1"));

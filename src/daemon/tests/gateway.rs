@@ -23,7 +23,8 @@ use crate::store::TaskFilter;
 /// A Monday noon.
 pub const START: Timestamp = Timestamp::from_millis(1_800_273_600_000);
 /// What every gateway has; a test adds to it.
-pub const CONFIG: &str = "[daemon]\nstartup_grace_s = 0\n[store]\nballast_kib = 0\n";
+pub const CONFIG: &str = "[daemon]\nstartup_grace_s = 0\n[store]\nballast_kib = 0\n\
+    [escalation.github]\nrepository = \"o/r\"\ntoken_file = \"/etc/autonomous-orchestrator/token\"\n";
 pub const UNIT: &str = "app.service";
 
 pub struct Gateway {

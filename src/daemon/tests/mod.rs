@@ -8,5 +8,6 @@ mod gateway;
 mod issues;
 mod life;
 mod ourselves;
+mod queues;
 mod simulation;
 mod units;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use autonomous_orchestrator::{
-    Delivery, Operation, Outbox, OutboxError, PUT_OFF_MOST, Severity, State, Timestamp,
+    Counted, Delivery, Operation, Outbox, OutboxError, PUT_OFF_MOST, Severity, State, Timestamp,
 };
 
 /// One row and when it was marked as sending.
@@ -56,6 +56,7 @@ impl Memory {
             created_at: now,
             next_at: now,
             last_error: None,
+            said_by: None,
             severity,
         };
         rows.insert(
@@ -70,7 +71,12 @@ impl Memory {
     }
 
     pub fn open(&self) -> usize {
-        let done = |row: &&Row| !matches!(row.delivery.state, State::Confirmed | State::Dead);
+        let done = |row: &&Row| {
+            !matches!(
+                row.delivery.state,
+                State::Confirmed | State::Dead | State::Cancelled
+            )
+        };
         self.rows.borrow().values().filter(done).count()
     }
 
@@ -108,7 +114,12 @@ impl Memory {
 impl Outbox for Memory {
     fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, OutboxError> {
         let rows = self.rows.borrow();
-        let open = |row: &Row| !matches!(row.delivery.state, State::Confirmed | State::Dead);
+        let open = |row: &Row| {
+            !matches!(
+                row.delivery.state,
+                State::Confirmed | State::Dead | State::Cancelled
+            )
+        };
         let due = rows
             .values()
             .filter(|row| open(row) && row.delivery.destination == destination)
@@ -122,7 +133,11 @@ impl Outbox for Memory {
                         && open(ahead)
                 })
             })
-            .min_by_key(|row| (std::cmp::Reverse(row.delivery.severity), row.delivery.id));
+            .min_by_key(|row| {
+                let delivery = &row.delivery;
+                let said = delivery.said_by.is_some();
+                (said, std::cmp::Reverse(delivery.severity), delivery.id)
+            });
         Ok(due.map(|row| Delivery {
             issue_number: self.numbers.borrow().get(&row.delivery.task_id).copied(),
             ..row.delivery.clone()
@@ -191,10 +206,28 @@ impl Outbox for Memory {
         })
     }
 
-    fn created_since(&self, destination: &str, since: Timestamp) -> Result<u32, OutboxError> {
+    fn folded(&self, id: i64, why: &str, _: Timestamp) -> Result<(), OutboxError> {
+        self.write(id, |row| {
+            row.delivery.state = State::Cancelled;
+            row.delivery.last_error = Some(why.to_owned());
+        })
+    }
+
+    fn created_since(
+        &self,
+        destination: &str,
+        counted: Counted<'_>,
+        since: Timestamp,
+    ) -> Result<u32, OutboxError> {
+        let of = |row: &Row| match counted {
+            Counted::All => true,
+            Counted::Said => row.delivery.said_by.is_some(),
+            Counted::SaidBy(writer) => row.delivery.said_by.as_deref() == Some(writer),
+        };
         let rows = self.rows.borrow();
         let counted = rows.values().filter(|row| {
-            row.delivery.destination == destination
+            of(row)
+                && row.delivery.destination == destination
                 && matches!(
                     row.delivery.operation,
                     Operation::Create | Operation::Reopen

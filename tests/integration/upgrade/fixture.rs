@@ -177,7 +177,9 @@ impl Gateway {
 fn live(options: &StoreOptions) {
     let (store, report) = Store::open(options, START).unwrap();
     assert!(report.adopted.is_some());
-    store.set_routing(&[], Duration::from_secs(3_600)).unwrap();
+    store
+        .set_routing(&["github"], Duration::from_secs(3_600), START)
+        .unwrap();
     let mut gateway = Gateway { store, now: START };
     let now = gateway.now;
     let took = Duration::from_micros(900);
