@@ -3,12 +3,12 @@
 
 use std::io::{self, BufRead, Write};
 
-use autonomous_orchestrator::{Only, Rule, lossy_line, template_with};
+use autonomous_orchestrator::{MaskRule, Only, lossy_line, template_with};
 
 fn main() -> io::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if args.iter().any(|a| a == "--list") {
-        for (_, name) in Rule::TABLE {
+        for (_, name) in MaskRule::TABLE {
             println!("{name}");
         }
         return Ok(());
@@ -22,7 +22,7 @@ fn main() -> io::Result<()> {
     let typed = args.iter().any(|a| a == "--typed");
     let mut mask = u32::MAX;
     for name in left_out.split(',').filter(|n| !n.is_empty()) {
-        match Rule::TABLE.iter().find(|(_, n)| *n == name) {
+        match MaskRule::TABLE.iter().find(|(_, n)| *n == name) {
             Some((rule, _)) => mask &= !(*rule as u32),
             None => return Err(io::Error::other(format!("no such rule: {name}"))),
         }

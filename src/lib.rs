@@ -25,7 +25,7 @@ pub use core::human::alert::{Alert, Speaker, alerts};
 pub use core::human::delivery::{
     Counted, Delivery, Operation, PUT_OFF_MOST, State, is_marked, label, marker,
 };
-pub use core::identity::{Only, Rule, lossy_line, template_with};
+pub use core::identity::{MaskRule, Only, lossy_line, template_with};
 pub use core::model::action::ActionKind;
 pub use core::model::audit::{Event, GENESIS, chain, delivery_key};
 pub use core::model::cause::Cause;

@@ -567,3 +567,123 @@ fn a_circle_is_named_with_its_lines() {
         "{passed_on:?}"
     );
 }
+
+/// Names of the types that a source declares as `pub`, with their lines: also through the macros of closed lists
+/// (`named!`, `table!`) and of settings, which write `pub NAME {`.
+fn public_types(source: &str) -> Vec<(usize, String)> {
+    const KINDS: &[&str] = &["struct", "enum", "union", "trait", "type"];
+    let tokens = without_tests(&tokens(source));
+    let word = |at: usize| match tokens.get(at) {
+        Some((line, Token::Word(word))) => Some((*line, word.as_str())),
+        _ => None,
+    };
+    let mark = |at: usize, mark: char| tokens.get(at).is_some_and(|(_, t)| *t == Token::Mark(mark));
+    let behind = |mut at: usize, open: char, close: char| {
+        if mark(at, open) {
+            while at < tokens.len() && !mark(at, close) {
+                at += 1;
+            }
+            at += 1;
+        }
+        at
+    };
+    let mut found = Vec::new();
+    for at in 0..tokens.len() {
+        let name = match word(at) {
+            Some((_, "pub")) => {
+                let kind = behind(at + 1, '(', ')');
+                match word(kind) {
+                    Some((_, kind_word)) if KINDS.contains(&kind_word) => word(kind + 1),
+                    name if mark(kind + 1, '{') => name,
+                    _ => None,
+                }
+            }
+            Some((_, "named" | "table")) if mark(at + 1, '!') && mark(at + 2, '{') => {
+                let mut name = at + 3;
+                while mark(name, '#') {
+                    name = behind(name + 1, '[', ']');
+                }
+                word(name)
+            }
+            _ => None,
+        };
+        found.extend(name.map(|(line, name)| (line, name.to_owned())));
+    }
+    found
+}
+
+/// One line for each name that two types have.
+fn shared_names(files: &[(String, String)]) -> Vec<String> {
+    let mut first: BTreeMap<String, String> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for (file, source) in files {
+        for (line, name) in public_types(source) {
+            let place = format!("{file}:{line}");
+            match first.get(&name) {
+                Some(other) => wrong.push(format!(
+                    "{place}: {name} is the name of {other} too: one noun per thing"
+                )),
+                None => drop(first.insert(name, place)),
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn no_two_public_types_of_the_core_share_a_name() -> Result<(), Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    sources(&root.join("src/core"), &mut found)?;
+    found.sort();
+    let mut files = Vec::new();
+    for file in found {
+        let name = file.strip_prefix(root)?.display().to_string();
+        if !is_test_file(&name) {
+            files.push((name, fs::read_to_string(&file)?));
+        }
+    }
+    let types: usize = files
+        .iter()
+        .map(|(_, source)| public_types(source).len())
+        .sum();
+    assert!(types > 100, "read only {types} types of src/core");
+    let wrong = shared_names(&files);
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn a_shared_name_is_found_however_the_type_is_declared() {
+    let declared = [
+        "pub struct A;",
+        "\npub(crate) enum A { B }",
+        "pub trait A {}",
+        "pub type A = u8;",
+        "named! {\n /// What.\n #[allow(x)]\n A \"a\" { B = \"b\", }\n}",
+        "section! { /// What.\n pub A { b: u8 = 1, } }",
+    ];
+    for source in declared {
+        let files = [
+            ("src/core/x.rs", "pub struct A { pub b: u8 }"),
+            ("src/core/y.rs", source),
+        ]
+        .map(|(file, source)| (file.to_owned(), source.to_owned()));
+        let wrong = shared_names(&files);
+        assert_eq!(wrong.len(), 1, "{source}: {wrong:?}");
+        assert!(
+            wrong.iter().all(|one| one.starts_with("src/core/y.rs:")),
+            "{wrong:?}"
+        );
+    }
+    for source in [
+        "struct A;",
+        "pub fn a() -> A {}",
+        "#[cfg(test)]\npub struct A;",
+        "pub mod a { }",
+    ] {
+        let files = [("x.rs", "pub struct A;"), ("y.rs", source)]
+            .map(|(file, source)| (file.to_owned(), source.to_owned()));
+        assert_eq!(shared_names(&files), Vec::<String>::new(), "{source}");
+    }
+}

@@ -6,7 +6,7 @@ use crate::core::model::cause::Cause;
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
-pub struct Rule {
+pub struct CauseRule {
     pub cause: Cause,
     /// 0..=1.
     pub confidence: f64,
@@ -15,7 +15,7 @@ pub struct Rule {
 }
 
 /// The row that fires for `line`, if any. Linear in the line's length per row; a line is at most 4 KiB.
-pub fn first_match(line: &str) -> Option<Rule> {
+pub fn first_match(line: &str) -> Option<CauseRule> {
     // `AUTH_FAILED` and "auth failed" are the same words; rules with an underscore name one thing exactly.
     let lower = line.to_ascii_lowercase();
     let spaced = lower.replace('_', " ");
@@ -23,7 +23,7 @@ pub fn first_match(line: &str) -> Option<Rule> {
         alternatives
             .iter()
             .find(|words| occurs(words, &lower) || (spaced != lower && occurs(words, &spaced)))
-            .map(|words| Rule {
+            .map(|words| CauseRule {
                 cause: *cause,
                 confidence: *confidence,
                 words,

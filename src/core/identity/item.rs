@@ -2,7 +2,7 @@
 
 use super::bytes::{self, ALNUM, AT, BACKSLASH, COLON, DASH, DIGIT, DOT, HEX, ITEM, LETTER, SLASH};
 use super::kind::Kind;
-use super::mask::{Rule, RuleSet};
+use super::mask::{MaskRule, MaskRules};
 use super::scan::{Expect, Scanner};
 use super::words::Cue;
 use super::{shape, words};
@@ -10,7 +10,7 @@ use super::{shape, words};
 /// Longest address with its colons, in bytes.
 const ADDRESS: usize = 64;
 
-impl<R: RuleSet> Scanner<'_, '_, R> {
+impl<R: MaskRules> Scanner<'_, '_, R> {
     /// One item: the longest run of item bytes. Returns where to go on.
     #[inline(always)]
     pub(super) fn item(&mut self, at: usize) -> usize {
@@ -67,7 +67,7 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
             && (dotted || dashed)
             && self.expect == Expect::Nothing
             && self.cue != Cue::Status
-            && self.rules.has(Rule::Digits)
+            && self.rules.has(MaskRule::Digits)
             && self.byte(from).is_some_and(|b| bytes::is(b, ALNUM))
             && self.before(to).is_some_and(|b| bytes::is(b, ALNUM))
             && !(to - from == 1 && self.leveled(from, to))
@@ -80,7 +80,7 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     fn mixed(&mut self, at: usize, end: usize, seen: u16) -> usize {
         if seen & COLON != 0
             && seen & SLASH != 0
-            && self.rules.has(Rule::Url)
+            && self.rules.has(MaskRule::Url)
             && let Some(next) = self.url(at, end)
         {
             return next;
@@ -89,7 +89,7 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
         if from >= to {
             return self.punctuation(at, end);
         }
-        if seen & DIGIT != 0 && self.rules.has(Rule::Literal) && self.outcome(from, to) {
+        if seen & DIGIT != 0 && self.rules.has(MaskRule::Literal) && self.outcome(from, to) {
             return end;
         }
         if self.expect != Expect::Nothing
@@ -132,20 +132,21 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     fn shaped(&mut self, from: usize, to: usize, seen: u16) -> usize {
         let item = self.bytes(from, to);
         if seen & (SLASH | BACKSLASH) != 0
-            && self.rules.has(Rule::Path)
+            && self.rules.has(MaskRule::Path)
             && let Some(skip) = shape::path_start(item)
         {
             return self.path(from, to, skip);
         }
         if seen & COLON != 0 {
-            if item.len() <= ADDRESS && self.rules.has(Rule::Address) && shape::is_address(item) {
+            if item.len() <= ADDRESS && self.rules.has(MaskRule::Address) && shape::is_address(item)
+            {
                 self.number(from, to);
             } else {
                 self.parts(from, to);
             }
             return to;
         }
-        if seen & AT != 0 && self.rules.has(Rule::Url) && shape::is_mail(item) {
+        if seen & AT != 0 && self.rules.has(MaskRule::Url) && shape::is_mail(item) {
             self.mask(from, to, Kind::Mail);
             self.done();
             return to;
@@ -162,7 +163,7 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
             let rest = self.bytes(start, to);
             if start > from
                 && rest.len() <= ADDRESS
-                && self.rules.has(Rule::Address)
+                && self.rules.has(MaskRule::Address)
                 && shape::is_address(rest)
             {
                 self.number(start, to);
@@ -180,7 +181,7 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
             }
             if len > 0 {
                 let part = rest.get(..len).unwrap_or_default();
-                if colons == 1 && self.rules.has(Rule::Constant) && shape::is_switch(part) {
+                if colons == 1 && self.rules.has(MaskRule::Constant) && shape::is_switch(part) {
                     self.mask(start, start + len, Kind::Value);
                     self.done();
                 } else {
@@ -199,10 +200,10 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
         if seen & DOT != 0 && (self.led(from, to) || self.dotted(from, to)) {
             return;
         }
-        if seen & DIGIT != 0 && self.rules.has(Rule::Digits) {
+        if seen & DIGIT != 0 && self.rules.has(MaskRule::Digits) {
             let item = self.bytes(from, to);
             if seen & (LETTER | HEX) != 0
-                && self.rules.has(Rule::Standard)
+                && self.rules.has(MaskRule::Standard)
                 && words::is_standard(item)
             {
                 self.done();
@@ -253,7 +254,7 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     fn dotted(&mut self, from: usize, to: usize) -> bool {
         let item = self.bytes(from, to);
         let mut end = to;
-        let kind = if self.rules.has(Rule::Package) && shape::is_package(item) {
+        let kind = if self.rules.has(MaskRule::Package) && shape::is_package(item) {
             if self.byte(to) == Some(b'$') {
                 end += self
                     .ahead(to)
@@ -262,9 +263,9 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
                     .count();
             }
             Kind::Name
-        } else if self.rules.has(Rule::File) && shape::is_file(item) {
+        } else if self.rules.has(MaskRule::File) && shape::is_file(item) {
             Kind::Path
-        } else if self.rules.has(Rule::Host) && shape::is_host(item) {
+        } else if self.rules.has(MaskRule::Host) && shape::is_host(item) {
             Kind::Host
         } else {
             return false;
@@ -308,7 +309,7 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     /// `1 (leader), LOOKING (state), 2 (sid)`: in a list of values with their labels a word is a value as
     /// well. The mirror of `key: word` in a list of such pairs.
     fn labelled(&self, from: usize, to: usize) -> bool {
-        if !self.rules.has(Rule::Pair) || self.bytes(from.saturating_sub(3), from) != b"), " {
+        if !self.rules.has(MaskRule::Pair) || self.bytes(from.saturating_sub(3), from) != b"), " {
             return false;
         }
         let ahead = self.ahead(to + 2);
@@ -329,7 +330,7 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
         {
             return next;
         }
-        if self.number && self.rules.has(Rule::Unit) && words::is_unit(item) {
+        if self.number && self.rules.has(MaskRule::Unit) && words::is_unit(item) {
             return self.unit(item, to);
         }
         if let Some(kind) = self.variable(item, from, to) {
@@ -350,19 +351,19 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
     fn variable(&self, item: &[u8], from: usize, to: usize) -> Option<Kind> {
         let rules = self.rules;
         let listed = words::may_be_listed(item);
-        if listed && rules.has(Rule::Constant) && words::is_constant(item) {
+        if listed && rules.has(MaskRule::Constant) && words::is_constant(item) {
             return Some(Kind::Value);
         }
-        if self.cue != Cue::None && rules.has(Rule::Position) && self.named(item, from, to) {
+        if self.cue != Cue::None && rules.has(MaskRule::Position) && self.named(item, from, to) {
             return Some(Kind::Name);
         }
-        if listed && rules.has(Rule::Date) && words::is_date_word(item) && self.dated(to) {
+        if listed && rules.has(MaskRule::Date) && words::is_date_word(item) && self.dated(to) {
             return Some(Kind::Date);
         }
-        if listed && rules.has(Rule::Host) && words::is_localhost(item) {
+        if listed && rules.has(MaskRule::Host) && words::is_localhost(item) {
             return Some(Kind::Host);
         }
-        let hex = rules.has(Rule::Address)
+        let hex = rules.has(MaskRule::Address)
             && (shape::is_long_hex(item) || (self.number && self.dumped(item, to)));
         hex.then_some(Kind::Number)
     }
@@ -396,7 +397,7 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
                     && self.bytes(from.saturating_sub(2), from) == b": ";
                 !sentence && !words::is_function_word(item)
             }
-            Cue::Thing => self.rules.has(Rule::Thing) && shape::is_identifier(item),
+            Cue::Thing => self.rules.has(MaskRule::Thing) && shape::is_identifier(item),
             Cue::Peer => {
                 self.byte(to) == Some(b'[') && self.byte(to + 1).is_some_and(|b| b.is_ascii_digit())
             }

@@ -5,7 +5,7 @@
 /// One family of placeholders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub enum Rule {
+pub enum MaskRule {
     /// Anything with a digit: numbers, hex, durations, versions, ids, UUIDs, times.
     Digits = 1,
     /// IPv6 and MAC addresses and letters-only hex, which digits alone do not tell.
@@ -48,55 +48,55 @@ pub enum Rule {
     Pair = 1 << 19,
 }
 
-impl Rule {
+impl MaskRule {
     /// Every rule with its name, in bit order: the table that the bench walks.
-    pub const TABLE: [(Rule, &'static str); 20] = [
-        (Rule::Digits, "digits"),
-        (Rule::Address, "address"),
-        (Rule::Path, "path"),
-        (Rule::Url, "url"),
-        (Rule::KeyValue, "key-value"),
-        (Rule::Quoted, "quoted"),
-        (Rule::Position, "position"),
-        (Rule::Thing, "thing"),
-        (Rule::Host, "host"),
-        (Rule::Package, "package"),
-        (Rule::File, "file"),
-        (Rule::Date, "date"),
-        (Rule::Unit, "unit"),
-        (Rule::Runs, "runs"),
-        (Rule::Constant, "constant"),
-        (Rule::Empty, "empty"),
-        (Rule::Space, "space"),
-        (Rule::Standard, "standard"),
-        (Rule::Literal, "literal"),
-        (Rule::Pair, "pair"),
+    pub const TABLE: [(MaskRule, &'static str); 20] = [
+        (MaskRule::Digits, "digits"),
+        (MaskRule::Address, "address"),
+        (MaskRule::Path, "path"),
+        (MaskRule::Url, "url"),
+        (MaskRule::KeyValue, "key-value"),
+        (MaskRule::Quoted, "quoted"),
+        (MaskRule::Position, "position"),
+        (MaskRule::Thing, "thing"),
+        (MaskRule::Host, "host"),
+        (MaskRule::Package, "package"),
+        (MaskRule::File, "file"),
+        (MaskRule::Date, "date"),
+        (MaskRule::Unit, "unit"),
+        (MaskRule::Runs, "runs"),
+        (MaskRule::Constant, "constant"),
+        (MaskRule::Empty, "empty"),
+        (MaskRule::Space, "space"),
+        (MaskRule::Standard, "standard"),
+        (MaskRule::Literal, "literal"),
+        (MaskRule::Pair, "pair"),
     ];
 }
 
 /// Which rules are in force.
-pub trait RuleSet: Copy {
+pub trait MaskRules: Copy {
     /// Whether `rule` is in force.
-    fn has(self, rule: Rule) -> bool;
+    fn has(self, rule: MaskRule) -> bool;
 }
 
 /// Every rule: what the product uses.
 #[derive(Clone, Copy, Debug)]
 pub struct All;
 
-impl RuleSet for All {
+impl MaskRules for All {
     #[inline(always)]
-    fn has(self, _rule: Rule) -> bool {
+    fn has(self, _rule: MaskRule) -> bool {
         true
     }
 }
 
-/// A bit set of [`Rule`]s, for measurements.
+/// A bit set of [`MaskRule`]s, for measurements.
 #[derive(Clone, Copy, Debug)]
 pub struct Only(pub u32);
 
-impl RuleSet for Only {
-    fn has(self, rule: Rule) -> bool {
+impl MaskRules for Only {
+    fn has(self, rule: MaskRule) -> bool {
         self.0 & rule as u32 != 0
     }
 }

@@ -23,7 +23,7 @@ use std::str::FromStr;
 
 pub use hash::Hasher;
 #[doc(hidden)]
-pub use mask::{Only, Rule};
+pub use mask::{MaskRule, Only};
 pub use memo::Memo;
 
 use crate::core::model::finding::Finding;

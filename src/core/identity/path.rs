@@ -2,16 +2,16 @@
 
 use super::bytes::{self, ITEM, QUOTE, SPACE};
 use super::kind::Kind;
-use super::mask::{Rule, RuleSet};
+use super::mask::{MaskRule, MaskRules};
 use super::scan::{Expect, Scanner};
 use super::words::Cue;
 
-impl<R: RuleSet> Scanner<'_, '_, R> {
+impl<R: MaskRules> Scanner<'_, '_, R> {
     /// Punctuation alone: `--`, `...`, `/`.
     pub(super) fn punctuation(&mut self, at: usize, end: usize) -> usize {
         let item = self.bytes(at, end);
         let root = self.expect == Expect::Value || self.bytes(end, end + 6) == b" HTTP/";
-        if item == b"/" && root && self.rules.has(Rule::Path) {
+        if item == b"/" && root && self.rules.has(MaskRule::Path) {
             self.mask(at, end, Kind::Path);
         }
         self.number = false;

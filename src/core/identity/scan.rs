@@ -6,7 +6,7 @@
 
 use super::bytes::{self, ALNUM, EQUALS, ITEM, OPEN, QUOTE, SPACE};
 use super::kind::Kind;
-use super::mask::{Rule, RuleSet};
+use super::mask::{MaskRule, MaskRules};
 use super::words::Cue;
 use super::{shape, words};
 
@@ -55,7 +55,7 @@ pub struct Scanner<'t, 'o, R> {
     closing: usize,
 }
 
-impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
+impl<'t, 'o, R: MaskRules> Scanner<'t, 'o, R> {
     /// Writes the template of `text` to the end of `out`.
     pub fn run(text: &'t str, out: &'o mut String, typed: bool, rules: R) {
         let mut scanner = Scanner {
@@ -73,7 +73,7 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
             key: (0, 0),
             closing: usize::MAX,
         };
-        let end = if rules.has(Rule::Space) {
+        let end = if rules.has(MaskRule::Space) {
             text.trim_end().len()
         } else {
             text.len()
@@ -154,7 +154,7 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
         self.flush(if signed { from - 1 } else { from });
         self.flushed = to;
         let (_, last) = self.masked;
-        if last > 0 && self.rules.has(Rule::Runs) && self.joins(last) {
+        if last > 0 && self.rules.has(MaskRule::Runs) && self.joins(last) {
             self.out.truncate(last);
             return;
         }
@@ -204,7 +204,8 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
         while self.byte(next).is_some_and(|b| bytes::is(b, SPACE)) {
             next += 1;
         }
-        if (next > at + 1 || at == 0 || self.byte(at) != Some(b' ')) && self.rules.has(Rule::Space)
+        if (next > at + 1 || at == 0 || self.byte(at) != Some(b' '))
+            && self.rules.has(MaskRule::Space)
         {
             self.flush(at);
             if at > 0 {
@@ -236,7 +237,7 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
             return self.equals(at);
         }
         if classes & QUOTE != 0
-            && self.rules.has(Rule::Quoted)
+            && self.rules.has(MaskRule::Quoted)
             && at != self.closing
             && let Some(next) = self.quote(at, byte)
         {
@@ -275,7 +276,7 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
         if stars < 2
             || self.before(at) != Some(b' ')
             || !self.byte(next).is_none_or(|b| bytes::is(b, SPACE))
-            || !self.rules.has(Rule::Digits)
+            || !self.rules.has(MaskRule::Digits)
         {
             return None;
         }
@@ -289,7 +290,7 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
         while self.byte(next) == Some(byte) {
             next += 1;
         }
-        if next - at > 4 && self.rules.has(Rule::Space) {
+        if next - at > 4 && self.rules.has(MaskRule::Space) {
             self.flush(at + 4);
             self.flushed = next;
         }
@@ -299,7 +300,7 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
     /// `12345 bytes (12 kB)`: the parenthesis repeats the number in another unit.
     fn restated(&mut self, at: usize) -> bool {
         let (start, end) = self.masked;
-        let repeats = self.rules.has(Rule::Unit)
+        let repeats = self.rules.has(MaskRule::Unit)
             && self.earlier > 0
             && self.flushed == at
             && self.out.len() == end
@@ -322,14 +323,14 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
             let free = self
                 .before(at)
                 .is_none_or(|b| matches!(b, b' ' | b'=' | b':'));
-            if !free || !self.rules.has(Rule::Empty) {
+            if !free || !self.rules.has(MaskRule::Empty) {
                 return None;
             }
             self.mask(at + 1, at + 1, Kind::Value);
             self.done();
             return Some(at + 2);
         }
-        if !self.rules.has(Rule::Position) {
+        if !self.rules.has(MaskRule::Position) {
             return None;
         }
         if byte == b'[' {
@@ -363,7 +364,7 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
         self.number = false;
         self.unit = false;
         if keyed && !matches!(self.byte(at + 1), Some(b'=' | b'>')) {
-            if words::is_command_key(self.bytes(from, to)) && self.rules.has(Rule::Position) {
+            if words::is_command_key(self.bytes(from, to)) && self.rules.has(MaskRule::Position) {
                 let end = self.text.trim_end().len();
                 self.mask(at + 1, end.max(at + 1), Kind::Value);
                 self.done();
@@ -429,7 +430,7 @@ impl<'t, 'o, R: RuleSet> Scanner<'t, 'o, R> {
             phrase && !shape::is_agent(self.bytes(from, to))
         };
         let text = text || is_key || self.cue == Cue::Result;
-        if text && self.rules.has(Rule::Literal) {
+        if text && self.rules.has(MaskRule::Literal) {
             self.done();
             self.closing = to;
             if !is_key {

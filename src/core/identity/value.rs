@@ -2,19 +2,19 @@
 
 use super::bytes::{self, ALNUM, ITEM};
 use super::kind::Kind;
-use super::mask::{Rule, RuleSet};
+use super::mask::{MaskRule, MaskRules};
 use super::scan::{Expect, Scanner};
 use super::words::Cue;
 use super::{shape, words};
 
-impl<R: RuleSet> Scanner<'_, '_, R> {
+impl<R: MaskRules> Scanner<'_, '_, R> {
     /// `Level 2 halted`: the errno texts with a number in them.
     pub(super) fn leveled(&self, from: usize, to: usize) -> bool {
         let after = self.rest(to);
         let text = [&b" halted"[..], b" reset", b" not synchronized"]
             .iter()
             .any(|t| after.starts_with(t));
-        text && self.rules.has(Rule::Literal)
+        text && self.rules.has(MaskRule::Literal)
             && self.bytes(from.saturating_sub(6), from) == b"Level "
     }
 
@@ -43,7 +43,7 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
         if self.expect == Expect::ListValue {
             return self.pair(from, to);
         }
-        if !self.rules.has(Rule::KeyValue) {
+        if !self.rules.has(MaskRule::KeyValue) {
             return None;
         }
         let spaced = self.expect == Expect::SpacedValue;
@@ -53,7 +53,7 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
         let item = self.bytes(from, to);
         let (key_from, key_to) = self.key;
         let digits = item.iter().any(u8::is_ascii_digit);
-        if self.rules.has(Rule::Literal) {
+        if self.rules.has(MaskRule::Literal) {
             // `reason=AuthFail:code:5`: the outcome is a word, its details are scanned.
             let head = item.iter().position(|&b| b == b':').unwrap_or(item.len());
             let word = item
@@ -91,7 +91,7 @@ impl<R: RuleSet> Scanner<'_, '_, R> {
         };
         if !listed
             || self.bytes(from, to).contains(&b':')
-            || !self.rules.has(Rule::Pair)
+            || !self.rules.has(MaskRule::Pair)
             || words::is_outcome_key(self.bytes(key_from, key_to))
         {
             return None;

@@ -30,13 +30,13 @@ pub struct Runbook {
     pub exit_statuses: Vec<i32>,
     /// Facts that must be known.
     pub requires: Vec<Key>,
-    pub steps: Vec<Step>,
+    pub steps: Vec<RunbookStep>,
     pub notes: String,
 }
 
 /// One allowed action. It is verified by the detector that found the fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct RunbookStep {
     pub action: ActionKind,
     /// Name of the operator's `[[command]]`; of `run_declared` alone.
     pub command: Option<String>,
@@ -160,7 +160,7 @@ impl Raw {
 
 impl RawStep {
     /// `offset` is where the step begins.
-    fn check(&self, offset: usize) -> Result<Step, Mistake> {
+    fn check(&self, offset: usize) -> Result<RunbookStep, Mistake> {
         let (Some(action), Some(phase)) = (&self.action, &self.phase) else {
             return Err(Mistake::new(offset, "a step needs action and phase"));
         };
@@ -187,7 +187,7 @@ impl RawStep {
                     by.get_ref()
                 ),
             )),
-            _ => Ok(Step {
+            _ => Ok(RunbookStep {
                 action,
                 command: self.command.clone(),
                 certain,

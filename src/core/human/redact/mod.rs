@@ -17,7 +17,7 @@ use std::cell::OnceCell;
 
 use regex::Regex;
 
-use self::named::Named;
+use self::named::NamedValues;
 use self::values::is_marked;
 
 /// What stands in place of a secret.
@@ -49,7 +49,7 @@ struct Shape {
 pub struct Redactor {
     /// One per shape. An inner `None` is a pattern that does not compile, which a test excludes.
     compiled: Vec<OnceCell<Option<Regex>>>,
-    named: Named,
+    named: NamedValues,
 }
 
 impl Default for Redactor {
@@ -65,7 +65,7 @@ impl Redactor {
     pub fn new() -> Self {
         Self {
             compiled: shapes().map(|_| OnceCell::new()).collect(),
-            named: Named::default(),
+            named: NamedValues::default(),
         }
     }
 

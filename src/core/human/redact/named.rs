@@ -51,7 +51,7 @@ const PATTERN: &str = concat!(
 const QUOTED_MOST: usize = 4_096;
 
 #[derive(Debug, Default)]
-pub(super) struct Named {
+pub(super) struct NamedValues {
     compiled: OnceCell<Option<Regex>>,
 }
 
@@ -67,7 +67,7 @@ struct Join<'a> {
     after: &'a str,
 }
 
-impl Named {
+impl NamedValues {
     /// `text` without the values behind telling names; `None` when there are none. `lower` is its lower case.
     pub(super) fn replace(&self, text: &str, lower: &str) -> Option<String> {
         if !PARTS.iter().any(|part| lower.contains(part)) {
