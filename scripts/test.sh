@@ -13,6 +13,7 @@
 #   latency       log line to task, beside Monit
 #   classes       each finding class on four kinds of host
 #   catalogue     a hundred scripted faults on a real systemd
+#   hostile       what unprivileged users can do to it, on a real systemd
 #   kills         the daemon killed at each step of each kind of action, on a real systemd
 #   deploy        an emulated arm64 machine
 #   soak          half an hour under load
@@ -29,7 +30,7 @@ set -euo pipefail
 cd "$ROOT"
 
 DEFAULT=(format clippy test scripts static arm64 import badinput complete story e2e install footprint)
-LONG=(crash powercut breaks simulation completelong latency classes catalogue kills deploy soak)
+LONG=(crash powercut breaks simulation completelong latency classes catalogue hostile kills deploy soak)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
 SKIP=77
@@ -65,10 +66,10 @@ section_test() {
 
 section_scripts() {
   apt_need shellcheck:shellcheck python3:python3 openssl:openssl
-  shellcheck -x scripts/*.sh tests/e2e/*.sh .ci/run
+  shellcheck -x scripts/*.sh tests/e2e/*.sh tests/e2e/hostile/*.sh .ci/run
   shellcheck -s sh scripts/init/*.sysv
   # Compiled in memory: nothing is written into the tree.
-  python3 - tests/e2e/*.py tests/tools/*.py <<'PY'
+  python3 - tests/e2e/*.py tests/e2e/hostile/*.py tests/tools/*.py <<'PY'
 import sys
 for name in sys.argv[1:]:
     compile(open(name, encoding="utf-8").read(), name, "exec")
@@ -184,6 +185,18 @@ section_footprint() {
   binary=$(native_binary)
   BED_ENV="FOOTPRINT_SECONDS=$FOOTPRINT_SECONDS" BED_TIMEOUT=900 scripts/bed.sh run systemd tests/e2e/footprint.sh \
     "$binary:/usr/local/bin/$NAME" tests/e2e/footprint.py:/root/e2e/footprint.py
+}
+
+# What unprivileged users can do to it: each script makes its own bed.
+section_hostile() {
+  need_bed
+  local binary one status=0
+  binary=$(native_binary)
+  for one in tests/e2e/hostile/*.sh; do
+    echo "-- $one"
+    "$one" "$binary" || status=1
+  done
+  return $status
 }
 
 section_crash() {

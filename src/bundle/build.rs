@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OpenFlags, params};
 
 use super::error::{BundleError, LeftOut};
 use super::format;
@@ -17,6 +17,7 @@ use crate::core::diagnosis::knowledge;
 use crate::core::diagnosis::retrieval::{Term, stems};
 use crate::core::human::redact::Redactor;
 use crate::core::model::hex::hex;
+use crate::host::files;
 
 /// Most text of one bundle, in bytes: bounds the memory of a build to about three times that.
 pub const TEXT_MAX: usize = 128 << 20;
@@ -247,14 +248,11 @@ fn write(
     report: &mut Report,
     progress: Progress<'_>,
 ) -> Result<(), BundleError> {
-    let beside = beside(&options.out);
-    // A left-over of a build that was killed.
-    match std::fs::remove_file(&beside) {
-        Err(why) if why.kind() != std::io::ErrorKind::NotFound => {
-            return Err(BundleError::Io(beside, why));
-        }
-        _ => {}
-    }
+    // New, and of a name that nobody could put anything at before.
+    let beside = files::new_file_beside(&options.out)
+        // SQLite takes no link on the way, also none of the system's.
+        .and_then(std::fs::canonicalize)
+        .map_err(BundleError::io(&options.out))?;
     let result = write_beside(&beside, sources, moves, manifest, progress).and_then(|()| {
         report.digest = hex(&format::seal(&beside)?);
         report.bytes = std::fs::metadata(&beside)
@@ -269,12 +267,6 @@ fn write(
     result
 }
 
-fn beside(out: &Path) -> PathBuf {
-    let mut name = out.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    out.with_file_name(name)
-}
-
 fn write_beside(
     path: &Path,
     sources: &[Source],
@@ -282,7 +274,10 @@ fn write_beside(
     manifest: &str,
     progress: Progress<'_>,
 ) -> Result<(), BundleError> {
-    let mut database = Connection::open(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut database = Connection::open_with_flags(path, flags)?;
     // No journal and no sync: the file is sealed, synced and renamed as a whole, or thrown away.
     database.execute_batch(&format!(
         "PRAGMA page_size=4096; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA application_id={}; PRAGMA user_version={};",

@@ -303,7 +303,13 @@ fn one(
 
 fn read_file(path: &Path) -> Result<(Vec<u8>, String), LeftOut> {
     use std::io::Read;
-    let file = std::fs::File::open(path).map_err(LeftOut::Io)?;
+    use std::os::unix::fs::OpenOptionsExt;
+    // A FIFO that took its place since it was listed is not waited for.
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path)
+        .map_err(LeftOut::Io)?;
     let meta = file.metadata().map_err(LeftOut::Io)?;
     if !meta.is_file() {
         return Err(LeftOut::NotRegular);

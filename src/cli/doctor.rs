@@ -14,12 +14,14 @@ use crate::cli::table::Tone;
 use crate::cli::typed::Typed;
 use crate::cli::{config, stored, wire};
 use crate::core::config::Config;
+use crate::core::model::hint::Hint;
 use crate::core::model::inert;
 use crate::core::remedy::step::Reason;
 use crate::daemon::gather;
 use crate::daemon::status::Daemon;
 use crate::host::Host;
 use crate::host::files::secret_file_problem;
+use crate::host::trusted::{self, Owners};
 use crate::store::{Reader, Store};
 
 /// Below this much free space beside the store a repair may not be booked any more.
@@ -361,13 +363,14 @@ fn check_sources(page: &mut Page, host: &Host, config: &Config) {
         }
     }
     for file in &config.log_file {
-        match std::fs::File::open(host.path(&file.path)) {
+        match trusted::open(host, &file.path, &Owners::anybody(host)) {
             Ok(_) => page.ok("log file", file.path.as_str()),
-            Err(why) => page.warn(
+            Err(why) if why.is_absent() => page.warn(
                 "log file",
-                format!("{}: {why}", file.path),
+                why.to_string(),
                 "it is followed as soon as it can be read",
             ),
+            Err(why) => page.warn("log file", why.to_string(), why.hint()),
         }
     }
 }

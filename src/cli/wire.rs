@@ -26,6 +26,7 @@ use crate::escalation::github::check::{self, Check};
 use crate::escalation::textfile;
 use crate::host::Host;
 use crate::host::lock::{self, LockError};
+use crate::host::trusted;
 
 impl From<StartError> for CliError {
     fn from(why: StartError) -> Self {
@@ -49,6 +50,8 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let host = globals.host();
     let state = host.path(&config.daemon.state_dir);
     std::fs::create_dir_all(&state).map_err(|why| StartError::State(state.clone(), why))?;
+    // Names in it are fixed, so that what a killed run left is replaced: nobody else may write there.
+    trusted::state(&host, &state).map_err(|why| StartError::State(state.clone(), why))?;
     let _lock = lock::acquire(&state.join("lock")).map_err(|why| match why {
         LockError::Held { .. } => StartError::Running(why.to_string()),
         LockError::Io(path, why) => StartError::State(path, why),

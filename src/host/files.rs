@@ -5,9 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
@@ -28,14 +28,7 @@ pub enum Medium {
 /// Replaces `path` as a whole: a crash leaves the old file or the new one. `mode` as in chmod(1).
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let folder = open(folder, flags, Mode::empty())?;
+    let folder = opened_folder(path)?;
     replace(folder.as_fd(), name, bytes, mode, Medium::Flushed)
 }
 
@@ -68,6 +61,25 @@ pub fn replace(
         let _ = unlinkat(folder, part.as_os_str(), UnlinkatFlags::NoRemoveDir);
     }
     done
+}
+
+/// A new empty file beside `path`, for its owner alone, that is to be renamed to it; its name.
+pub fn new_file_beside(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let folder = opened_folder(path)?;
+    new_beside(folder.as_fd(), name).map(|(_, part)| path.with_file_name(part))
+}
+
+/// The folder that holds `path`.
+fn opened_folder(path: &Path) -> io::Result<OwnedFd> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(open(folder, flags, Mode::empty())?)
 }
 
 /// Most names tried for a new file: two in a row that exist are no accident.

@@ -387,6 +387,13 @@ pub fn settings(host: &Host, path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// Proves the directory with the program's own state; `at` with the root prefix.
+pub fn state(host: &Host, at: &Path) -> io::Result<()> {
+    let path = host.named(&std::path::absolute(at)?)?;
+    folder(host, &path, &Owners::of_settings(host))?;
+    Ok(())
+}
+
 /// Opens the directory at `path`, to write in or to look that it is one.
 pub fn folder(host: &Host, path: &str, owners: &Owners) -> Result<Folder, Untrusted> {
     let found = Walk::new(host, path, owners)?.finish()?;

@@ -48,6 +48,8 @@ fn transient(command: &Command<'_>, unit: &str) -> Vec<String> {
         "--collect".to_owned(),
         "--pipe".to_owned(),
         format!("--unit={unit}"),
+        // Or the whole command would stand in the journal, each time.
+        format!("--description=A command that {OWN_NAME} runs"),
         format!("--property=RuntimeMaxSec={until}"),
         "--property=TimeoutStopSec=2".to_owned(),
     ];
