@@ -2,19 +2,12 @@
 
 use std::fmt;
 
-use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
+use crate::actions::{Action, ActionContext, ActionError, Done, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::unit::UnitName;
-use crate::core::remedy::target::TargetError;
 
 #[derive(Debug)]
 pub struct DaemonReload;
-
-impl DaemonReload {
-    pub fn of(_basis: &Basis<'_>) -> Result<Self, TargetError> {
-        Ok(Self)
-    }
-}
 
 impl fmt::Display for DaemonReload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
+use crate::actions::{Action, ActionContext, ActionError, Done, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::unit::UnitName;
-use crate::core::remedy::target::TargetError;
 use crate::services::{self, Order};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -25,12 +24,6 @@ const SERVICES: [&str; 9] = [
 
 #[derive(Debug)]
 pub struct SyncClock;
-
-impl SyncClock {
-    pub fn of(_basis: &Basis<'_>) -> Result<Self, TargetError> {
-        Ok(Self)
-    }
-}
 
 impl fmt::Display for SyncClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::unit::UnitName;
-use crate::core::remedy::target::TargetError;
 use crate::host::files;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -20,10 +19,10 @@ pub struct VacuumJournal {
 }
 
 impl VacuumJournal {
-    pub fn of(basis: &Basis<'_>) -> Result<Self, TargetError> {
-        Ok(Self {
+    pub fn of(basis: &Basis<'_>) -> Self {
+        Self {
             keep_bytes: basis.config.fix.journal_keep_mib << 20,
-        })
+        }
     }
 
     fn keep(&self) -> u64 {

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::core::model::time::Timestamp;
     use crate::host::clock::Clock;
-    use crate::host::exec::scripted::{Scripted, fails, hangs, says};
+    use crate::host::exec::scripted::{Scripted, absent, fails, hangs, says};
 
     #[test]
     fn a_manager_that_does_not_answer_has_no_units_to_judge() {
@@ -162,9 +162,7 @@ mod tests {
         assert!(matches!(systemd.units(), Err(ServiceError::Refused(_))));
         script.on("systemctl show", |_| hangs("systemctl"));
         assert!(matches!(systemd.units(), Err(ServiceError::Exec(_))));
-        script.on("systemctl", |_| {
-            Err(ExecError::Absent("systemctl".to_owned()))
-        });
+        script.on("systemctl", |_| absent("systemctl"));
         assert!(matches!(systemd.units(), Err(ServiceError::Absent(_))));
     }
 }

@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::host::clock::Clock;
-use crate::host::exec::scripted::{Scripted, fails, hangs, says};
-use crate::host::exec::{ExecError, Output};
+use crate::host::exec::scripted::{Answer, Scripted, fails, hangs, says};
 
 /// Where this program puts the new place of a program.
 pub const DROP_IN: &str =
@@ -133,7 +132,7 @@ impl Units {
         self.lock().answers = answers;
     }
 
-    fn show(&self, words: &[&str]) -> Result<Output, ExecError> {
+    fn show(&self, words: &[&str]) -> Answer {
         let state = self.lock();
         match state.answers {
             Answers::Well => {}
@@ -157,7 +156,7 @@ impl Units {
         says(text)
     }
 
-    fn order(&self, words: &[&str], clock: &Clock) -> Result<Output, ExecError> {
+    fn order(&self, words: &[&str], clock: &Clock) -> Answer {
         let (verb, name) = (words[1], words[words.len() - 1]);
         let mut state = self.lock();
         let Some(unit) = state.units.get_mut(name) else {

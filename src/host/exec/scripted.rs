@@ -10,8 +10,12 @@ use crate::core::model::action::ProcessIdentity;
 use crate::host::Host;
 use crate::host::signals::{Ended, SignalError};
 
+/// How a command ends.
+#[derive(Debug)]
+pub struct Answer(Result<Output, ExecError>);
+
 /// What a command does: reads its words, changes what stands for the host, answers.
-type Script = Box<dyn FnMut(&[&str]) -> Result<Output, ExecError> + Send>;
+type Script = Box<dyn FnMut(&[&str]) -> Answer + Send>;
 
 /// Answers commands by their first words. One that no script knows fails the test.
 #[derive(Default)]
@@ -31,38 +35,37 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// A command that ends well and says `text`.
-pub fn says(text: impl Into<Vec<u8>>) -> Result<Output, ExecError> {
-    Ok(Output {
+pub fn says(text: impl Into<Vec<u8>>) -> Answer {
+    Answer(Ok(Output {
         status: 0,
         stdout: text.into(),
         stderr: Vec::new(),
-    })
+    }))
 }
 
 /// A command that ends with `status` and says why.
-pub fn fails(status: i32, why: &str) -> Result<Output, ExecError> {
-    Ok(Output {
+pub fn fails(status: i32, why: &str) -> Answer {
+    Answer(Ok(Output {
         status,
         stdout: Vec::new(),
         stderr: why.into(),
-    })
+    }))
 }
 
 /// A command that is killed at its deadline.
-pub fn hangs(program: &str) -> Result<Output, ExecError> {
-    Err(ExecError::Deadline(
-        program.to_owned(),
-        Duration::from_secs(15),
-    ))
+pub fn hangs(program: &str) -> Answer {
+    let program = program.to_owned();
+    Answer(Err(ExecError::Deadline(program, Duration::from_secs(15))))
+}
+
+/// A command that is not installed.
+pub fn absent(program: &str) -> Answer {
+    Answer(Err(ExecError::Absent(program.to_owned())))
 }
 
 impl Scripted {
     /// Commands that begin with `words` are answered by `script`; of several the last one told counts.
-    pub fn on(
-        &self,
-        words: &str,
-        script: impl FnMut(&[&str]) -> Result<Output, ExecError> + Send + 'static,
-    ) {
+    pub fn on(&self, words: &str, script: impl FnMut(&[&str]) -> Answer + Send + 'static) {
         locked(&self.scripts).insert(0, (words.to_owned(), Box::new(script)));
     }
 
@@ -81,7 +84,7 @@ impl Scripted {
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
         };
         match scripts.iter_mut().find(|(start, _)| known(start)) {
-            Some((_, script)) => script(&words),
+            Some((_, script)) => script(&words).0,
             None => panic!("no script answers: {line}"),
         }
     }
