@@ -146,7 +146,7 @@ fn order(order: Order, name: &str) -> UnitOrder {
     UnitOrder { order, unit }
 }
 
-fn is_refused(result: Result<(), ActionError>) -> bool {
+fn is_refused<T>(result: &Result<T, ActionError>) -> bool {
     matches!(
         result,
         Err(ActionError::Refused(_) | ActionError::PreconditionGone(_))
@@ -195,7 +195,7 @@ fn a_unit_that_nobody_may_start_is_not_started() {
             order(Order::ResetFailedStart, "a.service"),
         ] {
             assert!(
-                is_refused(bench.context(|context| action.precondition(context))),
+                is_refused(&bench.context(|context| action.precondition(context))),
                 "{why}: {action}"
             );
         }
@@ -308,7 +308,7 @@ fn drop_ins(root: &Path) -> Vec<String> {
 fn a_moved_program_gets_a_drop_in_that_undo_removes() {
     let (bench, action) = moved(true);
     assert!(
-        is_refused(bench.context(|context| action.precondition(context))),
+        is_refused(&bench.context(|context| action.precondition(context))),
         "what is there now is no program"
     );
     executable(&bench);
@@ -374,7 +374,7 @@ fn a_path_that_came_back_is_left_alone() {
     executable(&bench);
     bench.put("opt/old/run", "#!/bin/sh\n");
     assert!(is_refused(
-        bench.context(|context| action.precondition(context))
+        &bench.context(|context| action.precondition(context))
     ));
 }
 

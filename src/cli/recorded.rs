@@ -153,7 +153,7 @@ impl<'a> Replay<'a> {
             self.export("");
         }
         if let Some(fault) = self.kernel.finish() {
-            self.fault(fault);
+            self.fault(&fault);
         }
         Ok(())
     }
@@ -174,11 +174,11 @@ impl<'a> Replay<'a> {
 
     fn console(&mut self, at: Option<u64>, part: &str) {
         if let Some(fault) = self.kernel.line(at, undated(part)) {
-            self.fault(fault);
+            self.fault(&fault);
         }
     }
 
-    fn fault(&mut self, fault: KernelFault) {
+    fn fault(&mut self, fault: &KernelFault) {
         let finding = Finding::new(
             fault.class,
             &fault.subject,

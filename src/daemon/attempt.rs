@@ -119,7 +119,7 @@ fn out_of_budget(job: &Job<'_>, diagnosis: &Diagnosis, spent: Spent) -> Result<(
         proposed: None,
         retry_at,
     };
-    carry_out::tell(job, told)
+    carry_out::tell(job, &told)
 }
 
 /// How long an action may take to show: an equal share of its phase's time.

@@ -62,7 +62,7 @@ pub fn step(
                 proposed,
                 retry_at,
             };
-            tell(job, told)
+            tell(job, &told)
         }
         Step::Close { resolution, reason } => close(job, resolution, &reason),
         Step::Refuse {
@@ -79,13 +79,13 @@ pub fn step(
 }
 
 /// Puts the task before a human; a dry run only writes down that it would.
-pub fn tell(job: &Job<'_>, told: escalate::Told<'_>) -> Result<(), StoreError> {
+pub fn tell(job: &Job<'_>, told: &escalate::Told<'_>) -> Result<(), StoreError> {
     if let Some(action) = &told.proposed {
         let (store, now) = (&job.runtime.store, job.now());
         store.propose(job.task.id, action.kind, job.worker, &told.text(), now)?;
     }
     if !job.runtime.dry_run {
-        return escalate::to_human(job, &told);
+        return escalate::to_human(job, told);
     }
     let mut reason = told.text();
     if told.proposed.is_none() {
@@ -153,7 +153,7 @@ pub fn window_end(job: &Job<'_>, end: WindowEnd) -> Result<(), StoreError> {
                 proposed: None,
                 retry_at: None,
             };
-            tell(job, told)
+            tell(job, &told)
         }
     }
 }

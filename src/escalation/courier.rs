@@ -225,7 +225,7 @@ impl<T: Tracker> Courier<T> {
                 outbox.unknown(id, now.plus(after), &note.with(&why), now)
             }
             DeliveryStep::Hold { hold, note } => {
-                self.hold(outbox, delivery, &hold, note, begun, now)
+                self.hold(outbox, delivery, &hold, &note, begun, now)
             }
         }
     }
@@ -261,7 +261,7 @@ impl<T: Tracker> Courier<T> {
         outbox: &dyn Outbox,
         delivery: &Delivery,
         hold: &Hold,
-        note: Note,
+        note: &Note,
         begun: bool,
         now: Timestamp,
     ) -> Result<(), OutboxError> {
@@ -302,7 +302,7 @@ impl<T: Tracker> Courier<T> {
         );
         let note = Note {
             looked: note.looked.filter(|_| !begun),
-            ..note
+            ..note.clone()
         };
         let at = self.not_before.plus(row_after);
         if begun {

@@ -221,7 +221,7 @@ impl GitHub {
         }
         attempt.may_write(self.api.server_time(now))?;
         let issue = self.new_issue(attempt);
-        (attempt.begin)().map_err(store_trouble)?;
+        (attempt.begin)().map_err(|why| store_trouble(&why))?;
         let (created, by_location) = match self.api.create(issue, now) {
             Ok(answer) => answer,
             Err(Failure::Status(reply))
@@ -423,7 +423,7 @@ impl GitHub {
             _ => "",
         };
         let body = finish(&attempt.redact(&format!("{back}{text}")), &marker);
-        (attempt.begin)().map_err(store_trouble)?;
+        (attempt.begin)().map_err(|why| store_trouble(&why))?;
         if let Err(failure) = self.api.comment(issue.number, &body, now) {
             return Ok(Some(self.not_written(failure, &attempt.note, now)));
         }
@@ -452,7 +452,7 @@ impl GitHub {
         if change.is_empty() {
             return Ok(confirmed(issue));
         }
-        (attempt.begin)().map_err(store_trouble)?;
+        (attempt.begin)().map_err(|why| store_trouble(&why))?;
         match self
             .api
             .change(issue.number, Value::Object(change), attempt.now)
@@ -613,7 +613,7 @@ fn held(hold: Hold) -> DeliveryStep {
     }
 }
 
-fn store_trouble(why: OutboxError) -> Stop {
+fn store_trouble(why: &OutboxError) -> Stop {
     Box::new(held(Hold::Trouble {
         why: format!("the store did not take it: {why}"),
     }))

@@ -58,7 +58,7 @@ impl Gateway {
         let host = Host::at(dir.path(), Clock::manual(now)).with_executor(script.clone());
         let units = Units::new();
         units.serve(&script, dir.path(), &host.clock);
-        Self::start(dir, host, script, units, config)
+        Self::start(dir, host, script, units, &config)
     }
 
     fn start(
@@ -66,7 +66,7 @@ impl Gateway {
         host: Host,
         script: Arc<Scripted>,
         units: Units,
-        config: Config,
+        config: &Config,
     ) -> Self {
         let runtime = Runtime::start(host, config.clone(), &options()).unwrap();
         courier::route(&runtime);
