@@ -11,7 +11,7 @@ use crate::core::model::text::matches_glob;
 use crate::core::model::time::Timestamp;
 
 /// Larger files are data or logs, not instructions.
-const FILE_MAX: u64 = 4 << 20;
+const FILE_MAX: usize = 4 << 20;
 const DEPTH_MAX: usize = 24;
 /// Most files of one build.
 const FILES_MAX: usize = 100_000;
@@ -281,7 +281,7 @@ fn one(
     let sha256 = sha256_hex(&bytes);
     let size = bytes.len() as u64;
     let bytes = if bytes.starts_with(&[0x1f, 0x8b]) {
-        inflate::gunzip(&bytes, FILE_MAX as usize).ok_or(LeftOut::Damaged)?
+        inflate::gunzip(&bytes, FILE_MAX).ok_or(LeftOut::Damaged)?
     } else {
         bytes
     };
@@ -314,8 +314,9 @@ fn read_file(path: &Path) -> Result<(Vec<u8>, String), LeftOut> {
     if !meta.is_file() {
         return Err(LeftOut::NotRegular);
     }
-    if meta.len() > FILE_MAX {
-        return Err(LeftOut::TooLarge(FILE_MAX));
+    let most = FILE_MAX as u64;
+    if meta.len() > most {
+        return Err(LeftOut::TooLarge(most));
     }
     let modified = meta
         .modified()
@@ -327,7 +328,7 @@ fn read_file(path: &Path) -> Result<(Vec<u8>, String), LeftOut> {
             crate::core::model::text::cut(&text, 19).to_owned()
         });
     let mut bytes = Vec::new();
-    file.take(FILE_MAX)
+    file.take(most)
         .read_to_end(&mut bytes)
         .map_err(LeftOut::Io)?;
     Ok((bytes, modified))

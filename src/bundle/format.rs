@@ -20,7 +20,7 @@ pub(super) const APPLICATION_ID: i32 = 0x414f_6b62;
 pub(super) const VERSION: i32 = 1;
 
 const MAGIC: &[u8; 8] = b"AOBUNDLE";
-const SEAL: u64 = 48;
+const SEAL: usize = 48;
 const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// The database's page cache, in KiB: all the heap that a query may keep.
 const CACHE_KIB: i32 = 256;
@@ -56,11 +56,12 @@ pub(super) fn check_seal(path: &Path) -> Result<[u8; 32], BundleError> {
     }
     let mut head = [0_u8; 16];
     let size = meta.len();
-    if size < SEAL + 512 || file.read_exact(&mut head).is_err() || &head != SQLITE_MAGIC {
+    let sealed = size.saturating_sub(SEAL as u64);
+    if sealed < 512 || file.read_exact(&mut head).is_err() || &head != SQLITE_MAGIC {
         return Err(foreign("it does not start like one"));
     }
-    let mut tail = [0_u8; SEAL as usize];
-    file.seek(SeekFrom::Start(size - SEAL)).map_err(io)?;
+    let mut tail = [0_u8; SEAL];
+    file.seek(SeekFrom::Start(sealed)).map_err(io)?;
     file.read_exact(&mut tail).map_err(io)?;
     let (magic, rest) = tail.split_at(8);
     let (length, digest) = rest.split_at(8);
@@ -68,8 +69,8 @@ pub(super) fn check_seal(path: &Path) -> Result<[u8; 32], BundleError> {
         return Err(torn("its end is missing".to_owned()));
     }
     let length = u64::from_le_bytes(length.try_into().unwrap_or_default());
-    if length != size - SEAL {
-        return Err(torn(format!("{} bytes instead of {length}", size - SEAL)));
+    if length != sealed {
+        return Err(torn(format!("{sealed} bytes instead of {length}")));
     }
     file.rewind().map_err(io)?;
     let found = digest_of(&mut file, length).map_err(io)?;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::core::diagnosis::retrieval::{Term, stems};
+use crate::core::model::narrow;
 
 /// BM25's saturation and length normalisation, at their usual values: others gained nothing.
 pub(super) const K1: f32 = 1.2;
@@ -48,7 +49,7 @@ impl Postings {
 
     pub fn mean_length(&self) -> f32 {
         let sum: f64 = self.lengths.iter().map(|length| f64::from(*length)).sum();
-        (sum / self.lengths.len().max(1) as f64).max(1.0) as f32
+        narrow::single((sum / self.lengths.len().max(1) as f64).max(1.0))
     }
 
     /// Frequencies become impacts.
@@ -85,7 +86,7 @@ pub(super) fn rarity(documents: f32, with_term: f32) -> f32 {
 }
 
 fn quantise(share: f32) -> u8 {
-    (share * 255.0).round().clamp(1.0, 255.0) as u8
+    narrow::byte((share * 255.0).round().clamp(1.0, 255.0))
 }
 
 /// Postings with impacts, by term.
@@ -119,16 +120,16 @@ impl Impacts {
     }
 }
 
-pub(super) const fn bucket_of(term: Term, bits: u32) -> u32 {
-    if bits == 0 {
-        0
-    } else {
-        (term.0 >> (64 - bits)) as u32
-    }
+/// The leading `bits` of a term's hash; at most 32 are asked for.
+pub(super) fn bucket_of(term: Term, bits: u32) -> u32 {
+    let leading = term.0.checked_shr(64_u32.saturating_sub(bits));
+    u32::try_from(leading.unwrap_or(0)).unwrap_or(u32::MAX)
 }
 
+/// The last 32 bits of a term's hash.
 const fn key_of(term: Term) -> u32 {
-    term.0 as u32
+    let [a, b, c, d, ..] = term.0.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
 }
 
 fn encode(list: &[Posting]) -> Vec<u8> {
@@ -144,11 +145,15 @@ fn encode(list: &[Posting]) -> Vec<u8> {
 }
 
 fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value as u8 & 0x7f) | 0x80);
+    loop {
+        let [low, ..] = value.to_le_bytes();
         value >>= 7;
+        if value == 0 {
+            out.push(low & 0x7f);
+            return;
+        }
+        out.push(low | 0x80);
     }
-    out.push(value as u8);
 }
 
 fn take_varint(bytes: &mut &[u8]) -> Option<u64> {

@@ -21,6 +21,7 @@ mod source;
 mod vectors;
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::Connection;
@@ -163,30 +164,30 @@ impl Bundle {
 }
 
 fn shape(database: &Connection) -> Result<Shape, BundleError> {
-    let number = |key: &str| -> Result<f64, BundleError> {
-        let text: String =
-            database.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| {
-                row.get(0)
-            })?;
-        text.parse()
-            .map_err(|_| BundleError::Content(format!("meta value '{key}' is not a number")))
+    let shape = Shape {
+        snippets: number(database, "snippets")?,
+        own: number(database, "own")?,
+        bits: number(database, "bits")?,
+        mean_length: number(database, "mean_length")?,
     };
-    let (snippets, bits, mean) = (number("snippets")?, number("bits")?, number("mean_length")?);
-    let own = number("own")?;
-    let sane = (0.0..=f64::from(SNIPPETS_MAX)).contains(&snippets)
-        && (0.0..=32.0).contains(&bits)
-        && mean >= 1.0;
+    // A mean that is no number is not sane either.
+    let sane = shape.snippets <= SNIPPETS_MAX && shape.bits <= 32 && shape.mean_length >= 1.0;
     if !sane {
         return Err(BundleError::Content(
             "its description is out of bounds".to_owned(),
         ));
     }
-    Ok(Shape {
-        snippets: snippets as u32,
-        own: own as u32,
-        bits: bits as u32,
-        mean_length: mean as f32,
-    })
+    Ok(shape)
+}
+
+/// One number that the bundle says of itself.
+fn number<T: FromStr>(database: &Connection, key: &str) -> Result<T, BundleError> {
+    let text: String =
+        database.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| {
+            row.get(0)
+        })?;
+    text.parse()
+        .map_err(|_| BundleError::Content(format!("meta value '{key}' is not a number")))
 }
 
 fn snippet(database: &Connection, query: &Query, hit: &Hit) -> Result<Snippet, BundleError> {

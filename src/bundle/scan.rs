@@ -12,7 +12,7 @@ const MATCHED_MAX: usize = 32;
 
 /// Words whose role is remembered during a query: texts repeat theirs, and stemming one takes longer than
 /// all else that is done with it. A power of two.
-const REMEMBERED: usize = 1024;
+const REMEMBERED: u16 = 1024;
 
 /// What a word of a text is to the query.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,7 +52,7 @@ impl<'a> Scanner<'a> {
             starts: starts(query),
             roles: Roles {
                 query,
-                known: vec![None; REMEMBERED],
+                known: vec![None; usize::from(REMEMBERED)],
                 buffer: String::new(),
             },
             last: vec![None; query.words.len()],
@@ -128,7 +128,9 @@ struct Roles<'a> {
 impl Roles<'_> {
     fn of(&mut self, word: &str) -> Role {
         let term = Term::of(word);
-        let slot = self.known.get_mut(term.0 as usize % REMEMBERED);
+        let [low, high, ..] = term.0.to_le_bytes();
+        let place = u16::from_le_bytes([low, high]) % REMEMBERED;
+        let slot = self.known.get_mut(usize::from(place));
         if let Some(Some((known, role))) = slot.as_deref()
             && *known == term
         {

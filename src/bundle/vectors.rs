@@ -3,6 +3,7 @@
 //! dimension. Only snippets get a vector; a query's is made from those of its best hits.
 
 use super::index::{Impacts, Posting, rarity};
+use crate::core::model::narrow;
 
 /// Dimensions; 32 to 128 measured alike.
 pub(super) const DIMENSIONS: usize = 64;
@@ -122,7 +123,7 @@ fn orthonormalise(rows: &mut [Row]) {
                     .map(|(dot, other)| dot * f64::from(*other))
                     .sum();
                 if let Some(own) = row.get_mut(column) {
-                    *own -= part as f32;
+                    *own -= narrow::single(part);
                 }
             }
         }
@@ -135,7 +136,7 @@ fn orthonormalise(rows: &mut [Row]) {
         let factor = if length > 1e-6 { 1.0 / length } else { 0.0 };
         for row in rows.iter_mut() {
             if let Some(own) = row.get_mut(column) {
-                *own *= factor as f32;
+                *own *= narrow::single(factor);
             }
         }
     }
@@ -147,7 +148,7 @@ fn quantise(row: &Row) -> [i8; DIMENSIONS] {
     let factor = if length > 1e-9 { 127.0 / length } else { 0.0 };
     let mut out = [0_i8; DIMENSIONS];
     for (to, value) in out.iter_mut().zip(kept()) {
-        *to = (value * factor).round() as i8;
+        *to = narrow::signed_byte((value * factor).round());
     }
     out
 }

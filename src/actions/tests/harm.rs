@@ -472,7 +472,7 @@ fn a_thousand_generated_cases_hit_no_wrong_target() {
     let mut done = [0_u32; 4];
     for seed in seeds {
         println!("AO_HARM_SEED={seed} replays this case");
-        let kind = (seed % kinds) as usize;
+        let kind = usize::try_from(seed % kinds).unwrap();
         let random = &mut Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let acted = match kind {
             0 => units(random),

@@ -15,6 +15,7 @@ use crate::core::model::candidate::Candidate;
 use crate::core::model::cause::Cause;
 use crate::core::model::facts::Key;
 use crate::core::model::finding::Finding;
+use crate::core::model::narrow;
 use crate::core::model::snippet::Snippet;
 use crate::core::model::time::Timestamp;
 
@@ -129,7 +130,7 @@ pub fn operator(
     let best = tried.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
     let actions = tried
         .iter()
-        .map(|(row, rate)| (row.action, *rate as f32))
+        .map(|(row, rate)| (row.action, narrow::single(*rate)))
         .collect();
     // It helped against this class here: the cause was the same as far as anyone could tell.
     Advice::new(
@@ -251,7 +252,7 @@ fn ranked(
     let actions: Vec<(ActionKind, f32)> = candidates
         .iter()
         .filter(|one| liked(one.kind))
-        .map(|one| (one.kind, confidence as f32))
+        .map(|one| (one.kind, narrow::single(confidence)))
         .collect();
     if actions.is_empty() {
         return Advice::abstain(Advisor::Historian, &why);

@@ -102,15 +102,14 @@ static KINDS: [u8; 256] = kinds();
 
 const fn kinds() -> [u8; 256] {
     let mut table = [0; 256];
-    let mut at = 0;
-    while at < 256 {
-        let byte = at as u8;
+    let mut byte = 0_u8;
+    loop {
         #[allow(
             clippy::indexing_slicing,
             reason = "evaluated by the compiler, where an error is an error of the build"
         )]
         {
-            table[at] = match byte {
+            table[byte as usize] = match byte {
                 b'a'..=b'z' => SMALL,
                 b'A'..=b'Z' => CAPITAL,
                 b'0'..=b'9' => DIGIT,
@@ -118,9 +117,11 @@ const fn kinds() -> [u8; 256] {
                 _ => 0,
             };
         }
-        at += 1;
+        if byte == u8::MAX {
+            return table;
+        }
+        byte += 1;
     }
-    table
 }
 
 /// As [`words`], but words that do not start as `starts` says may be left out, except directly after a

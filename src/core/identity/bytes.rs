@@ -26,16 +26,18 @@ const TABLE: [u16; 256] = table();
 
 const fn table() -> [u16; 256] {
     let mut table = [OTHER; 256];
-    let mut i = 0;
-    while i < 256 {
+    let mut byte = 0_u8;
+    loop {
         #[allow(clippy::indexing_slicing)]
         // const evaluation: an index out of range fails the build
         {
-            table[i] = of(i as u8);
+            table[byte as usize] = of(byte);
         }
-        i += 1;
+        if byte == u8::MAX {
+            return table;
+        }
+        byte += 1;
     }
-    table
 }
 
 const fn of(byte: u8) -> u16 {

@@ -12,16 +12,18 @@ const fn pairs() -> [[u8; 2]; 256] {
         }
     }
     let mut table = [[0; 2]; 256];
-    let mut i = 0;
-    while i < 256 {
+    let mut byte = 0_u8;
+    loop {
         #[allow(clippy::indexing_slicing)]
         // const evaluation: an index out of range fails the build
         {
-            table[i] = [digit(i as u8 >> 4), digit(i as u8 & 15)];
+            table[byte as usize] = [digit(byte >> 4), digit(byte & 15)];
         }
-        i += 1;
+        if byte == u8::MAX {
+            return table;
+        }
+        byte += 1;
     }
-    table
 }
 
 /// Both digits of each byte, as long as there is room in `out`.

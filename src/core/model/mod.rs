@@ -12,6 +12,11 @@ pub mod hex;
 pub mod hint;
 pub mod inert;
 pub mod named;
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the one place where fractions are cut down"
+)]
+pub mod narrow;
 pub mod port;
 pub mod snippet;
 pub mod task;

@@ -238,7 +238,7 @@ impl Outbox for Memory {
                 )
                 && row.sent_at.is_some_and(|at| at > since)
         });
-        Ok(counted.count() as u32)
+        Ok(u32::try_from(counted.count()).unwrap_or(u32::MAX))
     }
 
     fn parked(&self, why: &str, _: Timestamp) -> Result<(), OutboxError> {

@@ -136,8 +136,7 @@ fn problem(
 ) -> String {
     let key = delivery_key(&gateway.id, &"f1".repeat(32), episode * 1000 + task as u64);
     let local = Timestamp::from_millis(now.as_millis() + gateway.skew);
-    let severity =
-        [Severity::Warning, Severity::Error, Severity::Critical][random.below(3) as usize];
+    let severity = [Severity::Warning, Severity::Error, Severity::Critical][random.place(3)];
     let push = |operation, payload: serde_json::Value| {
         gateway
             .outbox
@@ -180,7 +179,7 @@ fn run(seed: u64, totals: &mut Totals) {
         }
         if random.chance(25) {
             let from = START.plus(s(random.below(900)));
-            let status = [401, 403, 404, 410][random.below(4) as usize];
+            let status = [401, 403, 404, 410][random.place(4)];
             world
                 .forbidden
                 .push((from, from.plus(s(random.below(7200))), status));
@@ -211,9 +210,9 @@ fn run(seed: u64, totals: &mut Totals) {
                 gateway
                     .outbox
                     .dies_in
-                    .set(Some((random.below(3) as u32, random.chance(50))));
+                    .set(Some((random.few(), random.chance(50))));
             } else {
-                bed.world().dies_in = Some(random.below(3) as u32);
+                bed.world().dies_in = Some(random.few());
             }
         }
         if gateways[index].outbox.open() == 0 {
@@ -327,7 +326,8 @@ fn days_offline_end_without_a_storm() {
     let end = START.plus(3 * DAY);
     bed.world().offline.push((START, end));
     for task in 1..=12 {
-        let severity = [Severity::Warning, Severity::Error, Severity::Critical][task as usize % 3];
+        let severity = [Severity::Warning, Severity::Error, Severity::Critical]
+            [usize::try_from(task % 3).unwrap()];
         let key = delivery_key("gateway-a", "f", task as u64);
         let payload = json!({ "title": format!("{severity} {task}"), "body": "b" }).to_string();
         gateway

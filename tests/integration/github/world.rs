@@ -30,6 +30,16 @@ impl Random {
         self.next() % bound
     }
 
+    /// How often something happens: up to twice.
+    pub fn few(&mut self) -> u32 {
+        u32::try_from(self.below(3)).unwrap_or(0)
+    }
+
+    /// A place in a list of `length`.
+    pub fn place(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).unwrap_or(0)
+    }
+
     pub fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
@@ -147,9 +157,9 @@ impl World {
             "blank done",
         ];
         if write {
-            WRITE[self.random.below(WRITE.len() as u64) as usize]
+            WRITE[self.random.place(WRITE.len())]
         } else {
-            READ[self.random.below(READ.len() as u64) as usize]
+            READ[self.random.place(READ.len())]
         }
     }
 
@@ -444,7 +454,8 @@ impl Transport for Wire {
 pub fn http_date(at: Timestamp) -> String {
     let text = at.to_string();
     let days = at.as_millis().div_euclid(86_400_000);
-    let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][days.rem_euclid(7) as usize];
+    let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
+        [usize::try_from(days.rem_euclid(7)).unwrap()];
     let months = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];

@@ -20,7 +20,7 @@ impl Facts {
 
 /// Each fact once.
 fn all(text: &str, number: u64) -> Vec<Fact<'_>> {
-    let small = number as u32;
+    let small = u32::try_from(number & 0xffff_ffff).unwrap_or(0);
     vec![
         Fact::Unit(text),
         Fact::Result(text),
@@ -45,7 +45,7 @@ fn all(text: &str, number: u64) -> Vec<Fact<'_>> {
             to: text,
             how: MovedHow::SameName,
         },
-        Fact::Port(Port::udp(number as u16)),
+        Fact::Port(Port::udp(u16::try_from(number & 0xffff).unwrap_or(0))),
         Fact::Holder(Holder {
             pid: small,
             start_ticks: number,
@@ -55,7 +55,7 @@ fn all(text: &str, number: u64) -> Vec<Fact<'_>> {
         Fact::HolderUnit(text),
         Fact::Mount(text),
         Fact::Device(text),
-        Fact::UsedPercent(number as u8),
+        Fact::UsedPercent(u8::try_from(number & 0xff).unwrap_or(0)),
         Fact::AvailableBytes(number),
         Fact::FullIn(Duration::from_secs(number)),
         Fact::DeletedOpen(text),

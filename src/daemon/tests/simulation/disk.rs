@@ -162,9 +162,9 @@ fn picture(folder: &Path, disk: &mut Disk, how: Crash) -> BTreeMap<PathBuf, Vec<
 /// The synced bytes and some of what came after: up to a cut all of it, the cut one in part, then by chance.
 fn torn(file: &File, random: &mut Random) -> Vec<u8> {
     let mut image = file.durable.clone();
-    let cut = random.below(file.pending.len() as u64 + 1) as usize;
+    let cut = random.place(file.pending.len() + 1);
     for (at, pending) in file.pending.iter().enumerate() {
-        let sectors = random.below(9) as usize;
+        let sectors = random.place(9);
         match at.cmp(&cut) {
             std::cmp::Ordering::Less => pending.apply(&mut image, usize::MAX),
             std::cmp::Ordering::Equal => pending.apply(&mut image, sectors * SECTOR),
@@ -287,7 +287,7 @@ unsafe extern "C" fn write(
         let bytes = std::slice::from_raw_parts(data.cast::<u8>(), amount as usize);
         (&*parts(file).0, bytes)
     };
-    let write = || Pending::Write(at as usize, bytes.to_vec());
+    let write = || Pending::Write(offset(at), bytes.to_vec());
     match step(path, |file| file.pending.push(write())) {
         Ok(_) => real!(file, xWrite, data, amount, at),
         Err(code) => code,
@@ -298,7 +298,7 @@ unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: i64) -> c_int 
     // SAFETY: the path lives until `close`.
     let path = unsafe { &*parts(file).0 };
     match step(path, |file| {
-        file.pending.push(Pending::Truncate(size as usize))
+        file.pending.push(Pending::Truncate(offset(size)))
     }) {
         Ok(_) => real!(file, xTruncate, size),
         Err(code) => code,
@@ -375,6 +375,11 @@ unsafe extern "C" fn open(
     }
 }
 
+/// An offset within a file.
+fn offset(at: i64) -> usize {
+    usize::try_from(at).expect("SQLite gives no negative offsets")
+}
+
 /// What a file holds when it is opened first is on the disk.
 fn opened(path: &Path) {
     let mut disks = disks();
@@ -414,7 +419,7 @@ fn register() {
     unsafe {
         let real = ffi::sqlite3_vfs_find(ptr::null());
         let shim = ffi::sqlite3_vfs {
-            szOsFile: (*real).szOsFile + std::mem::size_of::<Handle>() as c_int,
+            szOsFile: (*real).szOsFile + c_int::try_from(std::mem::size_of::<Handle>()).unwrap(),
             zName: c"forgetful".as_ptr(),
             pAppData: real.cast(),
             pNext: ptr::null_mut(),

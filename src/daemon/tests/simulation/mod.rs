@@ -64,8 +64,13 @@ impl Random {
         self.next() % bound.max(1)
     }
 
+    /// A place in a list of `length`.
+    fn place(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).unwrap_or(0)
+    }
+
     fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len() as u64) as usize]
+        all[self.place(all.len())]
     }
 }
 
@@ -137,7 +142,7 @@ impl Sum {
 
 /// Names and words of a line of each kind, one after the other.
 fn unit(kind: u64) -> String {
-    let letter = char::from(b'a' + kind as u8);
+    let letter = char::from(b'a' + u8::try_from(kind).unwrap());
     format!("unit-{letter}.service")
 }
 
@@ -359,7 +364,7 @@ impl Simulation {
         let now = process.runtime.host.clock.now();
         let reader = store.reader()?;
         let tasks = reader.open_conditions()?;
-        let at = self.random.below(tasks.len() as u64) as usize;
+        let at = self.random.place(tasks.len());
         let Some(task) = tasks.get(at) else {
             return Ok(());
         };
@@ -376,7 +381,7 @@ impl Simulation {
             let kind = self.log.below(KINDS);
             self.lines.push(kind);
         }
-        self.lines[at as usize]
+        self.lines[usize::try_from(at).unwrap()]
     }
 
     /// Reads some lines of the log: findings and cursor in one batch.
