@@ -88,7 +88,10 @@ impl Bundle {
         let shape = shape(&database).map_err(|why| match why {
             BundleError::Database(why) => BundleError::Foreign(path.to_owned(), why.to_string()),
             BundleError::Content(why) => BundleError::Foreign(path.to_owned(), why),
-            other => other,
+            BundleError::Io(..)
+            | BundleError::Foreign(..)
+            | BundleError::Torn(..)
+            | BundleError::Input(..) => why,
         })?;
         Ok(Self {
             path: path.to_owned(),

@@ -125,9 +125,10 @@ impl CliError {
 
     /// A file operation that failed: missing rights are told apart from everything else.
     pub(super) fn file(what: impl Into<String>, why: io::Error, hint: &str) -> Self {
-        let kind = match why.kind() {
-            io::ErrorKind::PermissionDenied => ErrorKind::Permission,
-            _ => ErrorKind::Failed,
+        let kind = if why.kind() == io::ErrorKind::PermissionDenied {
+            ErrorKind::Permission
+        } else {
+            ErrorKind::Failed
         };
         Self::new(kind, what).because(why).hint(hint)
     }
@@ -202,9 +203,10 @@ impl Error for CliError {
 /// Writing the result failed.
 impl From<io::Error> for CliError {
     fn from(why: io::Error) -> Self {
-        let kind = match why.kind() {
-            io::ErrorKind::BrokenPipe => ErrorKind::ReaderGone,
-            _ => ErrorKind::Failed,
+        let kind = if why.kind() == io::ErrorKind::BrokenPipe {
+            ErrorKind::ReaderGone
+        } else {
+            ErrorKind::Failed
         };
         Self::new(kind, "standard output")
             .because(why)

@@ -66,9 +66,10 @@ fn must_exist(options: &StoreOptions) -> Result<(), CliError> {
         )
         .hint("start the daemon, or name its directory with --state-dir")),
         Err(why) => {
-            let (kind, hint) = match why.kind() {
-                io::ErrorKind::PermissionDenied => (ErrorKind::Permission, "run as root"),
-                _ => (ErrorKind::Store, "see `doctor`"),
+            let (kind, hint) = if why.kind() == io::ErrorKind::PermissionDenied {
+                (ErrorKind::Permission, "run as root")
+            } else {
+                (ErrorKind::Store, "see `doctor`")
             };
             let what = format!("{path}: cannot be opened");
             Err(CliError::new(kind, what).because(why).hint(hint))
@@ -83,7 +84,16 @@ impl From<StoreError> for CliError {
             StoreError::NoTask(_) | StoreError::WrongState { .. } | StoreError::Import(_) => {
                 Self::of(ErrorKind::Failed, why)
             }
-            _ => Self::new(ErrorKind::Store, "store").because(why),
+            StoreError::Unusable { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Older { .. }
+            | StoreError::Empty(_)
+            | StoreError::Busy
+            | StoreError::Full
+            | StoreError::Io(_)
+            | StoreError::Corrupt(_)
+            | StoreError::Closed
+            | StoreError::Sqlite(_) => Self::new(ErrorKind::Store, "store").because(why),
         }
     }
 }

@@ -89,7 +89,7 @@ pub(super) fn scan(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         "detectors": scan.lines.iter().map(|line| {
             let (findings, note) = match &line.outcome {
                 Looked::Found(count) => (Some(*count), None),
-                other => (None, Some(other.to_string())),
+                Looked::Absent(_) | Looked::Broken(_) => (None, Some(line.outcome.to_string())),
             };
             json!({
                 "name": line.detector,

@@ -161,9 +161,10 @@ impl<T: Tracker> Courier<T> {
                 "waiting: the cap on new issues is reached, or this gateway's turn has not come",
             );
             // After a restore a row is `unknown` without ever having been sent by this store: it stays that.
-            match delivery.state {
-                State::Unknown => outbox.unknown(delivery.id, free_at, &why, now)?,
-                _ => outbox.retry(delivery.id, free_at, &why, now)?,
+            if delivery.state == State::Unknown {
+                outbox.unknown(delivery.id, free_at, &why, now)?;
+            } else {
+                outbox.retry(delivery.id, free_at, &why, now)?;
             }
             return Ok(Next { at: now });
         }

@@ -167,9 +167,13 @@ impl GitHub {
                 ReplyJudgement::Refused => DeliveryStep::Dead {
                     why: reply.describe(),
                 },
-                _ => *self.not_read(Failure::Status(reply), now),
+                ReplyJudgement::Done
+                | ReplyJudgement::Limited(_)
+                | ReplyJudgement::Forbidden
+                | ReplyJudgement::Missing
+                | ReplyJudgement::Gone => *self.not_read(Failure::Status(reply), now),
             },
-            other => *self.not_read(other, now),
+            Failure::NotSent(_) | Failure::Elsewhere(_) => *self.not_read(failure, now),
         }
     }
 
@@ -418,9 +422,10 @@ impl GitHub {
                 }
             }
         }
-        let back = match delivery.operation {
-            Operation::Reopen => "**It is back.**\n\n",
-            _ => "",
+        let back = if delivery.operation == Operation::Reopen {
+            "**It is back.**\n\n"
+        } else {
+            ""
         };
         let body = finish(&attempt.redact(&format!("{back}{text}")), &marker);
         (attempt.begin)().map_err(|why| store_trouble(&why))?;
@@ -458,16 +463,17 @@ impl GitHub {
             .change(issue.number, Value::Object(change), attempt.now)
         {
             Ok(()) => Ok(confirmed(issue)),
-            Err(failure) => Ok(
-                match self.not_written(failure, &attempt.note, attempt.now) {
-                    DeliveryStep::Unknown { why, note, .. } => DeliveryStep::Retry {
-                        after: backoff(RETRY_BASE, RETRY_MOST, attempt.delivery.attempts, 0),
-                        note,
-                        why,
-                    },
-                    other => other,
-                },
-            ),
+            Err(failure) => {
+                let step = self.not_written(failure, &attempt.note, attempt.now);
+                let DeliveryStep::Unknown { why, note, .. } = step else {
+                    return Ok(step);
+                };
+                Ok(DeliveryStep::Retry {
+                    after: backoff(RETRY_BASE, RETRY_MOST, attempt.delivery.attempts, 0),
+                    note,
+                    why,
+                })
+            }
         }
     }
 }
@@ -504,14 +510,12 @@ impl Tracker for GitHub {
             Operation::Create => self.create(&mut attempt),
             Operation::Comment | Operation::Close | Operation::Reopen => self.revise(&mut attempt),
         });
-        match step.unwrap_or_else(|stop| *stop) {
-            // What this attempt learned must outlive the hold, or a comment would be written twice.
-            DeliveryStep::Hold { hold, .. } => DeliveryStep::Hold {
-                hold,
-                note: attempt.note,
-            },
-            step => step,
+        let mut step = step.unwrap_or_else(|stop| *stop);
+        // What this attempt learned must outlive the hold, or a comment would be written twice.
+        if let DeliveryStep::Hold { note, .. } = &mut step {
+            *note = attempt.note;
         }
+        step
     }
 
     fn renewed(&mut self) -> bool {

@@ -120,14 +120,13 @@ pub fn read_named(
 }
 
 fn read_file(path: &Path, refused_bits: u32) -> Result<Secret, TokenError> {
-    let unreadable = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => TokenError::Missing {
-            path: path.to_owned(),
-        },
-        _ => TokenError::Unreadable {
-            path: path.to_owned(),
-            why: error,
-        },
+    let unreadable = |why: io::Error| {
+        let path = path.to_owned();
+        if why.kind() == io::ErrorKind::NotFound {
+            TokenError::Missing { path }
+        } else {
+            TokenError::Unreadable { path, why }
+        }
     };
     let file = std::fs::File::open(path).map_err(unreadable)?;
     // Of the open file, not of the path: nobody can swap it in between.

@@ -172,20 +172,22 @@ impl fmt::Display for Distrust {
 impl fmt::Display for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, part, why } = self;
-        match why {
-            Distrust::Io(why) => write!(f, "{path}: {why}"),
-            _ if path == part => write!(f, "{path} {why}"),
-            _ => write!(f, "{path}: {part} {why}"),
+        if let Distrust::Io(why) = why {
+            write!(f, "{path}: {why}")
+        } else if path == part {
+            write!(f, "{path} {why}")
+        } else {
+            write!(f, "{path}: {part} {why}")
         }
     }
 }
 
 impl Error for Untrusted {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.why {
-            Distrust::Io(why) => Some(why),
-            _ => None,
+        if let Distrust::Io(why) = &self.why {
+            return Some(why);
         }
+        None
     }
 }
 
@@ -537,8 +539,10 @@ impl<'a> Walk<'a> {
                 Hold::Closed
             }
             Hold::Closed if owned && sticky => Hold::Sticky,
-            _ if self.owners.anybody => Hold::Open,
-            _ => return Err(self.error(&name, distrust(owned, stat))),
+            Hold::Closed | Hold::Sticky | Hold::Open if self.owners.anybody => Hold::Open,
+            Hold::Closed | Hold::Sticky | Hold::Open => {
+                return Err(self.error(&name, distrust(owned, stat)));
+            }
         };
         let user = stat.st_uid;
         self.levels.push(Level {

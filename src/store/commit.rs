@@ -69,9 +69,10 @@ enum Trouble {
 
 impl From<StoreError> for Trouble {
     fn from(why: StoreError) -> Self {
-        match why {
-            StoreError::Corrupt(why) => Self::Wound(Wound::Damaged(why)),
-            why => Self::Failed(why),
+        if let StoreError::Corrupt(why) = why {
+            Self::Wound(Wound::Damaged(why))
+        } else {
+            Self::Failed(why)
         }
     }
 }
@@ -589,10 +590,12 @@ impl Loop {
         copy.pragma_update(None, "cache_size", -64)?;
         let backup = Backup::new(db, &mut copy)?;
         loop {
-            match backup.step(BACKUP_STEP)? {
-                StepResult::Done => return Ok(()),
-                StepResult::Busy | StepResult::Locked => std::thread::sleep(BUSY_PAUSE),
-                _ => {}
+            let step = backup.step(BACKUP_STEP)?;
+            if step == StepResult::Done {
+                return Ok(());
+            }
+            if matches!(step, StepResult::Busy | StepResult::Locked) {
+                std::thread::sleep(BUSY_PAUSE);
             }
             while self.batch.len() < BATCH_MAX
                 && let Ok(request) = self.requests.try_recv()

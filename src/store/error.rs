@@ -83,7 +83,15 @@ impl StoreError {
             Self::Full => Self::Full,
             Self::Closed => Self::Closed,
             Self::Corrupt(why) => Self::Corrupt(why.clone()),
-            other => Self::Io(other.to_string()),
+            Self::Unusable { .. }
+            | Self::Newer { .. }
+            | Self::Older { .. }
+            | Self::Empty(_)
+            | Self::Io(_)
+            | Self::NoTask(_)
+            | Self::WrongState { .. }
+            | Self::Import(_)
+            | Self::Sqlite(_) => Self::Io(self.to_string()),
         }
     }
 }

@@ -93,12 +93,14 @@ fn try_open(
     now: Timestamp,
     report: &mut OpenReport,
 ) -> Result<Connection, StoreError> {
-    let unusable = |error: StoreError| match error {
-        StoreError::Sqlite(_) | StoreError::Io(_) => StoreError::Unusable {
+    let unusable = |error: StoreError| {
+        if !matches!(error, StoreError::Sqlite(_) | StoreError::Io(_)) {
+            return error;
+        }
+        StoreError::Unusable {
             path: options.path.clone(),
             why: error.to_string(),
-        },
-        other => other,
+        }
     };
     create_private(&options.path);
     let mut connection = plain(options).map_err(unusable)?;

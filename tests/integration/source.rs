@@ -127,7 +127,7 @@ fn end_of_item(tokens: &[(usize, Token)], mut at: usize) -> usize {
                 }
             }
             Token::Mark(';') if depth == 0 => return at,
-            _ => {}
+            Token::Word(_) | Token::Sep | Token::Mark(_) => {}
         }
     }
     at
@@ -140,7 +140,7 @@ pub fn paths(tokens: &[(usize, Token)]) -> Vec<(usize, Vec<String>)> {
     while let Some((_, token)) = tokens.get(at) {
         at = match token {
             Token::Word(_) => path(tokens, at, &[], &mut out),
-            _ => at + 1,
+            Token::Sep | Token::Mark(_) => at + 1,
         };
     }
     out
@@ -170,7 +170,7 @@ fn path(
                     at = match token {
                         Token::Mark('}') => return at + 1,
                         Token::Word(_) => self::path(tokens, at, &path, out),
-                        _ => at + 1,
+                        Token::Sep | Token::Mark(_) => at + 1,
                     };
                 }
                 return at;
@@ -180,7 +180,7 @@ fn path(
                 at += 1;
                 break;
             }
-            _ => break,
+            Token::Sep | Token::Mark(_) => break,
         }
     }
     out.push((line, path));

@@ -217,7 +217,7 @@ impl Init {
                 Order::new("rc-update", &["del", NAME, "default"]).may_fail(),
             ],
             Self::SysV if tree.has(SCRIPT) => vec![Order::new(SCRIPT, &["stop"])],
-            _ => Vec::new(),
+            Self::Systemd | Self::OpenRc | Self::SysV => Vec::new(),
         }
     }
 

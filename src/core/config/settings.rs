@@ -106,7 +106,11 @@ fn unfit(written: &Written<'_>, wanted: &str) -> Mistake {
     let found = match written.get_ref() {
         DeValue::String(text) => format!("\"{}\"", crate::core::model::text::cut(text, 60)),
         DeValue::Integer(number) => number.as_str().to_owned(),
-        other => other.type_str().to_owned(),
+        other @ (DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_)
+        | DeValue::Table(_)) => other.type_str().to_owned(),
     };
     Mistake::new(
         written.span().start,

@@ -403,7 +403,7 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
             }
             Cue::Owner => self.byte(to) == Some(b')'),
             Cue::Actor => self.bytes(to, to + 5) == b"(uid=",
-            _ => false,
+            Cue::None | Cue::Grant | Cue::Command | Cue::Exit | Cue::Status | Cue::Result => false,
         }
     }
 

@@ -85,7 +85,12 @@ impl JournalJudge {
                 port_taken: Some(unit.to_owned()),
                 finding: None,
             },
-            _ => of_rules(line, writer, rules, at),
+            Writer::Manager
+            | Writer::Journal
+            | Writer::Coredump
+            | Writer::Service(_)
+            | Writer::Root
+            | Writer::User(_) => of_rules(line, writer, rules, at),
         }
     }
 
@@ -106,9 +111,10 @@ impl JournalJudge {
     /// Never feeds on itself: its process, its unit and transient units, and what the manager says of them.
     /// Whoever merely calls himself so is heard.
     fn is_own(&self, line: &JournalLine<'_>, writer: Writer<'_>) -> bool {
-        let unit = match writer {
-            Writer::Manager => line.about,
-            _ => line.trusted.unit,
+        let unit = if writer == Writer::Manager {
+            line.about
+        } else {
+            line.trusted.unit
         };
         let pid = line.trusted.pid;
         unit.starts_with(OWN_NAME) || (!pid.is_empty() && pid == self.own_pid)
@@ -219,7 +225,9 @@ fn of_rules(line: &JournalLine<'_>, writer: Writer<'_>, rules: &RuleSet, at: Tim
         Writer::Service(unit) => stable_unit(unit),
         // Before it runs the program, the manager's own child speaks of the unit it sets up.
         Writer::Manager => stable_unit(line.about),
-        _ => String::new(),
+        Writer::Kernel | Writer::Journal | Writer::Coredump | Writer::Root | Writer::User(_) => {
+            String::new()
+        }
     };
     let message = if line.message.is_empty() {
         "(the journal gives no text: longer than 4096 bytes)"
@@ -237,11 +245,13 @@ fn of_rules(line: &JournalLine<'_>, writer: Writer<'_>, rules: &RuleSet, at: Tim
     let Some(hit) = rules.classify(&judged) else {
         return Verdict::default();
     };
-    let (class, subject) = match writer {
-        // Whatever a rule makes of such words, they are no more than words.
-        Writer::User(_) => (Class::LogError, named),
-        _ if hit.class.is_kernels() => (Class::LogError, hit.subject),
-        _ => (hit.class, hit.subject),
+    // Whatever a rule makes of such words, they are no more than words.
+    let (class, subject) = if matches!(writer, Writer::User(_)) {
+        (Class::LogError, named)
+    } else if hit.class.is_kernels() {
+        (Class::LogError, hit.subject)
+    } else {
+        (hit.class, hit.subject)
     };
     let severity = writer.severity(hit.severity);
     found(

@@ -80,9 +80,10 @@ impl<'a> Writer<'a> {
     /// What a line is about that names no unit: `name` with its writer behind it where anybody may choose it. With
     /// a blank in it no unit, and no subject that a runbook or a root cause goes by, can be called so.
     pub fn subject(self, name: &str) -> String {
-        match self {
-            Self::User(_) => format!("{name} ({})", self.name()),
-            _ => name.to_owned(),
+        if matches!(self, Self::User(_)) {
+            format!("{name} ({})", self.name())
+        } else {
+            name.to_owned()
         }
     }
 }

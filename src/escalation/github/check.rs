@@ -157,7 +157,9 @@ fn explain(failure: Failure, github: &config::Github, now: Timestamp) -> Check {
                         github.repository
                     ),
                 ),
-                _ => bad(what, "try again later"),
+                ReplyJudgement::Done | ReplyJudgement::Refused | ReplyJudgement::Unclear => {
+                    bad(what, "try again later")
+                }
             }
         }
     }

@@ -98,9 +98,10 @@ fn not_read(failure: Failure, now: Timestamp) -> NotRead {
         | Failure::Elsewhere(why)
         | Failure::Unreadable(why) => (why, None),
         Failure::Status(reply) => {
-            let rest = match reply.judgement(now) {
-                ReplyJudgement::Limited(after) => Some(after.unwrap_or(LIMIT_REST)),
-                _ => None,
+            let rest = if let ReplyJudgement::Limited(after) = reply.judgement(now) {
+                Some(after.unwrap_or(LIMIT_REST))
+            } else {
+                None
             };
             (reply.describe(), rest)
         }

@@ -37,9 +37,10 @@ fn end_of(timeout: NextTimeout) -> Instant {
 }
 
 fn told(why: io::Error, timeout: NextTimeout) -> ureq::Error {
-    match why.kind() {
-        io::ErrorKind::TimedOut => ureq::Error::Timeout(timeout.reason),
-        _ => why.into(),
+    if why.kind() == io::ErrorKind::TimedOut {
+        ureq::Error::Timeout(timeout.reason)
+    } else {
+        why.into()
     }
 }
 

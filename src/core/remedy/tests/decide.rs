@@ -241,14 +241,16 @@ fn a_fix_that_does_not_last_is_told_once_and_repaired_all_the_same() {
         scene.past.fixed_before = [1, 2, 3].map(fixed_before).to_vec();
         scene
     };
-    match told().step() {
-        Step::Tell {
-            reason: Reason::NotLasting(_),
-            proposed: None,
-            retry_at,
-        } => assert_eq!(retry_at, Some(NOW), "repaired at once"),
-        other => panic!("not told: {other}"),
-    }
+    let step = told().step();
+    let Step::Tell {
+        reason: Reason::NotLasting(_),
+        proposed: None,
+        retry_at,
+    } = step
+    else {
+        panic!("not told: {step}");
+    };
+    assert_eq!(retry_at, Some(NOW), "repaired at once");
     hold(&[
         (
             "two repairs",
