@@ -187,7 +187,7 @@ impl PathDropIn {
     }
 }
 
-fn refused(why: Untrusted) -> ActionError {
+fn refused(why: &Untrusted) -> ActionError {
     ActionError::Refused(why.with_hint())
 }
 
@@ -206,7 +206,7 @@ fn folder(context: &ActionContext<'_>, path: &str) -> Result<Option<Folder>, Act
         Ok(folder) => Ok(Some(folder)),
         // All above it was proven on the way.
         Err(why) if why.is_absent() => Ok(None),
-        Err(why) => Err(refused(why)),
+        Err(why) => Err(refused(&why)),
     }
 }
 
@@ -216,7 +216,8 @@ fn made_folder(context: &ActionContext<'_>, path: &str) -> Result<Folder, Action
         // Our own umask keeps everybody out; unit files are for everybody to read.
         .and_then(|()| fs::set_permissions(&at, fs::Permissions::from_mode(0o755)))
         .map_err(|why| ActionError::Failed(format!("{path}: {why}")))?;
-    trusted::folder(context.host, folder_of(path), &Owners::of(context.host)).map_err(refused)
+    trusted::folder(context.host, folder_of(path), &Owners::of(context.host))
+        .map_err(|why| refused(&why))
 }
 
 /// Refuses a drop-in whose file or folder is a symbolic link, whoever set it: what is written there would land
@@ -363,7 +364,10 @@ pub fn restore(
         Some(backup) => {
             let copy = context.host.named(Path::new(backup)).map_err(failed)?;
             let copy = trusted::open(context.host, &copy, &Owners::of(context.host));
-            let bytes = copy.map_err(refused)?.bytes(READ_CAP).map_err(failed)?;
+            let bytes = copy
+                .map_err(|why| refused(&why))?
+                .bytes(READ_CAP)
+                .map_err(failed)?;
             folder
                 .write(name_of(path), &bytes, 0o644, Medium::Flushed)
                 .map_err(failed)?;

@@ -173,7 +173,29 @@ fn check_paused(page: &mut Page, host: &Host, config: &Config) {
                 format!("remove {file} when the reason is gone")
             }
             Reason::Clock => "set the clock, or start a time service".to_owned(),
-            _ => "wait: it ends by itself".to_owned(),
+            // Nothing else holds for the whole host.
+            Reason::Maintenance(_)
+            | Reason::StartupGrace
+            | Reason::NoTarget { .. }
+            | Reason::Precondition { .. }
+            | Reason::SymptomOf { .. }
+            | Reason::Mode(_)
+            | Reason::Budget(_)
+            | Reason::Slot
+            | Reason::MayPass
+            | Reason::MayStillShow
+            | Reason::NothingSafe
+            | Reason::NoneTaken
+            | Reason::NotHeld { .. }
+            | Reason::NotLasting(_)
+            | Reason::GoneUntouched
+            | Reason::GoneUnverified
+            | Reason::OverWithRoot { .. }
+            | Reason::EndedByItself
+            | Reason::Stable
+            | Reason::QuietWindow
+            | Reason::CouldNotLook(_)
+            | Reason::NotVerified(_) => "wait: it ends by itself".to_owned(),
         };
         page.warn("repairs", format!("paused: {}", one.reason), to_do);
     }

@@ -400,13 +400,13 @@ mod tests {
 
     fn lines(
         now: Timestamp,
-        said: Value,
+        said: &Value,
         restored: Option<Timestamp>,
         set: fn(&std::path::Path, &mut Config),
     ) -> String {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::default();
-        let host = host(dir.path(), now, &said);
+        let host = host(dir.path(), now, said);
         set(dir.path(), &mut config);
         let daemon = Daemon::ask(&host, &config);
         let repairs = Repairs::of(&host, &config, &daemon, restored);
@@ -500,7 +500,7 @@ mod tests {
             ),
         ];
         for (now, said, restored, set, told) in rows {
-            assert_eq!(lines(now, said, restored, set), told);
+            assert_eq!(lines(now, &said, restored, set), told);
         }
     }
 }

@@ -393,10 +393,10 @@ impl Explained {
 
     /// Commands for a human; none once it is over.
     fn steps(&self) -> Vec<String> {
-        match self.task.status {
-            Status::Closed => Vec::new(),
-            _ => next_steps(self.named.cause, &self.finding),
+        if self.task.status == Status::Closed {
+            return Vec::new();
         }
+        next_steps(self.named.cause, &self.finding)
     }
 
     pub fn json(&self) -> Value {

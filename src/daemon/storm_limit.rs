@@ -131,7 +131,7 @@ impl StormLimit {
         if self.filled {
             return;
         }
-        let most = 4 * REMEMBERED as u32;
+        let most = u32::try_from(4 * REMEMBERED).unwrap_or(u32::MAX);
         let Ok(said) = reader.said_since(now.minus(WINDOW), most) else {
             return;
         };

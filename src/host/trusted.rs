@@ -216,10 +216,11 @@ impl Hint for Untrusted {
 
 impl From<Untrusted> for io::Error {
     fn from(why: Untrusted) -> Self {
-        match why.why {
-            Distrust::Io(why) => why,
-            _ => Self::other(why.with_hint()),
+        let told = why.with_hint();
+        if let Distrust::Io(why) = why.why {
+            return why;
         }
+        Self::other(told)
     }
 }
 

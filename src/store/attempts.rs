@@ -302,7 +302,7 @@ fn learn(
         // The win turned out to be none.
         Outcome::Failed if was_win => (-1, 1),
         Outcome::Failed => (0, 1),
-        Outcome::Acted | Outcome::Refused | Outcome::Undone | Outcome::Unknown => return Ok(()),
+        Outcome::Acted | Outcome::Refused | Outcome::Unknown => return Ok(()),
     };
     let known: Option<(i64, i64)> = tx
         .prepare_cached(

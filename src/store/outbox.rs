@@ -224,7 +224,7 @@ impl Store {
              AND state IN ('sending', 'confirmed', 'unknown') AND sent_at > ?2";
         let of = match counted {
             Counted::All => "",
-            _ => {
+            Counted::Said | Counted::SaidBy(_) => {
                 " AND EXISTS (SELECT 1 FROM tasks WHERE tasks.id = o.task_id AND said_by IS NOT NULL AND said_by = coalesce(?3, said_by))"
             }
         };

@@ -149,9 +149,10 @@ pub enum Counted<'a> {
 /// confirmed, half for what is confirmed; of the rest no writer of lines has more than half. Never less than one.
 pub fn bounds(most: u32, severity: Severity, said_by: Option<&str>) -> Vec<(Counted<'_>, u32)> {
     let Some(writer) = said_by else {
-        let reserved = match severity {
-            Severity::Critical => 0,
-            _ => most / 4,
+        let reserved = if severity == Severity::Critical {
+            0
+        } else {
+            most / 4
         };
         return vec![(Counted::All, most.saturating_sub(reserved))];
     };

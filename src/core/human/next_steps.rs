@@ -71,7 +71,26 @@ fn word(key: Key, finding: &Finding) -> Option<String> {
             let is_name = !name.starts_with(['-', '.', '/']) && !name.contains("..");
             (is_name && is_shown_as_it_is(name)).then(|| quoted(name))
         }
-        _ => None,
+        // Filled in above, or nothing that a command takes.
+        Key::Port
+        | Key::Result
+        | Key::ExitCode
+        | Key::ExitStatus
+        | Key::Restarts
+        | Key::Requires
+        | Key::StartLimit
+        | Key::Setting
+        | Key::MovedHow
+        | Key::HolderStart
+        | Key::HolderCommand
+        | Key::HolderExe
+        | Key::UsedPercent
+        | Key::AvailableBytes
+        | Key::FullIn
+        | Key::DeletedOpen
+        | Key::Probe
+        | Key::Log
+        | Key::Detectors => None,
     }
 }
 
@@ -120,13 +139,15 @@ mod tests {
         for (of, template) in templates() {
             let mut full = finding(Class::LogError, "");
             for key in Key::ALL {
-                let value = match key {
-                    Key::Unit | Key::HolderUnit => "a.service",
-                    Key::HolderPid => "70",
-                    Key::Port => &port,
-                    Key::Device => "/dev/sda1",
-                    _ => "/a/b",
-                };
+                full.evidence.set(key.as_str(), "/a/b");
+            }
+            for (key, value) in [
+                (Key::Unit, "a.service"),
+                (Key::HolderUnit, "a.service"),
+                (Key::HolderPid, "70"),
+                (Key::Port, &port),
+                (Key::Device, "/dev/sda1"),
+            ] {
                 full.evidence.set(key.as_str(), value);
             }
             let filled = fill(template, &full);

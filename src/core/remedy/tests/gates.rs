@@ -15,11 +15,11 @@ fn open() -> GateFacts {
     }
 }
 
-fn window() -> Option<OpenWindow> {
-    Some(OpenWindow {
+fn window() -> OpenWindow {
+    OpenWindow {
         until: after(7_200),
         text: "m".to_owned(),
-    })
+    }
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn the_gates_before_everything_else_answer_in_order() {
         ),
         (
             "maintenance",
-            |f| f.maintenance = window(),
+            |f| f.maintenance = Some(window()),
             Some((60, Some(7_200), Reason::Maintenance("m".to_owned()))),
         ),
         (
@@ -62,7 +62,7 @@ fn the_gates_before_everything_else_answer_in_order() {
             "the kill switch before maintenance before the clock",
             |f| {
                 f.kill_switch = Some("k".to_owned());
-                f.maintenance = window();
+                f.maintenance = Some(window());
                 f.clock_sane = false;
             },
             Some((60, None, Reason::KillSwitch("k".to_owned()))),
@@ -81,7 +81,7 @@ fn the_gates_before_everything_else_answer_in_order() {
 fn all_that_stops_repairs_is_told_in_the_order_of_the_gates() {
     let facts = GateFacts {
         kill_switch: Some("k".to_owned()),
-        maintenance: window(),
+        maintenance: Some(window()),
         clock_sane: false,
         grace_until: Some(after(1)),
         age: Duration::ZERO,

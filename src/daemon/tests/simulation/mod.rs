@@ -310,7 +310,10 @@ impl Simulation {
         };
         clock.advance(span);
         let done = match self.random.below(14) {
-            0 | 1 => self.happen(),
+            0 | 1 => {
+                self.happen();
+                Ok(())
+            }
             2 => self.approve(process),
             3 => self.scan(process),
             4..=6 => process.sweep(),
@@ -332,7 +335,7 @@ impl Simulation {
     }
 
     /// Something happens to the host, or somebody does something to it.
-    fn happen(&mut self) -> Result<(), StoreError> {
+    fn happen(&mut self) {
         let name = unit(self.random.below(KINDS));
         let units = &self.world.units;
         let kill_switch = self.folder.path().join(KILL_SWITCH);
@@ -355,7 +358,6 @@ impl Simulation {
             13 => std::fs::write(kill_switch, "simulated\n").unwrap(),
             _ => drop(std::fs::remove_file(kill_switch)),
         }
-        Ok(())
     }
 
     /// A human allows what the gateway proposed, for a while.
