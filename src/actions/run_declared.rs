@@ -119,6 +119,7 @@ impl Action for RunDeclared {
         let confinement = Confinement {
             user: user(declared)?,
             memory_bytes: declared.memory_mib.max(1) << 20,
+            address_bytes: declared.memory_mib.max(1) << 20,
             cpu_seconds: seconds,
         };
         let command =

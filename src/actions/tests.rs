@@ -369,6 +369,64 @@ fn an_earlier_drop_in_of_ours_comes_back() {
 }
 
 #[test]
+fn a_target_that_others_could_have_written_is_refused_by_name_and_mode() {
+    use std::os::unix::fs::PermissionsExt;
+    let (bench, action) = moved(true);
+    executable(&bench);
+    let opt = bench.dir.path().join("opt");
+    for mode in [0o777, 0o1777] {
+        fs::set_permissions(&opt, fs::Permissions::from_mode(mode)).unwrap();
+        let done = bench.context(|context| execute(context, &action));
+        assert!(
+            matches!(&done, Err(ActionError::Refused(why))
+                if why.contains("/opt can be written by others") && why.contains("mode")),
+            "{done:?}"
+        );
+        assert!(drop_ins(bench.dir.path()).is_empty() && bench.book.told().is_empty());
+    }
+}
+
+#[test]
+fn a_program_in_a_place_of_users_is_never_a_root_units() {
+    let (bench, mut action) = moved(true);
+    bench.put("home/eve/run", "#!/bin/sh\n");
+    let program = bench.dir.path().join("home/eve/run");
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    action.new = "/home/eve/run".to_owned();
+    let done = bench.context(|context| execute(context, &action));
+    assert!(matches!(done, Err(ActionError::Refused(_))), "{done:?}");
+}
+
+#[test]
+fn undo_reads_no_backup_and_writes_no_folder_that_others_could_write() {
+    use std::os::unix::fs::PermissionsExt;
+    let (bench, action) = moved(true);
+    executable(&bench);
+    let path = "etc/systemd/system/a.service.d/50-autonomous-orchestrator-execstart.conf";
+    bench.put(path, "# earlier\n");
+    let record = bench.context(|context| {
+        let record = action.undo_record(context).unwrap();
+        execute(context, &action).unwrap();
+        record
+    });
+    let written = drop_ins(bench.dir.path());
+    for folder in ["backup", "etc/systemd/system/a.service.d"] {
+        let at = bench.dir.path().join(folder);
+        fs::set_permissions(&at, fs::Permissions::from_mode(0o777)).unwrap();
+        let done = bench.context(|context| undo(context, &record));
+        assert!(
+            matches!(done, Err(ActionError::Refused(_))),
+            "{folder}: {done:?}"
+        );
+        assert_eq!(drop_ins(bench.dir.path()), written);
+        fs::set_permissions(&at, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    bench.context(|context| undo(context, &record)).unwrap();
+    assert_eq!(drop_ins(bench.dir.path()), ["# earlier\n"]);
+}
+
+#[test]
 fn a_path_that_came_back_is_left_alone() {
     let (bench, action) = moved(true);
     executable(&bench);

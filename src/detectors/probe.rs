@@ -29,6 +29,8 @@ const ANSWER_CAP: u64 = 4096;
 const OUTPUT_CAP: usize = 500;
 /// Most memory of a probe's command.
 const MEMORY_BYTES: u64 = 256 << 20;
+/// A plugin written in Go sets aside more than a gigabyte of addresses and uses a few megabytes.
+const ADDRESS_BYTES: u64 = 4 << 30;
 
 /// Why a probe failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -292,6 +294,7 @@ fn command(
     let confinement = Confinement {
         user,
         memory_bytes: MEMORY_BYTES,
+        address_bytes: ADDRESS_BYTES,
         cpu_seconds: seconds,
     };
     let command = Command::new(&program, &args, Duration::from_secs(seconds));

@@ -72,6 +72,8 @@ impl<'a> Command<'a> {
 pub struct Confinement {
     pub user: Option<User>,
     pub memory_bytes: u64,
+    /// Of addresses, used or not: some runtimes set aside far more than they use.
+    pub address_bytes: u64,
     pub cpu_seconds: u64,
 }
 

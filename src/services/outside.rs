@@ -67,6 +67,7 @@ fn limits(confinement: &Confinement) -> Vec<String> {
     let Confinement {
         user,
         memory_bytes,
+        address_bytes,
         cpu_seconds,
     } = confinement;
     let mut limits = vec![
@@ -74,7 +75,7 @@ fn limits(confinement: &Confinement) -> Vec<String> {
         "--setenv=LC_ALL=C".to_owned(),
         format!("--property=MemoryMax={memory_bytes}"),
         "--property=MemorySwapMax=0".to_owned(),
-        format!("--property=LimitAS={memory_bytes}"),
+        format!("--property=LimitAS={address_bytes}"),
         format!("--property=LimitCPU={cpu_seconds}"),
         "--property=LimitCORE=0".to_owned(),
         format!("--property=TasksMax={TASKS_MOST}"),
@@ -96,6 +97,7 @@ mod tests {
         let confinement = Confinement {
             user: own.unwrap(),
             memory_bytes: 1 << 20,
+            address_bytes: 1 << 30,
             cpu_seconds: 7,
         };
         let words = ["-c", "echo $HOME; --uid=eve"];

@@ -163,7 +163,7 @@ fn confine(command: &mut process::Command, confinement: &Confinement) {
             .env("HOME", &user.dir)
             .env("USER", &user.name);
     }
-    let (bytes, seconds) = (confinement.memory_bytes, confinement.cpu_seconds);
+    let (bytes, seconds) = (confinement.address_bytes, confinement.cpu_seconds);
     // SAFETY: setrlimit(2) is async-signal-safe and the closure allocates nothing.
     unsafe {
         command.pre_exec(move || {

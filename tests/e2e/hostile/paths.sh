@@ -110,6 +110,8 @@ logs_and_metrics() {
   install -d /var/log/other
   for name in fifo link hard raced; do as svc "echo start >/var/log/svc/$name.log"; done
   echo start >/var/log/other/app.log
+  # Its service's user owns the folder of the pid file.
+  as svc 'mkfifo /run/svc/fifod.pid'
   for name in .new '' .tmp; do as svc "ln -s /root/victim /var/lib/nodexp/$NAME.prom$name"; done
   as svc "ln -s /root/victim /var/lib/nodexp/autonomous_orchestrator.prom; ln -s /root/victim /var/lib/nodexp/autonomous_orchestrator.prom.new"
 }
@@ -179,6 +181,10 @@ name = "eves"
 argv = ["/home/eve/bin/declared"]
 user = "root"
 risk = "low"
+[[service]]
+name = "fifod"
+start = ["/bin/sleep", "1000"]
+pid_file = "/run/svc/fifod.pid"
 [[probe]]
 name = "env"
 command = ["/bin/sh", "-c", "env >/var/mark/probe-env; id -un >/var/mark/probe-user"]
