@@ -202,6 +202,9 @@ fn page(
     };
     let (tone, said) = daemon_line(daemon, now);
     line("daemon", tone, &said);
+    if let Some(said) = daemon.text("safe_start").filter(|_| daemon.running) {
+        line("start", Tone::Bad, said);
+    }
     line("mode", Tone::Plain, &mode_line(config));
     for (tone, said) in repairs.lines() {
         line("repairs", tone, &said);

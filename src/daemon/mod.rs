@@ -22,6 +22,7 @@ pub mod once;
 pub mod ourselves;
 pub mod outbox;
 pub mod runtime;
+pub mod safe_start;
 pub mod scanner;
 pub mod status;
 pub mod storm_limit;
@@ -42,12 +43,19 @@ use crate::store::StoreError;
 /// Starts every thread, supervises until a stop is asked for, then drains.
 pub fn run(runtime: &Runtime) -> Result<(), StoreError> {
     courier::route(runtime);
+    safe_start::start(runtime)?;
     worker::recover(runtime, runtime.host.clock.now())?;
     thread::scope(|scope| {
         let mut producers = vec![spawn(scope, "scanner", || scanner::run(runtime))];
-        for source in streams::sources(runtime) {
+        let sources = streams::sources(runtime);
+        let streams = sources.len();
+        for (at, source) in sources.into_iter().enumerate() {
             let name = format!("stream-{}", source.name());
-            producers.push(spawn(scope, &name, move || streams::run(runtime, source)));
+            producers.push(spawn(scope, &name, move || {
+                if safe_start::wait(runtime, source.name(), at, streams) {
+                    streams::run(runtime, source);
+                }
+            }));
         }
         let mut consumers = vec![
             spawn(scope, "courier", || courier::run(runtime)),
@@ -68,6 +76,9 @@ pub fn run(runtime: &Runtime) -> Result<(), StoreError> {
             }
         }
     });
+    if let Err(why) = safe_start::end(&runtime.store) {
+        log::error!("this end will count as an unclean one: {why}");
+    }
     status::write(runtime, "stopped");
     Ok(())
 }

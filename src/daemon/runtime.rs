@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::actions::ActionContext;
@@ -20,6 +20,7 @@ use crate::daemon::bell::Bell;
 use crate::daemon::gather::{self, Life};
 use crate::daemon::llm;
 use crate::daemon::loaded_config::{self, LoadError, LoadedConfig};
+use crate::daemon::safe_start::SafeStart;
 use crate::daemon::storm_limit::StormLimit;
 use crate::detectors::suspects::Suspects;
 use crate::detectors::{self, Detector};
@@ -107,6 +108,8 @@ pub struct Runtime {
     suspects: Mutex<Suspects>,
     /// What the streams may still tell of as new.
     pub(crate) storm: Mutex<StormLimit>,
+    /// Set when this start is a safe one.
+    safe_start: OnceLock<SafeStart>,
     /// Held by the worker that ends stability windows.
     pub(crate) windows: Mutex<()>,
     pub(crate) llm: llm::Desk,
@@ -145,6 +148,7 @@ impl Runtime {
             disruptive: Mutex::new(()),
             suspects: Mutex::default(),
             storm: Mutex::default(),
+            safe_start: OnceLock::new(),
             windows: Mutex::new(()),
             llm: llm::Desk::default(),
             beats: Mutex::new(BTreeMap::new()),
@@ -186,6 +190,19 @@ impl Runtime {
         for bell in [&self.work, &self.poke, &self.courier, &self.halt] {
             bell.ring();
         }
+    }
+
+    /// The safe start, while it lasts.
+    pub(crate) fn safe_start(&self) -> Option<SafeStart> {
+        self.safe_start
+            .get()
+            .filter(|safe| !safe.is_over())
+            .copied()
+    }
+
+    pub(crate) fn starts_safely(&self, safe: SafeStart) {
+        // Said once, at the start.
+        let _ = self.safe_start.set(safe);
     }
 
     /// A thread says that it is alive.

@@ -30,6 +30,7 @@ pub fn write(runtime: &Runtime, state: &str) {
         "mode_limit": loaded.config.mode.limit.as_str(),
         "paused": paused_json(&runtime.paused(&loaded)),
         "managers": loaded.managers.iter().map(|manager| manager.name()).collect::<Vec<_>>(),
+        "safe_start": runtime.safe_start().map(|safe| safe.text()),
         "journal": runtime.journal_followed(),
         "open_tasks": counts.as_ref().map(|counts| counts.open).ok(),
         "store_troubles": runtime.store.health().troubles(),

@@ -86,7 +86,6 @@ pub fn sources(runtime: &Runtime) -> Vec<Source> {
     let journal = loaded.config.detect.journal && journal::is_present(&runtime.host);
     if journal {
         sources.push(Source::Journal);
-        runtime.set_journal_followed(true);
     }
     if loaded.config.detect.kernel_log && !(journal && journal::carries_kernel(&runtime.host)) {
         sources.push(Source::KernelLog);
@@ -99,6 +98,9 @@ pub fn sources(runtime: &Runtime) -> Vec<Source> {
 
 /// Thread body. One that ends gives no more signs of life, and nobody waits for them.
 pub fn run(runtime: &Runtime, source: Source) {
+    if source == Source::Journal {
+        runtime.set_journal_followed(true);
+    }
     follow_on(runtime, source);
     runtime.ends(source.name());
 }

@@ -42,7 +42,7 @@ BAD_WORDS = ("database is locked", "constraint failed", "panicked")
 # Times are shortened; budgets, and all else that decides, are the defaults. Medium risk is
 # allowed, or each drop-in would wait for a human; the faults that show the default say so.
 CONFIG = {
-    "daemon": {"startup_grace_s": 0},
+    "daemon": {"startup_grace_s": 0, "safe_start": False},
     "mode": {"medium": "auto"},
     "detect": {
         "unit_sweep_s": 3, "host_sweep_s": 2, "path_sweep_s": 2, "stale_after_s": 2, "flap_restarts": 4,

@@ -110,6 +110,7 @@ rules_dir = "{directory}/rules.d"
 runbooks_dir = "{directory}/runbooks.d"
 bundle = "{directory}/knowledge.bundle"
 log_level = "warn"
+safe_start = false
 [mode]
 limit = "observe"
 [detect]

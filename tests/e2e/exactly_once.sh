@@ -27,6 +27,7 @@ systemctl restart systemd-journald
 cat >/etc/$NAME/config.toml <<TOML
 [daemon]
 startup_grace_s = 1
+safe_start = false
 [detect]
 unit_sweep_s = 5
 kernel_log = false

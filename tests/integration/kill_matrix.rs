@@ -86,7 +86,7 @@ impl Stage {
         };
         let dir = stage.gateway.dir.path().display().to_string();
         stage.gateway.configure(&format!(
-            "startup_grace_s = 0\nmanagers = [\"declared\"]\nworkers = 2\n[mode]\nmedium = \"auto\"\n\
+            "startup_grace_s = 0\nsafe_start = false\nmanagers = [\"declared\"]\nworkers = 2\n[mode]\nmedium = \"auto\"\n\
              [detect]\njournal = false\nkernel_log = false\nunit_sweep_s = 1\nstale_after_s = 0\n\
              disabled = [\"disk\", \"memory\", \"readonly_fs\", \"stale_process\", \"clock_unsynced\", \"thermal\"]\n\
              [fix]\nstability_s = 1\nquick_deadline_s = 20\n\

@@ -73,6 +73,8 @@ section! {
         bundle: String = "/var/lib/autonomous-orchestrator/knowledge.bundle".to_owned(),
         /// No action in the first seconds after start: the box may still be booting.
         startup_grace_s: u64 = 5,
+        /// After three unclean ends within ten minutes the log streams are held back and taken in again one by one.
+        safe_start: bool = true,
         /// `error`, `warn`, `info` or `debug`.
         log_level: String = "info".to_owned(),
         /// Name in issues; empty = the host name.
