@@ -17,6 +17,7 @@ use crate::core::remedy::step::Reason;
 use crate::daemon::worker::Job;
 use crate::daemon::{Runtime, attempt, gather, ourselves};
 use crate::detectors::{Detector, Open, Snapshot, Sweep};
+use crate::host::clock::end_after;
 use crate::store::{Intake, RunOutcome, StoreError};
 
 /// Actor name in the audit.
@@ -24,6 +25,8 @@ const ACTOR: &str = "scanner";
 /// A sweep-class condition must stay gone this long before it counts as over by itself, so that a unit
 /// that is restarted by its manager every few seconds stays one task.
 const CLEAR_HOLD: Duration = Duration::from_secs(10);
+/// Time that a pass gives to what has fallen silent.
+const SILENT_MOST: Duration = Duration::from_secs(1);
 /// Longest wait between two passes: due times are looked at again.
 const PASS_MAX: Duration = Duration::from_secs(5);
 /// A poke is answered this long after it, so that one burst of journal lines makes one sweep.
@@ -306,30 +309,37 @@ fn record(
     Ok(pass)
 }
 
-/// Closes what only lines told and has fallen silent: a page a pass, since there may be much of it.
+/// Closes what only lines told and has fallen silent, by the page; the rest of very much of it in the next pass.
 fn end_silent(
     runtime: &Runtime,
     open: &[OpenCondition],
     now: Timestamp,
 ) -> Result<usize, StoreError> {
     let patience = patience(runtime);
-    let silent = runtime
-        .store
-        .reader()?
-        .fallen_silent(now.minus(patience.quiet))?;
+    let before = now.minus(patience.quiet);
+    let end = end_after(SILENT_MOST);
     let mut ended = 0;
-    for task in &silent {
-        if !ending::is_over(task, Condition::NotLooked, patience, now) {
-            continue;
+    loop {
+        let silent = runtime.store.reader()?.fallen_silent(before)?;
+        let mut over = silent
+            .iter()
+            .filter(|task| ending::is_over(task, Condition::NotLooked, patience, now))
+            .peekable();
+        if over.peek().is_none() {
+            return Ok(ended);
         }
-        let finding = task.finding();
-        let own = OpenCondition::of(task, &finding);
-        let (resolution, why) = ending::how(&own, open, Reason::EndedByItself);
-        runtime.close(task, resolution, &why.to_string(), ACTOR, now)?;
-        log::info!("over: task {} {} {}", task.id, task.class, task.subject);
-        ended += 1;
+        for task in over {
+            let finding = task.finding();
+            let own = OpenCondition::of(task, &finding);
+            let (resolution, why) = ending::how(&own, open, Reason::EndedByItself);
+            runtime.close(task, resolution, &why.to_string(), ACTOR, now)?;
+            log::info!("over: task {} {} {}", task.id, task.class, task.subject);
+            ended += 1;
+        }
+        if runtime.stopping() || Instant::now() >= end {
+            return Ok(ended);
+        }
     }
-    Ok(ended)
 }
 
 /// Conditions that seem over are looked at again as soon as their hold time ends.
