@@ -290,6 +290,21 @@ mod tests {
     }
 
     #[test]
+    fn of_several_roots_the_named_one_comes_first_then_the_nearest_then_the_oldest() {
+        let failed = condition(9, Class::ServiceFailed, "a.service");
+        let open = [
+            condition(5, Class::ServiceFlapping, "a.service"),
+            condition(4, Class::PortConflict, "a.service"),
+            condition(2, Class::StaleProcess, "b.service"),
+            condition(3, Class::PortConflict, "a.service"),
+            condition(8, Class::DiskFull, "/var"),
+        ];
+        let root = |cause| root_of(&failed, cause, &open).map(|root| root.task_id);
+        assert_eq!(root(Cause::DiskFull), Some(8));
+        assert_eq!(root(Cause::Unknown), Some(3));
+    }
+
+    #[test]
     fn two_conditions_never_explain_each_other() {
         let a = condition(1, Class::ServiceFailed, "a.service");
         let b = condition(2, Class::ServiceWatchdog, "a.service");
