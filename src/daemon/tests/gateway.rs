@@ -99,6 +99,14 @@ impl Gateway {
         write(self.dir.path(), path, text);
     }
 
+    /// A program that the host could run.
+    pub fn program(&self, path: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        self.write(path, "");
+        let path = self.dir.path().join(path.trim_start_matches('/'));
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     /// The status file, by a process that is this program.
     pub fn tell_status(&self) {
         let pid = std::process::id();

@@ -68,12 +68,9 @@ fn failing(gateway: &mut Gateway, on_start: OnStart, span: Duration) {
 
 /// The program of the unit moved, and the drop-in that names its new place is written.
 fn moved(gateway: &mut Gateway) {
-    use std::os::unix::fs::PermissionsExt;
     let fragment = "/etc/systemd/system/app.service";
     gateway.write(fragment, "[Service]\nExecStart=/opt/app/bin/run\n");
-    gateway.write("/opt/app/bin-2/run", "");
-    let program = gateway.dir.path().join("opt/app/bin-2/run");
-    std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    gateway.program("/opt/app/bin-2/run");
     gateway.units.put(UNIT, "active");
     gateway
         .units
