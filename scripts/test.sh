@@ -8,6 +8,7 @@
 #   crash         1,000 kills and 200 power cuts of the store, 10 GB of findings in a day
 #   powercut      60 power cuts of an emulated machine whose disk forgets
 #   breaks        nine deliberate breaks of the decision, each of which a test must notice
+#   mutants       every small change of the decision, the gates and the roots, beside the tests of the core
 #   simulation    scan, work, send and crash interleaved by 10,000 seeds
 #   completelong  a million log lines, 100 kills of the daemon, a foreign lock for a minute
 #   latency       log line to task, beside Monit
@@ -30,7 +31,7 @@ set -euo pipefail
 cd "$ROOT"
 
 DEFAULT=(format clippy test scripts static arm64 import badinput complete story e2e install footprint)
-LONG=(crash powercut breaks simulation completelong latency classes catalogue hostile kills deploy soak)
+LONG=(crash powercut breaks mutants simulation completelong latency classes catalogue hostile kills deploy soak)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
 SKIP=77
@@ -221,6 +222,20 @@ section_powercut() {
 section_breaks() {
   apt_need python3:python3
   scripts/check-mutants.sh
+}
+
+# Which files and which tests: .cargo/mutants.toml. Survivors and timeouts are no error of the run itself.
+section_mutants() {
+  local out status=0
+  apt_need python3:python3
+  cargo mutants --version >/dev/null 2>&1 || cargo install --locked -q cargo-mutants
+  out=$(mktemp -d)
+  trap 'rm -rf "$out"' EXIT
+  cargo mutants --jobs 2 --colors never --output "$out" || status=$?
+  case $status in
+    0 | 2 | 3) python3 -B tests/tools/mutants.py "$out/mutants.out" tests/mutants/survivors.txt ;;
+    *) return $status ;;
+  esac
 }
 
 # Scan, work, send, crash and restart, interleaved by seeds over a disk that forgets.
