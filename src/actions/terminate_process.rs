@@ -7,7 +7,7 @@ use crate::core::model::action::{ActionKind, ProcessIdentity};
 use crate::core::model::facts::Key;
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::target::{self, TargetError};
-use crate::host::net::listeners;
+use crate::host::net::listeners::{self, PortHolder};
 use crate::host::procfs;
 use crate::host::signals::{self, SignalError, TERM_GRACE};
 
@@ -84,11 +84,16 @@ impl Action for TerminateProcess {
                 process.pid
             )));
         }
-        let in_the_way = self.holds.as_deref().is_none_or(|port| {
-            listeners::holders(context.host, port).iter().any(|holder| {
-                (holder.pid, holder.start_ticks) == (process.pid, process.start_ticks)
-            })
-        });
+        let this = |holder: &PortHolder| {
+            (holder.pid, holder.start_ticks) == (process.pid, process.start_ticks)
+        };
+        let in_the_way = match self.holds.as_deref() {
+            None => true,
+            Some(port) => listeners::holders(context.host, port)
+                .map_err(|why| ActionError::Refused(format!("who holds {port}: {why}")))?
+                .iter()
+                .any(this),
+        };
         if !in_the_way {
             return Err(ActionError::PreconditionGone(format!(
                 "process {} let go of {}",

@@ -1,5 +1,6 @@
 //! A clock that should be synchronised and is not.
 
+use std::io;
 use std::time::Duration;
 
 use crate::core::config::Config;
@@ -50,9 +51,8 @@ impl Detector for ClockSync {
         };
         let up = uptime_millis(look.host).unwrap_or(0);
         let since = i64::try_from(daemon.active_enter_us / 1000).unwrap_or(i64::MAX);
-        let synced = match look.host.clock.is_synced() {
-            Ok(synced) => synced,
-            Err(why) => return Ok(Sweep::Absent(format!("the kernel does not tell: {why}"))),
+        let Some(synced) = kernel_says(look.host.clock.is_synced())? else {
+            return Ok(Sweep::Absent("this kernel does not tell".to_owned()));
         };
         if synced || up.saturating_sub(since) < PATIENCE_MS {
             return Ok(Sweep::Present(Vec::new()));
@@ -73,4 +73,27 @@ impl Detector for ClockSync {
 fn is_time_daemon(unit: &UnitState) -> bool {
     let name = unit.name.strip_suffix(".service").unwrap_or(&unit.name);
     unit.is_active() && DAEMONS.contains(&name)
+}
+
+/// A kernel without the call is built so; one that refuses it to us says nothing about the clock.
+fn kernel_says(synced: io::Result<bool>) -> Result<Option<bool>, DetectError> {
+    match synced {
+        Err(why) if why.kind() == io::ErrorKind::Unsupported => Ok(None),
+        other => super::told("adjtimex", other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_refuses_to_answer_says_neither_yes_nor_no() {
+        let refused = |number| Err(io::Error::from_raw_os_error(number));
+        assert_eq!(kernel_says(Ok(false)).unwrap(), Some(false));
+        assert_eq!(kernel_says(refused(nix::libc::ENOSYS)).unwrap(), None);
+        let told = kernel_says(refused(nix::libc::EPERM)).unwrap_err();
+        assert!(told.to_string().starts_with("adjtimex: "), "{told}");
+    }
 }

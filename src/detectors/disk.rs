@@ -43,15 +43,20 @@ impl Detector for Disk {
     }
 
     fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
-        let mounts = match mounts::mounts(look.host) {
-            Ok(mounts) => mounts,
-            Err(why) => return Ok(Sweep::Absent(format!("no mount table: {why}"))),
+        let Some(mounts) = super::told("mount table", mounts::mounts(look.host))? else {
+            return Ok(Sweep::Absent("no mount table".to_owned()));
         };
         let mut found = Vec::new();
         for mount in judged(&mounts, &look.config.detect.ignore_mounts) {
-            // Gone in between, or not ours to ask: the next sweep looks again.
-            let Ok(usage) = mounts::usage(look.host, &mount.point) else {
-                continue;
+            let full = [Class::DiskFull, Class::InodeFull];
+            let open = full
+                .iter()
+                .any(|one| look.open.contains(*one, &mount.point));
+            let usage = match mounts::usage(look.host, &mount.point) {
+                Ok(usage) => usage,
+                // Gone in between, or not ours to ask: the next sweep looks again.
+                Err(_) if !open => continue,
+                Err(why) => return Err(DetectError::Source(mount.point.clone(), why)),
             };
             let full_in = self.full_in(&mount.point, usage.available_bytes, look.now);
             found.extend(judge_space(mount, usage, full_in, look));

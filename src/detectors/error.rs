@@ -18,6 +18,8 @@ pub enum DetectError {
     Units(&'static str, Arc<ServiceError>),
     /// The container engine behind this socket.
     Engine(PathBuf, EngineError),
+    /// A source that this host has, and that could not be read.
+    Source(String, io::Error),
     /// A thread panicked while it held what the detector remembers.
     Poisoned,
     /// `journalctl` does not run.
@@ -36,6 +38,7 @@ impl DetectError {
         match self {
             Self::Units(manager, _) => Some(manager),
             Self::Engine(..)
+            | Self::Source(..)
             | Self::Poisoned
             | Self::Exec(_)
             | Self::Journal(..)
@@ -50,6 +53,7 @@ impl fmt::Display for DetectError {
         match self {
             Self::Units(manager, why) => write!(f, "{manager}: {why}"),
             Self::Engine(socket, why) => write!(f, "{}: {why}", socket.display()),
+            Self::Source(source, why) => write!(f, "{source}: {why}"),
             Self::Poisoned => f.write_str("its memory is poisoned"),
             Self::Exec(why) => why.fmt(f),
             Self::Journal(what, why) => write!(f, "journalctl: {what}: {why}"),
@@ -65,7 +69,7 @@ impl Error for DetectError {
             Self::Units(_, why) => Some(why.as_ref()),
             Self::Engine(_, why) => Some(why),
             Self::Exec(why) => Some(why),
-            Self::Journal(_, why) | Self::KernelLog(_, why) => Some(why),
+            Self::Source(_, why) | Self::Journal(_, why) | Self::KernelLog(_, why) => Some(why),
             Self::Poisoned | Self::JournalEnds(_) => None,
         }
     }
@@ -78,6 +82,7 @@ impl Hint for DetectError {
             Self::Poisoned => "restart the daemon",
             Self::Units(..)
             | Self::Engine(..)
+            | Self::Source(..)
             | Self::Exec(_)
             | Self::Journal(..)
             | Self::JournalEnds(_) => "",
@@ -133,6 +138,10 @@ mod tests {
             (
                 DetectError::Engine(socket, EngineError::Status("HTTP/1.0 500 x".to_owned())),
                 "/run/docker.sock: answered HTTP/1.0 500 x",
+            ),
+            (
+                DetectError::Source("/etc/fstab".to_owned(), denied()),
+                "/etc/fstab: permission denied",
             ),
             (
                 DetectError::Poisoned,

@@ -31,6 +31,7 @@ pub mod wear;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -156,6 +157,16 @@ pub trait Detector: Send + Sync + fmt::Debug {
     fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError>;
 }
 
+/// What a source says; `None` where this host does not have it. One that is there and cannot be read is no answer:
+/// neither healthy nor failed.
+fn told<T>(source: &str, read: io::Result<T>) -> Result<Option<T>, DetectError> {
+    match read {
+        Ok(told) => Ok(Some(told)),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(DetectError::Source(source.to_owned(), why)),
+    }
+}
+
 /// Time between unit sweeps where the journal pokes; where nothing tells the scanner sweeps sooner.
 fn unit_interval(config: &Config) -> Duration {
     Duration::from_secs(config.detect.unit_sweep_s.max(1))
@@ -192,3 +203,6 @@ pub fn all() -> Vec<Box<dyn Detector>> {
         Box::new(wear::Wear),
     ]
 }
+
+#[cfg(test)]
+mod tests;

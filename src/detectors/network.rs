@@ -31,27 +31,25 @@ impl Detector for Network {
         if wanted.is_empty() {
             return Ok(Sweep::Absent("detect.interfaces names none".to_owned()));
         }
-        let found = wanted
-            .iter()
-            .filter_map(|interface| {
-                let path = format!("/sys/class/net/{interface}/operstate");
-                let what = match look.host.read(path, 64) {
-                    // Tunnels and modems say unknown while they work.
-                    Ok(state) if matches!(state.trim(), "up" | "unknown") => return None,
-                    Ok(state) => format!("interface is {}", state.trim()),
-                    Err(_) => "interface does not exist".to_owned(),
-                };
-                let finding = Finding::new(
-                    Class::NetworkDown,
-                    interface,
-                    Severity::Error,
-                    &what,
-                    "network",
-                    look.now,
-                );
-                Some(finding.with(Fact::Device(interface)))
-            })
-            .collect();
+        let mut found = Vec::new();
+        for interface in wanted {
+            let path = format!("/sys/class/net/{interface}/operstate");
+            let what = match super::told(&path, look.host.read(&path, 64))? {
+                // Tunnels and modems say unknown while they work.
+                Some(state) if matches!(state.trim(), "up" | "unknown") => continue,
+                Some(state) => format!("interface is {}", state.trim()),
+                None => "interface does not exist".to_owned(),
+            };
+            let finding = Finding::new(
+                Class::NetworkDown,
+                interface,
+                Severity::Error,
+                &what,
+                "network",
+                look.now,
+            );
+            found.push(finding.with(Fact::Device(interface)));
+        }
         Ok(Sweep::Present(found))
     }
 }

@@ -14,6 +14,8 @@ use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::READ_CAP;
 use crate::host::mounts::{self, Mount};
 
+const FSTAB: &str = "/etc/fstab";
+
 /// Remembers which mounts were writable; after a restart /etc/fstab and the open conditions tell.
 #[derive(Debug, Default)]
 pub struct ReadonlyFs {
@@ -34,11 +36,10 @@ impl Detector for ReadonlyFs {
     }
 
     fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
-        let mounts = match mounts::mounts(look.host) {
-            Ok(mounts) => mounts,
-            Err(why) => return Ok(Sweep::Absent(format!("no mount table: {why}"))),
+        let Some(mounts) = super::told("mount table", mounts::mounts(look.host))? else {
+            return Ok(Sweep::Absent("no mount table".to_owned()));
         };
-        let fstab = look.host.read("/etc/fstab", READ_CAP).unwrap_or_default();
+        let fstab = super::told(FSTAB, look.host.read(FSTAB, READ_CAP))?.unwrap_or_default();
         let Ok(mut writable) = self.writable.lock() else {
             return Err(DetectError::Poisoned);
         };

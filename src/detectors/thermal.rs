@@ -1,5 +1,6 @@
 //! Temperatures that the kernel measures.
 
+use std::io;
 use std::time::Duration;
 
 use crate::core::config::Config;
@@ -31,46 +32,56 @@ impl Detector for Thermal {
     }
 
     fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
-        let zones: Vec<String> = std::fs::read_dir(look.host.path(ZONES))
-            .map(|entries| {
-                entries
-                    .flatten()
-                    .filter_map(|entry| entry.file_name().into_string().ok())
-                    .filter(|name| name.starts_with("thermal_zone"))
-                    .collect()
-            })
-            .unwrap_or_default();
+        let entries = super::told(ZONES, std::fs::read_dir(look.host.path(ZONES)))?;
+        let zones: Vec<String> = entries
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| name.starts_with("thermal_zone"))
+            .collect();
         if zones.is_empty() {
             return Ok(Sweep::Absent("no temperature sensor".to_owned()));
         }
-        let marks = &look.config.detect;
-        let found = zones
-            .iter()
-            .filter_map(|zone| {
-                let read = |file: &str| look.host.read(format!("{ZONES}/{zone}/{file}"), 64);
-                let celsius = read("temp").ok()?.trim().parse::<i64>().ok()? / 1000;
-                let open = look.open.contains(Class::Thermal, zone);
-                let mark = if open {
-                    marks.thermal_low_c
-                } else {
-                    marks.thermal_high_c
-                };
-                if celsius < i64::from(mark) || celsius > BELIEVABLE_C {
-                    return None;
-                }
-                let kind = read("type").unwrap_or_default();
-                let message = format!("{} is {celsius} degrees hot", kind.trim());
-                let finding = Finding::new(
-                    Class::Thermal,
-                    zone,
-                    Severity::Error,
-                    &message,
-                    "thermal",
-                    look.now,
-                );
-                Some(finding.with(Fact::Device(kind.trim())))
-            })
-            .collect();
+        let mut found = Vec::new();
+        for zone in &zones {
+            found.extend(judge(zone, look)?);
+        }
         Ok(Sweep::Present(found))
     }
+}
+
+fn judge(zone: &str, look: &Snapshot<'_>) -> Result<Option<Finding>, DetectError> {
+    let read = |file: &str| look.host.read(format!("{ZONES}/{zone}/{file}"), 64);
+    let open = look.open.contains(Class::Thermal, zone);
+    let millis = read("temp").and_then(|text| {
+        let number = text.trim().parse::<i64>();
+        number.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))
+    });
+    let celsius = match millis {
+        Ok(millis) => millis / 1000,
+        // Sensors that are switched off answer so all the time; one that was hot has to say that it is not.
+        Err(_) if !open => return Ok(None),
+        Err(why) => return Err(DetectError::Source(zone.to_owned(), why)),
+    };
+    let marks = &look.config.detect;
+    let mark = if open {
+        marks.thermal_low_c
+    } else {
+        marks.thermal_high_c
+    };
+    if celsius < i64::from(mark) || celsius > BELIEVABLE_C {
+        return Ok(None);
+    }
+    let kind = read("type").unwrap_or_default();
+    let message = format!("{} is {celsius} degrees hot", kind.trim());
+    let finding = Finding::new(
+        Class::Thermal,
+        zone,
+        Severity::Error,
+        &message,
+        "thermal",
+        look.now,
+    );
+    Ok(Some(finding.with(Fact::Device(kind.trim()))))
 }

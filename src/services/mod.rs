@@ -158,6 +158,8 @@ mod tests {
             says("Id=a.service\nLoadState=loaded\nActiveState=active\n")
         });
         assert_eq!(systemd.units().unwrap().len(), 1);
+        script.on("systemctl show", |_| says(""));
+        assert!(matches!(systemd.units(), Err(ServiceError::Refused(_))));
         script.on("systemctl show", |_| fails(1, "Access denied"));
         assert!(matches!(systemd.units(), Err(ServiceError::Refused(_))));
         script.on("systemctl show", |_| hangs("systemctl"));

@@ -47,7 +47,12 @@ impl Systemd {
         if !out.success() {
             return Err(ServiceError::Refused(out.reason()));
         }
-        Ok(parse_show(&out.text()))
+        let units = parse_show(&out.text());
+        // A manager always has units: an answer without any says nothing about them.
+        if units.is_empty() {
+            return Err(ServiceError::Refused("an answer without units".to_owned()));
+        }
+        Ok(units)
     }
 }
 

@@ -54,20 +54,22 @@ impl Sysv {
 
     /// Its own pid file tells at once, without a process per service and sweep, that a service runs;
     /// everything else is asked of the script.
-    fn state(&self, name: &str) -> Option<UnitState> {
+    fn state(&self, name: &str) -> Result<Option<UnitState>, ServiceError> {
         let alive = ["/run", "/var/run"].iter().any(|dir| {
             pid_files::named(&self.host, &format!("{dir}/{name}.pid"))
                 .is_some_and(|named| named.sure)
         });
         if alive {
-            return Some(unit_state(name, 0));
+            return Ok(Some(unit_state(name, 0)));
         }
         if !self.knows_status(name) {
-            return None;
+            return Ok(None);
         }
         let script = format!("/etc/init.d/{name}");
-        let out = self.host.run(&script, &["status"], QUERY_DEADLINE).ok()?;
-        Some(unit_state(name, out.status))
+        // A script that hangs or cannot be started says neither that it runs nor that it does not.
+        let out = self.host.run(&script, &["status"], QUERY_DEADLINE);
+        let out = out.map_err(ServiceError::Exec)?;
+        Ok(Some(unit_state(name, out.status)))
     }
 }
 
@@ -137,15 +139,13 @@ impl ServiceManager for Sysv {
     }
 
     fn units(&self) -> Result<Vec<UnitState>, ServiceError> {
-        Ok(self
-            .enabled()
-            .iter()
-            .filter_map(|name| self.state(name))
-            .collect())
+        let states = self.enabled();
+        let states = states.iter().map(|name| self.state(name));
+        states.filter_map(Result::transpose).collect()
     }
 
     fn unit(&self, unit: &UnitName) -> Result<UnitState, ServiceError> {
-        self.state(unit.as_str())
+        self.state(unit.as_str())?
             .ok_or_else(|| ServiceError::UnknownUnit(unit.to_string()))
     }
 
@@ -173,6 +173,7 @@ impl ServiceManager for Sysv {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::core::model::time::Timestamp;
     use crate::host::clock::Clock;
@@ -217,5 +218,26 @@ mod tests {
         assert!(sysv.knows_status("asks") && sysv.knows_status("debian"));
         assert!(!sysv.knows_status("mute") && !sysv.knows_status("talks"));
         assert!(!sysv.knows_status("none"));
+    }
+
+    #[test]
+    fn a_script_that_does_not_answer_leaves_its_state_unknown() {
+        use crate::host::exec::scripted::{Scripted, hangs, says};
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["etc/init.d", "etc/rc2.d"] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        let script = "#!/bin/sh\ncase $1 in\nstatus) exit 0 ;;\nesac\n";
+        std::fs::write(dir.path().join("etc/init.d/meter"), script).unwrap();
+        std::fs::write(dir.path().join("etc/rc2.d/S01meter"), script).unwrap();
+        let scripted = std::sync::Arc::new(Scripted::default());
+        scripted.on("runlevel", |_| says("N 2"));
+        scripted.on("/etc/init.d/meter status", |_| says(""));
+        let clock = crate::host::clock::Clock::manual(Default::default());
+        let host = Host::at(dir.path(), clock).with_executor(scripted.clone());
+        let sysv = Sysv { host };
+        assert!(sysv.units().unwrap().iter().all(UnitState::is_active));
+        scripted.on("/etc/init.d/meter status", |_| hangs("meter"));
+        assert!(matches!(sysv.units(), Err(ServiceError::Exec(_))));
     }
 }

@@ -1,6 +1,7 @@
 //! Listening sockets and who holds them, from /proc/net and /proc/PID/fd.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use crate::host::{Host, procfs};
 
@@ -49,25 +50,24 @@ pub fn parse_table(text: &str, protocol: &'static str) -> Vec<Listener> {
 }
 
 /// All listeners of the host's network namespace.
-pub fn listeners(host: &Host) -> Vec<Listener> {
+pub fn listeners(host: &Host) -> io::Result<Vec<Listener>> {
     let tables = [
         ("tcp", "tcp"),
         ("tcp6", "tcp"),
         ("udp", "udp"),
         ("udp6", "udp"),
     ];
-    let mut all: Vec<Listener> = tables
-        .into_iter()
-        .filter_map(|(file, protocol)| {
-            Some((
-                host.read(format!("/proc/net/{file}"), TABLE_CAP).ok()?,
-                protocol,
-            ))
-        })
-        .flat_map(|(text, protocol)| parse_table(&text, protocol))
-        .collect();
+    let mut all = Vec::new();
+    for (file, protocol) in tables {
+        match host.read(format!("/proc/net/{file}"), TABLE_CAP) {
+            Ok(text) => all.extend(parse_table(&text, protocol)),
+            // A kernel without IPv6.
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+            Err(why) => return Err(why),
+        }
+    }
     all.sort();
-    all
+    Ok(all)
 }
 
 /// `tcp/8080` -> protocol and number.
@@ -77,19 +77,19 @@ pub fn parse_port(port: &str) -> Option<(&str, u16)> {
 }
 
 /// The processes that hold `port` (`tcp/8080`). Needs the right to read other processes' descriptors.
-pub fn holders(host: &Host, port: &str) -> Vec<PortHolder> {
+pub fn holders(host: &Host, port: &str) -> io::Result<Vec<PortHolder>> {
     let Some((protocol, number)) = parse_port(port) else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
-    let inodes: BTreeSet<u64> = listeners(host)
+    let inodes: BTreeSet<u64> = listeners(host)?
         .into_iter()
         .filter(|one| one.protocol == protocol && one.port == number)
         .map(|one| one.inode)
         .collect();
     if inodes.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    procfs::pids(host)
+    let holders = procfs::pids(host)
         .into_iter()
         .filter(|pid| holds(host, *pid, &inodes))
         .filter_map(|pid| procfs::process(host, pid))
@@ -99,8 +99,8 @@ pub fn holders(host: &Host, port: &str) -> Vec<PortHolder> {
             exe: process.exe,
             comm: process.comm,
             cmdline: process.cmdline,
-        })
-        .collect()
+        });
+    Ok(holders.collect())
 }
 
 fn holds(host: &Host, pid: u32, inodes: &BTreeSet<u64>) -> bool {
@@ -151,6 +151,7 @@ mod tests {
         let host = Host::real();
         assert!(
             holders(&host, &port)
+                .unwrap()
                 .iter()
                 .any(|holder| holder.pid == std::process::id())
         );
