@@ -87,6 +87,24 @@ impl Gateway {
         }
     }
 
+    /// Stops it, lets something happen to its files, and starts it again at the same moment.
+    pub fn restarted(self, meanwhile: impl FnOnce(&Path)) -> Self {
+        let Self {
+            dir,
+            script,
+            units,
+            runtime,
+            courier,
+            ..
+        } = self;
+        let (now, config) = (runtime.host.clock.now(), runtime.loaded().config.clone());
+        drop((courier, runtime));
+        meanwhile(dir.path());
+        let host = Host::at(dir.path(), Clock::manual(now)).with_executor(script.clone());
+        units.serve(&script, dir.path(), &host.clock);
+        Self::start(dir, host, script, units, &config)
+    }
+
     pub fn now(&self) -> Timestamp {
         self.runtime.host.clock.now()
     }

@@ -379,6 +379,26 @@ const LIVES: &[Life] = &[
         issues: &["open"],
     },
     Life {
+        name: "nobody can look for an hour after its window, and it is minor: closed as unverified",
+        set: as_built,
+        live: |gateway| {
+            gateway.units.put(UNIT, "inactive");
+            gateway.runs_for(Duration::from_secs(30));
+            gateway.units.answer(Answers::Hang);
+            gateway.runs_for(3 * HOUR);
+        },
+        ends: (Status::Closed, Some(Resolution::Unverified)),
+        events: &[
+            "first_green",
+            "look_later: nobody could look",
+            "look_later",
+            "look_later",
+            "closed: repaired, but whether it holds is not known",
+        ],
+        starts: 1,
+        issues: &[],
+    },
+    Life {
         name: "only a human may allow it, and does",
         set: suggest,
         live: |gateway| {

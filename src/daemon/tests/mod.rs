@@ -9,5 +9,6 @@ mod issues;
 mod life;
 mod ourselves;
 mod queues;
+mod restore;
 mod simulation;
 mod units;
