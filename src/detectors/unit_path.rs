@@ -36,6 +36,9 @@ const USUAL_PLACES: &[&str] = &[
     "/usr/local",
 ];
 
+/// Where data may lie beside; never searched for a program.
+const PLACES_OF_DATA: &[&str] = &["/srv"];
+
 /// A search is not repeated for this long: a unit that fails again and again makes many sweeps.
 const SEARCH_LIFE: Duration = Duration::from_secs(60);
 
@@ -276,7 +279,11 @@ impl<'a> View<'a> {
         if let Some((_, known)) = searches.get(lost) {
             return known.clone().filter(|(place, _)| serves(Path::new(place)));
         }
-        let found = self.moved_to(lost, &serves);
+        let places: Vec<&str> = match need {
+            Need::Executable => USUAL_PLACES.to_vec(),
+            Need::Directory | Need::File | Need::User => [USUAL_PLACES, PLACES_OF_DATA].concat(),
+        };
+        let found = self.moved_to(lost, &places, &serves);
         searches.insert(lost.to_owned(), (now, found.clone()));
         found
     }
@@ -286,6 +293,7 @@ impl<'a> View<'a> {
     fn moved_to(
         &self,
         lost: &str,
+        places: &[&str],
         serves: &dyn Fn(&Path) -> bool,
     ) -> Option<(String, MovedHow<'static>)> {
         let ancestor = Path::new(lost)
@@ -304,7 +312,7 @@ impl<'a> View<'a> {
             }
         }
         let mut far = Vec::new();
-        for place in USUAL_PLACES {
+        for place in places {
             for found in self.namesakes(Path::new(place), lost, serves) {
                 if !far.contains(&found) {
                     far.push(found);
@@ -408,6 +416,34 @@ mod tests {
             found[0].message,
             "ExecStart does not exist: /opt/app/v1/bin/run"
         );
+    }
+
+    #[test]
+    fn places_of_users_are_not_searched_for_a_program() {
+        let dir = tempfile::tempdir().unwrap();
+        for place in ["home/eve/bin", "srv/eve", "tmp", "var/tmp"] {
+            write(dir.path(), &format!("{place}/meterd"), "x", 0o755);
+        }
+        let moved = |lines: &str| {
+            let found = examine(dir.path(), &format!("[Service]\n{lines}\n"));
+            found[0].fact(Key::MovedTo).map(str::to_owned)
+        };
+        assert_eq!(moved("ExecStart=/usr/local/bin/meterd"), None);
+        // Its own old folder was one that all users share.
+        assert_eq!(moved("ExecStart=/home/gone/bin/meterd"), None);
+        write(dir.path(), "opt/build/meterd", "x", 0o755);
+        assert_eq!(
+            moved("ExecStart=/usr/local/bin/meterd").as_deref(),
+            Some("/opt/build/meterd")
+        );
+        // Data lies in /srv.
+        write(dir.path(), "srv/plant/recipes/a", "x", 0o644);
+        let data = moved("WorkingDirectory=/var/lib/plant/recipes");
+        assert_eq!(data.as_deref(), Some("/srv/plant/recipes"));
+        // What everybody can write stands for nothing.
+        let open = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(dir.path().join("srv/plant"), open).unwrap();
+        assert_eq!(moved("WorkingDirectory=/var/lib/plant/recipes"), None);
     }
 
     #[test]
