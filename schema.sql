@@ -1,4 +1,4 @@
--- The one place where tables are defined. Version: PRAGMA user_version = 5 (src/store/schema.rs).
+-- The one place where tables are defined. Version: PRAGMA user_version = 6 (src/store/schema.rs).
 -- Times are TEXT, UTC, 'YYYY-MM-DD HH:MM:SS.sss'. The names of the Python daemon's columns stay.
 
 CREATE TABLE tasks (
@@ -49,6 +49,10 @@ CREATE TABLE tasks (
     told                INTEGER NOT NULL DEFAULT 0,                   -- times put before a human
     delivery_key        TEXT CHECK (delivery_key IS NOT NULL OR status = 'closed'), -- made with the row, never anew
     said_by             TEXT,                                         -- writer of the line that alone tells of it
+    proposal            TEXT,                                         -- JSON: the action that a human was last asked for
+    proposed_digest     TEXT,                                         -- names it, 64 lower-case hex
+    proposed_by_name    INTEGER NOT NULL DEFAULT 0,                   -- its issue shows others: a label must name the digest
+    approved_digest     TEXT,                                         -- the very action that is allowed, for one attempt
     CHECK ((status = 'closed') = (resolution IS NOT NULL)),
     CHECK ((status = 'closed') = (closed_at IS NOT NULL))
 ) STRICT;

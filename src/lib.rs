@@ -33,6 +33,7 @@ pub use core::model::class::{Class, Clearing};
 pub use core::model::facts::{Fact, Facts};
 pub use core::model::finding::{Finding, Severity};
 pub use core::model::gate::Gate;
+pub use core::model::proposal::{Digest, Proposal, Terms};
 pub use core::model::task::{Phase, Resolution, Status, Task, Transition, WaitsFor};
 pub use core::model::time::Timestamp;
 pub use core::remedy::phases::{Plan, plan};
@@ -51,8 +52,8 @@ pub use escalation::outbox::{Outbox, OutboxError};
 pub use host::Host;
 pub use host::clock::Clock;
 pub use store::{
-    Booked, Booking, Cursor, Intake, NewEscalation, OutboxRow, Outcome, RunOutcome, Store,
-    StoreError, StoreOptions, TaskFilter, import,
+    Booked, Booking, Cursor, Intake, NewEscalation, OutboxRow, Outcome, Proposed, RunOutcome,
+    Store, StoreError, StoreOptions, TaskFilter, import,
 };
 
 /// The settings that a test sets.

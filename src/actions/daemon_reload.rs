@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use crate::actions::{Action, ActionContext, ActionError, Done, Undo};
+use crate::actions::{Action, ActionContext, ActionError, Done, IRREVERSIBLE, Undo};
 use crate::core::model::action::ActionKind;
+use crate::core::model::proposal::Terms;
 use crate::core::model::unit::UnitName;
 
 #[derive(Debug)]
@@ -22,6 +23,10 @@ impl Action for DaemonReload {
 
     fn unit(&self) -> Option<&UnitName> {
         None
+    }
+
+    fn terms(&self, _context: &ActionContext<'_>) -> Result<Terms, ActionError> {
+        Ok(Terms::undone_by(IRREVERSIBLE))
     }
 
     fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {

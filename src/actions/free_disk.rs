@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::facts::Key;
+use crate::core::model::proposal::Terms;
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::target::{self, TargetError};
 use crate::host::files::{self, Matched};
@@ -71,6 +72,14 @@ impl Action for FreeDisk {
 
     fn unit(&self) -> Option<&UnitName> {
         None
+    }
+
+    fn terms(&self, context: &ActionContext<'_>) -> Result<Terms, ActionError> {
+        let terms = Terms::undone_by("nothing: removed files do not come back")
+            .with("mount", &self.mount)
+            .with("until percent used", self.target_percent);
+        let globs = context.config.fix.cleanable.iter();
+        Ok(globs.fold(terms, |terms, glob| terms.with("removes", glob)))
     }
 
     fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {

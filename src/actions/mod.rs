@@ -32,6 +32,7 @@ use self::vacuum_journal::VacuumJournal;
 use crate::core::config::Config;
 use crate::core::model::action::ActionKind;
 use crate::core::model::finding::Finding;
+use crate::core::model::proposal::{Proposal, Terms};
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::target::TargetError;
 use crate::host::Host;
@@ -67,6 +68,9 @@ pub enum Undo {
         mount: String,
     },
 }
+
+/// How most actions are taken back.
+const IRREVERSIBLE: &str = "nothing to take back";
 
 /// Why an action was not done, or failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +134,10 @@ pub trait Action: fmt::Debug + fmt::Display {
     /// The unit whose budget it uses; whoever touches a unit names it.
     fn unit(&self) -> Option<&UnitName>;
 
+    /// All that is allowed with it, as the host is now: every parameter, and of each file that it would have run
+    /// the identity. Touches nothing.
+    fn terms(&self, context: &ActionContext<'_>) -> Result<Terms, ActionError>;
+
     /// May it still be taken? Reads the host again and touches nothing.
     fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError>;
 
@@ -177,10 +185,33 @@ fn outside(
     services::outside::run(context.host, context.managers, &command)
 }
 
-/// Acts, after one more look: what was checked before the gates may have changed since.
-pub fn execute(context: &ActionContext<'_>, action: &dyn Action) -> Result<Done, ActionError> {
+/// The action as it can be allowed: one kind, one target, as the host is now.
+pub fn proposal(
+    context: &ActionContext<'_>,
+    action: &dyn Action,
+    command: Option<&str>,
+) -> Result<Proposal, ActionError> {
+    Ok(Proposal {
+        kind: action.kind(),
+        command: command.map(str::to_owned),
+        text: action.to_string(),
+        terms: action.terms(context)?,
+    })
+}
+
+/// Acts, after one more look: what was checked before the gates may have changed since, and only what was
+/// `decided` is done.
+pub fn execute(
+    context: &ActionContext<'_>,
+    action: &dyn Action,
+    decided: &Proposal,
+) -> Result<Done, ActionError> {
     action.precondition(context)?;
-    action.act(context)
+    let now = proposal(context, action, decided.command.as_deref())?;
+    match decided.changed_to(&now) {
+        Some(changed) => Err(ActionError::Refused(changed)),
+        None => action.act(context),
+    }
 }
 
 /// Takes an action back by its record; doing it twice is the same as once.

@@ -8,15 +8,18 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use nix::unistd::{getegid, geteuid};
+
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo, daemon_reload, units};
 use crate::core::model::action::ActionKind;
 use crate::core::model::facts::Key;
 use crate::core::model::hint::Hint;
+use crate::core::model::proposal::Terms;
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::core::reading::unit_file::Need;
 use crate::core::remedy::target::{self, TargetError};
 use crate::host::READ_CAP;
-use crate::host::files::Medium;
+use crate::host::files::{self, Medium};
 use crate::host::trusted::{self, Folder, Owners, Proven, Untrusted};
 use crate::services;
 use crate::services::standing::Standing;
@@ -25,6 +28,8 @@ use crate::services::standing::Standing;
 const DROP_IN_BASE: &str = "/etc/systemd/system";
 /// In the name of every file of ours, so that no other is ever restored over or removed.
 const MARK: &str = "-autonomous-orchestrator-";
+/// Unit files are for everybody to read.
+const MODE: u32 = 0o644;
 
 #[derive(Debug)]
 pub struct PathDropIn {
@@ -100,6 +105,26 @@ impl Action for PathDropIn {
         Some(&self.unit)
     }
 
+    fn terms(&self, context: &ActionContext<'_>) -> Result<Terms, ActionError> {
+        let state = state(context, &self.unit)?;
+        let texts = services::unit_files(context.host, &state);
+        let mut terms =
+            Terms::undone_by("put the drop-in back as it was, or remove it; daemon-reload")
+                .with("unit", &self.unit)
+                .with("setting", &self.setting)
+                .with("old", &self.old)
+                .with("writes", drop_in(self, &state.drop_in_paths))
+                .with("writes owner", format!("{}:{}", geteuid(), getegid()))
+                .with("writes mode", format!("{MODE:04o}"));
+        for line in replaced(self, &lines(self, &texts)?) {
+            terms = terms.with("line", line);
+        }
+        let proven = self.prove(context, &state, &texts)?;
+        let file = files::identity(proven)
+            .map_err(|why| ActionError::PreconditionGone(format!("{}: {why}", self.new)))?;
+        Ok(terms.with_file("new", &self.new, &file))
+    }
+
     /// The old path is still missing, the new one is there, of the right kind and nobody else's to change, and
     /// the unit still has the old one in its setting.
     fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
@@ -143,7 +168,7 @@ impl Action for PathDropIn {
         let _proven = self.prove(context, &before, &texts)?;
         let text = text(self, &values);
         folder
-            .write(name_of(&path), text.as_bytes(), 0o644, Medium::Flushed)
+            .write(name_of(&path), text.as_bytes(), MODE, Medium::Flushed)
             .map_err(failed)?;
         daemon_reload::reload(context)?;
         let after = state(context, &self.unit)?;
@@ -322,13 +347,22 @@ fn text(target: &PathDropIn, values: &[String]) -> String {
     if target.setting != "WorkingDirectory" {
         text.push_str(&format!("{}=\n", target.setting));
     }
-    // A percent sign starts a specifier there.
-    let new = target.new.replace('%', "%%");
-    for value in values {
-        let value = replace(value, &target.old, &new).unwrap_or_else(|| value.clone());
-        text.push_str(&format!("{}={value}\n", target.setting));
+    for line in replaced(target, values) {
+        text.push_str(&line);
+        text.push('\n');
     }
     text
+}
+
+/// The setting's lines with the new path.
+fn replaced(target: &PathDropIn, values: &[String]) -> Vec<String> {
+    // A percent sign starts a specifier there.
+    let new = target.new.replace('%', "%%");
+    let line = |value: &String| {
+        let value = replace(value, &target.old, &new).unwrap_or_else(|| value.clone());
+        format!("{}={value}", target.setting)
+    };
+    values.iter().map(line).collect()
 }
 
 /// Does the manager still hold the old path, as far as it tells?
@@ -369,7 +403,7 @@ pub fn restore(
                 .bytes(READ_CAP)
                 .map_err(failed)?;
             folder
-                .write(name_of(path), &bytes, 0o644, Medium::Flushed)
+                .write(name_of(path), &bytes, MODE, Medium::Flushed)
                 .map_err(failed)?;
         }
         None => folder.remove(name_of(path)).map_err(failed)?,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::actions::{self, Action, ActionContext, ActionError, Basis, Done, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::facts::Key;
+use crate::core::model::proposal::Terms;
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::target::{self, TargetError};
 use crate::host::{READ_CAP, mounts};
@@ -38,6 +39,22 @@ impl Action for RemountRw {
 
     fn unit(&self) -> Option<&UnitName> {
         None
+    }
+
+    fn terms(&self, context: &ActionContext<'_>) -> Result<Terms, ActionError> {
+        let all = mounts::mounts(context.host)
+            .map_err(|why| ActionError::PreconditionGone(why.to_string()))?;
+        let mount = all.iter().rev().find(|mount| mount.point == self.mount);
+        let mount = mount.ok_or_else(|| {
+            ActionError::PreconditionGone(format!("{} is not mounted", self.mount))
+        })?;
+        Ok(
+            Terms::undone_by(format!("remount {} read-only", self.mount))
+                .with("mount", &self.mount)
+                .with("device", &mount.device)
+                .with("device number", &mount.number)
+                .with("file system", &mount.fs_type),
+        )
     }
 
     /// Read-only, and not because the administrator or the device wants it so.

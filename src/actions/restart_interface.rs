@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::actions::{self, Action, ActionContext, ActionError, Basis, Done, Undo};
+use crate::actions::{self, Action, ActionContext, ActionError, Basis, Done, IRREVERSIBLE, Undo};
 use crate::core::model::action::ActionKind;
+use crate::core::model::proposal::Terms;
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::target::TargetError;
 
@@ -42,6 +43,10 @@ impl Action for RestartInterface {
 
     fn unit(&self) -> Option<&UnitName> {
         None
+    }
+
+    fn terms(&self, _context: &ActionContext<'_>) -> Result<Terms, ActionError> {
+        Ok(Terms::undone_by(IRREVERSIBLE).with("interface", &self.interface))
     }
 
     fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {

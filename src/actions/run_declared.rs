@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use nix::unistd::User;
 
-use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
+use crate::actions::{Action, ActionContext, ActionError, Basis, Done, IRREVERSIBLE, Undo};
 use crate::core::config::DeclaredCommand;
 use crate::core::model::action::ActionKind;
 use crate::core::model::hint::Hint;
+use crate::core::model::proposal::Terms;
 use crate::core::model::text::cut;
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::target::TargetError;
 use crate::host::exec::{Command, Confinement};
+use crate::host::files;
 use crate::host::trusted::{self, Owners, Proven};
 use crate::services;
 
@@ -93,6 +95,22 @@ impl Action for RunDeclared {
 
     fn unit(&self) -> Option<&UnitName> {
         None
+    }
+
+    fn terms(&self, context: &ActionContext<'_>) -> Result<Terms, ActionError> {
+        let declared = self.declared(context)?;
+        let mut terms = Terms::undone_by(IRREVERSIBLE).with("command", &declared.name);
+        for word in &declared.argv {
+            terms = terms.with("word", word);
+        }
+        terms = terms
+            .with("user", &declared.user)
+            .with("seconds", declared.timeout_s)
+            .with("memory MiB", declared.memory_mib);
+        let (program, opened) = proven(context, declared)?;
+        let file = files::identity(opened.into())
+            .map_err(|why| ActionError::PreconditionGone(format!("{program}: {why}")))?;
+        Ok(terms.with_file("program", &program, &file))
     }
 
     fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {

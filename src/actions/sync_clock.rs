@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::actions::{Action, ActionContext, ActionError, Done, Undo};
+use crate::actions::{Action, ActionContext, ActionError, Done, IRREVERSIBLE, Undo};
 use crate::core::model::action::ActionKind;
+use crate::core::model::proposal::Terms;
 use crate::core::model::unit::UnitName;
 use crate::services::{self, Order};
 
@@ -54,6 +55,14 @@ impl Action for SyncClock {
 
     fn unit(&self) -> Option<&UnitName> {
         None
+    }
+
+    fn terms(&self, context: &ActionContext<'_>) -> Result<Terms, ActionError> {
+        let terms = Terms::undone_by(IRREVERSIBLE);
+        Ok(match service(context) {
+            Some(unit) => terms.with("restarts", unit),
+            None => terms.with("runs", "chronyc makestep"),
+        })
     }
 
     fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo, units};
 use crate::core::model::action::{ActionKind, ProcessIdentity};
 use crate::core::model::facts::Key;
+use crate::core::model::proposal::Terms;
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::target::{self, TargetError};
 use crate::host::net::listeners::{self, PortHolder};
@@ -68,6 +69,25 @@ impl Action for TerminateProcess {
 
     fn unit(&self) -> Option<&UnitName> {
         self.then_start.as_ref()
+    }
+
+    fn terms(&self, _context: &ActionContext<'_>) -> Result<Terms, ActionError> {
+        let ProcessIdentity {
+            pid,
+            start_ticks,
+            exe,
+        } = &self.process;
+        let mut terms = Terms::undone_by("nothing: an ended process does not come back")
+            .with("process", pid)
+            .with("started at tick", start_ticks)
+            .with("program", exe);
+        if let Some(port) = &self.holds {
+            terms = terms.with("holds", port);
+        }
+        if let Some(unit) = &self.then_start {
+            terms = terms.with("then starts", unit);
+        }
+        Ok(terms)
     }
 
     /// Still the same process, still in the way, not protected, and of no unit.

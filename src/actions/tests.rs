@@ -16,6 +16,12 @@ use crate::core::model::unit::UnitState;
 use crate::host::clock::Clock;
 use crate::services::ServiceError;
 
+/// Takes an action that was decided on just now.
+fn take(context: &ActionContext<'_>, action: &dyn Action) -> Result<Done, ActionError> {
+    action.precondition(context)?;
+    execute(context, action, &proposal(context, action, None)?)
+}
+
 /// A manager that keeps its units as data and writes down what it was told.
 #[derive(Debug, Default)]
 struct Book {
@@ -254,7 +260,7 @@ fn a_stopped_unit_can_be_started_again_by_its_undo() {
     bench.context(|context| {
         action.precondition(context).unwrap();
         let undo_data = action.undo_record(context).unwrap();
-        execute(context, &action).unwrap();
+        take(context, &action).unwrap();
         // As it is stored and read back.
         let text = serde_json::to_string(&undo_data).unwrap();
         undo(context, &serde_json::from_str(&text).unwrap()).unwrap();
@@ -319,7 +325,7 @@ fn a_moved_program_gets_a_drop_in_that_undo_removes() {
             drop_ins(bench.dir.path()).is_empty(),
             "a record changes nothing"
         );
-        execute(context, &action).unwrap();
+        take(context, &action).unwrap();
         record
     });
     let written = drop_ins(bench.dir.path());
@@ -348,7 +354,7 @@ fn a_moved_program_gets_a_drop_in_that_undo_removes() {
 fn a_drop_in_without_effect_is_a_failure_and_starts_nothing() {
     let (bench, action) = moved(false);
     executable(&bench);
-    let done = bench.context(|context| execute(context, &action));
+    let done = bench.context(|context| take(context, &action));
     assert!(matches!(done, Err(ActionError::Failed(_))), "{done:?}");
     assert_eq!(bench.book.told(), ["reload"]);
 }
@@ -361,7 +367,7 @@ fn an_earlier_drop_in_of_ours_comes_back() {
     bench.put(path, "# earlier\n");
     bench.context(|context| {
         let record = action.undo_record(context).unwrap();
-        execute(context, &action).unwrap();
+        take(context, &action).unwrap();
         assert_ne!(drop_ins(bench.dir.path()), ["# earlier\n"]);
         undo(context, &record).unwrap();
     });
@@ -376,7 +382,7 @@ fn a_target_that_others_could_have_written_is_refused_by_name_and_mode() {
     let opt = bench.dir.path().join("opt");
     for mode in [0o777, 0o1777] {
         fs::set_permissions(&opt, fs::Permissions::from_mode(mode)).unwrap();
-        let done = bench.context(|context| execute(context, &action));
+        let done = bench.context(|context| take(context, &action));
         assert!(
             matches!(&done, Err(ActionError::Refused(why))
                 if why.contains("/opt can be written by others") && why.contains("mode")),
@@ -394,7 +400,7 @@ fn a_program_in_a_place_of_users_is_never_a_root_units() {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
     action.new = "/home/eve/run".to_owned();
-    let done = bench.context(|context| execute(context, &action));
+    let done = bench.context(|context| take(context, &action));
     assert!(matches!(done, Err(ActionError::Refused(_))), "{done:?}");
 }
 
@@ -407,7 +413,7 @@ fn undo_reads_no_backup_and_writes_no_folder_that_others_could_write() {
     bench.put(path, "# earlier\n");
     let record = bench.context(|context| {
         let record = action.undo_record(context).unwrap();
-        execute(context, &action).unwrap();
+        take(context, &action).unwrap();
         record
     });
     let written = drop_ins(bench.dir.path());

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
+use crate::actions::{Action, ActionContext, ActionError, Basis, Done, IRREVERSIBLE, Undo};
 use crate::core::model::action::ActionKind;
+use crate::core::model::proposal::Terms;
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::core::reading::unit_state;
 use crate::core::remedy::target::{self, TargetError};
@@ -108,6 +109,14 @@ impl Action for UnitOrder {
 
     fn unit(&self) -> Option<&UnitName> {
         Some(&self.unit)
+    }
+
+    fn terms(&self, _context: &ActionContext<'_>) -> Result<Terms, ActionError> {
+        let undo = match self.order {
+            Order::Stop => format!("start {}", self.unit),
+            Order::Start | Order::Restart | Order::ResetFailedStart => IRREVERSIBLE.to_owned(),
+        };
+        Ok(Terms::undone_by(undo).with("unit", &self.unit))
     }
 
     /// The unit still exists, may run, and is not already where the order would bring it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
 use crate::core::model::action::ActionKind;
+use crate::core::model::proposal::Terms;
 use crate::core::model::unit::UnitName;
 use crate::host::files;
 
@@ -58,6 +59,13 @@ impl Action for VacuumJournal {
 
     fn unit(&self) -> Option<&UnitName> {
         None
+    }
+
+    fn terms(&self, _context: &ActionContext<'_>) -> Result<Terms, ActionError> {
+        Ok(
+            Terms::undone_by("nothing: removed journal files do not come back")
+                .with("keep bytes", self.keep()),
+        )
     }
 
     fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {

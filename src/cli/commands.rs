@@ -5,8 +5,8 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::cli::{
-    config, doctor, escalations, fingerprint, help, history, import, install, knowledge, learn,
-    outbox, replay, report, stats, status, tasks, wire,
+    approve, config, doctor, escalations, fingerprint, help, history, import, install, knowledge,
+    learn, outbox, replay, report, stats, status, tasks, wire,
 };
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -77,18 +77,27 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "approve",
-        forms: &[object("ID [--action ACTION] [--for MINUTES]")],
-        brief: "allow the action that a task waits for",
-        long: "In mode suggest a task waits until a human allows its action. The daemon checks every other\n\
-               gate again before it acts. The approval ends after the given time (default: fix.approval_s).\n\
-               Without --action: the one that the task's waiting reason names.",
-        example: "autonomous-orchestrator approve 12 --action terminate_process --for 30",
+        forms: &[object("ID [--digest DIGEST | --yes] [--for MINUTES]")],
+        brief: "allow the one action that a task proposes",
+        long: "In mode suggest a task waits until a human allows its action. All of it is printed first. What is\n\
+               allowed is this one action on this one target, for one attempt: the daemon looks again right before\n\
+               it acts, and proposes anew what became another one. The approval ends after the given time\n\
+               (default: fix.approval_s); every other gate counts all the same.\n\
+               --digest allows what you have read (`tasks show`, the issue), and refuses when something else is\n\
+               proposed by now. Without it you are asked; --yes takes whatever stands there.",
+        example: "autonomous-orchestrator approve 12 --digest 3fa94c12d0e1 --for 30",
         flags: &[
-            option("action", "ACTION", "the action id, as the task names it"),
+            option(
+                "digest",
+                "DIGEST",
+                "the digest of the action, its first 12 digits or more",
+            ),
+            switch("yes", "do not ask"),
+            option("action", "ACTION", "refuse any other kind of action"),
             option("for", "MINUTES", "how long the approval holds"),
             option("by", "NAME", "who approves (default: the user)"),
         ],
-        run: tasks::approve,
+        run: approve::run,
     },
     Command {
         name: "history",

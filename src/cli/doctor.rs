@@ -180,6 +180,7 @@ fn check_paused(page: &mut Page, host: &Host, config: &Config) {
             | Reason::Precondition { .. }
             | Reason::SymptomOf { .. }
             | Reason::Mode(_)
+            | Reason::Changed(_)
             | Reason::Budget(_)
             | Reason::Slot
             | Reason::MayPass

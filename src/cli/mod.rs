@@ -1,5 +1,6 @@
 //! The command line: one static table of commands drives parsing, help and dispatch.
 
+mod approve;
 mod command;
 mod commands;
 mod config;

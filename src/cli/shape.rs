@@ -1,5 +1,6 @@
 //! How stored rows look to a human and to a program.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -7,6 +8,8 @@ use serde_json::{Value, json};
 use crate::cli::table::{Cell, Tone};
 use crate::core::model::case::{Case, Member};
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::inert;
+use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::store::{Attempt, AuditEvent, DetectorRun, EscalationRow, OutboxRow};
@@ -38,7 +41,9 @@ pub(super) fn task(task: &Task) -> Value {
         "waiting_reason": task.waiting_reason,
         "next_attempt_at": task.next_attempt_at.map(time),
         "acknowledged_by": task.acknowledged_by,
+        "proposal": task.proposal.as_ref().map(proposal),
         "approved_action": task.approved_action,
+        "approved_digest": task.approved_digest.as_ref().map(|digest| digest.as_str()),
         "approved_until": task.approved_until.map(time),
         "fix_attempted": task.fix_attempted,
         "fix_successful": task.fix_successful,
@@ -58,6 +63,31 @@ pub(super) fn case(case: &Case) -> Value {
     json!({
         "root": part(&case.root),
         "members": case.members.iter().map(part).collect::<Vec<_>>(),
+    })
+}
+
+/// Everything that is allowed with an action, a line a parameter.
+pub(super) fn whole(proposal: &Proposal) -> String {
+    let mut text = String::new();
+    for (name, value) in proposal.lines() {
+        let _ = writeln!(text, "  {:<18} {}", inert::line(name), inert::line(&value));
+    }
+    text
+}
+
+/// An action with all that is allowed with it.
+fn proposal(proposal: &Proposal) -> Value {
+    let terms: Vec<Value> = proposal
+        .lines()
+        .into_iter()
+        .filter(|(name, _)| *name != "digest")
+        .map(|(name, value)| json!([name, value]))
+        .collect();
+    json!({
+        "action": proposal.kind.as_str(),
+        "text": proposal.text,
+        "digest": proposal.digest().as_str(),
+        "terms": terms,
     })
 }
 

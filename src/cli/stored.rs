@@ -81,9 +81,10 @@ fn must_exist(options: &StoreOptions) -> Result<(), CliError> {
 impl From<StoreError> for CliError {
     fn from(why: StoreError) -> Self {
         match why {
-            StoreError::NoTask(_) | StoreError::WrongState { .. } | StoreError::Import(_) => {
-                Self::of(ErrorKind::Failed, why)
-            }
+            StoreError::NoTask(_)
+            | StoreError::WrongState { .. }
+            | StoreError::NotProposed { .. }
+            | StoreError::Import(_) => Self::of(ErrorKind::Failed, why),
             StoreError::Unusable { .. }
             | StoreError::Newer { .. }
             | StoreError::Older { .. }

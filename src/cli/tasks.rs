@@ -1,7 +1,6 @@
-//! `tasks` and `approve`.
+//! `tasks`.
 
 use std::fmt::Write as _;
-use std::str::FromStr;
 
 use serde_json::{Value, json};
 
@@ -12,7 +11,6 @@ use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
 use crate::core::diagnosis::naming::name_cause;
 use crate::core::human::next_steps::next_steps;
-use crate::core::model::action::ActionKind;
 use crate::core::model::case::Case;
 use crate::core::model::class::Class;
 use crate::core::model::inert;
@@ -195,10 +193,11 @@ fn page(task: &Task, case: Option<&Case>, attempts: &[Attempt], events: &[AuditE
     line("first green", time(task.first_green_at));
     line("closed", time(task.closed_at));
     line("acked by", maybe(&task.acknowledged_by));
-    if let Some(action) = &task.approved_action {
+    if let (Some(action), Some(digest)) = (&task.approved_action, &task.approved_digest) {
+        let until = time(task.approved_until);
         line(
             "approved",
-            format!("{action} until {}", time(task.approved_until)),
+            format!("{action} ({}) until {until}", digest.short()),
         );
     }
     line(
@@ -208,6 +207,14 @@ fn page(task: &Task, case: Option<&Case>, attempts: &[Attempt], events: &[AuditE
     );
     line("found by", task.source.clone());
     line("fingerprint", task.issue_hash.clone());
+    if let Some(proposal) = task
+        .proposal
+        .as_ref()
+        .filter(|_| task.status != Status::Closed)
+    {
+        text.push_str("\nproposed\n");
+        text.push_str(&shape::whole(proposal));
+    }
     if !task.evidence.is_empty() {
         text.push_str("\nevidence\n");
         for (key, value) in task.evidence.iter() {
@@ -356,34 +363,4 @@ pub(super) fn change(
         globals.print(&format!("task {id}: {done}\n"))?;
     }
     Ok(Exit::Done)
-}
-
-pub(super) fn approve(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
-    let id = typed.id(0)?;
-    typed.at_most(1)?;
-    let config = globals.load_config()?;
-    let actor = stored::actor(typed)?;
-    let minutes: Option<u64> = typed.parsed("for")?;
-    let seconds = minutes.map_or(config.fix.approval_s, |minutes| minutes.saturating_mul(60));
-    let now = globals.now();
-    let until = stored::until(&format!("{seconds}s"), now)?;
-    let action = match typed.parsed::<String>("action")? {
-        Some(name) => ActionKind::from_str(&name)
-            .map_err(|why| CliError::usage(format!("--action: {why}")))?,
-        None => proposed(&stored::reader(globals, &config)?, id)?,
-    };
-    let done = format!("{action} approved until {}", shape::second(until));
-    change(globals, id, &done, |store, now| {
-        store.approve(id, action.as_str(), until, &actor, now)
-    })
-}
-
-/// The action that the last proposal in the task's history names.
-fn proposed(reader: &Reader, id: i64) -> Result<ActionKind, CliError> {
-    find(reader, id)?;
-    let kind = reader.proposed(id)?;
-    kind.ok_or_else(|| {
-        CliError::usage(format!("task {id} proposes no action"))
-            .hint(format!("name one with --action, see `explain {id}`"))
-    })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::actions::{self, Action, ActionError, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::finding::Finding;
+use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Phase, Transition, WaitsFor};
 use crate::core::remedy::ending::Seen;
 use crate::core::remedy::step::{Reason, Spent};
@@ -42,14 +43,23 @@ struct Underway<'a> {
     undo: Undo,
 }
 
-/// Takes `action` for a claimed task and leaves the task fixed, failed or waiting.
-pub fn take(
-    job: &Job<'_>,
-    phase: Phase,
-    action: &dyn Action,
-    diagnosis: &Diagnosis,
-) -> Result<(), StoreError> {
+/// The action that all gates are open for.
+#[derive(Clone, Copy)]
+pub struct Chosen<'a> {
+    pub phase: Phase,
+    pub action: &'a dyn Action,
+    /// What was decided on, and allowed where a human was asked: nothing else is done.
+    pub decided: &'a Proposal,
+}
+
+/// Takes the chosen action for a claimed task and leaves the task fixed, failed or waiting.
+pub fn take(job: &Job<'_>, chosen: &Chosen<'_>, diagnosis: &Diagnosis) -> Result<(), StoreError> {
     let (runtime, task) = (job.runtime, job.task);
+    let Chosen {
+        phase,
+        action,
+        decided,
+    } = *chosen;
     let Some(_slot) = runtime.slot(action.kind()) else {
         return carry_out::wait(job, job.now().plus(SLOT_RECHECK), &Reason::Slot);
     };
@@ -85,7 +95,7 @@ pub fn take(
         action,
         undo,
     };
-    match actions::execute(&context, action) {
+    match actions::execute(&context, action, decided) {
         Ok(done) => {
             step("acted");
             let evidence = serde_json::to_string(&done.noted).unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::actions::Action;
+use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Resolution, Transition, WaitsFor};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::ending::WindowEnd;
@@ -11,7 +12,7 @@ use crate::daemon::diagnose::Diagnosis;
 use crate::daemon::gather::Facts;
 use crate::daemon::worker::{self, Job};
 use crate::daemon::{attempt, escalate};
-use crate::store::StoreError;
+use crate::store::{Proposed, StoreError};
 
 /// A dry run tells nobody and asks itself again after this long.
 const DRY_PAUSE: Duration = Duration::from_secs(3_600);
@@ -39,7 +40,11 @@ pub fn step(
     };
     match step {
         Step::Wait { until, reason, .. } => wait(job, until, &reason),
-        Step::Act { phase, why, .. } => {
+        Step::Act {
+            phase,
+            why,
+            action: decided,
+        } => {
             let Some(action) = action else {
                 return job.transition(Transition::Release {
                     reason: "the action that was decided on is not at hand".to_owned(),
@@ -49,7 +54,12 @@ pub fn step(
                 let store = &job.runtime.store;
                 store.set_phase(job.task.id, phase, job.worker, &why, job.now())?;
             }
-            attempt::take(job, phase, action.as_ref(), &diagnosed(diagnosis)?)
+            let chosen = attempt::Chosen {
+                phase,
+                action: action.as_ref(),
+                decided: &decided,
+            };
+            attempt::take(job, &chosen, &diagnosed(diagnosis)?)
         }
         Step::Tell {
             reason,
@@ -80,12 +90,16 @@ pub fn step(
 
 /// Puts the task before a human; a dry run only writes down that it would.
 pub fn tell(job: &Job<'_>, told: &escalate::Told<'_>) -> Result<(), StoreError> {
-    if let Some(action) = &told.proposed {
-        let (store, now) = (&job.runtime.store, job.now());
-        store.propose(job.task.id, action.kind, job.worker, &told.text(), now)?;
-    }
+    let proposed = match &told.proposed {
+        Some(action) => Some(proposed(job, action)?),
+        None => None,
+    };
     if !job.runtime.dry_run {
-        return escalate::to_human(job, told);
+        return escalate::to_human(job, told, proposed);
+    }
+    if let Some(proposed) = proposed {
+        let (store, now) = (&job.runtime.store, job.now());
+        store.propose(job.task.id, proposed, job.worker, &told.text(), now)?;
     }
     let mut reason = told.text();
     if told.proposed.is_none() {
@@ -97,6 +111,15 @@ pub fn tell(job: &Job<'_>, told: &escalate::Told<'_>) -> Result<(), StoreError> 
         until,
         waits_for: WaitsFor::Time,
         reason,
+    })
+}
+
+/// An action with how it is to be named on the task's issue.
+fn proposed(job: &Job<'_>, action: &Proposal) -> Result<Proposed, StoreError> {
+    let reader = job.runtime.store.reader()?;
+    Ok(Proposed {
+        by_name: reader.showed_another(job.task.id, &action.digest())?,
+        action: action.clone(),
     })
 }
 

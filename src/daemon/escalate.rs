@@ -1,12 +1,13 @@
 //! Phase 4: the decision that a human is needed, written down locally before anything is sent.
 
 use crate::core::human::issue::{self, AttemptLine, Citation, IssueFacts};
+use crate::core::model::proposal::Proposal;
 use crate::core::model::time::Timestamp;
-use crate::core::remedy::step::{Proposal, Reason};
+use crate::core::remedy::step::Reason;
 use crate::daemon::diagnose::Diagnosis;
 use crate::daemon::gather;
 use crate::daemon::worker::Job;
-use crate::store::{NewEscalation, StoreError};
+use crate::store::{NewEscalation, Proposed, StoreError};
 
 /// What a human is told.
 #[derive(Debug)]
@@ -33,8 +34,12 @@ impl Told<'_> {
 }
 
 /// Escalates the task: what cannot be repaired here, or what a human has to allow or to do.
-pub fn to_human(job: &Job<'_>, told: &Told<'_>) -> Result<(), StoreError> {
-    let (title, body) = compose(job, told)?;
+pub fn to_human(
+    job: &Job<'_>,
+    told: &Told<'_>,
+    proposed: Option<Proposed>,
+) -> Result<(), StoreError> {
+    let (title, body) = compose(job, told, proposed.as_ref())?;
     let reason = told.text();
     let escalation = NewEscalation {
         reason: reason.clone(),
@@ -42,6 +47,7 @@ pub fn to_human(job: &Job<'_>, told: &Told<'_>) -> Result<(), StoreError> {
         body,
         severity: job.task.severity,
         retry_at: told.retry_at,
+        proposed,
     };
     let (runtime, task) = (job.runtime, job.task);
     runtime
@@ -63,7 +69,11 @@ pub fn to_human(job: &Job<'_>, told: &Told<'_>) -> Result<(), StoreError> {
 }
 
 /// The issue's title and body, redacted.
-fn compose(job: &Job<'_>, told: &Told<'_>) -> Result<(String, String), StoreError> {
+fn compose(
+    job: &Job<'_>,
+    told: &Told<'_>,
+    proposed: Option<&Proposed>,
+) -> Result<(String, String), StoreError> {
     let Job {
         runtime,
         loaded,
@@ -98,17 +108,6 @@ fn compose(job: &Job<'_>, told: &Told<'_>) -> Result<(String, String), StoreErro
         .collect();
     let case = gather::case_of(&reader, task)?;
     let cause = format!("{}\n{}", diagnosis.cause.describe(), diagnosis.why);
-    let reason = told.proposed.as_ref().map_or_else(
-        || told.text(),
-        |action| {
-            format!(
-                "{}. Allow it with: autonomous-orchestrator approve {} --action {}",
-                told.text(),
-                task.id,
-                action.kind
-            )
-        },
-    );
     let rendered = issue::render(&IssueFacts {
         host: &runtime.host_name(loaded),
         gateway_id: &runtime.store.gateway_id()?,
@@ -117,8 +116,12 @@ fn compose(job: &Job<'_>, told: &Told<'_>) -> Result<(String, String), StoreErro
         cause: &cause,
         steps: &diagnosis.next_steps,
         snippets: &snippets,
-        reason: &reason,
         case: case.as_ref(),
+        reason: &told.text(),
+        proposed: proposed.map(|one| issue::Asked {
+            action: &one.action,
+            by_name: one.by_name,
+        }),
         replies: loaded
             .config
             .escalation

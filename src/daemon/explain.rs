@@ -16,6 +16,7 @@ use crate::core::model::candidate::Candidate;
 use crate::core::model::finding::Finding;
 use crate::core::model::hint::Hint;
 use crate::core::model::inert;
+use crate::core::model::proposal::Proposal;
 use crate::core::model::snippet::Snippet;
 use crate::core::model::task::{Status, Task};
 use crate::core::remedy::decide::{self, Decision, HostFacts, Question, decide};
@@ -185,7 +186,7 @@ fn weigh(
     let situation = facts.situation(task, gather.loaded, host_facts(gather)?);
     Ok(Weighed {
         mode: decide::mode_of(&situation, candidate.kind, candidate.command.as_deref()),
-        action: checked.target,
+        action: checked.target.map(|action| action.text),
         refused: checked.gone,
         candidate,
     })
@@ -253,7 +254,17 @@ impl Next {
         }
     }
 
+    /// The action that would be taken or put before a human.
+    fn action(&self) -> Option<&Proposal> {
+        match self {
+            Self::Step(Step::Act { action, .. }) => Some(action),
+            Self::Step(Step::Tell { proposed, .. }) => proposed.as_ref(),
+            Self::Step(_) | Self::Window(_) | Self::Nothing => None,
+        }
+    }
+
     fn json(&self, task: &Task) -> Value {
+        let digest = self.action().map(|action| action.digest().to_string());
         let (step, gate, reason) = match self {
             Self::Step(step) => (
                 step.name(),
@@ -263,7 +274,7 @@ impl Next {
             Self::Window(_) => ("window", None, None),
             Self::Nothing => ("nothing", None, None),
         };
-        json!({ "step": step, "gate": gate, "reason": reason, "text": self.text(task) })
+        json!({ "step": step, "gate": gate, "reason": reason, "text": self.text(task), "digest": digest })
     }
 }
 
@@ -385,6 +396,13 @@ impl Explained {
         if let Some(reason) = &task.waiting_reason {
             page.gap();
             page.line(format_args!("now: {} because {reason}", task.status));
+        }
+        if let Some(action) = self.next.action() {
+            page.gap();
+            page.line(format_args!("{action}"));
+            for (name, value) in action.lines() {
+                page.line(format_args!("  {name:<18} {value}"));
+            }
         }
         page.gap();
         page.line(format_args!("next: {}", self.next.text(task)));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::core::config;
-use crate::core::human::feedback::{self, Feedback, Wish};
+use crate::core::human::feedback::{self, Feedback, Standing, Wish};
 use crate::core::model::task::{Resolution, Task};
 use crate::core::model::time::Timestamp;
 use crate::daemon::{Runtime, transports};
@@ -134,7 +134,7 @@ impl ReplyPoller {
                 )?;
             }
             for one in listed {
-                grant(runtime, task, &one, number, now)?;
+                self.grant(runtime, task, &one, number, now)?;
             }
         }
         // After the deed: one cut short is done again, which changes nothing.
@@ -150,58 +150,88 @@ fn taken_over(runtime: &Runtime, task: &Task, number: i64) -> Result<bool, Store
     Ok(previous.is_some_and(|one| one.github_issue_number == Some(number)))
 }
 
-/// Does what a listed human wishes, as far as the task's state and the configuration let it.
-fn grant(
-    runtime: &Runtime,
-    task: &Task,
-    one: &Feedback,
-    number: i64,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let who = format!("github:{}", one.login);
-    let store = &runtime.store;
-    let done = match one.wish {
-        Wish::Close { not_a_fault } => {
-            let resolution = match not_a_fault {
-                true => Resolution::NotAFault,
-                false => Resolution::Human,
-            };
-            store.close_by_human(task.id, resolution, &who, now)
-        }
-        Wish::Acknowledge => store.acknowledge(task.id, &who, now),
-        Wish::Snooze => store.snooze(task.id, now.plus(SNOOZE), &who, now),
-        Wish::Retry => store.retry(task.id, &who, now),
-        Wish::Approve => match store.reader()?.proposed(task.id)? {
-            Some(kind) => {
-                let span = Duration::from_secs(runtime.loaded().config.fix.approval_s);
-                store.approve(task.id, kind.as_str(), now.plus(span), &who, now)
+impl ReplyPoller {
+    /// Does what a listed human wishes, as far as the task's state and the configuration let it.
+    fn grant(
+        &self,
+        runtime: &Runtime,
+        task: &Task,
+        one: &Feedback,
+        number: i64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let who = format!("github:{}", one.login);
+        let store = &runtime.store;
+        let done = match &one.wish {
+            Wish::Close { not_a_fault } => {
+                let resolution = match not_a_fault {
+                    true => Resolution::NotAFault,
+                    false => Resolution::Human,
+                };
+                store.close_by_human(task.id, resolution, &who, now)
             }
-            None => store.note(
-                Some(task.id),
-                "reply_ignored",
-                "approve",
-                &who,
-                "the task proposes no action",
-                now,
-            ),
-        },
-    };
-    match done {
-        Ok(()) => {
-            log::info!(
-                "{} by {who} on #{number}: task {}",
-                one.wish.as_str(),
-                task.id
-            );
-            runtime.work.ring();
-            runtime.courier.ring();
-            Ok(())
+            Wish::Acknowledge => store.acknowledge(task.id, &who, now),
+            Wish::Snooze => store.snooze(task.id, now.plus(SNOOZE), &who, now),
+            Wish::Retry => store.retry(task.id, &who, now),
+            Wish::Approve(named) => self.approve(runtime, task.id, named.as_deref(), one, now),
+        };
+        match done {
+            Ok(()) => {
+                log::info!(
+                    "{} by {who} on #{number}: task {}",
+                    one.wish.as_str(),
+                    task.id
+                );
+                runtime.work.ring();
+                runtime.courier.ring();
+                Ok(())
+            }
+            // The task moved on meanwhile: there is nothing left to grant.
+            Err(
+                why @ (StoreError::WrongState { .. }
+                | StoreError::NotProposed { .. }
+                | StoreError::NoTask(_)),
+            ) => {
+                log::info!("{} by {who} on #{number}: {why}", one.wish.as_str());
+                Ok(())
+            }
+            Err(why) => Err(why),
         }
-        // The task moved on meanwhile: there is nothing left to grant.
-        Err(why @ (StoreError::WrongState { .. } | StoreError::NoTask(_))) => {
-            log::info!("{} by {who} on #{number}: {why}", one.wish.as_str());
-            Ok(())
+    }
+
+    /// Allows what is proposed now, where the label means it; what counts for nothing is written down.
+    fn approve(
+        &self,
+        runtime: &Runtime,
+        task_id: i64,
+        named: Option<&str>,
+        one: &Feedback,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (store, reader) = (&runtime.store, runtime.store.reader()?);
+        let who = format!("github:{}", one.login);
+        // What stands now: an event before this one may have changed it.
+        let proposal = reader.task(task_id)?.and_then(|task| task.proposal);
+        let action = proposal.map(|proposal| proposal.digest());
+        let shown = match &action {
+            Some(action) => reader.shown_since(task_id, action)?,
+            None => None,
+        };
+        let by_the_server = |at: Timestamp| self.events.server_time(at);
+        let standing = Standing {
+            action: action.as_ref(),
+            shown_since: shown.map(by_the_server),
+            by_name: reader.is_proposed_by_name(task_id)?,
+            restored: reader.last_restore()?.map(by_the_server),
+            now: by_the_server(now),
+            lives: Duration::from_secs(runtime.loaded().config.fix.approval_s),
+        };
+        match feedback::allows(named, one.at, &standing) {
+            Ok((action, left)) => store.approve(task_id, &action, now.plus(left), &who, now),
+            Err(void) => {
+                let (event, why) = ("reply_ignored", void.to_string());
+                store.note(Some(task_id), event, one.wish.as_str(), &who, &why, now)
+            }
         }
-        Err(why) => Err(why),
     }
 }

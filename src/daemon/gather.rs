@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::actions::{self, Action, ActionContext, Basis};
+use crate::actions::{self, Action, ActionContext, ActionError, Basis};
 use crate::core::config::Config;
 use crate::core::diagnosis::learning;
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::case::Case;
 use crate::core::model::finding::Finding;
+use crate::core::model::proposal::{Proposal, Terms};
 use crate::core::model::task::{Phase, Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitName;
@@ -140,7 +141,7 @@ impl Gather<'_> {
             Ok(action) => action,
             Err(why) => return Ok((with(Err(why)), None)),
         };
-        let gone = action.precondition(&self.context(backups)).err();
+        let (proposal, gone) = self.proposal(action.as_ref(), offer, backups);
         let unit = action.unit().map(UnitName::as_str);
         let now = self.host.clock.now();
         let limits = &self.loaded.config.budget;
@@ -148,9 +149,33 @@ impl Gather<'_> {
         let checked = Checked {
             gone: gone.map(|why| why.to_string()),
             spent: spent.and_then(Booked::spent),
-            ..with(Ok(action.to_string()))
+            ..with(Ok(proposal))
         };
         Ok((checked, Some(action)))
+    }
+
+    /// The one action on its target, and why it may not be taken now. What cannot be told from another target is
+    /// not taken.
+    fn proposal(
+        &self,
+        action: &dyn Action,
+        offer: &Offer,
+        backups: &Path,
+    ) -> (Proposal, Option<ActionError>) {
+        let (context, command) = (self.context(backups), offer.command.as_deref());
+        let gone = action.precondition(&context).err();
+        match actions::proposal(&context, action, command) {
+            Ok(proposal) => (proposal, gone),
+            Err(why) => {
+                let unknown = Proposal {
+                    kind: offer.kind,
+                    command: offer.command.clone(),
+                    text: action.to_string(),
+                    terms: Terms::default(),
+                };
+                (unknown, Some(gone.unwrap_or(why)))
+            }
+        }
     }
 
     fn context<'a>(&'a self, backups: &'a Path) -> ActionContext<'a> {

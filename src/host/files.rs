@@ -4,7 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,10 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
 use nix::sys::stat::{Mode, SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use sha2::{Digest, Sha256};
 
+use crate::core::model::hex::hex;
+use crate::core::model::proposal::FileIdentity;
 use crate::host::Host;
 
 /// How soon a file has to outlive a power cut.
@@ -122,6 +125,48 @@ pub fn secret_file_problem(path: &Path) -> Option<String> {
             meta.mode() & 0o777
         )),
         Ok(_) => None,
+    }
+}
+
+/// Larger files are not read to tell one from another.
+const HASHED_MOST: u64 = 256 << 20;
+
+/// What tells a file or folder from another one in its place, all of it asked of the one descriptor: so it is of
+/// one file even while somebody puts another there.
+pub fn identity(opened: OwnedFd) -> io::Result<FileIdentity> {
+    let mut file = fs::File::from(opened);
+    let meta = file.metadata()?;
+    let sha256 = match (meta.is_dir(), meta.is_file()) {
+        (true, _) => None,
+        (false, true) if meta.len() <= HASHED_MOST => Some(sha256(&mut file)?),
+        (false, true) => return Err(io::Error::other("too large to be told from another file")),
+        (false, false) => return Err(io::Error::other("neither a file nor a folder")),
+    };
+    Ok(FileIdentity {
+        device: meta.dev(),
+        inode: meta.ino(),
+        bytes: meta.len(),
+        owner: meta.uid(),
+        group: meta.gid(),
+        mode: meta.mode() & 0o7777,
+        sha256,
+    })
+}
+
+/// Of the whole content, 64 hex; a file that grows under it is an error.
+fn sha256(file: &mut fs::File) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut left = HASHED_MOST;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let read = file.read(&mut buffer)?;
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+            return Ok(hex(&hash.finalize()));
+        };
+        left = left
+            .checked_sub(read as u64)
+            .ok_or_else(|| io::Error::other("it grows"))?;
+        hash.update(bytes);
     }
 }
 
@@ -311,6 +356,32 @@ mod tests {
         fs::rename(dir.path().join("moved"), &log).unwrap();
         remove(&host, &found).unwrap();
         assert!(!log.join("a.1").exists());
+    }
+
+    #[test]
+    fn a_file_of_the_same_name_and_size_is_another_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run");
+        let now = || identity(fs::File::open(&path).unwrap().into()).unwrap();
+        fs::write(&path, "abc").unwrap();
+        let first = now();
+        assert_eq!(first.sha256.as_deref().map(str::len), Some(64));
+        assert_eq!(now(), first);
+        // Written over in place: the same inode.
+        fs::write(&path, "abd").unwrap();
+        let over = now();
+        assert_eq!((over.inode, over.bytes), (first.inode, first.bytes));
+        assert_ne!(over.sha256, first.sha256);
+        // Put in its place: the same content.
+        fs::write(dir.path().join("new"), "abc").unwrap();
+        fs::rename(dir.path().join("new"), &path).unwrap();
+        let put = now();
+        assert_eq!(put.sha256, first.sha256);
+        assert_ne!(put.inode, first.inode);
+        let folder = fs::File::open(dir.path()).unwrap();
+        assert!(identity(folder.into()).unwrap().sha256.is_none());
+        let null = fs::File::open("/dev/null").unwrap();
+        assert!(identity(null.into()).is_err());
     }
 
     #[test]

@@ -39,7 +39,8 @@ impl Store {
             }
             let id = insert(tx, task_id, &hash, &class, &booking, None, "", now)?;
             tx.run(
-                "UPDATE tasks SET fix_attempted = 1, action = ?2 WHERE id = ?1",
+                // An approval is of one attempt: what it did not help is asked for again.
+                "UPDATE tasks SET fix_attempted = 1, action = ?2, approved_action = NULL, approved_digest = NULL WHERE id = ?1",
                 params![task_id, booking.action_text],
             )?;
             let nth: i64 = tx

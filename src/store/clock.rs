@@ -62,10 +62,7 @@ fn shift(tx: &Tx<'_>, newest: Timestamp, now: Timestamp) -> Result<(), StoreErro
         "UPDATE attempts SET started_at = ?1 WHERE started_at > ?1",
         [&at],
     )?;
-    tx.execute(
-        "UPDATE outbox SET sent_at = ?1 WHERE operation = 'create' AND sent_at > ?1",
-        [&at],
-    )?;
+    tx.execute("UPDATE outbox SET sent_at = ?1 WHERE sent_at > ?1", [&at])?;
     tx.execute(
         "UPDATE meta SET value = ?1 || substr(value, length(?1) + 1) WHERE key IN ('restored_at', 'backup_at', 'detector_runs_at', 'maintained_at') AND value > ?1",
         [&at],

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use rusqlite::{ErrorCode, ffi};
 
+use crate::core::model::proposal::Digest;
 use crate::core::model::task::Status;
 
 /// Why an operation did not happen. Nothing of it is stored.
@@ -54,6 +55,15 @@ pub enum StoreError {
         /// Where it was to go.
         wanted: &'static str,
     },
+    /// What is to be approved is not what is proposed; nothing was changed.
+    NotProposed {
+        /// Its id.
+        task: i64,
+        /// What was meant.
+        digest: Digest,
+        /// The digest of what is proposed, if anything is.
+        stands: Option<String>,
+    },
     /// The writer has stopped.
     Closed,
     /// The database of the Python daemon cannot be adopted; it is as it was.
@@ -90,6 +100,7 @@ impl StoreError {
             | Self::Io(_)
             | Self::NoTask(_)
             | Self::WrongState { .. }
+            | Self::NotProposed { .. }
             | Self::Import(_)
             | Self::Sqlite(_) => Self::Io(self.to_string()),
         }
@@ -139,6 +150,18 @@ impl fmt::Display for StoreError {
             Self::WrongState { task, from, wanted } => write!(
                 f,
                 "task {task} is {from}: it cannot become '{wanted}' from there"
+            ),
+            Self::NotProposed {
+                task,
+                digest,
+                stands: Some(stands),
+            } => write!(
+                f,
+                "task {task} proposes {stands}, not {digest}: see 'tasks show {task}' for what it is now"
+            ),
+            Self::NotProposed { task, .. } => write!(
+                f,
+                "task {task} proposes no action: see 'explain {task}' for what it waits for"
             ),
             Self::Closed => write!(f, "the store is closed"),
             Self::Import(why) => write!(f, "import: {why}"),

@@ -15,7 +15,7 @@ use crate::store::tx::Tx;
 pub(super) type Step = fn(&Tx<'_>) -> Result<(), StoreError>;
 
 /// Entry N-1 leads from version N to N+1.
-pub(super) const STEPS: &[Step] = &[leaner, columns_for_prose, said, cancelled];
+pub(super) const STEPS: &[Step] = &[leaner, columns_for_prose, said, cancelled, one_action];
 
 /// To 2: two pages less in each commit. Who is at work on a subject is found among the few tasks in a worker's
 /// hands. Ids are never used again without SQLite counting them in a table of its own: retention keeps the
@@ -163,5 +163,18 @@ fn proposals(tx: &Tx<'_>) -> Result<(), StoreError> {
             )?;
         }
     }
+    Ok(())
+}
+
+/// To 6: an approval names one action on one target. What was proposed or approved before names a kind alone: it
+/// is void, and due at once, so that it is asked for again in the issue that it has.
+fn one_action(tx: &Tx<'_>) -> Result<(), StoreError> {
+    tx.execute_batch(
+        "ALTER TABLE tasks ADD COLUMN proposal TEXT;
+         ALTER TABLE tasks ADD COLUMN proposed_digest TEXT;
+         ALTER TABLE tasks ADD COLUMN proposed_by_name INTEGER NOT NULL DEFAULT 0;
+         ALTER TABLE tasks ADD COLUMN approved_digest TEXT;
+         UPDATE tasks SET next_attempt_at = detected_at WHERE status = 'escalated' AND proposed_action IS NOT NULL;",
+    )?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
 use crate::core::human::delivery::{Counted, PUT_OFF_MOST};
+use crate::core::model::proposal::Digest;
 use crate::core::model::task::Transition;
 use crate::core::model::time::Timestamp;
 use crate::store::enqueue::{self, COALESCE_S, ROUTES, destinations, enqueue, take_over_issue};
@@ -14,6 +15,7 @@ use crate::store::handle::Store;
 use crate::store::meta::set_meta;
 use crate::store::rows::{OUTBOX_COLUMNS, outbox_row};
 use crate::store::sql::Prepared;
+use crate::store::tx::Tx;
 use crate::store::types::{NewEscalation, OutboxRow};
 use crate::store::{history, tasks};
 
@@ -61,6 +63,11 @@ impl Store {
                 reason: escalation.reason.clone(),
                 retry_at: escalation.retry_at,
             };
+            let digest = escalation.proposed.as_ref().map(|one| one.action.digest());
+            let shown = shown(tx, task_id)?;
+            if let Some(proposed) = &escalation.proposed {
+                tasks::propose(tx, task_id, proposed, &actor, &escalation.reason, now)?;
+            }
             tasks::apply(tx, task_id, &transition, &actor, now)?;
             let told: u32 = tx.row("SELECT told FROM tasks WHERE id = ?1", [task_id], |row| {
                 row.get(0)
@@ -77,8 +84,10 @@ impl Store {
                     now.to_string()
                 ],
             )?;
-            // A problem that stays is not told again and again: after a few rounds its issue says it all.
-            if told > COMMENTED_ROUNDS + 1 {
+            // A problem that stays is not told again and again: after a few rounds its issue says it all. What a
+            // human is asked for must stand there.
+            let stands = digest.is_none() || digest == shown;
+            if stands && told > COMMENTED_ROUNDS + 1 {
                 return Ok(());
             }
             let operation = match new {
@@ -86,7 +95,10 @@ impl Store {
                 1 => "create",
                 _ => "comment",
             };
-            let payload = json!({ "title": escalation.title, "body": escalation.body });
+            let mut payload = json!({ "title": escalation.title, "body": escalation.body });
+            if let (Some(fields), Some(digest)) = (payload.as_object_mut(), &digest) {
+                fields.insert("proposal".to_owned(), json!(digest.as_str()));
+            }
             for destination in destinations(tx)? {
                 if operation == "comment" && enqueue::in_summary(tx, task_id, &destination)? {
                     continue;
@@ -245,4 +257,14 @@ impl Store {
             }?)
         })
     }
+}
+
+/// Digest of the action that the task's issue showed last.
+fn shown(tx: &Tx<'_>, task_id: i64) -> Result<Option<Digest>, StoreError> {
+    let digest: Option<String> = tx.row(
+        "SELECT proposed_digest FROM tasks WHERE id = ?1",
+        [task_id],
+        |row| row.get(0),
+    )?;
+    Ok(digest.and_then(|digest| digest.parse().ok()))
 }

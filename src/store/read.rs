@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use crate::core::model::action::ActionKind;
+use crate::core::human::delivery::Payload;
 use crate::core::model::class::Class;
+use crate::core::model::proposal::Digest;
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
@@ -250,14 +251,53 @@ impl Reader {
         self.list(&sql, &[&id], history::event)
     }
 
-    /// The action that a human was last asked for.
-    pub fn proposed(&self, task_id: i64) -> Result<Option<ActionKind>, StoreError> {
-        let sql = "SELECT proposed_action FROM tasks WHERE id = ?1";
-        let kind = self.list(sql, &[&task_id], |row| row.get::<_, Option<String>>(0))?;
-        Ok(kind
-            .into_iter()
-            .flatten()
-            .find_map(|kind| kind.parse().ok()))
+    /// Has the issue of a task shown an action other than this one, in this episode or in one before that it was
+    /// taken over from? Where it has, who allows one must name which.
+    pub fn showed_another(&self, task_id: i64, action: &Digest) -> Result<bool, StoreError> {
+        let sql = "WITH RECURSIVE lives (id, previous_id) AS (
+                 SELECT id, previous_id FROM tasks WHERE id = ?1
+                 UNION ALL SELECT tasks.id, tasks.previous_id FROM tasks JOIN lives ON tasks.id = lives.previous_id
+                 WHERE tasks.github_issue_number IS NOT NULL)
+             SELECT 1 FROM tasks JOIN lives USING (id)
+             WHERE proposed_by_name OR (proposed_action IS NOT NULL AND proposed_digest IS NOT ?2)";
+        let found = self.list(sql, &[&task_id, &action.as_str()], |row| {
+            row.get::<_, i64>(0)
+        })?;
+        Ok(!found.is_empty())
+    }
+
+    /// Must a label name the digest of what a task proposes?
+    pub fn is_proposed_by_name(&self, task_id: i64) -> Result<bool, StoreError> {
+        self.with(|connection| {
+            let sql = "SELECT proposed_by_name FROM tasks WHERE id = ?1";
+            Ok(connection.query_row(sql, [task_id], |row| row.get(0))?)
+        })
+    }
+
+    /// Since when an issue shows this action, as far as its delivery is confirmed: by our clock.
+    pub fn shown_since(
+        &self,
+        task_id: i64,
+        action: &Digest,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT payload, state, sent_at FROM outbox
+             WHERE task_id = ?1 AND destination = 'github' AND operation IN ('create', 'reopen', 'comment')
+             ORDER BY id DESC";
+        let rows = self.list(sql, &[&task_id], |row| {
+            let payload: String = row.get(0)?;
+            Ok((payload, row.get::<_, String>(1)?, maybe_time(row, 2)?))
+        })?;
+        let shows = |payload: &str| {
+            Payload::parse(payload)
+                .is_ok_and(|one| one.proposal.as_deref() == Some(action.as_str()))
+        };
+        let newest = rows.into_iter().find(|(payload, ..)| shows(payload));
+        Ok(newest.and_then(|(_, state, at)| at.filter(|_| state == "confirmed")))
+    }
+
+    /// When the store was last restored from a backup, ever.
+    pub fn last_restore(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.with(|connection| Ok(restored::last(connection)?.map(|restore| restore.at)))
     }
 
     pub fn audit_head(&self) -> Result<String, StoreError> {

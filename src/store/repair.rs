@@ -272,7 +272,9 @@ fn settle(connection: &mut Connection, why: &str, now: Timestamp) -> Result<(), 
         params![now.to_string()],
     )?;
     let write = Tx::of(&tx);
-    restored::begin(&write, schema::version(&tx)?, now)?;
+    let version = schema::version(&tx)?;
+    restored::begin(&write, version, now)?;
+    restored::void_approvals(&write, version, now)?;
     history::append(&write, None, "restored", "", "store", why, now)?;
     tx.commit()?;
     Ok(())

@@ -50,6 +50,28 @@ pub(super) fn begin(tx: &Tx<'_>, version: i64, now: Timestamp) -> Result<(), Sto
     }
 }
 
+/// What was approved before a restore is void: it may have been done since, and taken back. What is due is asked
+/// for again.
+pub(super) fn void_approvals(tx: &Tx<'_>, version: i64, now: Timestamp) -> Result<(), StoreError> {
+    let approved: Vec<(i64, String)> = tx
+        .prepare("SELECT id, approved_action FROM tasks WHERE approved_action IS NOT NULL AND status <> 'closed'")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let digest = match version {
+        ..6 => "",
+        _ => ", approved_digest = NULL",
+    };
+    for (task, action) in approved {
+        tx.execute(
+            &format!("UPDATE tasks SET approved_action = NULL{digest} WHERE id = ?1"),
+            [task],
+        )?;
+        let why = "made before the restore";
+        history::append(tx, Some(task), "approval_void", &action, "store", why, now)?;
+    }
+    Ok(())
+}
+
 /// The two rows of before become one.
 pub(super) fn join_rows(tx: &Tx<'_>) -> Result<(), StoreError> {
     if let (Some(at), None) = (meta(tx, RESTORED_AT)?, meta(tx, UNTIL_CLEAN_SWEEP)?) {

@@ -4,6 +4,7 @@ use rusqlite::Row;
 
 use crate::core::model::class::Class;
 use crate::core::model::finding::Severity;
+use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Phase, Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::store::types::{Attempt, Learned, OutboxRow};
@@ -12,7 +13,7 @@ pub(super) const TASK_COLUMNS: &str = "id, issue_hash, issue_type, subject, seve
     status, phase, resolution, cause, confidence, seen_count, episode, previous_id, action, fix_attempted,
     fix_successful, fix_message, github_issue_number, waiting_reason, next_attempt_at, stable_until, acknowledged_by,
     approved_action, approved_until, detected_at, last_seen_at, first_green_at, fixed_at, github_created_at, closed_at,
-    said_by";
+    said_by, proposal, proposed_digest, approved_digest";
 
 pub(super) const OUTBOX_COLUMNS: &str = "id, task_id, destination, operation, state, attempts, payload, delivery_key,
     (SELECT github_issue_number FROM tasks WHERE tasks.id = task_id), severity_rank, created_at, next_at, sent_at,
@@ -69,7 +70,15 @@ pub(super) fn task_row(row: &Row<'_>) -> rusqlite::Result<Task> {
         github_created_at: maybe_time(row, 31)?,
         closed_at: maybe_time(row, 32)?,
         said_by: row.get(33)?,
+        proposal: proposal(row.get(34)?, row.get(35)?),
+        approved_digest: parsed(row.get(36)?),
     })
+}
+
+/// What stands there as proposed; one that is not what its digest names was never shown to anybody.
+fn proposal(json: Option<String>, digest: Option<String>) -> Option<Proposal> {
+    let proposal: Proposal = serde_json::from_str(&json?).ok()?;
+    (proposal.digest().as_str() == digest?).then_some(proposal)
 }
 
 pub(super) fn outbox_row(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {

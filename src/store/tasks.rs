@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::{OptionalExtension, params};
 
-use crate::core::model::action::ActionKind;
 use crate::core::model::gate::Gate;
+use crate::core::model::proposal::Digest;
 use crate::core::model::task::{Phase, Resolution, Status, Task, Transition, WaitsFor};
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
@@ -14,6 +14,7 @@ use crate::store::read::{Kind, next_claim};
 use crate::store::rows::{TASK_COLUMNS, task_row};
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
+use crate::store::types::Proposed;
 use crate::store::{enqueue, history};
 
 /// One claim in this many looks first for what was merely said; the others look first for what is confirmed.
@@ -160,52 +161,47 @@ impl Store {
     pub fn propose(
         &self,
         task_id: i64,
-        action: ActionKind,
+        proposed: Proposed,
         actor: &str,
         reason: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let [actor, reason] = [actor, reason].map(str::to_owned);
-        self.write(move |tx| {
-            open_status(tx, task_id)?;
-            tx.run(
-                "UPDATE tasks SET proposed_action = ?2 WHERE id = ?1",
-                params![task_id, action.as_str()],
-            )?;
-            history::append(
-                tx,
-                Some(task_id),
-                "proposed",
-                action.as_str(),
-                &actor,
-                &reason,
-                now,
-            )
-        })
+        self.write(move |tx| propose(tx, task_id, &proposed, &actor, &reason, now))
     }
 
-    /// A human allows one kind of action until `until`; the task is due at once.
+    /// A human allows the action that is proposed, which `digest` names, until `until` and for one attempt; the
+    /// task is due at once.
     pub fn approve(
         &self,
         task_id: i64,
-        action: &str,
+        digest: &Digest,
         until: Timestamp,
         actor: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let [action, actor] = [action, actor].map(str::to_owned);
+        let (digest, actor) = (digest.clone(), actor.to_owned());
         self.write(move |tx| {
             let from = open_status(tx, task_id)?;
             if matches!(from, Status::InProgress | Status::Fixed) {
                 return Err(StoreError::WrongState { task: task_id, from, wanted: "approved" });
             }
-            tx.run(
-                "UPDATE tasks SET approved_action = ?2, approved_until = ?3, status = 'waiting', phase = 1,
-                        waiting_reason = 'approved', waiting_gate = NULL, waiting_on = NULL, next_attempt_at = ?4 WHERE id = ?1",
-                params![task_id, action, until.to_string(), now.to_string()],
+            let (kind, stands): (Option<String>, Option<String>) = tx.row(
+                "SELECT proposed_action, proposed_digest FROM tasks WHERE id = ?1",
+                [task_id],
+                |row| Ok((row.get(0)?, row.get(1)?)),
             )?;
-            let reason = format!("until {until}");
-            history::append(tx, Some(task_id), "approved", &action, &actor, &reason, now)
+            let (Some(kind), true) = (kind, stands.as_deref() == Some(digest.as_str())) else {
+                return Err(StoreError::NotProposed { task: task_id, digest: digest.clone(), stands });
+            };
+            tx.run(
+                "UPDATE tasks SET approved_action = ?2, approved_digest = ?3, approved_until = ?4, status = 'waiting',
+                        phase = 1, waiting_reason = 'approved', waiting_gate = NULL, waiting_on = NULL,
+                        next_attempt_at = ?5 WHERE id = ?1",
+                params![task_id, kind, digest.as_str(), until.to_string(), now.to_string()],
+            )?;
+            let (details, reason) = (format!("{kind} {digest}"), format!("until {until}"));
+            history::append(tx, Some(task_id), "approved", &details, &actor, &reason, now)
         })
     }
 
@@ -266,6 +262,28 @@ impl Store {
         };
         self.transition(task_id, close, actor, now)
     }
+}
+
+/// Writes a proposal down; what was approved before is not this one.
+pub(super) fn propose(
+    tx: &Tx<'_>,
+    task_id: i64,
+    proposed: &Proposed,
+    actor: &str,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    open_status(tx, task_id)?;
+    let (kind, digest) = (proposed.action.kind, proposed.action.digest());
+    let json = serde_json::to_string(&proposed.action)
+        .map_err(|why| StoreError::Corrupt(why.to_string()))?;
+    tx.run(
+        "UPDATE tasks SET proposed_action = ?2, proposal = ?3, proposed_digest = ?4, proposed_by_name = ?5,
+                approved_action = NULL, approved_digest = NULL WHERE id = ?1",
+        params![task_id, kind.as_str(), json, digest.as_str(), proposed.by_name],
+    )?;
+    let details = format!("{kind} {digest}");
+    history::append(tx, Some(task_id), "proposed", &details, actor, reason, now)
 }
 
 /// Status of an open task.

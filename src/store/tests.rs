@@ -317,6 +317,7 @@ fn escalation() -> NewEscalation {
         body: "b".to_owned(),
         severity: Severity::Error,
         retry_at: None,
+        proposed: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::named::named;
+use crate::core::model::proposal::Proposal;
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::step::Spent;
@@ -117,6 +118,15 @@ pub struct Attempt {
     pub ended_at: Option<Timestamp>,
 }
 
+/// What a human is asked for.
+#[derive(Clone, Debug)]
+pub struct Proposed {
+    /// This and nothing else.
+    pub action: Proposal,
+    /// The issue has shown another action before: a label must name this one's digest.
+    pub by_name: bool,
+}
+
 /// A decision that a human is needed.
 #[derive(Clone, Debug)]
 pub struct NewEscalation {
@@ -130,6 +140,8 @@ pub struct NewEscalation {
     pub severity: Severity,
     /// When the gateway tries again by itself.
     pub retry_at: Option<Timestamp>,
+    /// What would be done with a human's leave.
+    pub proposed: Option<Proposed>,
 }
 
 /// One row of `escalations`.

@@ -3,7 +3,7 @@
 use autonomous_orchestrator::Timestamp;
 use serde_json::Value;
 
-use crate::cli_tool::{Gateway, run, run_with};
+use crate::cli_tool::{Gateway, restart, run, run_with};
 
 fn now() -> Timestamp {
     "2026-01-05 10:00:00".parse().expect("a time")
@@ -98,6 +98,50 @@ fn a_table_cannot_drive_the_terminal() {
 }
 
 #[test]
+fn an_approval_is_of_the_action_that_was_read() {
+    let gateway = filled();
+    let digest = restart("web.service").digest();
+    let approve = |args: &[&str]| gateway.run(&[&["approve", "1"], args].concat());
+    let approved = || {
+        let shown = gateway.run(&["tasks", "show", "1", "--json"]).json();
+        shown["approved_digest"].as_str().map(str::to_owned)
+    };
+    let shown = gateway.run(&["tasks", "show", "1"]).out;
+    for part in ["restart_unit", "web.service", digest.short()] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let other = restart("db.service").digest();
+    for (args, told) in [
+        (&[][..], "nobody is there to be asked"),
+        (&["--json"], "nobody is there to be asked"),
+        (&["--digest", other.short()], "proposes something else"),
+        (&["--digest", "00"], "proposes something else"),
+        (&["--digest", &digest.short()[..11]], "something else"),
+        (&["--yes", "--digest", other.as_str()], "something else"),
+        (&["--yes", "--action", "free_disk"], "something else"),
+    ] {
+        let ran = approve(args);
+        assert_eq!(ran.code, 1, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(told), "{args:?}: {}", ran.err);
+        assert_eq!(approved(), None, "{args:?}");
+    }
+    let ran = gateway.run(&["approve", "2", "--yes"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.err.contains("proposes no action"), "{}", ran.err);
+    let ran = approve(&["--digest", digest.short(), "--dry-run"]);
+    assert_eq!((ran.code, approved()), (0, None), "{}", ran.err);
+
+    let ran = approve(&["--digest", digest.short()]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        ran.out.contains("unit               web.service"),
+        "{}",
+        ran.out
+    );
+    assert_eq!(approved(), Some(digest.to_string()));
+}
+
+#[test]
 fn a_task_is_acknowledged_approved_snoozed_and_closed() {
     let gateway = filled();
     let done = |args: &[&str]| {
@@ -109,7 +153,7 @@ fn a_task_is_acknowledged_approved_snoozed_and_closed() {
     let shown = done(&["tasks", "show", "2", "--json"]).json();
     assert_eq!(shown["acknowledged_by"], "ann");
     done(&["tasks", "snooze", "2", "8h"]);
-    done(&["approve", "1", "--action", "restart_unit", "--for", "30"]);
+    done(&["approve", "1", "--yes", "--for", "30"]);
     let shown = done(&["tasks", "show", "1", "--json"]).json();
     assert_eq!(shown["approved_action"], "restart_unit");
     let steps = shown["next_steps"].as_array().expect("an array");

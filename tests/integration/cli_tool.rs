@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use autonomous_orchestrator::{
-    Class, Fact, Finding, Intake, NewEscalation, Severity, Store, StoreOptions, Timestamp,
+    ActionKind, Class, Fact, Finding, Intake, NewEscalation, Proposal, Proposed, Severity, Store,
+    StoreOptions, Terms, Timestamp,
 };
 
 /// A state directory, a runtime directory and a configuration that names them.
@@ -93,10 +94,24 @@ impl Gateway {
             body: "# What\nIt failed.\n</pre><script>alert(1)</script>".to_owned(),
             severity: Severity::Error,
             retry_at: None,
+            proposed: Some(Proposed {
+                action: restart("web.service"),
+                by_name: false,
+            }),
         };
         store
             .escalate(1, escalation, "worker-1", now)
             .expect("escalated");
+    }
+}
+
+/// What task 1 proposes.
+pub fn restart(unit: &str) -> Proposal {
+    Proposal {
+        kind: ActionKind::RestartUnit,
+        command: None,
+        text: format!("restart {unit}"),
+        terms: Terms::undone_by("nothing to take back").with("unit", unit),
     }
 }
 

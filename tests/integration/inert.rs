@@ -1,7 +1,8 @@
 //! One hostile finding through every command that prints: no raw control byte and no markup gets out.
 
 use autonomous_orchestrator::{
-    Class, Fact, Finding, Intake, NewEscalation, Severity, Store, Timestamp,
+    ActionKind, Class, Fact, Finding, Intake, NewEscalation, Proposal, Proposed, Severity, Store,
+    Terms, Timestamp,
 };
 
 use crate::cli_tool::Gateway;
@@ -32,6 +33,15 @@ fn gateway(now: Timestamp) -> Gateway {
         body: HOSTILE.to_owned(),
         severity: Severity::Error,
         retry_at: None,
+        proposed: Some(Proposed {
+            action: Proposal {
+                kind: ActionKind::RestartUnit,
+                command: None,
+                text: HOSTILE.to_owned(),
+                terms: Terms::undone_by(HOSTILE).with(HOSTILE, HOSTILE),
+            },
+            by_name: false,
+        }),
     };
     store
         .escalate(1, escalation, HOSTILE, now)

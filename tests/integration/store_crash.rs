@@ -117,6 +117,7 @@ fn write(store: &Store, generation: u64, thread: u64) {
                 body: String::new(),
                 severity: Severity::Error,
                 retry_at: None,
+                proposed: None,
             };
             store.escalate(id, escalation, &actor, NOW).unwrap();
             say(&format!("escalated {id}"));

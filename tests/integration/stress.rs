@@ -139,6 +139,7 @@ fn act(store: &Store, actor: &str, until: Instant) -> Accepted {
                     body: "body".to_owned(),
                     severity: Severity::Error,
                     retry_at: None,
+                    proposed: None,
                 };
                 done.check(store.escalate(own.task_id, escalation, actor, NOW));
             }

@@ -8,8 +8,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Command};
 
-use super::{Bench, Book, unit};
-use crate::actions::{Action, Basis, execute, undo};
+use super::{Bench, Book, take, unit};
+use crate::actions::{Action, Basis, undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
 use crate::core::model::facts::Facts;
@@ -203,7 +203,7 @@ fn units(random: &mut Random) -> bool {
         assert!(bench.book.told().is_empty());
         return false;
     };
-    let done = bench.context(|context| execute(context, action.as_ref()));
+    let done = bench.context(|context| take(context, action.as_ref()));
     for order in bench.book.told() {
         let (_, name) = order.split_once(' ').unwrap();
         assert_eq!(name, wanted, "{action}");
@@ -278,7 +278,7 @@ fn paths(random: &mut Random) -> bool {
     }
     let was = picture(root);
     let done = bench
-        .context(|context| execute(context, action.as_ref()))
+        .context(|context| take(context, action.as_ref()))
         .is_ok();
     let own = |name: &str| {
         name.starts_with("etc/systemd/system/a.service.d/")
@@ -345,7 +345,7 @@ fn disks(random: &mut Random) -> bool {
         return false;
     };
     let done = bench
-        .context(|context| execute(context, action.as_ref()))
+        .context(|context| take(context, action.as_ref()))
         .is_ok();
     for path in [
         "var/log/keep",
@@ -443,7 +443,7 @@ fn processes(random: &mut Random) -> bool {
         sleepers.0[0].wait().unwrap();
     }
     let done = bench
-        .context(|context| execute(context, action.as_ref()))
+        .context(|context| take(context, action.as_ref()))
         .is_ok();
     assert!(!done || (right && !raced), "{action}");
     assert!(

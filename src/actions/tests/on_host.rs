@@ -3,10 +3,9 @@
 use std::fs;
 use std::process::{Child, Command};
 
-use super::{Bench, Book, is_refused, named, unit};
+use super::{Bench, Book, is_refused, named, take, unit};
 use crate::actions::{
     Action, ActionError, FreeDisk, RemountRw, RestartInterface, RunDeclared, TerminateProcess,
-    execute,
 };
 use crate::core::config::DeclaredCommand;
 use crate::core::model::action::ProcessIdentity;
@@ -42,7 +41,7 @@ fn only_listed_plain_files_are_removed() {
     let done = bench
         .context(|context| {
             action("/", 0).precondition(context)?;
-            execute(context, &action("/", 0))
+            take(context, &action("/", 0))
         })
         .unwrap();
     assert!(
@@ -74,7 +73,7 @@ fn a_file_that_is_open_stays() {
         mount: dir.path().display().to_string(),
         target_percent: 0,
     };
-    bench.context(|context| execute(context, &action)).unwrap();
+    bench.context(|context| take(context, &action)).unwrap();
     assert!(path.exists() && !dir.path().join("closed.gz").exists());
 }
 
@@ -119,7 +118,7 @@ fn a_stale_process_ends_and_the_unit_starts() {
     let mut sleeper = Sleeper::new();
     let bench = Bench::new(Book::of(vec![unit("a.service")])).real();
     let action = terminate(&sleeper, None, Some("a.service"));
-    let done = bench.context(|context| execute(context, &action)).unwrap();
+    let done = bench.context(|context| take(context, &action)).unwrap();
     assert!(!sleeper.lives());
     assert_eq!(bench.book.told(), ["ResetFailedStart a.service"]);
     assert!(
@@ -128,9 +127,7 @@ fn a_stale_process_ends_and_the_unit_starts() {
         done.message
     );
     // Once more: the process is gone, nothing is signalled or started.
-    assert!(is_refused(
-        &bench.context(|context| execute(context, &action))
-    ));
+    assert!(is_refused(&bench.context(|context| take(context, &action))));
     assert_eq!(bench.book.told().len(), 1);
 }
 
@@ -141,7 +138,7 @@ fn a_unit_that_somebody_stopped_is_not_started_after_its_port_is_free() {
     stopped.stopped_by_job = true;
     let bench = Bench::new(Book::of(vec![stopped])).real();
     let action = terminate(&sleeper, None, Some("a.service"));
-    let done = bench.context(|context| execute(context, &action)).unwrap();
+    let done = bench.context(|context| take(context, &action)).unwrap();
     assert!(!sleeper.lives() && bench.book.told().is_empty());
     assert!(done.message.contains("not started"), "{}", done.message);
 }
@@ -155,13 +152,11 @@ fn processes_of_units_and_those_not_in_the_way_live_on() {
     })
     .real();
     let action = terminate(&sleeper, None, None);
-    assert!(is_refused(
-        &owned.context(|context| execute(context, &action))
-    ));
+    assert!(is_refused(&owned.context(|context| take(context, &action))));
     let free = Bench::new(Book::default()).real();
     let elsewhere = terminate(&sleeper, Some("tcp/1"), None);
     assert!(is_refused(
-        &free.context(|context| execute(context, &elsewhere))
+        &free.context(|context| take(context, &elsewhere))
     ));
     let mut other = sleeper.identity();
     other.start_ticks += 1;
@@ -170,9 +165,7 @@ fn processes_of_units_and_those_not_in_the_way_live_on() {
         holds: None,
         then_start: None,
     };
-    assert!(is_refused(
-        &free.context(|context| execute(context, &reused))
-    ));
+    assert!(is_refused(&free.context(|context| take(context, &reused))));
     assert!(sleeper.lives());
 }
 
@@ -201,7 +194,7 @@ fn declared_commands_run_as_declared_or_not_at_all() {
         let action = RunDeclared {
             name: name.to_owned(),
         };
-        bench.context(|context| execute(context, &action))
+        bench.context(|context| take(context, &action))
     };
     let done = run("good").unwrap();
     let output = done.noted.get("output").unwrap();

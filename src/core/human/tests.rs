@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use super::alert::{Speaker, alerts};
 use super::delivery::{Delivery, Operation, Payload, State};
-use super::issue::{self, AttemptLine, Citation, IssueFacts, Rendered};
+use super::issue::{self, Asked, AttemptLine, Citation, IssueFacts, Rendered};
 use super::metrics::{self, Metric};
 use super::next_steps::next_steps;
 use super::webhook;
+use crate::core::model::action::ActionKind;
 use crate::core::model::cause::Cause;
 use crate::core::model::inert::{HOSTILE, is_active};
+use crate::core::model::proposal::{Proposal, Terms};
 use crate::core::model::task::{Resolution, Task};
 
 /// The example with hostile text wherever text can stand.
@@ -37,6 +39,12 @@ fn hostile() -> (Task, Rendered) {
         last_line: 2,
         text: text(),
     };
+    let action = Proposal {
+        kind: ActionKind::PathDropIn,
+        command: Some(text()),
+        text: text(),
+        terms: Terms::undone_by(HOSTILE).with(HOSTILE, HOSTILE),
+    };
     let rendered = issue::render(&IssueFacts {
         host: HOSTILE,
         gateway_id: HOSTILE,
@@ -47,6 +55,10 @@ fn hostile() -> (Task, Rendered) {
         snippets: &[snippet],
         reason: HOSTILE,
         case: None,
+        proposed: Some(Asked {
+            action: &action,
+            by_name: true,
+        }),
         replies: true,
         audit_head: HOSTILE,
         version: "0.1.0",

@@ -18,6 +18,7 @@ pub mod named;
 )]
 pub mod narrow;
 pub mod port;
+pub mod proposal;
 pub mod snippet;
 pub mod task;
 pub mod text;

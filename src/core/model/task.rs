@@ -5,6 +5,7 @@ use crate::core::model::facts::Facts;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::gate::Gate;
 use crate::core::model::named::named;
+use crate::core::model::proposal::{Digest, Proposal};
 use crate::core::model::time::Timestamp;
 
 named! {
@@ -151,8 +152,12 @@ pub struct Task {
     pub stable_until: Option<Timestamp>,
     /// The human who took note: nothing is repaired until it is approved or tried again.
     pub acknowledged_by: Option<String>,
-    /// Set by `approve`: the action id a human allowed, until the given time.
+    /// What a human was last asked for.
+    pub proposal: Option<Proposal>,
+    /// Set by `approve`: the kind of action that a human allowed, until the given time and for one attempt.
     pub approved_action: Option<String>,
+    /// The very action: nothing else is allowed.
+    pub approved_digest: Option<Digest>,
     /// The approval counts for nothing from then on.
     pub approved_until: Option<Timestamp>,
     /// When it was recorded first.

@@ -9,12 +9,13 @@ use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::Waits;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Phase, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::ending::{self, Seen};
 use crate::core::remedy::gates::{self, GateFacts};
 use crate::core::remedy::phases::{self, Offer, Offers, Plan, Tried};
-use crate::core::remedy::step::{Proposal, Reason, Spent, Step};
+use crate::core::remedy::step::{Reason, Spent, Step};
 use crate::core::remedy::target::TargetError;
 
 /// Nobody is told sooner after the first sight: the root cause may be found a sweep later than its
@@ -90,8 +91,8 @@ pub struct Checked {
     pub kind: ActionKind,
     /// Name of the operator's command, for `run_declared`.
     pub command: Option<String>,
-    /// What it would do to what, or why the facts give no target.
-    pub target: Result<String, TargetError>,
+    /// The one action on its target that would be taken, or why the facts give no target.
+    pub target: Result<Proposal, TargetError>,
     /// Why its precondition does not hold.
     pub gone: Option<String>,
     /// The budget that has no room for it.
@@ -295,8 +296,8 @@ fn act(situation: &Situation<'_>, phase: Phase, offer: Offer, now: Timestamp) ->
             reason,
         })
     };
-    let text = match &checked.target {
-        Ok(text) => text.clone(),
+    let action = match &checked.target {
+        Ok(action) => action.clone(),
         Err(why) => {
             let why = why.clone();
             return refuse(Reason::NoTarget { kind, why });
@@ -306,16 +307,16 @@ fn act(situation: &Situation<'_>, phase: Phase, offer: Offer, now: Timestamp) ->
         return wait(closed.until, closed.reason).into();
     }
     if let Some(why) = &checked.gone {
-        let why = why.clone();
-        return refuse(Reason::Precondition { action: text, why });
+        let (action, why) = (action.text, why.clone());
+        return refuse(Reason::Precondition { action, why });
     }
     let mode = mode_of(situation, kind, offer.command.as_deref());
-    let action = Proposal {
-        kind,
-        command: offer.command,
-        text,
-    };
-    if let Some(reason) = gates::needs_human(mode, is_approved(situation.task, kind, now)) {
+    let leave = leave_for(situation.task, &action, now);
+    if let Some(reason) = gates::needs_human(mode, leave == Leave::Given) {
+        let reason = match leave {
+            Leave::OfAnother(changed) if mode == Mode::Suggest => Reason::Changed(changed),
+            Leave::OfAnother(_) | Leave::Given | Leave::None => reason,
+        };
         return Step::Tell {
             reason,
             proposed: Some(action),
@@ -355,8 +356,34 @@ pub fn mode_of(situation: &Situation<'_>, kind: ActionKind, declared: Option<&st
     }
 }
 
-/// A human allowed this kind of action on this task, and the leave has not expired.
-fn is_approved(task: &Task, kind: ActionKind, now: Timestamp) -> bool {
-    task.approved_action.as_deref() == Some(kind.as_str())
-        && task.approved_until.is_some_and(|until| until > now)
+/// What a human said about an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Leave {
+    /// Allowed: this very action on this very target, and the leave has not expired.
+    Given,
+    /// Something else was allowed: what it was, and what it is now.
+    OfAnother(String),
+    None,
+}
+
+fn leave_for(task: &Task, action: &Proposal, now: Timestamp) -> Leave {
+    let (Some(kind), true) = (
+        &task.approved_action,
+        task.approved_until.is_some_and(|until| until > now),
+    ) else {
+        return Leave::None;
+    };
+    if task.approved_digest.as_ref() == Some(&action.digest()) {
+        return Leave::Given;
+    }
+    // Only what stands is ever approved; an approval of before schema 6 names no target at all.
+    let approved = task.proposal.as_ref();
+    let approved = approved.filter(|one| task.approved_digest == Some(one.digest()));
+    let changed = approved.and_then(|one| one.changed_to(action));
+    Leave::OfAnother(changed.unwrap_or_else(|| {
+        format!(
+            "the approval of {kind} does not say of which target, it is now {}",
+            action.brief()
+        )
+    }))
 }

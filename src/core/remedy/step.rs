@@ -8,25 +8,10 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
 use crate::core::model::gate::Gate;
 use crate::core::model::hint::Hint;
+use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Phase, Resolution, WaitsFor};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::target::TargetError;
-
-/// An action with its target, as data: what is decided about it needs no more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proposal {
-    pub kind: ActionKind,
-    /// Name of the operator's command, for `run_declared`.
-    pub command: Option<String>,
-    /// What it does to what, for humans and the audit.
-    pub text: String,
-}
-
-impl fmt::Display for Proposal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
 
 /// The next step of a claimed task.
 #[derive(Clone, Debug, PartialEq)]
@@ -160,6 +145,8 @@ pub enum Reason {
     },
     /// The mode wants a human.
     Mode(Mode),
+    /// A human allowed something else than this: what was allowed, and what it is now.
+    Changed(String),
     Budget(Spent),
     /// Another disruptive action runs on this host.
     Slot,
@@ -220,7 +207,7 @@ impl Reason {
             Self::StartupGrace => Some(Gate::StartupGrace),
             Self::NoTarget { .. } | Self::Precondition { .. } => Some(Gate::Precondition),
             Self::SymptomOf { .. } => Some(Gate::Inhibition),
-            Self::Mode(_) => Some(Gate::Mode),
+            Self::Mode(_) | Self::Changed(_) => Some(Gate::Mode),
             Self::Budget(_) => Some(Gate::Budget),
             Self::Slot => Some(Gate::Slot),
             Self::MayPass
@@ -254,7 +241,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::KillSwitch(text) => write!(f, "kill switch is on: {text}"),
-            Self::Maintenance(text) | Self::NotLasting(text) => f.write_str(text),
+            Self::Maintenance(text) | Self::NotLasting(text) | Self::Changed(text) => {
+                f.write_str(text)
+            }
             Self::Clock => f.write_str(
                 "the clock is before this build's own date; waiting for time synchronisation",
             ),

@@ -14,7 +14,7 @@ use crate::core::remedy::step::Step;
 use crate::daemon::explain;
 use crate::host::clock::CLOCK_FLOOR;
 use crate::host::exec::scripted::says;
-use crate::store::Booking;
+use crate::store::{Booking, Proposed};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 /// A runbook of the operator's: the unit is repaired by a declared command.
@@ -234,10 +234,21 @@ const ROWS: &[Row] = &[
 
 fn approved(gateway: &mut Gateway, span: Duration) {
     let (task, now) = (failed(gateway), gateway.now());
-    let kind = ActionKind::ResetFailedStart.as_str();
+    let Step::Tell {
+        proposed: Some(action),
+        ..
+    } = explained(gateway, &task)
+    else {
+        panic!("nothing is proposed");
+    };
+    let (digest, by_name) = (action.digest(), false);
+    let proposed = Proposed { action, by_name };
     let store = &gateway.runtime.store;
     store
-        .approve(task.id, kind, now.plus(span), "human", now)
+        .propose(task.id, proposed, "worker-1", "asked", now)
+        .unwrap();
+    store
+        .approve(task.id, &digest, now.plus(span), "human", now)
         .unwrap();
 }
 

@@ -229,10 +229,10 @@ impl Gateway {
     pub fn approve(&self, subject: &str, span: Duration) {
         let (task, now) = (self.task(subject), self.now());
         let store = &self.runtime.store;
-        let action = store.reader().unwrap().proposed(task.id).unwrap().unwrap();
+        let digest = task.proposal.unwrap().digest();
         let until = now.plus(span);
         store
-            .approve(task.id, action.as_str(), until, "human", now)
+            .approve(task.id, &digest, until, "human", now)
             .unwrap();
     }
 

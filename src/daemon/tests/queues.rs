@@ -131,6 +131,7 @@ impl Gateway {
                 body: task.message.clone(),
                 severity: task.severity,
                 retry_at: None,
+                proposed: None,
             };
             let claimed = TaskFilter {
                 status: Some(Status::InProgress.as_str().to_owned()),

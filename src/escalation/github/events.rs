@@ -50,6 +50,11 @@ impl Events {
         }
     }
 
+    /// A time of ours by the server's clock, as far as it ever told.
+    pub fn server_time(&self, at: Timestamp) -> Timestamp {
+        self.api.server_time(at)
+    }
+
     /// Forgets all but these issues.
     pub fn keep(&mut self, numbers: &[i64]) {
         self.places.retain(|number, _| numbers.contains(number));

@@ -1,11 +1,12 @@
 //! The real daemon hears what humans do on its issue, over TLS against the stub.
 
+use autonomous_orchestrator::Timestamp;
 use serde_json::{Value, json};
 
 use super::stub::{Stub, TOKEN};
 use crate::cli_tool::Gateway;
 use crate::fleet::daemon::{Daemon, probing};
-use crate::fleet::{free_port, until};
+use crate::fleet::{free_port, now, until};
 
 /// A gateway whose one service does not answer; `mode` is what may be done about it.
 fn gateway(stub: &Stub, mode: &str, marker: &std::path::Path) -> Gateway {
@@ -29,11 +30,20 @@ fn gateway(stub: &Stub, mode: &str, marker: &std::path::Path) -> Gateway {
 }
 
 fn event(id: i64, login: &str, label: &str) -> Value {
+    event_at(id, login, label, &iso(now()))
+}
+
+/// As the API tells times.
+fn iso(at: Timestamp) -> String {
+    format!("{}Z", at.to_string().replacen(' ', "T", 1).split_at(19).0)
+}
+
+fn event_at(id: i64, login: &str, label: &str, at: &str) -> Value {
     json!({
         "id": id, "node_id": "E", "url": "https://localhost/e", "event": "labeled",
         "actor": { "login": login, "id": 1, "type": "User" },
         "label": { "name": label, "color": "ededed" },
-        "commit_id": null, "commit_url": null, "created_at": "2026-01-01T00:00:00Z"
+        "commit_id": null, "commit_url": null, "created_at": at
     })
 }
 
@@ -96,11 +106,24 @@ fn listed_humans_are_heard_and_others_are_not() {
     say(&stub, &said);
     until("put off", || task(&gateway)["status"] == "waiting");
     assert!(!marker.exists());
-    said.push(event(5, "ann", "orchestrator:approve"));
+    // Neither what was said before anything was proposed, nor of another action.
+    said.push(event_at(
+        5,
+        "ann",
+        "orchestrator:approve",
+        "2020-01-01T00:00:00Z",
+    ));
+    said.push(event(6, "ann", "orchestrator:approve-0123456789ab"));
+    say(&stub, &said);
+    until("both count for nothing", || {
+        done(&gateway, "reply_ignored") == 4
+    });
+    assert!(!marker.exists());
+    said.push(event(7, "ann", "orchestrator:approve"));
     say(&stub, &said);
     until("the approved action was taken", || marker.exists());
-    said.push(event(6, "ann", "orchestrator:retry"));
-    said.push(closed(7, "ann"));
+    said.push(event(8, "ann", "orchestrator:retry"));
+    said.push(closed(9, "ann"));
     say(&stub, &said);
     until("closed", || task(&gateway)["status"] == "closed");
     assert_eq!(task(&gateway)["resolution"], "not_a_fault");
@@ -112,7 +135,7 @@ fn listed_humans_are_heard_and_others_are_not() {
         .collect();
     let cheap = asked.iter().filter(|one| one["status"] == 304).count();
     let heard = asked.iter().filter(|one| one["status"] == 200).count();
-    assert!(heard <= 6, "{heard} full answers, {cheap} without news");
+    assert!(heard <= 7, "{heard} full answers, {cheap} without news");
     let log = std::fs::read_to_string(&_daemon.log).unwrap();
     assert!(!log.contains(TOKEN));
 }

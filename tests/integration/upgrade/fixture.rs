@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use autonomous_orchestrator::{
     ActionKind, Booked, Booking, Class, Cursor, Finding, Gate, Intake, NewEscalation, Outcome,
-    Phase, Resolution, RunOutcome, Severity, Store, StoreOptions, Timestamp, Transition, WaitsFor,
-    config::Budget,
+    Phase, Proposal, Proposed, Resolution, RunOutcome, Severity, Store, StoreOptions, Terms,
+    Timestamp, Transition, WaitsFor, config::Budget,
 };
 use rusqlite::Connection;
 
@@ -62,6 +62,7 @@ pub fn escalation(subject: &str) -> NewEscalation {
         body: "It does not start.".to_owned(),
         severity: Severity::Error,
         retry_at: None,
+        proposed: None,
     }
 }
 
@@ -173,6 +174,16 @@ impl Gateway {
     }
 }
 
+/// A restart of one unit, as it is proposed.
+pub fn restart(unit: &str) -> Proposal {
+    Proposal {
+        kind: ActionKind::RestartUnit,
+        command: None,
+        text: format!("restart {unit}"),
+        terms: Terms::undone_by("nothing to take back").with("unit", unit),
+    }
+}
+
 /// The days: each subject is one state that a later version has to go on from.
 fn live(options: &StoreOptions) {
     let (store, report) = Store::open(options, START).unwrap();
@@ -238,8 +249,13 @@ fn live(options: &StoreOptions) {
         let id = gateway.found(subject);
         let now = gateway.tick();
         let reason = format!("mode is suggest; proposed: restart {subject} (mode)");
-        let kind = ActionKind::RestartUnit;
-        let proposed = gateway.store.propose(id, kind, "worker-1", &reason, now);
+        let proposed = Proposed {
+            action: restart(subject),
+            by_name: false,
+        };
+        let proposed = gateway
+            .store
+            .propose(id, proposed, "worker-1", &reason, now);
         proposed.unwrap();
         let escalation = escalation(subject);
         gateway
@@ -250,9 +266,10 @@ fn live(options: &StoreOptions) {
         if subject == "approved.service" {
             let now = gateway.tick();
             let until = now.plus(2 * DAY);
-            let approved = gateway
-                .store
-                .approve(id, "restart_unit", until, "cli:root", now);
+            let approved =
+                gateway
+                    .store
+                    .approve(id, &restart(subject).digest(), until, "cli:root", now);
             approved.unwrap();
         }
     }

@@ -11,16 +11,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use autonomous_orchestrator::{
-    ActionKind, Class, Courier, Gate, GitHub, Limits, OutboxRow, Resolution, Settings, Status,
-    Store, StoreOptions, StoreOutbox, Task, TaskFilter, Timestamp, config, delivery_key, label,
-    marker,
+    Class, Courier, Gate, GitHub, Limits, NewEscalation, OutboxRow, Proposed, Resolution, Settings,
+    Status, Store, StoreError, StoreOptions, StoreOutbox, Task, TaskFilter, Timestamp, config,
+    delivery_key, label, marker,
 };
 use rusqlite::Connection;
 
 use crate::github::world::{Issue, Wire, World};
-use fixture::{ADOPTED, escalation, finding};
+use fixture::{ADOPTED, escalation, finding, restart};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/store");
+/// Schema versions whose programs left issues, deliveries and approvals.
+const FROM: [i64; 4] = [2, 3, 4, 5];
 /// A day after the fixture begins.
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -41,7 +43,7 @@ fn before(path: &Path) -> (String, BTreeMap<String, String>) {
     let old = Connection::open(path).unwrap();
     let id = "SELECT value FROM meta WHERE key = 'gateway_id'";
     let id = old.query_row(id, [], |row| row.get(0)).unwrap();
-    let keys = "SELECT subject, delivery_key FROM outbox JOIN tasks ON tasks.id = task_id";
+    let keys = "SELECT subject, outbox.delivery_key FROM outbox JOIN tasks ON tasks.id = task_id";
     let mut keys = old.prepare(keys).unwrap();
     let keys = keys.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
     (id, keys.unwrap().collect::<Result<_, _>>().unwrap())
@@ -103,9 +105,14 @@ impl Upgraded {
 
     /// With something more that the old program had done, as SQL.
     fn after(more: &str) -> Self {
+        Self::of(2, more)
+    }
+
+    /// From what the program of a schema version left.
+    fn of(version: i64, more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tasks.db");
-        let dump = std::fs::read_to_string(format!("{FIXTURES}/v2.sql")).unwrap();
+        let dump = std::fs::read_to_string(format!("{FIXTURES}/v{version}.sql")).unwrap();
         Connection::open(&path)
             .unwrap()
             .execute_batch(&format!("{dump}{more}"))
@@ -202,7 +209,12 @@ impl Upgraded {
 
 #[test]
 fn what_was_on_its_way_is_looked_for_and_nothing_is_told_twice() {
-    let mut gateway = Upgraded::new();
+    for version in FROM {
+        on_its_way(Upgraded::of(version, ""));
+    }
+}
+
+fn on_its_way(mut gateway: Upgraded) {
     let state = |gateway: &Upgraded, subject: &str| {
         let rows = gateway.rows(gateway.task(subject).id);
         assert_eq!(rows.len(), 1, "{subject}");
@@ -258,25 +270,61 @@ fn what_humans_said_and_what_was_learned_is_kept() {
         1
     );
 
-    // What was approved is done next; what was proposed can still be approved.
-    let approved = gateway.task("approved.service");
-    assert_eq!(approved.approved_action.as_deref(), Some("restart_unit"));
-    assert!(approved.approved_until.is_some_and(|until| until > NOW));
-    let proposed = gateway.task("proposed.service");
-    assert_eq!(
-        reader.proposed(proposed.id).unwrap(),
-        Some(ActionKind::RestartUnit)
-    );
-    let claimed = store.claim_next("worker-1", NOW).unwrap();
-    assert_eq!(claimed.map(|task| task.id), Some(approved.id));
-    assert!(store.claim_next("worker-1", NOW).unwrap().is_none());
-    let until = NOW.plus(DAY);
-    store
-        .approve(proposed.id, "restart_unit", until, "cli:root", NOW)
-        .unwrap();
-    let claimed = store.claim_next("worker-1", NOW).unwrap();
-    assert_eq!(claimed.map(|task| task.id), Some(proposed.id));
     gateway.whole();
+}
+
+/// Up to schema 5 an approval named a kind of action alone, whatever its target had become.
+#[test]
+fn what_was_proposed_or_approved_without_its_target_is_asked_again_in_the_same_issue() {
+    for version in FROM {
+        let mut gateway = Upgraded::of(version, "");
+        gateway.drain();
+        let issues = gateway.world.lock().unwrap().issues.len();
+        // Void, and due at once: both are put before a human again.
+        for subject in ["proposed.service", "approved.service"] {
+            let task = gateway.task(subject);
+            assert_eq!((task.proposal, task.approved_digest), (None, None));
+            let digest = restart(subject).digest();
+            let until = NOW.plus(DAY);
+            let void = gateway
+                .store
+                .approve(task.id, &digest, until, "cli:root", NOW);
+            assert!(
+                matches!(void, Err(StoreError::NotProposed { stands: None, .. })),
+                "{void:?}"
+            );
+            let claimed = gateway.store.claim_next("worker-1", gateway.now).unwrap();
+            let claimed = claimed.unwrap().id;
+            let reader = gateway.store.reader().unwrap();
+            let again = NewEscalation {
+                proposed: Some(Proposed {
+                    action: restart(subject),
+                    by_name: reader.showed_another(claimed, &digest).unwrap(),
+                }),
+                ..escalation(subject)
+            };
+            assert!(again.proposed.as_ref().is_some_and(|one| one.by_name));
+            let (store, now) = (&gateway.store, gateway.now);
+            store.escalate(claimed, again, "worker-1", now).unwrap();
+        }
+        gateway.drain();
+        assert_eq!(gateway.world.lock().unwrap().issues.len(), issues);
+        for subject in ["proposed.service", "approved.service"] {
+            let issue = gateway.issues_of(subject).pop().unwrap();
+            assert_eq!(issue.comments.len(), 1, "{subject}");
+        }
+        let (task, now) = (gateway.task("proposed.service"), gateway.now);
+        let digest = task.proposal.unwrap().digest();
+        let until = now.plus(DAY);
+        let store = &gateway.store;
+        store
+            .approve(task.id, &digest, until, "cli:root", now)
+            .unwrap();
+        let claimed = store.claim_next("worker-1", now).unwrap().unwrap();
+        assert_eq!(claimed.id, task.id);
+        assert_eq!(claimed.approved_digest, Some(digest));
+        gateway.whole();
+    }
 }
 
 #[test]

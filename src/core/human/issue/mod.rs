@@ -9,11 +9,13 @@ use std::fmt::Write as _;
 
 use self::markup::{cell_code, code, escape, fence, first_line, one_line};
 pub use self::markup::{fit, title_line};
+use crate::core::human::feedback::approving_label;
 use crate::core::human::redact::Redactor;
 use crate::core::model::case::{Case, Member};
 use crate::core::model::class::Clearing;
 use crate::core::model::facts::Key;
 use crate::core::model::finding::Severity;
+use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Resolution, Task};
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
@@ -60,11 +62,28 @@ pub struct IssueFacts<'a> {
     pub reason: &'a str,
     /// The case that it is part of, where there is one.
     pub case: Option<&'a Case>,
+    /// What would be done with a human's leave.
+    pub proposed: Option<Asked<'a>>,
     /// Answers on the issue itself are heard.
     pub replies: bool,
     /// Head of the audit chain.
     pub audit_head: &'a str,
     pub version: &'a str,
+}
+
+/// What a human is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub action: &'a Proposal,
+    /// The issue has shown another action before: a label must name this one's digest.
+    pub by_name: bool,
+}
+
+impl Asked<'_> {
+    /// The label that allows it.
+    fn label(&self) -> String {
+        approving_label(&self.action.digest(), self.by_name)
+    }
 }
 
 /// One thing that was tried.
@@ -116,6 +135,7 @@ pub fn render(facts: &IssueFacts<'_>) -> Rendered {
         );
     }
     case(&mut out, facts, &clean);
+    asked_for(&mut out, facts, &clean);
     diagnosis(&mut out, facts, &clean);
     tried(&mut out, facts, &clean);
     next_steps(&mut out, facts, &clean);
@@ -246,6 +266,34 @@ fn case(out: &mut String, facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> Strin
     }
 }
 
+/// The whole action, and how it is allowed: exactly this one.
+fn asked_for(out: &mut String, facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> String) {
+    let Some(asked) = &facts.proposed else {
+        return;
+    };
+    let mut lines = String::new();
+    for (name, value) in asked.action.lines() {
+        // Judged together: `password` and its value tell only as a pair.
+        let pair = clean(&format!("{name}={}", one_line(&value)));
+        let (name, value) = pair.split_once('=').unwrap_or((name, ""));
+        let _ = writeln!(lines, "{name:<16} {}", cut(value, CELL_CAP));
+    }
+    let _ = writeln!(
+        out,
+        "\n### What is proposed\n\n{}\nThis and nothing else is allowed, for one attempt, by:\n\n```sh\nautonomous-orchestrator approve {} --digest {}\n```",
+        fence(&lines, QUOTE_CAP),
+        facts.task.id,
+        asked.action.digest().short()
+    );
+    if facts.replies {
+        let more = match asked.by_name {
+            true => " (another action was proposed here before: the label must name this one)",
+            false => "",
+        };
+        let _ = writeln!(out, "\nOr by the label `{}`{more}.", asked.label());
+    }
+}
+
 fn diagnosis(out: &mut String, facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> String) {
     if facts.cause.trim().is_empty() && facts.snippets.is_empty() {
         return;
@@ -348,9 +396,15 @@ fn fixed_how(out: &mut String, facts: &IssueFacts<'_>) {
              | Label | Effect |\n|---|---|\n\
              | `orchestrator:ack` | I am on it: no repair until I am done |\n\
              | `orchestrator:snooze` | leave it alone for a day |\n\
-             | `orchestrator:retry` | try again now |\n\
-             | `orchestrator:approve` | take the action that is proposed above, where the gateway's mode is `suggest` |\n",
+             | `orchestrator:retry` | try again now |\n",
         );
+        if let Some(asked) = &facts.proposed {
+            let _ = writeln!(
+                out,
+                "| `{}` | take the action that is proposed above, where the gateway's mode is `suggest` |",
+                asked.label()
+            );
+        }
     }
 }
 

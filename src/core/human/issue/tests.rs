@@ -1,9 +1,11 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::core::human::next_steps::next_steps;
+use crate::core::model::action::ActionKind;
 use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
 use crate::core::model::facts::{Fact, Facts};
+use crate::core::model::proposal::{FileIdentity, Terms};
 use crate::core::model::task::{Phase, Status};
 
 fn at(second: i64) -> Timestamp {
@@ -50,7 +52,9 @@ fn task() -> Task {
         next_attempt_at: None,
         stable_until: None,
         acknowledged_by: None,
+        proposal: None,
         approved_action: None,
+        approved_digest: None,
         approved_until: None,
         detected_at: at(0),
         last_seen_at: at(610),
@@ -97,6 +101,35 @@ fn snippets() -> Vec<Citation> {
     }]
 }
 
+/// A program that was found elsewhere.
+fn proposal() -> Proposal {
+    let file = FileIdentity {
+        device: 64_769,
+        inode: 131_077,
+        bytes: 48_128,
+        owner: 0,
+        group: 0,
+        mode: 0o755,
+        sha256: Some("9f2b".repeat(16)),
+    };
+    let new = "/opt/bridge-3/bin/modbus-bridge";
+    Proposal {
+        kind: ActionKind::PathDropIn,
+        command: None,
+        text: format!(
+            "drop-in for modbus-bridge.service: ExecStart /opt/bridge/bin/modbus-bridge -> {new}"
+        ),
+        terms: Terms::undone_by("put the drop-in back as it was, or remove it; daemon-reload")
+            .with("unit", "modbus-bridge.service")
+            .with("setting", "ExecStart")
+            .with("old", "/opt/bridge/bin/modbus-bridge")
+            .with("writes owner", "0:0")
+            .with("writes mode", "0644")
+            .with("line", format!("ExecStart={new} --token=hx77331aabbcc"))
+            .with_file("new", new, &file),
+    }
+}
+
 fn facts<'a>(
     task: &'a Task,
     attempts: &'a [AttemptLine],
@@ -113,6 +146,7 @@ fn facts<'a>(
         snippets,
         reason: "two attempts did not help and no further action is allowed",
         case: None,
+        proposed: None,
         replies: true,
         audit_head: "c0ffee1234567890c0ffee1234567890c0ffee1234567890c0ffee1234567890",
         version: "0.1.0",
@@ -123,7 +157,14 @@ fn facts<'a>(
 pub(crate) fn example() -> (Task, Rendered) {
     let (task, attempts, snippets) = (task(), attempts(), snippets());
     let steps = next_steps(Cause::PathMissing, &task.finding());
-    let rendered = render(&facts(&task, &attempts, &snippets, &steps));
+    let action = proposal();
+    let mut facts = facts(&task, &attempts, &snippets, &steps);
+    facts.reason = "mode suggest: a human must approve";
+    facts.proposed = Some(Asked {
+        action: &action,
+        by_name: false,
+    });
+    let rendered = render(&facts);
     (task, rendered)
 }
 
@@ -137,6 +178,31 @@ fn the_example_in_docs_is_what_is_rendered() {
         std::fs::write(path, &text).unwrap();
     }
     assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+}
+
+#[test]
+fn what_is_proposed_is_shown_whole_and_named_where_it_is_not_the_first() {
+    let (task, action) = (task(), proposal());
+    let shown = |by_name| {
+        let mut facts = facts(&task, &[], &[], &[]);
+        let action = &action;
+        facts.proposed = Some(Asked { action, by_name });
+        render(&facts).body
+    };
+    let (digest, first) = (action.digest(), shown(false));
+    for (name, value) in action.lines() {
+        let value = value.split(" --token").next().unwrap();
+        assert!(first.contains(value), "{name} {value}: {first}");
+    }
+    assert!(!first.contains("hx77331aabbcc"));
+    assert!(first.contains(&format!("approve 17 --digest {}", digest.short())));
+    assert!(first.contains("`orchestrator:approve`"));
+    let next = shown(true);
+    assert!(!next.contains("`orchestrator:approve`"));
+    let named = format!("`orchestrator:approve-{}`", digest.short());
+    assert_eq!(next.matches(&named).count(), 2, "{next}");
+    let none = render(&facts(&task, &[], &[], &[])).body;
+    assert!(!none.contains("orchestrator:approve"), "{none}");
 }
 
 #[test]

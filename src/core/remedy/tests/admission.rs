@@ -204,41 +204,128 @@ fn the_mode_of_an_action_is_its_class_or_risk_and_less_after_a_restore() {
     ]);
 }
 
-#[test]
-fn an_approval_is_of_one_kind_of_action_and_ends() {
-    const START: ActionKind = ActionKind::ResetFailedStart;
-    fn approved(s: &mut Scene, kind: ActionKind, until: Timestamp) {
-        s.settings.mode.low = Mode::Suggest;
-        s.task.approved_action = Some(kind.as_str().to_owned());
-        s.task.approved_until = Some(until);
+/// What a human has to allow, since it is not what was allowed.
+fn asks_again(kind: ActionKind, changed: &str) -> Step {
+    let Step::Tell { proposed, .. } = proposes(kind, Mode::Suggest) else {
+        panic!("not a tell");
+    };
+    Step::Tell {
+        reason: Reason::Changed(changed.to_owned()),
+        proposed,
+        retry_at: None,
     }
+}
+
+#[test]
+fn an_approval_is_of_one_action_on_one_target_and_ends() {
+    const START: ActionKind = ActionKind::ResetFailedStart;
+    fn approved(s: &mut Scene, what: Proposal, until: Timestamp) {
+        s.settings.mode.low = Mode::Suggest;
+        s.task.approved_action = Some(what.kind.as_str().to_owned());
+        s.task.approved_digest = Some(what.digest());
+        s.task.approved_until = Some(until);
+        s.task.proposal = Some(what);
+    }
+    fn in_force(s: &mut Scene) {
+        approved(s, action(START, UNIT), after(1));
+    }
+    let (this, other) = (action(START, UNIT), action(START, "b.service"));
+    let [this, other] = [this.brief(), other.brief()];
+    let other_kind = action(ActionKind::FreeDisk, UNIT).brief();
     hold(&[
-        ("in force", |s| approved(s, START, after(1)), start()),
+        ("in force", in_force, start()),
         (
             "over",
-            |s| approved(s, START, NOW),
+            |s| approved(s, action(START, UNIT), NOW),
             proposes(START, Mode::Suggest),
         ),
         (
             "without an end",
             |s| {
-                approved(s, START, after(1));
+                in_force(s);
                 s.task.approved_until = None;
             },
             proposes(START, Mode::Suggest),
         ),
         (
-            "of another action",
-            |s| approved(s, ActionKind::FreeDisk, after(1)),
+            "used up",
+            |s| {
+                in_force(s);
+                s.task.approved_action = None;
+                s.task.approved_digest = None;
+            },
             proposes(START, Mode::Suggest),
+        ),
+        (
+            "of another kind of action",
+            |s| approved(s, action(ActionKind::FreeDisk, UNIT), after(1)),
+            asks_again(
+                START,
+                &format!(
+                    "the approved action was {other_kind}, it is now {this}: action free_disk -> reset_failed_start"
+                ),
+            ),
+        ),
+        (
+            "of another target",
+            |s| approved(s, action(START, "b.service"), after(1)),
+            asks_again(
+                START,
+                &format!(
+                    "the approved action was {other}, it is now {this}: unit b.service -> a.service"
+                ),
+            ),
+        ),
+        (
+            "made before there were digests: it names a kind alone",
+            |s| {
+                in_force(s);
+                s.task.approved_digest = None;
+                s.task.proposal = None;
+            },
+            asks_again(
+                START,
+                &format!(
+                    "the approval of reset_failed_start does not say of which target, it is now {this}"
+                ),
+            ),
+        ),
+        (
+            "what stands now was not what was allowed",
+            |s| {
+                approved(s, action(START, "b.service"), after(1));
+                s.task.proposal = Some(action(START, UNIT));
+            },
+            asks_again(
+                START,
+                &format!(
+                    "the approval of reset_failed_start does not say of which target, it is now {this}"
+                ),
+            ),
         ),
         (
             "where the mode is observe",
             |s| {
-                approved(s, START, after(1));
+                in_force(s);
                 s.settings.mode.low = Mode::Observe;
             },
             proposes(START, Mode::Observe),
+        ),
+        (
+            "of another target where the mode is observe",
+            |s| {
+                approved(s, action(START, "b.service"), after(1));
+                s.settings.mode.low = Mode::Observe;
+            },
+            proposes(START, Mode::Observe),
+        ),
+        (
+            "of another target where nobody has to be asked",
+            |s| {
+                approved(s, action(START, "b.service"), after(1));
+                s.settings.mode.low = Mode::Auto;
+            },
+            start(),
         ),
     ]);
 }

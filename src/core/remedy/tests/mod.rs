@@ -23,12 +23,13 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
 use crate::core::model::facts::{Facts, Key};
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::proposal::{Proposal, Terms};
 use crate::core::model::task::{Phase, Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::decide::{Checked, Decision, HostFacts, Past, Situation};
 use crate::core::remedy::ending::Seen;
 use crate::core::remedy::phases::{Offer, Offers, Tried};
-use crate::core::remedy::step::{Proposal, Reason, Spent, Step};
+use crate::core::remedy::step::{Reason, Spent, Step};
 use crate::core::remedy::target::TargetError;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -69,7 +70,9 @@ fn task(class: Class, subject: &str) -> Task {
         next_attempt_at: None,
         stable_until: None,
         acknowledged_by: None,
+        proposal: None,
         approved_action: None,
+        approved_digest: None,
         approved_until: None,
         detected_at: ago(3_600),
         last_seen_at: NOW,
@@ -187,7 +190,7 @@ impl Scene {
         self.checked = Some(Checked {
             kind,
             command: None,
-            target: Ok(format!("{kind} of {UNIT}")),
+            target: Ok(action(kind, UNIT)),
             gone: None,
             spent: None,
             slot_free: true,
@@ -203,6 +206,7 @@ impl Scene {
         self.offer(ActionKind::RunDeclared);
         let name = Some("reboot-modem".to_owned());
         self.checked().command.clone_from(&name);
+        self.checked().target = Ok(action(ActionKind::RunDeclared, UNIT));
         self.offers.as_mut().unwrap().certain[0].command = name;
     }
 
@@ -251,15 +255,21 @@ fn wait(seconds: u64, reason: Reason) -> Step {
     }
 }
 
-fn act(phase: Phase, kind: ActionKind) -> Step {
+/// An action on a unit; the operator's command is `reboot-modem`.
+fn action(kind: ActionKind, unit: &str) -> Proposal {
     let command = (kind == ActionKind::RunDeclared).then(|| "reboot-modem".to_owned());
+    Proposal {
+        kind,
+        command,
+        text: format!("{kind} of {unit}"),
+        terms: Terms::undone_by("nothing").with("unit", unit),
+    }
+}
+
+fn act(phase: Phase, kind: ActionKind) -> Step {
     Step::Act {
         phase,
-        action: Proposal {
-            kind,
-            command,
-            text: format!("{kind} of {UNIT}"),
-        },
+        action: action(kind, UNIT),
         why: format!("offered {kind}"),
     }
 }

@@ -370,12 +370,12 @@ impl Simulation {
         let Some(task) = tasks.get(at) else {
             return Ok(());
         };
-        let Some(action) = reader.proposed(task.id)? else {
+        let Some(action) = &task.proposal else {
             return Ok(());
         };
         let until = now.plus(MINUTE * 20);
         self.world.leaves().push((task.subject.clone(), until));
-        store.approve(task.id, action.as_str(), until, "human", now)
+        store.approve(task.id, &action.digest(), until, "human", now)
     }
 
     fn line(&mut self, at: u64) -> u64 {
