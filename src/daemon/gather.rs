@@ -1,5 +1,6 @@
 //! Gathers what a decision may look at: the same for a worker that will act and for `explain`, which only reads.
 
+use std::io::ErrorKind::NotFound;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::core::model::unit::UnitName;
 use crate::core::remedy::decide::{Checked, HostFacts, Past, Situation};
 use crate::core::remedy::ending::Seen;
 use crate::core::remedy::gates::{self, Closed};
+use crate::core::remedy::kill_switch;
 use crate::core::remedy::phases::{Offer, Tried};
 use crate::core::remedy::step::Spent;
 use crate::daemon::loaded_config::LoadedConfig;
@@ -251,13 +253,54 @@ pub fn case_of(reader: &Reader, task: &Task) -> Result<Option<Case>, StoreError>
     Ok(Case::of(task.id, &cases).cloned())
 }
 
-/// Text of the kill-switch file, when it exists.
+/// Why the kill switch is on, if it is.
 fn kill_switch(host: &Host, config: &Config) -> Option<String> {
-    match host.read(&config.daemon.kill_switch, 4096) {
-        Ok(text) if text.trim().is_empty() => Some("no reason given".to_owned()),
-        Ok(text) => Some(text.trim().to_owned()),
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound => None,
+    let file = &config.daemon.kill_switch;
+    match host.read(file, 4096) {
+        Ok(text) => {
+            let right = host.clock.is_sane() && host.clock.is_synced().unwrap_or(false);
+            kill_switch::reason(&text, right.then(|| host.clock.wall()))
+        }
+        // Not even a link that leads nowhere.
+        Err(why)
+            if why.kind() == NotFound
+                && host
+                    .path(file)
+                    .symlink_metadata()
+                    .is_err_and(|why| why.kind() == NotFound) =>
+        {
+            None
+        }
         // Present but unreadable: somebody wanted it on.
-        Err(why) => Some(format!("{}: {why}", config.daemon.kill_switch)),
+        Err(why) => Some(format!("{file}: {why}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::host::clock::Clock;
+
+    #[test]
+    fn what_cannot_be_read_is_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let now: Timestamp = "2026-03-01 12:00:00".parse().unwrap();
+        let host = Host::at(dir.path(), Clock::manual(now));
+        let mut config = Config::default();
+        config.daemon.kill_switch = "/off".to_owned();
+        let file = dir.path().join("off");
+        let on = || kill_switch(&host, &config).is_some();
+        assert!(!on());
+        std::os::unix::fs::symlink("/nowhere/at/all", &file).unwrap();
+        assert!(on(), "a link that leads nowhere");
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        assert!(on(), "a directory");
+        std::fs::remove_dir(&file).unwrap();
+        std::fs::write(&file, "until = 2026-03-01T12:00:01Z\n").unwrap();
+        assert!(on());
+        host.clock.advance(Duration::from_secs(2));
+        assert!(!on(), "its time is over");
     }
 }

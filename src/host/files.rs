@@ -262,25 +262,40 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
     let pattern: Vec<char> = pattern.chars().collect();
     let name: Vec<char> = name.chars().collect();
-    matches_at(&pattern, &name)
+    // Where the last `*` stands, and where it ends in the name: only that one is ever made longer, so that no
+    // pattern costs more than its length times the name's.
+    let (mut at, mut seen, mut star) = (0, 0, None);
+    while let Some(c) = name.get(seen) {
+        let rest = pattern.get(at..).unwrap_or(&[]);
+        if rest.first() == Some(&'*') {
+            star = Some((at, seen));
+            at = at.saturating_add(1);
+        } else if let Some(taken) = one_of(rest, *c) {
+            at = at.saturating_add(taken);
+            seen = seen.saturating_add(1);
+        } else if let Some((back, from)) = star {
+            (at, seen) = (back.saturating_add(1), from.saturating_add(1));
+            star = Some((back, seen));
+        } else {
+            return false;
+        }
+    }
+    pattern
+        .get(at..)
+        .is_some_and(|rest| rest.iter().all(|c| *c == '*'))
 }
 
-fn matches_at(pattern: &[char], name: &[char]) -> bool {
-    match (pattern.split_first(), name.split_first()) {
-        (None, None) => true,
-        (Some(('*', rest)), _) => {
-            (0..=name.len()).any(|skip| matches_at(rest, name.get(skip..).unwrap_or(&[])))
-        }
-        (Some(('?', rest)), Some((_, left))) => matches_at(rest, left),
-        (Some(('[', rest)), Some((c, left))) => match rest.iter().position(|c| *c == ']') {
-            Some(end) => {
-                let (set, behind) = rest.split_at(end);
-                in_set(set, *c) && matches_at(behind.get(1..).unwrap_or(&[]), left)
-            }
-            None => *c == '[' && matches_at(rest, left),
-        },
-        (Some((want, rest)), Some((c, left))) => want == c && matches_at(rest, left),
-        _ => false,
+/// How much of `pattern` stands for the one character `c`; `None` = it stands for another.
+fn one_of(pattern: &[char], c: char) -> Option<usize> {
+    let (first, rest) = pattern.split_first()?;
+    let set = rest
+        .iter()
+        .position(|c| *c == ']')
+        .filter(|_| *first == '[');
+    match (first, set) {
+        ('?', _) => Some(1),
+        (_, Some(end)) => in_set(rest.get(..end)?, c).then_some(end.saturating_add(2)),
+        (want, None) => (*want == c).then_some(1),
     }
 }
 
@@ -306,10 +321,23 @@ mod tests {
             ("syslog.[0-9]", "syslog.3", true),
             ("syslog.[0-9]", "syslog.x", false),
             ("a?c", "abc", true),
+            ("*a*b*", "xaxxb", true),
+            ("*a*b", "xaxxbx", false),
+            ("[a-c]*[", "bx[", true),
+            ("a*", "", false),
             ("*", "", true),
         ] {
             assert_eq!(matches(pattern, name), want, "{pattern} {name}");
         }
+    }
+
+    #[test]
+    fn a_hostile_glob_ends_in_time() {
+        assert!(!matches(&"*a".repeat(2_000), &"a".repeat(1_999)));
+        assert!(!matches(
+            &format!("{}b", "*a".repeat(100)),
+            &"a".repeat(4_000)
+        ));
     }
 
     #[test]

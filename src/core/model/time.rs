@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
@@ -99,6 +100,14 @@ impl fmt::Display for NotATimestamp {
 }
 
 impl std::error::Error for NotATimestamp {}
+
+impl Timestamp {
+    /// `2026-03-01T12:00:00Z`, or with an offset; nothing else.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        Some(Self(at.unix_timestamp().saturating_mul(1000)))
+    }
+}
 
 impl FromStr for Timestamp {
     type Err = NotATimestamp;

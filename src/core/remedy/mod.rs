@@ -2,6 +2,7 @@
 pub mod decide;
 pub mod ending;
 pub mod gates;
+pub mod kill_switch;
 pub mod phases;
 pub mod runbook;
 pub mod step;
