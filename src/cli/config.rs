@@ -30,7 +30,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 }
 
 fn show(globals: &Globals) -> Result<Exit, CliError> {
-    let config = globals.load_config()?;
+    let config = globals.load_config()?.without_secrets();
     if globals.json {
         globals.print_json(&config.shown().to_json())?;
     } else {

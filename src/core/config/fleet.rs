@@ -89,6 +89,24 @@ fn bad(what: String) -> Result<(), ConfigError> {
     })
 }
 
+/// `url` as it may be shown. Of a webhook or a ping the path is the secret (`whole`), of others what stands before
+/// an `@`.
+pub(super) fn shown_url(url: &str, whole: bool) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (user, host) = host
+        .rsplit_once('@')
+        .map_or(("", host), |(_, host)| ("[redacted]@", host));
+    let path = if whole && path.len() > 1 {
+        "/[redacted]"
+    } else {
+        path
+    };
+    format!("{scheme}://{user}{host}{path}")
+}
+
 /// Host of a URL that can be asked, or why it cannot.
 fn url(key: &str, url: &str) -> Result<(), ConfigError> {
     let rest = url
@@ -221,5 +239,26 @@ mod tests {
                     [alertmanager.labels]\nline = \"4\"\n[webhook]\nurl = \"http://10.0.0.1/x\"\n\
                     template = '{\"text\": \"${severity}: ${title}\"}'\n[ping]\nurl = \"https://hc/x\"\n";
         assert_eq!(Config::parse(good).unwrap().alertmanager.peers.len(), 2);
+    }
+
+    #[test]
+    fn urls_are_shown_without_what_opens_them() {
+        for (url, whole, want) in [
+            ("", true, ""),
+            (
+                "https://hc-ping.com/3f1a-x",
+                true,
+                "https://hc-ping.com/[redacted]",
+            ),
+            (
+                "https://a:b@h:8443/x?token=y",
+                true,
+                "https://[redacted]@h:8443/[redacted]",
+            ),
+            ("http://a:b@am:9093/", false, "http://[redacted]@am:9093/"),
+            ("https://h", true, "https://h"),
+        ] {
+            assert_eq!(super::shown_url(url, whole), want);
+        }
     }
 }

@@ -424,6 +424,22 @@ impl Config {
         }
     }
 
+    /// As it may be shown: addresses whose knowledge is the permission without their secret part.
+    pub(crate) fn without_secrets(mut self) -> Self {
+        for url in [&mut self.webhook.url, &mut self.ping.url] {
+            *url = fleet::shown_url(url, true);
+        }
+        for url in self
+            .alertmanager
+            .peers
+            .iter_mut()
+            .chain([&mut self.llm.url])
+        {
+            *url = fleet::shown_url(url, false);
+        }
+        self
+    }
+
     /// Mode for an action of `kind` against a finding of `class`.
     pub(crate) fn mode_for(&self, class: Class, risk: Risk) -> Mode {
         let by_risk = match risk {
