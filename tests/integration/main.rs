@@ -20,6 +20,7 @@ mod import;
 mod inert;
 mod kill_matrix;
 mod layering;
+mod licences;
 mod llm;
 mod source;
 mod store_crash;
