@@ -18,6 +18,7 @@
 #   kills         the daemon killed at each step of each kind of action, on a real systemd
 #   deploy        an emulated arm64 machine
 #   soak          half an hour under load
+#   fuzz          every reader of foreign bytes, a fixed count of inputs each
 # Only the named ones run when any is named.
 #
 # What a section needs is installed (Debian). Sections that need root or
@@ -31,7 +32,7 @@ set -euo pipefail
 cd "$ROOT"
 
 DEFAULT=(format clippy test scripts static arm64 import badinput complete story e2e install footprint)
-LONG=(crash powercut breaks mutants simulation completelong latency classes catalogue hostile kills deploy soak)
+LONG=(crash powercut breaks mutants simulation completelong latency classes catalogue hostile kills deploy soak fuzz)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
 SKIP=77
@@ -268,6 +269,28 @@ section_soak() {
   binary=$(native_binary)
   BED_ENV="SOAK_SECONDS=${SOAK_SECONDS:-1800}" BED_TIMEOUT=7200 scripts/bed.sh run systemd tests/e2e/soak.sh \
     "$binary:/usr/local/bin/$NAME"
+}
+
+# Nightly, since only it can tell the fuzzer what code was reached. One target for each reader of
+# src/daemon/fuzzing.rs; an input that crashes is kept below fuzz/artifacts.
+section_fuzz() {
+  local target executions crashes status failed=0
+  cargo +nightly --version >/dev/null 2>&1 || skip "needs a nightly toolchain"
+  cargo fuzz --version >/dev/null 2>&1 || skip "needs cargo-fuzz"
+  cargo +nightly fuzz build --sanitizer none >/dev/null 2>&1
+  printf '%-16s %12s %8s\n' TARGET EXECUTIONS CRASHES
+  for target in $(cargo +nightly fuzz list); do
+    status=0
+    cargo +nightly fuzz run --sanitizer none "$target" -- -seed=1 -runs="${FUZZ_RUNS:-200000}" \
+      -max_total_time=50 -max_len=4096 -print_final_stats=1 >fuzz.log 2>&1 || status=$?
+    executions=$(sed -n 's/^stat::number_of_executed_units: *//p' fuzz.log)
+    crashes=0
+    [ $status = 0 ] || crashes=1 failed=1
+    printf '%-16s %12s %8s\n' "$target" "${executions:-0}" "$crashes"
+    [ $status = 0 ] || tail -n 30 fuzz.log
+  done
+  rm -f fuzz.log
+  return $failed
 }
 
 selected=() want_long=no

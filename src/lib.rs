@@ -60,3 +60,8 @@ pub use store::{
 pub mod config {
     pub use crate::core::config::{Budget, Config, Github, Probe};
 }
+
+/// Every reader of foreign bytes by the name of its target, for `fuzz/`.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use daemon::fuzzing;

@@ -14,6 +14,8 @@ pub mod escalate;
 pub mod explain;
 pub mod feedback;
 pub mod fleet;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod gather;
 pub mod llm;
 pub mod loaded_config;

@@ -235,7 +235,11 @@ fn http(probe: &Probe, timeout: Duration) -> Result<(), Failure> {
     }
 }
 
-fn exchange(stream: &mut (impl Read + Write), host: &str, path: &str) -> io::Result<u16> {
+pub(crate) fn exchange(
+    stream: &mut (impl Read + Write),
+    host: &str,
+    path: &str,
+) -> io::Result<u16> {
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: autonomous-orchestrator\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     );

@@ -4,10 +4,10 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod declared;
-mod openrc;
+pub(crate) mod openrc;
 pub mod outside;
 pub mod standing;
-mod systemd;
+pub(crate) mod systemd;
 mod sysv;
 
 use std::error::Error;

@@ -1,0 +1,245 @@
+//! Every reader of foreign bytes, for `cargo fuzz`; compiled under `cfg(fuzzing)` alone. A target ends when it does
+//! not panic; where more is promised, it is asserted.
+
+use std::io::{self, Read, Write};
+use std::sync::OnceLock;
+
+use crate::bundle::Bundle;
+use crate::core::config::Config;
+use crate::core::config::settings::Setting;
+use crate::core::diagnosis::llm;
+use crate::core::human::delivery::{Note, Payload};
+use crate::core::human::feedback::heard;
+use crate::core::human::issue;
+use crate::core::human::redact::Redactor;
+use crate::core::human::reply::{Reply, http_date};
+use crate::core::identity;
+use crate::core::model::action::ActionKind;
+use crate::core::model::inert;
+use crate::core::model::text::matches_glob;
+use crate::core::model::time::Timestamp;
+use crate::core::reading::kernel::KernelReader;
+use crate::core::reading::lines::LineSplitter;
+use crate::core::reading::log_rules::RuleSet;
+use crate::core::reading::logline::{LogLine, parse_syslog, split_console, stated_level};
+use crate::core::reading::{journal_entry, ports, unit_file};
+use crate::core::remedy::runbook;
+use crate::detectors::{journal, probe};
+use crate::escalation::github::api::Issue;
+use crate::host::{mounts, procfs};
+use crate::services::{openrc, systemd};
+
+type Target = fn(&[u8]);
+
+/// Name of the binary in `fuzz/Cargo.toml`, and what it reads.
+const TARGETS: &[(&str, Target)] = &[
+    ("journal_entry", journal_line),
+    ("log_line", log_line),
+    ("kernel_line", kernel_line),
+    ("unit_file", unit_files),
+    ("unit_state", unit_states),
+    ("config", config),
+    ("rules", rules),
+    ("runbook", runbooks),
+    ("bundle_file", bundle_file),
+    ("issue_replies", issue_replies),
+    ("model_reply", model_reply),
+    ("http_head", http_head),
+    ("redact", redact),
+    ("inert", shown),
+    ("fingerprint", fingerprint),
+    ("dates", dates),
+    ("proc_files", proc_files),
+];
+
+/// Runs the target of this name.
+pub fn run(name: &str, data: &[u8]) {
+    let (_, target) = TARGETS.iter().find(|(known, _)| *known == name).unwrap();
+    target(data);
+}
+
+const NOW: Timestamp = Timestamp::from_millis(1_763_878_648_000);
+
+fn builtin() -> &'static RuleSet {
+    static RULES: OnceLock<RuleSet> = OnceLock::new();
+    RULES.get_or_init(|| RuleSet::load(&[]).unwrap())
+}
+
+fn journal_line(data: &[u8]) {
+    if let Some(entry) = journal::Entry::parse(data) {
+        journal_entry::JournalJudge::new(1).judge(&entry.line(), builtin(), NOW);
+    }
+}
+
+fn log_line(data: &[u8]) {
+    let mut splitter = LineSplitter::default();
+    let mut each = |line: &str, _: u64| {
+        let _ = stated_level(line);
+        let _ = builtin().classify(&LogLine::text(line, "web.service"));
+        if let Some(syslog) = parse_syslog(line) {
+            let _ = format!("{syslog:?}");
+        }
+        let _ = ports::of_message(line);
+    };
+    // In two pieces, as a file that grows is read.
+    let (one, two) = data.split_at(data.len() / 2);
+    splitter.push(one, &mut each);
+    splitter.push(two, &mut each);
+    splitter.finish(&mut each);
+}
+
+fn kernel_line(data: &[u8]) {
+    let mut reader = KernelReader::default();
+    for line in String::from_utf8_lossy(data).lines() {
+        for (at, text) in split_console(line) {
+            if let Some(fault) = reader.line(at, text) {
+                journal_entry::of_kernel(&fault, "kmsg", NOW);
+            }
+        }
+    }
+    let _ = reader.finish();
+}
+
+fn unit_files(data: &[u8]) {
+    let text = String::from_utf8_lossy(data).into_owned();
+    let _ = unit_file::needs("web@a.service", std::slice::from_ref(&text));
+    let _ = unit_file::program(&text);
+    let _ = ports::of_command(&text);
+}
+
+fn unit_states(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    for unit in systemd::parse_show(&text) {
+        let _ = crate::core::reading::unit_state::judge_failed(&unit, NOW);
+    }
+    let _ = openrc::parse_status(&text);
+}
+
+fn config(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok(config) = Config::parse(&text) {
+        // What is shown is what is in force.
+        let shown = config.shown().to_toml();
+        assert!(Config::parse(&shown).is_ok(), "{shown}");
+        for window in &config.maintenance {
+            let _ = window.open_at(NOW);
+        }
+    }
+}
+
+fn rules(data: &[u8]) {
+    let text = String::from_utf8_lossy(data).into_owned();
+    if let Ok(rules) = RuleSet::load(&[("a.toml".to_owned(), text)]) {
+        let _ = rules.check_samples();
+    }
+}
+
+fn runbooks(data: &[u8]) {
+    let _ = runbook::parse("a.toml", &String::from_utf8_lossy(data));
+}
+
+fn bundle_file(data: &[u8]) {
+    let path = std::env::temp_dir().join(format!("bundle-{}", std::process::id()));
+    std::fs::write(&path, data).unwrap();
+    if let Ok(bundle) = Bundle::open(&path) {
+        let _ = bundle.rank(&crate::core::diagnosis::retrieval::Query::default(), 3);
+    }
+}
+
+fn issue_replies(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let _ = serde_json::from_str::<Vec<Issue>>(&text);
+    if let Ok(events) = serde_json::from_str::<Vec<crate::core::human::feedback::IssueEvent>>(&text)
+    {
+        let _ = heard(&events, &["ann".to_owned()], 7);
+    }
+    let _ = Payload::parse(&text);
+    let _ = issue::replace_status(&text, "x");
+    let title = issue::title_line(&text);
+    assert!(title.len() <= issue::TITLE_CAP && !title.contains('\n'));
+    assert!(issue::fit(&text, 2_000).len() <= 2_000);
+}
+
+fn model_reply(data: &[u8]) {
+    let redactor = Redactor::new();
+    let text = String::from_utf8_lossy(data);
+    let offered = [ActionKind::RestartUnit];
+    if let Ok(choice) = llm::read(&text, &offered, &|text| redactor.redact(text)) {
+        assert!(choice.action.is_none_or(|kind| offered.contains(&kind)));
+    }
+}
+
+/// Answers from memory and swallows the request.
+struct Peer<'a>(&'a [u8]);
+
+impl Read for Peer<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read(into)
+    }
+}
+
+impl Write for Peer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn http_head(data: &[u8]) {
+    let _ = probe::exchange(&mut Peer(data), "host", "/");
+}
+
+fn redact(data: &[u8]) {
+    thread_local! {
+        static ONE: Redactor = Redactor::new();
+    }
+    let text = String::from_utf8_lossy(data);
+    ONE.with(|redactor| {
+        let once = redactor.redact(&text);
+        assert_eq!(redactor.redact(&once), once);
+    });
+}
+
+fn shown(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let once = inert::line(&text).into_owned();
+    assert!(!once.chars().any(inert::is_active));
+    assert_eq!(inert::line(&once), once);
+    let (glob, name) = text.split_at(text.char_indices().nth(8).map_or(0, |(at, _)| at));
+    let _ = matches_glob(glob, name);
+}
+
+fn fingerprint(data: &[u8]) {
+    let line = identity::lossy_line(data);
+    let mut template = String::new();
+    identity::template_into(&line, &mut template);
+    let _ = identity::fingerprint("log_error", "web.service", &line);
+}
+
+fn dates(data: &[u8]) {
+    let text = String::from_utf8_lossy(data).into_owned();
+    let _ = http_date(&text);
+    let _ = text.parse::<Timestamp>();
+    let _ = Note::parse(&text);
+    for status in [200, 403, 429, 503] {
+        let reply = Reply {
+            status,
+            retry_after: Some(text.clone()),
+            remaining: Some(text.clone()),
+            reset: Some(text.clone()),
+            date: Some(text.clone()),
+            message: text.clone(),
+        };
+        let _ = reply.judgement(NOW);
+        let _ = reply.server_time(NOW);
+    }
+}
+
+fn proc_files(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let _ = procfs::parse_stat(&text);
+    let _ = mounts::parse_mountinfo(&text);
+}
