@@ -1,71 +1,86 @@
 //! Logging to standard error: with journald's priorities under a service manager, plain otherwise.
 
-use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, LineWriter, Stderr};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use simplelog::{ConfigBuilder, WriteLogger};
 
 use crate::core::model::inert;
 use crate::core::model::text::cut;
-use crate::core::model::time::Timestamp;
-use crate::host::clock::Clock;
 
-/// Longest line. journald cuts at 48 KiB and would read a priority at the start of what is left.
-const LINE_CAP: usize = 8_192;
+/// Longest text of a line. journald cuts at 48 KiB and would read a priority at the start of what is left.
+const TEXT_CAP: usize = 8_192;
+/// Room for a whole line with its time and level: it reaches standard error in one piece.
+const LINE_CAP: usize = TEXT_CAP + 64;
 
 /// Starts logging at `level` (`error`, `warn`, `info`, `debug`; anything else means `info`).
 /// `JOURNAL_STREAM` is set by systemd when standard error goes to the journal (sd-daemon(3)).
 pub fn start(level: &str) {
-    let logger = match std::env::var_os("JOURNAL_STREAM") {
-        Some(_) => &JOURNAL,
-        None => &PLAIN,
+    let filter = level.parse().unwrap_or(LevelFilter::Info);
+    let to_journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    // The journal has its own time, and gets the level as a priority.
+    let shown = if to_journal {
+        LevelFilter::Off
+    } else {
+        LevelFilter::Error
+    };
+    let format = ConfigBuilder::new()
+        .set_time_level(shown)
+        .set_max_level(shown)
+        .set_thread_level(LevelFilter::Off)
+        .set_target_level(LevelFilter::Off)
+        .set_location_level(LevelFilter::Off)
+        .build();
+    let stderr = LineWriter::with_capacity(LINE_CAP, io::stderr());
+    let logger = Inert {
+        to_journal,
+        writer: WriteLogger::new(filter, format, stderr),
     };
     // A second start in one process keeps the first logger: only tests do that.
-    if log::set_logger(logger).is_ok() {
-        log::set_max_level(level.parse().unwrap_or(LevelFilter::Info));
+    if log::set_boxed_logger(Box::new(logger)).is_ok() {
+        log::set_max_level(filter);
     }
 }
 
-static JOURNAL: Logger = Logger { to_journal: true };
-static PLAIN: Logger = Logger { to_journal: false };
-
-/// Writes each record as one line at once, so that lines of different threads never mix.
-struct Logger {
+/// Makes the text of each record harmless before it is written.
+struct Inert {
     to_journal: bool,
+    writer: Box<WriteLogger<LineWriter<Stderr>>>,
 }
 
-impl Log for Logger {
+impl Log for Inert {
     fn enabled(&self, of: &Metadata<'_>) -> bool {
-        of.level() <= log::max_level()
+        self.writer.enabled(of)
     }
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            let now = (!self.to_journal).then(|| Clock::system().now());
-            let line = line(record.level(), &record.args().to_string(), now);
-            // A closed standard error leaves nobody to tell.
-            let _ = io::stderr().write_all(line.as_bytes());
+            let text = text(record.level(), &record.args().to_string(), self.to_journal);
+            self.writer.log(
+                &Record::builder()
+                    .metadata(record.metadata().clone())
+                    .args(format_args!("{text}"))
+                    .build(),
+            );
         }
     }
 
-    fn flush(&self) {}
+    fn flush(&self) {
+        self.writer.flush();
+    }
 }
 
 /// One line whatever the text holds: names and messages of others stand in it. For journald it begins with
-/// the syslog level in angle brackets (sd-daemon(3)), else with the time.
-fn line(level: Level, text: &str, now: Option<Timestamp>) -> String {
-    let mut line = match now {
-        Some(now) => {
-            let now = now.to_string();
-            format!("{} [{level}] ", now.get(11..19).unwrap_or(&now))
-        }
-        None => format!("<{}>", priority(level)),
-    };
+/// the syslog level in angle brackets (sd-daemon(3)).
+fn text(level: Level, text: &str, to_journal: bool) -> String {
     let text = inert::line(text);
-    let shown = cut(&text, LINE_CAP);
+    let shown = cut(&text, TEXT_CAP);
     let dots = if shown.len() < text.len() { "…" } else { "" };
-    let _ = writeln!(line, "{shown}{dots}");
-    line
+    if to_journal {
+        format!("<{}>{shown}{dots}", priority(level))
+    } else {
+        format!("{shown}{dots}")
+    }
 }
 
 const fn priority(level: Level) -> u8 {
@@ -83,25 +98,18 @@ mod tests {
 
     #[test]
     fn levels_become_journal_priorities() {
-        assert_eq!(line(Level::Warn, "disk", None), "<4>disk\n");
-        let at = Timestamp::from_millis(1_763_878_648_000);
-        assert_eq!(
-            line(Level::Warn, "disk", Some(at)),
-            "06:17:28 [WARN] disk\n"
-        );
+        assert_eq!(text(Level::Warn, "disk", true), "<4>disk");
+        assert_eq!(text(Level::Warn, "disk", false), "disk");
     }
 
     #[test]
     fn no_text_forges_a_line() {
-        let forged = line(Level::Info, inert::HOSTILE, None);
+        let forged = text(Level::Info, inert::HOSTILE, true);
         assert_eq!(forged.lines().count(), 1);
         assert!(forged.starts_with("<6>bad\\n<2>audit"), "{forged}");
-        assert!(!forged.trim_end_matches('\n').chars().any(inert::is_active));
-        let long = line(
-            Level::Info,
-            &format!("{}\n<2>forged", "x".repeat(100_000)),
-            None,
-        );
-        assert!(long.len() < LINE_CAP + 16 && long.ends_with("…\n"));
+        assert!(!forged.chars().any(inert::is_active));
+        let long = format!("{}\n<2>forged", "x".repeat(100_000));
+        let long = text(Level::Info, &long, true);
+        assert!(long.len() < LINE_CAP && long.ends_with('…'));
     }
 }
