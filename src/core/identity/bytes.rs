@@ -36,7 +36,7 @@ const fn table() -> [u16; 256] {
         if byte == u8::MAX {
             return table;
         }
-        byte += 1;
+        byte = byte.saturating_add(1);
     }
 }
 
@@ -78,12 +78,12 @@ pub fn is(byte: u8, classes: u16) -> bool {
 pub fn leading_letters(chunk: [u8; 8]) -> usize {
     const HIGH: u64 = 0x8080_8080_8080_8080;
     const ONES: u64 = 0x0101_0101_0101_0101;
+    const CASE: u64 = ONES * 0x20;
+    const FROM_A: u64 = ONES * (0x80 - b'a' as u64);
+    const PAST_Z: u64 = ONES * (0x7f - b'z' as u64);
     let word = u64::from_le_bytes(chunk);
     // Bit 7 of each byte tells: at least `a`, at most `z`, and ASCII. No sum carries into the next byte.
-    let lower = (word | (ONES * 0x20)) & !HIGH;
-    let letters = (lower + ONES * (0x80 - b'a' as u64))
-        & !(lower + ONES * (0x7f - b'z' as u64))
-        & !word
-        & HIGH;
+    let lower = (word | CASE) & !HIGH;
+    let letters = lower.wrapping_add(FROM_A) & !lower.wrapping_add(PAST_Z) & !word & HIGH;
     ((letters ^ HIGH).trailing_zeros() / 8) as usize
 }

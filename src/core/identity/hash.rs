@@ -46,7 +46,11 @@ impl fmt::Debug for Hasher {
 impl Hasher {
     /// Absorbs version, class and subject.
     pub fn new(class: &str, subject: &str) -> Self {
-        let mut fields = Vec::with_capacity(BLOCK + class.len() + subject.len());
+        let mut fields = Vec::with_capacity(
+            BLOCK
+                .saturating_add(class.len())
+                .saturating_add(subject.len()),
+        );
         for field in [
             &b"ao-fp"[..],
             &ALGORITHM_VERSION.to_le_bytes(),
@@ -66,7 +70,7 @@ impl Hasher {
         Hasher {
             common: Sha256::new_with_prefix(&fields),
             state,
-            absorbed: fields.len() - tail.len(),
+            absorbed: fields.len().saturating_sub(tail.len()),
             rest,
             pending: tail.len(),
         }
@@ -98,10 +102,10 @@ impl Hasher {
 
     /// The same for a short key: padded here and compressed in one call, which saves a tenth of all time.
     fn short(&self, key: &[u8]) -> Option<Fingerprint> {
-        let start = self.pending + 4;
-        let end = start + key.len();
+        let start = self.pending.saturating_add(4);
+        let end = start.saturating_add(key.len());
         // One byte of padding mark and eight of length in bits close the last block.
-        let total = (end + 9).next_multiple_of(BLOCK);
+        let total = end.checked_add(9)?.checked_next_multiple_of(BLOCK)?;
         let mut message = [0; SHORT];
         message.get_mut(..BLOCK)?.copy_from_slice(&self.rest);
         message
@@ -109,7 +113,7 @@ impl Hasher {
             .copy_from_slice(&length(key));
         message.get_mut(start..end)?.copy_from_slice(key);
         *message.get_mut(end)? = 0x80;
-        let bits = 8 * (self.absorbed + end) as u64;
+        let bits = (self.absorbed.saturating_add(end) as u64).saturating_mul(8);
         message
             .get_mut(total.checked_sub(8)?..total)?
             .copy_from_slice(&bits.to_be_bytes());

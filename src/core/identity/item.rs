@@ -21,7 +21,7 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
             let letters = bytes::leading_letters(*chunk);
             if letters > 0 {
                 seen |= LETTER;
-                end += letters;
+                end = end.saturating_add(letters);
             }
             if letters < 8 {
                 break;
@@ -36,11 +36,11 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
             }
             body = seen;
             seen |= classes;
-            end += 1;
+            end = end.saturating_add(1);
         }
         let stopped = matches!(self.before(end), Some(b':' | b'.'));
         let (to, most) = if stopped {
-            (end - 1, body)
+            (end.saturating_sub(1), body)
         } else {
             (end, seen)
         };
@@ -70,7 +70,7 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
             && self.rules.has(MaskRule::Digits)
             && self.byte(from).is_some_and(|b| bytes::is(b, ALNUM))
             && self.before(to).is_some_and(|b| bytes::is(b, ALNUM))
-            && !(to - from == 1 && self.leveled(from, to))
+            && !(to.saturating_sub(from) == 1 && self.leveled(from, to))
             && (dotted
                 || !(words::is_standard(self.bytes(from, to))
                     || shape::is_errno(self.bytes(from, to))))
@@ -113,16 +113,16 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
         let mut from = at;
         let mut to = end;
         while to > from && matches!(self.before(to), Some(b'.' | b':' | b'-' | b'@')) {
-            to -= 1;
+            to = to.saturating_sub(1);
         }
         while from < to {
-            match (self.byte(from), self.byte(from + 1)) {
+            match (self.byte(from), self.byte(from.saturating_add(1))) {
                 (Some(b'-'), Some(b'0'..=b'9')) | (Some(b'.'), Some(b'/' | b'.')) => break,
-                (Some(b'.' | b':' | b'-' | b'@'), _) => from += 1,
+                (Some(b'.' | b':' | b'-' | b'@'), _) => from = from.saturating_add(1),
                 _ => break,
             }
         }
-        if to - from == 1 && matches!(self.byte(from), Some(b'/' | b'\\' | b'~')) {
+        if to.saturating_sub(from) == 1 && matches!(self.byte(from), Some(b'/' | b'\\' | b'~')) {
             return (to, to);
         }
         (from, to)
@@ -158,7 +158,7 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
     /// The parts of an item between colons.
     pub(super) fn parts(&mut self, from: usize, to: usize) {
         let mut start = from;
-        let mut colons = 0;
+        let mut colons = 0_u32;
         while start < to {
             let rest = self.bytes(start, to);
             if start > from
@@ -169,7 +169,7 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
                 self.number(start, to);
                 return;
             }
-            let mut len = 0;
+            let mut len = 0_usize;
             let mut seen = 0;
             for &byte in rest {
                 let classes = bytes::class(byte);
@@ -177,20 +177,20 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
                     break;
                 }
                 seen |= classes;
-                len += 1;
+                len = len.saturating_add(1);
             }
             if len > 0 {
                 let part = rest.get(..len).unwrap_or_default();
                 if colons == 1 && self.rules.has(MaskRule::Constant) && shape::is_switch(part) {
-                    self.mask(start, start + len, Kind::Value);
+                    self.mask(start, start.saturating_add(len), Kind::Value);
                     self.done();
                 } else {
-                    self.part(start, start + len, seen);
+                    self.part(start, start.saturating_add(len), seen);
                 }
                 colons = 0;
             }
-            colons += 1;
-            start += len + 1;
+            colons = colons.saturating_add(1);
+            start = start.saturating_add(len).saturating_add(1);
         }
     }
 
@@ -216,7 +216,7 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
                 let at = item.iter().position(|&b| b == b'@').unwrap_or(0);
                 let class = item.get(..at).unwrap_or_default();
                 if at > 0 && !class.iter().any(u8::is_ascii_digit) {
-                    start += at + 1;
+                    start = start.saturating_add(at).saturating_add(1);
                 }
             }
             self.number(start, to);
@@ -233,15 +233,15 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
         };
         let mut at = from;
         loop {
-            let label = self.bytes(at, at + len);
+            let label = self.bytes(at, at.saturating_add(len));
             if len > 0 {
                 let seen = label.iter().fold(0, |seen, &b| seen | bytes::class(b));
-                self.part(at, at + len, seen & !DOT);
+                self.part(at, at.saturating_add(len), seen & !DOT);
             }
-            if at + len >= to {
+            if at.saturating_add(len) >= to {
                 return true;
             }
-            at = self.ruler(at + len, b'.');
+            at = self.ruler(at.saturating_add(len), b'.');
             let rest = self.bytes(at, to);
             len = rest
                 .windows(3)
@@ -256,11 +256,12 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
         let mut end = to;
         let kind = if self.rules.has(MaskRule::Package) && shape::is_package(item) {
             if self.byte(to) == Some(b'$') {
-                end += self
-                    .ahead(to)
-                    .iter()
-                    .take_while(|&&b| b == b'$' || b.is_ascii_alphanumeric())
-                    .count();
+                end = end.saturating_add(
+                    self.ahead(to)
+                        .iter()
+                        .take_while(|&&b| b == b'$' || b.is_ascii_alphanumeric())
+                        .count(),
+                );
             }
             Kind::Name
         } else if self.rules.has(MaskRule::File) && shape::is_file(item) {
@@ -279,7 +280,7 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
     #[inline(always)]
     fn number(&mut self, from: usize, to: usize) {
         self.mask(from, to, Kind::Number);
-        let owned = self.cue == Cue::Thing && self.bytes(to, to + 2) == b" (";
+        let owned = self.cue == Cue::Thing && self.bytes(to, to.saturating_add(2)) == b" (";
         self.done();
         if owned {
             self.cue = Cue::Owner;
@@ -293,7 +294,7 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
     fn word(&mut self, from: usize, to: usize) -> usize {
         let item = self.bytes(from, to);
         let context = self.expect != Expect::Nothing || self.cue != Cue::None || self.number;
-        if self.bytes(to, to + 2) == b" (" && self.labelled(from, to) {
+        if self.bytes(to, to.saturating_add(2)) == b" (" && self.labelled(from, to) {
             self.mask(from, to, Kind::Value);
             self.done();
             return to;
@@ -312,14 +313,14 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
         if !self.rules.has(MaskRule::Pair) || self.bytes(from.saturating_sub(3), from) != b"), " {
             return false;
         }
-        let ahead = self.ahead(to + 2);
+        let ahead = self.ahead(to.saturating_add(2));
         let label = ahead
             .iter()
             .take_while(|&&b| bytes::is(b, ALNUM) || matches!(b, b'.' | b'_' | b' '))
             .count();
         label > 0
             && ahead.get(label) == Some(&b')')
-            && matches!(ahead.get(label + 1), None | Some(b',' | b';'))
+            && matches!(ahead.get(label.saturating_add(1)), None | Some(b',' | b';'))
     }
 
     /// A word that context or a list may make more than plain text.
@@ -370,8 +371,8 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
 
     /// A unit goes with its number.
     fn unit(&mut self, item: &[u8], to: usize) -> usize {
-        let end = if self.bytes(to, to + 3) == b"(s)" {
-            to + 3
+        let end = if self.bytes(to, to.saturating_add(3)) == b"(s)" {
+            to.saturating_add(3)
         } else {
             to
         };
@@ -399,10 +400,13 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
             }
             Cue::Thing => self.rules.has(MaskRule::Thing) && shape::is_identifier(item),
             Cue::Peer => {
-                self.byte(to) == Some(b'[') && self.byte(to + 1).is_some_and(|b| b.is_ascii_digit())
+                self.byte(to) == Some(b'[')
+                    && self
+                        .byte(to.saturating_add(1))
+                        .is_some_and(|b| b.is_ascii_digit())
             }
             Cue::Owner => self.byte(to) == Some(b')'),
-            Cue::Actor => self.bytes(to, to + 5) == b"(uid=",
+            Cue::Actor => self.bytes(to, to.saturating_add(5)) == b"(uid=",
             Cue::None | Cue::Grant | Cue::Command | Cue::Exit | Cue::Status | Cue::Result => false,
         }
     }
@@ -413,7 +417,7 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
         if !matches!(len, 2 | 4) || !item.iter().all(u8::is_ascii_hexdigit) {
             return false;
         }
-        let rest = self.bytes(to, to + 6);
+        let rest = self.bytes(to, to.saturating_add(6));
         let group = rest
             .iter()
             .skip(1)
@@ -424,7 +428,7 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
 
     /// Whether a weekday or month name stands in a date: a number or another such name follows.
     fn dated(&self, to: usize) -> bool {
-        let ahead = self.bytes(to, (to + 16).min(self.text.len()));
+        let ahead = self.bytes(to, to.saturating_add(16).min(self.text.len()));
         let skip = ahead
             .iter()
             .take_while(|b| matches!(b, b' ' | b',' | b'-' | b'/'))

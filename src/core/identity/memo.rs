@@ -69,8 +69,9 @@ impl Table {
         if text.len() > TEXT_MOST {
             return make();
         }
-        let place = usize::try_from(spread(text) >> 32).unwrap_or(0) % self.0.len();
-        let Some(slot) = self.0.get_mut(place) else {
+        let spread = usize::try_from(spread(text) >> 32).unwrap_or(0);
+        let place = spread.checked_rem(self.0.len());
+        let Some(slot) = place.and_then(|place| self.0.get_mut(place)) else {
             return make();
         };
         if let Some(known) = slot

@@ -3,6 +3,8 @@
 //! The template is a pure function of the message, so the name is the same on every host and after
 //! every restart. `docs/FINGERPRINT.md` lists the placeholders and what each rule adds.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod bytes;
 mod hash;
 mod item;
@@ -64,7 +66,7 @@ fn capped(message: &str) -> &str {
 fn boundary(text: &str) -> usize {
     let mut at = text.len().min(MESSAGE_CAP);
     while !text.is_char_boundary(at) {
-        at -= 1;
+        at = at.saturating_sub(1);
     }
     at
 }

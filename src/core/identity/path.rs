@@ -10,7 +10,8 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
     /// Punctuation alone: `--`, `...`, `/`.
     pub(super) fn punctuation(&mut self, at: usize, end: usize) -> usize {
         let item = self.bytes(at, end);
-        let root = self.expect == Expect::Value || self.bytes(end, end + 6) == b" HTTP/";
+        let root =
+            self.expect == Expect::Value || self.bytes(end, end.saturating_add(6)) == b" HTTP/";
         if item == b"/" && root && self.rules.has(MaskRule::Path) {
             self.mask(at, end, Kind::Path);
         }
@@ -34,7 +35,7 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
             .get(..colon)?
             .iter()
             .rposition(|b| !scheme(b))
-            .map_or(0, |p| p + 1);
+            .map_or(0, |p| p.saturating_add(1));
         if start >= colon {
             return None;
         }
@@ -44,30 +45,35 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
                 || matches!(b, b'"' | b'\'' | b'<' | b'>' | b')' | b']' | b'}' | b'|')
         };
         let mut len = rest.iter().position(|&b| closes(b)).unwrap_or(rest.len());
-        while len > colon + 3 && matches!(rest.get(len - 1), Some(b'.' | b',' | b':' | b';' | b'!'))
+        while len > colon.saturating_add(3)
+            && matches!(
+                rest.get(len.saturating_sub(1)),
+                Some(b'.' | b',' | b':' | b';' | b'!')
+            )
         {
-            len -= 1;
+            len = len.saturating_sub(1);
         }
-        self.mask(at + start, at + len, Kind::Url);
+        self.mask(at.saturating_add(start), at.saturating_add(len), Kind::Url);
         self.done();
-        Some(at + len)
+        Some(at.saturating_add(len))
     }
 
     /// A path. `path:line` and `path: text` end it at the colon; a drive letter does not.
     pub(super) fn path(&mut self, from: usize, to: usize, skip: usize) -> usize {
         let item = self.bytes(from, to);
+        let start = from.saturating_add(skip);
         if skip > 0 {
-            self.parts(from, from + skip);
+            self.parts(from, start);
         }
-        let tail = item.get(skip + 2..).unwrap_or_default();
+        let tail = item.get(skip.saturating_add(2)..).unwrap_or_default();
         let mut end = tail
             .iter()
             .position(|&b| b == b':')
-            .map_or(to, |p| from + skip + 2 + p);
+            .map_or(to, |p| start.saturating_add(2).saturating_add(p));
         if end == to {
             end = self.bracketed(to);
         }
-        self.mask(from + skip, end, Kind::Path);
+        self.mask(start, end, Kind::Path);
         self.done();
         if end < to {
             self.parts(end, to);
@@ -79,23 +85,23 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
     pub(super) fn bracketed(&self, at: usize) -> usize {
         let mut depth = 0u32;
         let mut end = at;
-        for (i, &b) in self.ahead(at).iter().enumerate() {
+        for (here, &b) in (at..).zip(self.ahead(at)) {
             match b {
-                b'[' | b'(' => depth += 1,
-                b']' | b')' if depth > 0 => depth -= 1,
+                b'[' | b'(' => depth = depth.saturating_add(1),
+                b']' | b')' if depth > 0 => depth = depth.saturating_sub(1),
                 b',' if depth > 0 => {}
                 b'$' | b'+' | b'#' | b'%' => {}
                 b':' if depth == 0 => break,
-                b'?' if depth == 0 => return self.queried(at + i),
+                b'?' if depth == 0 => return self.queried(here),
                 _ if bytes::is(b, ITEM) => {}
                 _ => break,
             }
             if depth == 0 {
-                end = at + i + 1;
+                end = here.saturating_add(1);
             }
         }
         while end > at && matches!(self.before(end), Some(b'.' | b'-')) {
-            end -= 1;
+            end = end.saturating_sub(1);
         }
         end
     }
@@ -103,9 +109,10 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
     /// End of a path with a query (`/a?b=c&d`): it runs to white space or a quote.
     pub(super) fn queried(&self, at: usize) -> usize {
         let rest = self.rest(at);
-        at + rest
-            .iter()
-            .position(|&b| bytes::is(b, SPACE | QUOTE) || b == b')')
-            .unwrap_or(rest.len())
+        at.saturating_add(
+            rest.iter()
+                .position(|&b| bytes::is(b, SPACE | QUOTE) || b == b')')
+                .unwrap_or(rest.len()),
+        )
     }
 }

@@ -88,10 +88,12 @@ impl<'t, 'o, R: MaskRules> Scanner<'t, 'o, R> {
                 at = scanner.item(at);
                 // After an item comes one space, as a rule, and then the next item.
                 if scanner.byte(at) == Some(b' ')
-                    && !scanner.byte(at + 1).is_some_and(|b| bytes::is(b, SPACE))
+                    && !scanner
+                        .byte(at.saturating_add(1))
+                        .is_some_and(|b| bytes::is(b, SPACE))
                 {
                     scanner.spaced(at);
-                    at += 1;
+                    at = at.saturating_add(1);
                 }
             } else if classes & SPACE != 0 {
                 at = scanner.space(at);
@@ -151,7 +153,7 @@ impl<'t, 'o, R: MaskRules> Scanner<'t, 'o, R> {
     /// Replaces `from..to` by a placeholder; a run of placeholders stays one.
     pub(super) fn mask(&mut self, from: usize, to: usize, kind: Kind) {
         let signed = from > self.flushed && self.signed(from, to);
-        self.flush(if signed { from - 1 } else { from });
+        self.flush(if signed { from.saturating_sub(1) } else { from });
         self.flushed = to;
         let (_, last) = self.masked;
         if last > 0 && self.rules.has(MaskRule::Runs) && self.joins(last) {
@@ -174,12 +176,11 @@ impl<'t, 'o, R: MaskRules> Scanner<'t, 'o, R> {
         let Some(sign @ (b'+' | b'<' | b'>')) = self.before(from) else {
             return false;
         };
-        let free = self
-            .before(from - 1)
-            .is_none_or(|b| !bytes::is(b, ALNUM) && b != b')');
+        let earlier = self.before(from.saturating_sub(1));
+        let free = earlier.is_none_or(|b| !bytes::is(b, ALNUM) && b != b')');
         // `<6>` is a pair of brackets; `->5` and `=>5` are arrows.
         free && (sign == b'+'
-            || (matches!(self.before(from - 1), Some(b' ' | b'(' | b'='))
+            || (matches!(earlier, Some(b' ' | b'(' | b'='))
                 && self.byte(from).is_some_and(|b| b.is_ascii_digit())
                 && self.byte(to) != Some(b'>')))
     }
@@ -200,12 +201,12 @@ impl<'t, 'o, R: MaskRules> Scanner<'t, 'o, R> {
     /// White space: one space stands for a run.
     #[inline(always)]
     fn space(&mut self, at: usize) -> usize {
-        let mut next = at + 1;
+        let one = at.saturating_add(1);
+        let mut next = one;
         while self.byte(next).is_some_and(|b| bytes::is(b, SPACE)) {
-            next += 1;
+            next = next.saturating_add(1);
         }
-        if (next > at + 1 || at == 0 || self.byte(at) != Some(b' '))
-            && self.rules.has(MaskRule::Space)
+        if (next > one || at == 0 || self.byte(at) != Some(b' ')) && self.rules.has(MaskRule::Space)
         {
             self.flush(at);
             if at > 0 {
@@ -213,7 +214,7 @@ impl<'t, 'o, R: MaskRules> Scanner<'t, 'o, R> {
             }
             self.flushed = next;
         }
-        if next == at + 1 {
+        if next == one {
             self.spaced(at);
         } else if self.expect == Expect::Value {
             self.expect = Expect::SpacedValue;
@@ -226,7 +227,7 @@ impl<'t, 'o, R: MaskRules> Scanner<'t, 'o, R> {
     fn spaced(&mut self, at: usize) {
         if self.expect == Expect::Value {
             self.expect = Expect::SpacedValue;
-        } else if self.key.1 + 1 == at && self.before(at) == Some(b':') {
+        } else if self.key.1.saturating_add(1) == at && self.before(at) == Some(b':') {
             self.expect = Expect::ListValue;
         }
     }
@@ -250,7 +251,7 @@ impl<'t, 'o, R: MaskRules> Scanner<'t, 'o, R> {
         }
         if byte == b')' && self.unit && self.restated(at) {
             self.done();
-            return at + 1;
+            return at.saturating_add(1);
         }
         if byte == b'*'
             && self.number
@@ -272,7 +273,7 @@ impl<'t, 'o, R: MaskRules> Scanner<'t, 'o, R> {
     /// `3552 **** 3375`: a number that did not fit its field, among numbers.
     fn overflown(&mut self, at: usize) -> Option<usize> {
         let stars = self.ahead(at).iter().take_while(|&&b| b == b'*').count();
-        let next = at + stars;
+        let next = at.saturating_add(stars);
         if stars < 2
             || self.before(at) != Some(b' ')
             || !self.byte(next).is_none_or(|b| bytes::is(b, SPACE))
@@ -286,12 +287,12 @@ impl<'t, 'o, R: MaskRules> Scanner<'t, 'o, R> {
 
     /// The length of a ruler (`****`, `====`) is no identity: from four on they are all alike.
     pub(super) fn ruler(&mut self, at: usize, byte: u8) -> usize {
-        let mut next = at + 1;
+        let mut next = at.saturating_add(1);
         while self.byte(next) == Some(byte) {
-            next += 1;
+            next = next.saturating_add(1);
         }
-        if next - at > 4 && self.rules.has(MaskRule::Space) {
-            self.flush(at + 4);
+        if next.saturating_sub(at) > 4 && self.rules.has(MaskRule::Space) {
+            self.flush(at.saturating_add(4));
             self.flushed = next;
         }
         next
@@ -311,7 +312,7 @@ impl<'t, 'o, R: MaskRules> Scanner<'t, 'o, R> {
         if repeats {
             self.out.truncate(self.earlier);
             self.masked = (0, self.earlier);
-            self.flushed = at + 1;
+            self.flushed = at.saturating_add(1);
         }
         repeats
     }
@@ -319,38 +320,43 @@ impl<'t, 'o, R: MaskRules> Scanner<'t, 'o, R> {
     /// `()` and `[]` that stand free are empty values; `(USER) CMD (COMMAND)` is cron's line.
     fn open(&mut self, at: usize, byte: u8) -> Option<usize> {
         let close = if byte == b'(' { b')' } else { b']' };
-        if self.byte(at + 1) == Some(close) {
+        let next = at.saturating_add(1);
+        if self.byte(next) == Some(close) {
             let free = self
                 .before(at)
                 .is_none_or(|b| matches!(b, b' ' | b'=' | b':'));
             if !free || !self.rules.has(MaskRule::Empty) {
                 return None;
             }
-            self.mask(at + 1, at + 1, Kind::Value);
+            self.mask(next, next, Kind::Value);
             self.done();
-            return Some(at + 2);
+            return Some(next.saturating_add(1));
         }
         if !self.rules.has(MaskRule::Position) {
             return None;
         }
         if byte == b'[' {
-            let len = shape::process_tag(self.ahead(at + 1))?;
-            self.mask(at + 1, at + 1 + len, Kind::Process);
+            let to = next.saturating_add(shape::process_tag(self.ahead(next))?);
+            self.mask(next, to, Kind::Process);
             self.done();
-            return Some(at + 2 + len);
+            return Some(to.saturating_add(1));
         }
         if at == 0 {
             let len = self.ahead(1).iter().position(|&b| b == b')')?;
-            if !self.rest(len + 2).starts_with(b" CMD (") {
+            if !self.rest(len.saturating_add(2)).starts_with(b" CMD (") {
                 return None;
             }
-            self.mask(1, 1 + len, Kind::Name);
+            self.mask(1, len.saturating_add(1), Kind::Name);
             self.done();
-            return Some(len + 2);
+            return Some(len.saturating_add(2));
         }
         if self.cue == Cue::Command {
-            let end = self.rest(at).iter().rposition(|&b| b == b')')? + at;
-            self.mask(at + 1, end, Kind::Value);
+            let end = self
+                .rest(at)
+                .iter()
+                .rposition(|&b| b == b')')?
+                .saturating_add(at);
+            self.mask(next, end, Kind::Value);
             self.done();
             return Some(end);
         }
@@ -363,16 +369,18 @@ impl<'t, 'o, R: MaskRules> Scanner<'t, 'o, R> {
         let keyed = to > from && matches!(self.bytes(to, at), b"" | b" ");
         self.number = false;
         self.unit = false;
-        if keyed && !matches!(self.byte(at + 1), Some(b'=' | b'>')) {
+        let next = at.saturating_add(1);
+        if keyed && !matches!(self.byte(next), Some(b'=' | b'>')) {
             if words::is_command_key(self.bytes(from, to)) && self.rules.has(MaskRule::Position) {
                 let end = self.text.trim_end().len();
-                self.mask(at + 1, end.max(at + 1), Kind::Value);
+                let end = end.max(next);
+                self.mask(next, end, Kind::Value);
                 self.done();
-                return end.max(at + 1);
+                return end;
             }
             // The key's cue (errno=, exit_code=, Result=) still holds.
             self.expect = Expect::Value;
-            return at + 1;
+            return next;
         }
         self.done();
         self.ruler(at, b'=')
@@ -403,25 +411,26 @@ impl<'t, 'o, R: MaskRules> Scanner<'t, 'o, R> {
         if self.before(at).is_some_and(|b| bytes::is(b, ALNUM)) && !self.prefixed(at) {
             return None;
         }
-        let ahead = self.ahead(at + 1);
+        let from = at.saturating_add(1);
+        let ahead = self.ahead(from);
         let close = if quote == b'`' { b'\'' } else { quote };
         let mut len = 0;
         let mut phrase = false;
         loop {
             let byte = *ahead.get(len)?;
-            let after = ahead.get(len + 1).copied().unwrap_or(b' ');
+            let after = ahead.get(len.saturating_add(1)).copied().unwrap_or(b' ');
             let escaped = byte == b'\\' && after == quote;
             if (byte == close || byte == quote) && !bytes::is(after, ALNUM) {
                 break;
             }
             if escaped {
-                len += 1;
+                len = len.saturating_add(1);
             }
             phrase |= bytes::is(byte, SPACE);
-            len += 1;
+            len = len.saturating_add(1);
         }
-        let (from, to) = (at + 1, at + 1 + len);
-        let is_key = !phrase && self.byte(to + 1) == Some(b':') && self.in_object(at);
+        let to = from.saturating_add(len);
+        let is_key = !phrase && self.byte(to.saturating_add(1)) == Some(b':') && self.in_object(at);
         let (key_from, key_to) = self.key;
         let assigned = !matches!(self.expect, Expect::Nothing | Expect::ListValue);
         let text = if assigned {
@@ -439,10 +448,10 @@ impl<'t, 'o, R: MaskRules> Scanner<'t, 'o, R> {
             self.key = (from, to);
             self.expect = Expect::Member;
             // Past the colon, so that it does not end the key.
-            return Some(to + 2);
+            return Some(to.saturating_add(2));
         }
         self.mask(from, to, Kind::Quoted);
         self.done();
-        Some(to + 1)
+        Some(to.saturating_add(1))
     }
 }

@@ -75,8 +75,8 @@ pub fn path_start(item: &[u8]) -> Option<usize> {
     }
     // `key:/path`, `nfs:/export`
     let colon = item.iter().position(|&b| b == b':')?;
-    match item.get(colon + 1..)? {
-        [b'/' | b'\\', next, ..] if word(next) => Some(colon + 1),
+    match item.get(colon.saturating_add(1)..)? {
+        [b'/' | b'\\', next, ..] if word(next) => Some(colon.saturating_add(1)),
         _ => None,
     }
 }
@@ -89,18 +89,18 @@ pub fn is_long_hex(item: &[u8]) -> bool {
 
 /// IPv6 or MAC address: groups of hexadecimal digits between colons.
 pub fn is_address(item: &[u8]) -> bool {
-    let (mut colons, mut digit, mut pairs, mut group) = (0, false, true, 0);
+    let (mut colons, mut digit, mut pairs, mut group) = (0_u32, false, true, 0_u32);
     for &b in item {
         match b {
             b':' => {
-                colons += 1;
+                colons = colons.saturating_add(1);
                 pairs &= group == 2;
                 group = 0;
             }
             b'.' => {}
             _ if b.is_ascii_hexdigit() => {
                 digit |= b.is_ascii_digit();
-                group += 1;
+                group = group.saturating_add(1);
             }
             _ => return false,
         }
@@ -125,7 +125,7 @@ pub fn is_mail(item: &[u8]) -> bool {
 /// What stands before and after the last dot.
 fn last_label(item: &[u8]) -> Option<(&[u8], &[u8])> {
     let dot = item.iter().rposition(|&b| b == b'.')?;
-    Some((item.get(..dot)?, item.get(dot + 1..)?))
+    Some((item.get(..dot)?, item.get(dot.saturating_add(1)..)?))
 }
 
 /// A file or unit name, told by its suffix.
@@ -172,7 +172,9 @@ pub fn is_agent(phrase: &[u8]) -> bool {
         .count();
     name > 0
         && phrase.get(name) == Some(&b'/')
-        && phrase.get(name + 1).is_some_and(u8::is_ascii_digit)
+        && phrase
+            .get(name.saturating_add(1))
+            .is_some_and(u8::is_ascii_digit)
 }
 
 /// Length of `comm:pid` before a `]`: the tag of a process.
@@ -182,7 +184,7 @@ pub fn process_tag(ahead: &[u8]) -> Option<usize> {
         .get(..close)
         .filter(|_| ahead.get(close) == Some(&b']'))?;
     let colon = tag.iter().rposition(|&b| b == b':')?;
-    let (name, pid) = (tag.get(..colon)?, tag.get(colon + 1..)?);
+    let (name, pid) = (tag.get(..colon)?, tag.get(colon.saturating_add(1)..)?);
     let named = name.first().is_some_and(u8::is_ascii_alphabetic);
     let digits = !pid.is_empty() && pid.iter().all(u8::is_ascii_digit);
     (named && digits && !name.contains(&b'[')).then_some(close)

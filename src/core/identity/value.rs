@@ -47,7 +47,8 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
             return None;
         }
         let spaced = self.expect == Expect::SpacedValue;
-        if spaced && self.byte(end) == Some(b'=') && self.byte(end + 1) != Some(b'=') {
+        if spaced && self.byte(end) == Some(b'=') && self.byte(end.saturating_add(1)) != Some(b'=')
+        {
             return None;
         }
         let item = self.bytes(from, to);
@@ -65,7 +66,7 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
                 || shape::is_errno(item)
             {
                 self.done();
-                self.parts(from + head, to);
+                self.parts(from.saturating_add(head), to);
                 return Some(end);
             }
         }
@@ -85,7 +86,7 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
             b", " | b"; "
         );
         let listed = match self.byte(to) {
-            Some(b',' | b';') => went_before || self.key_follows(to + 1),
+            Some(b',' | b';') => went_before || self.key_follows(to.saturating_add(1)),
             Some(b'}' | b']' | b')') | None => went_before,
             _ => false,
         };
@@ -109,20 +110,21 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
             .skip(1)
             .take_while(|&&b| bytes::is(b, ALNUM))
             .count();
-        ahead.first() == Some(&b' ') && word > 0 && ahead.get(word + 1) == Some(&b':')
+        ahead.first() == Some(&b' ') && word > 0 && ahead.get(word.saturating_add(1)) == Some(&b':')
     }
 
     /// End of a list value: `a,b,c` or `A|B`, up to the next key.
     pub(super) fn listed(&self, to: usize) -> usize {
         let mut last = to;
         while matches!(self.byte(last), Some(b',' | b'|')) {
-            let len = self
-                .ahead(last + 1)
-                .iter()
-                .take_while(|&&b| bytes::is(b, ITEM))
-                .count();
-            let next = last + 1 + len;
-            if len == 0 || self.byte(next) == Some(b'=') || self.bytes(next, next + 2) == b" =" {
+            let from = last.saturating_add(1);
+            let ahead = self.ahead(from).iter();
+            let len = ahead.take_while(|&&b| bytes::is(b, ITEM)).count();
+            let next = from.saturating_add(len);
+            if len == 0
+                || self.byte(next) == Some(b'=')
+                || self.bytes(next, next.saturating_add(2)) == b" ="
+            {
                 break;
             }
             last = next;

@@ -84,9 +84,9 @@ const fn lengths() -> [u32; 256] {
         while word < LISTS[list].len() {
             let bytes = LISTS[list][word];
             table[bytes[0] as usize] |= 1 << bytes.len();
-            word += 1;
+            word = word.saturating_add(1);
         }
-        list += 1;
+        list = list.saturating_add(1);
     }
     table
 }
