@@ -99,7 +99,7 @@ inside() {
   say "the move is cited: $(grep -Eo '[^ ]*(CLAUDE.md:[0-9]+|git@[0-9a-f]+)' /root/explained | head -n 1)"
   ! dropped_in || fail "touched without approval"
   say "nothing touched before approval"
-  $NAME approve "$ID" >/dev/null
+  $NAME approve "$ID" --yes >/dev/null
   until_so "the drop-in names the new path" dropped_in
   until_so "closed as fixed" status_is closed
   systemctl restart $UNIT || fail "the unit does not start from the new path"
