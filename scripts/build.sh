@@ -7,6 +7,8 @@
 #       the integration tests as one static program for another machine; prints its path
 #   scripts/build.sh --debug TARGET
 #       the program with its debug assertions and AO_KILL_AT; prints its path
+#   scripts/build.sh --symbols TARGET
+#       the release binary with its symbols, in target/symbols; prints its path
 #
 # Where the musl standard library comes from (MUSL_STD):
 #   auto    (default) `rustup target add`; if that fails for any target, debian
@@ -157,6 +159,8 @@ build_zig() {
       build_std "$target"
       flags="--sysroot=$SYSROOT $flags"
     fi
+    # These names tell for which type a generic function was made.
+    [ -z "$SYMBOLS" ] || flags="$flags -Csymbol-mangling-version=v0"
     all+=(--target "$target")
     export "CARGO_TARGET_$(upper "$target")_RUSTFLAGS=$flags"
   done
@@ -197,13 +201,14 @@ check() {
   [ "$verdict" = ok ]
 }
 
-TARGETS=() TESTS='' DEBUG=''
+TARGETS=() TESTS='' DEBUG='' SYMBOLS=''
 for arg in "$@"; do
   case $arg in
     -h | --help) usage; exit 0 ;;
     --cross) MODE=cross ;;
     --tests) TESTS=1 PROFILE=dev ;;
     --debug) DEBUG=1 PROFILE=dev ;;
+    --symbols) SYMBOLS=1 PROFILE=release TARGET_DIR=$ROOT/target/symbols ;;
     -*) die "unknown option $arg (see --help)" ;;
     *) TARGETS+=("$arg") ;;
   esac
@@ -232,6 +237,12 @@ if [ -n "$DEBUG" ]; then
   [ "$MODE" != cross ] || die "--debug: not with cross"
   CARGO_PROFILE_DEV_STRIP=symbols build_zig
   echo "$TARGET_DIR/${TARGETS[0]}/debug/$NAME"
+  exit
+fi
+if [ -n "$SYMBOLS" ]; then
+  [ "$MODE" != cross ] || die "--symbols: not with cross"
+  CARGO_PROFILE_RELEASE_STRIP=none build_zig
+  echo "$TARGET_DIR/${TARGETS[0]}/release/$NAME"
   exit
 fi
 mkdir -p dist
