@@ -12,8 +12,8 @@ use crate::core::remedy::step::{Reason, Spent};
 use crate::daemon::carry_out;
 use crate::daemon::diagnose::Diagnosis;
 use crate::daemon::escalate::Told;
+use crate::daemon::job::Job;
 use crate::daemon::verify;
-use crate::daemon::worker::Job;
 use crate::store::{Attempt, Booked, Booking, Outcome, StoreError};
 
 /// First pause between two looks after an action; doubles up to [`LOOK_PAUSE_MAX`].

@@ -10,7 +10,7 @@ use crate::core::remedy::ending::WindowEnd;
 use crate::core::remedy::step::{Reason, Step};
 use crate::daemon::diagnose::Diagnosis;
 use crate::daemon::gather::Facts;
-use crate::daemon::worker::{self, Job};
+use crate::daemon::job::Job;
 use crate::daemon::{attempt, escalate};
 use crate::store::{Proposed, StoreError};
 
@@ -36,7 +36,7 @@ pub fn step(
     // Steps that were decided without a diagnosis need one for what the human reads.
     let diagnosed = |found: Option<Diagnosis>| match found {
         Some(found) => Ok(found),
-        None => worker::diagnosed(job, facts),
+        None => job.diagnosed(facts),
     };
     match step {
         Step::Wait { until, reason, .. } => wait(job, until, &reason),

@@ -6,7 +6,7 @@ use crate::core::model::time::Timestamp;
 use crate::core::remedy::step::Reason;
 use crate::daemon::diagnose::Diagnosis;
 use crate::daemon::gather;
-use crate::daemon::worker::Job;
+use crate::daemon::job::Job;
 use crate::store::{NewEscalation, Proposed, StoreError};
 
 /// What a human is told.

@@ -14,7 +14,7 @@ use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::remedy::ending::{self, Condition, Patience};
 use crate::core::remedy::step::Reason;
-use crate::daemon::worker::Job;
+use crate::daemon::job::Job;
 use crate::daemon::{Runtime, attempt, gather, ourselves};
 use crate::detectors::{Detector, Open, Snapshot, Sweep};
 use crate::host::clock::end_after;

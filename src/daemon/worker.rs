@@ -1,16 +1,14 @@
 //! The workers: claim a task, gather its situation, ask what to do, do it, write it down.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::model::task::{Status, Task};
+use crate::core::model::task::Status;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::decide::{Decision, Question, decide};
 use crate::core::remedy::ending;
 use crate::core::remedy::step::{Reason, Step};
-use crate::daemon::diagnose::{self, Diagnosis};
-use crate::daemon::gather::{Facts, Gather};
-use crate::daemon::loaded_config::LoadedConfig;
+use crate::daemon::gather::Gather;
+use crate::daemon::job::Job;
 use crate::daemon::{Runtime, attempt, carry_out, verify};
 use crate::store::StoreError;
 
@@ -21,30 +19,6 @@ const LOOKOUT_WAIT: Duration = Duration::from_secs(1);
 const IDLE_WAIT: Duration = Duration::from_secs(5);
 /// More questions than this about one task mean that an answer was not understood.
 const QUESTIONS_MOST: usize = 8;
-
-/// One task in a worker's hands, with the set of settings that its step began with.
-#[derive(Debug)]
-pub struct Job<'a> {
-    pub runtime: &'a Runtime,
-    pub loaded: Arc<LoadedConfig>,
-    pub task: &'a Task,
-    pub worker: &'a str,
-}
-
-impl<'a> Job<'a> {
-    pub fn new(runtime: &'a Runtime, task: &'a Task, worker: &'a str) -> Self {
-        Self {
-            runtime,
-            loaded: runtime.loaded(),
-            task,
-            worker,
-        }
-    }
-
-    pub fn now(&self) -> Timestamp {
-        self.runtime.host.clock.now()
-    }
-}
 
 /// Thread body of one worker; one of them is the `lookout`.
 pub fn run(runtime: &Runtime, name: &str, lookout: bool) {
@@ -115,7 +89,7 @@ fn handle(job: &Job<'_>) -> Result<(), StoreError> {
     for _ in 0..QUESTIONS_MOST {
         match decide(&situation, &facts.finding, job.now()) {
             Decision::Ask(Question::Offers) => {
-                let found = diagnosed(job, &facts)?;
+                let found = job.diagnosed(&facts)?;
                 situation.offers = Some(found.offers.clone());
                 prepared.diagnosis = Some(found);
             }
@@ -137,22 +111,6 @@ fn handle(job: &Job<'_>) -> Result<(), StoreError> {
         retry_at: None,
     };
     carry_out::step(job, tell, &facts, prepared)
-}
-
-/// Names the cause, ranks what could be done, and writes the cause down.
-pub fn diagnosed(job: &Job<'_>, facts: &Facts) -> Result<Diagnosis, StoreError> {
-    let found = diagnose::diagnose(job.runtime, &job.loaded, job.task, &facts.finding)?;
-    let (cause, why) = (found.cause.as_str(), &found.why);
-    let store = &job.runtime.store;
-    store.set_diagnosis(
-        job.task.id,
-        cause,
-        found.confidence,
-        why,
-        job.worker,
-        job.now(),
-    )?;
-    Ok(found)
 }
 
 /// At start: attempts that a crash cut short are verified first and never repeated blindly.

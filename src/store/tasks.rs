@@ -32,7 +32,7 @@ fn claim(kind: Kind) -> String {
 
 impl Store {
     /// Claims the most severe, oldest task that is due: of what the host confirms before what a line said, but for
-    /// one claim in [`SHARE`], so that neither kind waits for the end of the other.
+    /// one claim in `SHARE`, so that neither kind waits for the end of the other.
     pub fn claim_next(&self, worker: &str, now: Timestamp) -> Result<Option<Task>, StoreError> {
         let worker = worker.to_owned();
         let turn = self.inner.claims.fetch_add(1, Ordering::Relaxed) % SHARE;
