@@ -265,7 +265,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The last search for this path while it is fresh, else a new one. A place that is gone again is none.
+    /// The last search for this path while it is fresh and the place it found is still there, else a new one.
     fn searched(
         &self,
         judged: &Judged<'_>,
@@ -276,8 +276,12 @@ impl<'a> View<'a> {
         let serves = |path: &Path| self.serves(&judged.standing, path, need);
         let mut searches = self.searches.lock().ok()?;
         searches.retain(|_, (at, _)| now.since(*at) < SEARCH_LIFE);
-        if let Some((_, known)) = searches.get(lost) {
-            return known.clone().filter(|(place, _)| serves(Path::new(place)));
+        if let Some((_, known)) = searches.get(lost)
+            && known
+                .as_ref()
+                .is_none_or(|(place, _)| serves(Path::new(place)))
+        {
+            return known.clone();
         }
         let places: Vec<&str> = match need {
             Need::Executable => USUAL_PLACES.to_vec(),
