@@ -26,6 +26,8 @@ pub const START: Timestamp = Timestamp::from_millis(1_800_273_600_000);
 pub const CONFIG: &str = "[daemon]\nstartup_grace_s = 0\n[store]\nballast_kib = 0\n\
     [escalation.github]\nrepository = \"o/r\"\ntoken_file = \"/etc/autonomous-orchestrator/token\"\n";
 pub const UNIT: &str = "app.service";
+/// The store's file.
+pub const DATABASE: &str = "var/lib/autonomous-orchestrator/tasks.db";
 
 pub struct Gateway {
     pub dir: tempfile::TempDir,
@@ -248,9 +250,19 @@ impl Gateway {
         self.database().query_row(&sql, [task.id], row).unwrap()
     }
 
+    /// Destroys the database while the store has it open; the next write notices it, as of a line that a stream
+    /// brings.
+    pub fn damage(&self) {
+        self.database()
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .unwrap();
+        std::fs::write(self.dir.path().join(DATABASE), [0xEE; 200_000]).unwrap();
+        let (store, now) = (&self.runtime.store, self.now());
+        store.note(None, "tick", "", "test", "", now).unwrap();
+    }
+
     fn database(&self) -> rusqlite::Connection {
-        let file = "var/lib/autonomous-orchestrator/tasks.db";
-        rusqlite::Connection::open(self.dir.path().join(file)).unwrap()
+        rusqlite::Connection::open(self.dir.path().join(DATABASE)).unwrap()
     }
 }
 

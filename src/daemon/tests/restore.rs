@@ -3,13 +3,12 @@
 use std::fs;
 use std::time::Duration;
 
-use super::gateway::{Gateway, UNIT};
+use super::gateway::{DATABASE, Gateway, UNIT};
 use super::units::OnStart;
 use crate::core::model::task::{Resolution, Status};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
-const DATABASE: &str = "var/lib/autonomous-orchestrator/tasks.db";
 
 /// As built, with a backup.
 fn backed_up() -> Gateway {
@@ -32,7 +31,7 @@ fn is_restored(gateway: &Gateway) -> bool {
 }
 
 /// States of the issues about units; the damage itself is told beside them.
-fn issues(gateway: &Gateway) -> Vec<String> {
+pub(super) fn issues(gateway: &Gateway) -> Vec<String> {
     let mut all = gateway.issues.all();
     all.retain(|(_, title)| title.contains(".service"));
     all.into_iter().map(|(state, _)| state).collect()
@@ -72,20 +71,8 @@ fn falls_to_suggest_until_a_clean_sweep(gateway: &mut Gateway) {
 #[test]
 fn a_restore_while_running() {
     let mut gateway = backed_up();
-    let database = gateway.dir.path().join(DATABASE);
-    rusqlite::Connection::open(&database)
-        .unwrap()
-        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-        .unwrap();
-    let file = fs::OpenOptions::new()
-        .write(true)
-        .truncate(true)
-        .open(&database);
-    std::io::Write::write_all(&mut file.unwrap(), &[0xEE; 200_000]).unwrap();
     gateway.units.fail(UNIT, OnStart::Runs);
-    // The next write notices the damage, as of a line that a stream brings.
-    let (store, now) = (&gateway.runtime.store, gateway.now());
-    store.note(None, "tick", "", "test", "", now).unwrap();
+    gateway.damage();
     falls_to_suggest_until_a_clean_sweep(&mut gateway);
 }
 

@@ -132,7 +132,7 @@ impl Units {
         self.lock().answers = answers;
     }
 
-    fn show(&self, words: &[&str]) -> Answer {
+    pub fn show(&self, words: &[&str]) -> Answer {
         let state = self.lock();
         match state.answers {
             Answers::Well => {}
