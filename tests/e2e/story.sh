@@ -9,8 +9,8 @@
 set -euo pipefail
 NAME=autonomous-orchestrator
 UNIT=insa-crm.service
-OLD=/srv/w/insa-crm-platform/core/run.sh
-NEW=/srv/w/platforms/insa-crm/core/run.sh
+OLD=/opt/w/insa-crm-platform/core/run.sh
+NEW=/opt/w/platforms/insa-crm/core/run.sh
 
 outside() {
   local binary=$1 here work
@@ -69,7 +69,7 @@ configure() {
 
 # The unit runs from before the move: it has not failed, and would at its next start.
 prepare() {
-  rm -rf /etc/systemd/system/$UNIT.d /srv/w
+  rm -rf /etc/systemd/system/$UNIT.d /opt/w
   mkdir -p "$(dirname $OLD)"
   printf '#!/bin/sh\nexec sleep infinity\n' >$OLD
   chmod 755 $OLD
@@ -77,8 +77,8 @@ prepare() {
   systemctl daemon-reload
   systemctl enable -q $UNIT
   systemctl restart $UNIT
-  mkdir -p /srv/w/platforms
-  mv /srv/w/insa-crm-platform /srv/w/platforms/insa-crm
+  mkdir -p /opt/w/platforms
+  mv /opt/w/insa-crm-platform /opt/w/platforms/insa-crm
 }
 
 inside() {
