@@ -208,6 +208,16 @@ mod tests {
     }
 
     #[test]
+    fn the_cause_of_a_condition_is_read_from_its_message_and_its_facts() {
+        let mut failed = condition(1, Class::ServiceFailed, "a.service");
+        failed.evidence.set("result", "oom-kill");
+        assert_eq!(failed.cause(), Cause::OutOfMemory);
+        let mut line = condition(2, Class::LogError, "a.service");
+        line.message = "write: No space left on device".to_owned();
+        assert_eq!(line.cause(), Cause::DiskFull);
+    }
+
+    #[test]
     fn other_units_do_not_explain() {
         let other = condition(1, Class::InvalidUnitPath, "db.service");
         let failed = condition(2, Class::ServiceFailed, "app.service");
