@@ -11,6 +11,11 @@ pub mod gate;
 pub mod hex;
 pub mod hint;
 pub mod inert;
+#[allow(
+    dead_code,
+    reason = "both its sources and the model of intent are still to come"
+)]
+pub mod manager_event;
 pub mod named;
 #[allow(
     clippy::cast_possible_truncation,
