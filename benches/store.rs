@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use autonomous_orchestrator::{
     Class, Cursor, Event, Finding, GENESIS, Intake, Resolution, Severity, Store, StoreOptions,
-    TaskFilter, Timestamp, chain,
+    TaskFilter, TaskId, Timestamp, chain,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -189,7 +189,7 @@ fn timed<T>(times: &mut Vec<u64>, run: impl FnOnce() -> T) -> T {
     value
 }
 
-fn work_on(store: &Store, id: i64, times: &mut Vec<u64>) {
+fn work_on(store: &Store, id: TaskId, times: &mut Vec<u64>) {
     timed(times, || {
         store.update_task_fix_attempt(id, true, "restarted", NOW)
     })
@@ -213,7 +213,7 @@ fn life(path: &Path, threads: u64, seconds: u64) {
 }
 
 /// A batch of new findings with its cursor; the ids of their tasks.
-fn hand_in(store: &Store, thread: u64, n: u64) -> Vec<i64> {
+fn hand_in(store: &Store, thread: u64, n: u64) -> Vec<TaskId> {
     let batch = Intake {
         findings: (n * READ..(n + 1) * READ)
             .map(|n| finding(thread, n))
@@ -302,7 +302,7 @@ fn history_by_hand(tx: &Connection, task: i64, action: &str, details: &str) {
         .unwrap_or_else(|| GENESIS.to_owned());
     let timestamp = NOW.to_string();
     let event = Event {
-        task_id: Some(task),
+        task_id: Some(TaskId::from_number(task)),
         action,
         details,
         timestamp: &timestamp,

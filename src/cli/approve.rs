@@ -8,10 +8,11 @@ use crate::cli::tasks::{change, find};
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
 use crate::core::model::action::ActionKind;
+use crate::core::model::id::TaskId;
 use crate::core::model::inert;
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
-    let id = typed.id(0)?;
+    let id = typed.task_id(0)?;
     typed.at_most(1)?;
     let config = globals.load_config()?;
     let actor = stored::actor(typed)?;
@@ -54,7 +55,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 }
 
 /// `--yes`, or a human at a terminal who says so. What was approved is what was printed.
-fn confirmed(typed: &Typed, globals: &Globals, id: i64) -> Result<(), CliError> {
+fn confirmed(typed: &Typed, globals: &Globals, id: TaskId) -> Result<(), CliError> {
     if typed.has("yes") {
         return Ok(());
     }

@@ -79,7 +79,7 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 }
 
 fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
-    let id = typed.id(1)?;
+    let id = typed.task_id(1)?;
     typed.at_most(2)?;
     let config = globals.load_config()?;
     let reader = stored::reader(globals, &config)?;

@@ -15,7 +15,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
     let id = match typed.words().is_empty() {
         true => None,
-        false => Some(typed.id(0)?),
+        false => Some(typed.task_id(0)?),
     };
     let limit = typed.parsed("limit")?.unwrap_or(DEFAULT_LIMIT);
     let config = globals.load_config()?;

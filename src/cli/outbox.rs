@@ -92,7 +92,7 @@ fn notes(row: &OutboxRow) -> String {
 fn retry(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(2)?;
     let wanted = match typed.word(1) {
-        Some(_) => Some(typed.id(1)?),
+        Some(_) => Some(typed.delivery_id(1)?),
         None => None,
     };
     let actor = stored::actor(typed)?;
@@ -129,7 +129,7 @@ fn retry(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 }
 
 fn give_up(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
-    let id = typed.id(1)?;
+    let id = typed.delivery_id(1)?;
     typed.at_most(2)?;
     let actor = stored::actor(typed)?;
     let config = globals.load_config()?;

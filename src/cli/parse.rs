@@ -138,6 +138,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
     use crate::cli::commands::COMMANDS;
+    use crate::core::model::id::TaskId;
 
     fn read_words(words: &[&str]) -> Result<Asked, CliError> {
         read(COMMANDS, words.iter().map(OsString::from))
@@ -152,7 +153,10 @@ mod tests {
             let Asked::Run(command, typed, globals) = read_words(&words).unwrap() else {
                 panic!("{words:?}");
             };
-            assert_eq!((command.name, typed.id(1).unwrap()), ("tasks", 4));
+            assert_eq!(
+                (command.name, typed.task_id(1).unwrap()),
+                ("tasks", TaskId::from_number(4))
+            );
             assert!(globals.json && globals.config.is_some());
         }
     }

@@ -13,6 +13,7 @@ use crate::cli::{shape, stored};
 use crate::core::human::stats::{
     AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figures, MTTR_TARGET, Stats, StatsRow, compute,
 };
+use crate::core::model::id::TaskId;
 use crate::store::{Reader, TaskFilter};
 
 /// Most tasks that are read; retention keeps far fewer on a gateway.
@@ -25,12 +26,12 @@ pub(super) fn rows(reader: &Reader) -> Result<Vec<StatsRow>, CliError> {
         limit: MOST,
         ..TaskFilter::default()
     };
-    let escalated: BTreeSet<i64> = reader
+    let escalated: BTreeSet<TaskId> = reader
         .escalations(false)?
         .iter()
         .map(|row| row.task_id)
         .collect();
-    let attempted: BTreeSet<i64> = reader
+    let attempted: BTreeSet<TaskId> = reader
         .all_attempts()?
         .iter()
         .map(|attempt| attempt.task_id)

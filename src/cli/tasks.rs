@@ -13,6 +13,7 @@ use crate::core::diagnosis::naming::name_cause;
 use crate::core::human::next_steps::next_steps;
 use crate::core::model::case::Case;
 use crate::core::model::class::Class;
+use crate::core::model::id::TaskId;
 use crate::core::model::inert;
 use crate::core::model::task::{Resolution, Status, Task};
 use crate::core::model::text::nearest;
@@ -96,14 +97,14 @@ fn table(tasks: &[Task], now: Timestamp) -> Table {
 }
 
 /// The task, or the error that it does not exist.
-pub(super) fn find(reader: &Reader, id: i64) -> Result<Task, CliError> {
+pub(super) fn find(reader: &Reader, id: TaskId) -> Result<Task, CliError> {
     reader
         .task(id)?
         .ok_or_else(|| StoreError::NoTask(id).into())
 }
 
 fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
-    let id = typed.id(1)?;
+    let id = typed.task_id(1)?;
     typed.at_most(2)?;
     let config = globals.load_config()?;
     let reader = stored::reader(globals, &config)?;
@@ -297,7 +298,7 @@ pub(super) fn resolution(typed: &Typed) -> Result<Resolution, CliError> {
 
 /// Closes the task whose id is the second word, for `tasks close` and `escalations resolve`.
 pub(super) fn close(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
-    let id = typed.id(1)?;
+    let id = typed.task_id(1)?;
     typed.at_most(2)?;
     let (resolution, actor) = (resolution(typed)?, stored::actor(typed)?);
     change(
@@ -309,7 +310,7 @@ pub(super) fn close(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> 
 }
 
 fn acknowledge(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
-    let id = typed.id(1)?;
+    let id = typed.task_id(1)?;
     typed.at_most(2)?;
     let actor = stored::actor(typed)?;
     change(
@@ -321,7 +322,7 @@ fn acknowledge(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 }
 
 pub(super) fn snooze(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
-    let id = typed.id(1)?;
+    let id = typed.task_id(1)?;
     let word = typed
         .word(2)
         .ok_or_else(|| CliError::usage("no time given: how long?").hint("write 30m, 8h or 2d"))?;
@@ -343,7 +344,7 @@ pub(super) fn snooze(typed: &Typed, globals: &Globals) -> Result<Exit, CliError>
 /// Opens the store, makes one change and says what it did.
 pub(super) fn change(
     globals: &Globals,
-    id: i64,
+    id: TaskId,
     done: &str,
     make: impl FnOnce(&crate::store::Store, Timestamp) -> Result<(), crate::store::StoreError>,
 ) -> Result<Exit, CliError> {

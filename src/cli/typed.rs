@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::cli::error::CliError;
+use crate::core::model::id::{OutboxId, TaskId};
 
 /// The words and flags of one command, already checked against its row of the table.
 #[derive(Clone, Debug, Default)]
@@ -57,17 +58,28 @@ impl Typed {
     }
 
     /// The task id at `at`; `#12` is taken like `12`.
-    pub(super) fn id(&self, at: usize) -> Result<i64, CliError> {
+    pub(super) fn task_id(&self, at: usize) -> Result<TaskId, CliError> {
+        self.id(at, "task", "`tasks` lists them")
+            .map(TaskId::from_number)
+    }
+
+    /// The id of a delivery at `at`, read in the same way.
+    pub(super) fn delivery_id(&self, at: usize) -> Result<OutboxId, CliError> {
+        self.id(at, "delivery", "`outbox` lists them")
+            .map(OutboxId::from_number)
+    }
+
+    fn id(&self, at: usize, what: &str, hint: &'static str) -> Result<i64, CliError> {
         let word = self.word(at).ok_or_else(|| {
-            CliError::usage("no task id given: it is needed").hint("`tasks` lists them")
+            CliError::usage(format!("no {what} id given: it is needed")).hint(hint)
         })?;
         word.trim_start_matches('#')
             .parse()
             .ok()
             .filter(|id| *id > 0)
             .ok_or_else(|| {
-                CliError::usage(format!("'{word}' is not a task id: a number is needed"))
-                    .hint("`tasks` lists them")
+                CliError::usage(format!("'{word}' is not a {what} id: a number is needed"))
+                    .hint(hint)
             })
     }
 
@@ -95,7 +107,10 @@ mod tests {
                 words: vec![OsString::from(bad)],
                 flags: Vec::new(),
             };
-            assert!(typed.id(0).is_err(), "{bad}");
+            assert!(typed.task_id(0).is_err(), "{bad}");
+            let refused = typed.delivery_id(0).map_err(|why| why.to_string());
+            let wanted = format!("'{bad}' is not a delivery id: a number is needed");
+            assert_eq!(refused, Err(wanted));
         }
     }
 }

@@ -137,7 +137,7 @@ const fn tone(severity: Severity) -> Tone {
 
 pub(super) fn explain(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
-    let id = typed.id(0)?;
+    let id = typed.task_id(0)?;
     let config = globals.load_config()?;
     tasks::find(&stored::reader(globals, &config)?, id)?;
     let explained = reasoning::explain(&globals.host(), config, id)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::actions::{self, Action, ActionError, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::finding::Finding;
+use crate::core::model::id::AttemptId;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Phase, Transition, WaitsFor};
 use crate::core::remedy::ending::Seen;
@@ -37,7 +38,7 @@ fn step(_name: &str) {
 
 /// An attempt that was booked, until its end is written down.
 struct Underway<'a> {
-    id: i64,
+    id: AttemptId,
     phase: Phase,
     action: &'a dyn Action,
     undo: Undo,

@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::core::config::Config;
+use crate::core::model::id::EventId;
 use crate::core::model::task::{Resolution, Task};
 use crate::daemon::{self, Options, Runtime, Timing};
 use crate::detectors;
@@ -261,7 +262,7 @@ impl Drop for Stage {
 struct Watch<'a> {
     runtime: &'a Runtime,
     started: Instant,
-    last_event: i64,
+    last_event: EventId,
 }
 
 impl<'a> Watch<'a> {
@@ -269,7 +270,7 @@ impl<'a> Watch<'a> {
         Self {
             runtime,
             started: Instant::now(),
-            last_event: 0,
+            last_event: EventId::START,
         }
     }
 

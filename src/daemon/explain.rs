@@ -15,6 +15,7 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::candidate::Candidate;
 use crate::core::model::finding::Finding;
 use crate::core::model::hint::Hint;
+use crate::core::model::id::TaskId;
 use crate::core::model::inert;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::snippet::Snippet;
@@ -70,7 +71,7 @@ enum Next {
 }
 
 /// Decides about task `id` as a worker would now, without claiming it.
-pub fn explain(host: &Host, config: Config, id: i64) -> Result<Explained, ExplainError> {
+pub fn explain(host: &Host, config: Config, id: TaskId) -> Result<Explained, ExplainError> {
     let reader = Store::open_read_only(&store_options(host, &config))?;
     let task = reader.task(id)?.ok_or(StoreError::NoTask(id))?;
     let loaded = LoadedConfig::load(host, config)?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::core::config;
 use crate::core::human::feedback::{self, Feedback, Standing, Wish};
+use crate::core::model::id::TaskId;
 use crate::core::model::task::{Resolution, Task};
 use crate::core::model::time::Timestamp;
 use crate::daemon::{Runtime, transports};
@@ -68,7 +69,7 @@ impl ReplyPoller {
 
     fn round(&mut self, runtime: &Runtime, now: Timestamp) -> Result<(), StoreError> {
         let reader = runtime.store.reader()?;
-        let open: Vec<(i64, i64)> = reader
+        let open: Vec<(TaskId, i64)> = reader
             .escalations(true)?
             .iter()
             .filter_map(|row| Some((row.task_id, row.issue_number?)))
@@ -203,7 +204,7 @@ impl ReplyPoller {
     fn approve(
         &self,
         runtime: &Runtime,
-        task_id: i64,
+        task_id: TaskId,
         named: Option<&str>,
         one: &Feedback,
         now: Timestamp,

@@ -3,6 +3,7 @@
 use crate::core::human::delivery::{Counted, Delivery};
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::id::OutboxId;
 use crate::core::model::task::{Resolution, Transition};
 use crate::core::model::time::Timestamp;
 use crate::escalation::outbox::{Outbox, OutboxError};
@@ -55,13 +56,13 @@ impl Outbox for StoreOutbox<'_> {
             .transpose()
     }
 
-    fn sending(&self, id: i64, now: Timestamp) -> Result<(), OutboxError> {
+    fn sending(&self, id: OutboxId, now: Timestamp) -> Result<(), OutboxError> {
         self.store.outbox_sending(id, now).map_err(failed)
     }
 
     fn confirmed(
         &self,
-        id: i64,
+        id: OutboxId,
         issue_number: Option<i64>,
         url: Option<&str>,
         now: Timestamp,
@@ -73,7 +74,7 @@ impl Outbox for StoreOutbox<'_> {
 
     fn unknown(
         &self,
-        id: i64,
+        id: OutboxId,
         retry_at: Timestamp,
         why: &str,
         now: Timestamp,
@@ -85,7 +86,7 @@ impl Outbox for StoreOutbox<'_> {
 
     fn retry(
         &self,
-        id: i64,
+        id: OutboxId,
         retry_at: Timestamp,
         why: &str,
         now: Timestamp,
@@ -95,7 +96,7 @@ impl Outbox for StoreOutbox<'_> {
             .map_err(failed)
     }
 
-    fn dead(&self, id: i64, why: &str, now: Timestamp) -> Result<(), OutboxError> {
+    fn dead(&self, id: OutboxId, why: &str, now: Timestamp) -> Result<(), OutboxError> {
         self.store.outbox_dead(id, why, now).map_err(failed)
     }
 
@@ -110,7 +111,7 @@ impl Outbox for StoreOutbox<'_> {
             .map_err(failed)
     }
 
-    fn folded(&self, id: i64, why: &str, now: Timestamp) -> Result<(), OutboxError> {
+    fn folded(&self, id: OutboxId, why: &str, now: Timestamp) -> Result<(), OutboxError> {
         // First what tells of it: a crash in between counts one twice, and forgets none.
         let finding = Finding::new(
             Class::LogError,

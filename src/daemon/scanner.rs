@@ -9,6 +9,7 @@ use crate::core::model::class::{Class, MovesWith};
 use crate::core::model::finding::Finding;
 use crate::core::model::gate::Gate;
 use crate::core::model::hint::Hint;
+use crate::core::model::id::TaskId;
 use crate::core::model::task::{Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
@@ -36,7 +37,7 @@ const POKE_SETTLE: Duration = Duration::from_millis(40);
 #[derive(Debug, Default)]
 pub struct Schedule {
     due: BTreeMap<&'static str, Timestamp>,
-    gone_since: BTreeMap<i64, Timestamp>,
+    gone_since: BTreeMap<TaskId, Timestamp>,
     broken: BTreeSet<&'static str>,
     /// Units as the last look found them; on a calm host a query of all is most of what a sweep costs.
     units: Option<Vec<UnitState>>,
@@ -303,7 +304,7 @@ fn record(
         pass.cleared += 1;
     }
     pass.cleared += end_silent(runtime, &open, now)?;
-    let open: BTreeSet<i64> = tasks.iter().map(|task| task.id).collect();
+    let open: BTreeSet<TaskId> = tasks.iter().map(|task| task.id).collect();
     schedule.gone_since.retain(|id, _| open.contains(id));
     look_again(runtime, schedule, tasks, now);
     Ok(pass)
@@ -364,7 +365,7 @@ fn condition(
     schedule: &mut Schedule,
     task: &Task,
     covered: &BTreeSet<Class>,
-    present: &BTreeSet<i64>,
+    present: &BTreeSet<TaskId>,
     now: Timestamp,
 ) -> Condition {
     if present.contains(&task.id) {

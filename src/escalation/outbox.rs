@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use crate::core::human::delivery::{Counted, Delivery};
+use crate::core::model::id::OutboxId;
 use crate::core::model::named::UnknownName;
 use crate::core::model::time::Timestamp;
 
@@ -15,7 +16,7 @@ pub enum OutboxError {
     /// A row holds a name that this version does not know.
     Row {
         /// Of the row.
-        id: i64,
+        id: OutboxId,
         /// The name, and those known.
         why: UnknownName,
     },
@@ -45,11 +46,11 @@ pub trait Outbox {
     /// and so does a row put off by more than [`PUT_OFF_MOST`](crate::core::human::delivery::PUT_OFF_MOST).
     fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, OutboxError>;
     /// Durable on return. Counts one attempt.
-    fn sending(&self, id: i64, now: Timestamp) -> Result<(), OutboxError>;
+    fn sending(&self, id: OutboxId, now: Timestamp) -> Result<(), OutboxError>;
     /// The destination has it; number and address are kept where it gave them.
     fn confirmed(
         &self,
-        id: i64,
+        id: OutboxId,
         issue_number: Option<i64>,
         url: Option<&str>,
         now: Timestamp,
@@ -57,7 +58,7 @@ pub trait Outbox {
     /// A write may have happened: looked for at `retry_at`.
     fn unknown(
         &self,
-        id: i64,
+        id: OutboxId,
         retry_at: Timestamp,
         why: &str,
         now: Timestamp,
@@ -65,13 +66,13 @@ pub trait Outbox {
     /// Back to `pending`.
     fn retry(
         &self,
-        id: i64,
+        id: OutboxId,
         retry_at: Timestamp,
         why: &str,
         now: Timestamp,
     ) -> Result<(), OutboxError>;
     /// Never to be sent again.
-    fn dead(&self, id: i64, why: &str, now: Timestamp) -> Result<(), OutboxError>;
+    fn dead(&self, id: OutboxId, why: &str, now: Timestamp) -> Result<(), OutboxError>;
     /// `create` and `reopen` rows that were marked as sending since then, whatever came of them.
     fn created_since(
         &self,
@@ -80,7 +81,7 @@ pub trait Outbox {
         since: Timestamp,
     ) -> Result<u32, OutboxError>;
     /// Never to be sent: one summary tells of it and of others.
-    fn folded(&self, id: i64, why: &str, now: Timestamp) -> Result<(), OutboxError>;
+    fn folded(&self, id: OutboxId, why: &str, now: Timestamp) -> Result<(), OutboxError>;
     /// Raises the local finding `self_escalation_down`.
     fn parked(&self, why: &str, now: Timestamp) -> Result<(), OutboxError>;
     /// Clears it.

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::core::identity;
 use crate::core::model::audit;
 use crate::core::model::finding::Finding;
+use crate::core::model::id::TaskId;
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::history;
@@ -15,7 +16,7 @@ use crate::store::meta::gateway_id;
 use crate::store::tx::Tx;
 
 /// New ids of old tasks, where they differ.
-pub(super) type Ids = BTreeMap<i64, i64>;
+pub(super) type Ids = BTreeMap<TaskId, TaskId>;
 
 /// Column name to text; NULL is left out.
 type OldRow = BTreeMap<String, String>;
@@ -164,7 +165,10 @@ pub(super) fn task(
         audit::delivery_key(&gateway_id(tx)?, &hash, 1),
     ])?;
     if let Some(old_id) = old_id.filter(|_| free_id.is_none()) {
-        ids.insert(old_id, tx.last_insert_rowid());
+        ids.insert(
+            TaskId::from_number(old_id),
+            TaskId::from_number(tx.last_insert_rowid()),
+        );
     }
     Ok(())
 }
@@ -185,7 +189,7 @@ pub(super) fn event(
 ) -> Result<(), StoreError> {
     let old = old_row(names, values);
     let text = |name: &str| old.get(name).map_or("", String::as_str);
-    let task = text("task_id").parse::<i64>().ok();
+    let task = text("task_id").parse::<i64>().ok().map(TaskId::from_number);
     let task = task.map(|id| ids.get(&id).copied().unwrap_or(id));
     let written = text("timestamp");
     let (at, reason) = match written.parse::<Timestamp>() {
@@ -210,9 +214,9 @@ pub(super) fn rekey(
     finding: &Finding,
     hash: &str,
     now: Timestamp,
-) -> Result<Option<i64>, StoreError> {
+) -> Result<Option<TaskId>, StoreError> {
     let (class, subject, message) = (finding.class, &finding.subject, &finding.message);
-    let waiting: Vec<(i64, String)> = tx
+    let waiting: Vec<(TaskId, String)> = tx
         .prepare_cached(
             "SELECT id, issue_message FROM tasks INDEXED BY tasks_legacy
              WHERE algorithm = 0 AND status <> 'closed' AND issue_type = ?1",
@@ -240,7 +244,7 @@ pub(super) fn upgrade(connection: &mut Connection, now: Timestamp) -> Result<u64
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let tx = &Tx::of(&transaction);
-    let old: Vec<(i64, String, String, String, u64)> = tx
+    let old: Vec<(TaskId, String, String, String, u64)> = tx
         .prepare(
             "SELECT id, issue_type, subject, issue_message, seen_count FROM tasks INDEXED BY tasks_open
              WHERE status <> 'closed' AND algorithm NOT IN (0, ?1) ORDER BY id",
@@ -251,7 +255,7 @@ pub(super) fn upgrade(connection: &mut Connection, now: Timestamp) -> Result<u64
         .collect::<Result<_, _>>()?;
     for (id, class, subject, message, seen) in &old {
         let hash = identity::fingerprint(class, subject, message).to_string();
-        let other: Option<i64> = tx
+        let other: Option<TaskId> = tx
             .query_row(
                 "SELECT id FROM tasks WHERE issue_hash = ?1 AND status <> 'closed' AND id <> ?2",
                 params![hash, id],

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::core::config::Budget;
 use crate::core::diagnosis::learning::{self, Fixed};
+use crate::core::model::id::{AttemptId, TaskId};
 use crate::core::model::task::{Resolution, Task, Transition};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::step::Spent;
@@ -26,7 +27,7 @@ impl Store {
     /// before the caller acts. Refused attempts touched nothing and do not count.
     pub fn book_attempt(
         &self,
-        task_id: i64,
+        task_id: TaskId,
         booking: Booking,
         limits: &Budget,
         now: Timestamp,
@@ -65,7 +66,7 @@ impl Store {
     /// Writes down an action that a gate or precondition stopped: nothing was touched.
     pub fn record_refusal(
         &self,
-        task_id: i64,
+        task_id: TaskId,
         booking: Booking,
         why: &str,
         now: Timestamp,
@@ -98,7 +99,7 @@ impl Store {
     /// Notes that the action was done; what came of it is not yet known.
     pub fn note_acted(
         &self,
-        attempt_id: i64,
+        attempt_id: AttemptId,
         message: &str,
         evidence: &str,
         actor: &str,
@@ -121,7 +122,7 @@ impl Store {
     /// learned from.
     pub fn end_attempt(
         &self,
-        attempt_id: i64,
+        attempt_id: AttemptId,
         outcome: Outcome,
         message: &str,
         then: Transition,
@@ -244,7 +245,7 @@ impl Reader {
     }
 
     /// How often this episode was put before a human.
-    pub fn times_told(&self, task_id: i64) -> Result<u32, StoreError> {
+    pub fn times_told(&self, task_id: TaskId) -> Result<u32, StoreError> {
         self.with(|connection| {
             Ok(
                 connection.row("SELECT told FROM tasks WHERE id = ?1", [task_id], |row| {
@@ -258,14 +259,14 @@ impl Reader {
 /// Answers the attempt's task.
 fn set_outcome(
     tx: &Tx<'_>,
-    attempt_id: i64,
+    attempt_id: AttemptId,
     outcome: Outcome,
     message: &str,
     actor: &str,
     now: Timestamp,
-) -> Result<i64, StoreError> {
-    let (task_id, class, subject, kind, before): (i64, String, String, String, Option<String>) = tx
-        .prepare_cached(
+) -> Result<TaskId, StoreError> {
+    let (task_id, class, subject, kind, before): (TaskId, String, String, String, Option<String>) =
+        tx.prepare_cached(
             "SELECT task_id, class, subject, action_kind, outcome FROM attempts WHERE id = ?1",
         )?
         .query_row([attempt_id], |row| {
@@ -331,7 +332,7 @@ fn put_learned(
     Ok(())
 }
 
-fn task_key(tx: &Tx<'_>, task_id: i64) -> Result<(String, String), StoreError> {
+fn task_key(tx: &Tx<'_>, task_id: TaskId) -> Result<(String, String), StoreError> {
     tx.prepare_cached("SELECT issue_hash, issue_type FROM tasks WHERE id = ?1")?
         .query_row([task_id], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?
@@ -341,14 +342,14 @@ fn task_key(tx: &Tx<'_>, task_id: i64) -> Result<(String, String), StoreError> {
 #[allow(clippy::too_many_arguments)] // One row's columns.
 fn insert(
     tx: &Tx<'_>,
-    task_id: i64,
+    task_id: TaskId,
     hash: &str,
     class: &str,
     booking: &Booking,
     outcome: Option<Outcome>,
     message: &str,
     now: Timestamp,
-) -> Result<i64, StoreError> {
+) -> Result<AttemptId, StoreError> {
     let at = now.to_string();
     let ended = outcome.map(|_| at.clone());
     tx.prepare_cached(
@@ -372,7 +373,7 @@ fn insert(
         at,
         ended,
     ])?;
-    Ok(tx.last_insert_rowid())
+    Ok(AttemptId::from_number(tx.last_insert_rowid()))
 }
 
 /// The first budget without room, if any.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::core::human::issue;
 use crate::core::model::finding::Finding;
+use crate::core::model::id::{OutboxId, TaskId};
 use crate::core::model::task::{Resolution, Task};
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
@@ -35,7 +36,7 @@ pub(super) fn tell_of_open(
     destination: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let untold: Vec<(i64, String, String, bool)> = tx
+    let untold: Vec<(TaskId, String, String, bool)> = tx
         .prepare_cached(
             "SELECT tasks.id, title, body, github_issue_number IS NOT NULL
              FROM escalations JOIN tasks ON tasks.id = task_id
@@ -62,11 +63,11 @@ pub(super) fn tell_of_open(
 pub(super) fn enqueue(
     tx: &Tx<'_>,
     destination: &str,
-    task_id: i64,
+    task_id: TaskId,
     operation: &str,
     payload: &Value,
     now: Timestamp,
-) -> Result<i64, StoreError> {
+) -> Result<OutboxId, StoreError> {
     let (key, rank, facts): (String, u8, Value) = tx
         .prepare_cached(
             "SELECT delivery_key, severity_rank, issue_type, subject, coalesce(cause, ''), issue_message, detected_at
@@ -94,13 +95,13 @@ pub(super) fn enqueue(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
     )?
     .execute(params![task_id, destination, operation, state, payload, key, rank, now.to_string()])?;
-    Ok(tx.last_insert_rowid())
+    Ok(OutboxId::from_number(tx.last_insert_rowid()))
 }
 
 /// A problem that came back takes over the issue of its last life; whether that is reopened or followed by a new
 /// one that links it, the courier decides by the time since it was closed. False = there is none.
-pub(super) fn take_over_issue(tx: &Tx<'_>, task_id: i64) -> Result<bool, StoreError> {
-    let last_life: Option<(i64, i64)> = tx
+pub(super) fn take_over_issue(tx: &Tx<'_>, task_id: TaskId) -> Result<bool, StoreError> {
+    let last_life: Option<(TaskId, i64)> = tx
         .query_row(
             "SELECT old.id, old.github_issue_number FROM tasks JOIN tasks AS old ON old.id = tasks.previous_id
              WHERE tasks.id = ?1 AND old.github_issue_number IS NOT NULL",
@@ -129,7 +130,7 @@ const COMMENT_EVERY: Duration = Duration::from_secs(3_600);
 
 /// True when something about this task is on its way to every destination already, or a summary tells of it there: a
 /// repeat owes nothing more.
-pub(super) fn is_told(connection: &Connection, task_id: i64) -> Result<bool, StoreError> {
+pub(super) fn is_told(connection: &Connection, task_id: TaskId) -> Result<bool, StoreError> {
     for destination in destinations(connection)? {
         if !is_told_at(connection, task_id, &destination)? {
             return Ok(false);
@@ -140,7 +141,7 @@ pub(super) fn is_told(connection: &Connection, task_id: i64) -> Result<bool, Sto
 
 fn is_told_at(
     connection: &Connection,
-    task_id: i64,
+    task_id: TaskId,
     destination: &str,
 ) -> Result<bool, StoreError> {
     Ok(connection
@@ -155,7 +156,7 @@ fn is_told_at(
 /// An escalated problem was seen again: one comment, the configured time after the one before it at the earliest.
 pub(super) fn recurrence(
     tx: &Tx<'_>,
-    task_id: i64,
+    task_id: TaskId,
     finding: &Finding,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -192,7 +193,7 @@ pub(super) fn recurrence(
 /// A task was closed: its escalation is resolved, its issue gets closed; one never sent is not sent.
 pub(super) fn closed(
     tx: &Tx<'_>,
-    task_id: i64,
+    task_id: TaskId,
     reason: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -212,7 +213,7 @@ pub(super) fn closed(
 fn closed_at(
     tx: &Tx<'_>,
     destination: &str,
-    task_id: i64,
+    task_id: TaskId,
     reason: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -259,7 +260,7 @@ fn closed_at(
 
 /// True when the issue that a task took over was left open for it: the close of the life before was dropped
 /// when the problem came back, and nobody else would say that it is over.
-fn stands_open(tx: &Tx<'_>, destination: &str, task_id: i64) -> Result<bool, StoreError> {
+fn stands_open(tx: &Tx<'_>, destination: &str, task_id: TaskId) -> Result<bool, StoreError> {
     let last: Option<String> = tx
         .query_row(
             "SELECT o.operation FROM tasks AS own
@@ -275,7 +276,11 @@ fn stands_open(tx: &Tx<'_>, destination: &str, task_id: i64) -> Result<bool, Sto
 }
 
 /// True when a summary tells of the task there: it has no issue to comment on or to close.
-pub(super) fn in_summary(tx: &Tx<'_>, task_id: i64, destination: &str) -> Result<bool, StoreError> {
+pub(super) fn in_summary(
+    tx: &Tx<'_>,
+    task_id: TaskId,
+    destination: &str,
+) -> Result<bool, StoreError> {
     Ok(tx.row(
         "SELECT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND destination = ?2
                         AND operation IN ('create', 'reopen') AND state = 'cancelled')
@@ -286,7 +291,7 @@ pub(super) fn in_summary(tx: &Tx<'_>, task_id: i64, destination: &str) -> Result
 }
 
 /// The task as it stands inside the transaction.
-fn task(tx: &Tx<'_>, task_id: i64) -> Result<Task, StoreError> {
+fn task(tx: &Tx<'_>, task_id: TaskId) -> Result<Task, StoreError> {
     let sql = format!("SELECT {TASK_COLUMNS} FROM tasks WHERE id = ?1");
     Ok(tx.prepare_cached(&sql)?.query_row([task_id], task_row)?)
 }

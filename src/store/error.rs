@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use rusqlite::{ErrorCode, ffi};
 
+use crate::core::model::id::TaskId;
 use crate::core::model::proposal::Digest;
 use crate::core::model::task::Status;
 
@@ -45,11 +46,11 @@ pub enum StoreError {
     /// The file is damaged.
     Corrupt(String),
     /// No task has this id.
-    NoTask(i64),
+    NoTask(TaskId),
     /// The task is not where the change may start; nothing was changed.
     WrongState {
         /// Its id.
-        task: i64,
+        task: TaskId,
         /// Where it is.
         from: Status,
         /// Where it was to go.
@@ -58,7 +59,7 @@ pub enum StoreError {
     /// What is to be approved is not what is proposed; nothing was changed.
     NotProposed {
         /// Its id.
-        task: i64,
+        task: TaskId,
         /// What was meant.
         digest: Digest,
         /// The digest of what is proposed, if anything is.

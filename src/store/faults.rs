@@ -10,6 +10,7 @@ use super::*;
 use crate::core::config::Budget;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::id::TaskId;
 use crate::core::model::task::Resolution;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::step::Spent;
@@ -29,7 +30,7 @@ fn open(dir: &Path) -> (Store, OpenReport) {
     Store::open(&options(dir), NOW).unwrap()
 }
 
-fn create(store: &Store, name: &str) -> i64 {
+fn create(store: &Store, name: &str) -> TaskId {
     let finding = Finding::new(
         Class::ServiceFailed,
         name,
@@ -41,7 +42,7 @@ fn create(store: &Store, name: &str) -> i64 {
     store.create_task(finding, NOW).unwrap().task_id
 }
 
-fn has(store: &Store, id: i64, name: &str) {
+fn has(store: &Store, id: TaskId, name: &str) {
     let task = store.reader().unwrap().task(id).unwrap().unwrap();
     assert_eq!(task.subject, name);
 }
@@ -139,7 +140,7 @@ fn a_file_replaced_while_open_is_set_aside() {
 }
 
 /// A store with a backup that holds `backed_up`, and `later` written after it.
-fn backed_up(dir: &Path) -> (Store, i64, i64) {
+fn backed_up(dir: &Path) -> (Store, TaskId, TaskId) {
     let (store, _) = open(dir);
     let backed_up = create(&store, "backed up");
     assert!(store.maintain(NOW).unwrap().backup.is_some());
@@ -482,7 +483,7 @@ fn a_recurrence_after_retention_counts_its_episode_on() {
 fn a_backup_ends_under_load_and_holds_what_was_acknowledged_before_it() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());
-    let before: Vec<i64> = (0..200)
+    let before: Vec<TaskId> = (0..200)
         .map(|n| create(&store, &format!("before-{n}")))
         .collect();
     let done = AtomicBool::new(false);
@@ -615,7 +616,7 @@ fn a_database_of_each_older_version_becomes_one_of_this() {
             assert_eq!(schema::version(&raw).unwrap(), schema::VERSION);
             if !again {
                 let id = create(&store, "new");
-                assert_eq!(id, before.0 + 1);
+                assert_eq!(id.number(), before.0 + 1);
                 store.close_task(id, Resolution::Fixed, NOW).unwrap();
             }
             whole(&store);

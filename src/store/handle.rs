@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::OptionalExtension;
 
+use crate::core::model::id::TaskId;
 use crate::core::model::time::Timestamp;
 use crate::store::commit::Setup;
 use crate::store::connect::reader_connection;
@@ -187,7 +188,7 @@ impl Store {
     /// Writes down one event without a state change.
     pub fn note(
         &self,
-        task_id: Option<i64>,
+        task_id: Option<TaskId>,
         action: &str,
         details: &str,
         actor: &str,

@@ -127,6 +127,7 @@ impl Health {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::core::model::id::TaskId;
     use crate::store::handle::Store;
     use crate::store::options::StoreOptions;
 
@@ -177,7 +178,9 @@ mod tests {
         assert!(report.restored);
         assert_eq!(store.health().troubles(), report.troubles);
         store.health().failed(&StoreError::Busy);
-        store.health().failed(&StoreError::NoTask(1));
+        store
+            .health()
+            .failed(&StoreError::NoTask(TaskId::from_number(1)));
         assert_eq!(store.health().troubles().len(), report.troubles.len());
     }
 }

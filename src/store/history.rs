@@ -5,6 +5,7 @@ use std::fmt;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::core::model::audit::{self, Event, GENESIS};
+use crate::core::model::id::{EventId, TaskId};
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::link::ReadLink;
@@ -16,7 +17,7 @@ use crate::store::types::AuditEvent;
 /// Appends one event; must run inside the transaction of the change it tells of.
 pub(super) fn append(
     tx: &Tx<'_>,
-    task_id: Option<i64>,
+    task_id: Option<TaskId>,
     action: &str,
     details: &str,
     actor: &str,
@@ -66,13 +67,13 @@ pub struct AuditReport {
     pub events: u64,
     pub head_hash: String,
     /// Events that retention pruned behind a checkpoint.
-    pub pruned_up_to: Option<i64>,
+    pub pruned_up_to: Option<EventId>,
 }
 
 /// The first row that does not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditBreak {
-    pub row_id: i64,
+    pub row_id: EventId,
     pub what: String,
 }
 
@@ -90,14 +91,14 @@ pub(super) const VERIFIED: &str = "audit_verified";
 const STEP: u32 = 2_000;
 
 /// Details of a checkpoint event.
-pub(super) fn checkpoint(count: u64, id: i64, hash: &str) -> String {
+pub(super) fn checkpoint(count: u64, id: EventId, hash: &str) -> String {
     format!("{count} events up to {id} with hash {hash}")
 }
 
 /// A point of the chain: nothing before it is left, or it was verified already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Point {
-    id: i64,
+    id: EventId,
     hash: String,
 }
 
@@ -105,14 +106,14 @@ impl Point {
     fn parse(text: &str) -> Option<Self> {
         let (id, hash) = text.split_once(' ')?;
         Some(Self {
-            id: id.parse().ok()?,
+            id: EventId::from_number(id.parse().ok()?),
             hash: hash.to_owned(),
         })
     }
 
     fn genesis() -> Self {
         Self {
-            id: 0,
+            id: EventId::START,
             hash: GENESIS.to_owned(),
         }
     }
@@ -234,10 +235,11 @@ pub(super) fn verify_step(
         .prepare_cached("SELECT hash FROM task_history WHERE id = ?1")?
         .query_row([from.id], |row| row.get(0))
         .optional()?;
-    let newest: Option<i64> =
+    let newest: Option<EventId> =
         connection.query_row("SELECT max(id) FROM task_history", [], |row| row.get(0))?;
     // What was verified before and is not there any more was cut off at the end or changed.
-    let was_there = from.id > 0 && there.is_none() && newest.is_none_or(|newest| newest < from.id);
+    let was_there =
+        from.id > EventId::START && there.is_none() && newest.is_none_or(|newest| newest < from.id);
     if was_there || there.is_some_and(|hash| hash != from.hash) {
         return Ok(Err(AuditBreak {
             row_id: from.id,
@@ -251,6 +253,6 @@ pub(super) fn verify_step(
 
 /// True when a note saves a good part of the walk at the next start.
 pub(super) fn worth_noting(from: Option<&str>, to: &str) -> bool {
-    let id = |text: &str| Point::parse(text).map_or(0, |point| point.id);
+    let id = |text: &str| Point::parse(text).map_or(0, |point| point.id.number());
     id(to) - from.map_or(0, id) >= i64::from(STEP) / 2
 }

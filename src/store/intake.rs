@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::core::identity;
 use crate::core::model::audit;
 use crate::core::model::finding::Finding;
+use crate::core::model::id::TaskId;
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::meta::gateway_id;
@@ -24,7 +25,7 @@ pub(super) const COALESCE_CURSORS: Duration = Duration::from_secs(120);
 /// Repeats and cursor moves that wait for a commit.
 #[derive(Debug, Default)]
 pub(super) struct Coalesced {
-    seen: BTreeMap<i64, (u64, Timestamp)>,
+    seen: BTreeMap<TaskId, (u64, Timestamp)>,
     cursors: BTreeMap<String, (String, Timestamp)>,
 }
 
@@ -54,7 +55,7 @@ impl Coalesced {
         }
     }
 
-    fn waiting(&self, task_id: i64) -> u64 {
+    fn waiting(&self, task_id: TaskId) -> u64 {
         self.seen.get(&task_id).map_or(0, |(count, _)| *count)
     }
 
@@ -133,7 +134,7 @@ pub(super) fn record(
     now: Timestamp,
 ) -> Result<Recorded, StoreError> {
     let hash = finding.fingerprint().to_string();
-    let newest: Option<(i64, u64)> = tx
+    let newest: Option<(TaskId, u64)> = tx
         .prepare_cached(
             "SELECT id, episode FROM tasks WHERE issue_hash = ?1 ORDER BY id DESC LIMIT 1",
         )?
@@ -170,7 +171,7 @@ fn create(
     tx: &Tx<'_>,
     finding: &Finding,
     hash: &str,
-    before: (Option<i64>, u64),
+    before: (Option<TaskId>, u64),
     now: Timestamp,
 ) -> Result<Option<Recorded>, StoreError> {
     let (previous_id, episode) = (before.0, before.1 + 1);
@@ -207,7 +208,7 @@ fn create(
     if inserted == 0 {
         return Ok(None);
     }
-    let task_id = tx.last_insert_rowid();
+    let task_id = TaskId::from_number(tx.last_insert_rowid());
     let details = format!("{} {}: {}", finding.class, finding.subject, finding.message);
     let reason = previous_id.map_or_else(String::new, |id| {
         format!("episode {episode}, follows task {id}")
@@ -240,7 +241,7 @@ fn past_episode(tx: &Tx<'_>, hash: &str) -> Result<u64, StoreError> {
 }
 
 /// Also of a task that another process closed since: it was seen while the task was open.
-fn raise(tx: &Tx<'_>, task_id: i64, count: u64, at: Timestamp) -> Result<(), StoreError> {
+fn raise(tx: &Tx<'_>, task_id: TaskId, count: u64, at: Timestamp) -> Result<(), StoreError> {
     tx.prepare_cached(
         "UPDATE tasks SET seen_count = seen_count + ?2, last_seen_at = max(last_seen_at, ?3) WHERE id = ?1",
     )?

@@ -5,6 +5,7 @@
 use rusqlite::params;
 
 use crate::core::model::audit;
+use crate::core::model::id::TaskId;
 use crate::store::error::StoreError;
 use crate::store::meta::gateway_id;
 use crate::store::restored;
@@ -96,7 +97,7 @@ fn keys(tx: &Tx<'_>) -> Result<(), StoreError> {
         [],
     )?;
     let gateway = gateway_id(tx)?;
-    let open: Vec<(i64, String, u64)> = tx
+    let open: Vec<(TaskId, String, u64)> = tx
         .prepare("SELECT id, issue_hash, episode FROM tasks WHERE status <> 'closed' AND delivery_key IS NULL")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;
@@ -144,7 +145,7 @@ const TOLD: &[(&str, &str)] = &[
 /// The event of a proposal had the text of its action as details, lately the kind. Neither of them leaves no
 /// proposal: then `approve` asks for the name.
 fn proposals(tx: &Tx<'_>) -> Result<(), StoreError> {
-    let told: Vec<(i64, String)> = tx
+    let told: Vec<(TaskId, String)> = tx
         .prepare(
             "SELECT task_id, details FROM task_history WHERE action = 'proposed'
              AND task_id IN (SELECT id FROM tasks WHERE status <> 'closed') ORDER BY id",

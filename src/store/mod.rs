@@ -22,6 +22,7 @@ mod heal;
 mod health;
 mod history;
 mod holders;
+mod ids;
 mod import;
 mod intake;
 mod job;

@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
 use crate::core::human::delivery::{Counted, PUT_OFF_MOST};
+use crate::core::model::id::{OutboxId, TaskId};
 use crate::core::model::proposal::Digest;
 use crate::core::model::task::Transition;
 use crate::core::model::time::Timestamp;
@@ -52,7 +53,7 @@ impl Store {
     /// was escalated before keeps its issue: only the new facts are added as a comment.
     pub fn escalate(
         &self,
-        task_id: i64,
+        task_id: TaskId,
         escalation: NewEscalation,
         actor: &str,
         now: Timestamp,
@@ -137,7 +138,7 @@ impl Store {
     }
 
     /// Committed BEFORE the request: a crash from here on leaves `sending`, which counts as unknown.
-    pub fn outbox_sending(&self, id: i64, now: Timestamp) -> Result<(), StoreError> {
+    pub fn outbox_sending(&self, id: OutboxId, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |tx| {
             tx.run(
                 "UPDATE outbox SET state = 'sending', attempts = attempts + 1, sent_at = ?2 WHERE id = ?1",
@@ -150,14 +151,14 @@ impl Store {
     /// Delivered: row, the task's issue number where one came, and audit event in one transaction.
     pub fn outbox_confirmed(
         &self,
-        id: i64,
+        id: OutboxId,
         issue_number: Option<i64>,
         remote_url: Option<&str>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let url = remote_url.map(str::to_owned);
         self.write(move |tx| {
-            let (task_id, operation): (i64, String) = tx.row(
+            let (task_id, operation): (TaskId, String) = tx.row(
                 "UPDATE outbox SET state = 'confirmed', remote_url = coalesce(?2, remote_url), last_error = NULL
                  WHERE id = ?1 RETURNING task_id, operation",
                 params![id, url],
@@ -177,7 +178,7 @@ impl Store {
     /// The outcome of the request is not known: look before sending again.
     pub fn outbox_unknown(
         &self,
-        id: i64,
+        id: OutboxId,
         retry_at: Timestamp,
         why: &str,
         now: Timestamp,
@@ -188,7 +189,7 @@ impl Store {
     /// Certainly not delivered: to be sent again.
     pub fn outbox_retry(
         &self,
-        id: i64,
+        id: OutboxId,
         retry_at: Timestamp,
         why: &str,
         now: Timestamp,
@@ -197,18 +198,23 @@ impl Store {
     }
 
     /// Never to be sent again.
-    pub fn outbox_dead(&self, id: i64, why: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub fn outbox_dead(&self, id: OutboxId, why: &str, now: Timestamp) -> Result<(), StoreError> {
         self.outbox_state(id, "dead", now, why, now)
     }
 
     /// Told otherwise: not sent.
-    pub fn outbox_cancelled(&self, id: i64, why: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub fn outbox_cancelled(
+        &self,
+        id: OutboxId,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.outbox_state(id, "cancelled", now, why, now)
     }
 
     fn outbox_state(
         &self,
-        id: i64,
+        id: OutboxId,
         state: &'static str,
         next_at: Timestamp,
         why: &str,
@@ -216,7 +222,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let why = why.to_owned();
         self.write(move |tx| {
-            let task_id: i64 = tx.row(
+            let task_id: TaskId = tx.row(
                 "UPDATE outbox SET state = ?2, next_at = ?3, last_error = ?4 WHERE id = ?1 RETURNING task_id",
                 params![id, state, next_at.to_string(), why],
                 |row| row.get(0),
@@ -260,7 +266,7 @@ impl Store {
 }
 
 /// Digest of the action that the task's issue showed last.
-fn shown(tx: &Tx<'_>, task_id: i64) -> Result<Option<Digest>, StoreError> {
+fn shown(tx: &Tx<'_>, task_id: TaskId) -> Result<Option<Digest>, StoreError> {
     let digest: Option<String> = tx.row(
         "SELECT proposed_digest FROM tasks WHERE id = ?1",
         [task_id],

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use crate::core::human::delivery::Payload;
 use crate::core::model::class::Class;
+use crate::core::model::id::{EventId, TaskId};
 use crate::core::model::proposal::Digest;
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
@@ -177,7 +178,7 @@ impl Reader {
         Ok(found.into_iter().next().unwrap_or(0))
     }
 
-    pub fn task(&self, id: i64) -> Result<Option<Task>, StoreError> {
+    pub fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
         let sql = format!("SELECT {TASK_COLUMNS} FROM tasks WHERE id = ?1");
         Ok(self.list(&sql, &[&id], task_row)?.pop())
     }
@@ -225,7 +226,11 @@ impl Reader {
     }
 
     /// Events of one task, or of everything, the newest last; at most the newest `limit`.
-    pub fn history(&self, task_id: Option<i64>, limit: u32) -> Result<Vec<AuditEvent>, StoreError> {
+    pub fn history(
+        &self,
+        task_id: Option<TaskId>,
+        limit: u32,
+    ) -> Result<Vec<AuditEvent>, StoreError> {
         let columns = history::COLUMNS;
         let mut events = match task_id {
             Some(id) => self.list(
@@ -244,7 +249,7 @@ impl Reader {
     }
 
     /// Events after `id`, oldest first; at most 1,000.
-    pub fn history_after(&self, id: i64) -> Result<Vec<AuditEvent>, StoreError> {
+    pub fn history_after(&self, id: EventId) -> Result<Vec<AuditEvent>, StoreError> {
         let columns = history::COLUMNS;
         let sql =
             format!("SELECT {columns} FROM task_history WHERE id > ?1 ORDER BY id LIMIT 1000");
@@ -253,7 +258,7 @@ impl Reader {
 
     /// Has the issue of a task shown an action other than this one, in this episode or in one before that it was
     /// taken over from? Where it has, who allows one must name which.
-    pub fn showed_another(&self, task_id: i64, action: &Digest) -> Result<bool, StoreError> {
+    pub fn showed_another(&self, task_id: TaskId, action: &Digest) -> Result<bool, StoreError> {
         let sql = "WITH RECURSIVE lives (id, previous_id) AS (
                  SELECT id, previous_id FROM tasks WHERE id = ?1
                  UNION ALL SELECT tasks.id, tasks.previous_id FROM tasks JOIN lives ON tasks.id = lives.previous_id
@@ -267,7 +272,7 @@ impl Reader {
     }
 
     /// Must a label name the digest of what a task proposes?
-    pub fn is_proposed_by_name(&self, task_id: i64) -> Result<bool, StoreError> {
+    pub fn is_proposed_by_name(&self, task_id: TaskId) -> Result<bool, StoreError> {
         self.with(|connection| {
             let sql = "SELECT proposed_by_name FROM tasks WHERE id = ?1";
             Ok(connection.query_row(sql, [task_id], |row| row.get(0))?)
@@ -277,7 +282,7 @@ impl Reader {
     /// Since when an issue shows this action, as far as its delivery is confirmed: by our clock.
     pub fn shown_since(
         &self,
-        task_id: i64,
+        task_id: TaskId,
         action: &Digest,
     ) -> Result<Option<Timestamp>, StoreError> {
         let sql = "SELECT payload, state, sent_at FROM outbox
@@ -309,7 +314,7 @@ impl Reader {
     }
 
     /// Attempts of a task, oldest first.
-    pub fn attempts(&self, task_id: i64) -> Result<Vec<Attempt>, StoreError> {
+    pub fn attempts(&self, task_id: TaskId) -> Result<Vec<Attempt>, StoreError> {
         let sql = format!("SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE task_id = ?1 ORDER BY id");
         self.list(&sql, &[&task_id], attempt_row)
     }

@@ -6,6 +6,7 @@
 
 use rusqlite::Connection;
 
+use crate::core::model::id::TaskId;
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::history;
@@ -53,7 +54,7 @@ pub(super) fn begin(tx: &Tx<'_>, version: i64, now: Timestamp) -> Result<(), Sto
 /// What was approved before a restore is void: it may have been done since, and taken back. What is due is asked
 /// for again.
 pub(super) fn void_approvals(tx: &Tx<'_>, version: i64, now: Timestamp) -> Result<(), StoreError> {
-    let approved: Vec<(i64, String)> = tx
+    let approved: Vec<(TaskId, String)> = tx
         .prepare("SELECT id, approved_action FROM tasks WHERE approved_action IS NOT NULL AND status <> 'closed'")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::core::model::id::{EventId, TaskId};
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
@@ -176,7 +177,7 @@ fn prune(tx: &Tx<'_>, round: &Round) -> Result<(u64, u64), StoreError> {
 /// Summarises and removes the oldest closed tasks; says when the last of them was closed. One whose
 /// issue is not yet told stays, and so does the newest of all: no id is ever given twice.
 fn prune_tasks(tx: &Tx<'_>, round: &Round) -> Result<(u64, Option<String>), StoreError> {
-    let chosen: Vec<(i64, String)> = tx
+    let chosen: Vec<(TaskId, String)> = tx
         .prepare_cached(
             "SELECT id, closed_at FROM tasks WHERE status = 'closed' AND closed_at < ?1
              AND id < (SELECT max(id) FROM tasks)
@@ -239,7 +240,7 @@ fn prune_history(tx: &Tx<'_>, before: &str, kept: i64, now: Timestamp) -> Result
         )
         .optional()?;
     let up_to = young.map_or(up_to, |young| young - 1);
-    let end: Option<(i64, String)> = tx
+    let end: Option<(EventId, String)> = tx
         .query_row(
             "SELECT id, hash FROM task_history WHERE id <= ?1 ORDER BY id DESC LIMIT 1",
             [up_to],

@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use crate::core::model::finding::Finding;
+use crate::core::model::id::TaskId;
 use crate::core::model::task::{Resolution, Transition};
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
@@ -45,7 +46,7 @@ impl Store {
     /// Notes the issue of a task. [`StoreError::NoTask`] where there is none.
     pub fn update_task_github(
         &self,
-        task_id: i64,
+        task_id: TaskId,
         issue_number: i64,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -72,7 +73,7 @@ impl Store {
     /// Notes what came of a repair; the status stays. [`StoreError::NoTask`] where there is none.
     pub fn update_task_fix_attempt(
         &self,
-        task_id: i64,
+        task_id: TaskId,
         successful: bool,
         message: &str,
         now: Timestamp,
@@ -94,7 +95,7 @@ impl Store {
     /// Closes an open task; [`StoreError::WrongState`] where it is closed already.
     pub fn close_task(
         &self,
-        task_id: i64,
+        task_id: TaskId,
         resolution: Resolution,
         now: Timestamp,
     ) -> Result<(), StoreError> {

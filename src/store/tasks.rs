@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use rusqlite::{OptionalExtension, params};
 
 use crate::core::model::gate::Gate;
+use crate::core::model::id::TaskId;
 use crate::core::model::proposal::Digest;
 use crate::core::model::task::{Phase, Resolution, Status, Task, Transition, WaitsFor};
 use crate::core::model::time::Timestamp;
@@ -60,7 +61,7 @@ impl Store {
     /// Applies a transition with its audit event, and what it owes the outbox.
     pub fn transition(
         &self,
-        task_id: i64,
+        task_id: TaskId,
         transition: Transition,
         actor: &str,
         now: Timestamp,
@@ -72,7 +73,7 @@ impl Store {
     /// Stores the named cause; an unchanged one writes nothing.
     pub fn set_diagnosis(
         &self,
-        task_id: i64,
+        task_id: TaskId,
         cause: &str,
         confidence: f64,
         why: &str,
@@ -107,7 +108,7 @@ impl Store {
 
     pub(crate) fn set_phase(
         &self,
-        task_id: i64,
+        task_id: TaskId,
         phase: Phase,
         actor: &str,
         reason: &str,
@@ -128,7 +129,7 @@ impl Store {
     /// At start: tasks that a dead daemon had claimed become due again.
     pub fn recover_claims(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.write(move |tx| {
-            let claimed: Vec<i64> = tx
+            let claimed: Vec<TaskId> = tx
                 .prepare(
                     "SELECT id FROM tasks WHERE status = 'in_progress' AND status <> 'closed'",
                 )?
@@ -145,7 +146,12 @@ impl Store {
     }
 
     /// A human takes note: no repair is tried until the task is closed or approved.
-    pub fn acknowledge(&self, task_id: i64, actor: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub fn acknowledge(
+        &self,
+        task_id: TaskId,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let actor = actor.to_owned();
         self.write(move |tx| {
             open_status(tx, task_id)?;
@@ -160,7 +166,7 @@ impl Store {
     /// Writes down which action a human is asked for: the last one asked for is the one that `approve` means.
     pub fn propose(
         &self,
-        task_id: i64,
+        task_id: TaskId,
         proposed: Proposed,
         actor: &str,
         reason: &str,
@@ -174,7 +180,7 @@ impl Store {
     /// task is due at once.
     pub fn approve(
         &self,
-        task_id: i64,
+        task_id: TaskId,
         digest: &Digest,
         until: Timestamp,
         actor: &str,
@@ -206,7 +212,7 @@ impl Store {
     }
 
     /// A human wants it tried again now, from the start; an acknowledgement ends with it.
-    pub fn retry(&self, task_id: i64, actor: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub fn retry(&self, task_id: TaskId, actor: &str, now: Timestamp) -> Result<(), StoreError> {
         let actor = actor.to_owned();
         self.write(move |tx| {
             let from = open_status(tx, task_id)?;
@@ -230,7 +236,7 @@ impl Store {
     /// Nothing is done about a task until `until`.
     pub fn snooze(
         &self,
-        task_id: i64,
+        task_id: TaskId,
         until: Timestamp,
         actor: &str,
         now: Timestamp,
@@ -251,7 +257,7 @@ impl Store {
     /// Closes an open task in the name of `actor`; an attempt under way finds it closed.
     pub fn close_by_human(
         &self,
-        task_id: i64,
+        task_id: TaskId,
         resolution: Resolution,
         actor: &str,
         now: Timestamp,
@@ -267,7 +273,7 @@ impl Store {
 /// Writes a proposal down; what was approved before is not this one.
 pub(super) fn propose(
     tx: &Tx<'_>,
-    task_id: i64,
+    task_id: TaskId,
     proposed: &Proposed,
     actor: &str,
     reason: &str,
@@ -287,7 +293,7 @@ pub(super) fn propose(
 }
 
 /// Status of an open task.
-fn open_status(tx: &Tx<'_>, task_id: i64) -> Result<Status, StoreError> {
+fn open_status(tx: &Tx<'_>, task_id: TaskId) -> Result<Status, StoreError> {
     let status: Option<String> = tx
         .prepare_cached("SELECT status FROM tasks WHERE id = ?1")?
         .query_row([task_id], |row| row.get(0))
@@ -307,7 +313,7 @@ fn open_status(tx: &Tx<'_>, task_id: i64) -> Result<Status, StoreError> {
 /// One transition inside the caller's transaction.
 pub(super) fn apply(
     tx: &Tx<'_>,
-    task_id: i64,
+    task_id: TaskId,
     transition: &Transition,
     actor: &str,
     now: Timestamp,
@@ -396,7 +402,7 @@ fn wake(tx: &Tx<'_>, waits_for: WaitsFor, at: &str) -> Result<usize, StoreError>
 
 fn close(
     tx: &Tx<'_>,
-    task_id: i64,
+    task_id: TaskId,
     resolution: Resolution,
     message: &str,
     at: &str,

@@ -1,3 +1,4 @@
+use crate::core::model::id::EventId;
 use rusqlite::Connection;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use crate::core::config::Budget;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::gate::Gate;
+use crate::core::model::id::TaskId;
 use crate::core::model::task::{Phase, Resolution, Status, Transition, WaitsFor};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::step::Spent;
@@ -362,7 +364,7 @@ fn an_escalation_that_was_never_sent_is_not_sent_after_the_fault_is_over() {
 }
 
 /// Escalates and confirms as issue 7.
-fn told(bench: &Bench, message: &str) -> i64 {
+fn told(bench: &Bench, message: &str) -> TaskId {
     let task = one(&bench.store, message).task_id;
     bench.store.escalate(task, escalation(), "t", NOW).unwrap();
     let row = bench.store.outbox_next("github", NOW).unwrap().unwrap();
@@ -459,7 +461,10 @@ fn the_audit_chain_names_the_first_broken_row() {
         "DROP TRIGGER task_history_no_update; UPDATE task_history SET details = 'x' WHERE id = 3",
     )
     .unwrap();
-    assert_eq!(reader.audit_verify().unwrap().unwrap_err().row_id, 3);
+    assert_eq!(
+        reader.audit_verify().unwrap().unwrap_err().row_id,
+        EventId::from_number(3)
+    );
 }
 
 #[test]
@@ -477,7 +482,7 @@ fn retention_summarises_and_the_chain_still_verifies() {
     assert_eq!(done.pruned_tasks, 1);
     assert!(done.pruned_events > 0 && done.backup.is_some());
     // The newest row stays, so that its id is never given to another.
-    assert_eq!(one(&bench.store, "after").task_id, 3);
+    assert_eq!(one(&bench.store, "after").task_id, TaskId::from_number(3));
     let report = bench
         .store
         .reader()

@@ -1,6 +1,7 @@
 //! Rows and arguments of the store.
 
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::id::{AttemptId, EscalationId, EventId, OutboxId, TaskId};
 use crate::core::model::named::named;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::Task;
@@ -28,12 +29,12 @@ pub struct Intake {
 /// What became of one finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recorded {
-    pub task_id: i64,
+    pub task_id: TaskId,
     /// False when an open task of the same fingerprint took it as a repeat.
     pub created: bool,
     pub seen_count: u64,
     pub episode: u64,
-    pub previous_id: Option<i64>,
+    pub previous_id: Option<TaskId>,
 }
 
 /// What a worker may do next.
@@ -96,7 +97,7 @@ pub struct Booking {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Booked {
     /// The attempt's id; it counts from now on.
-    Granted(i64),
+    Granted(AttemptId),
     /// A budget has no room: nothing is stored, nothing may be done.
     Exhausted(Spent),
 }
@@ -104,8 +105,8 @@ pub enum Booked {
 /// One row of `attempts`.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    pub id: i64,
-    pub task_id: i64,
+    pub id: AttemptId,
+    pub task_id: TaskId,
     pub phase: u8,
     pub action_kind: String,
     pub action_text: String,
@@ -147,8 +148,8 @@ pub struct NewEscalation {
 /// One row of `escalations`.
 #[derive(Clone, Debug)]
 pub struct EscalationRow {
-    pub id: i64,
-    pub task_id: i64,
+    pub id: EscalationId,
+    pub task_id: TaskId,
     pub reason: String,
     pub title: String,
     pub body: String,
@@ -162,9 +163,9 @@ pub struct EscalationRow {
 #[derive(Clone, Debug)]
 pub struct OutboxRow {
     /// Grows with the order of booking.
-    pub id: i64,
+    pub id: OutboxId,
     /// Its rows are delivered in order: none before those ahead of it are confirmed or dead.
-    pub task_id: i64,
+    pub task_id: TaskId,
     /// `github`, or the name of a further one.
     pub destination: String,
     /// Name of an [`Operation`](crate::core::human::delivery::Operation).
@@ -198,8 +199,8 @@ pub struct OutboxRow {
 /// One row of `task_history`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEvent {
-    pub id: i64,
-    pub task_id: Option<i64>,
+    pub id: EventId,
+    pub task_id: Option<TaskId>,
     pub action: String,
     pub details: String,
     /// As stored: the hash covers the text.

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use autonomous_orchestrator::{
     ActionKind, Class, Fact, Finding, Intake, NewEscalation, Proposal, Proposed, Severity, Store,
-    StoreOptions, Terms, Timestamp,
+    StoreOptions, TaskId, Terms, Timestamp,
 };
 
 /// A state directory, a runtime directory and a configuration that names them.
@@ -100,7 +100,7 @@ impl Gateway {
             }),
         };
         store
-            .escalate(1, escalation, "worker-1", now)
+            .escalate(TaskId::from_number(1), escalation, "worker-1", now)
             .expect("escalated");
     }
 }

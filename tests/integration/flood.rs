@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use autonomous_orchestrator::{
-    Class, Cursor, Finding, Intake, Resolution, Severity, Store, StoreOptions, Timestamp,
+    Class, Cursor, Finding, Intake, Resolution, Severity, Store, StoreOptions, TaskId, Timestamp,
 };
 
 const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -21,7 +21,7 @@ const BATCH: u64 = 100;
 /// One kind: its unit, its task and how often it was seen.
 struct Kind {
     unit: String,
-    task: i64,
+    task: TaskId,
     seen: u64,
 }
 
@@ -117,7 +117,7 @@ fn a_day_of_findings_without_end_is_counted_and_bounded() {
 }
 
 /// Task of each finding and whether it was created; the cursor says how many were sent with this batch.
-fn put(store: &Store, findings: Vec<Finding>, sent: u64, now: Timestamp) -> Vec<(i64, bool)> {
+fn put(store: &Store, findings: Vec<Finding>, sent: u64, now: Timestamp) -> Vec<(TaskId, bool)> {
     let position = (sent + findings.len() as u64).to_string();
     let cursor = Some(Cursor {
         stream: "flood".to_owned(),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use autonomous_orchestrator::{
-    Class, Finding, Severity, Store, StoreOptions, TaskFilter, Timestamp, import,
+    Class, Finding, Severity, Store, StoreOptions, TaskFilter, TaskId, Timestamp, import,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -191,7 +191,12 @@ os._exit(0)
     let adopted = report.adopted.unwrap();
     assert_eq!((adopted.tasks, adopted.history), (301, 601));
     assert_eq!(adopted.kept_tables, ["learning_patterns"]);
-    let task = store.reader().unwrap().task(301).unwrap().unwrap();
+    let task = store
+        .reader()
+        .unwrap()
+        .task(TaskId::from_number(301))
+        .unwrap()
+        .unwrap();
     assert_eq!(task.message, "f\u{FFFD}o");
     for kept in [
         ("legacy_status", "Pending-Review"),
@@ -201,7 +206,11 @@ os._exit(0)
     ] {
         assert!(task.evidence.iter().any(|fact| fact == kept), "{kept:?}");
     }
-    let events = store.reader().unwrap().history(Some(301), 10).unwrap();
+    let events = store
+        .reader()
+        .unwrap()
+        .history(Some(TaskId::from_number(301)), 10)
+        .unwrap();
     assert!(events.iter().any(|event| event.reason.contains("long ago")));
     drop(store);
     let row = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT * FROM legacy_learning_patterns').fetchall())";

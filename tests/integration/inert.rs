@@ -2,7 +2,7 @@
 
 use autonomous_orchestrator::{
     ActionKind, Class, Fact, Finding, Intake, NewEscalation, Proposal, Proposed, Severity, Store,
-    Terms, Timestamp,
+    TaskId, Terms, Timestamp,
 };
 
 use crate::cli_tool::Gateway;
@@ -44,7 +44,7 @@ fn gateway(now: Timestamp) -> Gateway {
         }),
     };
     store
-        .escalate(1, escalation, HOSTILE, now)
+        .escalate(TaskId::from_number(1), escalation, HOSTILE, now)
         .expect("escalated");
     gateway
 }

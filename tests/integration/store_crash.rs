@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 
 use autonomous_orchestrator::{
     Class, Cursor, Finding, Intake, NewEscalation, Resolution, Severity, Store, StoreError,
-    StoreOptions, Timestamp,
+    StoreOptions, TaskId, Timestamp,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -524,14 +524,14 @@ fn check(path: &Path, told: &Told, full: bool) {
         .rev()
         .take(if full { usize::MAX } else { 200 });
     for id in newest {
-        let task = reader.task(*id).unwrap();
+        let task = reader.task(TaskId::from_number(*id)).unwrap();
         assert!(
             task.is_some_and(|task| task.status.as_str() == "escalated"),
             "escalation of task {id} is lost"
         );
     }
     for id in told.closed.keys().rev().take(200) {
-        if let Some(task) = reader.task(*id).unwrap() {
+        if let Some(task) = reader.task(TaskId::from_number(*id)).unwrap() {
             assert!(task.closed_at.is_some(), "task {id} is open again");
         }
     }
@@ -552,7 +552,7 @@ fn path_generations(raw: &rusqlite::Connection) -> u64 {
 }
 
 /// One finding of its own kind; the id of its task once it was acknowledged.
-fn told(store: &Store, name: &str) -> Result<i64, StoreError> {
+fn told(store: &Store, name: &str) -> Result<TaskId, StoreError> {
     let batch = Intake {
         findings: vec![Finding::new(
             Class::ServiceFailed,

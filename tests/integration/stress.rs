@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use autonomous_orchestrator::{
     Booked, Booking, Class, Cursor, Finding, Intake, NewEscalation, Outcome, Phase, Resolution,
-    Severity, Store, StoreError, StoreOptions, Timestamp, Transition, config::Budget,
+    Severity, Store, StoreError, StoreOptions, TaskId, Timestamp, Transition, config::Budget,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -33,8 +33,8 @@ fn options(path: &Path) -> StoreOptions {
 /// What one actor was told is stored: task id to the message it must hold, and counts.
 #[derive(Debug, Default)]
 struct Accepted {
-    created: BTreeMap<i64, String>,
-    closed: Vec<i64>,
+    created: BTreeMap<TaskId, String>,
+    closed: Vec<TaskId>,
     notes: u64,
     attempts: u64,
     repeats: u64,
@@ -242,12 +242,13 @@ fn read_back(mut child: Child) -> Accepted {
     for line in text.lines() {
         let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
         let number = || rest.parse::<u64>().unwrap();
+        let task = |text: &str| TaskId::from_number(text.parse().unwrap());
         match what {
             "created" => {
                 let (id, message) = rest.split_once(' ').unwrap();
-                done.created.insert(id.parse().unwrap(), message.to_owned());
+                done.created.insert(task(id), message.to_owned());
             }
-            "closed" => done.closed.push(rest.parse().unwrap()),
+            "closed" => done.closed.push(task(rest)),
             "error" => done.errors.push(rest.to_owned()),
             "attempts" => done.attempts = number(),
             "repeats" => done.repeats = number(),

@@ -10,6 +10,7 @@ use crate::cli::escalations::delivery;
 use crate::cli::shape;
 use crate::cli::stats::{percent, repair_time};
 use crate::core::human::stats::{AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figures, MTTR_TARGET};
+use crate::core::model::id::TaskId;
 use crate::store::{Outcome, RunOutcome};
 
 const WEEKS_SHOWN: usize = 12;
@@ -262,7 +263,7 @@ fn budgets(html: &mut Html, facts: &Facts) {
             .filter(move |one| one.started_at > facts.now.minus(span))
     };
     // Attempts know their task; the task knows its fingerprint.
-    let hash_of: BTreeMap<i64, &str> = facts
+    let hash_of: BTreeMap<TaskId, &str> = facts
         .tasks
         .iter()
         .map(|task| (task.id, task.issue_hash.as_str()))
@@ -368,6 +369,7 @@ mod tests {
     use super::*;
     use crate::core::config::Config;
     use crate::core::human::stats::compute;
+    use crate::core::model::id::EscalationId;
     use crate::core::model::time::Timestamp;
     use crate::store::{AuditReport, DetectorRun, EscalationRow};
 
@@ -385,8 +387,8 @@ mod tests {
             tasks: Vec::new(),
             open: 1,
             escalations: vec![EscalationRow {
-                id: 1,
-                task_id: 1,
+                id: EscalationId::from_number(1),
+                task_id: TaskId::from_number(1),
                 reason: HOSTILE.to_owned(),
                 title: HOSTILE.to_owned(),
                 body: HOSTILE.to_owned(),

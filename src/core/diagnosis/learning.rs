@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::core::model::action::ActionKind;
 use crate::core::model::candidate::Candidate;
+use crate::core::model::id::TaskId;
 use crate::core::model::time::Timestamp;
 
 /// Half of what was learned counts after this time without news.
@@ -133,7 +134,7 @@ pub const RETURNS_MOST: usize = 3;
 /// One earlier episode of a problem that ended as fixed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fixed {
-    pub task_id: i64,
+    pub task_id: TaskId,
     pub action: String,
     pub closed_at: Timestamp,
 }
@@ -295,7 +296,7 @@ mod tests {
     #[test]
     fn what_comes_back_after_each_repair_is_recognised() {
         let fixed = |n: u32| Fixed {
-            task_id: i64::from(n),
+            task_id: TaskId::from_number(n.into()),
             action: "restart a.service".to_owned(),
             closed_at: NOW.minus(HOUR * n),
         };

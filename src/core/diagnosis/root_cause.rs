@@ -9,13 +9,14 @@ use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
 use crate::core::model::facts::{Facts, Key};
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::id::TaskId;
 use crate::core::model::task::{Status, Task};
 use crate::core::model::time::Timestamp;
 
 /// One open condition, as far as correlation needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenCondition {
-    pub task_id: i64,
+    pub task_id: TaskId,
     pub class: Class,
     pub subject: String,
     pub status: Status,
@@ -150,7 +151,7 @@ pub fn first_broken<'a>(above: &[&'a OpenCondition]) -> Option<&'a OpenCondition
 
 /// The cases of all that is open, by the age of their roots. What hangs on nothing, and nothing on it, is in none.
 pub fn cases(open: &[OpenCondition]) -> Vec<Case> {
-    let mut cases: BTreeMap<i64, Case> = BTreeMap::new();
+    let mut cases: BTreeMap<TaskId, Case> = BTreeMap::new();
     for own in open {
         let Some(root) = above(own, open).last().copied() else {
             continue;
@@ -170,9 +171,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn condition(task_id: i64, class: Class, unit: &str) -> OpenCondition {
+    fn condition(task: i64, class: Class, unit: &str) -> OpenCondition {
         OpenCondition {
-            task_id,
+            task_id: TaskId::from_number(task),
             class,
             subject: unit.to_owned(),
             status: Status::Detected,
@@ -230,7 +231,7 @@ mod tests {
         disk.evidence = Facts::default();
         let failed = condition(2, Class::ServiceFailed, "a.service");
         let root = |cause, disk: &OpenCondition| {
-            root_of(&failed, cause, std::slice::from_ref(disk)).map(|root| root.task_id)
+            root_of(&failed, cause, std::slice::from_ref(disk)).map(|root| root.task_id.number())
         };
         assert_eq!(root(Cause::DiskFull, &disk), Some(1));
         assert_eq!(root(Cause::ProcessExited, &disk), None);
@@ -309,7 +310,7 @@ mod tests {
             condition(3, Class::PortConflict, "a.service"),
             condition(8, Class::DiskFull, "/var"),
         ];
-        let root = |cause| root_of(&failed, cause, &open).map(|root| root.task_id);
+        let root = |cause| root_of(&failed, cause, &open).map(|root| root.task_id.number());
         assert_eq!(root(Cause::DiskFull), Some(8));
         assert_eq!(root(Cause::Unknown), Some(3));
     }
@@ -477,10 +478,11 @@ mod tests {
             turned.reverse();
             for open in [open, turned] {
                 let found = cases(&open);
-                let tasks = |case: &Case| case.members.iter().map(|one| one.task).collect();
+                let tasks =
+                    |case: &Case| case.members.iter().map(|one| one.task.number()).collect();
                 let found: Vec<(i64, Vec<i64>)> = found
                     .iter()
-                    .map(|case| (case.root.task, tasks(case)))
+                    .map(|case| (case.root.task.number(), tasks(case)))
                     .collect();
                 let wanted: Vec<_> = wanted
                     .iter()
@@ -488,9 +490,16 @@ mod tests {
                     .collect();
                 assert_eq!(found, wanted, "{name}");
                 for (task, waits_for) in waits {
-                    let own = open.iter().find(|one| one.task_id == *task).unwrap();
+                    let own = open
+                        .iter()
+                        .find(|one| one.task_id.number() == *task)
+                        .unwrap();
                     let broken = first_broken(&above(own, &open));
-                    assert_eq!(broken.map(|one| one.task_id), *waits_for, "{name}: {task}");
+                    assert_eq!(
+                        broken.map(|one| one.task_id.number()),
+                        *waits_for,
+                        "{name}: {task}"
+                    );
                 }
             }
         }

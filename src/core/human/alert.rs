@@ -177,13 +177,14 @@ mod tests {
     use crate::core::model::class::Class;
     use crate::core::model::facts::Facts;
     use crate::core::model::finding::Severity;
+    use crate::core::model::id::TaskId;
     use crate::core::model::task::{Phase, Resolution};
 
     const NOW: Timestamp = Timestamp::from_millis(1_763_878_648_000);
 
     fn task(status: Status) -> Task {
         Task {
-            id: 4,
+            id: TaskId::from_number(4),
             issue_hash: "ab".repeat(32),
             class: Class::ServiceFailed,
             subject: "bridge.service".to_owned(),

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::core::model::finding::Severity;
 use crate::core::model::hex::hex;
+use crate::core::model::id::{OutboxId, TaskId};
 use crate::core::model::named::named;
 use crate::core::model::time::Timestamp;
 
@@ -102,9 +103,9 @@ named! {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
     /// Of the row; one alone may be used again after a restore.
-    pub id: i64,
+    pub id: OutboxId,
     /// Its rows are delivered in order.
-    pub task_id: i64,
+    pub task_id: TaskId,
     /// `github`, or the name of a further one.
     pub destination: String,
     /// What is asked of the destination.

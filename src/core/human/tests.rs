@@ -1,6 +1,7 @@
 //! One hostile finding through everything that a human gets.
 #![allow(clippy::unwrap_used)]
 
+use crate::core::model::id::OutboxId;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -148,7 +149,7 @@ fn a_hostile_finding_is_dead_in_alerts_webhooks_and_metrics() {
         ..Payload::default()
     };
     let delivery = Delivery {
-        id: 1,
+        id: OutboxId::from_number(1),
         task_id: task.id,
         destination: "webhook".to_owned(),
         operation: Operation::Create,

@@ -40,6 +40,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::core::human::delivery::{Operation, State};
+    use crate::core::model::id::OutboxId;
 
     /// `docs/example-webhook.json` is what is sent; set `UPDATE_GOLDEN=1` to write it anew.
     #[test]
@@ -60,7 +61,7 @@ mod tests {
             ..Payload::default()
         };
         let delivery = Delivery {
-            id: 41,
+            id: OutboxId::from_number(41),
             task_id: task.id,
             destination: "webhook".to_owned(),
             operation: Operation::Create,

@@ -4,6 +4,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::core::model::hex::hex;
+use crate::core::model::id::TaskId;
 use crate::core::model::time::Timestamp;
 
 /// `prev_hash` of the first event.
@@ -13,7 +14,7 @@ pub const GENESIS: &str = "00000000000000000000000000000000000000000000000000000
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
     /// `None` for an event of the host.
-    pub task_id: Option<i64>,
+    pub task_id: Option<TaskId>,
     /// What happened, in a word, as in `claimed` or `first_green`.
     pub action: &'a str,
     /// To what; may be empty.
@@ -30,8 +31,7 @@ pub struct Event<'a> {
 /// two different events from ever having the same bytes.
 pub fn chain(prev_hash: &str, event: &Event<'_>) -> String {
     let task = event.task_id.map_or_else(String::new, |id| id.to_string());
-    let mut hash = Sha256::new();
-    for field in [
+    hash([
         prev_hash,
         &task,
         event.action,
@@ -39,26 +39,22 @@ pub fn chain(prev_hash: &str, event: &Event<'_>) -> String {
         event.timestamp,
         event.actor,
         event.reason,
-    ] {
-        hash.update((field.len() as u64).to_le_bytes());
-        hash.update(field.as_bytes());
-    }
-    hex(&hash.finalize())
+    ])
 }
 
 /// Key of one delivery: gateway, fingerprint and episode, so that one problem of one gateway has one issue.
 pub fn delivery_key(gateway_id: &str, fingerprint: &str, episode: u64) -> String {
-    chain(
-        gateway_id,
-        &Event {
-            task_id: i64::try_from(episode).ok(),
-            action: "delivery",
-            details: fingerprint,
-            timestamp: "",
-            actor: "",
-            reason: "",
-        },
-    )
+    let episode = episode.to_string();
+    hash([gateway_id, &episode, "delivery", fingerprint, "", "", ""])
+}
+
+fn hash(fields: [&str; 7]) -> String {
+    let mut hash = Sha256::new();
+    for field in fields {
+        hash.update((field.len() as u64).to_le_bytes());
+        hash.update(field.as_bytes());
+    }
+    hex(&hash.finalize())
 }
 
 /// Text of the stored time of an event.
@@ -73,7 +69,7 @@ mod tests {
     #[test]
     fn moving_a_byte_between_fields_changes_the_hash() {
         let event = |action, details| Event {
-            task_id: Some(1),
+            task_id: Some(TaskId::from_number(1)),
             action,
             details,
             timestamp: "t",
@@ -91,5 +87,18 @@ mod tests {
     fn each_episode_has_its_own_delivery() {
         assert_ne!(delivery_key("g", "f", 1), delivery_key("g", "f", 2));
         assert_ne!(delivery_key("g", "f", 1), delivery_key("h", "f", 1));
+    }
+
+    #[test]
+    fn the_key_of_a_delivery_is_chained_as_an_event_of_the_episode_is() {
+        let event = Event {
+            task_id: Some(TaskId::from_number(3)),
+            action: "delivery",
+            details: "f",
+            timestamp: "",
+            actor: "",
+            reason: "",
+        };
+        assert_eq!(delivery_key("g", "f", 3), chain("g", &event));
     }
 }

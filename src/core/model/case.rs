@@ -3,11 +3,12 @@
 use std::fmt;
 
 use crate::core::model::class::Class;
+use crate::core::model::id::TaskId;
 
 /// An open task as part of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    pub task: i64,
+    pub task: TaskId,
     pub class: Class,
     pub subject: String,
 }
@@ -28,7 +29,7 @@ pub struct Case {
 
 impl Case {
     /// The case of `cases` that `task` is part of; a task has at most one.
-    pub fn of(task: i64, cases: &[Self]) -> Option<&Self> {
+    pub fn of(task: TaskId, cases: &[Self]) -> Option<&Self> {
         cases.iter().find(|case| {
             let mut parts = std::iter::once(&case.root).chain(&case.members);
             parts.any(|part| part.task == task)
@@ -36,7 +37,7 @@ impl Case {
     }
 
     /// What it means for `task`, in a line.
-    pub fn text(&self, task: i64) -> String {
+    pub fn text(&self, task: TaskId) -> String {
         if task != self.root.task {
             return format!("belongs to {}", self.root);
         }

@@ -10,6 +10,7 @@ pub mod finding;
 pub mod gate;
 pub mod hex;
 pub mod hint;
+pub mod id;
 pub mod inert;
 #[allow(
     dead_code,

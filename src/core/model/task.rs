@@ -4,6 +4,7 @@ use crate::core::model::class::Class;
 use crate::core::model::facts::Facts;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::gate::Gate;
+use crate::core::model::id::TaskId;
 use crate::core::model::named::named;
 use crate::core::model::proposal::{Digest, Proposal};
 use crate::core::model::time::Timestamp;
@@ -103,7 +104,7 @@ impl Phase {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Task {
     /// Never used again, also after retention removed the row.
-    pub id: i64,
+    pub id: TaskId,
     /// Fingerprint, 64 lower-case hex.
     pub issue_hash: String,
     /// `log_error` where the stored name is not known to this version.
@@ -133,7 +134,7 @@ pub struct Task {
     /// 1 for the first life of this fingerprint here, then counting up.
     pub episode: u64,
     /// The task of the episode before, which retention may have removed; `None` for the first.
-    pub previous_id: Option<i64>,
+    pub previous_id: Option<TaskId>,
     /// Text of the last action taken, as shown to a human.
     pub action: Option<String>,
     /// An attempt was booked in this episode.
@@ -201,7 +202,7 @@ pub enum WaitsFor {
     /// This gate opens.
     Gate(Gate),
     /// Its root, the task with this id, is green or over.
-    Root(i64),
+    Root(TaskId),
 }
 
 impl WaitsFor {
@@ -215,7 +216,7 @@ impl WaitsFor {
     }
 
     /// The task that it hangs on.
-    pub const fn root(self) -> Option<i64> {
+    pub const fn root(self) -> Option<TaskId> {
         match self {
             Self::Root(task) => Some(task),
             Self::Time | Self::Gate(_) => None,

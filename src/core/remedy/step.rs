@@ -8,6 +8,7 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
 use crate::core::model::gate::Gate;
 use crate::core::model::hint::Hint;
+use crate::core::model::id::TaskId;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Phase, Resolution, WaitsFor};
 use crate::core::model::time::Timestamp;
@@ -139,7 +140,7 @@ pub enum Reason {
     },
     /// Another open task is its root.
     SymptomOf {
-        task: i64,
+        task: TaskId,
         class: Class,
         subject: String,
     },
@@ -171,7 +172,7 @@ pub enum Reason {
     GoneUnverified,
     /// It ended together with the repair of its root.
     OverWithRoot {
-        task: i64,
+        task: TaskId,
         class: Class,
         subject: String,
     },

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::core::human::delivery::{Delivery, DeliveryStep, Hold, Operation};
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::id::TaskId;
 use crate::core::model::task::{Resolution, Status};
 use crate::core::model::time::Timestamp;
 use crate::daemon::outbox::StoreOutbox;
@@ -24,7 +25,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 struct Place {
     back_at: Option<Timestamp>,
     /// Task and operation of each delivery, in order.
-    took: Vec<(i64, Operation)>,
+    took: Vec<(TaskId, Operation)>,
 }
 
 #[derive(Clone, Debug)]
@@ -51,7 +52,7 @@ impl Tracker for Wire {
         }
         begin().unwrap();
         place.took.push((delivery.task_id, delivery.operation));
-        let number = delivery.issue_number.unwrap_or(delivery.task_id);
+        let number = delivery.issue_number.unwrap_or(delivery.task_id.number());
         DeliveryStep::Confirmed {
             number: Some(number),
             url: None,
@@ -94,7 +95,7 @@ impl Gateway {
         }
     }
 
-    fn found(&self, finding: Finding, now: Timestamp) -> i64 {
+    fn found(&self, finding: Finding, now: Timestamp) -> TaskId {
         let intake = Intake {
             findings: vec![finding],
             cursor: None,
@@ -104,13 +105,13 @@ impl Gateway {
         task
     }
 
-    fn fails(&self, n: usize, now: Timestamp) -> i64 {
+    fn fails(&self, n: usize, now: Timestamp) -> TaskId {
         let (class, unit) = (Class::ServiceFailed, format!("unit-{n}.service"));
         let finding = Finding::new(class, &unit, Severity::Error, "failed", "units", now);
         self.found(finding, now)
     }
 
-    fn says(&self, writer: &str, n: usize, severity: Severity, now: Timestamp) -> i64 {
+    fn says(&self, writer: &str, n: usize, severity: Severity, now: Timestamp) -> TaskId {
         let (class, subject) = (Class::LogError, format!("{writer} {n}"));
         let finding = Finding::new(class, &subject, severity, "broke", "journal", now);
         self.found(finding.said_by(writer), now)
@@ -169,7 +170,7 @@ impl Gateway {
     }
 
     /// Tasks that have an issue, in the order of delivery.
-    fn issues(&self) -> Vec<i64> {
+    fn issues(&self) -> Vec<TaskId> {
         let took = &self.place.borrow().took;
         let opened = took
             .iter()
@@ -177,7 +178,7 @@ impl Gateway {
         opened.map(|(task, _)| *task).collect()
     }
 
-    fn subject(&self, task: i64) -> String {
+    fn subject(&self, task: TaskId) -> String {
         let task = self.store.reader().unwrap().task(task).unwrap();
         task.unwrap().subject
     }
@@ -200,7 +201,8 @@ fn five_days_offline_with_forty_faults_and_a_storm_are_forty_issues_and_a_summar
     assert_eq!(gateway.waiting(), 40 * 4, "nothing is folded while offline");
     gateway.serve(back_at, back_at.plus(DAY * 20));
     let issues = gateway.issues();
-    let (own, other): (Vec<i64>, Vec<i64>) = issues.iter().partition(|id| confirmed.contains(id));
+    let (own, other): (Vec<TaskId>, Vec<TaskId>) =
+        issues.iter().partition(|id| confirmed.contains(id));
     assert_eq!(own, confirmed, "each has its own, the oldest first");
     let subjects: Vec<String> = other.iter().map(|id| gateway.subject(*id)).collect();
     assert_eq!(subjects, ["messages not told at github"]);
@@ -222,7 +224,7 @@ fn what_is_critical_is_never_folded_and_writers_share_the_slots() {
     gateway.serve(START.plus(HOUR), START.plus(DAY));
     let issues = gateway.issues();
     let of = |writer: &str| {
-        let own = |id: &&i64| gateway.subject(**id).starts_with(writer);
+        let own = |id: &&TaskId| gateway.subject(**id).starts_with(writer);
         issues.iter().filter(own).count()
     };
     assert_eq!((of("app.service"), of("uid 1001")), (2, 2), "{issues:?}");
@@ -270,7 +272,7 @@ fn a_destination_has_no_rows_until_it_is_configured_and_then_what_is_open() {
             .set_routing(&["github", "webhook"], HOUR, START)
             .unwrap();
     }
-    let mut told: Vec<(i64, String)> = store
+    let mut told: Vec<(TaskId, String)> = store
         .reader()
         .unwrap()
         .outbox()

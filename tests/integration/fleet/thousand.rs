@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use autonomous_orchestrator::{
     Alert, Alertmanager, Class, Facts, Finding, Phase, Resolution, Round, Severity, Speaker,
-    Status, Task, alerts,
+    Status, Task, TaskId, alerts,
 };
 use serde_json::Value;
 
@@ -68,7 +68,7 @@ fn task(gateway: usize, fault: usize) -> Task {
     let severity = [Severity::Critical, Severity::Error, Severity::Warning][fault % 3];
     let finding = Finding::new(class, &subject, severity, &message, "bench", now());
     Task {
-        id: i64::try_from(fault).unwrap(),
+        id: TaskId::from_number(i64::try_from(fault).unwrap()),
         issue_hash: finding.fingerprint().to_string(),
         class,
         subject,

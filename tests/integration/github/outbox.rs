@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use autonomous_orchestrator::{
-    Counted, Delivery, Operation, Outbox, OutboxError, PUT_OFF_MOST, Severity, State, Timestamp,
+    Counted, Delivery, Operation, Outbox, OutboxError, OutboxId, PUT_OFF_MOST, Severity, State,
+    TaskId, Timestamp,
 };
 
 /// One row and when it was marked as sending.
@@ -18,9 +19,9 @@ pub struct Row {
 
 #[derive(Debug, Default)]
 pub struct Memory {
-    pub rows: RefCell<BTreeMap<i64, Row>>,
+    pub rows: RefCell<BTreeMap<OutboxId, Row>>,
     /// Issue number of each task, as the store keeps it.
-    pub numbers: RefCell<BTreeMap<i64, i64>>,
+    pub numbers: RefCell<BTreeMap<TaskId, i64>>,
     pub parked: RefCell<Option<String>>,
     pub times_parked: Cell<u32>,
     pub writes: Cell<u32>,
@@ -34,18 +35,18 @@ pub struct Killed;
 impl Memory {
     pub fn push(
         &self,
-        task_id: i64,
+        task: i64,
         operation: Operation,
         payload: &str,
         key: &str,
         severity: Severity,
         now: Timestamp,
-    ) -> i64 {
+    ) -> OutboxId {
         let mut rows = self.rows.borrow_mut();
-        let id = rows.len() as i64 + 1;
+        let id = OutboxId::from_number(rows.len() as i64 + 1);
         let delivery = Delivery {
             id,
-            task_id,
+            task_id: TaskId::from_number(task),
             destination: "github".to_owned(),
             operation,
             state: State::Pending,
@@ -80,7 +81,7 @@ impl Memory {
         self.rows.borrow().values().filter(done).count()
     }
 
-    fn write(&self, id: i64, change: impl FnOnce(&mut Row)) -> Result<(), OutboxError> {
+    fn write(&self, id: OutboxId, change: impl FnOnce(&mut Row)) -> Result<(), OutboxError> {
         self.writes.set(self.writes.get() + 1);
         let dies = match self.dies_in.get() {
             Some((0, after)) => Some(after),
@@ -144,7 +145,7 @@ impl Outbox for Memory {
         }))
     }
 
-    fn sending(&self, id: i64, now: Timestamp) -> Result<(), OutboxError> {
+    fn sending(&self, id: OutboxId, now: Timestamp) -> Result<(), OutboxError> {
         self.write(id, |row| {
             row.delivery.state = State::Sending;
             row.delivery.attempts += 1;
@@ -154,7 +155,7 @@ impl Outbox for Memory {
 
     fn confirmed(
         &self,
-        id: i64,
+        id: OutboxId,
         issue_number: Option<i64>,
         _: Option<&str>,
         _: Timestamp,
@@ -173,7 +174,7 @@ impl Outbox for Memory {
 
     fn unknown(
         &self,
-        id: i64,
+        id: OutboxId,
         retry_at: Timestamp,
         why: &str,
         _: Timestamp,
@@ -187,7 +188,7 @@ impl Outbox for Memory {
 
     fn retry(
         &self,
-        id: i64,
+        id: OutboxId,
         retry_at: Timestamp,
         why: &str,
         _: Timestamp,
@@ -199,14 +200,14 @@ impl Outbox for Memory {
         })
     }
 
-    fn dead(&self, id: i64, why: &str, _: Timestamp) -> Result<(), OutboxError> {
+    fn dead(&self, id: OutboxId, why: &str, _: Timestamp) -> Result<(), OutboxError> {
         self.write(id, |row| {
             row.delivery.state = State::Dead;
             row.delivery.last_error = Some(why.to_owned());
         })
     }
 
-    fn folded(&self, id: i64, why: &str, _: Timestamp) -> Result<(), OutboxError> {
+    fn folded(&self, id: OutboxId, why: &str, _: Timestamp) -> Result<(), OutboxError> {
         self.write(id, |row| {
             row.delivery.state = State::Cancelled;
             row.delivery.last_error = Some(why.to_owned());

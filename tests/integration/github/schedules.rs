@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use autonomous_orchestrator::{
-    Courier, GitHub, Limits, Operation, Outbox, Settings, Severity, State, Timestamp, config,
-    delivery_key, is_marked, marker,
+    Courier, GitHub, Limits, Operation, Outbox, Settings, Severity, State, TaskId, Timestamp,
+    config, delivery_key, is_marked, marker,
 };
 use serde_json::json;
 
@@ -448,7 +448,11 @@ fn reopened_issues_count_in_the_caps() {
     drain(&mut gateway, &mut random);
     let opened = bed.world().issues.last().unwrap().created_at;
     let now = bed.world().now;
-    gateway.outbox.numbers.borrow_mut().insert(9, 1);
+    gateway
+        .outbox
+        .numbers
+        .borrow_mut()
+        .insert(TaskId::from_number(9), 1);
     let key = delivery_key("gateway-a", "f", 9);
     let again = json!({ "title": "again", "body": "b", "comment": "back" }).to_string();
     gateway
@@ -530,7 +534,11 @@ fn recurrence_reopens_within_the_window_and_links_after_it() {
     for (task, later) in [(2, s(3600)), (3, 3 * DAY)] {
         let now = bed.world().now.plus(later);
         bed.world().advance(now);
-        gateway.outbox.numbers.borrow_mut().insert(task, 1);
+        gateway
+            .outbox
+            .numbers
+            .borrow_mut()
+            .insert(TaskId::from_number(task), 1);
         let key = delivery_key("gateway-a", "f", task as u64);
         gateway
             .outbox

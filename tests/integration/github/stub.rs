@@ -7,12 +7,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use autonomous_orchestrator::{
-    Clock, Courier, Detector, GitHub, Host, Https, Limits, Open, Operation, Probes, Settings,
-    Severity, Snapshot, State, Sweep, Timestamp, check_github, config, delivery_key,
+    Clock, Courier, Detector, GitHub, Host, Https, Limits, Open, Operation, OutboxId, Probes,
+    Settings, Severity, Snapshot, State, Sweep, Timestamp, check_github, config, delivery_key,
 };
 use serde_json::{Value, json};
 
 use super::outbox::{Memory, s};
+
+/// The row that was booked first.
+const FIRST: OutboxId = OutboxId::from_number(1);
 
 pub const TOKEN: &str = "t0ken";
 
@@ -227,14 +230,18 @@ fn a_write_that_arrived_without_an_answer_is_found_not_repeated() {
         let start = stub.now;
         courier.tick(&outbox, stub.now);
         assert_eq!(
-            outbox.rows.borrow()[&1].delivery.state,
+            outbox.rows.borrow()[&FIRST].delivery.state,
             State::Unknown,
             "{mode}"
         );
         stub.drain(&mut courier, &outbox);
         assert!(stub.now.since(start) >= s(60), "{mode}");
         assert_eq!(stub.issues().len(), 1, "{mode}");
-        assert_eq!(outbox.rows.borrow()[&1].confirmed_number, Some(1), "{mode}");
+        assert_eq!(
+            outbox.rows.borrow()[&FIRST].confirmed_number,
+            Some(1),
+            "{mode}"
+        );
         let posts = stub
             .requests()
             .iter()
@@ -411,7 +418,7 @@ fn a_public_repository_a_wrong_token_and_an_unknown_authority_send_nothing() {
     let next = stub.courier(github.clone()).tick(&outbox, stub.now);
     assert!(next.at > stub.now);
     assert_eq!(stub.requests().len(), before);
-    assert_eq!(outbox.rows.borrow()[&1].delivery.state, State::Pending);
+    assert_eq!(outbox.rows.borrow()[&FIRST].delivery.state, State::Pending);
     assert!(stub.issues().is_empty());
 
     let checks = check_github(&github, None, stub.now);

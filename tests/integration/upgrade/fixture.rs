@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use autonomous_orchestrator::{
-    ActionKind, Booked, Booking, Class, Cursor, Finding, Gate, Intake, NewEscalation, Outcome,
-    Phase, Proposal, Proposed, Resolution, RunOutcome, Severity, Store, StoreOptions, Terms,
-    Timestamp, Transition, WaitsFor, config::Budget,
+    ActionKind, Booked, Booking, Class, Cursor, Finding, Gate, Intake, NewEscalation, OutboxId,
+    Outcome, Phase, Proposal, Proposed, Resolution, RunOutcome, Severity, Store, StoreOptions,
+    TaskId, Terms, Timestamp, Transition, WaitsFor, config::Budget,
 };
 use rusqlite::Connection;
 
@@ -72,7 +72,7 @@ impl Gateway {
         self.now
     }
 
-    fn found(&mut self, subject: &str) -> i64 {
+    fn found(&mut self, subject: &str) -> TaskId {
         let now = self.tick();
         let intake = Intake {
             findings: vec![finding(subject, now)],
@@ -84,7 +84,7 @@ impl Gateway {
         self.store.intake(intake, now).unwrap()[0].task_id
     }
 
-    fn escalated(&mut self, subject: &str) -> i64 {
+    fn escalated(&mut self, subject: &str) -> TaskId {
         let id = self.found(subject);
         let now = self.tick();
         let escalation = escalation(subject);
@@ -95,7 +95,7 @@ impl Gateway {
     }
 
     /// The next delivery is on its way; what came of it is not yet known.
-    fn sending(&mut self) -> i64 {
+    fn sending(&mut self) -> OutboxId {
         let now = self.tick();
         let row = self.store.outbox_next("github", now).unwrap().unwrap();
         self.store.outbox_sending(row.id, now).unwrap();
@@ -111,7 +111,7 @@ impl Gateway {
         done.unwrap();
     }
 
-    fn tried(&mut self, id: i64, subject: &str, outcome: Outcome, then: Transition) {
+    fn tried(&mut self, id: TaskId, subject: &str, outcome: Outcome, then: Transition) {
         let now = self.tick();
         assert_eq!(
             self.store.claim_next("worker-1", now).unwrap().unwrap().id,
@@ -157,7 +157,7 @@ impl Gateway {
         self.store.transition(id, wait, "worker-1", now).unwrap();
     }
 
-    fn repaired(&mut self, subject: &str) -> i64 {
+    fn repaired(&mut self, subject: &str) -> TaskId {
         let id = self.found(subject);
         let green = Transition::FirstGreen {
             stable_until: self.now.plus(MINUTE),

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use autonomous_orchestrator::{
     Class, Courier, Gate, GitHub, Limits, NewEscalation, OutboxRow, Proposed, Resolution, Settings,
-    Status, Store, StoreError, StoreOptions, StoreOutbox, Task, TaskFilter, Timestamp, config,
-    delivery_key, label, marker,
+    Status, Store, StoreError, StoreOptions, StoreOutbox, Task, TaskFilter, TaskId, Timestamp,
+    config, delivery_key, label, marker,
 };
 use rusqlite::Connection;
 
@@ -151,7 +151,7 @@ impl Upgraded {
         found.into_iter().next().unwrap()
     }
 
-    fn rows(&self, task_id: i64) -> Vec<OutboxRow> {
+    fn rows(&self, task_id: TaskId) -> Vec<OutboxRow> {
         let mut rows = self.store.reader().unwrap().outbox().unwrap();
         rows.retain(|row| row.task_id == task_id);
         rows.reverse();
@@ -187,7 +187,7 @@ impl Upgraded {
         panic!("{:#?}", self.store.reader().unwrap().outbox().unwrap());
     }
 
-    fn seen(&self, subject: &str) -> i64 {
+    fn seen(&self, subject: &str) -> TaskId {
         let recorded = self.store.create_task(finding(subject, self.now), self.now);
         recorded.unwrap().task_id
     }

@@ -5,6 +5,7 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
 use crate::core::model::facts::{Fact, Facts};
+use crate::core::model::id::TaskId;
 use crate::core::model::proposal::{FileIdentity, Terms};
 use crate::core::model::task::{Phase, Status};
 
@@ -27,7 +28,7 @@ fn task() -> Task {
         ),
     ]);
     Task {
-        id: 17,
+        id: TaskId::from_number(17),
         issue_hash: "5a1c".repeat(16),
         class: Class::InvalidUnitPath,
         subject: "modbus-bridge.service".to_owned(),
@@ -42,7 +43,7 @@ fn task() -> Task {
         confidence: Some(0.83),
         seen_count: 14,
         episode: 2,
-        previous_id: Some(9),
+        previous_id: Some(TaskId::from_number(9)),
         action: None,
         fix_attempted: true,
         fix_successful: false,
@@ -332,14 +333,16 @@ fn the_case_is_named_on_the_issue_of_its_root_and_of_its_members() {
         render(&facts).body
     };
     let member_of = Case {
-        root: member(12, "/data"),
+        root: member(TaskId::from_number(12), "/data"),
         members: vec![member(task.id, "a.service")],
     };
     let body = told(&member_of);
     assert!(body.contains("**Belongs to** `task 12: disk_full /data`: that is repaired first."));
     let root_of = Case {
         root: member(task.id, "a.service"),
-        members: (20..45).map(|id| member(id, "@all `x`")).collect(),
+        members: (20..45)
+            .map(|id| member(TaskId::from_number(id), "@all `x`"))
+            .collect(),
     };
     let body = told(&root_of);
     assert!(body.contains("**What hangs on it**, and is repaired after it:\n\n- "));

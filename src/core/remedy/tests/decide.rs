@@ -1,11 +1,12 @@
 use super::*;
 use crate::core::config::{Maintenance, Mode};
+use crate::core::model::id::TaskId;
 use crate::core::model::task::Resolution;
 use crate::core::remedy::decide::Question;
 
 pub fn symptom() -> Reason {
     Reason::SymptomOf {
-        task: 3,
+        task: TaskId::from_number(3),
         class: Class::InvalidUnitPath,
         subject: UNIT.to_owned(),
     }
@@ -117,7 +118,7 @@ fn a_condition_that_is_gone_is_closed() {
             close(
                 Resolution::Fixed,
                 Reason::OverWithRoot {
-                    task: 3,
+                    task: TaskId::from_number(3),
                     class: Class::InvalidUnitPath,
                     subject: UNIT.to_owned(),
                 },
@@ -225,7 +226,7 @@ fn a_symptom_waits_for_its_root() {
             wait(
                 900,
                 Reason::SymptomOf {
-                    task: 3,
+                    task: TaskId::from_number(3),
                     class: Class::DiskFull,
                     subject: "/var".to_owned(),
                 },

@@ -1,4 +1,5 @@
 use super::*;
+use crate::core::model::id::TaskId;
 use crate::core::model::task::Resolution;
 use crate::core::remedy::ending::{
     Condition, Patience, WindowEnd, how, is_at_work, is_over, of_window,
@@ -172,7 +173,7 @@ fn kernel_faults_stay_open_until_a_human_was_told() {
 #[test]
 fn how_a_condition_ended_is_its_own_end_or_its_roots_repair() {
     let with_root = || Reason::OverWithRoot {
-        task: 3,
+        task: TaskId::from_number(3),
         class: Class::InvalidUnitPath,
         subject: UNIT.to_owned(),
     };

@@ -14,6 +14,7 @@ mod gates;
 mod phases;
 mod step;
 
+use crate::core::model::id::TaskId;
 use std::time::Duration;
 
 use crate::core::config::Config;
@@ -45,7 +46,7 @@ fn after(seconds: u64) -> Timestamp {
 
 fn task(class: Class, subject: &str) -> Task {
     Task {
-        id: 7,
+        id: TaskId::from_number(7),
         issue_hash: "0".repeat(64),
         class,
         subject: subject.to_owned(),
@@ -91,7 +92,7 @@ fn finding(class: Class, subject: &str) -> Finding {
 /// Another open condition about the unit, nearer to the root: its unit file names a path that is not there.
 fn root(status: Status) -> OpenCondition {
     OpenCondition {
-        task_id: 3,
+        task_id: TaskId::from_number(3),
         class: Class::InvalidUnitPath,
         subject: UNIT.to_owned(),
         status,
@@ -126,7 +127,7 @@ fn refused(phase: Phase, kind: ActionKind) -> Tried {
 
 fn fixed_before(hours_ago: u64) -> Fixed {
     Fixed {
-        task_id: 1,
+        task_id: TaskId::from_number(1),
         action: "start".to_owned(),
         closed_at: ago(hours_ago * 3_600),
     }

@@ -7,7 +7,7 @@ use crate::core::model::task::Resolution;
 #[test]
 fn each_reason_has_its_gate_and_its_words() {
     let text = |word: &str| word.to_owned();
-    let root = || (3, Class::DiskFull, text("/var"));
+    let root = || (TaskId::from_number(3), Class::DiskFull, text("/var"));
     let kind = ActionKind::FreeDisk;
     let rows = [
         (

@@ -1,5 +1,6 @@
 //! What every start finds, whatever came before.
 
+use crate::core::model::id::TaskId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -103,10 +104,10 @@ fn rows_agree(reader: &Reader, tasks: &[Task], events: &[AuditEvent]) {
         let first = open.insert(task.issue_hash.clone());
         assert!(first, "two open tasks of {}", task.subject);
     }
-    let tasks: BTreeMap<i64, &Task> = tasks.iter().map(|task| (task.id, task)).collect();
+    let tasks: BTreeMap<TaskId, &Task> = tasks.iter().map(|task| (task.id, task)).collect();
     let attempts = reader.all_attempts().unwrap();
     let escalations = reader.escalations(false).unwrap();
-    let mut booked: BTreeMap<i64, usize> = BTreeMap::new();
+    let mut booked: BTreeMap<TaskId, usize> = BTreeMap::new();
     for event in events {
         let Some(id) = event.task_id else { continue };
         let task = tasks[&id];
@@ -138,7 +139,7 @@ fn rows_agree(reader: &Reader, tasks: &[Task], events: &[AuditEvent]) {
 
 /// A human hears of a task again only for another reason, or after another attempt or an answer.
 fn told_again_only_after_something_new(events: &[AuditEvent]) {
-    let mut last: BTreeMap<i64, &str> = BTreeMap::new();
+    let mut last: BTreeMap<TaskId, &str> = BTreeMap::new();
     for event in events {
         let Some(id) = event.task_id else { continue };
         match event.action.as_str() {
