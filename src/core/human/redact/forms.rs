@@ -179,6 +179,8 @@ pub(super) const SHAPES: &[Shape] = &[
         r#"([?&](?:auth|sig|key|code)=)([^& \t\r\n"'<>#;]+)"#,
         |found| !is_prose(found.value) && (is_no_word(found.value) || looks_random(found.value))
     ),
+    shape!(&["/bot"], r"(/bot[0-9]{6,12}:)([A-Za-z0-9_-]{20,})", always),
+    shape!(&[";stok="], r"(;stok=)([A-Za-z0-9]+)", always),
     shape!(
         &["credential="],
         r#"(X-Amz-Credential=)([^& \t\r\n"'<>#;]+)"#,
@@ -253,6 +255,32 @@ pub(super) const SHAPES: &[Shape] = &[
                 .unwrap_or("")
         )
     ),
+    // Lists of words, in which a name is followed by its value: arguments as JSON, terms of Erlang.
+    shape!(
+        &["pass", "pwd", "secret", "psk"],
+        concat!(
+            r#"((?:["'][A-Za-z0-9_.-]*(?i-u:pass|pwd|secret|psk)[A-Za-z0-9_.-]*["'][ \t]*|\{[ \t]*[a-z0-9_]*(?:pass|pwd|secret|psk)[a-z0-9_]*[ \t]*),[ \t]*(?:<<)?)"#,
+            quoted!()
+        ),
+        |found| is_named(last_name(found.prefix))
+            && !is_prose(found.value)
+            && !is_field(found.value)
+    ),
+    // An object behind a telling name, which has the value as its member.
+    shape!(
+        &["\"key\"", "\"value\"", "\"data\""],
+        r#"("[A-Za-z0-9_.-]+"[ \t]*:[ \t]*\{[ \t\r\n]*"(?:key|value|data)"[ \t]*:[ \t]*)("[^"\r\n]+")"#,
+        |found| is_named(attribute(found.prefix)) && !is_reference(found.value)
+    ),
+    // The second of two arguments, user first: `auth = ("gw", "x")`, `username_pw_set("gw", "x")`.
+    shape!(
+        &["auth", "pw", "login", "password", "credential"],
+        concat!(
+            r#"((?-u:\b)[A-Za-z_.]*(?i-u:auth|pw|login|password|credentials)(?:_?set)?["']?[ \t]*[:=]?[ \t]*\([ \t]*["'][^"'\r\n]*["'],[ \t]*)"#,
+            quoted!()
+        ),
+        |found| !is_prose(found.value)
+    ),
     // YAML, where the name is a value itself.
     shape!(
         &["value:"],
@@ -304,13 +332,36 @@ pub(super) const SHAPES: &[Shape] = &[
         |found| is_no_word(found.value) && !is_path(found.value)
     ),
     shape!(
+        &[
+            "key to ",
+            "token to ",
+            "secret to ",
+            "pass to ",
+            "password to "
+        ],
+        r"((?:^|[^A-Za-z0-9_.-])[A-Za-z0-9_.-]*(?i-u:key|token|secret|pass|password)[ \t]+to[ \t]+)([^ \t\r\n,;]+)",
+        |found| is_no_word(found.value)
+            && is_named(found.prefix.split_whitespace().rev().nth(1).unwrap_or(""))
+    ),
+    // Commands of devices, several to a line: what ends there or at the next one.
+    shape!(
+        &["password"],
+        r"((?-u:\b)(?:[A-Z][a-z]+Password[0-9]?|Password[0-9])[ \t]+)([^ \t\r\n;]+)(?:;|\r?\n|$)",
+        |found| !is_prose(found.value)
+    ),
+    shape!(
+        &["ssid"],
+        r#"((?-u:\b)SSID[ \t:=]+[^\r\n]{1,40}?[ \t,](?i-u:passphrase|password|psk)[ \t:=]+)("[^"\r\n]+"|'[^'\r\n]+'|[^ \t\r\n"',;]+)"#,
+        |found| !is_prose(found.value)
+    ),
+    shape!(
         &["token", "key"],
         r"((?-u:\b)(?i-u:token|(?:api|access|secret)[ _-]?key)[ \t]*[: \t][ \t]*)([A-Za-z0-9_.+=-]{12,})",
         |found| is_no_word(found.value)
     ),
     shape!(
         &["key"],
-        r"((?i-u:private|pre-?shared|encryption|master|secret)[ -](?i-u:key)[ \t]*[:=][ \t]*)([A-Za-z0-9+/_-]{20,}=*)",
+        r"((?i-u:private|pre-?shared|encryption|master|secret|network|link|session|app|root)[ -](?i-u:key)[ \t]*[:=][ \t]*)([A-Za-z0-9+/_-]{20,}=*)",
         always
     ),
     shape!(
@@ -345,7 +396,7 @@ pub(super) const SHAPES: &[Shape] = &[
     ),
     shape!(
         &["community", "com2sec"],
-        r"((?-u:\b)(?:r[ow]community6?|com2sec6?[ \t]+[^ \t\r\n]+[ \t]+[^ \t\r\n]+|snmp-server community)[ \t]+)([^ \t\r\n]+)",
+        r"((?-u:\b)(?:r[ow]community6?|com2sec6?[ \t]+[^ \t\r\n]+[ \t]+[^ \t\r\n]+|snmp-server community|snmp community (?:add|del|replace))[ \t]+)([^ \t\r\n]+)",
         always
     ),
     shape!(
@@ -358,13 +409,30 @@ pub(super) const SHAPES: &[Shape] = &[
     ),
     shape!(
         &["chap", "pap"],
-        r#"((?-u:\b)[cp]h?ap-secrets:[ \t]*[^ \t\r\n]+[ \t]+[^ \t\r\n]+[ \t]+)([^ \t\r\n]+)"#,
+        r#"((?-u:\b)[cp]h?ap-secrets[^:\r\n]{0,20}:[ \t]*[^ \t\r\n]+[ \t]+[^ \t\r\n]+[ \t]+)([^ \t\r\n]+)"#,
+        always
+    ),
+    // With the letters beside the numbers, and on the lines below when it is long.
+    shape!(
+        &["hexdump"],
+        r"((?-u:\b)(?i-u:psk|pmk|ptk|passphrase|password|key|eap-[a-z0-9]+:[ \t]*response)[^\r\n]{0,40}hexdump(?:_ascii)?\([^)\r\n]*\):[ \t]*(?:\r?\n[ \t]+)?)([0-9a-f]{2}(?:[ ][0-9a-f]{2}){3,}(?:[ \t]{2,}[^\r\n]+)?(?:\r?\n[ \t]+[0-9a-f]{2}(?:[ ][0-9a-f]{2})*(?:[ \t]{2,}[^\r\n]+)?)*)",
+        always
+    ),
+    // Who logs in, as servers tell it.
+    shape!(
+        &["login "],
+        r"(Login (?:incorrect|OK)[^\r\n]*\[[^/\]\r\n]*/)([^\]\r\n]+)\]",
+        |found| !found.value.starts_with('<')
+    ),
+    shape!(
+        &["pass "],
+        r#"((?:["']|-->|>>>|<-|C:|(?-u:\b)command:)[ \t]*PASS[ \t]+)([^ \t\r\n"']+)"#,
         always
     ),
     shape!(
-        &["hexdump"],
-        r"((?-u:\b)(?i-u:psk|pmk|ptk|passphrase|key)[^\r\n]{0,40}hexdump(?:_ascii)?\([^)\r\n]*\):[ \t]*)([0-9a-f]{2}(?:[ ][0-9a-f]{2}){3,})",
-        always
+        &["auth "],
+        r"((?-u:\b)AUTH (?:PLAIN|LOGIN|XOAUTH2|CRAM-MD5)[ \t]+)([A-Za-z0-9+/]{8,}={0,2})",
+        |found| looks_random(found.value)
     ),
     // SIM cards and modems.
     shape!(
@@ -377,13 +445,41 @@ pub(super) const SHAPES: &[Shape] = &[
         r"((?-u:\b)(?i-u:sim[ _-]pin|sim[ _-]puk)[0-9]?[ \t]*[:=][ \t]*)([0-9]{4,8})",
         always
     ),
+    shape!(
+        &["pin", "passkey"],
+        r"((?-u:\b)(?:PIN(?: code)?|[Pp]asskey)[^\r\n]{0,40}?(?:[ \t]is|[=:])[ \t]*)([0-9]{4,8})(?-u:\b)",
+        always
+    ),
     shape!(&["cpin"], r#"(AT\+CPIN="?)([0-9]{4,8})"#, always),
     shape!(
         &["cgauth", "qcpdpp"],
         r#"(AT[+$](?:CGAUTH|QCPDPP)=[0-9]+,[0-9]+,)("[^"\r\n]+")"#,
         always
     ),
+    // Names of networks and hosts come first in these, then user and password.
+    shape!(
+        &["at+", "at^", "at$", "at#"],
+        r#"(AT[+^$#](?:CWJAP|CWSAP|QICSGP|XGAUTH|QMTCONN|CSTT|CLCK|CPWD|CMQTTCONNECT|UAUTHREQ|CNCFG)(?:_[A-Z]+)?=[^"\r\n]*"[^"\r\n]*"[^"\r\n]*)("[^\r\n]*")"#,
+        always
+    ),
 ];
+
+/// The last word of a list before what follows it.
+fn last_name(prefix: &str) -> &str {
+    let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let end = prefix.trim_end_matches(|c| !name(c));
+    end.rsplit(|c| !name(c)).next().unwrap_or("")
+}
+
+/// Names the field of a form instead of filling it: `["password", "email"]`.
+fn is_field(value: &str) -> bool {
+    const FIELDS: [&str; 11] = [
+        "user", "username", "login", "email", "name", "host", "hostname", "port", "url",
+        "remember", "token",
+    ];
+    let lower = bare(value).to_ascii_lowercase();
+    FIELDS.contains(&lower.as_str()) || is_named(&lower)
+}
 
 fn always(_: Found<'_>) -> bool {
     true

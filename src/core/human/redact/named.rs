@@ -83,7 +83,12 @@ impl NamedValues {
                 break;
             };
             let start = whole.end() + skipped(text.get(whole.end()..).unwrap_or(""));
-            let value = value(text.get(start..).unwrap_or(""));
+            let rest = text.get(start..).unwrap_or("");
+            let listed = text.get(..start).is_some_and(|text| text.ends_with('['));
+            let items = (listed && always(name.as_str()))
+                .then(|| list(rest))
+                .flatten();
+            let value = items.unwrap_or_else(|| value(rest));
             let line = shortly_before(text, name.start());
             let join = Join {
                 name: name.as_str(),
@@ -125,7 +130,32 @@ fn skipped(rest: &str) -> usize {
     if tag > 1 {
         return tag + spaces;
     }
-    usize::from(rest.starts_with('[') && !rest.starts_with("[redacted"))
+    if rest.starts_with('[') && !rest.starts_with("[redacted") {
+        return 1;
+    }
+    wrapped(rest)
+}
+
+/// How long what wraps a value in quotes is: `<<` of Erlang, `Some(` of Rust.
+fn wrapped(rest: &str) -> usize {
+    let word = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let call = rest.get(word..).is_some_and(|rest| rest.starts_with("(\""));
+    match rest.starts_with("<<\"") {
+        true => 2,
+        false if word > 0 && call => word + 1,
+        false => 0,
+    }
+}
+
+/// All of a list that begins before `rest`, where one fits on this line.
+fn list(rest: &str) -> Option<&str> {
+    let ends = |byte: &u8| matches!(byte, b']' | b'\n');
+    let end = rest
+        .bytes()
+        .take(QUOTED_MOST)
+        .position(|byte| ends(&byte))?;
+    let inner = rest.get(..end)?;
+    (rest.as_bytes().get(end) == Some(&b']') && inner.contains(',')).then_some(inner)
 }
 
 /// The value at the start of `rest`, with its quotes.
@@ -194,7 +224,8 @@ fn quote_end(inner: &[u8], quote: &[u8]) -> Option<usize> {
 
 fn is_secret(join: Join<'_>, value: &str) -> bool {
     let inner = bare(value);
-    if inner.is_empty() || is_marked(value) || is_reference(value) || is_prose(value) {
+    // A brace alone opens an object, whose members are read on their own.
+    if matches!(inner, "" | "{") || is_marked(value) || is_reference(value) || is_prose(value) {
         return false;
     }
     let Some(tells) = names::tells(join.name) else {
@@ -224,6 +255,11 @@ fn is_secret(join: Join<'_>, value: &str) -> bool {
         }
         Tells::Random => names::holds(tells, inner),
     }
+}
+
+/// Whatever stands behind this name is a secret.
+fn always(name: &str) -> bool {
+    names::tells(name) == Some(Tells::Secret)
 }
 
 fn digits(text: &str) -> bool {

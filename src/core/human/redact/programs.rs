@@ -1,6 +1,6 @@
 //! Secrets on command lines: which option of which program takes one.
 
-use super::values::{bare, is_path, is_prose, is_reference};
+use super::values::{bare, is_no_word, is_path, is_prose, is_reference};
 use super::{Found, Shape, names};
 
 /// A value on a command line, in quotes or without.
@@ -109,6 +109,17 @@ pub(super) const SHAPES: &[Shape] = &[
     command!(
         &["wpa_passphrase"],
         r#"(?-u:\b)wpa_passphrase[ \t]+(?:"[^"\r\n]*"|'[^'\r\n]*'|[^ \t"'=]+)[ \t]+"#
+    ),
+    // Programs that set a password take the user first; the words of a sentence about one are none.
+    Shape {
+        hints: &["passwd"],
+        pattern: r"(/[a-z]*passwd[ \t]+[A-Za-z0-9._-]+[ \t]+)([^ \t\r\n;|]+)",
+        judge: |found| is_no_word(found.value) && typed(found),
+    },
+    command!(&["passkey"], r"(?:radius|tacacs)[ \t]+passkey[ \t]+"),
+    command!(
+        &["uci"],
+        r"(?-u:\b)uci[ \t]+(?:-[a-z][ \t]+)*set[ \t]+[^ \t=]*\.key[1-4]?="
     ),
     command!(
         &["aws configure"],
