@@ -4,117 +4,36 @@
 //! every folder on the way is looked at on the very descriptor that is walked on. What comes out is a
 //! descriptor: what was proven is what is used, whatever happens to the name meanwhile.
 
+mod owners;
+mod walk;
+
 use std::borrow::Cow;
 use std::error::Error;
-use std::ffi::CString;
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open as open_path, openat, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
-use nix::unistd::{UnlinkatFlags, getegid, geteuid, unlinkat};
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{Mode, fstat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::core::model::hint::Hint;
 use crate::host::files::{self, Medium};
+use crate::host::trusted::walk::{FOLDER, REGULAR, kind_of, walk};
 use crate::host::{Host, READ_CAP};
 
-/// Most links followed on one way; the deepest of a Debian has three.
-const LINKS_MOST: usize = 16;
-/// For looking at: nothing is read, no device is woken and no pipe waits for its other end.
-const LOOK: OFlag = OFlag::O_PATH
-    .union(OFlag::O_NOFOLLOW)
-    .union(OFlag::O_CLOEXEC);
+pub use owners::Owners;
+
 /// For reading what was looked at. Without `O_NONBLOCK` the owner of a file can delay this by a lease.
 const READ: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_NONBLOCK)
     .union(OFlag::O_NOCTTY)
     .union(OFlag::O_CLOEXEC);
-
-/// Who may own a file and every folder on the way to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owners {
-    users: Vec<u32>,
-    /// Their members may write too.
-    groups: Vec<u32>,
-    /// Whoever owns it: only links are proven.
-    anybody: bool,
-    /// A folder of theirs in a sticky one counts: nobody else can put another in its place.
-    sticky: bool,
-}
-
-impl Owners {
-    /// Who owns the host: root, and the user that this program runs as. In a tree that stands for a host also
-    /// the owner of its top.
-    pub fn of(host: &Host) -> Self {
-        let mut owners = Self {
-            users: vec![0],
-            groups: vec![0],
-            anybody: false,
-            sticky: false,
-        };
-        if !geteuid().is_root() {
-            owners.add(geteuid().as_raw(), getegid().as_raw());
-        }
-        if !host.is_running()
-            && let Ok(top) = std::fs::metadata(host.path("/"))
-        {
-            owners.add(top.uid(), top.gid());
-        }
-        owners
-    }
-
-    /// For what tells root what to do: configuration, rules, runbooks, the bundle. The operator may try them in a
-    /// folder of his own below /tmp.
-    pub fn of_settings(host: &Host) -> Self {
-        Self {
-            sticky: true,
-            ..Self::of(host)
-        }
-    }
-
-    /// Whoever it is, for files that other users write. A link counts only where none of them could set it.
-    pub fn anybody(host: &Host) -> Self {
-        Self {
-            anybody: true,
-            ..Self::of(host)
-        }
-    }
-
-    fn add(&mut self, user: u32, group: u32) {
-        self.users.push(user);
-        self.groups.push(group);
-    }
-
-    /// This user as well, for what runs with that user's rights and no more.
-    #[must_use]
-    pub fn or(mut self, user: u32) -> Self {
-        self.users.push(user);
-        self
-    }
-
-    /// Is this one of them?
-    pub fn has(&self, user: u32) -> bool {
-        self.users.contains(&user)
-    }
-
-    fn owns(&self, stat: &FileStat) -> bool {
-        self.has(stat.st_uid)
-    }
-
-    /// Could somebody else write it?
-    fn keeps(&self, stat: &FileStat, handle: &OwnedFd) -> bool {
-        let group = stat.st_mode & 0o020 != 0;
-        // With access lists the group's bits are only their upper bound, whoever the group is.
-        stat.st_mode & 0o002 == 0
-            && (!group || (self.groups.contains(&stat.st_gid) && !has_access_list(handle)))
-    }
-}
 
 /// Why a path is not used: the component, and what is wrong with it.
 #[derive(Debug)]
@@ -328,7 +247,7 @@ impl From<Folder> for OwnedFd {
 
 /// Opens the regular file at `path` for reading.
 pub fn open(host: &Host, path: &str, owners: &Owners) -> Result<Proven, Untrusted> {
-    let found = Walk::new(host, path, owners)?.finish()?;
+    let found = walk(host, path, owners)?;
     let fail = |why| found.error(path, why);
     let kind = kind_of(&found.stat);
     if kind != REGULAR {
@@ -399,285 +318,13 @@ pub fn state(host: &Host, at: &Path) -> io::Result<()> {
 
 /// Opens the directory at `path`, to write in or to look that it is one.
 pub fn folder(host: &Host, path: &str, owners: &Owners) -> Result<Folder, Untrusted> {
-    let found = Walk::new(host, path, owners)?.finish()?;
+    let found = walk(host, path, owners)?;
     match kind_of(&found.stat) {
         FOLDER => Ok(Folder {
             handle: found.folder,
         }),
         kind => Err(found.error(path, Distrust::Kind(kind))),
     }
-}
-
-const REGULAR: &str = "a regular file";
-const FOLDER: &str = "a directory";
-
-fn kind_of(stat: &FileStat) -> &'static str {
-    match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
-        SFlag::S_IFREG => REGULAR,
-        SFlag::S_IFDIR => FOLDER,
-        SFlag::S_IFLNK => "a link",
-        SFlag::S_IFIFO => "a FIFO",
-        SFlag::S_IFSOCK => "a socket",
-        _ => "a device",
-    }
-}
-
-/// One folder on the way.
-#[derive(Debug)]
-struct Level {
-    handle: OwnedFd,
-    name: String,
-    user: u32,
-    hold: Hold,
-}
-
-/// What others can do to the entries of a folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hold {
-    /// Nothing: nobody else writes there, nor in any folder above it.
-    Closed,
-    /// Add some, but move none that is not theirs.
-    Sticky,
-    /// Anything.
-    Open,
-}
-
-/// Where a walk ended. For a directory `folder` is itself, else the one that holds it.
-#[derive(Debug)]
-struct Found {
-    folder: OwnedFd,
-    name: String,
-    path: String,
-    stat: FileStat,
-}
-
-impl Found {
-    fn error(&self, named: &str, why: Distrust) -> Untrusted {
-        Untrusted {
-            path: named.to_owned(),
-            part: self.path.clone(),
-            why,
-        }
-    }
-}
-
-/// A way through the folders of a host.
-struct Walk<'a> {
-    owners: &'a Owners,
-    named: &'a str,
-    levels: Vec<Level>,
-    /// Components still to come, the next one last.
-    left: Vec<String>,
-    links: usize,
-}
-
-impl<'a> Walk<'a> {
-    fn new(host: &Host, named: &'a str, owners: &'a Owners) -> Result<Self, Untrusted> {
-        let mut walk = Self {
-            owners,
-            named,
-            levels: Vec::new(),
-            left: Vec::new(),
-            links: 0,
-        };
-        if !named.starts_with('/') {
-            return Err(walk.error("", Distrust::NotAbsolute));
-        }
-        // What lies above the top of a tree is not the host's.
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let (top, stat) = open_path(&host.path("/"), flags, Mode::empty())
-            .and_then(|top| fstat(&top).map(|stat| (top, stat)))
-            .map_err(|why| walk.error("", Distrust::Io(why.into())))?;
-        walk.enter(top, String::new(), &stat)?;
-        walk.ahead(named);
-        Ok(walk)
-    }
-
-    fn ahead(&mut self, path: &str) {
-        let parts = path.split('/').filter(|part| !matches!(*part, "" | "."));
-        self.left.extend(parts.rev().map(str::to_owned));
-    }
-
-    fn finish(mut self) -> Result<Found, Untrusted> {
-        while let Some(part) = self.left.pop() {
-            if part == ".." {
-                // Above the top is the top.
-                if self.levels.len() > 1 {
-                    self.levels.pop();
-                }
-                continue;
-            }
-            let (handle, stat) = self.look(&part)?;
-            match kind_of(&stat) {
-                FOLDER => self.enter(handle, part, &stat)?,
-                "a link" => self.follow(&handle, &part, &stat)?,
-                _ if self.left.is_empty() => return self.file(&handle, part, stat),
-                _ => return Err(self.error(&part, Distrust::Io(Errno::ENOTDIR.into()))),
-            }
-        }
-        self.end()
-    }
-
-    fn look(&self, part: &str) -> Result<(OwnedFd, FileStat), Untrusted> {
-        let Some(here) = self.levels.last() else {
-            return Err(self.error(part, Distrust::Io(Errno::ENOENT.into())));
-        };
-        openat(&here.handle, part, LOOK, Mode::empty())
-            .and_then(|handle| fstat(&handle).map(|stat| (handle, stat)))
-            .map_err(|why| self.error(part, Distrust::Io(why.into())))
-    }
-
-    fn hold(&self) -> Hold {
-        self.levels.last().map_or(Hold::Closed, |level| level.hold)
-    }
-
-    /// Goes into a folder.
-    fn enter(&mut self, handle: OwnedFd, name: String, stat: &FileStat) -> Result<(), Untrusted> {
-        let owned = self.owners.owns(stat);
-        let sticky = self.owners.sticky && stat.st_mode & Mode::S_ISVTX.bits() != 0;
-        let hold = match self.hold() {
-            Hold::Closed | Hold::Sticky if owned && self.owners.keeps(stat, &handle) => {
-                Hold::Closed
-            }
-            Hold::Closed if owned && sticky => Hold::Sticky,
-            Hold::Closed | Hold::Sticky | Hold::Open if self.owners.anybody => Hold::Open,
-            Hold::Closed | Hold::Sticky | Hold::Open => {
-                return Err(self.error(&name, distrust(owned, stat)));
-            }
-        };
-        let user = stat.st_uid;
-        self.levels.push(Level {
-            handle,
-            name,
-            user,
-            hold,
-        });
-        Ok(())
-    }
-
-    /// Goes on where a link leads, if nobody else can have set it.
-    fn follow(&mut self, handle: &OwnedFd, part: &str, stat: &FileStat) -> Result<(), Untrusted> {
-        if self.hold() != Hold::Closed || !self.owners.owns(stat) {
-            return Err(self.error(part, Distrust::Link { user: stat.st_uid }));
-        }
-        self.links = self.links.saturating_add(1);
-        if self.links > LINKS_MOST {
-            return Err(self.error(part, Distrust::TooManyLinks));
-        }
-        let target = readlinkat(handle, "")
-            .map_err(|why| self.error(part, Distrust::Io(why.into())))?
-            .into_string()
-            .map_err(|_| self.error(part, Distrust::Io(Errno::EILSEQ.into())))?;
-        if target.starts_with('/') {
-            self.levels.truncate(1);
-        }
-        self.ahead(&target);
-        Ok(())
-    }
-
-    /// The last component is no folder.
-    fn file(mut self, handle: &OwnedFd, name: String, stat: FileStat) -> Result<Found, Untrusted> {
-        let owned = self.owners.owns(&stat);
-        let kept = owned && self.owners.keeps(&stat, handle);
-        if !self.owners.anybody && !kept {
-            return Err(self.error(&name, distrust(owned, &stat)));
-        }
-        let path = self.path(&name);
-        let here = self.last()?;
-        if !self.owners.anybody && here.hold != Hold::Closed {
-            return Err(self.left_open(&here));
-        }
-        // Whoever may write a folder can give a file in it that he may not read himself a second name.
-        if here.hold == Hold::Open && stat.st_nlink > 1 && stat.st_uid != here.user {
-            let user = stat.st_uid;
-            return Err(self.error_at(path, Distrust::SecondName { user }));
-        }
-        Ok(Found {
-            folder: here.handle,
-            name,
-            path,
-            stat,
-        })
-    }
-
-    /// The last component is the folder that was entered last.
-    fn end(mut self) -> Result<Found, Untrusted> {
-        let path = self.path("");
-        let here = self.last()?;
-        if here.hold == Hold::Sticky {
-            return Err(self.left_open(&here));
-        }
-        let stat = fstat(&here.handle);
-        let stat = stat.map_err(|why| self.error(&here.name, Distrust::Io(why.into())))?;
-        Ok(Found {
-            folder: here.handle,
-            name: ".".to_owned(),
-            path,
-            stat,
-        })
-    }
-
-    fn last(&mut self) -> Result<Level, Untrusted> {
-        let none = || Distrust::Io(Errno::ENOENT.into());
-        self.levels.pop().ok_or_else(|| self.error("", none()))
-    }
-
-    /// A folder that may lie on the way, but nothing be used of.
-    fn left_open(&self, here: &Level) -> Untrusted {
-        match fstat(&here.handle) {
-            Ok(stat) => self.error(&here.name, distrust(true, &stat)),
-            Err(why) => self.error(&here.name, Distrust::Io(why.into())),
-        }
-    }
-
-    /// The way so far, with `part` behind it.
-    fn path(&self, part: &str) -> String {
-        let names = self.levels.iter().skip(1).map(|level| level.name.as_str());
-        let parts: Vec<&str> = names
-            .chain([part])
-            .filter(|name| !name.is_empty())
-            .collect();
-        format!("/{}", parts.join("/"))
-    }
-
-    fn error(&self, part: &str, why: Distrust) -> Untrusted {
-        self.error_at(self.path(part), why)
-    }
-
-    fn error_at(&self, part: String, why: Distrust) -> Untrusted {
-        Untrusted {
-            path: self.named.to_owned(),
-            part,
-            why,
-        }
-    }
-}
-
-fn distrust(owned: bool, stat: &FileStat) -> Distrust {
-    let (user, group, mode) = (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777);
-    if owned {
-        Distrust::Writable { user, group, mode }
-    } else {
-        Distrust::Owner { user, mode }
-    }
-}
-
-/// Does an access list (acl(5)) say who may write? Where that cannot be known, it counts as one.
-fn has_access_list(handle: &OwnedFd) -> bool {
-    // A descriptor for looking at is asked through its name in /proc.
-    let Ok(path) = CString::new(format!("/proc/self/fd/{}", handle.as_raw_fd())) else {
-        return true;
-    };
-    // SAFETY: both names end in NUL and live through the call; nothing is written: the size is 0.
-    let size = unsafe {
-        nix::libc::getxattr(
-            path.as_ptr(),
-            c"system.posix_acl_access".as_ptr(),
-            std::ptr::null_mut(),
-            0,
-        )
-    };
-    size >= 0 || !matches!(Errno::last(), Errno::ENODATA | Errno::EOPNOTSUPP)
 }
 
 #[cfg(test)]

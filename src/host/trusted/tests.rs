@@ -4,7 +4,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::unistd::mkfifo;
+use nix::unistd::{geteuid, mkfifo};
 
 use super::*;
 use crate::core::model::time::Timestamp;
