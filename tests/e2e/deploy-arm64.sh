@@ -19,7 +19,7 @@ deploy() { "$ROOT/scripts/deploy.sh" "$VM_TARGET" --ssh-opts "$VM_SSH_OPTS" "$@"
 ok() { echo "ok    $*"; }
 fail() { echo "FAIL  $*"; exit 1; }
 
-gateway 'cat >/etc/systemd/system/meter.service && systemctl daemon-reload && systemctl start meter' <<'UNIT'
+gateway 'cat >/etc/systemd/system/meter.service && systemctl daemon-reload && systemctl enable -q --now meter' <<'UNIT'
 [Service]
 ExecStart=/bin/sleep infinity
 UNIT
@@ -28,7 +28,7 @@ began=$SECONDS
 deploy || fail "first deployment"
 took=$((SECONDS - began))
 # Past the start-up grace, then a fault that it must find and fix.
-gateway 'sleep 6; systemctl kill -s KILL meter'
+gateway 'sleep 6; kill -KILL "$(systemctl show -P MainPID meter)"'
 found=no
 while [ $((SECONDS - began)) -lt 120 ]; do
   if gateway "$NAME tasks --all --json" | grep -q 'meter.service'; then found=yes; break; fi
