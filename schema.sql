@@ -1,4 +1,4 @@
--- The one place where tables are defined. Version: PRAGMA user_version = 6 (src/store/schema.rs).
+-- The one place where tables are defined. Version: PRAGMA user_version = 7 (src/store/schema.rs).
 -- Times are TEXT, UTC, 'YYYY-MM-DD HH:MM:SS.sss'. The names of the Python daemon's columns stay.
 
 CREATE TABLE tasks (
@@ -200,4 +200,11 @@ CREATE TABLE past_episodes (
     issue_hash TEXT PRIMARY KEY,
     episode    INTEGER NOT NULL,
     closed_at  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What each unit was like when it was last well: by it a leftover and a moved file are known. Written on change.
+CREATE TABLE healthy (
+    unit     TEXT PRIMARY KEY,
+    record   TEXT NOT NULL,                                           -- JSON, bounded (src/core/model/healthy.rs)
+    noted_at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -16,7 +16,14 @@ use crate::store::tx::Tx;
 pub(super) type Step = fn(&Tx<'_>) -> Result<(), StoreError>;
 
 /// Entry N-1 leads from version N to N+1.
-pub(super) const STEPS: &[Step] = &[leaner, columns_for_prose, said, cancelled, one_action];
+pub(super) const STEPS: &[Step] = &[
+    leaner,
+    columns_for_prose,
+    said,
+    cancelled,
+    one_action,
+    healthy,
+];
 
 /// To 2: two pages less in each commit. Who is at work on a subject is found among the few tasks in a worker's
 /// hands. Ids are never used again without SQLite counting them in a table of its own: retention keeps the
@@ -176,6 +183,18 @@ fn one_action(tx: &Tx<'_>) -> Result<(), StoreError> {
          ALTER TABLE tasks ADD COLUMN proposed_by_name INTEGER NOT NULL DEFAULT 0;
          ALTER TABLE tasks ADD COLUMN approved_digest TEXT;
          UPDATE tasks SET next_attempt_at = detected_at WHERE status = 'escalated' AND proposed_action IS NOT NULL;",
+    )?;
+    Ok(())
+}
+
+/// To 7: what each unit is like while it is well. Nothing is known of the time before.
+fn healthy(tx: &Tx<'_>) -> Result<(), StoreError> {
+    tx.execute_batch(
+        "CREATE TABLE healthy (
+             unit     TEXT PRIMARY KEY,
+             record   TEXT NOT NULL,                                           -- JSON, bounded (src/core/model/healthy.rs)
+             noted_at TEXT NOT NULL
+         ) STRICT, WITHOUT ROWID;",
     )?;
     Ok(())
 }

@@ -20,6 +20,7 @@ mod faults;
 mod handle;
 mod heal;
 mod health;
+mod healthy;
 mod history;
 mod holders;
 mod ids;

@@ -22,6 +22,8 @@ fail() { echo "FAIL  $*"; exit 1; }
 gateway 'cat >/etc/systemd/system/meter.service && systemctl daemon-reload && systemctl enable -q --now meter' <<'UNIT'
 [Service]
 ExecStart=/bin/sleep infinity
+[Install]
+WantedBy=multi-user.target
 UNIT
 
 began=$SECONDS

@@ -22,7 +22,7 @@ use fixture::{ADOPTED, escalation, finding, restart};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/store");
 /// Schema versions whose programs left issues, deliveries and approvals.
-const FROM: [i64; 4] = [2, 3, 4, 5];
+const FROM: [i64; 5] = [2, 3, 4, 5, 6];
 /// A day after the fixture begins.
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -273,10 +273,31 @@ fn what_humans_said_and_what_was_learned_is_kept() {
     gateway.whole();
 }
 
+/// Of schema 6 on, an approval names one action on one target, and holds.
+#[test]
+fn what_was_proposed_or_approved_with_its_target_still_is() {
+    let gateway = Upgraded::of(6, "");
+    let digest = |subject: &str| restart(subject).digest();
+    let proposed = gateway.task("proposed.service");
+    let stands = proposed.proposal.map(|one| one.digest());
+    assert_eq!(stands, Some(digest("proposed.service")));
+    let approved = gateway.task("approved.service");
+    assert_eq!(approved.approved_digest, Some(digest("approved.service")));
+    let learned = gateway.store.reader().unwrap().learned(
+        Class::ServiceFailed,
+        "repaired.service",
+        "restart_unit",
+    );
+    assert_eq!(learned.unwrap().wins, 2);
+    let known = gateway.store.reader().unwrap().healthy_units().unwrap();
+    assert!(known.is_empty(), "nothing is known of the time before");
+    gateway.whole();
+}
+
 /// Up to schema 5 an approval named a kind of action alone, whatever its target had become.
 #[test]
 fn what_was_proposed_or_approved_without_its_target_is_asked_again_in_the_same_issue() {
-    for version in FROM {
+    for version in FROM.into_iter().filter(|version| *version <= 5) {
         let mut gateway = Upgraded::of(version, "");
         gateway.drain();
         let issues = gateway.world.lock().unwrap().issues.len();
