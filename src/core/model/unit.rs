@@ -1,6 +1,7 @@
 //! What a service manager says about one unit, whichever manager it is.
 
 use std::fmt;
+use std::time::Duration;
 
 /// A validated, non-empty unit name: an empty target can not be built.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,6 +100,8 @@ pub struct UnitState {
     /// `Restart=`: `no`, `always`, `on-failure`, …
     pub restart: String,
     pub remain_after_exit: bool,
+    /// `TimeoutStartSec=`; `None` without an end, or not known.
+    pub start_timeout: Option<Duration>,
     /// `no` when a `Condition…=` was false at the last start.
     pub condition_result: bool,
     /// Timers, sockets and paths that start this unit on demand.
