@@ -19,6 +19,7 @@ mod store;
 pub use bundle::Bundle;
 pub use cli::main;
 pub use core::diagnosis::advisors::Advisor;
+pub use core::diagnosis::cause_rules::{CauseRules, Context, Hit, Place};
 pub use core::diagnosis::naming::name_cause;
 pub use core::diagnosis::retrieval::Query;
 pub use core::human::alert::{Alert, Speaker, alerts};

@@ -279,8 +279,8 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "replay",
         forms: &[array("FILE…")],
-        brief: "run recorded logs through rules and identity; change nothing",
-        long: "Reads log files (`-` is standard input) and shows which tasks they would have made, by the\nbuilt-in rules and those of the configuration (daemon.rules_dir).",
+        brief: "run recorded logs through rules, identity and causes; change nothing",
+        long: "Reads log files (`-` is standard input) and shows which tasks they would have made, by the\nbuilt-in rules and those of the configuration (daemon.rules_dir, daemon.causes_dir).",
         example: "autonomous-orchestrator replay /var/log/syslog.1",
         flags: &[],
         run: replay::run,

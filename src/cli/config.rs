@@ -46,7 +46,7 @@ fn show(globals: &Globals) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-/// Everything that is wrong with the configuration, the rules and the runbooks.
+/// Everything that is wrong with the configuration, the rules of logs and causes, and the runbooks.
 pub(super) fn mistakes(globals: &Globals) -> Vec<String> {
     let path = globals.config_path();
     let config = match read_capped(path) {
@@ -62,6 +62,7 @@ pub(super) fn mistakes(globals: &Globals) -> Vec<String> {
     };
     let host = globals.host();
     let mut all = wire::check_rules(&host, &config.daemon.rules_dir);
+    all.extend(wire::check_causes(&host, &config.daemon.causes_dir));
     all.extend(wire::check_runbooks(&host, &config.daemon.runbooks_dir));
     all
 }

@@ -10,13 +10,17 @@ use crate::cli::recorded::{self, Seen};
 use crate::cli::table::Table;
 use crate::cli::typed::Typed;
 use crate::cli::{shape, wire};
+use crate::core::diagnosis::naming::{Named, name_cause};
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     if typed.words().is_empty() {
         return Err(CliError::usage("replay: no file").hint("name one or more log files"));
     }
     let rules = wire::operators_rules(globals)?;
-    let mut table = Table::new(&["CLASS", "SUBJECT", "SEVERITY", "COUNT", "LINES", "MESSAGE"]);
+    let causes = wire::operators_causes(globals)?;
+    let mut table = Table::new(&[
+        "CLASS", "SUBJECT", "SEVERITY", "COUNT", "LINES", "CAUSE", "MESSAGE",
+    ]);
     let mut rows = Vec::new();
     let mut exit = Exit::Done;
     for word in typed.words() {
@@ -31,22 +35,24 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
             );
         }
         for seen in found {
+            let named = name_cause(&seen.finding, &causes);
             table.row([
                 seen.finding.class.as_str().into(),
                 seen.finding.subject.as_str().into(),
                 shape::severity_cell(seen.finding.severity),
                 seen.finding.count.to_string().into(),
                 format!("{}-{}", seen.first_line, seen.last_line).into(),
+                named.cause.as_str().into(),
                 seen.finding.message.as_str().into(),
             ]);
-            rows.push(as_json(&file, &seen));
+            rows.push(as_json(&file, &seen, &named));
         }
     }
     globals.listing(&Value::Array(rows), &table, "Nothing found.")?;
     Ok(exit)
 }
 
-fn as_json(file: &str, seen: &Seen) -> Value {
+fn as_json(file: &str, seen: &Seen, named: &Named) -> Value {
     json!({
         "file": file,
         "class": seen.finding.class.as_str(),
@@ -54,6 +60,9 @@ fn as_json(file: &str, seen: &Seen) -> Value {
         "severity": seen.finding.severity.as_str(),
         "message": seen.finding.message,
         "fingerprint": seen.finding.fingerprint().to_string(),
+        "cause": named.cause.as_str(),
+        "title": named.cause.describe(),
+        "rule": named.why,
         "count": seen.finding.count,
         "first_line": seen.first_line,
         "last_line": seen.last_line,

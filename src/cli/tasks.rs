@@ -9,6 +9,7 @@ use crate::cli::globals::Globals;
 use crate::cli::table::Table;
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
+use crate::core::diagnosis::cause_rules::CauseRules;
 use crate::core::diagnosis::naming::name_cause;
 use crate::core::human::next_steps::next_steps;
 use crate::core::model::case::Case;
@@ -260,7 +261,7 @@ fn steps(task: &Task) -> Vec<String> {
     }
     let finding = task.finding();
     let stored = task.cause.as_deref().and_then(|name| name.parse().ok());
-    let cause = stored.unwrap_or_else(|| name_cause(&finding).cause);
+    let cause = stored.unwrap_or_else(|| name_cause(&finding, CauseRules::builtin()).cause);
     next_steps(cause, &finding)
 }
 

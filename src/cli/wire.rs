@@ -11,6 +11,7 @@ use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored, tasks};
 use crate::core::config::{Config, Github};
+use crate::core::diagnosis::cause_rules::{self, CauseRules};
 use crate::core::model::finding::Severity;
 use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
@@ -174,6 +175,14 @@ pub(super) fn operators_rules(globals: &Globals) -> Result<RuleSet, CliError> {
     RuleSet::load(&texts).map_err(|why| CliError::of(ErrorKind::Config, why))
 }
 
+/// The built-in cause rules behind the operator's own, as a daemon with this configuration has them.
+pub(super) fn operators_causes(globals: &Globals) -> Result<CauseRules, CliError> {
+    let config = globals.load_config()?;
+    let texts = daemon::loaded_config::texts(&globals.host(), &config.daemon.causes_dir)
+        .map_err(|why| CliError::of(ErrorKind::Config, why))?;
+    CauseRules::load(&texts).map_err(|why| CliError::of(ErrorKind::Config, why))
+}
+
 /// What the daemon does not load because others could have written it, and what to do.
 pub(super) fn distrusted(globals: &Globals, config: &Config) -> Vec<String> {
     daemon::loaded_config::distrusted(&globals.host(), globals.config_path(), config)
@@ -186,6 +195,13 @@ pub(super) fn check_rules(host: &Host, directory: &str) -> Vec<String> {
             Ok(rules) => rules.check_samples(),
             Err(why) => vec![why],
         }
+    })
+}
+
+/// Mistakes in the operator's cause rules, each as `file:line: what`; their samples are tried among all rules.
+pub(super) fn check_causes(host: &Host, directory: &str) -> Vec<String> {
+    mistakes(host, directory, |text| {
+        cause_rules::check(std::slice::from_ref(text))
     })
 }
 

@@ -63,7 +63,7 @@ pub(super) fn reason(
     task: &Task,
     finding: &Finding,
 ) -> Result<Reasoned, StoreError> {
-    let named = naming::name_cause(finding);
+    let named = naming::name_cause(finding, &loaded.causes);
     let candidates = runbook::select(&loaded.runbooks, finding, named.cause);
     let mut snippets = loaded
         .bundle

@@ -40,6 +40,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("unit_state", unit_states),
     ("config", config),
     ("rules", rules),
+    ("cause_rules", cause_rules),
     ("runbook", runbooks),
     ("bundle_file", bundle_file),
     ("issue_replies", issue_replies),
@@ -132,6 +133,11 @@ fn rules(data: &[u8]) {
     if let Ok(rules) = RuleSet::load(&[("a.toml".to_owned(), text)]) {
         let _ = rules.check_samples();
     }
+}
+
+fn cause_rules(data: &[u8]) {
+    let text = String::from_utf8_lossy(data).into_owned();
+    let _ = crate::core::diagnosis::cause_rules::check(&[("a.toml".to_owned(), text)]);
 }
 
 fn runbooks(data: &[u8]) {

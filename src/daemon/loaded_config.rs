@@ -1,4 +1,4 @@
-//! What a reload replaces as one: configuration, rules, runbooks, service managers, bundle.
+//! What a reload replaces as one: configuration, log and cause rules, runbooks, service managers, bundle.
 
 use std::fmt;
 use std::io;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::bundle::Bundle;
 use crate::core::config::{Config, ConfigError};
+use crate::core::diagnosis::cause_rules::CauseRules;
 use crate::core::model::hint::Hint;
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::remedy::runbook::{self, Runbook};
@@ -19,6 +20,7 @@ use crate::services::{self, ServiceManager};
 pub struct LoadedConfig {
     pub config: Config,
     pub rules: Arc<RuleSet>,
+    pub causes: CauseRules,
     pub runbooks: Vec<Runbook>,
     pub managers: Vec<Arc<dyn ServiceManager>>,
     /// `None` when there is no bundle or it was refused; the reason is in the log.
@@ -64,6 +66,13 @@ impl LoadedConfig {
                     what: error.to_string(),
                 }
             })?;
+        let causes =
+            CauseRules::load(&proven_texts(host, &config.daemon.causes_dir)?).map_err(|error| {
+                LoadError {
+                    file: PathBuf::from(&error.file),
+                    what: error.to_string(),
+                }
+            })?;
         let mut runbooks = Vec::new();
         // The operator's own come first: they win over the built-in ones.
         for (file, text) in proven_texts(host, &config.daemon.runbooks_dir)? {
@@ -80,6 +89,7 @@ impl LoadedConfig {
         });
         Ok(Self {
             rules: Arc::new(rules),
+            causes,
             runbooks,
             bundle: open_bundle(host, &config),
             managers,
@@ -107,7 +117,8 @@ fn open_bundle(host: &Host, config: &Config) -> Option<Bundle> {
 /// each with what to do.
 pub fn distrusted(host: &Host, file: &Path, config: &Config) -> Vec<String> {
     let mut files: Vec<PathBuf> = vec![file.to_owned(), PathBuf::from(&config.daemon.bundle)];
-    for directory in [&config.daemon.rules_dir, &config.daemon.runbooks_dir] {
+    let daemon = &config.daemon;
+    for directory in [&daemon.rules_dir, &daemon.causes_dir, &daemon.runbooks_dir] {
         files.extend(names(host, directory).unwrap_or_default());
     }
     let owners = Owners::of_settings(host);

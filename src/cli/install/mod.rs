@@ -90,7 +90,7 @@ pub(super) fn install(typed: &Typed, globals: &Globals) -> Result<Exit, CliError
     init.refuse_masked(tree)?;
     job.step(&tree.copy_self(Path::new(BINARY))?)?;
     job.step(&tree.directory(Path::new(CONFIG_DIR), 0o755)?)?;
-    for name in ["rules.d", "runbooks.d"] {
+    for name in ["rules.d", "causes.d", "runbooks.d"] {
         job.step(&tree.directory(&Path::new(CONFIG_DIR).join(name), 0o755)?)?;
     }
     job.step(&tree.directory(Path::new(STATE_DIR), 0o700)?)?;

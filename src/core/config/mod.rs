@@ -69,6 +69,7 @@ section! {
         /// Its presence blocks every action; its text is the reason.
         kill_switch: String = "/etc/autonomous-orchestrator/disable".to_owned(),
         rules_dir: String = "/etc/autonomous-orchestrator/rules.d".to_owned(),
+        causes_dir: String = "/etc/autonomous-orchestrator/causes.d".to_owned(),
         runbooks_dir: String = "/etc/autonomous-orchestrator/runbooks.d".to_owned(),
         bundle: String = "/var/lib/autonomous-orchestrator/knowledge.bundle".to_owned(),
         /// No action in the first seconds after start: the box may still be booting.

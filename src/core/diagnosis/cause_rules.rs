@@ -1,133 +1,434 @@
-//! Error texts and the one cause each means. Ordered: the first match of a line wins, so what is
-//! specific stands before what is general (a certificate "not yet valid" is a wrong clock before it is
-//! an expired certificate; "Errno 98" is a port before it is an OSError).
+//! Cause rules: words and the one cause each means, as data. `causes.toml` says how they are written and which of
+//! several counts; operators add theirs.
 
+use std::error::Error;
+use std::fmt;
+use std::sync::OnceLock;
+
+use toml::Spanned;
+
+use crate::core::config::settings::{self, Mistake, section};
+use crate::core::diagnosis::phrases::{Phrases, SHORTEST};
 use crate::core::model::cause::Cause;
+use crate::core::model::class::Class;
+use crate::core::model::named::named;
 
-/// One row of the table.
-#[derive(Clone, Copy, Debug)]
-pub struct CauseRule {
+const BUILTIN: &str = include_str!("causes.toml");
+const BUILTIN_NAME: &str = "causes.toml";
+
+named! {
+    /// Whose words a line is.
+    Context "context" {
+        /// The kernel's own line.
+        Kernel = "kernel",
+        /// Of the last run of a unit that is down.
+        UnitLog = "unit_log",
+        /// Any other line.
+        Application = "application",
+    }
+}
+
+section! {
+    File {
+        rule: Vec<Spanned<Written>> = Vec::new(),
+    }
+}
+
+section! {
+    /// A rule as written in a file.
+    Written {
+        cause: Option<Spanned<String>> = None,
+        /// In percent.
+        confidence: Option<Spanned<u8>> = None,
+        context: Vec<Spanned<String>> = Vec::new(),
+        class: Vec<Spanned<String>> = Vec::new(),
+        words: Vec<Spanned<String>> = Vec::new(),
+        unless: Vec<Spanned<String>> = Vec::new(),
+        must: Vec<String> = Vec::new(),
+        must_not: Vec<String> = Vec::new(),
+    }
+}
+
+/// A rule without its words.
+#[derive(Debug)]
+struct Rule {
+    cause: Cause,
+    /// In percent.
+    confidence: u8,
+    /// Empty: of any.
+    contexts: Vec<Context>,
+    /// Empty: of any.
+    classes: Vec<Class>,
+    /// The operator's.
+    own: bool,
+}
+
+/// Where a line stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Whose words it is.
+    pub context: Context,
+    /// Of the finding that the line belongs to.
+    pub class: Class,
+}
+
+/// What a line names.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hit<'a> {
+    /// Never a guess: each rule means one.
     pub cause: Cause,
-    /// 0..=1.
+    /// 0 to 1.
     pub confidence: f64,
-    /// Lower case; parts separated by `&` must all occur, in this order.
-    pub words: &'static str,
+    /// Those of the rule that occur in the line.
+    pub words: &'a str,
 }
 
-/// The row that fires for `line`, if any. Linear in the line's length per row; a line is at most 4 KiB.
-pub fn first_match(line: &str) -> Option<CauseRule> {
-    // `AUTH_FAILED` and "auth failed" are the same words; rules with an underscore name one thing exactly.
-    let lower = line.to_ascii_lowercase();
-    let spaced = lower.replace('_', " ");
-    TABLE.iter().find_map(|(cause, confidence, alternatives)| {
-        alternatives
-            .iter()
-            .find(|words| occurs(words, &lower) || (spaced != lower && occurs(words, &spaced)))
-            .map(|words| CauseRule {
-                cause: *cause,
-                confidence: *confidence,
-                words,
-            })
-    })
+/// All rules, ready to be asked.
+#[derive(Debug, Default)]
+pub struct CauseRules {
+    rules: Vec<Rule>,
+    /// The owner is twice the number of the rule; one more for what it does not count with.
+    phrases: Phrases,
 }
 
-/// Parts in order, each at the start of a word (`enotfound` is not in `FileNotFoundError`), and a
-/// number to its end (`errno 13` is not `errno 131`).
-fn occurs(words: &str, line: &str) -> bool {
-    let mut from = 0;
-    words.split('&').all(|part| {
-        let mut found = line
-            .get(from..)
-            .unwrap_or("")
-            .match_indices(part)
-            .map(|(at, _)| from + at);
-        let whole = found.find(|at| is_whole(line.as_bytes(), *at, part.as_bytes()));
-        from = whole.map_or(line.len(), |at| at + part.len());
-        whole.is_some()
-    })
+/// A file of cause rules that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CauseRuleError {
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    pub what: Mistake,
 }
 
-fn is_whole(line: &[u8], at: usize, part: &[u8]) -> bool {
-    let before = at.checked_sub(1).and_then(|at| line.get(at));
-    let after = line.get(at + part.len());
-    let word_starts = !part.first().is_some_and(u8::is_ascii_alphanumeric)
-        || !before.is_some_and(u8::is_ascii_alphanumeric);
-    let number_ends =
-        !part.last().is_some_and(u8::is_ascii_digit) || !after.is_some_and(u8::is_ascii_digit);
-    word_starts && number_ends
+impl fmt::Display for CauseRuleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, what } = self;
+        write!(
+            f,
+            "{file}:{line}: {what}: correct it, or move the file out of causes.d"
+        )
+    }
 }
 
-type Row = (Cause, f64, &'static [&'static str]);
+impl Error for CauseRuleError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.what)
+    }
+}
 
-#[rustfmt::skip]
-const TABLE: &[Row] = &[
-    // Service manager, before anything ran.
-    // Less sure than any error text beside it: the limit is what repeated failures lead to.
-    (Cause::StartLimit, 0.8, &["start request repeated too quickly", "start-limit-hit"]),
-    (Cause::ExecFormat, 0.95, &["exec format error", "enoexec", "cannot execute binary file", "wrong elf class", "bad interpreter"]),
-    (Cause::PermissionDenied, 0.95, &["failed at step exec&permission denied", "unable to locate executable&permission denied"]),
-    (Cause::ExecMissing, 0.95, &["failed to locate executable", "unable to locate executable", "failed at step exec", "failed to execute command: no such file", "failed to execute&no such file", "command not found", "executable file not found", "executable not found", "no such executable"]),
-    (Cause::ChdirFailed, 0.95, &["changing to the requested working directory failed", "failed at step chdir"]),
-    (Cause::UserMissing, 0.95, &["failed to determine user credentials", "failed to determine group credentials", "failed at step user", "failed at step group", "getpwnam(&failed", "unknown user:"]),
-    (Cause::PathMissing, 0.95, &["failed to set up mount namespacing", "failed at step namespace", "failed to load environment files: no such file"]),
-    (Cause::DependencyFailed, 0.9, &["dependency failed for", "is the docker daemon running", "cannot connect to the docker daemon", "job&failed with result 'dependency'", "failed to connect to bus", "waiting for dependency"]),
-    (Cause::WatchdogTimeout, 0.9, &["watchdog timeout (limit"]),
-    (Cause::StartTimeout, 0.9, &["start operation timed out", "stop-sigterm' timed out", "state 'stop-sigterm' timed out", "start-pre operation timed out", "job&/start timed out"]),
-    (Cause::ConfigInvalid, 0.9, &["unknown key name", "unit configuration has fatal error", "bad unit file setting", "unknown lvalue", "failed to parse&ignoring", "executable path is not absolute"]),
+impl CauseRules {
+    /// The rules that ship inside the binary.
+    pub fn builtin() -> &'static Self {
+        static RULES: OnceLock<CauseRules> = OnceLock::new();
+        // A test parses the embedded text; at run time an unreadable one would name nothing, the safe side.
+        RULES.get_or_init(|| Self::load(&[]).unwrap_or_default())
+    }
 
-    // Memory.
-    (Cause::OutOfMemory, 0.95, &["out of memory: kill", "memory cgroup out of memory", "killed by the oom killer", "outofmemoryerror", "outofmemoryexception", "heap limit&allocation failed", "out of heap", "oom-kill:", "invoked oom-killer", "oomkilled", "failed with result 'oom-kill'"]),
-    (Cause::OutOfMemory, 0.9, &["cannot allocate memory", "enomem", "memoryerror", "std::bad_alloc", "memory allocation of&failed", "fatal error: runtime: out of memory", "javascript heap out of memory", "out of memory"]),
+    /// The operator's files as `(name, text)`, before the built-in rules.
+    pub fn load(texts: &[(String, String)]) -> Result<Self, CauseRuleError> {
+        let mut rules = Vec::new();
+        let mut words = Vec::new();
+        for (file, text, own) in files(texts) {
+            for written in parse(file, text)? {
+                let start = written.span().start;
+                let written = written.into_inner();
+                let rule = written
+                    .rule(start, own)
+                    .map_err(|what| placed(file, text, what))?;
+                let number = u32::try_from(rules.len()).unwrap_or(u32::MAX / 2);
+                let owned = |owner| move |text: Spanned<String>| (text.into_inner(), owner);
+                words.extend(written.words.into_iter().map(owned(2 * number)));
+                words.extend(written.unless.into_iter().map(owned(2 * number + 1)));
+                rules.push(rule);
+            }
+        }
+        let texts = words.iter().map(|(text, owner)| (text.as_str(), *owner));
+        Ok(Self {
+            phrases: Phrases::new(texts),
+            rules,
+        })
+    }
 
-    // Space. inotify watches and message quotas also report ENOSPC: those are not the disk.
-    (Cause::Unknown, 0.0, &["inotify&no space left on device", "file watchers reached", "no space left on device&inotify"]),
-    (Cause::DiskFull, 0.95, &["no space left on device", "enospc", "errno 28", "disk full", "database or disk is full", "misconf redis is configured to save", "disk quota exceeded", "not enough space on the disk", "there is no space on", "not enough free space", "enough free space", "out of disk space", "insufficient disk space", "not enough disk space", "low on disk space", "disk free limit", "free disk space insufficient"]),
-    (Cause::InodeFull, 0.95, &["no inodes available", "out of inodes", "no free inodes"]),
-    (Cause::JournalFull, 0.85, &["journal file system is full", "disk usage of the journal exceeds"]),
+    /// What `line` names, if anything. One pass over it, whatever the number of rules.
+    pub fn name(&self, place: Place, line: &str) -> Option<Hit<'_>> {
+        let mut hits: Vec<(&Rule, u32, &str)> = Vec::new();
+        let mut barred: Vec<u32> = Vec::new();
+        self.phrases.find(line, &mut |owner, words| {
+            let number = owner / 2;
+            let rule = usize::try_from(number)
+                .ok()
+                .and_then(|at| self.rules.get(at));
+            match rule.filter(|rule| rule.counts(place)) {
+                Some(_) if owner % 2 == 1 => barred.push(number),
+                Some(rule) => hits.push((rule, number, words)),
+                None => {}
+            }
+        });
+        let (rule, _, words) = hits
+            .into_iter()
+            .filter(|(_, number, _)| !barred.contains(number))
+            .max_by_key(|(rule, _, words)| {
+                (rule.own, rule.is_for(place), rule.confidence, words.len())
+            })?;
+        Some(Hit {
+            cause: rule.cause,
+            confidence: f64::from(rule.confidence) / 100.0,
+            words,
+        })
+    }
+}
 
-    // Storage.
-    (Cause::ReadonlyAfterError, 0.9, &["remounting filesystem read-only", "read-only file system", "erofs", "errno 30"]),
-    (Cause::FilesystemDamaged, 0.9, &["ext4-fs error", "xfs&metadata corruption", "corruption detected in", "btrfs&checksum error", "btrfs critical", "fat-fs&error", "fsck failed", "unexpected inconsistency; run fsck", "ubifs error", "bad superblock", "superblock invalid", "superblock is corrupt", "can't find ext4 filesystem", "invalid superblock", "wrong fs type", "unknown filesystem type", "error count since last fsck", "journal has aborted", "aborted journal", "error loading journal", "structure needs cleaning", "i/o failure in journal", "f2fs-fs&corrupted"]),
-    (Cause::MediaError, 0.9, &["i/o error, dev", "buffer i/o error", "input/output error", "unrecovered read error", "medium error", "critical medium error", "mmc0: timeout waiting", "mmc1: timeout waiting", "mmc&error -110", "mmc&error -84", "card stuck", "smart&failed", "offline uncorrectable", "ecc error", "error: { unc", "uncorrectable error", "read error, dev", "pending sectors", "critical target error", "failed command: read", "nand: &bad block", "nvme&controller is down", "nvme&timeout, aborting", "nvme&timeout, reset", "i/o timeout on device", "task abort", "errno 5]"]),
+impl Rule {
+    fn counts(&self, place: Place) -> bool {
+        (self.contexts.is_empty() || self.contexts.contains(&place.context))
+            && (self.classes.is_empty() || self.classes.contains(&place.class))
+    }
 
-    // Files, libraries, devices: a missing library or device is more exact than a missing file.
-    (Cause::LibraryMissing, 0.95, &["error while loading shared libraries", "no module named", "could not load file or assembly", "class&not found in", "package&was not found", "module not found", "modulenotfounderror", "failed to load library", "could not load library", "failed to load shared library", "version `glibc", "unable to load&module", "cannot open shared object file", "noclassdeffounderror", "classnotfoundexception", "cannot find module", "symbol lookup error", "glibc_&not found", "glibcxx_&not found", "undefined symbol", "unsatisfiedlinkerror", "cannot load such file", "importerror: cannot import name", "can't locate&in @inc"]),
-    (Cause::DeviceMissing, 0.9, &["could not open port&no such file", "/dev/tty&no such file", "/dev/tty&no such device", "/dev/&no such file or directory", "no such file or directory&/dev/", "no such file&/dev/", "sim card not inserted", "sim not inserted", "no sim", "adapter not found", "no such adapter", "not plugged in", "no device found", "no devices found", "enodev", "enxio", "no such device", "usb disconnect", "device disconnected", "device not found", "device unplugged", "device was removed", "device has been removed", "no such device or address", "device is not present", "usb device&gone", "/dev/&does not exist"]),
-    (Cause::PermissionDenied, 0.9, &["has invalid permissions", "unprotected private key file", "bad owner or permissions", "operation not permitted", "eacces", "eperm", "errno 13", "accessdeniedexception", "insufficient permissions", "unauthorizedaccessexception", "access to the path&is denied", "insufficient privileges", "permission error", "no permission to", "lacks permission", "missing permission", "world-writable", "insecure permissions", "bad file mode", "unsafe permissions", "permissions&too open", "permissions are too open", "wrong permissions", "bad permissions", "apparmor=\"denied\"", "avc: denied", "avc:  denied"]),
+    /// It was written for this class, or for this context and no other.
+    fn is_for(&self, place: Place) -> bool {
+        !self.classes.is_empty() || self.contexts == [place.context]
+    }
+}
 
-    // Ports and limits.
-    (Cause::PortInUse, 0.9, &["address already in use", "eaddrinuse", "errno 98", "cannot bind any address", "unable to bind", "failed to bind&in use", "port is already allocated", "address in use", "port already in use", "port&already in use", "only one usage of each socket address"]),
-    (Cause::AddressNotLocal, 0.9, &["cannot assign requested address", "can't assign requested address", "eaddrnotavail", "errno 99]", "os error 99", "could not bind to address&not available"]),
-    (Cause::TooManyConnections, 0.9, &["too many clients", "too many connections", "worker_connections are not enough", "remaining connection slots are reserved", "max number of clients reached", "connection pool exhausted", "max_connections", "maximum number of connections", "max connections reached", "no free connection slots", "too many open connections", "connection limit exceeded", "too many sessions", "badtoomanysessions", "connection is not available, request timed out"]),
-    (Cause::TooManyFiles, 0.95, &["too many open files", "emfile", "enfile", "file table overflow", "errno 24"]),
+impl Written {
+    /// `start` is where the rule begins.
+    fn rule(&self, start: usize, own: bool) -> Result<Rule, Mistake> {
+        let (Some(cause), Some(confidence)) = (&self.cause, &self.confidence) else {
+            return Err(Mistake::new(start, "a rule needs cause and confidence"));
+        };
+        if *confidence.get_ref() > 100 {
+            let at = confidence.span().start;
+            return Err(Mistake::new(at, "confidence: write 0 to 100"));
+        }
+        if self.words.is_empty() {
+            let what = "words is empty: the rule would never count";
+            return Err(Mistake::new(start, what));
+        }
+        if self.must.is_empty() {
+            let what = "must is empty: a rule needs a line that it has to name";
+            return Err(Mistake::new(start, what));
+        }
+        let all = self.words.iter().chain(&self.unless);
+        all.clone().try_for_each(is_usable)?;
+        Ok(Rule {
+            cause: parsed(cause)?,
+            confidence: *confidence.get_ref(),
+            contexts: self.context.iter().map(parsed).collect::<Result<_, _>>()?,
+            classes: self.class.iter().map(parsed).collect::<Result<_, _>>()?,
+            own,
+        })
+    }
+}
 
-    // Clock before certificates: a box that woke up in 1970 distrusts every certificate.
-    (Cause::ClockWrong, 0.9, &["certificate&current time 19&is before", "certificate&current time&is before", "certificate is not yet valid", "system clock wrong by", "clock skew too great", "clock skew detected", "time has been changed backwards", "requesttimetooskewed", "token used before issued", "time jumped backwards", "clock is not synchronized", "unsynchronised clock", "rtc: invalid", "clock not synchronised", "token is not yet valid", "time set -", "no selectable sources", "clock is wrong", "check system clock", "time is not synchronized", "clock drift&exceeds", "system clock time unset or jumped"]),
-    (Cause::CertificateExpired, 0.9, &["certificate has expired", "certificate is expired", "cert is expired", "expired certificate", "certificate expiry", "certificate expired", "certificate_expired", "alert certificate expired", "certificateexpired", "badcertificatetimeinvalid", "cert has expired", "certificate will not be valid after", "notafter:"]),
-    (Cause::CertificateUntrusted, 0.9, &["unable to get local issuer", "self-signed certificate", "self signed certificate", "pkix path building failed", "signed by unknown authority", "certificate verify failed", "unable to find valid certification path", "badcertificateuntrusted", "unknown ca", "certificate signature failure", "hostname mismatch", "does not match target host name", "unknownissuer", "untrusted root", "untrustedroot", "certificate chain", "unable to verify the first certificate", "certificate subject name", "match certificate", "certificate is not trusted", "untrusted certificate", "certificate not trusted", "certificate name mismatch", "certificate common name", "self_signed_cert", "verify failed&certificate", "certificate verification failed", "certificate is valid for", "badcertificate"]),
+/// Words that can be found at all.
+fn is_usable(words: &Spanned<String>) -> Result<(), Mistake> {
+    let text = words.get_ref();
+    let first = text.split('&').next().unwrap_or("");
+    let what = if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        "write the words in lower case: lines are read so"
+    } else if first.len() < SHORTEST {
+        "the first part needs three letters or more"
+    } else {
+        return Ok(());
+    };
+    Err(Mistake::new(
+        words.span().start,
+        format!("'{text}': {what}"),
+    ))
+}
 
-    // Names, routes, peers.
-    (Cause::DnsFailed, 0.9, &["could not resolve host", "temporary failure in name resolution", "name or service not known", "no such host", "eai_again", "enotfound", "unknownhostexception", "getaddrinfo failed", "could not resolve", "failed to lookup address", "nameresolutionerror", "host not found", "name does not resolve", "cannot resolve", "can't resolve", "unable to resolve", "unknown host", "nxdomain", "server misbehaving", "dns lookup", "lookup failed", "failed to look up", "no address associated with name", "unresolved host", "resolution failed", "no address associated with hostname", "failed to resolve", "servfail", "name resolution"]),
-    (Cause::DeviceUnreachable, 0.9, &["modbus error: [connection]", "failed to connect to the adapter", "no response from adapter", "no response from the device", "no response from module", "modbus error: [input/output]", "no response received from the remote slave", "no response from slave", "failed to start the concentrator", "modbus&timed out", "modbus&timeout", "badnocommunication", "slave did not respond", "plc not reachable", "unreachable peer", "no response from device", "device did not respond", "device not responding", "no reply from device", "slave&not answer", "slave&no response", "station not responding", "no response from plc", "meter not responding", "sensor not responding", "no response from sensor", "no answer from device", "gateway target device failed to respond", "connectionexception&modbus"]),
-    (Cause::RequestRejected, 0.85, &["exception response(", "illegaladdress", "illegal data address", "illegal function", "illegal data value", "badnodeidunknown", "badattributeidinvalid", "badtypemismatch", "modbusioexception", "badnotwritable", "badoutofrange"]),
-    (Cause::LinkDown, 0.85, &["link is down", "link down", "link is not ready", "network is down", "enetdown", "interface is down", "interface down", "carrier lost", "lost carrier", "modem hangup", "deauthenticated from", "disassociated from", "link lost", "carrier was lost", "link has gone down", "lost link", "no carrier"]),
-    (Cause::NetworkUnreachable, 0.9, &["network is unreachable", "no route to host", "enetunreach", "ehostunreach", "network unreachable", "host is unreachable", "host unreachable", "errno 101", "errno 113", "noroutetohostexception", "destination unreachable", "net unreachable", "no default route", "destination host unreachable"]),
-    (Cause::ConnectionRefused, 0.9, &["connection refused", "econnrefused", "actively refused", "refused the connection", "connection was refused", "errno 111", "connectionrejected", "connection rejected", "connection reset by peer while connecting", "os error 111"]),
-    (Cause::AuthFailed, 0.9, &["authentication failed", "authentication failure", "not authorised", "not authorized", "401 unauthorized", "403 forbidden", "access denied for user", "baduseraccessdenied", "badidentitytokenrejected", "badidentitytokeninvalid", "login incorrect", "auth failed", "authfailed", "login was refused", "login failed", "login denied", "login refused", "wrong key", "wrong password", "incorrect password", "invalid password", "password mismatch", "invalid username", "username or password", "authentication required", "authorization failed", "authenticationexception", "authentication error", "authentication rejected", "access denied for", "pull access denied", "requested access to the resource is denied", "may require&login", "authentication was refused", "invalid token", "invalid access token", "signature does not match", "unauthorized client", "http 401", "http 403", "status code 401", "status code 403", "invalid api token", "access token expired", "badusernameorpassword", "not authenticated", "bad username or password", "invalid credentials", "permission denied (publickey", "status 401", "status: 401", "noauth authentication required", "wrongpass", "bad credentials", "invalid api key", "token has expired", "eauth", "connection refused: bad user name", "no pg_hba.conf entry"]),
-    (Cause::ConnectionTimeout, 0.85, &["connection timed out", "etimedout", "connect timeout", "connecttimeout", "connection timeout", "i/o timeout", "badtimeout", "context deadline exceeded", "read timed out", "sockettimeoutexception", "keepalive timeout", "keep alive timeout", "timeoutexception", "timeouterror", "deadline exceeded", "request timeout", "gateway timeout", "no response within", "not respond within", "did not answer in time", "timeout was reached", "timeout exceeded", "errno 110", "operation timed out", "upstream timed out", "timed out while connecting", "timeout expired", "connection attempt timed out", "timeout connecting", "timeout while", "timeout waiting for", "timed out waiting"]),
+fn parsed<T: std::str::FromStr<Err: fmt::Display>>(name: &Spanned<String>) -> Result<T, Mistake> {
+    name.get_ref()
+        .parse()
+        .map_err(|why: T::Err| Mistake::new(name.span().start, why.to_string()))
+}
 
-    // Locks and data.
-    (Cause::LockHeld, 0.9, &["database is locked", "lock file&already exists", "could not get lock", "lock&resource temporarily unavailable", "lock: resource temporarily unavailable", "another instance is running", "another instance is already running", "already running", "resource temporarily unavailable&lock", "pid file&exists", "unable to acquire lock", "overlappingfilelockexception", "is held by another process", "unable to lock", "cannot lock", "could not lock", "failed to acquire&lock", "could not acquire&lock", "cannot acquire&lock", "failed to lock", "cannot obtain lock", "unable to obtain lock", "lock is held", "locked by another", "in use by another process", "another process&using", "another process is using", "another process has", "device or resource busy", "waiting for cache lock"]),
-    (Cause::DataCorrupt, 0.9, &["database disk image is malformed", "could not locate a valid checkpoint record", "invalid page in block", "corrupt", "bad file format reading the append only file", "checksum mismatch", "wrong magic number", "bad magic number", "unexpected eof in archive", "page verification failed", "crc mismatch", "invalid page", "page corruption", "is damaged", "checksum error", "checksum failed", "bad checksum", "invalid checksum", "checksum does not match", "integrity check failed", "torn page", "wrong checksum", "file is not a database"]),
+/// The operator's files, then the built-in one; each with its name, its text and whether it is the operator's.
+fn files(texts: &[(String, String)]) -> impl Iterator<Item = (&str, &str, bool)> {
+    let own = texts
+        .iter()
+        .map(|(file, text)| (file.as_str(), text.as_str(), true));
+    own.chain([(BUILTIN_NAME, BUILTIN, false)])
+}
 
-    // Configuration: words of many parsers.
-    (Cause::ConfigInvalid, 0.85, &["unknown directive", "unknown configuration variable", "unable to configure the docker daemon", "scannererror", "parsererror", "yaml: line", "yaml: unmarshal", "syntax error in&conf", "invalid configuration", "configuration file&test failed", "error in configuration", "error parsing configuration", "failed to parse config", "toml parse error", "tomldecodeerror", "bad configuration option", "bad option", "unknown keyword", "unknown parameter", "unknown setting", "unknown key", "unknown field", "unknown network field", "unknown config", "unsupported option", "undefined option", "unrecognised option", "unrecognized argument", "yamlexception", "yaml parse", "improperlyconfigured", "error parsing&.conf", "error parsing&.y", "error parsing&.toml", "error parsing&.cfg", "error parsing&.ini", "error parsing&.json", "parse error&.conf", "syntax error on line", "parsing&unknown", "is not a valid value for", "missing required option", "missing required parameter", "missing required key", "must be set", "is not a valid configuration", "invalid config", "invalid setting", "invalid value for option", "duplicate option", "configuration is invalid", "unrecognized configuration parameter", "unrecognized option", "unknown option", "invalid option", "config error", "is too low, increase", "is too low; increase", "must be at least", "must be one of", "configuration error", "is not terminated by \";\"", "unexpected \"}\"", "directive is not allowed here", "invalid number of arguments in", "invalid value for parameter", "missing required setting", "missing required configuration", "environment variable&not set", "syntax error on line&conf", "host not found in upstream", "configparser.", "error loading config"]),
-    (Cause::PathMissing, 0.85, &["no such file or directory", "enoent", "filenotfound", "unable to open config file", "could not load host key", "nosuchfileexception", "file not found", "file does not exist", "no such directory", "not a directory", "enotdir", "could not find file", "cannot find path", "unable to open&does not exist", "unable to load&check", "no such file", "cannot find the file", "cannot open file", "directory does not exist", "path does not exist"]),
-    (Cause::PermissionDenied, 0.85, &["permission denied"]),
-    (Cause::DataInvalid, 0.8, &["jsondecodeerror", "unexpected token&json", "invalid json", "unicodedecodeerror", "jsonparseexception", "malformedjson", "syntaxerror: unexpected end of json", "unmarshal", "parse error on line", "xml.etree", "saxparseexception", "invalid literal for int()", "could not convert string to float", "numberformatexception", "invalid utf-8", "invalid byte sequence", "malformed", "unexpected end of input", "unexpected end of file", "invalid format", "could not parse", "cannot parse", "decode error", "decoding error", "failed to decode", "failed to parse", "invalid input syntax", "not valid json", "unexpected character"]),
-    (Cause::ProcessCrashed, 0.9, &["segfault at", "segmentation fault", "sigsegv", "general protection fault", "trap invalid opcode", "illegal instruction", "stack smashing detected", "double free or corruption", "core dumped", "status=11/segv", "status=6/abrt", "assertion&failed", "code=dumped"]),
-    (Cause::ProcessKilled, 0.85, &["main process exited, code=killed", "status=9/kill", "signal 9 (sigkill)", "was terminated by signal 9"]),
-    (Cause::ProcessExited, 0.6, &["main process exited, code=exited"]),
-    (Cause::ProgramError, 0.75, &["attributeerror:", "typeerror:", "nameerror:", "keyerror:", "indexerror:", "nullpointerexception", "nil pointer dereference", "panic: runtime error", "panicked at", "zerodivisionerror", "assertionerror", "unboundlocalerror", "indexoutofboundsexception", "classcastexception", "illegalstateexception", "recursionerror", "referenceerror:", "typeerror [", "rangeerror:", "valueerror:", "nullreferenceexception", "argumentexception", "arithmeticexception", "runtimeerror:", "index out of bounds", "index out of range", "division by zero", "argumentoutofrange", "uncaught typeerror", "stackoverflow", "stack overflow", "maximum recursion depth", "is not a function", "cannot read propert", "notimplementederror", "uncaught exception", "unhandled exception", "concurrentmodificationexception"]),
-    (Cause::ConnectionTimeout, 0.7, &["timed out"]),
-];
+fn parse(file: &str, text: &str) -> Result<Vec<Spanned<Written>>, CauseRuleError> {
+    let read: Result<File, Mistake> = settings::read(text);
+    Ok(read.map_err(|what| placed(file, text, what))?.rule)
+}
+
+fn placed(file: &str, text: &str, what: Mistake) -> CauseRuleError {
+    CauseRuleError {
+        file: file.to_owned(),
+        line: what.line(text),
+        what,
+    }
+}
+
+/// All that is wrong in the operator's files, or else with their samples among all rules, the built-in ones included.
+pub fn check(texts: &[(String, String)]) -> Vec<CauseRuleError> {
+    let rules = match CauseRules::load(texts) {
+        Ok(rules) => rules,
+        Err(why) => return vec![why],
+    };
+    let files = texts.iter();
+    files
+        .flat_map(|(file, text)| misnamed(&rules, file, text))
+        .collect()
+}
+
+/// The samples of a file that `rules` do not name as the file wants.
+fn misnamed(rules: &CauseRules, file: &str, text: &str) -> Vec<CauseRuleError> {
+    let mut wrong = Vec::new();
+    for written in parse(file, text).unwrap_or_default() {
+        let start = written.span().start;
+        let mistakes = written.into_inner().tried(rules, start);
+        wrong.extend(mistakes.into_iter().map(|what| placed(file, text, what)));
+    }
+    wrong
+}
+
+impl Written {
+    /// The samples that are not named as the rule wants.
+    fn tried(&self, rules: &CauseRules, start: usize) -> Vec<Mistake> {
+        let Ok(rule) = self.rule(start, false) else {
+            return Vec::new();
+        };
+        let place = Place {
+            context: rule
+                .contexts
+                .first()
+                .copied()
+                .unwrap_or(Context::Application),
+            class: rule.classes.first().copied().unwrap_or(Class::LogError),
+        };
+        let must = self.must.iter().map(|text| (text, true));
+        let all = must.chain(self.must_not.iter().map(|text| (text, false)));
+        all.filter_map(|(text, wanted)| {
+            let named = rules.name(place, text);
+            let cause = named.map_or(Cause::Unknown, |hit| hit.cause);
+            let what = match ((cause == rule.cause) == wanted, named) {
+                (true, _) => return None,
+                (false, Some(hit)) => format!("{text:?} is named {cause} ('{}')", hit.words),
+                (false, None) => format!("{text:?} is not named"),
+            };
+            Some(Mistake::new(start, format!("{}: {what}", rule.cause)))
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn named(rules: &CauseRules, context: Context, line: &str) -> Option<Cause> {
+        let class = Class::LogError;
+        rules
+            .name(Place { context, class }, line)
+            .map(|hit| hit.cause)
+    }
+
+    fn own(text: &str) -> Vec<(String, String)> {
+        vec![("own.toml".to_owned(), text.to_owned())]
+    }
+
+    #[test]
+    fn the_built_in_rules_name_their_samples() {
+        let wrong = misnamed(CauseRules::builtin(), BUILTIN_NAME, BUILTIN);
+        let wrong: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn the_same_words_mean_another_thing_on_a_line_of_the_kernel() {
+        let rules = CauseRules::builtin();
+        let line = "NETDEV WATCHDOG: eth0: transmit queue 0 timed out";
+        assert_eq!(named(rules, Context::Kernel, line), Some(Cause::DeviceHung));
+        for (context, cause) in [
+            (Context::Kernel, None),
+            (Context::Application, Some(Cause::ConnectionTimeout)),
+        ] {
+            assert_eq!(named(rules, context, "read timed out"), cause, "{context}");
+        }
+    }
+
+    #[test]
+    fn of_several_rules_the_operators_counts_then_the_narrower_then_the_surer_then_the_longer() {
+        let text = "[[rule]]\ncause = 'lock_held'\nconfidence = 50\nwords = ['pump is busy']\nmust = ['pump is busy']\n\
+             [[rule]]\ncause = 'device_hung'\nconfidence = 40\ncontext = ['unit_log']\nwords = ['pump is']\nmust = ['pump is']\n\
+             [[rule]]\ncause = 'program_error'\nconfidence = 50\nwords = ['pump is busy again']\nmust = ['pump is busy again']\n";
+        let rules = CauseRules::load(&own(text)).unwrap();
+        for (context, line, cause) in [
+            (
+                Context::Application,
+                "pump is busy: No space left on device",
+                Cause::LockHeld,
+            ),
+            (Context::UnitLog, "pump is busy", Cause::DeviceHung),
+            (
+                Context::Application,
+                "pump is busy again",
+                Cause::ProgramError,
+            ),
+            (
+                Context::Application,
+                "No space left on device",
+                Cause::DiskFull,
+            ),
+        ] {
+            assert_eq!(named(&rules, context, line), Some(cause), "{line}");
+        }
+        assert!(check(&own(text)).is_empty());
+    }
+
+    #[test]
+    fn mistakes_name_file_and_line() {
+        let rule = "[[rule]]\ncause = 'power'\nconfidence = 50\n";
+        for (text, line, what) in [
+            (
+                "[[rule]]\ncause = 'nope'\nconfidence = 100\nwords = ['abc']\nmust = ['abc']",
+                2,
+                "is no cause",
+            ),
+            ("[[rule]]\nwords = ['abc']", 1, "needs cause"),
+            (&format!("{rule}must = ['x']"), 1, "words is empty"),
+            (&format!("{rule}words = ['abc']"), 1, "must is empty"),
+            (
+                &format!("{rule}words = ['Abc']\nmust = ['x']"),
+                4,
+                "lower case",
+            ),
+            (
+                &format!("{rule}words = ['ab&cde']\nmust = ['x']"),
+                4,
+                "three letters",
+            ),
+            (
+                &format!("{rule}words = ['abc']\nmust = ['abd']"),
+                1,
+                "is not named",
+            ),
+            (
+                &format!("{rule}words = ['abc']\nmust = ['abc']\nmust_not = ['abc d']"),
+                1,
+                "is named power",
+            ),
+            (
+                &format!("{rule}context = ['nowhere']\nwords = ['abc']\nmust = ['abc']"),
+                4,
+                "no context",
+            ),
+            ("[[rule]]\ncolour = 1", 2, "unknown key"),
+        ] {
+            let wrong = check(&own(text));
+            let first = wrong.first().unwrap();
+            assert_eq!(
+                (first.file.as_str(), first.line),
+                ("own.toml", line),
+                "{first}"
+            );
+            assert!(first.to_string().contains(what), "{first}");
+        }
+    }
+}

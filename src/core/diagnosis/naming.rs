@@ -3,9 +3,9 @@
 //! A wrong cause is worse than none: a rule fires on a fact that has one meaning, everything else stays
 //! `unknown`. `docs/CAUSES.md` lists them all.
 
-use crate::core::diagnosis::cause_rules;
+use crate::core::diagnosis::cause_rules::{CauseRules, Context, Place};
 use crate::core::model::cause::Cause;
-use crate::core::model::class::ToldBy;
+use crate::core::model::class::{KERNEL, ToldBy};
 use crate::core::model::facts::Key;
 use crate::core::model::finding::Finding;
 
@@ -29,12 +29,12 @@ impl Named {
     }
 }
 
-/// Names the cause of `finding`: facts first, then the words of its message and log, then its class.
-pub fn name_cause(finding: &Finding) -> Named {
+/// Names the cause of `finding` by `rules`: facts first, then the words of its message and log, then its class.
+pub fn name_cause(finding: &Finding, rules: &CauseRules) -> Named {
     by_facts(finding)
-        .or_else(|| by_setup_status(finding))
+        .or_else(|| by_setup_status(finding, rules))
         .or_else(|| by_sure_result(finding))
-        .or_else(|| by_words(finding))
+        .or_else(|| by_words(finding, rules))
         .or_else(|| by_result(finding))
         .or_else(|| by_class(finding))
         .unwrap_or_else(|| Named::new(Cause::Unknown, 0.0, "no rule fired"))
@@ -93,7 +93,7 @@ fn by_facts(finding: &Finding) -> Option<Named> {
 }
 
 /// Statuses that systemd itself gives before the program runs (`systemd.exec(5)`): each has one meaning.
-fn by_setup_status(finding: &Finding) -> Option<Named> {
+fn by_setup_status(finding: &Finding, rules: &CauseRules) -> Option<Named> {
     if !tells_unit_state(finding) || finding.fact(Key::ExitCode) != Some("exited") {
         return None;
     }
@@ -113,7 +113,7 @@ fn by_setup_status(finding: &Finding) -> Option<Named> {
         _ => return None,
     };
     // 203 is also ENOEXEC and EACCES: the log line, if there is one, says which.
-    if let Some(exact) = by_words(finding).filter(|named| {
+    if let Some(exact) = by_words(finding, rules).filter(|named| {
         matches!(named.cause, Cause::ExecFormat | Cause::PermissionDenied) && status >= 200
     }) {
         return Some(exact);
@@ -146,25 +146,34 @@ fn by_sure_result(finding: &Finding) -> Option<Named> {
 }
 
 /// Words of the message and of the unit's own last lines: the surest rule wins, the newest line on a tie.
-fn by_words(finding: &Finding) -> Option<Named> {
+fn by_words(finding: &Finding, rules: &CauseRules) -> Option<Named> {
     let mut best: Option<Named> = None;
-    for line in std::iter::once(finding.message.as_str()).chain(finding.evidence.log()) {
-        let Some(rule) = cause_rules::first_match(line) else {
+    let message = std::iter::once((finding.message.as_str(), context(finding)));
+    let log = finding.evidence.log().map(|line| (line, Context::UnitLog));
+    for (line, context) in message.chain(log) {
+        let class = finding.class;
+        let hit = rules.name(Place { context, class }, line);
+        let Some(hit) = hit.filter(|hit| hit.cause != Cause::Unknown) else {
             continue;
         };
         if best
             .as_ref()
-            .is_none_or(|best| rule.confidence > best.confidence)
+            .is_none_or(|best| hit.confidence > best.confidence)
         {
             let shown = crate::core::model::text::cut(line.trim(), 160);
-            best = Some(Named::new(
-                rule.cause,
-                rule.confidence,
-                format!("words '{}' in: {shown}", rule.words),
-            ));
+            let why = format!("words '{}' in: {shown}", hit.words);
+            best = Some(Named::new(hit.cause, hit.confidence, why));
         }
     }
     best
+}
+
+/// Whose words its message is.
+fn context(finding: &Finding) -> Context {
+    match finding.class.is_kernels() || finding.subject == KERNEL {
+        true => Context::Kernel,
+        false => Context::Application,
+    }
 }
 
 /// The service manager's `Result` and the way the main process ended.

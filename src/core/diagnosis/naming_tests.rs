@@ -38,7 +38,7 @@ pub(crate) fn fixture(text: &str) -> Vec<(Finding, Cause)> {
 fn score(text: &str) -> (usize, usize, usize) {
     let (mut right, mut unknown, mut wrong) = (0, 0, 0);
     for (finding, truth) in fixture(text) {
-        let named = name_cause(&finding);
+        let named = name_cause(&finding, CauseRules::builtin());
         if named.cause == truth {
             right += 1;
             continue;
@@ -98,6 +98,9 @@ fn no_input_panics() {
             "t",
             Timestamp::from_millis(0),
         );
-        assert_eq!(name_cause(&finding).cause, Cause::Unknown);
+        assert_eq!(
+            name_cause(&finding, CauseRules::builtin()).cause,
+            Cause::Unknown
+        );
     }
 }

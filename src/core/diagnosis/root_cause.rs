@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::core::diagnosis::cause_rules::CauseRules;
 use crate::core::diagnosis::naming::name_cause;
 use crate::core::model::case::{Case, Member};
 use crate::core::model::cause::Cause;
@@ -43,11 +44,11 @@ impl OpenCondition {
         let (subject, message) = (&self.subject, &self.message);
         let now = Timestamp::default();
         let finding = Finding::new(self.class, subject, Severity::Error, message, "", now);
-        name_cause(&Finding {
+        let finding = Finding {
             evidence,
             ..finding
-        })
-        .cause
+        };
+        name_cause(&finding, CauseRules::builtin()).cause
     }
 
     fn member(&self) -> Member {

@@ -80,5 +80,20 @@ causes! {
     ProgramError "program_error" "An error in the program itself." ["journalctl -u {unit} -n 50 --no-pager"];
     KernelFault "kernel_fault" "The kernel reported a fault of its own." ["journalctl -k -n 200 --no-pager", "uname -a"];
     SelfImpaired "self_impaired" "The orchestrator itself is impaired." ["autonomous-orchestrator doctor"];
+    Power "power" "The power is too weak or was lost: supply, cable, battery or mains." ["journalctl -k -g 'voltage|current|power' -n 20 --no-pager", "vcgencmd get_throttled", "# Measure the supply under load, try another cable and another supply."];
+    FirmwareCrashed "firmware_crashed" "The firmware of a device crashed or does not answer its driver." ["journalctl -k -n 100 --no-pager", "lspci -nnk; lsusb", "uname -r"];
+    DeviceLost "device_lost" "A device left its bus, or cannot be set up on it: power, cable, plug or the device itself." ["journalctl -k -g 'usb|tty|pci' -n 50 --no-pager", "lsusb; ls -l /dev/serial/by-id", "# Look at plug, cable and supply; a hub with its own supply helps where the port is too weak."];
+    DeviceHung "device_hung" "A device or its driver hangs and does not answer the kernel." ["journalctl -k -n 100 --no-pager", "ethtool -i {device}", "lspci -nnk; lsusb"];
+    BusOff "bus_off" "A CAN controller left the bus after too many errors: cable, termination, bit rate or a station that disturbs it." ["ip -details -statistics link show {device}", "ip link set {device} type can restart-ms 100   # comes back by itself from then on", "# Measure 60 ohms between CAN-H and CAN-L with the bus switched off."];
+    SandboxDenies "sandbox_denies" "A setting of the unit's own sandbox forbids what the program does." ["systemctl show {unit} -p ProtectSystem -p ProtectHome -p ReadWritePaths -p ReadOnlyPaths -p InaccessiblePaths -p PrivateDevices -p DeviceAllow -p DynamicUser -p RestrictAddressFamilies -p SystemCallFilter", "journalctl -u {unit} -n 50 --no-pager", "systemctl edit {unit}   # allow what is needed (ReadWritePaths=, DeviceAllow=, StateDirectory=), then:", "systemctl daemon-reload && systemctl restart {unit}"];
+    DependencyMissing "dependency_missing" "Something that this needs to start does not exist here: a device, a unit or a package." ["systemctl list-dependencies {unit}", "systemctl cat {unit}", "systemctl list-units --type=device --all --no-pager"];
+    DataFileDestroyed "data_file_destroyed" "A data file is empty, cut off or overwritten: nothing in it can be read." ["journalctl -u {unit} -n 50 --no-pager", "ls -l {path}; head -c 64 {path} | od -c", "# Keep a copy before anything is repaired or restored."];
+    LimitsReached "limits_reached" "A limit that is counted is used up: connections tracked, neighbours, watches, processes or file handles of the host." ["sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max", "sysctl net.ipv4.neigh.default.gc_thresh3 fs.inotify.max_user_watches fs.inotify.max_user_instances fs.file-nr kernel.threads-max", "systemctl show {unit} -p TasksCurrent -p TasksMax -p LimitNOFILE"];
+    OwnCertificate "own_certificate" "This host's own certificate or key is unusable, or near its end." ["openssl x509 -noout -dates -subject -in {path}", "journalctl -u {unit} -n 20 --no-pager", "systemctl reload {unit}   # where the file on disk is already the new one"];
+    PeerCertificate "peer_certificate" "The certificate of the other side is refused here; it has to be renewed or made known there." ["date -u", "journalctl -u {unit} -n 20 --no-pager"];
+    Licence "licence" "A licence is missing, expired or used up." ["journalctl -u {unit} -n 50 --no-pager", "date -u"];
+    UpdateInterrupted "update_interrupted" "An update or installation was not finished, or was taken back." ["dpkg --audit", "dpkg --configure -a", "apt-get --fix-broken install --simulate"];
+    BackupFailed "backup_failed" "A backup did not come about." ["journalctl -u {unit} -n 50 --no-pager", "df -h"];
+    ClockAhead "clock_ahead" "The system clock is ahead of the true time." ["timedatectl", "date -u", "chronyc tracking", "hwclock --show"];
     Unknown "unknown" "The cause is not known." [];
 }

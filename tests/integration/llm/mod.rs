@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use autonomous_orchestrator::{
-    ActionKind, Advisor, Class, Clock, Fact, Finding, Host, Options, Phase, Plan, Runtime,
-    Severity, Timestamp, Timing, config::Config, diagnose, name_cause, plan, select_runbooks,
+    ActionKind, Advisor, CauseRules, Class, Clock, Fact, Finding, Host, Options, Phase, Plan,
+    Runtime, Severity, Timestamp, Timing, config::Config, diagnose, name_cause, plan,
+    select_runbooks,
 };
 use serde_json::{Value, json};
 
@@ -136,7 +137,7 @@ fn nothing_outside_the_offered_actions_ever_happens() {
                 .unwrap()
                 .unwrap();
             task.phase = Phase::Research;
-            let named = name_cause(&finding);
+            let named = name_cause(&finding, CauseRules::builtin());
             let allowed: Vec<ActionKind> = select_runbooks(&live.runbooks, &finding, named.cause)
                 .iter()
                 .map(|one| one.kind)
