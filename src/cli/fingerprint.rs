@@ -1,5 +1,6 @@
 //! `fingerprint`: one message a line in, one fingerprint or template a line out.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, BufWriter, Write, stdin, stdout};
 
 use crate::cli::error::{CliError, Exit};
@@ -7,6 +8,7 @@ use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::core::identity::{MESSAGE_CAP, Memo, lossy_line, template_into};
 use crate::core::model::class::Class;
+use crate::core::reading::shape;
 
 /// Enough for thousands of lines a system call.
 const BUFFER: usize = 64 << 10;
@@ -96,6 +98,11 @@ fn keep(partial: &mut Vec<u8>, part: &[u8]) {
     partial.extend_from_slice(part.get(..room).unwrap_or(part));
 }
 
+/// What a line says, whatever wraps it: the same fault has one fingerprint in every log.
+fn said(line: &str) -> Cow<'_, str> {
+    shape::read(line).message
+}
+
 struct Work {
     memo: Memo,
     template: String,
@@ -109,12 +116,12 @@ impl Work {
         let message = lossy_line(line);
         self.lines += 1;
         if self.as_template {
-            template_into(&message, &mut self.template);
+            template_into(&said(&message), &mut self.template);
             self.template.push('\n');
             return output.write_all(self.template.as_bytes());
         }
         let mut text = [b'\n'; 65];
-        let hex = self.memo.hex(&message, &mut self.template);
+        let hex = self.memo.hex(&message, said, &mut self.template);
         if let Some(place) = text.get_mut(..64) {
             place.copy_from_slice(&hex);
         }

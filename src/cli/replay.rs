@@ -25,7 +25,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let mut exit = Exit::Done;
     for word in typed.words() {
         let file = word.to_string_lossy();
-        let (found, read) = recorded::replay(&file, &rules);
+        let (recording, read) = recorded::replay(&file, &rules);
         if let Err(why) = read {
             exit = Exit::Failed;
             // A closed standard error leaves nobody to tell.
@@ -34,7 +34,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
                 "replay: {file}: {why}: check the path and your permission"
             );
         }
-        for seen in found {
+        for seen in recording.seen {
             let named = name_cause(&seen.finding, &causes);
             table.row([
                 seen.finding.class.as_str().into(),

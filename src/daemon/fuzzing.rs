@@ -21,7 +21,8 @@ use crate::core::model::time::Timestamp;
 use crate::core::reading::kernel::KernelReader;
 use crate::core::reading::lines::LineSplitter;
 use crate::core::reading::log_rules::RuleSet;
-use crate::core::reading::logline::{LogLine, parse_syslog, split_console, stated_level};
+use crate::core::reading::logline::LogLine;
+use crate::core::reading::shape::{self, split_console};
 use crate::core::reading::{journal_entry, ports, unit_file};
 use crate::core::remedy::runbook;
 use crate::detectors::{journal, probe};
@@ -75,10 +76,13 @@ fn journal_line(data: &[u8]) {
 fn log_line(data: &[u8]) {
     let mut splitter = LineSplitter::default();
     let mut each = |line: &str, _: u64| {
-        let _ = stated_level(line);
-        let _ = builtin().classify(&LogLine::text(line, "web.service"));
-        if let Some(syslog) = parse_syslog(line) {
-            let _ = format!("{syslog:?}");
+        let spoken = shape::read(line);
+        let _ = builtin().classify(&LogLine::spoken(&spoken, "web.service"));
+        // What a program said can be carried again and is then the same.
+        let carried = format!("May  1 10:00:02 gw web[7]: {}", spoken.text);
+        if !spoken.kernel && !spoken.text.is_empty() {
+            assert_eq!(shape::read_text(&spoken.text, None).message, spoken.message);
+            let _ = shape::read(&carried);
         }
         let _ = ports::of_message(line);
     };

@@ -21,7 +21,8 @@ use crate::core::reading::journal_entry::{OWN_NAME, of_kernel};
 use crate::core::reading::kernel::{KernelFault, KernelReader};
 use crate::core::reading::lines::LineSplitter;
 use crate::core::reading::log_rules::RuleSet;
-use crate::core::reading::logline::{LogLine, parse_syslog, split_console};
+use crate::core::reading::logline::LogLine;
+use crate::core::reading::shape::{self, split_console};
 use crate::core::reading::writer::program;
 use crate::detectors::stream::{Collector, Sink, StreamContext, StreamEnd, StreamStop, WAIT};
 use crate::host::Host;
@@ -507,29 +508,27 @@ impl LineReader {
     }
 
     fn line(&mut self, text: &str, rules: &RuleSet, now: Timestamp, collector: &mut Collector) {
-        let (identifier, message) = match parse_syslog(text) {
-            Some(line) => (line.identifier, line.message),
-            None => ("", text),
-        };
-        if identifier == OWN_NAME {
+        let mut spoken = shape::read(text);
+        // What a program writes into a file of its own is its own, whatever it looks like.
+        if spoken.is_console() && !self.subject.is_empty() && !self.of_kernel {
+            spoken = shape::read_text(text, None);
+        }
+        if spoken.program == OWN_NAME {
             return;
         }
-        if identifier == "kernel" {
-            self.kernel_line(message, now, collector);
+        if spoken.kernel {
+            self.kernel_line(&spoken.message, now, collector);
             return;
         }
         let source = collector.stream().to_owned();
-        let subject = self.subject_of(identifier);
-        let line = LogLine {
-            identifier,
-            ..LogLine::text(message, &subject)
-        };
-        if let Some(hit) = rules.classify(&line) {
+        let subject = self.subject_of(&spoken.program);
+        if let Some(hit) = rules.classify(&LogLine::spoken(&spoken, &subject)) {
             let class = match hit.class.is_kernels() {
                 true => Class::LogError,
                 false => hit.class,
             };
             let severity = self.at_most(hit.severity);
+            let message = &spoken.message;
             let finding = Finding::new(class, &hit.subject, severity, message, &source, now)
                 .with(Fact::Unit(&self.subject))
                 .with(Fact::Path(&self.path))

@@ -4,6 +4,7 @@
 //! The slot is decided by a cheap hash and the whole text is compared, so what is answered is always what
 //! the hash would have been.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::hash::Hasher;
@@ -22,7 +23,7 @@ struct Slot {
     hex: [u8; 64],
 }
 
-/// Fingerprints of many messages of one class and subject, as hexadecimal text.
+/// Fingerprints of many lines of one class and subject, as hexadecimal text.
 pub struct Memo {
     hasher: Hasher,
     messages: Table,
@@ -45,12 +46,18 @@ impl Memo {
         }
     }
 
-    /// The 64 hexadecimal digits of `message`'s fingerprint; `scratch` spares an allocation.
-    pub fn hex(&mut self, message: &str, scratch: &mut String) -> [u8; 64] {
+    /// The 64 hexadecimal digits of the fingerprint of what `line` says; `said` finds that, asked once for each line
+    /// that is remembered, and `scratch` spares an allocation.
+    pub fn hex<'a>(
+        &mut self,
+        line: &'a str,
+        said: impl FnOnce(&'a str) -> Cow<'a, str>,
+        scratch: &mut String,
+    ) -> [u8; 64] {
         let hasher = &self.hasher;
         let keys = &mut self.keys;
-        self.messages.get_or(message.as_bytes(), || {
-            hasher.key(message, scratch);
+        self.messages.get_or(line.as_bytes(), || {
+            hasher.key(&said(line), scratch);
             let key = scratch.as_bytes();
             keys.get_or(key, || hasher.of_key(key).hex())
         })
@@ -127,7 +134,11 @@ mod tests {
             for n in (0..3000).flat_map(|n| [n, n]) {
                 let message = words(n);
                 let want = super::super::fingerprint("log_error", "", &message).hex();
-                assert_eq!(memo.hex(&message, &mut scratch), want, "{round} {message}");
+                assert_eq!(
+                    memo.hex(&message, Cow::Borrowed, &mut scratch),
+                    want,
+                    "{round} {message}"
+                );
             }
         }
     }

@@ -5,8 +5,10 @@ use crate::core::model::facts::{Fact, Key};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
 use crate::core::reading::kernel::{KernelFault, KernelReader};
+use crate::core::reading::level::Level;
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::reading::logline::{LogLine, Origin};
+use crate::core::reading::shape;
 use crate::core::reading::writer::{Trusted, Writer, is_lasting, is_users_manager, program};
 
 /// Name under which this program logs, and the first part of every unit of its own.
@@ -52,6 +54,8 @@ pub struct Verdict {
 pub struct JournalJudge {
     kernel: KernelReader,
     own_pid: String,
+    /// Nobody can look at the host: what a sweep would confirm is told by its line.
+    recorded: bool,
 }
 
 impl JournalJudge {
@@ -59,6 +63,15 @@ impl JournalJudge {
         Self {
             kernel: KernelReader::default(),
             own_pid: own_pid.to_string(),
+            recorded: false,
+        }
+    }
+
+    /// For entries of another time or host.
+    pub fn of_a_recording() -> Self {
+        Self {
+            recorded: true,
+            ..Self::new(0)
         }
     }
 
@@ -80,10 +93,11 @@ impl JournalJudge {
             Writer::Coredump if line.message_id == message_id::COREDUMP => {
                 found(coredump(line, at))
             }
+            // The socket table tells who holds it; until it does, and when he is gone by then, the line counts.
             Writer::Service(unit) if tells_port_taken(line.message) => Verdict {
                 poke: true,
                 port_taken: Some(unit.to_owned()),
-                finding: None,
+                ..of_rules(line, writer, rules, at)
             },
             Writer::Manager
             | Writer::Journal
@@ -103,6 +117,7 @@ impl JournalJudge {
             .ok()
             .map(|ms| ms.saturating_mul(1000));
         match self.kernel.line(micros, line.message) {
+            Some(fault) if self.recorded => found(kernels(&fault, "journal", at)),
             Some(fault) => of_kernel(&fault, "journal", at),
             None => Verdict::default(),
         }
@@ -158,9 +173,16 @@ pub fn of_kernel(fault: &KernelFault, source: &str, at: Timestamp) -> Verdict {
             ..Verdict::default()
         };
     }
-    let is_device = row.subject == Some(Key::Device) && fault.subject != KERNEL;
+    Verdict {
+        poke: row.moves_with != MovesWith::Nothing,
+        ..found(kernels(fault, source, at))
+    }
+}
+
+fn kernels(fault: &KernelFault, source: &str, at: Timestamp) -> Finding {
+    let is_device = fault.class.row().subject == Some(Key::Device) && fault.subject != KERNEL;
     let device = is_device.then_some(Fact::Device(&fault.subject));
-    let finding = Finding::new(
+    Finding::new(
         fault.class,
         &fault.subject,
         fault.severity,
@@ -169,11 +191,7 @@ pub fn of_kernel(fault: &KernelFault, source: &str, at: Timestamp) -> Verdict {
         at,
     )
     .with(Fact::Unit(&fault.unit))
-    .with(device);
-    Verdict {
-        poke: row.moves_with != MovesWith::Nothing,
-        ..found(finding)
-    }
+    .with(device)
 }
 
 /// Unit kinds whose state a sweep judges; sessions and slices come and go all day.
@@ -215,11 +233,11 @@ fn coredump(line: &JournalLine<'_>, at: Timestamp) -> Finding {
 
 fn of_rules(line: &JournalLine<'_>, writer: Writer<'_>, rules: &RuleSet, at: Timestamp) -> Verdict {
     let priority: u8 = line.priority.parse().unwrap_or(6);
-    // journald gives standard output the unit's default level: then only the words tell.
-    let origin = if line.trusted.transport == "stdout" && priority == 6 {
-        Origin::Text
+    // journald gives standard output the unit's default level: then only the text tells.
+    let (origin, level) = if line.trusted.transport == "stdout" && priority == 6 {
+        (Origin::Text, None)
     } else {
-        Origin::Leveled
+        (Origin::Leveled, Some(Level::of_syslog(priority)))
     };
     let unit = match writer {
         Writer::Service(unit) => stable_unit(unit),
@@ -235,12 +253,11 @@ fn of_rules(line: &JournalLine<'_>, writer: Writer<'_>, rules: &RuleSet, at: Tim
         line.message
     };
     let named = writer.subject(line.identifier);
+    let spoken = shape::read_text(message, level);
     let judged = LogLine {
-        message,
-        unit: &unit,
         identifier: line.identifier,
-        priority,
         origin,
+        ..LogLine::spoken(&spoken, &unit)
     };
     let Some(hit) = rules.classify(&judged) else {
         return Verdict::default();
@@ -255,7 +272,7 @@ fn of_rules(line: &JournalLine<'_>, writer: Writer<'_>, rules: &RuleSet, at: Tim
     };
     let severity = writer.severity(hit.severity);
     found(
-        Finding::new(class, &subject, severity, message, "journal", at)
+        Finding::new(class, &subject, severity, &spoken.message, "journal", at)
             .with(Fact::Unit(&unit))
             .said_by(&writer.name()),
     )
@@ -421,13 +438,16 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_left_to_the_socket_table() {
+    fn a_taken_port_asks_the_socket_table_and_counts_as_a_line() {
         let line = JournalLine {
             message: "bind() to 0.0.0.0:80 failed (98: Address already in use)",
             ..APP
         };
         let verdict = judge(&line);
-        assert_eq!((verdict.finding, verdict.poke), (None, true));
+        assert_eq!(
+            (verdict.finding.unwrap().class, verdict.poke),
+            (Class::LogError, true)
+        );
         assert_eq!(verdict.port_taken.as_deref(), Some("app.service"));
         let of_a_user = JournalLine {
             trusted: EVE,

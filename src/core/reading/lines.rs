@@ -4,14 +4,30 @@
 pub const LINE_CAP: usize = 4096;
 
 /// A line being read and how far the stream was consumed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LineSplitter {
     kept: Vec<u8>,
     /// Bytes of the line so far, kept or not.
     length: u64,
+    cap: usize,
+}
+
+impl Default for LineSplitter {
+    fn default() -> Self {
+        Self::with_cap(LINE_CAP)
+    }
 }
 
 impl LineSplitter {
+    /// Keeps at most `cap` bytes of a line.
+    pub const fn with_cap(cap: usize) -> Self {
+        Self {
+            kept: Vec::new(),
+            length: 0,
+            cap,
+        }
+    }
+
     /// Takes the next bytes and calls `each` for every finished line with its text (without line end,
     /// invalid UTF-8 as U+FFFD) and its length in the stream, line end included.
     pub fn push(&mut self, bytes: &[u8], each: &mut dyn FnMut(&str, u64)) {
@@ -41,7 +57,7 @@ impl LineSplitter {
     fn keep(&mut self, part: &[u8]) {
         self.length = self.length.saturating_add(part.len() as u64);
         // A writer that does not append leaves a hole of NULs after a truncation: it must not use up the cap.
-        let room = LINE_CAP.saturating_sub(self.kept.len());
+        let room = self.cap.saturating_sub(self.kept.len());
         self.kept
             .extend(part.iter().copied().filter(|c| *c != 0).take(room));
     }

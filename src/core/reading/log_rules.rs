@@ -8,7 +8,8 @@ use toml::Spanned;
 use crate::core::config::settings::{self, section};
 use crate::core::model::class::Class;
 use crate::core::model::finding::Severity;
-use crate::core::reading::logline::{LogLine, Origin, Stated, stated_level};
+use crate::core::reading::level::Level;
+use crate::core::reading::logline::{LogLine, Origin};
 
 pub use self::mistake::RuleError;
 use self::mistake::{Fault, RuleMistake};
@@ -135,11 +136,7 @@ impl RuleSet {
 
     /// What the line means; `None` for an ordinary one.
     pub fn classify(&self, line: &LogLine<'_>) -> Option<Match> {
-        let hits = self.set.matches(line.message.as_bytes());
-        let stated = match line.origin {
-            Origin::Leveled => Some(of_priority(line.priority)),
-            Origin::Text => stated_level(line.message),
-        };
+        let hits = self.set.matches(line.text.as_bytes());
         if hits.matched_any() {
             for rule in &self.rules {
                 if rule.fits(line, &hits) {
@@ -148,17 +145,17 @@ impl RuleSet {
                     }
                     // The words rule asks only where the line states no level of its own.
                     let by_words = rule.source.is_some() && rule.class == Class::LogError;
-                    if by_words && stated.is_some() {
+                    if by_words && line.level.is_some() {
                         continue;
                     }
                     return Some(rule.found(line));
                 }
             }
         }
-        let severity = match stated? {
-            Stated::Critical => Severity::Critical,
-            Stated::Error => Severity::Error,
-            Stated::Lower => return None,
+        let severity = match line.level? {
+            Level::Critical => Severity::Critical,
+            Level::Error => Severity::Error,
+            Level::Warning | Level::Notice | Level::Info | Level::Debug => return None,
         };
         Some(Match {
             class: Class::LogError,
@@ -176,10 +173,11 @@ impl RuleSet {
             let samples = rule.must.iter().map(|text| (text, true));
             for (text, want) in samples.chain(rule.must_not.iter().map(|text| (text, false))) {
                 let line = LogLine {
+                    text,
                     message: text,
                     unit: "",
                     identifier: unit,
-                    priority: 3,
+                    level: None,
                     origin,
                 };
                 if rule.fits(&line, &self.set.matches(text.as_bytes())) != want {
@@ -215,7 +213,7 @@ impl Rule {
 
     fn found(&self, line: &LogLine<'_>) -> Match {
         let captured = self.captures.iter().find_map(|regex| {
-            let captures = regex.captures(line.message.as_bytes())?;
+            let captures = regex.captures(line.text.as_bytes())?;
             let text = captures.name("subject")?.as_bytes();
             Some(String::from_utf8_lossy(text).into_owned())
         });
@@ -227,14 +225,6 @@ impl Rule {
             subject,
             severity: self.severity,
         }
-    }
-}
-
-fn of_priority(priority: u8) -> Stated {
-    match priority {
-        0..=2 => Stated::Critical,
-        3 => Stated::Error,
-        _ => Stated::Lower,
     }
 }
 
@@ -311,15 +301,21 @@ fn resolve(written: Written, file: &str, patterns: &mut Vec<String>) -> Result<R
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::core::reading::shape;
 
     fn leveled(message: &'static str, priority: u8) -> LogLine<'static> {
         LogLine {
+            text: message,
             message,
             unit: "app.service",
             identifier: "app",
-            priority,
+            level: Some(Level::of_syslog(priority)),
             origin: Origin::Leveled,
         }
+    }
+
+    fn text(rules: &RuleSet, line: &str) -> Option<Match> {
+        rules.classify(&LogLine::spoken(&shape::read(line), "f"))
     }
 
     #[test]
@@ -351,7 +347,7 @@ mod tests {
     #[test]
     fn text_is_judged_by_its_level_then_by_its_words() {
         let rules = RuleSet::builtin().unwrap();
-        for (text, found) in [
+        for (line, found) in [
             ("INFO retry after error", false),
             ("2024-01-01 ERROR boom", true),
             ("Error: cannot open error.log", true),
@@ -361,11 +357,7 @@ mod tests {
             ("no errors", false),
             ("ValueError: x", true),
         ] {
-            assert_eq!(
-                rules.classify(&LogLine::text(text, "f")).is_some(),
-                found,
-                "{text}"
-            );
+            assert_eq!(text(&rules, line).is_some(), found, "{line}");
         }
     }
 
@@ -374,9 +366,7 @@ mod tests {
         let own = "[[rule]]\nname='own'\nmatch=['sensor (?P<subject>[a-z0-9]+) lost']\nclass='io_error'\nseverity='warning'\nmust=['sensor a1 lost']\n[[rule]]\nname='quiet'\nmatch=['chatter']\ndrop=true\n";
         let rules = RuleSet::load(&[("own.toml".to_owned(), own.to_owned())]).unwrap();
         assert_eq!(rules.check_samples(), []);
-        let hit = rules
-            .classify(&LogLine::text("INFO sensor a1 lost", "f"))
-            .unwrap();
+        let hit = text(&rules, "INFO sensor a1 lost").unwrap();
         assert_eq!((hit.class, hit.subject.as_str()), (Class::IoError, "a1"));
         assert_eq!(rules.classify(&leveled("chatter", 2)), None);
     }

@@ -6,10 +6,12 @@
 pub mod journal_entry;
 pub mod kernel;
 pub mod kernel_table;
+pub mod level;
 pub mod lines;
 pub mod log_rules;
 pub mod logline;
 pub mod ports;
+pub mod shape;
 pub mod unit_file;
 pub mod unit_state;
 pub mod writer;

@@ -1,0 +1,291 @@
+//! One line, whatever wrote it, taken out of everything that it is wrapped in.
+//!
+//! Decided line by line: formats mix in one file, and a line may hold another. From the outside in come what
+//! carried it (syslog, a container engine) and what its program put before it (a time, a level, JSON).
+
+mod console;
+mod container;
+mod head;
+mod json;
+mod klog;
+mod pairs;
+mod said;
+mod scan;
+mod stamp;
+mod syslog;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+pub use self::console::split_console;
+use crate::core::model::named::named;
+use crate::core::reading::level::Level;
+
+named! {
+    /// How a line, or a part of it, is written.
+    Shape "shape" {
+        Syslog = "syslog",
+        Rfc5424 = "syslog (RFC 5424)",
+        Facility = "syslog (facility.level)",
+        Priority = "<priority>",
+        Kernel = "kernel",
+        Docker = "docker json-file",
+        Cri = "CRI",
+        Compose = "docker compose",
+        Json = "JSON",
+        Pairs = "logfmt",
+        Klog = "klog",
+        Stamped = "time and level",
+        Level = "level",
+        Plain = "plain",
+    }
+}
+
+/// Envelopes around one line; deeper ones are text.
+const DEPTH: usize = 4;
+
+/// A line without its envelopes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spoken<'a> {
+    /// What the program wrote: without what carried it, with its own time and level.
+    pub text: Cow<'a, str>,
+    /// What it said.
+    pub message: Cow<'a, str>,
+    /// Who wrote it, by the carrier; empty when unknown.
+    pub program: Cow<'a, str>,
+    pub host: Cow<'a, str>,
+    /// What the program states, else the carrier.
+    pub level: Option<Level>,
+    /// The kernel's own words; [`split_console`] finds their times.
+    pub kernel: bool,
+    shapes: [Option<Shape>; 2 * DEPTH],
+}
+
+impl<'a> Spoken<'a> {
+    fn plain(text: &'a str) -> Self {
+        let text = text.trim_end_matches(['\r', '\n']);
+        let text = match text.contains('\u{1b}') {
+            true => Cow::Owned(without_colours(text)),
+            false => Cow::Borrowed(text),
+        };
+        Self {
+            text,
+            message: Cow::Borrowed(""),
+            program: Cow::Borrowed(""),
+            host: Cow::Borrowed(""),
+            level: None,
+            kernel: false,
+            shapes: [None; 2 * DEPTH],
+        }
+    }
+
+    /// The kernel's by its look alone: no carrier says so.
+    pub fn is_console(&self) -> bool {
+        self.kernel && self.program.is_empty()
+    }
+
+    /// Nobody signed it: it has neither a program nor a level.
+    pub fn is_unsigned(&self) -> bool {
+        self.program.is_empty() && self.level.is_none()
+    }
+
+    /// From the outside in; at least one.
+    pub fn shapes(&self) -> impl Iterator<Item = Shape> + '_ {
+        let none = self.shapes.first().is_none_or(Option::is_none);
+        let plain = none.then_some(Shape::Plain);
+        self.shapes.iter().flatten().copied().chain(plain)
+    }
+
+    fn wears(&mut self, shape: Shape) {
+        if let Some(free) = self.shapes.iter_mut().find(|slot| slot.is_none()) {
+            *free = Some(shape);
+        }
+    }
+
+    fn carried(&mut self, layer: Layer<'a>) {
+        self.wears(layer.shape);
+        if !layer.program.is_empty() {
+            self.program = layer.program;
+        }
+        if !layer.host.is_empty() {
+            self.host = Cow::Borrowed(layer.host);
+        }
+        self.level = layer.level.or(self.level);
+        self.kernel = layer.kernel;
+        self.text = layer.message;
+    }
+}
+
+/// One envelope and what is in it.
+#[derive(Debug)]
+struct Layer<'a> {
+    shape: Shape,
+    message: Cow<'a, str>,
+    program: Cow<'a, str>,
+    host: &'a str,
+    level: Option<Level>,
+    kernel: bool,
+    /// Its level is a word at the start: the carrier's own counts for more.
+    weak: bool,
+}
+
+impl<'a> Layer<'a> {
+    fn of(shape: Shape, message: Cow<'a, str>) -> Self {
+        Self {
+            shape,
+            message,
+            program: Cow::Borrowed(""),
+            host: "",
+            level: None,
+            kernel: false,
+            weak: false,
+        }
+    }
+
+    fn new(shape: Shape, message: &'a str) -> Self {
+        Self::of(shape, Cow::Borrowed(message))
+    }
+
+    fn owned(shape: Shape, message: String) -> Self {
+        Self::of(shape, Cow::Owned(message))
+    }
+
+    /// The same of a text that ends before the line does.
+    fn kept<'b>(self) -> Layer<'b> {
+        Layer {
+            message: Cow::Owned(self.message.into_owned()),
+            program: Cow::Owned(self.program.into_owned()),
+            host: "",
+            ..Layer::of(self.shape, Cow::Borrowed("")).with(self.level, self.kernel, self.weak)
+        }
+    }
+
+    fn with(mut self, level: Option<Level>, kernel: bool, weak: bool) -> Self {
+        (self.level, self.kernel, self.weak) = (level, kernel, weak);
+        self
+    }
+}
+
+/// Reads a line of a file, a console or a container.
+pub fn read(line: &str) -> Spoken<'_> {
+    let mut spoken = Spoken::plain(line);
+    for _ in 0..DEPTH {
+        let Some(layer) = peel(&spoken.text, carrier) else {
+            break;
+        };
+        spoken.carried(layer);
+        if spoken.kernel {
+            break;
+        }
+    }
+    said(spoken)
+}
+
+/// Reads what a program wrote where its carrier, the journal, keeps the rest apart: `level` is the carrier's.
+pub fn read_text(text: &str, level: Option<Level>) -> Spoken<'_> {
+    let mut spoken = Spoken::plain(text);
+    spoken.level = level;
+    said(spoken)
+}
+
+fn said(mut spoken: Spoken<'_>) -> Spoken<'_> {
+    spoken.message = spoken.text.clone();
+    if spoken.kernel {
+        return spoken;
+    }
+    let mut stated = None;
+    for _ in 0..DEPTH {
+        let Some(layer) = peel(&spoken.message, programs) else {
+            break;
+        };
+        spoken.wears(layer.shape);
+        let ends = layer.weak;
+        if !ends || spoken.level.is_none() {
+            stated = stated.or(layer.level);
+        }
+        if ends {
+            break;
+        }
+        spoken.message = layer.message;
+    }
+    spoken.level = stated.or(spoken.level);
+    spoken
+}
+
+type Peel = for<'b> fn(&'b str) -> Option<Layer<'b>>;
+
+fn peel<'a>(text: &Cow<'a, str>, by: Peel) -> Option<Layer<'a>> {
+    match text {
+        Cow::Borrowed(text) => by(text),
+        Cow::Owned(text) => by(text).map(Layer::kept),
+    }
+}
+
+/// What carried a line.
+fn carrier(text: &str) -> Option<Layer<'_>> {
+    match *text.as_bytes().first()? {
+        b'{' => json::read(text).filter(|layer| layer.shape == Shape::Docker),
+        b'<' => syslog::priority(text),
+        b'[' => console::read(text),
+        b' ' | b'\t' => console::member(text),
+        b'k' => console::read(text)
+            .or_else(|| container::compose(text))
+            .or_else(|| shared(text)),
+        b'0'..=b'9' => container::cri(text).or_else(|| syslog::stamped(text)),
+        b'A'..=b'Z' => syslog::stamped(text).or_else(|| shared(text)),
+        _ => container::compose(text).or_else(|| shared(text)),
+    }
+}
+
+/// A line of the console that somebody else began.
+fn shared(text: &str) -> Option<Layer<'_>> {
+    console::shares(text).then(|| Layer::new(Shape::Kernel, text).with(None, true, false))
+}
+
+/// What a program puts around its own words.
+fn programs(text: &str) -> Option<Layer<'_>> {
+    match *text.as_bytes().first()? {
+        b'{' => json::read(text),
+        b'A'..=b'Z' => klog::read(text)
+            .or_else(|| head::read(text))
+            .or_else(|| pairs::read(text)),
+        b'a'..=b'z' => pairs::read(text).or_else(|| head::read(text)),
+        b'0'..=b'9' | b'[' | b'(' | b'<' | b'|' | b'*' => head::read(text),
+        _ => None,
+    }
+}
+
+/// Without the escape sequences of a terminal.
+fn without_colours(line: &str) -> String {
+    let mut parts = line.split('\u{1b}');
+    let mut text = parts.next().unwrap_or("").to_owned();
+    for part in parts {
+        let Some(sequence) = part.strip_prefix('[') else {
+            text.push_str(part);
+            continue;
+        };
+        let end = sequence.find(|c: char| c.is_ascii_alphabetic());
+        let rest = end.and_then(|end| sequence.get(end.saturating_add(1)..));
+        text.push_str(rest.unwrap_or(""));
+    }
+    text
+}
+
+/// True for what stands behind `error:` where there was none: `0`, `none`, `null`.
+pub fn counts_none(rest: &str) -> bool {
+    let value = rest.trim_start_matches([':', '=', ' ', '"', '\'', '(', '[']);
+    let end = value
+        .find(|c: char| !c.is_ascii_alphanumeric())
+        .unwrap_or(value.len());
+    let (value, rest) = value.split_at_checked(end).unwrap_or((value, ""));
+    let none = [
+        "none", "null", "nil", "false", "ok", "off", "success", "0", "no",
+    ];
+    let ends = |rest: &str| {
+        let rest = rest.trim_start_matches(['"', '\'']);
+        rest.is_empty() || rest.starts_with([',', ';', '.', ')', ']', '}', '(', '|'])
+    };
+    let counted = value == "0" && rest.starts_with([' ', '/']);
+    none.iter().any(|one| value.eq_ignore_ascii_case(one)) && (ends(rest) || counted)
+}

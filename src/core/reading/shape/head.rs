@@ -1,0 +1,262 @@
+//! What programs put before their message by themselves: a time, a level, a process, a thread, in any order and
+//! with any brackets. log4j, logback, Python, java.util, nginx, Apache, PostgreSQL, MySQL, Mosquitto, telegraf,
+//! open62541, env_logger, tracing, NATS, Redis, Serilog, winston, Spring and many more differ in no other way.
+
+use super::scan::{bracketed, digits, word};
+use super::stamp::{self, Form};
+use super::{Layer, Shape};
+use crate::core::reading::level::Level;
+
+/// Things that may stand between a time and its level.
+const HEAD_TOKENS: usize = 6;
+/// Longest of them.
+const TOKEN_MOST: usize = 100;
+
+/// A time stamp with all that belongs to it, or a level that stands alone at the start.
+pub(super) fn read(text: &str) -> Option<Layer<'_>> {
+    stamped(text).or_else(|| alone(text))
+}
+
+/// What the head of a line says: its level, and where the message starts.
+struct Head<'a> {
+    level: Option<Level>,
+    rest: &'a str,
+}
+
+fn stamped(text: &str) -> Option<Layer<'_>> {
+    let head = framed(text).or_else(|| led(text))?;
+    Some(Layer {
+        level: head.level,
+        ..Layer::new(Shape::Stamped, head.rest)
+    })
+}
+
+/// A time in brackets: `[TIME] rest`, `[TIME LEVEL module] rest`, `[W TIME module] rest`.
+fn framed(text: &str) -> Option<Head<'_>> {
+    let (inner, rest) = bracketed(text, TOKEN_MOST).filter(|_| text.starts_with('['))?;
+    let lettered = |inner: &str| {
+        let (letter, time) = word(inner);
+        let level = Level::of_letter(*letter.as_bytes().first()?)?;
+        stamp::read(time).filter(|_| letter.len() == 1)?;
+        Some(level)
+    };
+    if let Some(level) = lettered(inner) {
+        let level = Some(level);
+        return Some(Head {
+            level,
+            rest: text_of(rest),
+        });
+    }
+    let time = stamp::read(inner).filter(|time| time.form != Form::Clock)?;
+    match level_ahead(time.rest, true) {
+        Some((level, _)) if !time.rest.is_empty() => {
+            let level = Some(level);
+            Some(Head {
+                level,
+                rest: text_of(rest),
+            })
+        }
+        _ => Some(behind_time(rest)),
+    }
+}
+
+/// A time without brackets, maybe behind a process: `[12] TIME …`, `12:M TIME …`.
+fn led(text: &str) -> Option<Head<'_>> {
+    let text = behind_process(text);
+    let time = stamp::read(text)?;
+    let ended = time.rest.is_empty() || time.rest.starts_with([' ', '\t', '|', ':', ']', '[']);
+    if !ended {
+        return None;
+    }
+    if let Some(mark) = redis_mark(time.rest) {
+        return Some(mark);
+    }
+    let head = behind_time(time.rest);
+    (head.level.is_some() || time.form != Form::Clock).then_some(head)
+}
+
+fn behind_process(text: &str) -> &str {
+    if let Some((inner, rest)) = bracketed(text, 12) {
+        let process = inner.bytes().all(|c| c.is_ascii_digit());
+        return if process { rest.trim_start() } else { text };
+    }
+    let role = |rest: &str| matches!(rest.as_bytes(), [b':', b'M' | b'S' | b'C' | b'X', b' ', ..]);
+    match digits(text, 1, 8).filter(|(_, rest)| role(rest)) {
+        Some((_, rest)) => rest.get(3..).unwrap_or(text),
+        None => text,
+    }
+}
+
+/// Redis marks what is less than serious; `#` is whatever is.
+fn redis_mark(rest: &str) -> Option<Head<'_>> {
+    let level = match rest.as_bytes() {
+        [b' ', b'*', b' ', ..] => Some(Level::Notice),
+        [b' ', b'#', b' ', ..] => None,
+        _ => return None,
+    };
+    let rest = rest.get(3..)?;
+    Some(Head { level, rest })
+}
+
+fn behind_time(rest: &str) -> Head<'_> {
+    match level_ahead(rest, true) {
+        Some((level, rest)) => Head {
+            level: Some(level),
+            rest: behind_thread(text_of(rest)),
+        },
+        None => Head {
+            level: None,
+            rest: behind_thread(text_of(rest)),
+        },
+    }
+}
+
+/// A level at the very start, without a time: the text stays as it is, so that its name does not change.
+fn alone(text: &str) -> Option<Layer<'_>> {
+    let found = level_at(text, false).or_else(|| {
+        // `[main] ERROR …`, `(app:12): WARNING **: …`
+        let (_, rest) = bracketed(text, TOKEN_MOST)?;
+        level_at(rest.trim_start_matches([' ', ':', '-']), false)
+    });
+    let (level, rest) = found.or_else(|| of_glib(text))?;
+    if rest.starts_with(':') && super::counts_none(rest) {
+        return None;
+    }
+    Some(Layer {
+        level: Some(level),
+        weak: true,
+        ..Layer::new(Shape::Level, text)
+    })
+}
+
+/// `GLib-GIO-CRITICAL **: 10:00:02.123: message`.
+fn of_glib(text: &str) -> Option<(Level, &str)> {
+    let (head, rest) = text.split_once(" **: ")?;
+    let name = head.rsplit(['-', ' ', ':']).next()?;
+    let level = Level::of_shout(name)?;
+    (head.len() < TOKEN_MOST).then_some((level, rest))
+}
+
+/// The level among the first tokens, and what stands behind it.
+fn level_ahead(text: &str, timed: bool) -> Option<(Level, &str)> {
+    let mut rest = text;
+    for _ in 0..HEAD_TOKENS {
+        rest = rest.trim_start_matches([' ', '\t', '-', ',']);
+        rest = match rest.as_bytes() {
+            [b'|' | b':', next, ..] if *next != b'|' => rest.get(1..)?,
+            _ => rest,
+        };
+        rest = rest.trim_start_matches(' ');
+        if let Some(found) = level_at(rest, timed) {
+            return Some(found);
+        }
+        rest = behind_token(rest)?;
+    }
+    None
+}
+
+/// The level that `text` begins with. `timed`: a time stands before it, so that one letter is enough.
+fn level_at(text: &str, timed: bool) -> Option<(Level, &str)> {
+    if let Some((inner, rest)) = bracketed(text, 40) {
+        let inner = inner.trim();
+        let name = inner.rsplit(':').next().unwrap_or(inner);
+        return Level::of_mark(name).map(|level| (level, rest));
+    }
+    let end = text
+        .bytes()
+        .position(|c| !c.is_ascii_alphanumeric())
+        .unwrap_or(text.len());
+    let (name, rest) = text.split_at_checked(end)?;
+    let level = match rest.as_bytes() {
+        [b'!', b' ', ..] if name.len() == 1 => Level::of_letter(*name.as_bytes().first()?),
+        [b' ', ..] if name.len() == 1 && timed => of_initial(name, rest),
+        []
+        | [
+            b' ' | b':' | b'\t' | b']' | b'|' | b',' | b'/' | b'(' | b'[' | b'-',
+            ..,
+        ] => Level::of_shout(name).or_else(|| of_plain(name, rest, timed)),
+        _ => None,
+    }?;
+    let rest = rest.strip_prefix('!').unwrap_or(rest);
+    Some((level, rest))
+}
+
+/// MongoDB's and Android's letter: a name in capitals or a tag follows.
+fn of_initial(letter: &str, rest: &str) -> Option<Level> {
+    let (next, _) = word(rest.trim_start());
+    let named = next.len() > 2 && next.bytes().all(|c| c.is_ascii_uppercase());
+    let tag = next.ends_with(':') && next.len() > 2;
+    let letter = *letter.as_bytes().first()?;
+    (named || tag).then(|| Level::of_letter(letter))?
+}
+
+/// `error:`, `error    :`, `error/server`; `Info    CBS` behind a time; .NET's `fail: Category[0]`.
+fn of_plain(name: &str, rest: &str, timed: bool) -> Option<Level> {
+    let padded = rest.trim_start_matches(' ');
+    let column = timed && rest.starts_with("  ");
+    if name == "fail" && rest.starts_with(':') && rest.ends_with(']') {
+        return Some(Level::Error);
+    }
+    let marked = padded.starts_with(':') || rest.starts_with('/') || column;
+    marked.then(|| Level::of_caption(name))?
+}
+
+/// Behind one token that may stand before a level: brackets, numbers, the name of a logger.
+fn behind_token(text: &str) -> Option<&str> {
+    if let Some((_, rest)) = bracketed(text, TOKEN_MOST) {
+        return Some(rest);
+    }
+    let (token, rest) = word(text);
+    let numeric = token
+        .bytes()
+        .all(|c| c.is_ascii_digit() || matches!(c, b'#' | b'*' | b':' | b'-'));
+    let sane =
+        |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b':' | b'$' | b'-' | b'/');
+    let joined = token.contains(['.', '_', ':']) || token == "root";
+    let logger = token.bytes().all(sane) && joined && !token.ends_with([':', '.']);
+    let dashed = token.bytes().all(sane) && rest.starts_with("- ");
+    let fits = !token.is_empty() && token.len() < TOKEN_MOST && (numeric || logger || dashed);
+    fits.then_some(rest)
+}
+
+/// The message without what separates it from its head.
+fn text_of(text: &str) -> &str {
+    let rest = text.trim_start_matches([' ', '\t', ':', '|', ']', '-', ',']);
+    if rest.is_empty() {
+        text.trim_start()
+    } else {
+        rest
+    }
+}
+
+/// Without the process, thread or connection at the start: they differ from line to line.
+fn behind_thread(text: &str) -> &str {
+    let mut rest = text;
+    for _ in 0..3 {
+        let next = match bracketed(rest, TOKEN_MOST) {
+            Some((inner, behind)) if is_thread(inner) => behind,
+            Some(_) => break,
+            None => {
+                let (token, behind) = word(rest);
+                let numbers = token
+                    .bytes()
+                    .all(|c| c.is_ascii_digit() || matches!(c, b'#' | b':' | b'*'));
+                let marked = token.starts_with('*') || token.contains('#');
+                if token.is_empty() || !numbers || !marked {
+                    break;
+                }
+                behind
+            }
+        };
+        rest = text_of(next);
+    }
+    rest
+}
+
+fn is_thread(inner: &str) -> bool {
+    let named = ["main", "hread", "pool", "worker", "exec"];
+    let numbered = inner.bytes().any(|c| c.is_ascii_digit()) && !inner.contains([' ', '.', '=']);
+    let simple = inner.len() < 48 && !inner.contains(' ');
+    let numeric = !inner.is_empty() && inner.bytes().all(|c| c.is_ascii_digit());
+    numeric || (simple && (numbered || named.iter().any(|name| inner.contains(name))))
+}

@@ -1,0 +1,68 @@
+//! logfmt: `time=… level=error msg="…" err="…"` in any order.
+
+use std::borrow::Cow;
+
+use super::said::Said;
+use super::{Layer, Shape};
+use crate::core::reading::level::Level;
+
+/// Longest name of a pair.
+const KEY_MOST: usize = 32;
+/// Pairs that are looked at; levels and messages stand among the first.
+const PAIRS_MOST: usize = 24;
+
+pub(super) fn read(text: &str) -> Option<Layer<'_>> {
+    let mut said = Said::default();
+    let mut level = None;
+    let mut rest = text;
+    for _ in 0..PAIRS_MOST {
+        let Some((key, value, behind)) = pair(rest) else {
+            break;
+        };
+        match key {
+            "level" | "lvl" | "severity" | "loglevel" => {
+                level = level.or_else(|| Level::of_value(&value))
+            }
+            _ => said.member(key, value),
+        }
+        rest = behind;
+    }
+    let message = said.message().filter(|_| level.is_some())?;
+    Some(Layer {
+        level,
+        ..Layer::of(Shape::Pairs, message)
+    })
+}
+
+/// `key=value` or `key="quoted value"` at the start, and what stands behind it.
+fn pair(text: &str) -> Option<(&str, Cow<'_, str>, &str)> {
+    let end = text.bytes().take(KEY_MOST).position(|c| c == b'=')?;
+    let (key, rest) = text.split_at_checked(end)?;
+    let sane = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-' | b'@');
+    if key.is_empty() || !key.bytes().all(sane) {
+        return None;
+    }
+    let rest = rest.strip_prefix('=')?;
+    let Some(quoted) = rest.strip_prefix('"') else {
+        let (value, behind) = super::scan::word(rest);
+        return Some((key, Cow::Borrowed(value), behind));
+    };
+    let mut escaped = false;
+    let end = quoted.bytes().position(|c| {
+        let ends = c == b'"' && !escaped;
+        escaped = c == b'\\' && !escaped;
+        ends
+    });
+    let end = end.unwrap_or(quoted.len());
+    let (value, behind) = quoted.split_at_checked(end)?;
+    let value = match value.contains('\\') {
+        true => Cow::Owned(
+            value
+                .replace("\\\"", "\"")
+                .replace("\\n", " ")
+                .replace("\\\\", "\\"),
+        ),
+        false => Cow::Borrowed(value),
+    };
+    Some((key, value, behind.trim_start_matches(['"', ' '])))
+}

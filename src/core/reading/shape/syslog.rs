@@ -1,0 +1,183 @@
+//! Envelopes of syslog daemons and of journalctl: RFC 3164 and 5424, BusyBox, logread, short forms of the journal.
+
+use super::scan::{bracketed, digits, word};
+use super::stamp::{self, Form};
+use super::{Layer, Shape};
+use crate::core::reading::level::Level;
+
+const FACILITIES: &[&str] = &[
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv",
+    "ftp", "security", "local0", "local1", "local2", "local3", "local4", "local5", "local6",
+    "local7",
+];
+/// Longest host name or tag.
+const NAME_MOST: usize = 128;
+
+/// `<30>…`: the priority before a line, and what follows it.
+pub(super) fn priority(text: &str) -> Option<Layer<'_>> {
+    let (inner, rest) = bracketed(text, 4)?;
+    let (number, behind) = digits(inner, 1, 3)?;
+    if !text.starts_with('<') || !behind.is_empty() {
+        return None;
+    }
+    let number: u8 = number.parse().ok().filter(|number| *number < 192)?;
+    let level = Some(Level::of_syslog(number % 8));
+    let inner = versioned(rest).or_else(|| stamped(rest));
+    Some(match inner {
+        Some(layer) => Layer { level, ..layer },
+        None => Layer {
+            level,
+            kernel: rest.starts_with('[') && number < 8,
+            ..Layer::new(Shape::Priority, rest.trim_start())
+        },
+    })
+}
+
+/// RFC 5424 behind its priority: `1 TIME HOST APP PROCID MSGID [data] message`.
+fn versioned(text: &str) -> Option<Layer<'_>> {
+    let (time, rest) = word(text.strip_prefix("1 ")?);
+    if time != "-" {
+        stamp::read(time)?;
+    }
+    let (host, rest) = word(rest);
+    let (app, rest) = word(rest);
+    let (_process, rest) = word(rest);
+    let (_id, rest) = word(rest);
+    let message = behind_data(rest)?.trim_start();
+    let message = message.strip_prefix('\u{feff}').unwrap_or(message);
+    Some(Layer {
+        host: named(host),
+        program: named(app).into(),
+        kernel: app == "kernel",
+        ..Layer::new(Shape::Rfc5424, message)
+    })
+}
+
+/// `-` stands for nothing.
+fn named(text: &str) -> &str {
+    match text {
+        "-" => "",
+        text => text,
+    }
+}
+
+/// Behind the structured data: `-` or `[id key="value"]…`, where a quoted value may hold a bracket.
+fn behind_data(text: &str) -> Option<&str> {
+    if let Some(rest) = text.strip_prefix('-') {
+        return Some(rest);
+    }
+    if !text.starts_with('[') {
+        return None;
+    }
+    let (mut quoted, mut escaped) = (false, false);
+    let mut bytes = text.bytes().enumerate().peekable();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            b']' if !quoted && bytes.peek().is_none_or(|(_, next)| *next != b'[') => {
+                return text.get(at.saturating_add(1)..);
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// A time, a host or a facility, a tag: every syslog file and journalctl's short forms.
+pub(super) fn stamped(text: &str) -> Option<Layer<'_>> {
+    let stamp = stamp::read(text)?;
+    let rest = stamp.rest.strip_prefix(' ')?.trim_start();
+    match stamp.form {
+        Form::Bsd | Form::Weekday => {
+            let tagged = by_facility(rest, "").or_else(|| hosted(rest));
+            // `Fri May  1 10:00:02 2026` is also how programs stamp: only logread's facility tells.
+            tagged.filter(|layer| stamp.form == Form::Bsd || layer.shape == Shape::Facility)
+        }
+        // Programs stamp so as well: rsyslog has a zone in numbers, journalctl a process in brackets.
+        Form::Iso { offset } => {
+            let layer = hosted(rest)?;
+            let process = rest
+                .split(": ")
+                .next()
+                .is_some_and(|head| head.ends_with(']'));
+            (offset || process || layer.kernel).then_some(layer)
+        }
+        Form::Epoch => hosted(rest).filter(|_| !text.contains("{")),
+        Form::Clock | Form::Other => None,
+    }
+}
+
+/// Behind journalctl's `[ 1234.567890]`.
+pub(super) fn monotonic(rest: &str) -> Option<Layer<'_>> {
+    let layer = hosted(rest)?;
+    let (_host, tag) = word(rest);
+    let process = tag
+        .split(": ")
+        .next()
+        .is_some_and(|head| head.ends_with(']'));
+    (process || layer.kernel).then_some(layer)
+}
+
+/// `host tag[pid]: message`, `host facility.level tag: message`.
+fn hosted(text: &str) -> Option<Layer<'_>> {
+    let (host, rest) = word(text);
+    let sane = host
+        .bytes()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_' | b':'));
+    if !sane || host.is_empty() || host.len() > NAME_MOST || host.ends_with(':') {
+        return None;
+    }
+    if Level::of_shout(host).is_some() {
+        return None;
+    }
+    if let Some(layer) = by_facility(rest, host) {
+        return Some(layer);
+    }
+    if rest.starts_with('[') && super::console::stamped(rest).is_some() {
+        return Some(Layer {
+            host,
+            kernel: true,
+            ..Layer::new(Shape::Syslog, rest)
+        });
+    }
+    tagged(rest).map(|layer| Layer { host, ..layer })
+}
+
+/// `daemon.err tag[pid]: message`: BusyBox and OpenWrt.
+fn by_facility<'a>(text: &'a str, host: &'a str) -> Option<Layer<'a>> {
+    let (first, rest) = word(text);
+    let (facility, level) = first.split_once('.')?;
+    if !FACILITIES.contains(&facility) {
+        return None;
+    }
+    let level = Level::of_word(level)?;
+    let nameless = || Layer::new(Shape::Facility, rest);
+    let layer = tagged(rest).unwrap_or_else(nameless);
+    // What `logger` and scripts write without a thought.
+    let chosen = facility != "user" || level != Level::Notice;
+    Some(Layer {
+        host,
+        level: chosen.then_some(level),
+        kernel: layer.kernel || facility == "kern",
+        shape: Shape::Facility,
+        ..layer
+    })
+}
+
+/// `tag[pid]: message`.
+fn tagged(text: &str) -> Option<Layer<'_>> {
+    let (tag, message) = text.split_once(": ").or_else(|| text.split_once(':'))?;
+    let name = tag.split(['[', '(']).next().unwrap_or(tag);
+    let sane = name.len() <= NAME_MOST && !name.contains(' ') && !name.contains('"');
+    let process = tag.len() > name.len();
+    if !sane || (name.is_empty() && !process) {
+        return None;
+    }
+    Some(Layer {
+        program: name.into(),
+        kernel: name == "kernel",
+        ..Layer::new(Shape::Syslog, message.trim_start_matches(' '))
+    })
+}
