@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::core::model::hint::Hint;
+use crate::host::files;
 
 /// Longest token accepted, in bytes. GitHub's have 40 to 255.
 const TOKEN_MAX: u64 = 1024;
@@ -128,7 +129,8 @@ fn read_file(path: &Path, refused_bits: u32) -> Result<Secret, TokenError> {
             TokenError::Unreadable { path, why }
         }
     };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
+    // A FIFO in its place would hold up the thread that delivers. A link is the operator's: secrets are often mounted so.
+    let file = files::open_followed(path).map_err(unreadable)?;
     // Of the open file, not of the path: nobody can swap it in between.
     let metadata = file.metadata().map_err(unreadable)?;
     let mode = metadata.mode() & 0o777;
@@ -220,6 +222,23 @@ mod tests {
         }
         let path = write(directory.path(), "t", &"x".repeat(2000), 0o600);
         assert!(read(&path, None).is_err());
+    }
+
+    #[test]
+    fn a_fifo_in_its_place_is_refused_at_once_and_a_link_is_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
+        nix::unistd::mkfifo(&fifo, mode).unwrap();
+        let refused = read(&fifo, None).unwrap_err();
+        assert!(
+            matches!(refused, TokenError::Unreadable { .. }),
+            "{refused}"
+        );
+        let link = directory.path().join("link");
+        let path = write(directory.path(), "t", "abc", 0o600);
+        std::os::unix::fs::symlink(path, &link).unwrap();
+        assert_eq!(read(&link, None).unwrap().expose(), "abc");
     }
 
     #[test]

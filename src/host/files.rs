@@ -114,6 +114,31 @@ fn new_beside(folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<(fs::File, OsS
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
+/// Opens a regular file for reading and waits for none: a FIFO or a device that somebody put in its place is an
+/// error, and so is a link at the last component.
+pub fn open_regular(path: &Path) -> io::Result<fs::File> {
+    opened_regular(path, OFlag::O_NOFOLLOW)
+}
+
+/// The same where a link is the operator's own: secrets and certificates are often mounted so.
+pub fn open_followed(path: &Path) -> io::Result<fs::File> {
+    opened_regular(path, OFlag::empty())
+}
+
+fn opened_regular(path: &Path, follow: OFlag) -> io::Result<fs::File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let file = match open(path, flags | follow, Mode::empty()) {
+        Ok(file) => fs::File::from(file),
+        Err(Errno::ELOOP) => return Err(io::Error::other("a link: name the file itself")),
+        Err(why) => return Err(why.into()),
+    };
+    let kind = io::ErrorKind::InvalidInput;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(kind, "not a regular file")),
+    }
+}
+
 /// Why a secret file may not be used.
 pub fn secret_file_problem(path: &Path) -> Option<String> {
     match fs::metadata(path) {

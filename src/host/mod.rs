@@ -160,17 +160,7 @@ impl Host {
     /// waited for: a FIFO that somebody put in the place of one holds nobody up.
     pub fn read(&self, path: impl AsRef<Path>, cap: u64) -> io::Result<String> {
         use std::io::Read;
-        use std::os::unix::fs::OpenOptionsExt;
-        let file = std::fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
-            .open(self.path(path))?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a regular file",
-            ));
-        }
+        let file = files::open_followed(&self.path(path))?;
         let mut bytes = Vec::new();
         file.take(cap).read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())

@@ -14,6 +14,7 @@ use rustls::sign::SigningKey;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::core::model::hint::Hint;
+use crate::host::files;
 
 /// Largest CA file read, in bytes.
 const CA_FILE_CAP: u64 = 4 << 20;
@@ -108,7 +109,7 @@ impl Tls {
 
 fn add_own(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsError> {
     let mut text = Vec::new();
-    std::fs::File::open(path)
+    files::open_followed(path)
         .and_then(|file| file.take(CA_FILE_CAP).read_to_end(&mut text))
         .map_err(|why| TlsError::Read(path.to_owned(), why))?;
     let bundled = roots.len();
@@ -143,6 +144,16 @@ impl KeyProvider for NoKeys {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_fifo_as_ca_file_holds_nobody_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("ca.pem");
+        let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
+        nix::unistd::mkfifo(&fifo, mode).unwrap();
+        let refused = Tls::new(&fifo.display().to_string()).unwrap_err();
+        assert!(matches!(refused, TlsError::Read(..)), "{refused}");
+    }
 
     #[test]
     fn a_ca_file_that_is_none_says_so() {
