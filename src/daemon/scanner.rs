@@ -38,7 +38,8 @@ const POKE_SETTLE: Duration = Duration::from_millis(40);
 pub struct Schedule {
     due: BTreeMap<&'static str, Timestamp>,
     gone_since: BTreeMap<TaskId, Timestamp>,
-    broken: BTreeSet<&'static str>,
+    /// Detectors that could not look last time, and what refused.
+    broken: BTreeMap<&'static str, &'static str>,
     /// Units as the last look found them; on a calm host a query of all is most of what a sweep costs.
     units: Option<Vec<UnitState>>,
     /// Detectors whose last look found something, or failed.
@@ -55,8 +56,14 @@ impl Schedule {
             self.unclean = enabled.iter().map(|one| one.name()).collect();
         }
         self.restored = restored;
-        self.unclean
-            .retain(|name| enabled.iter().any(|one| one.name() == *name));
+        let is_enabled = |name: &str| enabled.iter().any(|one| one.name() == name);
+        self.unclean.retain(|name| is_enabled(name));
+        self.broken.retain(|name, _| is_enabled(name));
+    }
+
+    /// True when what a task of ours about a detector or a source says was looked at and does not hold any more.
+    fn works_again(&self, subject: &str) -> bool {
+        !self.broken.values().any(|refuses| *refuses == subject)
     }
 }
 
@@ -195,7 +202,8 @@ pub fn sweep(
             Err(cause) => {
                 let why = cause.with_hint();
                 log::warn!("detector {}: {why}", detector.name());
-                schedule.broken.insert(detector.name());
+                let refuses = cause.shared_source().unwrap_or(detector.name());
+                schedule.broken.insert(detector.name(), refuses);
                 runtime.store.record_detector_run(
                     detector.name(),
                     RunOutcome::Broken,
@@ -217,9 +225,6 @@ pub fn sweep(
         );
     }
     found.extend(ourselves::broken(&refused, now));
-    if schedule.broken.is_empty() {
-        covered.insert(Class::SelfDetectorBroken);
-    }
     let troubles = runtime.store.health().troubles();
     match ourselves::store(runtime, &troubles, now) {
         Some(finding) => found.push(finding),
@@ -368,9 +373,14 @@ fn condition(
     present: &BTreeSet<TaskId>,
     now: Timestamp,
 ) -> Condition {
+    let looked_at = if task.class == Class::SelfDetectorBroken {
+        schedule.works_again(&task.subject)
+    } else {
+        covered.contains(&task.class)
+    };
     if present.contains(&task.id) {
         Condition::Present
-    } else if covered.contains(&task.class) {
+    } else if looked_at {
         Condition::GoneSince(*schedule.gone_since.entry(task.id).or_insert(now))
     } else {
         Condition::NotLooked

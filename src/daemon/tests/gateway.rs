@@ -148,6 +148,13 @@ impl Gateway {
         std::fs::remove_file(self.dir.path().join(path.trim_start_matches('/'))).unwrap();
     }
 
+    /// A folder where a file was: it is there and cannot be read.
+    pub fn refuse(&self, path: &str) {
+        let at = self.dir.path().join(path.trim_start_matches('/'));
+        let _ = std::fs::remove_file(&at);
+        std::fs::create_dir_all(at).unwrap();
+    }
+
     pub fn sweep(&mut self) {
         let now = self.now();
         scanner::sweep(&self.runtime, &mut self.schedule, false, now).unwrap();

@@ -35,6 +35,36 @@ fn a_service_manager_that_refuses_is_one_task_however_many_detectors_ask_it() {
 }
 
 #[test]
+fn what_works_again_is_over_while_another_source_still_refuses() {
+    let mut gateway =
+        Gateway::with(|config| config.detect.disabled = vec!["containers".to_owned()]);
+    gateway.units.put(UNIT, "active");
+    gateway.pass();
+    // A folder where the table of mounts was: a source of its own detector.
+    gateway.refuse("/proc/self/mountinfo");
+    gateway.units.answer(Answers::Denied);
+    gateway.runs_for(Duration::from_secs(120));
+    let subjects = |gateway: &Gateway, open: bool| {
+        let mut of: Vec<String> = of(gateway, Class::SelfDetectorBroken)
+            .into_iter()
+            .filter(|task| task.resolution.is_none() == open)
+            .map(|task| task.subject)
+            .collect();
+        of.sort();
+        of
+    };
+    let refusing = subjects(&gateway, true);
+    assert!(
+        refusing.len() > 1 && refusing.contains(&"systemd".to_owned()),
+        "{refusing:?}"
+    );
+    gateway.units.answer(Answers::Well);
+    gateway.runs_for(Duration::from_secs(900));
+    assert_eq!(subjects(&gateway, false), ["systemd"]);
+    assert!(!subjects(&gateway, true).is_empty());
+}
+
+#[test]
 fn a_store_in_trouble_is_told_and_over_once_it_is_well() {
     let mut gateway = Gateway::with(|_| {});
     gateway.units.put(UNIT, "active");
