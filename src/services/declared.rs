@@ -1,14 +1,18 @@
 //! Services run by commands that the operator declared, known by their pid files.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::core::config::{Config, DeclaredService};
 use crate::core::model::action::ProcessIdentity;
+use crate::core::model::hint::Hint;
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::host::exec::{Command, Launch};
 use crate::host::procfs::Process;
+use crate::host::trusted::{self, Owners, Proven};
 use crate::host::{Host, pid_files, signals};
 use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};
 
@@ -88,6 +92,16 @@ impl Declared {
         }
     }
 
+    /// The program by its path, and that very file: it runs with our rights, so nobody else can have written it.
+    fn proven(&self, program: &str) -> Result<(String, Option<Proven>), ServiceError> {
+        if is_ourselves(Path::new(program)) {
+            return Ok((program.to_owned(), None));
+        }
+        trusted::program(&self.host, program, &Owners::of(&self.host))
+            .map(|(path, file)| (path, Some(file)))
+            .map_err(|why| ServiceError::Refused(why.with_hint()))
+    }
+
     fn start(&self, service: &DeclaredService) -> Result<(), ServiceError> {
         if self.process(service).is_some() {
             return Ok(());
@@ -104,7 +118,8 @@ impl Declared {
         };
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let directory = self.host.path(directory);
-        let command = Command::new(program, &args, PID_DEADLINE).within(&directory);
+        let (path, _held) = self.proven(program)?;
+        let command = Command::new(&path, &args, PID_DEADLINE).within(&directory);
         let launch = self
             .host
             .launch(&command, &mut || self.process(service).is_some())
@@ -124,9 +139,10 @@ impl Declared {
     fn stop(&self, service: &DeclaredService) -> Result<(), ServiceError> {
         if let Some((program, args)) = service.stop.split_first() {
             let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let (path, _held) = self.proven(program)?;
             let out = self
                 .host
-                .run(program, &args, ORDER_DEADLINE)
+                .run(&path, &args, ORDER_DEADLINE)
                 .map_err(ServiceError::Exec)?;
             return if out.success() {
                 Ok(())
@@ -147,6 +163,18 @@ impl Declared {
             Err(why) => Err(ServiceError::Refused(why.to_string())),
         }
     }
+}
+
+/// The program that runs here, as in the demonstration: whoever can write it is trusted already.
+fn is_ourselves(program: &Path) -> bool {
+    let place = |path: &Path| {
+        std::fs::metadata(path)
+            .ok()
+            .map(|meta| (meta.dev(), meta.ino()))
+    };
+    let own = std::env::current_exe().ok();
+    own.and_then(|own| place(&own))
+        .is_some_and(|own| place(program) == Some(own))
 }
 
 /// Does the process run the program that the service starts?
@@ -200,5 +228,35 @@ impl ServiceManager for Declared {
                     .is_some_and(|process| line.contains(&process.pid))
             })
             .map(|service| service.name.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::host::clock::Clock;
+
+    #[test]
+    fn a_program_that_others_can_write_is_neither_started_nor_asked_to_stop() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("opt")).unwrap();
+        let mark = dir.path().join("ran");
+        let program = dir.path().join("opt/meter");
+        std::fs::write(&program, format!("#!/bin/sh\n: >{}\n", mark.display())).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let host = Host::at(dir.path(), Clock::system());
+        let config = Config::parse(
+            "[[service]]\nname = \"meter\"\nstart = [\"/opt/meter\"]\nstop = [\"/opt/meter\"]\npid_file = \"/run/meter.pid\"\n",
+        );
+        let declared = Declared::present(&host, &config.unwrap()).unwrap();
+        let unit = UnitName::new("meter").unwrap();
+        for order in [Order::Start, Order::Stop, Order::Restart] {
+            let refused = declared.order(order, &unit).unwrap_err().to_string();
+            assert!(refused.contains("can be written by others"), "{refused}");
+        }
+        assert!(!mark.exists());
     }
 }
