@@ -71,7 +71,13 @@ fn check(globals: &Globals) -> Result<Exit, CliError> {
     let mistakes = mistakes(globals);
     let path = globals.config_path().display().to_string();
     let warnings = match globals.load_config() {
-        Ok(config) => wire::distrusted(globals, &config),
+        Ok(config) => {
+            let distrusted = wire::distrusted(globals, &config).into_iter();
+            distrusted
+                .map(|why| format!("not loaded by the daemon: {why}"))
+                .chain(wire::open_address(globals, &config))
+                .collect()
+        }
         // The mistake is among the others.
         Err(_) => Vec::new(),
     };
@@ -83,7 +89,7 @@ fn check(globals: &Globals) -> Result<Exit, CliError> {
         }))?;
     } else {
         for warning in &warnings {
-            globals.print(&format!("warning: not loaded by the daemon: {warning}\n"))?;
+            globals.print(&format!("warning: {warning}\n"))?;
         }
     }
     if mistakes.is_empty() {

@@ -152,6 +152,9 @@ fn check_config(page: &mut Page, globals: &Globals) -> Config {
             for why in wire::distrusted(globals, &config) {
                 page.warn("trust", why, "until then the daemon does not load it");
             }
+            if let Some(why) = wire::open_address(globals, &config) {
+                page.warn("secrets", why, "replace the address if it may have leaked");
+            }
             check_paused(page, &globals.host(), &config);
             config
         }

@@ -188,6 +188,21 @@ pub(super) fn distrusted(globals: &Globals, config: &Config) -> Vec<String> {
     daemon::loaded_config::distrusted(&globals.host(), globals.config_path(), config)
 }
 
+/// A configuration that others can read though an address in it opens a webhook or a ping to whoever knows it.
+pub(super) fn open_address(globals: &Globals, config: &Config) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let path = globals.config_path();
+    let mode = std::fs::metadata(path).ok()?.mode() & 0o777;
+    let secret = !config.webhook.url.is_empty() || !config.ping.url.is_empty();
+    (secret && mode & 0o077 != 0).then(|| {
+        let path = path.display();
+        format!(
+            "{path} can be read by others (mode {mode:o}), and the address of a webhook or a ping in it is a secret: \
+             chmod 600 {path}"
+        )
+    })
+}
+
 /// Mistakes in the operator's rule files, each as `file:line: what`; their samples are tried too.
 pub(super) fn check_rules(host: &Host, directory: &str) -> Vec<String> {
     mistakes(host, directory, |text| {

@@ -221,19 +221,23 @@ impl Https {
         if let Some(token) = request.token.as_ref().filter(|_| authorized) {
             builder = builder.header("authorization", format!("Bearer {}", token.expose()));
         }
-        let bad = |error: ureq::http::Error| SendError::NotSent(error.to_string());
+        let bad = |error: ureq::http::Error| SendError::NotSent(hidden(&error.to_string(), url));
         let request = match &request.body {
             Some(_) => builder.header("content-type", "application/json"),
             None => builder,
         }
         .body(request.body.clone())
         .map_err(bad)?;
-        self.run(request)
+        self.run(request, url)
     }
 
     /// Runs the request on a thread of its own, which is left behind when the daemon is to stop: neither name
     /// lookup nor a slow server can be interrupted otherwise. What a request left behind came to is unknown.
-    fn run(&self, request: ureq::http::Request<Option<String>>) -> Result<Response, SendError> {
+    fn run(
+        &self,
+        request: ureq::http::Request<Option<String>>,
+        url: &str,
+    ) -> Result<Response, SendError> {
         let late = |start: Instant| start.elapsed() > ATTEMPT_BUDGET;
         if self.attempt.get().is_some_and(late) {
             return Err(SendError::NotSent("this attempt took too long".to_owned()));
@@ -250,7 +254,9 @@ impl Https {
             .map_err(|error| SendError::NotSent(format!("no thread: {error}")))?;
         loop {
             match receiver.recv_timeout(STOP_POLL) {
-                Ok(answer) => return answer.map_err(|error| self.classify(error.to_string())),
+                Ok(answer) => {
+                    return answer.map_err(|error| self.classify(hidden(&error.to_string(), url)));
+                }
                 Err(RecvTimeoutError::Timeout) if self.stop.load(Ordering::Relaxed) => {
                     return Err(self.classify("the daemon stops".to_owned()));
                 }
@@ -269,6 +275,18 @@ impl Https {
         } else {
             SendError::NotSent(why)
         }
+    }
+}
+
+/// `why` without the path and the query of `url`, which open a webhook or a ping to whoever reads them.
+fn hidden(why: &str, url: &str) -> String {
+    let host: usize = url.splitn(4, '/').take(3).map(|part| part.len() + 1).sum();
+    match url
+        .get(host.saturating_sub(1)..)
+        .filter(|path| path.len() > 1)
+    {
+        Some(path) => why.replace(path, "[redacted]"),
+        None => why.to_owned(),
     }
 }
 
@@ -402,6 +420,33 @@ mod tests {
         assert_eq!(absolute(base, "//evil/x"), None);
         assert!(same_host(base, "https://API.example:8443/y"));
         assert!(!same_host(base, "https://api.example/y"));
+    }
+
+    #[test]
+    fn an_error_never_names_the_path_that_opens_a_webhook() {
+        let url = "https://hook.example/services/T0/abc?key=x";
+        let why = "bad uri: https://hook.example/services/T0/abc?key=x; /services/T0/abc?key=x";
+        assert_eq!(
+            hidden(why, url),
+            "bad uri: https://hook.example[redacted]; [redacted]"
+        );
+        assert_eq!(hidden("bad: https://a/", "https://a/"), "bad: https://a/");
+        let plain = Https::with_plain(Duration::from_secs(5), "").unwrap();
+        for url in [
+            "http://[::1/secret-path",
+            "http://h:port/secret-path",
+            "http://127.0.0.1:9/secret-path",
+        ] {
+            let request = Request {
+                method: Verb::Get,
+                url: url.to_owned(),
+                token: None,
+                headers: Vec::new(),
+                body: None,
+            };
+            let why = plain.send(&request).unwrap_err().to_string();
+            assert!(!why.contains("secret-path"), "{why}");
+        }
     }
 
     #[test]

@@ -99,12 +99,14 @@ pub(super) fn shown_url(url: &str, whole: bool) -> String {
     let (user, host) = host
         .rsplit_once('@')
         .map_or(("", host), |(_, host)| ("[redacted]@", host));
-    let path = if whole && path.len() > 1 {
-        "/[redacted]"
-    } else {
-        path
+    let (path, query) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
+    let (path, query) = match whole {
+        true if path.len() + query.len() > 1 => ("/[redacted]", ""),
+        true => (path, ""),
+        false if query.len() > 1 => (path, "?[redacted]"),
+        false => (path, query),
     };
-    format!("{scheme}://{user}{host}{path}")
+    format!("{scheme}://{user}{host}{path}{query}")
 }
 
 /// Host of a URL that can be asked, or why it cannot.
@@ -256,6 +258,11 @@ mod tests {
                 "https://[redacted]@h:8443/[redacted]",
             ),
             ("http://a:b@am:9093/", false, "http://[redacted]@am:9093/"),
+            (
+                "http://am:9093/x?token=y",
+                false,
+                "http://am:9093/x?[redacted]",
+            ),
             ("https://h", true, "https://h"),
         ] {
             assert_eq!(super::shown_url(url, whole), want);

@@ -430,11 +430,13 @@ impl Config {
         for url in [&mut self.webhook.url, &mut self.ping.url] {
             *url = fleet::shown_url(url, true);
         }
+        let probes = self.probe.iter_mut().map(|probe| &mut probe.http);
         for url in self
             .alertmanager
             .peers
             .iter_mut()
             .chain([&mut self.llm.url])
+            .chain(probes)
         {
             *url = fleet::shown_url(url, false);
         }
