@@ -6,6 +6,7 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::stored;
 use crate::cli::typed::Typed;
+use crate::host::files;
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
@@ -13,7 +14,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         .path(0)
         .ok_or_else(|| CliError::usage("no file given: which database?").hint("import FILE"))?;
     let config = globals.load_config()?;
-    if let Err(why) = std::fs::File::open(&source) {
+    if let Err(why) = files::open_regular(&source) {
         return Err(CliError::file(
             format!("{}: cannot be read", source.display()),
             why,

@@ -15,12 +15,12 @@ use crate::store::{Reader, Store, StoreError, StoreOptions};
 /// Where the store is and its bounds, as the daemon has them.
 pub(super) fn options(globals: &Globals, config: &Config) -> StoreOptions {
     StoreOptions {
-        path: path(globals, config),
         busy_timeout: Duration::from_millis(u64::from(config.store.busy_timeout_ms)),
         ballast_bytes: u64::from(config.store.ballast_kib) << 10,
         retain_days: config.store.retain_days,
         max_bytes: u64::from(config.store.max_mib) << 20,
         backup_every: Duration::from_secs(u64::from(config.store.backup_hours) * 3_600),
+        ..StoreOptions::at(path(globals, config))
     }
 }
 

@@ -354,11 +354,11 @@ impl Runtime {
 /// Where the store is and its bounds, from the configuration.
 pub fn store_options(host: &Host, config: &Config) -> StoreOptions {
     StoreOptions {
-        path: host.path(&config.daemon.state_dir).join("tasks.db"),
         busy_timeout: Duration::from_millis(u64::from(config.store.busy_timeout_ms)),
         ballast_bytes: u64::from(config.store.ballast_kib) << 10,
         retain_days: config.store.retain_days,
         max_bytes: u64::from(config.store.max_mib) << 20,
         backup_every: Duration::from_secs(u64::from(config.store.backup_hours) * 3_600),
+        ..StoreOptions::at(host.path(&config.daemon.state_dir).join("tasks.db"))
     }
 }

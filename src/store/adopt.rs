@@ -80,13 +80,15 @@ pub(super) fn open_old(path: &Path) -> Result<Connection, StoreError> {
     let old = Connection::open(path).map_err(|why| fail(path, &why))?;
     // Nobody is to be waited for: whoever holds a lock is still using it.
     old.busy_timeout(Duration::from_secs(1))?;
-    let lock = || -> rusqlite::Result<()> {
-        old.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        old.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-        old.execute_batch("BEGIN EXCLUSIVE; COMMIT")
-    };
-    lock().map_err(|why| fail(path, &format!("{why}: stop the program that uses it")))?;
+    hold(&old).map_err(|why| fail(path, &format!("{why}: stop the program that uses it")))?;
     Ok(old)
+}
+
+/// Folds WAL or journal in, and keeps the file locked from then on.
+pub(super) fn hold(old: &Connection) -> rusqlite::Result<()> {
+    old.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    old.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    old.execute_batch("BEGIN EXCLUSIVE; COMMIT")
 }
 
 pub(super) fn adopted_key(digest: &str) -> String {

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::core::model::time::Timestamp;
-use crate::store::adopt::{adopted_key, copy_rows, digest, fail, is_python_database, open_old};
+use crate::store::adopt::{adopted_key, copy_rows, digest, fail, is_python_database};
 use crate::store::error::StoreError;
+use crate::store::foreign::{self, Alarm, Copied};
 use crate::store::handle::Store;
 use crate::store::options::StoreOptions;
 use crate::store::report::ImportReport;
@@ -27,32 +28,96 @@ pub fn import(
     options: &StoreOptions,
     now: Timestamp,
 ) -> Result<ImportReport, StoreError> {
-    let probe = Connection::open_with_flags(source, OpenFlags::SQLITE_OPEN_READ_ONLY)
-        .map_err(|why| fail(source, &why))?;
-    let ours = schema::version(&probe).map_err(|why| fail(source, &why))? > 0;
-    let python = !ours && is_python_database(&probe).map_err(|why| fail(source, &why))?;
-    drop(probe);
     let same = fs::canonicalize(source).ok() == fs::canonicalize(&options.path).ok();
-    if ours && same {
-        return Ok(already());
-    }
-    if !python {
-        return Err(fail(
-            source,
-            &"no tasks table of the Python daemon in it: give the path of its tasks.db",
-        ));
-    }
     if same {
-        // Opening adopts what stands at its path.
-        let (_, report) = Store::open(options, now)?;
-        return Ok(report.adopted.unwrap_or_else(already));
+        return in_place(source, options, now);
     }
-    let old = open_old(source)?;
+    let (old, digest, _alarm) = foreign(source, options)?;
     let (store, _) = Store::open(options, now)?;
-    let digest = digest(&old)?;
     if store.meta(&adopted_key(&digest))?.is_some() {
         return Ok(already());
     }
-    // The rows are read inside the one transaction that writes them; the old file is locked meanwhile.
-    store.write(move |tx| copy_rows(&old, tx, &digest, now))
+    // The rows are read inside the one transaction that writes them.
+    store
+        .write(move |tx| copy_rows(&old, tx, &digest, now))
+        .map_err(|why| fail(source, &told(&why, options)))
+}
+
+const NOT_PYTHONS: &str =
+    "no tasks table of the Python daemon in it: give the path of its tasks.db";
+
+/// A database of the Python daemon from elsewhere, ready to be read, and the digest of all that it holds.
+fn foreign(
+    source: &Path,
+    options: &StoreOptions,
+) -> Result<(Connection, String, Alarm), StoreError> {
+    let read = |why: StoreError| fail(source, &told(&why, options));
+    let copied = Copied::of(source, options)?;
+    let (old, alarm) = copied.open(options.import_within).map_err(read)?;
+    if let Some(name) = foreign::computed(&old).map_err(read)? {
+        let why = format!("{name} computes what it holds: only tables of plain rows are taken in");
+        return Err(fail(source, &why));
+    }
+    if schema::version(&old).map_err(read)? > 0 || !is_python_database(&old).map_err(read)? {
+        return Err(fail(source, &NOT_PYTHONS));
+    }
+    let digest = digest(&old).map_err(read)?;
+    match alarm.is_over() {
+        true => Err(fail(source, &late(options))),
+        false => Ok((old, digest, alarm)),
+    }
+}
+
+/// All of an import but the store, which would wait for the disk: for the fuzzer.
+#[cfg(fuzzing)]
+pub fn import_into_memory(
+    source: &Path,
+    options: &StoreOptions,
+    now: Timestamp,
+) -> Result<ImportReport, StoreError> {
+    let (old, digest, _alarm) = foreign(source, options)?;
+    let mut store = Connection::open_in_memory()?;
+    let transaction = store.transaction()?;
+    let tx = &crate::store::tx::Tx::of(&transaction);
+    schema::create_tables(tx, now)?;
+    copy_rows(&old, tx, &digest, now)
+}
+
+/// Opening adopts what stands at the store's own path.
+fn in_place(
+    path: &Path,
+    options: &StoreOptions,
+    now: Timestamp,
+) -> Result<ImportReport, StoreError> {
+    let probe = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .map_err(|why| fail(path, &why))?;
+    let ours = schema::version(&probe).map_err(|why| fail(path, &why))? > 0;
+    let python = !ours && is_python_database(&probe).map_err(|why| fail(path, &why))?;
+    drop(probe);
+    match (ours, python) {
+        (true, _) => Ok(already()),
+        (false, false) => Err(fail(path, &NOT_PYTHONS)),
+        (false, true) => {
+            let (_, report) = Store::open(options, now)?;
+            Ok(report.adopted.unwrap_or_else(already))
+        }
+    }
+}
+
+/// What went wrong with the foreign database, which nobody restores, or that its time was over.
+fn told(why: &StoreError, options: &StoreOptions) -> String {
+    if let StoreError::Sqlite(error) = why
+        && error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
+    {
+        return late(options);
+    }
+    if let StoreError::Corrupt(why) = why {
+        return format!("damaged, or no database: {why}");
+    }
+    why.to_string()
+}
+
+fn late(options: &StoreOptions) -> String {
+    let seconds = options.import_within.as_secs();
+    format!("not read within {seconds} s: nothing was taken in")
 }

@@ -17,6 +17,7 @@ mod error;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 mod faults;
+mod foreign;
 mod handle;
 mod heal;
 mod health;
@@ -56,6 +57,8 @@ pub use error::StoreError;
 pub use handle::Store;
 pub use history::{AuditBreak, AuditReport};
 pub use import::import;
+#[cfg(fuzzing)]
+pub use import::import_into_memory;
 pub use options::StoreOptions;
 pub use read::Reader;
 pub use types::{

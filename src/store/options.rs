@@ -18,6 +18,8 @@ pub struct StoreOptions {
     pub max_bytes: u64,
     /// Time between two backups; one is made only of a file whose audit chain verifies.
     pub backup_every: Duration,
+    /// Longest that a foreign database is read.
+    pub import_within: Duration,
 }
 
 impl StoreOptions {
@@ -30,6 +32,7 @@ impl StoreOptions {
             retain_days: 365,
             max_bytes: 256 << 20,
             backup_every: Duration::from_secs(86_400),
+            import_within: Duration::from_secs(300),
         }
     }
 }

@@ -219,3 +219,132 @@ os._exit(0)
         "[(7, 'restart', 0.75, b'\\x00\\xff')]"
     );
 }
+
+/// Runs `script` over a database at `path` that it is given as its first argument.
+fn made(path: &Path, script: &str) {
+    python(&[
+        "-c",
+        &format!("import os, sqlite3, sys\np = sys.argv[1]\n{script}"),
+        text(path),
+    ]);
+}
+
+fn refused(path: &Path, options: &StoreOptions) -> String {
+    import(path, options, NOW).unwrap_err().to_string()
+}
+
+#[test]
+fn what_computes_or_never_ends_is_refused() {
+    if !has_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("tasks.db");
+    let tasks = "id INTEGER PRIMARY KEY, issue_hash TEXT, issue_type TEXT, status TEXT";
+    for (name, script, why) in [
+        (
+            "view",
+            "c = sqlite3.connect(p)\nc.execute(\"CREATE VIEW tasks AS WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT n AS id, 'a' || n AS issue_hash, 'service_failed' AS issue_type, 'new' AS status FROM r\")\nc.commit()".to_owned(),
+            "tasks computes",
+        ),
+        (
+            "column",
+            format!("c = sqlite3.connect(p)\nc.execute(\"CREATE TABLE tasks ({tasks}, big TEXT AS (hex(zeroblob(400000000))))\")\nc.commit()"),
+            "tasks computes",
+        ),
+        (
+            "value",
+            format!("c = sqlite3.connect(p)\nc.execute(\"CREATE TABLE tasks ({tasks})\")\nc.execute(\"INSERT INTO tasks VALUES (1, zeroblob(8000000), 'service_failed', 'new')\")\nc.commit()"),
+            "too big",
+        ),
+        ("none", "open(p, 'wb').write(b'SQLite format 3\\0' + bytes(5000))".to_owned(), "none.db: damaged, or no database"),
+    ] {
+        let path = dir.path().join(format!("{name}.db"));
+        made(&path, &script);
+        let told = refused(&path, &options(&store));
+        assert!(told.contains(why), "{name}: {told}");
+    }
+    // Nothing is left of the copies, and of the store there is at most an empty one.
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().flatten().collect();
+    assert!(
+        left.iter()
+            .all(|entry| !entry.file_name().to_string_lossy().contains("importing"))
+    );
+}
+
+#[test]
+fn what_is_larger_than_the_store_may_be_or_takes_longer_than_allowed_is_refused() {
+    if !has_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("tasks.db");
+    let old = dir.path().join("old.db");
+    made(
+        &old,
+        "c = sqlite3.connect(p)\nc.execute('CREATE TABLE tasks (id INTEGER PRIMARY KEY, issue_hash TEXT, issue_type TEXT, status TEXT)')\nc.executemany('INSERT INTO tasks VALUES (?, ?, \\'service_failed\\', \\'new\\')', ((n, 'x' * 100 + str(n)) for n in range(30000)))\nc.commit()",
+    );
+    let small = StoreOptions {
+        max_bytes: 1 << 20,
+        ..options(&store)
+    };
+    let told = refused(&old, &small);
+    assert!(told.contains("larger than the 1 MiB"), "{told}");
+    let short = StoreOptions {
+        import_within: std::time::Duration::ZERO,
+        ..options(&store)
+    };
+    let told = refused(&old, &short);
+    assert!(told.contains("not read within 0 s"), "{told}");
+    assert_eq!(import(&old, &options(&store), NOW).unwrap().tasks, 30_000);
+}
+
+#[test]
+fn no_name_in_a_folder_of_others_is_followed() {
+    if !has_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("tasks.db");
+    let victim = dir.path().join("victim");
+    std::fs::write(&victim, "precious").unwrap();
+    for end in ["-wal", "-journal"] {
+        let old = dir.path().join(format!("old{end}.db"));
+        python(&[SEED, "make", text(&old)]);
+        made(
+            &old,
+            "sqlite3.connect(p).execute('PRAGMA journal_mode=WAL')",
+        );
+        let beside = std::path::PathBuf::from(format!("{}{end}", text(&old)));
+        let _ = std::fs::remove_file(&beside);
+        std::os::unix::fs::symlink(&victim, &beside).unwrap();
+        let told = refused(&old, &options(&store));
+        assert!(told.contains("a link"), "{told}");
+        let fifo = || nix::unistd::mkfifo(&beside, nix::sys::stat::Mode::from_bits_truncate(0o666));
+        std::fs::remove_file(&beside).unwrap();
+        fifo().unwrap();
+        let told = refused(&old, &options(&store));
+        assert!(told.contains("not a regular file"), "{told}");
+    }
+    let fifo = dir.path().join("fifo.db");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o666)).unwrap();
+    let told = refused(&fifo, &options(&store));
+    assert!(told.contains("not a regular file"), "{told}");
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+}
+
+#[test]
+fn what_another_connection_locks_is_refused() {
+    if !has_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (old, store) = (dir.path().join("old.db"), dir.path().join("tasks.db"));
+    python(&[SEED, "make", text(&old)]);
+    let holder = rusqlite::Connection::open(&old).unwrap();
+    holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let told = refused(&old, &options(&store));
+    assert!(told.contains("locked"), "{told}");
+    drop(holder);
+    assert_eq!(import(&old, &options(&store), NOW).unwrap().tasks, 300);
+}
