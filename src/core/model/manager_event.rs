@@ -25,6 +25,11 @@ pub enum Happening {
         result: JobResult,
     },
     UnitChanged(UnitChange),
+    /// Somebody had the manager send this unit a signal (`SIGTERM`, …); only its journal entries tell.
+    Signal {
+        unit: String,
+        signal: String,
+    },
     /// The manager loaded the unit.
     UnitNew(String),
     /// The manager forgot the unit: its state, result and log fields are gone with it.

@@ -76,6 +76,51 @@ impl fmt::Display for BadUnitName {
 
 impl std::error::Error for BadUnitName {}
 
+/// How a unit last left `active`, or why it never came there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Left {
+    /// The manager's words of that time are not known.
+    #[default]
+    Unknown,
+    /// Its own end: it exited, crashed, ran into a limit, or got a signal from nobody the manager knows.
+    ByItself,
+    OnPurpose(Purpose),
+    /// It went down, or was not started, with this one, which nobody stopped; empty where it is not known which.
+    TakenAlong(String),
+}
+
+/// What somebody wanted when a unit left `active`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Stopped,
+    /// Ended by a signal that the manager was asked to send.
+    Signalled,
+    Unmounted,
+    /// Its start was called off.
+    CalledOff,
+    /// Stopped together with this one, which was stopped on purpose.
+    With(String),
+    /// Stopped for this one, which excludes it.
+    For(String),
+}
+
+impl Purpose {
+    const STOPPED: &'static str = "was stopped by somebody";
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped => f.write_str(Self::STOPPED),
+            Self::Signalled => f.write_str("was ended by somebody with a signal"),
+            Self::Unmounted => f.write_str("was unmounted by somebody"),
+            Self::CalledOff => f.write_str("was not started: somebody called it off"),
+            Self::With(unit) => write!(f, "{} together with {unit}", Self::STOPPED),
+            Self::For(unit) => write!(f, "{} for {unit}, which excludes it", Self::STOPPED),
+        }
+    }
+}
+
 /// Facts of one unit in one sweep. Fields that a manager does not know stay at their default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnitState {
@@ -110,8 +155,12 @@ pub struct UnitState {
     pub wanted_by: Vec<String>,
     /// Units this one needs, started before it.
     pub requires: Vec<String>,
-    /// Units with which this one stops (`BindsTo=`).
+    /// Units with which this one stops, however they end (`BindsTo=`).
     pub binds_to: Vec<String>,
+    /// Units with which this one is stopped or restarted by a job (`PartOf=`, `StopPropagatedFrom=`, `Requisite=`).
+    pub stops_with: Vec<String>,
+    /// Units that cannot run at the same time, whichever of the two says so.
+    pub excludes: Vec<String>,
     pub fragment_path: String,
     pub drop_in_paths: Vec<String>,
     pub need_daemon_reload: bool,
@@ -123,6 +172,7 @@ pub struct UnitState {
     pub active_enter_us: u64,
     pub inactive_enter_us: u64,
     pub inactive_exit_us: u64,
+    pub left: Left,
     /// `true` when a human's stop job ended it rather than its own process (see the manager's notes).
     pub stopped_by_job: bool,
     pub control_group: String,
@@ -131,6 +181,14 @@ pub struct UnitState {
 impl UnitState {
     pub fn is_active(&self) -> bool {
         matches!(self.active_state.as_str(), "active" | "reloading")
+    }
+
+    /// Down because somebody wanted it so.
+    pub fn purpose(&self) -> Option<&Purpose> {
+        match &self.left {
+            Left::OnPurpose(purpose) if !self.is_active() => Some(purpose),
+            Left::OnPurpose(_) | Left::Unknown | Left::ByItself | Left::TakenAlong(_) => None,
+        }
     }
 
     pub fn is_failed(&self) -> bool {

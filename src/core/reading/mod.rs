@@ -3,6 +3,7 @@
 // Numbers from outside must not overflow; tests know theirs.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+pub mod intent;
 pub mod journal_entry;
 pub mod kernel;
 pub mod kernel_table;
@@ -10,6 +11,7 @@ pub mod level;
 pub mod lines;
 pub mod log_rules;
 pub mod logline;
+pub mod manager_lines;
 pub mod ports;
 pub mod shape;
 pub mod unit_file;

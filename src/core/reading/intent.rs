@@ -1,0 +1,349 @@
+//! Whom does a stop belong to? Folds the manager's own words into how each unit last left `active`. Pure. Not time
+//! stamps are compared: what counts is the order in which the manager spoke, and its job ids, which only grow.
+//!
+//! A stop job belongs to somebody, unless another unit caused it. The manager stops at once what is bound to a unit
+//! that ended, and puts into one transaction what stops with a unit that is stopped. So a stop job of a unit that was
+//! up until the other one ended, or that came under a higher id than the other one's stop job, is that one's
+//! consequence, and belongs to whom the other one's end belongs to.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::core::model::manager_event::{Happening, JobKind, JobResult, ManagerEvent, UnitChange};
+use crate::core::model::time::Timestamp;
+use crate::core::model::unit::{Left, Purpose, UnitState};
+
+/// Units remembered; those that are up give way first.
+const UNITS_MOST: usize = 1024;
+/// Ends remembered of one unit: what it took along is asked for when it runs again.
+const ENDS_MOST: usize = 4;
+/// Levels of units bound to each other that are followed up.
+const LEVELS_MOST: u32 = 16;
+/// A signal that somebody had sent counts as long as a stop is waited for (`DefaultTimeoutStopSec=`).
+const SIGNAL_COUNTS: Duration = Duration::from_secs(90);
+/// Signals by which somebody ends a unit.
+const ENDING: [&str; 5] = ["SIGTERM", "SIGKILL", "SIGINT", "SIGQUIT", "SIGABRT"];
+
+/// How a unit went down once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// No job wanted it.
+    Ended,
+    /// The manager was asked to send it a signal, and it ended.
+    Signalled,
+    /// A stop job of this id.
+    Stopped(u32),
+    /// It was to be started, also again, and was not.
+    NotStarted(JobResult),
+}
+
+/// One end of a unit. Words are counted as they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct End {
+    word: u64,
+    way: Way,
+    /// The word that told that it was up before.
+    up: u64,
+    /// The job that had started it then; 0 where unknown.
+    start_job: u32,
+}
+
+/// What is known of one unit.
+#[derive(Clone, Debug, Default)]
+struct Course {
+    /// Word that told that it was up, or on its way there; 0 for never.
+    up: u64,
+    start_job: u32,
+    /// The last state that was told.
+    active: bool,
+    /// The job under way.
+    job: Option<(u32, JobKind)>,
+    signalled: Option<Timestamp>,
+    /// The newest last.
+    ends: heapless::Deque<End, ENDS_MOST>,
+}
+
+impl Course {
+    /// How it went down, while it is not up again.
+    fn end(&self) -> Option<End> {
+        self.ends.back().copied().filter(|end| end.word > self.up)
+    }
+
+    fn went_down(&mut self, word: u64, way: Way) {
+        self.active = false;
+        self.signalled = None;
+        let known = self.end();
+        let word = match (known.map(|end| end.way), way) {
+            // It is down already: only a job says more about it.
+            (Some(_), Way::Ended | Way::Signalled) => return,
+            (Some(Way::Stopped(_)), Way::Stopped(_)) => known.map_or(word, |end| end.word),
+            _ => word,
+        };
+        if known.is_some() {
+            self.ends.pop_back();
+        } else if self.ends.is_full() {
+            self.ends.pop_front();
+        }
+        // Room was made above.
+        let _ = self.ends.push_back(End {
+            word,
+            way,
+            up: self.up,
+            start_job: self.start_job,
+        });
+    }
+
+    fn came_up(&mut self, word: u64) {
+        if self.up == 0 || self.end().is_some() {
+            self.up = word;
+        }
+        self.signalled = None;
+    }
+
+    /// The manager stops it for the job under way: the job's end will tell.
+    fn is_being_stopped(&self) -> bool {
+        self.job
+            .is_some_and(|(_, kind)| kind.stops() || kind == JobKind::Other)
+    }
+
+    fn job_new(&mut self, word: u64, id: u32, kind: JobKind) {
+        self.job = Some((id, kind));
+        match kind {
+            JobKind::Stop => {
+                let active = self.active;
+                self.went_down(word, Way::Stopped(id));
+                self.active = active;
+            }
+            JobKind::Start => {
+                self.came_up(word);
+                self.start_job = id;
+            }
+            _ => {}
+        }
+    }
+
+    fn job_removed(&mut self, word: u64, id: u32, kind: JobKind, result: JobResult) {
+        self.job = self.job.filter(|(known, _)| *known != id);
+        match (kind, result) {
+            (JobKind::Stop, JobResult::Canceled) => self.not_stopped(id),
+            (JobKind::Stop, _) => self.went_down(word, Way::Stopped(id)),
+            (JobKind::Start, JobResult::Done) => {
+                self.came_up(word);
+                self.start_job = id;
+                self.active = true;
+                self.job = None;
+            }
+            // Over the bus it runs again, in the journal it is down and on its way up.
+            (JobKind::Restart | JobKind::TryRestart, JobResult::Done) => {
+                self.not_stopped(id);
+                self.up = word;
+                self.start_job = id;
+                self.active = false;
+            }
+            (JobKind::Start | JobKind::Restart | JobKind::TryRestart, why) if !self.active => {
+                self.went_down(word, Way::NotStarted(why));
+            }
+            _ => {}
+        }
+    }
+
+    /// A stop that was called off, or was the first half of a restart, left nothing down.
+    fn not_stopped(&mut self, job: u32) {
+        if self.end().is_some_and(|end| end.way == Way::Stopped(job)) {
+            self.ends.pop_back();
+        }
+    }
+
+    fn changed(&mut self, word: u64, change: &UnitChange, seen: Timestamp) {
+        match change.job {
+            Some(0) => self.job = None,
+            Some(id) if self.job.is_none_or(|(known, _)| known != id) => {
+                self.job = Some((id, JobKind::Other));
+            }
+            Some(_) | None => {}
+        }
+        let state = change.active.as_deref().unwrap_or_default();
+        let sub = change.sub.as_deref().unwrap_or_default();
+        match state {
+            "active" | "reloading" => {
+                self.active = true;
+                if !self.is_being_stopped() {
+                    self.came_up(word);
+                }
+            }
+            "inactive" | "failed" | "deactivating" | "maintenance" => self.ended(word, seen),
+            "activating" if sub.starts_with("auto-restart") => self.ended(word, seen),
+            _ => {}
+        }
+    }
+
+    fn ended(&mut self, word: u64, seen: Timestamp) {
+        self.active = false;
+        if self.is_being_stopped() {
+            return;
+        }
+        let asked = self
+            .signalled
+            .is_some_and(|at| seen.since(at) <= SIGNAL_COUNTS);
+        let way = if asked { Way::Signalled } else { Way::Ended };
+        self.went_down(word, way);
+    }
+
+    /// Was it down when word `at` was said, and how had it gone down?
+    fn down_at(&self, at: u64) -> Option<End> {
+        let before = self.ends.iter().rev().find(|end| end.word < at)?;
+        let next = self.ends.iter().find(|end| end.word > before.word);
+        let up_again = next.map_or(self.up, |end| end.up);
+        let up_before = up_again > before.word && up_again < at;
+        (!up_before).then_some(*before)
+    }
+}
+
+/// What the manager said of all units, as far as it was heard.
+#[derive(Clone, Debug, Default)]
+pub struct Intents {
+    courses: BTreeMap<String, Course>,
+    words: u64,
+}
+
+/// The state of a unit by its name.
+pub type Find<'a> = dyn Fn(&str) -> Option<&'a UnitState> + 'a;
+
+impl Intents {
+    /// Takes one word in, in the manager's order; one that is heard twice changes nothing.
+    pub fn hear(&mut self, event: &ManagerEvent) {
+        self.words = self.words.saturating_add(1);
+        let word = self.words;
+        match &event.what {
+            Happening::JobNew { id, unit, kind } => self.course(unit).job_new(word, *id, *kind),
+            Happening::JobRemoved {
+                id,
+                unit,
+                kind,
+                result,
+            } => self.course(unit).job_removed(word, *id, *kind, *result),
+            Happening::UnitChanged(change) => {
+                self.course(&change.unit).changed(word, change, event.seen);
+            }
+            Happening::Signal { unit, signal } if ENDING.contains(&signal.as_str()) => {
+                self.course(unit).signalled = Some(event.seen);
+            }
+            // What was not heard is not known.
+            Happening::Gap => self.courses.clear(),
+            Happening::Signal { .. }
+            | Happening::UnitNew(_)
+            | Happening::UnitRemoved(_)
+            | Happening::Reloading(_)
+            | Happening::ManagerState(_) => {}
+        }
+    }
+
+    fn course(&mut self, unit: &str) -> &mut Course {
+        if self.courses.len() >= UNITS_MOST && !self.courses.contains_key(unit) {
+            self.make_room();
+        }
+        self.courses.entry(unit.to_owned()).or_default()
+    }
+
+    /// Forgets a unit that is up, or else the one that went down first.
+    fn make_room(&mut self) {
+        let first = self.courses.iter().min_by_key(|(_, course)| {
+            let down = course.end().map(|end| end.word);
+            (down.is_some(), down.unwrap_or(course.up))
+        });
+        if let Some(name) = first.map(|(name, _)| name.clone()) {
+            self.courses.remove(&name);
+        }
+    }
+
+    /// How `unit`, which is not up now, went down. `find` knows what it is bound to.
+    pub fn left(&self, unit: &UnitState, find: &Find<'_>) -> Left {
+        let end = self.courses.get(&unit.name).and_then(Course::end);
+        end.map_or(Left::Unknown, |end| self.by(unit, end, find, LEVELS_MOST))
+    }
+
+    fn by(&self, unit: &UnitState, end: End, find: &Find<'_>, levels: u32) -> Left {
+        match end.way {
+            Way::Signalled => Left::OnPurpose(Purpose::Signalled),
+            // Only somebody takes a mount or a swap away; one that broke is failed.
+            Way::Ended if is_taken_away(&unit.name) && !unit.is_failed() => {
+                Left::OnPurpose(Purpose::Unmounted)
+            }
+            Way::NotStarted(JobResult::Canceled) => Left::OnPurpose(Purpose::CalledOff),
+            Way::NotStarted(JobResult::Dependency) => Left::TakenAlong(self.need(unit, end)),
+            Way::Ended | Way::NotStarted(_) => Left::ByItself,
+            Way::Stopped(job) => match self.cause(unit, job, end) {
+                Some((name, above)) if levels > 0 => {
+                    let bare = UnitState {
+                        name: name.to_owned(),
+                        ..UnitState::default()
+                    };
+                    let other = find(name).unwrap_or(&bare);
+                    match self.by(other, above, find, levels.saturating_sub(1)) {
+                        Left::OnPurpose(_) => Left::OnPurpose(Purpose::With(name.to_owned())),
+                        Left::ByItself | Left::TakenAlong(_) | Left::Unknown => {
+                            Left::TakenAlong(name.to_owned())
+                        }
+                    }
+                }
+                _ => Left::OnPurpose(self.made_way(unit, job, end)),
+            },
+        }
+    }
+
+    /// The unit whose end caused the stop job of `unit`, with that end.
+    fn cause<'a>(&self, unit: &'a UnitState, job: u32, end: End) -> Option<(&'a str, End)> {
+        let bound = unit.binds_to.iter().find_map(|name| {
+            let above = self.courses.get(name)?.down_at(end.word)?;
+            let ended = !matches!(above.way, Way::Stopped(_));
+            (ended && above.word > end.up).then_some((name.as_str(), above))
+        });
+        bound.or_else(|| {
+            let above = unit.binds_to.iter().chain(&unit.requires);
+            above.chain(&unit.stops_with).find_map(|name| {
+                let ends = &self.courses.get(name)?.ends;
+                let with = ends.iter().rev().find(|above| match above.way {
+                    Way::Stopped(other) => {
+                        (end.start_job..job).contains(&other) && above.word > end.up
+                    }
+                    Way::Ended | Way::Signalled | Way::NotStarted(_) => false,
+                })?;
+                Some((name.as_str(), *with))
+            })
+        })
+    }
+
+    /// The unit without which `unit` was not started: the one that it needs and that went down last before.
+    fn need(&self, unit: &UnitState, end: End) -> String {
+        let needs = unit.requires.iter().chain(&unit.binds_to);
+        let down = needs.filter_map(|name| {
+            let above = self.courses.get(name)?.down_at(end.word)?;
+            Some((above.word, name))
+        });
+        down.max()
+            .map_or_else(String::new, |(_, name)| name.clone())
+    }
+
+    /// What somebody stopped it for, if for one that excludes it.
+    fn made_way(&self, unit: &UnitState, job: u32, end: End) -> Purpose {
+        let other = unit.excludes.iter().find(|name| {
+            let course = self.courses.get(name.as_str());
+            course.is_some_and(|other| {
+                other.end().is_none()
+                    && other.up > end.up
+                    && (end.start_job..job).contains(&other.start_job)
+            })
+        });
+        other.map_or(Purpose::Stopped, |name| Purpose::For(name.clone()))
+    }
+}
+
+/// Units that do not end: what is mounted stays so until somebody takes it away.
+fn is_taken_away(unit: &str) -> bool {
+    [".mount", ".swap", ".automount"]
+        .iter()
+        .any(|kind| unit.ends_with(kind))
+}
+
+#[cfg(test)]
+mod tests;
