@@ -118,7 +118,14 @@ impl Course {
                 self.came_up(word);
                 self.start_job = id;
             }
-            _ => {}
+            JobKind::VerifyActive
+            | JobKind::Reload
+            | JobKind::Restart
+            | JobKind::ReloadOrStart
+            | JobKind::TryRestart
+            | JobKind::TryReload
+            | JobKind::Nop
+            | JobKind::Other => {}
         }
     }
 
