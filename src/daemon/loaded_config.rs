@@ -11,6 +11,7 @@ use crate::core::diagnosis::cause_rules::CauseRules;
 use crate::core::model::hint::Hint;
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::remedy::runbook::{self, Runbook};
+use crate::detectors::journal;
 use crate::host::trusted::{self, Distrust, Owners};
 use crate::host::{Host, READ_CAP};
 use crate::services::{self, ServiceManager};
@@ -87,6 +88,7 @@ impl LoadedConfig {
         managers.retain(|manager| {
             wanted.is_empty() || wanted.iter().any(|name| name == manager.name())
         });
+        recall(host, &managers);
         Ok(Self {
             rules: Arc::new(rules),
             causes,
@@ -95,6 +97,22 @@ impl LoadedConfig {
             managers,
             config,
         })
+    }
+}
+
+/// Tells the managers that need it what they said since the boot, from the journal. Where there is none they go on
+/// without: what is not known counts as wanted so.
+pub fn recall(host: &Host, managers: &[Arc<dyn ServiceManager>]) {
+    let mut forgetful = managers.iter().filter(|one| one.wants_recall()).peekable();
+    if forgetful.peek().is_none() || !journal::is_present(host) {
+        return;
+    }
+    match journal::manager_words(host) {
+        Ok(words) => forgetful.for_each(|manager| manager.recall(&words)),
+        Err(why) => {
+            log::warn!("the service manager's words are not read back: {why}");
+            forgetful.for_each(|manager| manager.recall(&[]));
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::core::model::unit::UnitState;
 use crate::core::remedy::ending::{self, Condition, Patience};
 use crate::core::remedy::step::Reason;
 use crate::daemon::job::Job;
-use crate::daemon::{Runtime, attempt, gather, ourselves};
+use crate::daemon::{Runtime, attempt, gather, loaded_config, ourselves};
 use crate::detectors::{Detector, Open, Snapshot, Sweep};
 use crate::host::clock::end_after;
 use crate::store::{Intake, RunOutcome, StoreError};
@@ -152,6 +152,7 @@ pub fn sweep(
                     .is_none_or(|at| *at <= now)
         })
         .collect();
+    loaded_config::recall(&runtime.host, &loaded.managers);
     let tasks = runtime.store.reader()?.open_conditions()?;
     let open = Open::new(tasks.iter().map(|task| (task.class, task.subject.clone())));
     // What follows units looks anew; the others may lean on its last look until the next one is due.

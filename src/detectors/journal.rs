@@ -7,8 +7,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{SeqAccess, Visitor};
 
+use crate::core::model::manager_event::ManagerEvent;
 use crate::core::model::time::Timestamp;
 use crate::core::reading::journal_entry::{JournalJudge, JournalLine};
+use crate::core::reading::manager_lines::{self, ManagerLine};
 use crate::core::reading::writer::Trusted;
 use crate::detectors::DetectError;
 use crate::detectors::journal_early::{Early, PLACES};
@@ -20,7 +22,11 @@ use crate::host::exec::{Command, ExecError};
 /// Name of this stream, the key of its cursor.
 pub const STREAM: &str = "journal";
 
-const FIELDS: &str = "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT,UNIT,MESSAGE_ID,_PID,_UID,_AUDIT_LOGINUID,_TRANSPORT,COREDUMP_UNIT,COREDUMP_COMM";
+const FIELDS: &str = "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT,UNIT,JOB_ID,JOB_TYPE,JOB_RESULT,UNIT_RESULT,INVOCATION_ID,MESSAGE_ID,_PID,_UID,_AUDIT_LOGINUID,_TRANSPORT,COREDUMP_UNIT,COREDUMP_COMM";
+/// What is read of an entry of the service manager.
+const WORD_FIELDS: &str = "--output-fields=MESSAGE,UNIT,JOB_ID,JOB_TYPE,JOB_RESULT,UNIT_RESULT,INVOCATION_ID,MESSAGE_ID,_PID";
+/// Most entries that are read back: about 3 MB of text, below the cap of a command's output.
+const WORDS_MOST: &str = "4000";
 const FOLLOW: [&str; 7] = [
     "-q",
     "-o",
@@ -59,6 +65,16 @@ pub struct Entry<'a> {
     pub about: Text<'a>,
     #[serde(rename = "MESSAGE_ID", borrow)]
     pub message_id: Text<'a>,
+    #[serde(rename = "JOB_ID", borrow)]
+    pub job_id: Text<'a>,
+    #[serde(rename = "JOB_TYPE", borrow)]
+    pub job_type: Text<'a>,
+    #[serde(rename = "JOB_RESULT", borrow)]
+    pub job_result: Text<'a>,
+    #[serde(rename = "UNIT_RESULT", borrow)]
+    pub unit_result: Text<'a>,
+    #[serde(rename = "INVOCATION_ID", borrow)]
+    pub invocation_id: Text<'a>,
     #[serde(rename = "_PID", borrow)]
     pub pid: Text<'a>,
     #[serde(rename = "_UID", borrow)]
@@ -156,6 +172,23 @@ impl Entry<'_> {
         }
     }
 
+    /// What the service manager says in it, if it is the manager's.
+    fn word(&self, now: Timestamp) -> Option<ManagerEvent> {
+        let what = manager_lines::happening(&ManagerLine {
+            pid: self.pid.as_str(),
+            unit: self.about.as_str(),
+            message: self.message.as_str(),
+            message_id: self.message_id.as_str(),
+            job_id: self.job_id.as_str(),
+            job_type: self.job_type.as_str(),
+            job_result: self.job_result.as_str(),
+            unit_result: self.unit_result.as_str(),
+            invocation_id: self.invocation_id.as_str(),
+        })?;
+        let seen = self.seen_at(now);
+        Some(ManagerEvent { seen, what })
+    }
+
     /// When it was written; `now` when the entry says nothing believable.
     fn seen_at(&self, now: Timestamp) -> Timestamp {
         self.realtime_us
@@ -228,6 +261,26 @@ pub fn run(context: &StreamContext<'_>, sink: &mut Sink<'_>) -> Result<StreamEnd
         context.pause(backoff);
         backoff = backoff.saturating_mul(2).min(BACKOFF_MOST);
     }
+}
+
+/// What the service manager said since the boot, the last [`WORDS_MOST`] entries of it.
+pub fn manager_words(host: &Host) -> Result<Vec<ManagerEvent>, ExecError> {
+    let args = [
+        "-b",
+        "-q",
+        "-o",
+        "json",
+        "--no-pager",
+        "-n",
+        WORDS_MOST,
+        WORD_FIELDS,
+        "_PID=1",
+    ];
+    let out = host.run("journalctl", &args, QUERY_DEADLINE)?;
+    let now = host.clock.now();
+    let lines = out.stdout.split(|c| *c == b'\n');
+    let words = lines.filter_map(Entry::parse);
+    Ok(words.filter_map(|entry| entry.word(now)).collect())
 }
 
 /// Cursor of the newest entry; empty for an empty journal, which is then read from its start.
@@ -361,6 +414,9 @@ impl Follower<'_, '_> {
             .judge(&entry.line(), &self.context.rules, entry.seen_at(now));
         if verdict.poke {
             self.collector.poke();
+        }
+        if let Some(word) = entry.word(now) {
+            self.collector.manager_said(word);
         }
         if let Some(unit) = verdict.port_taken {
             self.collector.port_taken(unit);

@@ -10,6 +10,7 @@ use crate::core::config::Config;
 use crate::core::identity::Fingerprint;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::manager_event::ManagerEvent;
 use crate::core::model::time::Timestamp;
 use crate::core::reading::log_rules::RuleSet;
 use crate::host::Host;
@@ -36,6 +37,8 @@ pub struct Batch {
     pub poke: bool,
     /// Units that told that a port was taken.
     pub suspects: Vec<String>,
+    /// What the service manager said.
+    pub words: Vec<ManagerEvent>,
 }
 
 /// The receiver shuts down; the batch was not accepted.
@@ -102,6 +105,7 @@ pub struct Collector {
     index: HashMap<Fingerprint, usize>,
     poke: bool,
     suspects: Vec<String>,
+    words: Vec<ManagerEvent>,
     lines: usize,
     started: Instant,
     /// When something was last given on; the first position goes at once, or a crash would forget the start.
@@ -117,6 +121,7 @@ impl Collector {
             index: HashMap::new(),
             poke: false,
             suspects: Vec::new(),
+            words: Vec::new(),
             lines: 0,
             started: Instant::now(),
             given: None,
@@ -162,6 +167,11 @@ impl Collector {
         }
     }
 
+    /// A word of the service manager about a unit.
+    pub fn manager_said(&mut self, word: ManagerEvent) {
+        self.words.push(word);
+    }
+
     pub fn add(&mut self, finding: Finding) {
         let next = self.findings.len();
         let at = *self.index.entry(finding.fingerprint()).or_insert(next);
@@ -190,7 +200,7 @@ impl Collector {
     }
 
     pub fn has_news(&self) -> bool {
-        self.poke || !self.findings.is_empty()
+        self.poke || !self.findings.is_empty() || !self.words.is_empty()
     }
 
     /// Gives on what was collected. A bare position waits for [`BARE_EVERY`].
@@ -205,6 +215,7 @@ impl Collector {
             findings: std::mem::take(&mut self.findings),
             poke: self.poke,
             suspects: std::mem::take(&mut self.suspects),
+            words: std::mem::take(&mut self.words),
         })?;
         self.index.clear();
         self.poke = false;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::core::config::{Config, DeclaredService};
 use crate::core::model::action::ProcessIdentity;
 use crate::core::model::hint::Hint;
-use crate::core::model::unit::{UnitName, UnitState};
+use crate::core::model::unit::{Left, UnitName, UnitState};
 use crate::host::exec::{Command, Launch};
 use crate::host::procfs::Process;
 use crate::host::trusted::{self, Owners, Proven};
@@ -82,6 +82,8 @@ impl Declared {
                 "signal"
             }
             .to_owned(),
+            // The operator's list wants it, and nobody says how it ended.
+            left: Left::ByItself,
             main_pid: process.map_or(0, |process| process.pid),
             unit_file_state: "enabled".to_owned(),
             condition_result: true,

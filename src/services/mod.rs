@@ -16,7 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::config::Config;
+use crate::core::model::manager_event::{ManagerEvent, ManagerState};
 use crate::core::model::unit::{UnitName, UnitState};
+use crate::core::reading::wanted::{self, Around, Unwanted};
 use crate::host::exec::ExecError;
 use crate::host::{Host, READ_CAP};
 
@@ -71,6 +73,23 @@ pub trait ServiceManager: Send + Sync + fmt::Debug {
     fn units(&self) -> Result<Vec<UnitState>, ServiceError>;
     /// One unit, fresh.
     fn unit(&self, unit: &UnitName) -> Result<UnitState, ServiceError>;
+    /// Several units, fresh; of one that does not exist nothing, or `not-found`.
+    fn named(&self, units: &[&str]) -> Result<Vec<UnitState>, ServiceError> {
+        let names = units.iter().filter_map(|name| UnitName::new(name).ok());
+        Ok(names.filter_map(|name| self.unit(&name).ok()).collect())
+    }
+    /// The manager as a whole; one that knows no states of its own is always ready.
+    fn state(&self) -> Result<ManagerState, ServiceError> {
+        Ok(ManagerState::Running)
+    }
+    /// Takes in its own words, as they come.
+    fn hear(&self, _events: &[ManagerEvent]) {}
+    /// Takes in all its words of this boot, in place of what was heard.
+    fn recall(&self, _events: &[ManagerEvent]) {}
+    /// It must be told what it said before.
+    fn wants_recall(&self) -> bool {
+        false
+    }
     fn order(&self, order: Order, unit: &UnitName) -> Result<(), ServiceError>;
     /// Re-reads unit files; nothing to do for managers that keep none.
     fn reload(&self) -> Result<(), ServiceError>;
@@ -118,6 +137,29 @@ pub fn unit_files(host: &Host, unit: &UnitState) -> Vec<String> {
         .chain(&unit.drop_in_paths)
         .filter_map(|path| host.read(path, READ_CAP).ok())
         .collect()
+}
+
+/// Why `unit`, as it was read from `manager`, is not to be started or restarted now, if so.
+pub fn unwanted(
+    manager: &dyn ServiceManager,
+    unit: &UnitState,
+    config: &Config,
+) -> Result<Option<Unwanted>, ServiceError> {
+    let state = manager.state()?;
+    let judge = |units: &[UnitState]| {
+        let around = Around {
+            units,
+            manager: state,
+            listed: &config.detect.wanted_units,
+        };
+        wanted::unwanted(unit, &around)
+    };
+    let names: Vec<&str> = wanted::named_by(unit).collect();
+    match judge(&manager.named(&names)?) {
+        None => Ok(None),
+        // One of the others may be wanted, or down, through units further away.
+        Some(_) => Ok(judge(&manager.units()?)),
+    }
 }
 
 /// The manager that knows `unit`, with the unit's state read now.

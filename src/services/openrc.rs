@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::core::model::unit::{UnitName, UnitState};
+use crate::core::model::unit::{Left, UnitName, UnitState};
 use crate::host::exec::{Command, Output};
 use crate::host::{Host, READ_CAP, files, pid_files};
 use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};
@@ -121,7 +121,7 @@ fn unit_state(name: &str, runlevel: Option<&str>, state: &str) -> UnitState {
         wanted_by: runlevel.map(str::to_owned).into_iter().collect(),
         condition_result: true,
         // OpenRC says `crashed` when a daemon died; plain `stopped` means somebody stopped it.
-        stopped_by_job: active == "inactive",
+        left: Left::of_state(active),
         fragment_path: format!("/etc/init.d/{name}"),
         ..UnitState::default()
     }
@@ -240,7 +240,7 @@ mod tests {
         put("run/bridge.pid", "71\n");
         assert!(openrc.state("bridge", "default", "started").is_failed());
         let stopped = of("stopped");
-        assert!(!stopped.is_failed() && stopped.stopped_by_job);
+        assert!(!stopped.is_failed() && stopped.purpose().is_some());
         put("run/openrc/failed/meter", "");
         assert!(of("stopped").is_failed(), "its start failed");
     }

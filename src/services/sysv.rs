@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::core::model::unit::{UnitName, UnitState};
+use crate::core::model::unit::{Left, UnitName, UnitState};
 use crate::host::exec::Command;
 use crate::host::{Host, READ_CAP, pid_files};
 use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};
@@ -127,7 +127,7 @@ fn unit_state(name: &str, status: i32) -> UnitState {
         wanted_by: vec!["runlevel".to_owned()],
         condition_result: true,
         // Without its pid file it was stopped in order; one that died leaves the file behind.
-        stopped_by_job: active == "inactive",
+        left: Left::of_state(active),
         fragment_path: format!("/etc/init.d/{name}"),
         ..UnitState::default()
     }
@@ -190,7 +190,7 @@ mod tests {
     fn only_a_pid_file_left_behind_is_a_failure() {
         assert!(unit_state("a", 1).is_failed());
         let stopped = unit_state("a", 3);
-        assert!(!stopped.is_failed() && stopped.stopped_by_job);
+        assert!(!stopped.is_failed() && stopped.purpose().is_some());
     }
 
     #[test]

@@ -139,6 +139,8 @@ section! {
         kernel_log: bool = true,
         /// Units never judged, by exact name or glob.
         ignore_units: Vec<String> = Vec::new(),
+        /// Units kept running though nothing on the host wants them, by exact name or glob.
+        wanted_units: Vec<String> = Vec::new(),
         /// Interfaces that must be up; empty = those that were up at start are not watched.
         interfaces: Vec<String> = Vec::new(),
         /// Seconds between unit sweeps where the journal tells of changes.

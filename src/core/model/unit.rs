@@ -104,6 +104,17 @@ pub enum Purpose {
     For(String),
 }
 
+impl Left {
+    /// Of a manager that says no more than a state: what is neither up nor failed was stopped.
+    pub fn of_state(active_state: &str) -> Self {
+        match active_state {
+            "inactive" => Self::OnPurpose(Purpose::Stopped),
+            "failed" => Self::ByItself,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 impl Purpose {
     const STOPPED: &'static str = "was stopped by somebody";
 }
@@ -161,6 +172,12 @@ pub struct UnitState {
     pub stops_with: Vec<String>,
     /// Units that cannot run at the same time, whichever of the two says so.
     pub excludes: Vec<String>,
+    /// Started when this one fails (`OnFailure=`).
+    pub on_failure: Vec<String>,
+    /// `RefuseManualStart=`.
+    pub refuse_manual_start: bool,
+    /// `RestartPreventExitStatus=`: numbers, and signals without `SIG`.
+    pub restart_prevent: Vec<String>,
     pub fragment_path: String,
     pub drop_in_paths: Vec<String>,
     pub need_daemon_reload: bool,
@@ -173,7 +190,7 @@ pub struct UnitState {
     pub inactive_enter_us: u64,
     pub inactive_exit_us: u64,
     pub left: Left,
-    /// `true` when a human's stop job ended it rather than its own process (see the manager's notes).
+    /// Its time stamps look like a stop by a job. Only where the manager's words are not known does it count.
     pub stopped_by_job: bool,
     pub control_group: String,
 }
@@ -189,6 +206,12 @@ impl UnitState {
             Left::OnPurpose(purpose) if !self.is_active() => Some(purpose),
             Left::OnPurpose(_) | Left::Unknown | Left::ByItself | Left::TakenAlong(_) => None,
         }
+    }
+
+    /// Made by a command (`systemd-run`), not by a file.
+    pub fn is_transient(&self) -> bool {
+        self.unit_file_state == "transient"
+            || self.fragment_path.starts_with("/run/systemd/transient/")
     }
 
     pub fn is_failed(&self) -> bool {

@@ -263,6 +263,12 @@ impl Intents {
         }
     }
 
+    /// Did a stop job take it down last? Then other units may have caused it.
+    pub fn is_stopped(&self, unit: &str) -> bool {
+        let end = self.courses.get(unit).and_then(Course::end);
+        end.is_some_and(|end| matches!(end.way, Way::Stopped(_)))
+    }
+
     /// How `unit`, which is not up now, went down. `find` knows what it is bound to.
     pub fn left(&self, unit: &UnitState, find: &Find<'_>) -> Left {
         let end = self.courses.get(&unit.name).and_then(Course::end);

@@ -3,7 +3,6 @@
 // Numbers from outside must not overflow; tests know theirs.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-#[allow(dead_code, reason = "the detectors are switched to it next")]
 pub mod intent;
 pub mod journal_entry;
 pub mod kernel;
@@ -12,10 +11,10 @@ pub mod level;
 pub mod lines;
 pub mod log_rules;
 pub mod logline;
-#[allow(dead_code, reason = "the detectors are switched to it next")]
 pub mod manager_lines;
 pub mod ports;
 pub mod shape;
 pub mod unit_file;
 pub mod unit_state;
+pub mod wanted;
 pub mod writer;

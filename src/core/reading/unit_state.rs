@@ -5,7 +5,7 @@ use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::text::matches_glob;
 use crate::core::model::time::Timestamp;
-use crate::core::model::unit::UnitState;
+use crate::core::model::unit::{Left, UnitState};
 
 /// Exit statuses that systemd itself gives before the program runs (`systemd.exec(5)`): each names a cause.
 const EXIT_NAMES: &[(i32, &str)] = &[
@@ -102,14 +102,9 @@ pub fn hit_start_limit(unit: &UnitState) -> bool {
         || (unit.is_failed() && unit.n_restarts > 0 && !matches!(unit.restart.as_str(), "" | "no"))
 }
 
-/// A unit in state failed. One that a human's stop ended with a bad status is no fault; where the manager
-/// itself stopped it for a reason of its own, the order of events looks the same but the result names it.
+/// A unit in state failed. One that somebody stopped is no fault, however badly it took it.
 pub fn judge_failed(unit: &UnitState, now: Timestamp) -> Option<Finding> {
-    let by_manager = matches!(
-        unit.result.as_str(),
-        "watchdog" | "oom-kill" | "start-limit-hit" | "resources" | "protocol"
-    );
-    if !unit.is_failed() || (unit.stopped_by_job && !by_manager) {
+    if !unit.is_failed() || unit.purpose().is_some() {
         return None;
     }
     let limit = hit_start_limit(unit);
@@ -184,7 +179,7 @@ pub fn should_run(unit: &UnitState, is_up: &dyn Fn(&str) -> bool) -> bool {
         && unit.load_state == "loaded"
         && is_service(&unit.name)
         && unit.triggered_by.is_empty()
-        && !unit.stopped_by_job
+        && unit.purpose().is_none()
         && unit.condition_result
         && unit.service_type != "oneshot"
         && unit.wanted_by.iter().any(|target| is_up(target))
@@ -199,10 +194,13 @@ pub fn judge_inactive(
     if unit.active_state != "inactive" || !should_run(unit, is_up) {
         return None;
     }
-    let how = if unit.inactive_enter_us > 0 {
-        "ended by itself"
-    } else {
-        "was not started"
+    let how = match &unit.left {
+        Left::ByItself => "ended by itself",
+        Left::TakenAlong(_) => "went down with another unit",
+        Left::Unknown | Left::OnPurpose(_) if unit.inactive_enter_us > 0 => {
+            "how it went down is not known"
+        }
+        Left::Unknown | Left::OnPurpose(_) => "was not started",
     };
     let message = format!(
         "enabled but not running: {how}, Result={}",
@@ -224,6 +222,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::core::model::facts::Key;
+    use crate::core::model::unit::Purpose;
 
     const NOW: Timestamp = Timestamp::from_millis(0);
 
@@ -309,7 +308,7 @@ mod tests {
                 ..unit("inactive")
             },
             UnitState {
-                stopped_by_job: true,
+                left: Left::OnPurpose(Purpose::Stopped),
                 ..unit("inactive")
             },
             UnitState {

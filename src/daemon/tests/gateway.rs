@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::issues::Issues;
 use super::units::Units;
 use crate::core::config::{Config, Github};
+use crate::core::model::manager_event::{Happening, ManagerEvent, UnitChange};
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
 use crate::daemon::outbox::StoreOutbox;
@@ -171,6 +172,23 @@ impl Gateway {
             destination: self.courier.destination().to_owned(),
         };
         self.courier.tick(&outbox, self.runtime.host.clock.now());
+    }
+
+    /// A unit ends without a fault, and its manager says so.
+    pub fn ends_by_itself(&self, unit: &str) {
+        self.units.put(unit, "inactive");
+        let change = UnitChange {
+            unit: unit.to_owned(),
+            active: Some("inactive".to_owned()),
+            ..UnitChange::default()
+        };
+        let word = ManagerEvent {
+            seen: self.now(),
+            what: Happening::UnitChanged(change),
+        };
+        for manager in &self.runtime.loaded().managers {
+            manager.hear(std::slice::from_ref(&word));
+        }
     }
 
     /// What all threads do at this moment.

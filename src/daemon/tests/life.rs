@@ -379,10 +379,25 @@ const LIVES: &[Life] = &[
         issues: &["open"],
     },
     Life {
-        name: "nobody can look for an hour after its window, and it is minor: closed as unverified",
+        name: "how it went down is not known: told once, and not started",
         set: as_built,
         live: |gateway| {
             gateway.units.put(UNIT, "inactive");
+            gateway.runs_for(3 * HOUR);
+        },
+        ends: (Status::Escalated, None),
+        events: &[
+            "escalated: app.service is down, and it is not known how it came so",
+            "delivered",
+        ],
+        starts: 0,
+        issues: &["open"],
+    },
+    Life {
+        name: "nobody can look for an hour after its window, and it is minor: closed as unverified",
+        set: as_built,
+        live: |gateway| {
+            gateway.ends_by_itself(UNIT);
             gateway.runs_for(Duration::from_secs(30));
             gateway.units.answer(Answers::Hang);
             gateway.runs_for(3 * HOUR);

@@ -1,7 +1,6 @@
 //! From the manager's properties to a unit's state. Pure, and the same for whoever carried them: the bus gives typed
 //! values, `systemctl show` gives their text.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::model::unit::UnitState;
@@ -147,10 +146,13 @@ const PROPERTIES: &[(&str, Take)] = &[
     }),
     ("ActiveState", |d, v| d.unit.active_state = v.text()),
     ("BindsTo", |d, v| d.unit.binds_to = v.words()),
+    ("BoundBy", |d, v| d.unit.wanted_by.extend(v.words())),
     ("ConditionResult", |d, v| d.unit.condition_result = v.flag()),
     ("ConditionTimestampMonotonic", |d, v| {
         d.condition_us = v.number()
     }),
+    ("ConflictedBy", |d, v| d.unit.excludes.extend(v.words())),
+    ("Conflicts", |d, v| d.unit.excludes.extend(v.words())),
     ("ControlGroup", |d, v| d.unit.control_group = v.text()),
     ("DropInPaths", |d, v| d.unit.drop_in_paths = v.words()),
     ("ExecMainCode", |d, v| {
@@ -182,13 +184,25 @@ const PROPERTIES: &[(&str, Take)] = &[
     ("NeedDaemonReload", |d, v| {
         d.unit.need_daemon_reload = v.flag()
     }),
+    ("OnFailure", |d, v| d.unit.on_failure = v.words()),
+    ("PartOf", |d, v| d.unit.stops_with.extend(v.words())),
+    ("RefuseManualStart", |d, v| {
+        d.unit.refuse_manual_start = v.flag()
+    }),
     ("RemainAfterExit", |d, v| {
         d.unit.remain_after_exit = v.flag()
     }),
     ("RequiredBy", |d, v| d.unit.wanted_by.extend(v.words())),
     ("Requires", |d, v| d.unit.requires = v.words()),
+    ("Requisite", |d, v| d.unit.stops_with.extend(v.words())),
     ("Restart", |d, v| d.unit.restart = v.text()),
+    ("RestartPreventExitStatus", |d, v| {
+        d.unit.restart_prevent = v.words()
+    }),
     ("Result", |d, v| d.unit.result = v.text()),
+    ("StopPropagatedFrom", |d, v| {
+        d.unit.stops_with.extend(v.words())
+    }),
     ("SubState", |d, v| d.unit.sub_state = v.text()),
     ("TimeoutStartUSec", |d, v| d.unit.start_timeout = v.span()),
     ("TriggeredBy", |d, v| d.unit.triggered_by = v.words()),
@@ -271,27 +285,6 @@ impl Draft {
     }
 }
 
-/// A unit that went down right after one to which it is bound (`BindsTo=`), and which nobody stopped either, was
-/// stopped by systemd and not by somebody: it is wanted again with the other.
-pub fn release_bound(units: &mut [UnitState]) {
-    const RIGHT_AFTER_US: u64 = 5_000_000;
-    let ended: BTreeMap<String, u64> = units
-        .iter()
-        .filter(|unit| !unit.stopped_by_job && unit.inactive_enter_us > 0)
-        .map(|unit| (unit.name.clone(), unit.inactive_enter_us))
-        .collect();
-    for unit in units.iter_mut().filter(|unit| unit.stopped_by_job) {
-        let down = unit.inactive_enter_us;
-        let after = |other: &String| {
-            let ended = ended.get(other);
-            ended.is_some_and(|ended| {
-                (*ended..=ended.saturating_add(RIGHT_AFTER_US)).contains(&down)
-            })
-        };
-        unit.stopped_by_job = !unit.binds_to.iter().any(after);
-    }
-}
-
 /// `ExecMainCode` is the numeric si_code of waitid(2).
 fn exit_code(code: u64) -> &'static str {
     match code {
@@ -342,33 +335,5 @@ mod tests {
         assert_eq!(Value::Bytes(&[0xab, 0x01]).text(), "ab01");
         let ninety = Value::Number(90_000_000).span();
         assert_eq!(ninety, text("1min 30s").span());
-    }
-
-    #[test]
-    fn a_unit_that_went_down_with_another_was_not_stopped_by_somebody() {
-        let both = |stopped: bool, bound_at: u64| {
-            let state = |name: &str, stopped_by_job, inactive_enter_us| UnitState {
-                name: name.to_owned(),
-                stopped_by_job,
-                inactive_enter_us,
-                ..UnitState::default()
-            };
-            let mut units = [
-                state("a.service", stopped, 1_000),
-                UnitState {
-                    binds_to: vec!["a.service".to_owned()],
-                    ..state("b.service", true, bound_at)
-                },
-            ];
-            release_bound(&mut units);
-            units[1].stopped_by_job
-        };
-        assert!(!both(false, 2_000), "it failed, and took the other along");
-        assert!(both(true, 2_000), "somebody stopped both");
-        assert!(
-            both(false, 60_000_000),
-            "stopped a minute later, by somebody"
-        );
-        assert!(both(false, 500), "down before");
     }
 }

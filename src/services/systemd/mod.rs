@@ -2,13 +2,15 @@
 
 #[allow(dead_code, reason = "typed values come with the bus")]
 mod decode;
+mod heard;
 mod systemctl;
 
 use std::time::Duration;
 
+use crate::core::model::manager_event::{ManagerEvent, ManagerState};
 use crate::core::model::unit::{UnitName, UnitState, unit_of_cgroup};
 use crate::host::{Host, READ_CAP, procfs};
-use crate::services::systemd::decode::release_bound;
+use crate::services::systemd::heard::Heard;
 use crate::services::systemd::systemctl::Systemctl;
 use crate::services::{Order, ServiceError, ServiceManager};
 
@@ -22,6 +24,7 @@ const QUERY_DEADLINE: Duration = Duration::from_secs(15);
 pub struct Systemd {
     host: Host,
     systemctl: Systemctl,
+    heard: Heard,
 }
 
 impl Systemd {
@@ -31,6 +34,7 @@ impl Systemd {
         running.then(|| Self {
             host: host.clone(),
             systemctl: Systemctl::new(host),
+            heard: Heard::default(),
         })
     }
 }
@@ -42,24 +46,51 @@ impl ServiceManager for Systemd {
 
     fn units(&self) -> Result<Vec<UnitState>, ServiceError> {
         let mut units = self.systemctl.units()?;
-        release_bound(&mut units);
+        self.heard.fill(&mut units);
         Ok(units)
     }
 
     fn unit(&self, unit: &UnitName) -> Result<UnitState, ServiceError> {
         let mut found = self.systemctl.named(&[unit.as_str()])?;
-        let bound = found.first().filter(|state| state.stopped_by_job);
-        let bound = bound.map_or_else(Vec::new, |state| state.binds_to.clone());
-        if !bound.is_empty() {
-            let names: Vec<&str> = bound.iter().map(String::as_str).collect();
-            found.extend(self.systemctl.named(&names)?);
-            release_bound(&mut found);
+        if found.iter().any(|state| self.heard.asks_others(state)) {
+            let others = self.systemctl.units()?;
+            found.extend(
+                others
+                    .into_iter()
+                    .filter(|other| other.name != unit.as_str()),
+            );
         }
+        self.heard.fill(&mut found);
         found
             .into_iter()
             .next()
             .filter(|state| state.load_state != "not-found")
             .ok_or_else(|| ServiceError::UnknownUnit(unit.to_string()))
+    }
+
+    fn named(&self, units: &[&str]) -> Result<Vec<UnitState>, ServiceError> {
+        if units.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut found = self.systemctl.named(units)?;
+        self.heard.fill(&mut found);
+        Ok(found)
+    }
+
+    fn state(&self) -> Result<ManagerState, ServiceError> {
+        self.systemctl.state()
+    }
+
+    fn hear(&self, events: &[ManagerEvent]) {
+        self.heard.hear(events);
+    }
+
+    fn recall(&self, events: &[ManagerEvent]) {
+        self.heard.recall(events);
+    }
+
+    fn wants_recall(&self) -> bool {
+        self.heard.wants_recall()
     }
 
     fn order(&self, order: Order, unit: &UnitName) -> Result<(), ServiceError> {

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use crate::core::model::manager_event::ManagerState;
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::host::Host;
 use crate::host::exec::{ExecError, Output};
@@ -77,6 +78,16 @@ impl Systemctl {
         };
         let name = unit.as_str();
         self.done(&[verb, "--job-mode=fail", "--no-ask-password", "--", name])
+    }
+
+    /// The manager as a whole.
+    pub fn state(&self) -> Result<ManagerState, ServiceError> {
+        let args = ["show", "--no-pager", "--value", "-p", "SystemState"];
+        let out = self.call(&args, QUERY_DEADLINE)?;
+        if !out.success() {
+            return Err(ServiceError::Refused(out.reason()));
+        }
+        Ok(ManagerState::of(out.text().trim()))
     }
 
     pub fn reload(&self) -> Result<(), ServiceError> {

@@ -1,0 +1,295 @@
+//! Does anybody want this unit to run? Pure. What somebody stopped, what nobody wants, and what was meant to run once is
+//! never started, whatever fault names it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::core::model::manager_event::ManagerState;
+use crate::core::model::text::matches_glob;
+use crate::core::model::unit::{Left, Purpose, UnitState};
+use crate::core::reading::unit_state::{has_unit_type, status_text};
+
+/// Levels of units that want each other which are followed up.
+const LEVELS_MOST: u32 = 8;
+
+/// What a unit is judged among.
+#[derive(Clone, Copy, Debug)]
+pub struct Around<'a> {
+    /// The units that it names, and theirs.
+    pub units: &'a [UnitState],
+    pub manager: ManagerState,
+    /// The operator's list of units that are wanted whatever the host says.
+    pub listed: &'a [String],
+}
+
+/// A unit that is not to be started, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotWanted {
+    pub unit: String,
+    pub why: Unwanted,
+}
+
+impl fmt::Display for NotWanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.unit, self.why)
+    }
+}
+
+/// Why a unit is not started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unwanted {
+    /// The manager starts up, stops, or is kept in rescue.
+    Manager(ManagerState),
+    OnPurpose(Purpose),
+    /// How it went down is not known, and it ended without a fault.
+    NotKnown,
+    /// Its condition was false at the last start.
+    Condition,
+    /// Disabled, and nothing that runs wants it.
+    Disabled,
+    /// Nothing that runs wants it.
+    Nobody,
+    /// It is started on demand, by this one.
+    OnDemand(String),
+    /// A job of this timer: it runs when its time comes.
+    JobOf(String),
+    /// Made by a command that somebody gave.
+    Transient,
+    /// Runs once, when somebody starts it.
+    ByHand,
+    /// Has done its work.
+    Done,
+    /// `RestartPreventExitStatus=` names how it ended.
+    Prevented(String),
+    /// `RefuseManualStart=`.
+    Refuses,
+    /// Its start would stop this one, which runs in its place.
+    InPlaceOf(String),
+    /// Its start would start this one, too, which is down on purpose.
+    Needs(String, Purpose),
+    /// Its socket is down: started without it, it would not be reached.
+    Socket(String),
+}
+
+impl Unwanted {
+    /// True for what passes without anybody's doing, and for what a human who did it knows: nobody is told.
+    pub const fn is_quiet(&self) -> bool {
+        matches!(self, Self::Manager(_) | Self::Disabled | Self::Socket(_))
+    }
+}
+
+impl fmt::Display for Unwanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Manager(state) => write!(f, "waits: the service manager is {}", state.word()),
+            Self::OnPurpose(purpose) => write!(f, "{purpose}: it stays as it is"),
+            Self::NotKnown => f.write_str(
+                "is down, and it is not known how it came so: it may have been stopped by somebody",
+            ),
+            Self::Condition => f.write_str("has a condition that is false"),
+            Self::Disabled => f.write_str("is disabled"),
+            Self::Nobody => f.write_str("is wanted by nothing that runs"),
+            Self::OnDemand(by) => write!(f, "is started on demand, by {by}"),
+            Self::JobOf(timer) => {
+                write!(
+                    f,
+                    "is a job of {timer}, which runs it again when its time comes"
+                )
+            }
+            Self::Transient => {
+                f.write_str("was started by a command that somebody gave: it is not run again")
+            }
+            Self::ByHand => f.write_str("runs once, when somebody starts it: it is not run again"),
+            Self::Done => f.write_str("has done its work"),
+            Self::Prevented(status) => write!(
+                f,
+                "ended with {status}, after which its file forbids to start it again (RestartPreventExitStatus=)"
+            ),
+            Self::Refuses => f.write_str("may not be started by hand (RefuseManualStart=)"),
+            Self::InPlaceOf(other) => write!(
+                f,
+                "cannot run beside {other}, which runs in its place: to start it would stop that one"
+            ),
+            Self::Needs(other, purpose) => {
+                write!(
+                    f,
+                    "needs {other}, which {purpose}: to start it would start that one"
+                )
+            }
+            Self::Socket(socket) => {
+                write!(f, "waits for {socket}, without which it is not reached")
+            }
+        }
+    }
+}
+
+/// Why `unit` is not to be started now, if so. Of one that runs only what holds for a restart is asked.
+pub fn unwanted(unit: &UnitState, around: &Around<'_>) -> Option<Unwanted> {
+    if !around.manager.is_settled() {
+        return Some(Unwanted::Manager(around.manager));
+    }
+    if unit.refuse_manual_start {
+        return Some(Unwanted::Refuses);
+    }
+    if unit.is_active() {
+        return None;
+    }
+    of_its_end(unit)
+        .or_else(|| of_its_kind(unit, around))
+        .or_else(|| of_no_words(unit))
+        .or_else(|| of_others(unit, around))
+}
+
+/// What the way it went down says.
+fn of_its_end(unit: &UnitState) -> Option<Unwanted> {
+    if let Some(purpose) = unit.purpose() {
+        return Some(Unwanted::OnPurpose(purpose.clone()));
+    }
+    if !unit.condition_result {
+        return Some(Unwanted::Condition);
+    }
+    if prevented(unit) {
+        return Some(Unwanted::Prevented(status_text(unit)));
+    }
+    let done = is_quiet(unit) && unit.service_type == "oneshot" && unit.result == "success";
+    done.then_some(Unwanted::Done)
+}
+
+fn is_quiet(unit: &UnitState) -> bool {
+    !unit.is_failed() && !unit.is_changing()
+}
+
+/// Where nothing is known, what ended without a fault was stopped.
+fn of_no_words(unit: &UnitState) -> Option<Unwanted> {
+    (is_quiet(unit) && unit.left == Left::Unknown).then_some(Unwanted::NotKnown)
+}
+
+/// `RestartPreventExitStatus=`: numbers, and names of signals without `SIG`.
+fn prevented(unit: &UnitState) -> bool {
+    let status = status_text(unit);
+    let (number, name) = status.split_once('/').unwrap_or((&status, ""));
+    let killed = matches!(unit.exit_code.as_str(), "killed" | "dumped");
+    let ended = unit.is_failed() || unit.left == Left::ByItself;
+    ended
+        && !unit.exit_code.is_empty()
+        && unit.restart_prevent.iter().any(|word| {
+            let word = word.strip_prefix("SIG").unwrap_or(word);
+            if killed { word == name } else { word == number }
+        })
+}
+
+/// What it is, and who wants it.
+fn of_its_kind(unit: &UnitState, around: &Around<'_>) -> Option<Unwanted> {
+    let by = |kind: &str| unit.triggered_by.iter().find(|name| name.ends_with(kind));
+    let oneshot = unit.service_type == "oneshot";
+    if let Some(timer) = by(".timer")
+        && (oneshot || !has_target(unit, around))
+    {
+        return Some(Unwanted::JobOf(timer.clone()));
+    }
+    if unit.is_transient() && !is_listed(unit, around) {
+        return Some(Unwanted::Transient);
+    }
+    if is_wanted(unit, around, LEVELS_MOST, &mut BTreeSet::new()) {
+        return None;
+    }
+    if !unit.is_failed()
+        && let Some(trigger) = unit.triggered_by.first()
+    {
+        return Some(Unwanted::OnDemand(trigger.clone()));
+    }
+    Some(match unit.unit_file_state.as_str() {
+        _ if oneshot => Unwanted::ByHand,
+        "disabled" => Unwanted::Disabled,
+        _ => Unwanted::Nobody,
+    })
+}
+
+fn has_target(unit: &UnitState, around: &Around<'_>) -> bool {
+    is_listed(unit, around) || unit.wanted_by.iter().any(|name| is_up(name, around))
+}
+
+fn is_listed(unit: &UnitState, around: &Around<'_>) -> bool {
+    around
+        .listed
+        .iter()
+        .any(|glob| matches_glob(glob, &unit.name))
+}
+
+/// Run levels and declared services have no unit that could be down.
+fn is_up(name: &str, around: &Around<'_>) -> bool {
+    !has_unit_type(name) || find(name, around).is_some_and(UnitState::is_active)
+}
+
+fn find<'a>(name: &str, around: &Around<'a>) -> Option<&'a UnitState> {
+    around.units.iter().find(|unit| unit.name == name)
+}
+
+/// Wanted by the operator, by something that is up, or by something down that is wanted itself.
+fn is_wanted(
+    unit: &UnitState,
+    around: &Around<'_>,
+    levels: u32,
+    seen: &mut BTreeSet<String>,
+) -> bool {
+    if has_target(unit, around) {
+        return true;
+    }
+    if unit.is_failed() && unit.triggered_by.iter().any(|name| is_up(name, around)) {
+        return true;
+    }
+    levels > 0
+        && seen.insert(unit.name.clone())
+        && unit.wanted_by.iter().any(|name| {
+            find(name, around).is_some_and(|above| {
+                above.purpose().is_none()
+                    && !above.name.ends_with(".target")
+                    && is_wanted(above, around, levels.saturating_sub(1), seen)
+            })
+        })
+}
+
+/// What its start would do to others.
+fn of_others(unit: &UnitState, around: &Around<'_>) -> Option<Unwanted> {
+    let starts = |other: &UnitState| other.is_active() || other.active_state == "activating";
+    let runs = |name: &&String| find(name, around).is_some_and(starts);
+    if let Some(other) = unit.excludes.iter().find(runs) {
+        return Some(Unwanted::InPlaceOf(other.clone()));
+    }
+    let is_fallback = |name: &&String| {
+        find(name, around).is_some_and(|other| {
+            starts(other) && other.main_pid > 0 && other.service_type != "oneshot"
+        })
+    };
+    if let Some(other) = unit.on_failure.iter().find(is_fallback) {
+        return Some(Unwanted::InPlaceOf(other.clone()));
+    }
+    for name in unit.requires.iter().chain(&unit.binds_to) {
+        if let Some(other) = find(name, around)
+            && let Some(purpose) = other.purpose()
+        {
+            return Some(Unwanted::Needs(name.clone(), purpose.clone()));
+        }
+    }
+    let is_down = |name: &&String| {
+        name.ends_with(".socket") && find(name, around).is_some_and(|other| other.is_failed())
+    };
+    let socket = unit.triggered_by.iter().find(is_down);
+    socket.map(|name| Unwanted::Socket(name.clone()))
+}
+
+/// The other units that [`unwanted`] looks at for this one.
+pub fn named_by(unit: &UnitState) -> impl Iterator<Item = &str> {
+    unit.wanted_by
+        .iter()
+        .chain(&unit.triggered_by)
+        .chain(&unit.requires)
+        .chain(&unit.binds_to)
+        .chain(&unit.excludes)
+        .chain(&unit.on_failure)
+        .map(String::as_str)
+        .filter(|name| has_unit_type(name))
+}
+
+#[cfg(test)]
+mod tests;

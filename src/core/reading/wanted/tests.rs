@@ -1,0 +1,251 @@
+//! One row a rule, and its neighbour on the other side.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+fn unit(name: &str) -> UnitState {
+    UnitState {
+        name: name.to_owned(),
+        load_state: "loaded".to_owned(),
+        active_state: "failed".to_owned(),
+        service_type: "simple".to_owned(),
+        result: "exit-code".to_owned(),
+        exit_code: "exited".to_owned(),
+        exit_status: 3,
+        unit_file_state: "enabled".to_owned(),
+        condition_result: true,
+        wanted_by: vec!["multi-user.target".to_owned()],
+        excludes: vec!["shutdown.target".to_owned()],
+        left: Left::ByItself,
+        ..UnitState::default()
+    }
+}
+
+fn up(name: &str) -> UnitState {
+    UnitState {
+        active_state: "active".to_owned(),
+        main_pid: 7,
+        ..unit(name)
+    }
+}
+
+fn with(change: impl FnOnce(&mut UnitState)) -> UnitState {
+    let mut unit = unit("a.service");
+    change(&mut unit);
+    unit
+}
+
+fn list(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// Why `unit` is not started where a boot target, a timer, a socket and some services stand around.
+fn why(unit: &UnitState) -> Option<Unwanted> {
+    among(unit, ManagerState::Running, &[])
+}
+
+fn among(unit: &UnitState, manager: ManagerState, listed: &[String]) -> Option<Unwanted> {
+    let units = [
+        up("multi-user.target"),
+        up("a.timer"),
+        up("a.socket"),
+        up("runs.service"),
+        UnitState {
+            unit_file_state: "disabled".to_owned(),
+            wanted_by: Vec::new(),
+            ..self::unit("nobody.service")
+        },
+        UnitState {
+            active_state: "inactive".to_owned(),
+            left: Left::TakenAlong("a.service".to_owned()),
+            ..self::unit("waits.service")
+        },
+        UnitState {
+            active_state: "inactive".to_owned(),
+            left: Left::OnPurpose(Purpose::Stopped),
+            ..self::unit("stopped.service")
+        },
+        self::unit("broken.socket"),
+        UnitState {
+            service_type: "oneshot".to_owned(),
+            ..up("mails.service")
+        },
+    ];
+    let around = Around {
+        units: &units,
+        manager,
+        listed,
+    };
+    unwanted(unit, &around)
+}
+
+#[test]
+fn what_the_boot_target_wants_is_started() {
+    assert_eq!(why(&unit("a.service")), None);
+    let taken_along = with(|unit| {
+        unit.active_state = "inactive".to_owned();
+        unit.left = Left::TakenAlong("db.service".to_owned());
+    });
+    assert_eq!(why(&taken_along), None);
+    let of_another_init = with(|unit| unit.wanted_by = list(&["default"]));
+    assert_eq!(why(&of_another_init), None);
+}
+
+#[test]
+fn what_is_down_on_purpose_is_not() {
+    let stopped = with(|unit| unit.left = Left::OnPurpose(Purpose::Stopped));
+    assert_eq!(why(&stopped), Some(Unwanted::OnPurpose(Purpose::Stopped)));
+    let unknown = |state: &str| {
+        let state = state.to_owned();
+        with(|unit| {
+            unit.active_state = state;
+            unit.left = Left::Unknown;
+        })
+    };
+    assert_eq!(why(&unknown("inactive")), Some(Unwanted::NotKnown));
+    assert_eq!(why(&unknown("failed")), None);
+}
+
+#[test]
+fn what_nobody_wants_is_not() {
+    let alone = |state: &str, kind: &str| {
+        let (state, kind) = (state.to_owned(), kind.to_owned());
+        with(|unit| {
+            unit.wanted_by = list(&["nobody.service", "rescue.target"]);
+            unit.unit_file_state = state;
+            unit.service_type = kind;
+        })
+    };
+    assert_eq!(why(&alone("disabled", "simple")), Some(Unwanted::Disabled));
+    assert_eq!(why(&alone("static", "simple")), Some(Unwanted::Nobody));
+    assert_eq!(why(&alone("disabled", "oneshot")), Some(Unwanted::ByHand));
+    assert_eq!(why(&alone("enabled", "simple")), Some(Unwanted::Nobody));
+    let listed = list(&["a.*"]);
+    let of_operator = among(&alone("disabled", "simple"), ManagerState::Running, &listed);
+    assert_eq!(of_operator, None);
+}
+
+#[test]
+fn what_another_unit_needs_is_wanted_with_it() {
+    for (by, wanted) in [
+        ("runs.service", true),
+        ("waits.service", true),
+        ("stopped.service", false),
+        ("nobody.service", false),
+        ("a.service", false),
+    ] {
+        let needed = with(|unit| unit.wanted_by = list(&[by]));
+        assert_eq!(why(&needed).is_none(), wanted, "{by}");
+    }
+}
+
+#[test]
+fn what_was_meant_to_run_once_is_not_run_again() {
+    let job = |kind: &str, wanted_by: &[&str]| {
+        let (kind, wanted_by) = (kind.to_owned(), list(wanted_by));
+        with(|unit| {
+            unit.service_type = kind;
+            unit.wanted_by = wanted_by;
+            unit.triggered_by = list(&["a.timer"]);
+        })
+    };
+    let of_timer = Some(Unwanted::JobOf("a.timer".to_owned()));
+    assert_eq!(why(&job("oneshot", &[])), of_timer);
+    assert_eq!(why(&job("simple", &[])), of_timer);
+    assert_eq!(why(&job("oneshot", &["multi-user.target"])), of_timer);
+    assert_eq!(why(&job("simple", &["multi-user.target"])), None);
+    let transient = with(|unit| unit.unit_file_state = "transient".to_owned());
+    assert_eq!(why(&transient), Some(Unwanted::Transient));
+    let done = with(|unit| {
+        unit.active_state = "inactive".to_owned();
+        unit.result = "success".to_owned();
+        unit.service_type = "oneshot".to_owned();
+    });
+    assert_eq!(why(&done), Some(Unwanted::Done));
+}
+
+#[test]
+fn what_is_started_on_demand_is_left_to_its_trigger_unless_it_broke() {
+    let on_demand = |state: &str, by: &str| {
+        let (state, by) = (state.to_owned(), list(&[by]));
+        with(|unit| {
+            unit.active_state = state;
+            unit.wanted_by = Vec::new();
+            unit.triggered_by = by;
+        })
+    };
+    let demand = Some(Unwanted::OnDemand("a.socket".to_owned()));
+    assert_eq!(why(&on_demand("inactive", "a.socket")), demand);
+    assert_eq!(why(&on_demand("failed", "a.socket")), None);
+    let broken = with(|unit| unit.triggered_by = list(&["broken.socket"]));
+    let waits = Some(Unwanted::Socket("broken.socket".to_owned()));
+    assert_eq!(why(&broken), waits);
+}
+
+#[test]
+fn what_its_file_forbids_is_not_done() {
+    let refuses = with(|unit| unit.refuse_manual_start = true);
+    assert_eq!(why(&refuses), Some(Unwanted::Refuses));
+    let prevents = |words: &[&str], code: &str| {
+        let (words, code) = (list(words), code.to_owned());
+        with(|unit| {
+            unit.restart_prevent = words;
+            unit.exit_code = code;
+        })
+    };
+    let prevented = Some(Unwanted::Prevented("3/NOTIMPLEMENTED".to_owned()));
+    assert_eq!(why(&prevents(&["255", "3"], "exited")), prevented);
+    assert_eq!(why(&prevents(&["255", "3"], "killed")), None);
+    let by_signal = why(&prevents(&["SIGQUIT"], "killed"));
+    assert_eq!(by_signal, Some(Unwanted::Prevented("3/QUIT".to_owned())));
+    assert_eq!(why(&prevents(&[], "exited")), None);
+}
+
+#[test]
+fn what_works_in_its_place_is_not_pushed_aside() {
+    let in_place = |other: &str| Some(Unwanted::InPlaceOf(other.to_owned()));
+    let excludes = |other: &str| {
+        let other = other.to_owned();
+        with(|unit| unit.excludes.push(other))
+    };
+    assert_eq!(why(&excludes("runs.service")), in_place("runs.service"));
+    assert_eq!(why(&excludes("stopped.service")), None);
+    let falls_back = |other: &str| {
+        let other = list(&[other]);
+        with(|unit| unit.on_failure = other)
+    };
+    assert_eq!(why(&falls_back("runs.service")), in_place("runs.service"));
+    assert_eq!(why(&falls_back("mails.service")), None);
+    assert_eq!(why(&falls_back("nobody.service")), None);
+}
+
+#[test]
+fn what_would_start_something_stopped_is_not_started() {
+    let needs = with(|unit| unit.requires = list(&["runs.service", "stopped.service"]));
+    let stopped = Unwanted::Needs("stopped.service".to_owned(), Purpose::Stopped);
+    assert_eq!(why(&needs), Some(stopped));
+    let needs = with(|unit| unit.requires = list(&["runs.service", "waits.service"]));
+    assert_eq!(why(&needs), None);
+}
+
+#[test]
+fn there_is_no_job_while_the_manager_starts_up_or_stops() {
+    for word in ["initializing", "starting", "stopping", "maintenance"] {
+        let state = ManagerState::of(word);
+        let waits = among(&unit("a.service"), state, &[]);
+        assert_eq!(waits, Some(Unwanted::Manager(state)), "{word}");
+    }
+    assert_eq!(among(&unit("a.service"), ManagerState::Degraded, &[]), None);
+}
+
+#[test]
+fn one_that_runs_may_be_restarted() {
+    let runs = up("a.service");
+    assert_eq!(why(&runs), None);
+    let nobodys = UnitState {
+        wanted_by: Vec::new(),
+        ..runs
+    };
+    assert_eq!(why(&nobodys), None);
+}
