@@ -34,6 +34,7 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::finding::Finding;
 use crate::core::model::proposal::{Proposal, Terms};
 use crate::core::model::unit::UnitName;
+use crate::core::reading::wanted::NotWanted;
 use crate::core::remedy::target::TargetError;
 use crate::host::Host;
 use crate::host::exec::{self, Command, ExecError};
@@ -141,6 +142,11 @@ pub trait Action: fmt::Debug + fmt::Display {
     /// May it still be taken? Reads the host again and touches nothing.
     fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError>;
 
+    /// The unit that it would start, where nobody wants that. Reads the host again and touches nothing.
+    fn unwanted(&self, _context: &ActionContext<'_>) -> Result<Option<NotWanted>, ActionError> {
+        Ok(None)
+    }
+
     /// How it would be taken back; makes backups, changes nothing.
     fn undo_record(&self, context: &ActionContext<'_>) -> Result<Undo, ActionError>;
 
@@ -207,6 +213,9 @@ pub fn execute(
     decided: &Proposal,
 ) -> Result<Done, ActionError> {
     action.precondition(context)?;
+    if let Some(unit) = action.unwanted(context)? {
+        return Err(ActionError::PreconditionGone(unit.to_string()));
+    }
     let now = proposal(context, action, decided.command.as_deref())?;
     match decided.changed_to(&now) {
         Some(changed) => Err(ActionError::Refused(changed)),

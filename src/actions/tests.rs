@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::core::model::time::Timestamp;
-use crate::core::model::unit::UnitState;
+use crate::core::model::unit::{Left, Purpose, UnitState};
 use crate::host::clock::Clock;
 use crate::services::ServiceError;
 
@@ -20,6 +20,10 @@ use crate::services::ServiceError;
 fn take(context: &ActionContext<'_>, action: &dyn Action) -> Result<Done, ActionError> {
     action.precondition(context)?;
     execute(context, action, &proposal(context, action, None)?)
+}
+
+fn stopped() -> Left {
+    Left::OnPurpose(Purpose::Stopped)
 }
 
 /// A manager that keeps its units as data and writes down what it was told.
@@ -138,6 +142,7 @@ fn unit(name: &str) -> UnitState {
         unit_file_state: "enabled".to_owned(),
         service_type: "simple".to_owned(),
         result: "exit-code".to_owned(),
+        wanted_by: vec!["default".to_owned()],
         condition_result: true,
         ..UnitState::default()
     }
@@ -165,6 +170,7 @@ fn a_unit_that_nobody_may_start_is_not_started() {
         let mut unit = unit("a.service");
         unit.active_state = "inactive".to_owned();
         unit.result = "success".to_owned();
+        unit.left = Left::ByItself;
         change(&mut unit);
         unit
     };
@@ -175,7 +181,7 @@ fn a_unit_that_nobody_may_start_is_not_started() {
             inactive(|u| u.unit_file_state = "masked-runtime".to_owned()),
         ),
         ("gone", inactive(|u| u.load_state = "not-found".to_owned())),
-        ("stopped by somebody", inactive(|u| u.stopped_by_job = true)),
+        ("stopped by somebody", inactive(|u| u.left = stopped())),
         ("false condition", inactive(|u| u.condition_result = false)),
         (
             "finished oneshot",
@@ -183,11 +189,17 @@ fn a_unit_that_nobody_may_start_is_not_started() {
         ),
         (
             "on demand",
-            inactive(|u| u.triggered_by = vec!["a.socket".to_owned()]),
+            inactive(|u| {
+                u.triggered_by = vec!["a.socket".to_owned()];
+                u.wanted_by.clear();
+            }),
         ),
         (
             "disabled",
-            inactive(|u| u.unit_file_state = "disabled".to_owned()),
+            inactive(|u| {
+                u.unit_file_state = "disabled".to_owned();
+                u.wanted_by.clear();
+            }),
         ),
         (
             "running",
@@ -201,9 +213,14 @@ fn a_unit_that_nobody_may_start_is_not_started() {
             order(Order::ResetFailedStart, "a.service"),
         ] {
             assert!(
-                is_refused(&bench.context(|context| action.precondition(context))),
+                bench.context(|context| {
+                    action.precondition(context).is_err()
+                        || !matches!(action.unwanted(context), Ok(None))
+                }),
                 "{why}: {action}"
             );
+            let taken = bench.context(|context| take(context, &action));
+            assert!(is_refused(&taken), "{why}: {action}");
         }
         assert!(bench.book.told().is_empty());
     }

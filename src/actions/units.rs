@@ -7,8 +7,9 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::proposal::Terms;
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::core::reading::unit_state;
+use crate::core::reading::wanted::NotWanted;
 use crate::core::remedy::target::{self, TargetError};
-use crate::services::{self, Order};
+use crate::services::{self, Order, ServiceError};
 
 /// One order to the unit's manager.
 #[derive(Debug)]
@@ -77,20 +78,6 @@ fn is_protected(unit: &UnitName) -> bool {
         || (name.starts_with("systemd-") && !ORDINARY.contains(&stem))
 }
 
-/// Why a unit that does not run must not be started, as it is now.
-fn not_wanted(unit: &UnitState) -> Option<&'static str> {
-    let down = !unit.is_active() && !unit.is_changing();
-    let quiet = down && !unit.is_failed();
-    match () {
-        () if down && unit.stopped_by_job => Some("was stopped by somebody"),
-        () if down && !unit.condition_result => Some("has a condition that is false"),
-        () if quiet && !unit.triggered_by.is_empty() => Some("is started on demand"),
-        () if quiet && unit.service_type == "oneshot" => Some("has done its work"),
-        () if quiet && unit.unit_file_state == "disabled" => Some("is disabled"),
-        () => None,
-    }
-}
-
 fn state(context: &ActionContext<'_>, unit: &UnitName) -> Result<UnitState, ActionError> {
     services::find(context.managers, unit)
         .map(|(_, state)| state)
@@ -138,11 +125,6 @@ impl Action for UnitOrder {
                 "{unit} does not exist any more"
             )));
         }
-        if order != Order::Stop
-            && let Some(why) = not_wanted(&state)
-        {
-            return Err(ActionError::PreconditionGone(format!("{unit} {why}")));
-        }
         match order {
             Order::Start | Order::ResetFailedStart if state.is_active() => Err(
                 ActionError::PreconditionGone(format!("{unit} is active again")),
@@ -152,6 +134,19 @@ impl Action for UnitOrder {
             ))),
             Order::Start | Order::Restart | Order::Stop | Order::ResetFailedStart => Ok(()),
         }
+    }
+
+    fn unwanted(&self, context: &ActionContext<'_>) -> Result<Option<NotWanted>, ActionError> {
+        if self.order == Order::Stop {
+            return Ok(None);
+        }
+        let unknown = |why: ServiceError| ActionError::PreconditionGone(why.to_string());
+        let (manager, state) = services::find(context.managers, &self.unit).map_err(unknown)?;
+        let why = services::unwanted(manager.as_ref(), &state, context.config).map_err(unknown)?;
+        Ok(why.map(|why| NotWanted {
+            unit: self.unit.to_string(),
+            why,
+        }))
     }
 
     fn undo_record(&self, _context: &ActionContext<'_>) -> Result<Undo, ActionError> {
@@ -180,9 +175,12 @@ pub(super) fn start_if_wanted(
         order: Order::ResetFailedStart,
         unit: unit.clone(),
     };
-    match start.precondition(context) {
-        Ok(()) => start.act(context).map(|_| None),
-        Err(why) => Ok(Some(why.to_string())),
+    if let Err(why) = start.precondition(context) {
+        return Ok(Some(why.to_string()));
+    }
+    match start.unwanted(context)? {
+        None => start.act(context).map(|_| None),
+        Some(unit) => Ok(Some(unit.to_string())),
     }
 }
 

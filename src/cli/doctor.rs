@@ -199,6 +199,7 @@ fn check_paused(page: &mut Page, host: &Host, config: &Config) {
             | Reason::Stable
             | Reason::QuietWindow
             | Reason::CouldNotLook(_)
+            | Reason::Unwanted(_)
             | Reason::NotVerified(_) => "wait: it ends by itself".to_owned(),
         };
         page.warn("repairs", format!("paused: {}", one.reason), to_do);

@@ -136,6 +136,7 @@ impl Gather<'_> {
             command: offer.command.clone(),
             target,
             gone: None,
+            unwanted: None,
             spent: None,
             slot_free: true,
         };
@@ -144,12 +145,18 @@ impl Gather<'_> {
             Err(why) => return Ok((with(Err(why)), None)),
         };
         let (proposal, gone) = self.proposal(action.as_ref(), offer, backups);
+        let (gone, unwanted) = match (gone, action.unwanted(&self.context(backups))) {
+            (None, Ok(unwanted)) => (None, unwanted),
+            (None, Err(why)) => (Some(why), None),
+            (Some(why), _) => (Some(why), None),
+        };
         let unit = action.unit().map(UnitName::as_str);
         let now = self.host.clock.now();
         let limits = &self.loaded.config.budget;
         let spent = self.reader.budget_spent(task, unit, limits, now)?;
         let checked = Checked {
             gone: gone.map(|why| why.to_string()),
+            unwanted,
             spent: spent.and_then(Booked::spent),
             ..with(Ok(proposal))
         };

@@ -181,7 +181,7 @@ fn units(random: &mut Random) -> bool {
     let mut states: Vec<_> = NAMES.iter().map(|name| unit(name)).collect();
     for state in &mut states {
         if random.below(3) == 0 {
-            state.stopped_by_job = true;
+            state.left = super::stopped();
             state.active_state = "inactive".to_owned();
         }
     }

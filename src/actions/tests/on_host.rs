@@ -135,7 +135,8 @@ fn a_stale_process_ends_and_the_unit_starts() {
 fn a_unit_that_somebody_stopped_is_not_started_after_its_port_is_free() {
     let mut sleeper = Sleeper::new();
     let mut stopped = unit("a.service");
-    stopped.stopped_by_job = true;
+    stopped.left = super::stopped();
+    stopped.active_state = "inactive".to_owned();
     let bench = Bench::new(Book::of(vec![stopped])).real();
     let action = terminate(&sleeper, None, Some("a.service"));
     let done = bench.context(|context| take(context, &action)).unwrap();

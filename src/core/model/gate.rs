@@ -17,6 +17,8 @@ named! {
         Inhibition = "inhibition",
         /// The fault is still there, and the action still fits.
         Precondition = "precondition",
+        /// Somebody or something wants the unit to run.
+        Wanted = "wanted",
         /// The mode allows the risk, or a human approved.
         Mode = "mode",
         /// Attempts are left for fingerprint, unit and host.

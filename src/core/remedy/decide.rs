@@ -12,6 +12,7 @@ use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Phase, Task};
 use crate::core::model::time::Timestamp;
+use crate::core::reading::wanted::NotWanted;
 use crate::core::remedy::ending::{self, Seen};
 use crate::core::remedy::gates::{self, GateFacts};
 use crate::core::remedy::phases::{self, Offer, Offers, Plan, Tried};
@@ -95,6 +96,8 @@ pub struct Checked {
     pub target: Result<Proposal, TargetError>,
     /// Why its precondition does not hold.
     pub gone: Option<String>,
+    /// The unit that it would start, where that is not wanted.
+    pub unwanted: Option<NotWanted>,
     /// The budget that has no room for it.
     pub spent: Option<Spent>,
     /// No other disruptive action runs.
@@ -310,6 +313,9 @@ fn act(situation: &Situation<'_>, phase: Phase, offer: Offer, now: Timestamp) ->
         let (action, why) = (action.text, why.clone());
         return refuse(Reason::Precondition { action, why });
     }
+    if let Some(unit) = &checked.unwanted {
+        return unwanted(situation, unit, now).into();
+    }
     let mode = mode_of(situation, kind, offer.command.as_deref());
     let leave = leave_for(situation.task, &action, now);
     if let Some(reason) = gates::needs_human(mode, leave == Leave::Given) {
@@ -337,6 +343,23 @@ fn act(situation: &Situation<'_>, phase: Phase, offer: Offer, now: Timestamp) ->
     }
     let why = offer.why;
     Step::Act { phase, action, why }.into()
+}
+
+/// What is not wanted is not started. A human is told once, unless it passes or he knows.
+fn unwanted(situation: &Situation<'_>, unit: &NotWanted, now: Timestamp) -> Step {
+    let reason = Reason::Unwanted(unit.clone());
+    let age = now.since(situation.task.detected_at);
+    if unit.why.is_quiet() || situation.past.told > 0 {
+        return wait(now.plus(gates::later_symptom(age)), reason);
+    }
+    if age < SETTLE {
+        return wait(situation.task.detected_at.plus(SETTLE), reason);
+    }
+    Step::Tell {
+        reason,
+        proposed: None,
+        retry_at: None,
+    }
 }
 
 fn gate_facts(situation: &Situation<'_>, now: Timestamp) -> GateFacts {

@@ -12,6 +12,7 @@ use crate::core::model::id::TaskId;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Phase, Resolution, WaitsFor};
 use crate::core::model::time::Timestamp;
+use crate::core::reading::wanted::NotWanted;
 use crate::core::remedy::target::TargetError;
 
 /// The next step of a claimed task.
@@ -138,6 +139,8 @@ pub enum Reason {
         action: String,
         why: String,
     },
+    /// The unit that would be started is down on purpose, or nobody wants it up.
+    Unwanted(NotWanted),
     /// Another open task is its root.
     SymptomOf {
         task: TaskId,
@@ -207,6 +210,7 @@ impl Reason {
             Self::Clock => Some(Gate::Clock),
             Self::StartupGrace => Some(Gate::StartupGrace),
             Self::NoTarget { .. } | Self::Precondition { .. } => Some(Gate::Precondition),
+            Self::Unwanted(_) => Some(Gate::Wanted),
             Self::SymptomOf { .. } => Some(Gate::Inhibition),
             Self::Mode(_) | Self::Changed(_) => Some(Gate::Mode),
             Self::Budget(_) => Some(Gate::Budget),
@@ -251,6 +255,7 @@ impl fmt::Display for Reason {
             Self::StartupGrace => f.write_str("start-up grace"),
             Self::NoTarget { kind, why } => write!(f, "{kind}: {}", why.with_hint()),
             Self::Precondition { action, why } => write!(f, "{action}: {why}"),
+            Self::Unwanted(unit) => unit.fmt(f),
             Self::SymptomOf {
                 task,
                 class,

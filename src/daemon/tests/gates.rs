@@ -142,12 +142,24 @@ const ROWS: &[Row] = &[
     Row {
         name: "the host no longer fits the action",
         gate: Some(Gate::Precondition),
+        set: |config| command(config, "low"),
+        files: &[(
+            "/etc/autonomous-orchestrator/runbooks.d/own.toml",
+            BY_COMMAND,
+        )],
+        close: |gateway| gateway.remove("/usr/bin/repair-app"),
+        step: "refuse",
+        ..OPEN
+    },
+    Row {
+        name: "nobody wants the unit to run",
+        gate: Some(Gate::Wanted),
         close: |gateway| {
             gateway
                 .units
                 .change(UNIT, |unit| unit.condition_result = false);
         },
-        step: "refuse",
+        step: "wait",
         ..OPEN
     },
     Row {

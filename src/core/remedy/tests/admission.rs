@@ -15,6 +15,7 @@ fn closed() -> Scene {
     scene.settings.mode.low = Mode::Suggest;
     let checked = scene.checked();
     checked.gone = Some("it runs".to_owned());
+    checked.unwanted = Some(stopped());
     checked.spent = Some(spent());
     checked.slot_free = false;
     scene
@@ -22,12 +23,13 @@ fn closed() -> Scene {
 
 #[test]
 fn gates_answer_in_the_order_of_the_design() {
-    let openings: [(Gate, fn(&mut Scene)); 8] = [
+    let openings: [(Gate, fn(&mut Scene)); 9] = [
         (Gate::KillSwitch, |s| s.host.kill_switch = None),
         (Gate::Maintenance, |s| s.settings.maintenance.clear()),
         (Gate::Clock, |s| s.host.clock_sane = true),
         (Gate::StartupGrace, |s| s.host.grace_until = None),
         (Gate::Precondition, |s| s.checked().gone = None),
+        (Gate::Wanted, |s| s.checked().unwanted = None),
         (Gate::Mode, |s| s.settings.mode.low = Mode::Auto),
         (Gate::Budget, |s| s.checked().spent = None),
         (Gate::Slot, |s| s.checked().slot_free = true),
@@ -110,6 +112,32 @@ fn each_gate_says_until_when_and_why() {
             "precondition",
             |s| s.checked().gone = Some("it runs".to_owned()),
             unfit,
+        ),
+        (
+            "what somebody stopped is told once",
+            |s| s.checked().unwanted = Some(stopped()),
+            tell(Reason::Unwanted(stopped()), None),
+        ),
+        (
+            "what was told already is only looked at again",
+            |s| {
+                s.past.told = 1;
+                s.checked().unwanted = Some(stopped());
+            },
+            wait(900, Reason::Unwanted(stopped())),
+        ),
+        (
+            "what passes by itself is waited for",
+            |s| s.checked().unwanted = Some(not_wanted(Unwanted::Disabled)),
+            wait(900, Reason::Unwanted(not_wanted(Unwanted::Disabled))),
+        ),
+        (
+            "what is unwanted is told only when it had time to settle",
+            |s| {
+                s.first_seen(4);
+                s.checked().unwanted = Some(stopped());
+            },
+            wait(6, Reason::Unwanted(stopped())),
         ),
         (
             "a spent budget is told with the time at which there is room again",

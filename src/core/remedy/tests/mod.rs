@@ -27,6 +27,8 @@ use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::proposal::{Proposal, Terms};
 use crate::core::model::task::{Phase, Status, Task};
 use crate::core::model::time::Timestamp;
+use crate::core::model::unit::Purpose;
+use crate::core::reading::wanted::{NotWanted, Unwanted};
 use crate::core::remedy::decide::{Checked, Decision, HostFacts, Past, Situation};
 use crate::core::remedy::ending::Seen;
 use crate::core::remedy::phases::{Offer, Offers, Tried};
@@ -35,6 +37,15 @@ use crate::core::remedy::target::TargetError;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const UNIT: &str = "a.service";
+
+fn not_wanted(why: Unwanted) -> NotWanted {
+    let unit = UNIT.to_owned();
+    NotWanted { unit, why }
+}
+
+fn stopped() -> NotWanted {
+    not_wanted(Unwanted::OnPurpose(Purpose::Stopped))
+}
 
 fn ago(seconds: u64) -> Timestamp {
     NOW.minus(Duration::from_secs(seconds))
@@ -193,6 +204,7 @@ impl Scene {
             command: None,
             target: Ok(action(kind, UNIT)),
             gone: None,
+            unwanted: None,
             spent: None,
             slot_free: true,
         });
