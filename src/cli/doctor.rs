@@ -22,7 +22,7 @@ use crate::daemon::status::Daemon;
 use crate::host::Host;
 use crate::host::files::secret_file_problem;
 use crate::host::trusted::{self, Owners};
-use crate::store::{Reader, Store};
+use crate::store::{Reader, Store, StoreError};
 
 /// Below this much free space beside the store a repair may not be booked any more.
 const SPACE_FAIL_BYTES: u64 = 4 << 20;
@@ -263,14 +263,22 @@ fn check_store(page: &mut Page, globals: &Globals, config: &Config) {
     }
     let restore =
         "keep a copy; the daemon sets it aside and restores the newest backup at its next start";
+    let to_do = |why: &StoreError| {
+        let is_damaged = matches!(why, StoreError::Corrupt(_) | StoreError::Sqlite(_));
+        if is_damaged {
+            restore.into()
+        } else {
+            why.hint()
+        }
+    };
     let reader: Reader = match Store::open_read_only(&options) {
         Ok(reader) => reader,
-        Err(why) => return page.fail("store", format!("{shown}: {why}"), restore),
+        Err(why) => return page.fail("store", format!("{shown}: {why}"), to_do(&why)),
     };
     match reader.integrity() {
         Ok(answer) if answer == "ok" => page.ok("store", format!("{shown}, every page is sound")),
         Ok(answer) => return page.fail("store", format!("{shown}: {answer}"), restore),
-        Err(why) => return page.fail("store", format!("{shown}: {why}"), restore),
+        Err(why) => return page.fail("store", format!("{shown}: {why}"), to_do(&why)),
     }
     match reader.audit_verify() {
         Ok(Ok(report)) => page.ok(
@@ -286,7 +294,7 @@ fn check_store(page: &mut Page, globals: &Globals, config: &Config) {
             broken.to_string(),
             "keep a copy and compare it with the head hashes in the log and the escalations",
         ),
-        Err(why) => page.fail("audit", why.to_string(), "see the store"),
+        Err(why) => page.fail("audit", why.with_hint(), "see the store"),
     }
     if let Ok(counts) = reader.counts() {
         if counts.outbox_dead > 0 {

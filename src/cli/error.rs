@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use crate::core::model::hint::Hint;
+
 /// The documented exit codes (docs/CLI.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
@@ -113,6 +115,12 @@ impl CliError {
     /// An error of another part, which says everything itself.
     pub(super) fn of(kind: ErrorKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(kind, "").because(source)
+    }
+
+    /// The same for one that says apart from its text what to do.
+    pub(super) fn hinted(kind: ErrorKind, source: impl Hint + Send + Sync + 'static) -> Self {
+        let hint = source.hint();
+        Self::of(kind, source).hint(hint)
     }
 
     pub(super) fn usage(what: impl Into<String>) -> Self {

@@ -13,7 +13,6 @@ use crate::cli::inspect;
 use crate::cli::tasks::unknown_word;
 use crate::cli::typed::Typed;
 use crate::core::diagnosis::retrieval::Query;
-use crate::core::model::hint::Hint;
 use crate::core::model::inert;
 use crate::core::model::snippet::Snippet;
 
@@ -37,8 +36,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 
 impl From<BundleError> for CliError {
     fn from(why: BundleError) -> Self {
-        let hint = why.hint();
-        Self::of(ErrorKind::Failed, why).hint(hint)
+        Self::hinted(ErrorKind::Failed, why)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::cli::error::{CliError, ErrorKind};
 use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::core::config::Config;
+use crate::core::model::hint::Hint;
 use crate::core::model::inert;
 use crate::core::model::time::Timestamp;
 use crate::store::{Reader, Store, StoreError, StoreOptions};
@@ -84,8 +85,9 @@ impl From<StoreError> for CliError {
             StoreError::NoTask(_)
             | StoreError::WrongState { .. }
             | StoreError::NotProposed { .. }
-            | StoreError::Import(_) => Self::of(ErrorKind::Failed, why),
+            | StoreError::Import(..) => Self::hinted(ErrorKind::Failed, why),
             StoreError::Unusable { .. }
+            | StoreError::NotReplaced { .. }
             | StoreError::Newer { .. }
             | StoreError::Older { .. }
             | StoreError::Empty(_)
@@ -94,7 +96,10 @@ impl From<StoreError> for CliError {
             | StoreError::Io(_)
             | StoreError::Corrupt(_)
             | StoreError::Closed
-            | StoreError::Sqlite(_) => Self::new(ErrorKind::Store, "store").because(why),
+            | StoreError::Sqlite(_) => {
+                let hint = why.hint();
+                Self::new(ErrorKind::Store, "store").because(why).hint(hint)
+            }
         }
     }
 }

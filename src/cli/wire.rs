@@ -33,10 +33,12 @@ impl From<StartError> for CliError {
     fn from(why: StartError) -> Self {
         let kind = match why {
             StartError::Config(_) => ErrorKind::Config,
-            StartError::Store(_) | StartError::State(..) => ErrorKind::Store,
+            StartError::Store(_) | StartError::State(..) | StartError::Untrusted(_) => {
+                ErrorKind::Store
+            }
             StartError::Running(_) => ErrorKind::Instance,
         };
-        Self::of(kind, why)
+        Self::hinted(kind, why)
     }
 }
 
@@ -52,9 +54,9 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let state = host.path(&config.daemon.state_dir);
     std::fs::create_dir_all(&state).map_err(|why| StartError::State(state.clone(), why))?;
     // Names in it are fixed, so that what a killed run left is replaced: nobody else may write there.
-    trusted::state(&host, &state).map_err(|why| StartError::State(state.clone(), why))?;
+    trusted::state(&host, &state).map_err(StartError::Untrusted)?;
     let _lock = lock::acquire(&state.join("lock")).map_err(|why| match why {
-        LockError::Held { .. } => StartError::Running(why.to_string()),
+        LockError::Held { .. } => StartError::Running(why),
         LockError::Io(path, why) => StartError::State(path, why),
     })?;
     let options = Options {
@@ -83,8 +85,8 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 pub(super) fn scan(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(0)?;
     let config = globals.proven_config()?;
-    let scan =
-        once::scan(&globals.host(), config).map_err(|why| CliError::of(ErrorKind::Config, why))?;
+    let scan = once::scan(&globals.host(), config)
+        .map_err(|why| CliError::hinted(ErrorKind::Config, why))?;
     let json = json!({
         "findings": scan.findings.iter().map(shape::finding).collect::<Vec<_>>(),
         "detectors": scan.lines.iter().map(|line| {
@@ -142,7 +144,7 @@ pub(super) fn explain(typed: &Typed, globals: &Globals) -> Result<Exit, CliError
     let config = globals.load_config()?;
     tasks::find(&stored::reader(globals, &config)?, id)?;
     let explained = reasoning::explain(&globals.host(), config, id)
-        .map_err(|why| CliError::of(ErrorKind::Store, why))?;
+        .map_err(|why| CliError::hinted(ErrorKind::Store, why))?;
     if globals.json {
         globals.print_json(&explained.json())?;
     } else {
@@ -163,7 +165,10 @@ pub(super) fn demo(typed: &Typed, _globals: &Globals) -> Result<Exit, CliError> 
     match play::run(&mut stdout()) {
         Ok(true) => Ok(Exit::Done),
         Ok(false) => Ok(Exit::Failed),
-        Err(why) => Err(CliError::failed("demo").because(why)),
+        Err(why) => {
+            let hint = why.hint();
+            Err(CliError::failed("demo").because(why).hint(hint))
+        }
     }
 }
 
@@ -171,16 +176,16 @@ pub(super) fn demo(typed: &Typed, _globals: &Globals) -> Result<Exit, CliError> 
 pub(super) fn operators_rules(globals: &Globals) -> Result<RuleSet, CliError> {
     let config = globals.load_config()?;
     let texts = daemon::loaded_config::texts(&globals.host(), &config.daemon.rules_dir)
-        .map_err(|why| CliError::of(ErrorKind::Config, why))?;
-    RuleSet::load(&texts).map_err(|why| CliError::of(ErrorKind::Config, why))
+        .map_err(|why| CliError::hinted(ErrorKind::Config, why))?;
+    RuleSet::load(&texts).map_err(|why| CliError::hinted(ErrorKind::Config, why))
 }
 
 /// The built-in cause rules behind the operator's own, as a daemon with this configuration has them.
 pub(super) fn operators_causes(globals: &Globals) -> Result<CauseRules, CliError> {
     let config = globals.load_config()?;
     let texts = daemon::loaded_config::texts(&globals.host(), &config.daemon.causes_dir)
-        .map_err(|why| CliError::of(ErrorKind::Config, why))?;
-    CauseRules::load(&texts).map_err(|why| CliError::of(ErrorKind::Config, why))
+        .map_err(|why| CliError::hinted(ErrorKind::Config, why))?;
+    CauseRules::load(&texts).map_err(|why| CliError::hinted(ErrorKind::Config, why))
 }
 
 /// What the daemon does not load because others could have written it, and what to do.
@@ -229,7 +234,7 @@ pub(super) fn check_runbooks(host: &Host, directory: &str) -> Vec<String> {
 
 /// What `check` says about the files of a directory, one at a time: a mistake in one must not hide those
 /// of the next.
-fn mistakes<E: ToString>(
+fn mistakes<E: Hint>(
     host: &Host,
     directory: &str,
     check: impl Fn(&(String, String)) -> Vec<E>,
@@ -238,9 +243,9 @@ fn mistakes<E: ToString>(
         Ok(texts) => texts
             .iter()
             .flat_map(check)
-            .map(|why| why.to_string())
+            .map(|why| why.with_hint())
             .collect(),
-        Err(why) => vec![why.to_string()],
+        Err(why) => vec![why.with_hint()],
     }
 }
 

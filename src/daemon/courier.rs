@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::core::config;
+use crate::core::model::hint::Hint;
 use crate::daemon::Runtime;
 use crate::daemon::feedback::ReplyPoller;
 use crate::daemon::outbox::StoreOutbox;
@@ -89,6 +90,6 @@ pub fn route(runtime: &Runtime) {
     let coalesce = Duration::from_secs(config.escalation.coalesce_s);
     let now = runtime.host.clock.now();
     if let Err(why) = runtime.store.set_routing(&destinations, coalesce, now) {
-        log::error!("destinations are not recorded: {why}");
+        log::error!("destinations are not recorded: {}", why.with_hint());
     }
 }

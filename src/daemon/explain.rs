@@ -1,5 +1,6 @@
 //! `explain`: the whole reasoning about one task, from facts to refusals. Reads only.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -214,6 +215,15 @@ impl std::error::Error for ExplainError {
         match self {
             Self::Store(why) => Some(why),
             Self::Load(why) => Some(why),
+        }
+    }
+}
+
+impl Hint for ExplainError {
+    fn hint(&self) -> Cow<'static, str> {
+        match self {
+            Self::Store(why) => why.hint(),
+            Self::Load(why) => why.hint(),
         }
     }
 }

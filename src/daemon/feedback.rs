@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::core::config;
 use crate::core::human::feedback::{self, Feedback, Standing, Wish};
+use crate::core::model::hint::Hint;
 use crate::core::model::id::TaskId;
 use crate::core::model::task::{Resolution, Task};
 use crate::core::model::time::Timestamp;
@@ -62,7 +63,7 @@ impl ReplyPoller {
         }
         self.next_at = now.plus(self.every);
         if let Err(why) = self.round(runtime, now) {
-            log::warn!("replies: {why}: trying again");
+            log::warn!("replies: {}: trying again", why.with_hint());
         }
         self.next_at
     }
@@ -193,7 +194,8 @@ impl ReplyPoller {
                 | StoreError::NotProposed { .. }
                 | StoreError::NoTask(_)),
             ) => {
-                log::info!("{} by {who} on #{number}: {why}", one.wish.as_str());
+                let (wish, why) = (one.wish.as_str(), why.with_hint());
+                log::info!("{wish} by {who} on #{number}: {why}");
                 Ok(())
             }
             Err(why) => Err(why),

@@ -51,7 +51,7 @@ pub fn run(runtime: &Runtime) {
             let now = runtime.host.clock.now();
             match fleet.pass(runtime, now) {
                 Ok(next) => wait = next.since(runtime.host.clock.now()),
-                Err(why) => log::warn!("fleet: {why}: trying again"),
+                Err(why) => log::warn!("fleet: {}: trying again", why.with_hint()),
             }
         }
         runtime.beat("fleet");

@@ -1,5 +1,7 @@
 //! What a reload replaces as one: configuration, log and cause rules, runbooks, service managers, bundle.
 
+use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,10 +9,10 @@ use std::sync::Arc;
 
 use crate::bundle::Bundle;
 use crate::core::config::{Config, ConfigError};
-use crate::core::diagnosis::cause_rules::CauseRules;
+use crate::core::diagnosis::cause_rules::{CauseRuleError, CauseRules};
 use crate::core::model::hint::Hint;
-use crate::core::reading::log_rules::RuleSet;
-use crate::core::remedy::runbook::{self, Runbook};
+use crate::core::reading::log_rules::{RuleError, RuleSet};
+use crate::core::remedy::runbook::{self, Runbook, RunbookError};
 use crate::detectors::journal;
 use crate::host::trusted::{self, Distrust, Owners};
 use crate::host::{Host, READ_CAP};
@@ -30,57 +32,78 @@ pub struct LoadedConfig {
 
 /// A file that keeps the program from starting, or from taking over a changed configuration.
 #[derive(Debug)]
-pub struct LoadError {
-    pub file: PathBuf,
-    pub what: String,
+pub enum LoadError {
+    /// A file cannot be read, or others could have written it.
+    Read(PathBuf, io::Error),
+    /// A directory cannot be listed.
+    List(PathBuf, io::Error),
+    /// A mistake in the configuration.
+    Config(PathBuf, ConfigError),
+    /// A mistake in a file of log rules.
+    Rule(RuleError),
+    /// A mistake in a file of cause rules.
+    Cause(CauseRuleError),
+    /// A mistake in a runbook.
+    Runbook(RunbookError),
 }
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.file.display(), self.what)
+        match self {
+            Self::Read(file, why) => write!(f, "{}: cannot read: {why}", file.display()),
+            Self::List(folder, why) => write!(f, "{}: cannot list: {why}", folder.display()),
+            Self::Config(file, why) => write!(f, "{}: {why}", file.display()),
+            Self::Rule(why) => why.fmt(f),
+            Self::Cause(why) => why.fmt(f),
+            Self::Runbook(why) => why.fmt(f),
+        }
     }
 }
 
-impl std::error::Error for LoadError {}
+impl Error for LoadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Read(_, why) | Self::List(_, why) => Some(why),
+            Self::Config(_, why) => Some(why),
+            Self::Rule(why) => Some(why),
+            Self::Cause(why) => Some(why),
+            Self::Runbook(why) => Some(why),
+        }
+    }
+}
+
+impl Hint for LoadError {
+    fn hint(&self) -> Cow<'static, str> {
+        match self {
+            Self::Rule(why) => why.hint(),
+            Self::Cause(why) => why.hint(),
+            Self::Runbook(why) => why.hint(),
+            Self::Read(..) | Self::List(..) | Self::Config(..) => "".into(),
+        }
+    }
+}
 
 /// Reads the configuration. A missing file at the default place means the defaults; a missing file
 /// that was named is an error.
 pub fn config(host: &Host, file: &Path, named: bool) -> Result<Config, LoadError> {
-    let fail = |what: String| LoadError {
-        file: file.to_owned(),
-        what,
-    };
     match trusted::settings(host, file) {
-        Ok(text) => Config::parse(&text).map_err(|error: ConfigError| fail(error.to_string())),
+        Ok(text) => Config::parse(&text).map_err(|why| LoadError::Config(file.to_owned(), why)),
         Err(why) if why.kind() == io::ErrorKind::NotFound && !named => Ok(Config::default()),
-        Err(why) => Err(fail(format!("cannot read: {why}"))),
+        Err(why) => Err(LoadError::Read(file.to_owned(), why)),
     }
 }
 
 impl LoadedConfig {
     /// Loads everything that `config` names. Nothing of the old set is touched on an error.
     pub fn load(host: &Host, config: Config) -> Result<Self, LoadError> {
-        let rules =
-            RuleSet::load(&proven_texts(host, &config.daemon.rules_dir)?).map_err(|error| {
-                LoadError {
-                    file: PathBuf::from(&error.file),
-                    what: error.to_string(),
-                }
-            })?;
-        let causes =
-            CauseRules::load(&proven_texts(host, &config.daemon.causes_dir)?).map_err(|error| {
-                LoadError {
-                    file: PathBuf::from(&error.file),
-                    what: error.to_string(),
-                }
-            })?;
+        let rules = proven_texts(host, &config.daemon.rules_dir)?;
+        let rules = RuleSet::load(&rules).map_err(LoadError::Rule)?;
+        let causes = proven_texts(host, &config.daemon.causes_dir)?;
+        let causes = CauseRules::load(&causes).map_err(LoadError::Cause)?;
         let mut runbooks = Vec::new();
         // The operator's own come first: they win over the built-in ones.
         for (file, text) in proven_texts(host, &config.daemon.runbooks_dir)? {
-            runbooks.extend(runbook::parse(&file, &text).map_err(|error| LoadError {
-                file: PathBuf::from(&file),
-                what: error.to_string(),
-            })?);
+            runbooks.extend(runbook::parse(&file, &text).map_err(LoadError::Runbook)?);
         }
         runbooks.extend(runbook::builtin());
         let mut managers = services::present(host, &config);
@@ -168,10 +191,7 @@ fn read_all(
         .into_iter()
         .map(|path| match read(&path) {
             Ok(text) => Ok((path.display().to_string(), text)),
-            Err(why) => Err(LoadError {
-                file: path,
-                what: format!("cannot read: {why}"),
-            }),
+            Err(why) => Err(LoadError::Read(path, why)),
         })
         .collect()
 }
@@ -181,12 +201,7 @@ fn names(host: &Host, directory: &str) -> Result<Vec<PathBuf>, LoadError> {
     let entries = match std::fs::read_dir(host.path(directory)) {
         Ok(entries) => entries,
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(why) => {
-            return Err(LoadError {
-                file: PathBuf::from(directory),
-                what: format!("cannot list: {why}"),
-            });
-        }
+        Err(why) => return Err(LoadError::List(PathBuf::from(directory), why)),
     };
     let mut names: Vec<PathBuf> = entries
         .flatten()

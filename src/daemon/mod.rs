@@ -41,6 +41,7 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 
 pub use runtime::{Options, Runtime, StartError, Timing};
 
+use crate::core::model::hint::Hint;
 use crate::store::StoreError;
 
 /// Starts every thread, supervises until a stop is asked for, then drains.
@@ -80,7 +81,7 @@ pub fn run(runtime: &Runtime) -> Result<(), StoreError> {
         }
     });
     if let Err(why) = safe_start::end(&runtime.store) {
-        log::error!("this end will count as an unclean one: {why}");
+        log::error!("this end will count as an unclean one: {}", why.with_hint());
     }
     status::write(runtime, "stopped");
     Ok(())

@@ -3,6 +3,7 @@
 use crate::core::human::delivery::{Counted, Delivery};
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::hint::Hint;
 use crate::core::model::id::OutboxId;
 use crate::core::model::task::{Resolution, Transition};
 use crate::core::model::time::Timestamp;
@@ -19,7 +20,8 @@ pub struct StoreOutbox<'a> {
 }
 
 fn failed(why: StoreError) -> OutboxError {
-    OutboxError::Store(Box::new(why))
+    let hint = why.hint();
+    OutboxError::Store(Box::new(why), hint)
 }
 
 fn delivery(row: OutboxRow) -> Result<Delivery, OutboxError> {

@@ -1,7 +1,10 @@
 //! What all threads share, and the small decisions that need more than one of its parts.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
@@ -11,6 +14,7 @@ use crate::actions::ActionContext;
 use crate::core::config::Config;
 use crate::core::model::action::ActionKind;
 use crate::core::model::gate::Gate;
+use crate::core::model::hint::Hint;
 use crate::core::model::task::{Resolution, Task, Transition};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::decide::HostFacts;
@@ -25,6 +29,8 @@ use crate::daemon::storm_limit::StormLimit;
 use crate::detectors::suspects::Suspects;
 use crate::detectors::{self, Detector};
 use crate::host::Host;
+use crate::host::lock::LockError;
+use crate::host::trusted::Untrusted;
 use crate::store::{Store, StoreError, StoreOptions};
 
 /// How to start.
@@ -53,8 +59,12 @@ pub struct Timing {
 pub enum StartError {
     Config(LoadError),
     Store(StoreError),
-    Running(String),
-    State(PathBuf, std::io::Error),
+    /// Another instance holds the lock.
+    Running(LockError),
+    /// The state directory cannot be used.
+    State(PathBuf, io::Error),
+    /// Others than this user could change what is in the state directory.
+    Untrusted(Untrusted),
 }
 
 impl fmt::Display for StartError {
@@ -62,20 +72,38 @@ impl fmt::Display for StartError {
         match self {
             Self::Config(why) => write!(f, "configuration: {why}"),
             Self::Store(why) => write!(f, "store: {why}"),
-            Self::Running(who) => write!(
-                f,
-                "another instance is running ({who}): stop it first, or ask it with 'status'"
-            ),
-            Self::State(path, why) => write!(
-                f,
-                "state directory {}: {why}: create it writable for this user, or name another with daemon.state_dir",
-                path.display()
-            ),
+            Self::Running(who) => write!(f, "another instance is running ({who})"),
+            Self::State(path, why) => write!(f, "state directory {}: {why}", path.display()),
+            Self::Untrusted(why) => write!(f, "state directory: {why}"),
         }
     }
 }
 
-impl std::error::Error for StartError {}
+impl Error for StartError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Config(why) => Some(why),
+            Self::Store(why) => Some(why),
+            Self::Running(why) => Some(why),
+            Self::State(_, why) => Some(why),
+            Self::Untrusted(why) => Some(why),
+        }
+    }
+}
+
+impl Hint for StartError {
+    fn hint(&self) -> Cow<'static, str> {
+        match self {
+            Self::Config(why) => why.hint(),
+            Self::Store(why) => why.hint(),
+            Self::Running(_) => "stop it first, or ask it with 'status'".into(),
+            Self::State(..) => {
+                "create it writable for this user, or name another with daemon.state_dir".into()
+            }
+            Self::Untrusted(why) => why.hint(),
+        }
+    }
+}
 
 /// Shared by all threads of one daemon.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
 use crate::daemon::Runtime;
 use crate::store::{Intake, Store, StoreError};
@@ -112,7 +113,7 @@ fn tell(runtime: &Runtime, safe: &SafeStart) {
         cursor: None,
     };
     if let Err(why) = runtime.store.intake(intake, now) {
-        log::error!("intake: {why}");
+        log::error!("intake: {}", why.with_hint());
     }
 }
 

@@ -85,7 +85,7 @@ pub fn run(runtime: &Runtime) {
         match sweep(runtime, &mut schedule, poked, now) {
             Ok(pass) if pass.new_tasks > 0 => runtime.work.ring(),
             Ok(_) => {}
-            Err(why) => log::error!("sweep: {why}"),
+            Err(why) => log::error!("sweep: {}", why.with_hint()),
         }
         runtime.beat("scanner");
         let heard = runtime

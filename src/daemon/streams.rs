@@ -67,7 +67,7 @@ impl Error for FollowError {
 impl Hint for FollowError {
     fn hint(&self) -> Cow<'static, str> {
         match self {
-            Self::Store(_) => "".into(),
+            Self::Store(why) => why.hint(),
             Self::Source(why) => why.hint(),
         }
     }
@@ -202,7 +202,7 @@ fn accept(runtime: &Runtime, name: &str, batch: Batch) -> Result<(), StreamStop>
                 return Ok(());
             }
             Err(StoreError::Closed) => return Err(StreamStop),
-            Err(why) => log::error!("intake: {why}; trying again"),
+            Err(why) => log::error!("intake: {}; trying again", why.with_hint()),
         }
         if runtime.stopping() {
             return Err(StreamStop);
@@ -226,6 +226,6 @@ fn report_broken(runtime: &Runtime, name: &str, why: &str) {
         cursor: None,
     };
     if let Err(why) = runtime.store.intake(intake, now) {
-        log::error!("intake: {why}");
+        log::error!("intake: {}", why.with_hint());
     }
 }

@@ -7,6 +7,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::AsFd;
 
+use crate::core::model::hint::Hint;
 use crate::daemon::{Runtime, status};
 
 /// Pace of the loop: signals are answered at once, everything else at this pace.
@@ -102,7 +103,10 @@ fn wait_for_signal(runtime: &Runtime, signal_fd: Option<&SignalFd>) {
 fn reload(runtime: &Runtime) {
     match runtime.reload() {
         Ok(()) => log::info!("configuration reloaded"),
-        Err(why) => log::error!("reload refused, the old configuration stays in force: {why}"),
+        Err(why) => log::error!(
+            "reload refused, the old configuration stays in force: {}",
+            why.with_hint()
+        ),
     }
 }
 
@@ -118,7 +122,7 @@ fn maintain(runtime: &Runtime, last_head: &mut String) {
     }
     match runtime.store.maintain(now) {
         Ok(done) => log::debug!("maintenance: {done:?}"),
-        Err(why) => log::error!("maintenance: {why}"),
+        Err(why) => log::error!("maintenance: {}", why.with_hint()),
     }
     // The head of the audit chain goes into the log daily, so that cutting the tail shows.
     let day: String = now.to_string().chars().take(10).collect();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::core::model::hint::Hint;
 use crate::core::model::task::Status;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::decide::{Decision, Question, decide};
@@ -29,7 +30,7 @@ pub fn run(runtime: &Runtime, name: &str, lookout: bool) {
             Ok(true) => {}
             Ok(false) => rings = runtime.work.wait(rings, idle_wait),
             Err(why) => {
-                log::error!("{name}: {why}");
+                log::error!("{name}: {}", why.with_hint());
                 rings = runtime.work.wait(rings, idle_wait);
             }
         }

@@ -13,6 +13,7 @@ use super::tracker::Tracker;
 use crate::core::config;
 use crate::core::human::delivery::{FIRST_LOOK_AFTER, HELD_MOST, Hold, backoff, bounds, spread};
 use crate::core::model::finding::Severity;
+use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
 
 /// Without work: how often the outbox is looked at although no hint came.
@@ -127,8 +128,9 @@ impl<T: Tracker> Courier<T> {
             Ok(next) => next,
             Err(why) => {
                 log::error!(
-                    "{}: the outbox failed: {why}: trying again",
-                    self.tracker.destination()
+                    "{}: the outbox failed: {}: trying again",
+                    self.tracker.destination(),
+                    why.with_hint()
                 );
                 self.not_before = now.plus(STORE_RETRY);
                 Next {

@@ -619,7 +619,7 @@ fn held(hold: Hold) -> DeliveryStep {
 
 fn store_trouble(why: &OutboxError) -> Stop {
     Box::new(held(Hold::Trouble {
-        why: format!("the store did not take it: {why}"),
+        why: format!("the store did not take it: {}", why.with_hint()),
     }))
 }
 

@@ -1,9 +1,11 @@
 //! The durable queue, as the courier asks for it.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
 use crate::core::human::delivery::{Counted, Delivery};
+use crate::core::model::hint::Hint;
 use crate::core::model::id::OutboxId;
 use crate::core::model::named::UnknownName;
 use crate::core::model::time::Timestamp;
@@ -11,8 +13,8 @@ use crate::core::model::time::Timestamp;
 /// Why the queue did not give or take a row.
 #[derive(Debug)]
 pub enum OutboxError {
-    /// What keeps the rows failed.
-    Store(Box<dyn Error + Send + Sync>),
+    /// What keeps the rows failed, and what to do about it.
+    Store(Box<dyn Error + Send + Sync>, Cow<'static, str>),
     /// A row holds a name that this version does not know.
     Row {
         /// Of the row.
@@ -25,7 +27,7 @@ pub enum OutboxError {
 impl fmt::Display for OutboxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Store(why) => write!(f, "{why}"),
+            Self::Store(why, _) => write!(f, "{why}"),
             Self::Row { id, why } => write!(f, "outbox row {id}: {why}"),
         }
     }
@@ -34,8 +36,17 @@ impl fmt::Display for OutboxError {
 impl Error for OutboxError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Store(why) => Some(why.as_ref()),
+            Self::Store(why, _) => Some(why.as_ref()),
             Self::Row { why, .. } => Some(why),
+        }
+    }
+}
+
+impl Hint for OutboxError {
+    fn hint(&self) -> Cow<'static, str> {
+        match self {
+            Self::Store(_, hint) => hint.clone(),
+            Self::Row { .. } => "".into(),
         }
     }
 }

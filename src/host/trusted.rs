@@ -310,10 +310,14 @@ pub fn settings(host: &Host, path: &Path) -> io::Result<String> {
 }
 
 /// Proves the directory with the program's own state; `at` with the root prefix.
-pub fn state(host: &Host, at: &Path) -> io::Result<()> {
-    let path = host.named(&std::path::absolute(at)?)?;
-    folder(host, &path, &Owners::of_settings(host))?;
-    Ok(())
+pub fn state(host: &Host, at: &Path) -> Result<(), Untrusted> {
+    let path = std::path::absolute(at).and_then(|at| host.named(&at));
+    let path = path.map_err(|why| Untrusted {
+        path: at.display().to_string(),
+        part: at.display().to_string(),
+        why: Distrust::Io(why),
+    })?;
+    folder(host, &path, &Owners::of_settings(host)).map(drop)
 }
 
 /// Opens the directory at `path`, to write in or to look that it is one.

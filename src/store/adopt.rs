@@ -3,7 +3,6 @@
 //! The new database is built under another name from the old one, which is only read, and renamed into
 //! place as the last step: a crash in between leaves the old file as it was.
 
-use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::core::model::hex::hex;
 use crate::core::model::time::Timestamp;
-use crate::store::error::StoreError;
+use crate::store::error::{ImportError, StoreError};
 use crate::store::holders::other_holder;
 use crate::store::meta::set_meta;
 use crate::store::options::StoreOptions;
@@ -24,8 +23,8 @@ use crate::store::schema::create_tables;
 use crate::store::tx::Tx;
 use crate::store::{adopted, history};
 
-pub(super) fn fail(path: &Path, why: &dyn fmt::Display) -> StoreError {
-    StoreError::Import(format!("{}: {why}", path.display()))
+pub(super) fn fail(path: &Path, why: impl Into<ImportError>) -> StoreError {
+    StoreError::Import(path.to_owned(), why.into())
 }
 
 /// In place: builds the new database beside the old one and swaps them.
@@ -45,7 +44,7 @@ pub(super) fn adopt(options: &StoreOptions, now: Timestamp) -> Result<ImportRepo
     target
         .close()
         .map_err(|(_, why)| StoreError::from(why))
-        .and_then(|()| publish(&part, &copy).map_err(|why| fail(&copy, &why)))?;
+        .and_then(|()| publish(&part, &copy).map_err(|why| fail(&copy, why)))?;
 
     let part = beside(path, "adopting.part");
     for suffix in ["", "-wal", "-shm", "-journal"] {
@@ -64,7 +63,7 @@ pub(super) fn adopt(options: &StoreOptions, now: Timestamp) -> Result<ImportRepo
     for suffix in ["-wal", "-shm", "-journal"] {
         let _ = fs::remove_file(suffixed(path, suffix));
     }
-    publish(&part, path).map_err(|why| fail(path, &why))?;
+    publish(&part, path).map_err(|why| fail(path, why))?;
     report.copy = Some(copy);
     Ok(report)
 }
@@ -72,15 +71,12 @@ pub(super) fn adopt(options: &StoreOptions, now: Timestamp) -> Result<ImportRepo
 /// Opens the old database for itself alone, with its WAL or journal folded in.
 pub(super) fn open_old(path: &Path) -> Result<Connection, StoreError> {
     if let Some(holder) = other_holder(path) {
-        return Err(fail(
-            path,
-            &format!("it is open in {holder}: stop that first"),
-        ));
+        return Err(fail(path, ImportError::InUse(holder)));
     }
-    let old = Connection::open(path).map_err(|why| fail(path, &why))?;
+    let old = Connection::open(path).map_err(|why| fail(path, StoreError::from(why)))?;
     // Nobody is to be waited for: whoever holds a lock is still using it.
     old.busy_timeout(Duration::from_secs(1))?;
-    hold(&old).map_err(|why| fail(path, &format!("{why}: stop the program that uses it")))?;
+    hold(&old).map_err(|why| fail(path, ImportError::Locked(Some(why))))?;
     Ok(old)
 }
 

@@ -1,6 +1,7 @@
 //! Backups: an online copy on a schedule, verified before it counts.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -67,11 +68,8 @@ impl Store {
     fn back_up(&self, now: Timestamp) -> Result<PathBuf, StoreError> {
         let options = &self.inner.options;
         let dir = repair::backup_dir(&options.path);
-        let unusable = |why: &dyn std::fmt::Display| StoreError::Unusable {
-            path: dir.clone(),
-            why: why.to_string(),
-        };
-        fs::create_dir_all(&dir).map_err(|why| unusable(&why))?;
+        let unusable = |why: io::Error| StoreError::unusable(&dir, why);
+        fs::create_dir_all(&dir).map_err(unusable)?;
         let stamp: String = now
             .to_string()
             .chars()
@@ -91,7 +89,7 @@ impl Store {
                 "a fresh backup does not pass its integrity check".to_owned(),
             ));
         }
-        publish(&part, &target).map_err(|why| unusable(&why))?;
+        publish(&part, &target).map_err(unusable)?;
         remove_old(&dir);
         Ok(target)
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
+use crate::core::model::hint::Hint;
 use crate::store::ballast;
 use crate::store::connect;
 use crate::store::error::StoreError;
@@ -364,7 +365,7 @@ impl Loop {
                 }
             }
             Err(why) => {
-                log::error!("store: {why}");
+                log::error!("store: {}", why.with_hint());
                 self.setup.health.failed(&why);
                 // What was held back stays held: it is tried again with the next commit.
                 self.held_since = (!self.held.is_empty()).then(Instant::now);

@@ -52,11 +52,8 @@ fn small_cache(connection: &Connection) -> Result<(), StoreError> {
 /// A connection that cannot write.
 pub(super) fn reader_connection(options: &StoreOptions) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection =
-        Connection::open_with_flags(&options.path, flags).map_err(|why| StoreError::Unusable {
-            path: options.path.clone(),
-            why: why.to_string(),
-        })?;
+    let connection = Connection::open_with_flags(&options.path, flags)
+        .map_err(|why| StoreError::unusable(&options.path, why))?;
     connection.busy_timeout(options.busy_timeout)?;
     small_cache(&connection)?;
     match version(&connection)? {

@@ -17,7 +17,7 @@ use rusqlite::limits::Limit;
 use crate::host::clock::end_after;
 use crate::host::files;
 use crate::store::adopt::{fail, hold};
-use crate::store::error::StoreError;
+use crate::store::error::{ImportError, StoreError};
 use crate::store::holders::other_holder;
 use crate::store::options::StoreOptions;
 use crate::store::paths::{beside, remove_with_companions, suffixed};
@@ -56,9 +56,9 @@ impl Copied {
                 Ok(bytes) => left = left.saturating_sub(bytes),
                 Err(why) if why.kind() == io::ErrorKind::NotFound && !part.is_empty() => {}
                 Err(why) if why.kind() == io::ErrorKind::FileTooLarge => {
-                    return Err(fail(source, &too_large(options.max_bytes)));
+                    return Err(fail(source, ImportError::TooLarge(options.max_bytes)));
                 }
-                Err(why) => return Err(fail(&from, &why)),
+                Err(why) => return Err(fail(&from, why)),
             }
         }
         // Whoever opened it meanwhile may have changed it under the copy.
@@ -74,13 +74,6 @@ impl Copied {
         let alarm = Alarm::set(&old, within).map_err(|why| StoreError::Io(why.to_string()))?;
         Ok((old, alarm))
     }
-}
-
-fn too_large(most: u64) -> String {
-    format!(
-        "larger than the {} MiB that the store may hold: raise store.max_mib, or VACUUM it",
-        most >> 20
-    )
 }
 
 /// Copies one file whole; more than `most` bytes of it is an error.
@@ -105,14 +98,13 @@ fn copy_part(from: &Path, to: &Path, most: u64) -> io::Result<u64> {
 /// Nobody has it open, or holds a lock of SQLite's in it.
 fn unused(source: &Path) -> Result<(), StoreError> {
     if let Some(holder) = other_holder(source) {
-        let why = format!("it is open in {holder}: stop that first");
-        return Err(fail(source, &why));
+        return Err(fail(source, ImportError::InUse(holder)));
     }
-    let file = files::open_regular(source).map_err(|why| fail(source, &why))?;
+    let file = files::open_regular(source).map_err(|why| fail(source, why))?;
     match is_locked(&file) {
         Ok(false) => Ok(()),
-        Ok(true) => Err(fail(source, &"it is locked: stop the program that uses it")),
-        Err(why) => Err(fail(source, &why)),
+        Ok(true) => Err(fail(source, ImportError::Locked(None))),
+        Err(why) => Err(fail(source, why)),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 
@@ -118,7 +119,7 @@ impl Health {
     pub(super) fn failed(&self, why: &StoreError) {
         let is_lock = matches!(why, StoreError::Busy);
         if why.is_of_the_file() && !is_lock {
-            self.remember(why.to_string());
+            self.remember(why.with_hint());
         }
     }
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::core::model::time::Timestamp;
 use crate::store::adopt::{adopted_key, copy_rows, digest, fail, is_python_database};
-use crate::store::error::StoreError;
+use crate::store::error::{ImportError, StoreError};
 use crate::store::foreign::{self, Alarm, Copied};
 use crate::store::handle::Store;
 use crate::store::options::StoreOptions;
@@ -40,30 +40,26 @@ pub fn import(
     // The rows are read inside the one transaction that writes them.
     store
         .write(move |tx| copy_rows(&old, tx, &digest, now))
-        .map_err(|why| fail(source, &told(&why, options)))
+        .map_err(|why| fail(source, refused(why, options)))
 }
-
-const NOT_PYTHONS: &str =
-    "no tasks table of the Python daemon in it: give the path of its tasks.db";
 
 /// A database of the Python daemon from elsewhere, ready to be read, and the digest of all that it holds.
 fn foreign(
     source: &Path,
     options: &StoreOptions,
 ) -> Result<(Connection, String, Alarm), StoreError> {
-    let read = |why: StoreError| fail(source, &told(&why, options));
+    let read = |why: StoreError| fail(source, refused(why, options));
     let copied = Copied::of(source, options)?;
     let (old, alarm) = copied.open(options.import_within).map_err(read)?;
     if let Some(name) = foreign::computed(&old).map_err(read)? {
-        let why = format!("{name} computes what it holds: only tables of plain rows are taken in");
-        return Err(fail(source, &why));
+        return Err(fail(source, ImportError::Computed(name)));
     }
     if schema::version(&old).map_err(read)? > 0 || !is_python_database(&old).map_err(read)? {
-        return Err(fail(source, &NOT_PYTHONS));
+        return Err(fail(source, ImportError::Foreign));
     }
     let digest = digest(&old).map_err(read)?;
     match alarm.is_over() {
-        true => Err(fail(source, &late(options))),
+        true => Err(fail(source, ImportError::Late(options.import_within))),
         false => Ok((old, digest, alarm)),
     }
 }
@@ -90,13 +86,13 @@ fn in_place(
     now: Timestamp,
 ) -> Result<ImportReport, StoreError> {
     let probe = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-        .map_err(|why| fail(path, &why))?;
-    let ours = schema::version(&probe).map_err(|why| fail(path, &why))? > 0;
-    let python = !ours && is_python_database(&probe).map_err(|why| fail(path, &why))?;
+        .map_err(|why| fail(path, StoreError::from(why)))?;
+    let ours = schema::version(&probe).map_err(|why| fail(path, why))? > 0;
+    let python = !ours && is_python_database(&probe).map_err(|why| fail(path, why))?;
     drop(probe);
     match (ours, python) {
         (true, _) => Ok(already()),
-        (false, false) => Err(fail(path, &NOT_PYTHONS)),
+        (false, false) => Err(fail(path, ImportError::Foreign)),
         (false, true) => {
             let (_, report) = Store::open(options, now)?;
             Ok(report.adopted.unwrap_or_else(already))
@@ -104,20 +100,12 @@ fn in_place(
     }
 }
 
-/// What went wrong with the foreign database, which nobody restores, or that its time was over.
-fn told(why: &StoreError, options: &StoreOptions) -> String {
-    if let StoreError::Sqlite(error) = why
+/// What went wrong with the foreign database, or that its time was over.
+fn refused(why: StoreError, options: &StoreOptions) -> ImportError {
+    if let StoreError::Sqlite(error) = &why
         && error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
     {
-        return late(options);
+        return ImportError::Late(options.import_within);
     }
-    if let StoreError::Corrupt(why) = why {
-        return format!("damaged, or no database: {why}");
-    }
-    why.to_string()
-}
-
-fn late(options: &StoreOptions) -> String {
-    let seconds = options.import_within.as_secs();
-    format!("not read within {seconds} s: nothing was taken in")
+    why.into()
 }

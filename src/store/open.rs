@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::core::model::time::Timestamp;
 use crate::store::connect::{configure, plain, quick_check, reader_connection, single};
-use crate::store::error::StoreError;
+use crate::store::error::{ImportError, StoreError};
 use crate::store::link::Owner;
 use crate::store::meta::gateway_id;
 use crate::store::options::StoreOptions;
@@ -97,10 +97,7 @@ fn try_open(
         if !matches!(error, StoreError::Sqlite(_) | StoreError::Io(_)) {
             return error;
         }
-        StoreError::Unusable {
-            path: options.path.clone(),
-            why: error.to_string(),
-        }
+        StoreError::unusable(&options.path, error)
     };
     create_private(&options.path);
     let mut connection = plain(options).map_err(unusable)?;
@@ -121,9 +118,7 @@ fn try_open(
             });
         }
         Kind::Python if !owned => {
-            return Err(StoreError::Import(
-                "another process is about to adopt this database: try again".to_owned(),
-            ));
+            return Err(adopt::fail(&options.path, ImportError::Underway));
         }
         Kind::Python => {
             drop(connection);
@@ -141,7 +136,7 @@ fn try_open(
         quick_check(&connection)?;
     }
     match found {
-        Kind::Python => return Err(StoreError::Import("adopted, but not there".to_owned())),
+        Kind::Python => return Err(adopt::fail(&options.path, ImportError::Gone)),
         Kind::Empty => {
             init_database(&mut connection, now).map_err(unusable)?;
             report.created = true;

@@ -4,6 +4,7 @@
 //! that a crash at any point leaves either the old situation or the finished new one.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,10 +83,10 @@ fn staged(options: &StoreOptions) -> PathBuf {
     beside(&options.path, "restoring")
 }
 
-fn unusable(options: &StoreOptions, why: &dyn std::fmt::Display) -> StoreError {
-    StoreError::Unusable {
+fn not_replaced(options: &StoreOptions, why: io::Error) -> StoreError {
+    StoreError::NotReplaced {
         path: options.path.clone(),
-        why: format!("damaged, and cannot be replaced: {why}"),
+        why,
     }
 }
 
@@ -94,7 +95,7 @@ fn stage(options: &StoreOptions, backup: Option<&Path>, now: Timestamp) -> Resul
     let part = beside(&options.path, "restoring.part");
     remove_with_companions(&part);
     if let Some(backup) = backup {
-        fs::copy(backup, &part).map_err(|why| unusable(options, &why))?;
+        fs::copy(backup, &part).map_err(|why| not_replaced(options, why))?;
     }
     let mut connection = Connection::open(&part)?;
     connection.busy_timeout(options.busy_timeout)?;
@@ -111,7 +112,7 @@ fn stage(options: &StoreOptions, backup: Option<&Path>, now: Timestamp) -> Resul
     schema::migrate(&mut connection, now)?;
     settle(&mut connection, "the database was damaged", now)?;
     drop(connection);
-    publish(&part, &staged(options)).map_err(|why| unusable(options, &why))
+    publish(&part, &staged(options)).map_err(|why| not_replaced(options, why))
 }
 
 /// Moves the damaged file with its companions away, then the staged one in. A WAL left behind would be
@@ -128,13 +129,14 @@ fn swap_in(options: &StoreOptions, now: Timestamp) -> Result<Option<PathBuf>, St
     for suffix in ["", "-wal", "-shm"] {
         let from = suffixed(path, suffix);
         if from.exists() {
-            fs::rename(&from, suffixed(&aside, suffix)).map_err(|why| unusable(options, &why))?;
+            fs::rename(&from, suffixed(&aside, suffix))
+                .map_err(|why| not_replaced(options, why))?;
             moved = Some(aside.clone());
         }
     }
     fs::rename(staged(options), path)
         .and_then(|()| sync_dir(path))
-        .map_err(|why| unusable(options, &why))?;
+        .map_err(|why| not_replaced(options, why))?;
     remove_old_damaged(path);
     Ok(moved)
 }
@@ -224,7 +226,7 @@ pub(super) fn keep_for_older(
                 now,
             )
         })
-        .and_then(|()| publish(&part, &target).map_err(|why| unusable(options, &why)))
+        .and_then(|()| publish(&part, &target).map_err(|why| not_replaced(options, why)))
         .and_then(|()| set_meta(connection, SCHEMA_COPY_AT, &now.to_string()));
     match kept {
         Ok(()) => format!(
@@ -308,12 +310,12 @@ pub(super) fn rescue(
     now: Timestamp,
 ) -> Result<Option<PathBuf>, StoreError> {
     if let Some(dir) = options.path.parent() {
-        fs::create_dir_all(dir).map_err(|why| unusable(options, &why))?;
+        fs::create_dir_all(dir).map_err(|why| not_replaced(options, why))?;
     }
     let part = beside(&options.path, "restoring.part");
     remove_with_companions(&part);
     copy_out(connection, &part)?;
-    publish(&part, &staged(options)).map_err(|why| unusable(options, &why))?;
+    publish(&part, &staged(options)).map_err(|why| not_replaced(options, why))?;
     swap_in(options, now)
 }
 

@@ -39,9 +39,8 @@ impl Writer {
             .name("writer".to_owned())
             .stack_size(1 << 20)
             .spawn(move || state.run())
-            .map_err(|why| StoreError::Unusable {
-                path,
-                why: format!("cannot start the writer thread: {why}"),
+            .map_err(|why| {
+                StoreError::unusable(&path, format!("cannot start the writer thread: {why}"))
             })?;
         Ok(Self {
             queue,

@@ -1,6 +1,7 @@
 //! Cause rules: words and the one cause each means, as data. `causes.toml` says how they are written and which of
 //! several counts; operators add theirs.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::sync::OnceLock;
@@ -11,6 +12,7 @@ use crate::core::config::settings::{self, Mistake, section};
 use crate::core::diagnosis::phrases::{Phrases, SHORTEST};
 use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
+use crate::core::model::hint::Hint;
 use crate::core::model::named::named;
 
 const BUILTIN: &str = include_str!("causes.toml");
@@ -103,16 +105,19 @@ pub struct CauseRuleError {
 impl fmt::Display for CauseRuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, what } = self;
-        write!(
-            f,
-            "{file}:{line}: {what}: correct it, or move the file out of causes.d"
-        )
+        write!(f, "{file}:{line}: {what}")
     }
 }
 
 impl Error for CauseRuleError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.what)
+    }
+}
+
+impl Hint for CauseRuleError {
+    fn hint(&self) -> Cow<'static, str> {
+        "correct it, or move the file out of causes.d".into()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Runbooks: which actions may be taken against a finding, as data. Only a runbook allows an action;
 //! advisors rank among what it allows.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -13,6 +14,7 @@ use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
 use crate::core::model::facts::Key;
 use crate::core::model::finding::Finding;
+use crate::core::model::hint::Hint;
 use crate::core::model::text::matches_glob;
 
 const BUILTIN: &str = include_str!("runbooks/builtin.toml");
@@ -56,16 +58,19 @@ pub struct RunbookError {
 impl fmt::Display for RunbookError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, what } = self;
-        write!(
-            f,
-            "{file}:{line}: {what}: correct it, or move the file out of runbooks.d"
-        )
+        write!(f, "{file}:{line}: {what}")
     }
 }
 
 impl std::error::Error for RunbookError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.what)
+    }
+}
+
+impl Hint for RunbookError {
+    fn hint(&self) -> Cow<'static, str> {
+        "correct it, or move the file out of runbooks.d".into()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why the demo could not be played.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -8,6 +9,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 use crate::core::config::ConfigError;
+use crate::core::model::hint::Hint;
 use crate::daemon::runtime::StartError;
 use crate::store::StoreError;
 
@@ -55,6 +57,21 @@ impl Error for DemoError {
             Self::Store(why) => Some(why),
             Self::Signal(_, why) => Some(why),
             Self::NoPidFile | Self::Panicked => None,
+        }
+    }
+}
+
+impl Hint for DemoError {
+    fn hint(&self) -> Cow<'static, str> {
+        match self {
+            Self::Start(why) => why.hint(),
+            Self::Store(why) => why.hint(),
+            Self::Output(_)
+            | Self::Stage(..)
+            | Self::Config(_)
+            | Self::NoPidFile
+            | Self::Signal(..)
+            | Self::Panicked => "".into(),
         }
     }
 }

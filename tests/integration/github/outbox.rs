@@ -98,7 +98,7 @@ impl Memory {
             self.rows
                 .borrow_mut()
                 .get_mut(&id)
-                .ok_or_else(|| OutboxError::Store("no such row".into()))?,
+                .ok_or_else(|| OutboxError::Store("no such row".into(), "".into()))?,
         );
         if dies == Some(true) {
             self.die();

@@ -1,9 +1,11 @@
 //! What is wrong in a file of log rules, and where.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
 use crate::core::config::settings::Mistake;
+use crate::core::model::hint::Hint;
 use crate::core::model::named::UnknownName;
 use crate::core::model::text::cut;
 
@@ -69,16 +71,26 @@ impl Error for RuleError {
     }
 }
 
+impl Hint for RuleError {
+    fn hint(&self) -> Cow<'static, str> {
+        match self.what {
+            RuleMistake::Together(_) => "use fewer or shorter patterns",
+            RuleMistake::Form(_)
+            | RuleMistake::NoName
+            | RuleMistake::Rule(..)
+            | RuleMistake::Sample { .. } => "",
+        }
+        .into()
+    }
+}
+
 impl fmt::Display for RuleMistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Form(why) => why.fmt(f),
             Self::NoName => f.write_str("a rule needs a name"),
             Self::Rule(name, fault) => write!(f, "rule '{name}': {fault}"),
-            Self::Together(why) => write!(
-                f,
-                "together too large: {why}: use fewer or shorter patterns"
-            ),
+            Self::Together(why) => write!(f, "together too large: {why}"),
             Self::Sample { rule, text, wanted } => write!(
                 f,
                 "rule '{rule}' {} the sample {text:?}",
