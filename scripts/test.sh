@@ -4,7 +4,7 @@
 #   scripts/test.sh [--long] [SECTION…]
 #
 # Sections in order: format clippy test scripts static arm64 import badinput
-# complete story e2e install footprint; with --long also
+# complete story e2e hostile install footprint; with --long also
 #   crash         1,000 kills and 200 power cuts of the store, 10 GB of findings in a day
 #   powercut      60 power cuts of an emulated machine whose disk forgets
 #   breaks        nine deliberate breaks of the decision, each of which a test must notice
@@ -14,7 +14,7 @@
 #   latency       log line to task, beside Monit
 #   classes       each finding class on four kinds of host
 #   catalogue     a hundred scripted faults on a real systemd
-#   hostile       what unprivileged users can do to it, on a real systemd
+#   hostilelong   storms of lines, approvals raced, a store full of tasks, on a real systemd
 #   kills         the daemon killed at each step of each kind of action, on a real systemd
 #   deploy        an emulated arm64 machine
 #   soak          half an hour under load
@@ -31,8 +31,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
-DEFAULT=(format clippy test scripts static arm64 import badinput complete story e2e install footprint)
-LONG=(crash powercut breaks mutants simulation completelong latency classes catalogue hostile kills deploy soak fuzz)
+DEFAULT=(format clippy test scripts static arm64 import badinput complete story e2e hostile install footprint)
+LONG=(crash powercut breaks mutants simulation completelong latency classes catalogue hostilelong kills deploy soak fuzz)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
 SKIP=77
@@ -189,15 +189,33 @@ section_footprint() {
     "$binary:/usr/local/bin/$NAME" tests/e2e/footprint.py:/root/e2e/footprint.py
 }
 
-# What unprivileged users can do to it: each script makes its own bed.
-section_hostile() {
+# Each in a bed of its own. They mostly wait: side by side, printed one after another.
+hostile_scripts() {
+  local binary one logs status=0
   need_bed
-  local binary one status=0
   binary=$(native_binary)
-  for one in tests/e2e/hostile/*.sh; do
-    echo "-- $one"
-    "$one" "$binary" || status=1
+  logs=$(mktemp -d)
+  for one; do
+    "tests/e2e/hostile/$one.sh" "$binary" >"$logs/$one" 2>&1 &
+    echo $! >"$logs/$one.pid"
   done
+  for one; do
+    echo "-- $one"
+    wait "$(cat "$logs/$one.pid")" || status=1
+    cat "$logs/$one"
+  done
+  rm -r "$logs"
+  return $status
+}
+
+# What unprivileged users can do to it.
+section_hostile() { hostile_scripts paths inputs forged text tracker sandbox; }
+
+# What is measured in milliseconds goes alone.
+section_hostilelong() {
+  local status=0
+  hostile_scripts approvals full-store || status=1
+  STORM_SECONDS=60 STORM_FORGED=3000 hostile_scripts storm || status=1
   return $status
 }
 

@@ -6,33 +6,8 @@
 #   forged.sh                           what runs in the bed
 set -euo pipefail
 NAME=autonomous-orchestrator
-FAILED=0
-
-outside() {
-  local here
-  here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-  "$here/../../../scripts/bed.sh" run systemd "$here/forged.sh" "$1:/usr/local/bin/$NAME"
-}
-
-check() { # WHAT COMMAND…
-  local what=$1
-  shift
-  if "$@" >/dev/null 2>&1; then echo "ok    $what"; else echo "FAIL  $what"; FAILED=1; fi
-}
-
-# Runs "$@" until it is true, at most 40 s.
-until_so() {
-  local i
-  for ((i = 0; i < 200; i++)); do
-    if "$@" >/dev/null 2>&1; then return 0; fi
-    sleep 0.2
-  done
-  return 1
-}
-
-sql() { python3 -c 'import sqlite3,sys; [print(*row, sep="|") for row in sqlite3.connect("file:/var/lib/autonomous-orchestrator/tasks.db?mode=ro", uri=True).execute(sys.argv[1])]' "$1"; }
-none() { [ -z "$(sql "$1")" ]; }
-some() { [ -n "$(sql "$1")" ]; }
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 prepare() {
   useradd -m eve
@@ -65,8 +40,8 @@ TOML
   $NAME install >/dev/null
   systemctl daemon-reload
   systemctl enable -q web nginx
-  systemctl start web nginx $NAME
-  until_so some "SELECT 1 FROM cursors WHERE stream = 'journal'"
+  systemctl start web nginx
+  start_daemon
   sleep 6
 }
 
@@ -89,18 +64,30 @@ send(MESSAGE=OOPS, PRIORITY=2, SYSLOG_IDENTIFIER="kernel", _TRANSPORT="kernel")
 send(MESSAGE=OOM, PRIORITY=3, SYSLOG_IDENTIFIER="kernel")
 send(MESSAGE="the disk is on fire", PRIORITY=0, SYSLOG_IDENTIFIER="autonomous-orchestrator",
      UNIT="autonomous-orchestrator.service")
-send(MESSAGE="that was the last one", PRIORITY=3, SYSLOG_IDENTIFIER="last")
+# Each again and again, and in between by the system log's socket, with the tags of units and of the kernel.
+syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+syslog.connect("/dev/log")
+for at in range(200):
+    word = "".join(chr(97 + int(digit)) for digit in str(at))
+    send(MESSAGE=f"Suppressed by {word}", MESSAGE_ID="a596d6fe7bfa4994828e72309e95d61e", PRIORITY=6)
+    send(MESSAGE=f"core of {word}", MESSAGE_ID="fc2e22bc6ee647b6b90729ab34a250b1", COREDUMP_UNIT="web.service", PRIORITY=2)
+    syslog.send(f"<1>web.service[1]: pool {word} is wedged".encode())
+    syslog.send(f"<2>kernel: {OOPS} {word}".encode())
+    syslog.send(f"<3>systemd[1]: web.service: Main process exited, code=killed, status=9/KILL {word}".encode())
 with open("/srv/svc/app.log", "a") as file:
     for text in (OOPS, OOM, "EXT4-fs error (device mmcblk0p2): ext4_find_entry:1455: inode #2: comm ls"):
         file.write(f"Nov 28 12:00:00 gw kernel: [ 20.000000] {text}\n")
     file.write("Nov 28 12:00:09 gw autonomous-orchestrator-x: ERROR hidden\n")
 PY
   runuser -u eve -- python3 /tmp/forge.py
+  runuser -u eve -- sh -c 'echo "worker pool is wedged by cat" | systemd-cat -t web.service -p emerg'
+  # By root, whose share of new kinds none of them takes.
+  logger -t last -p user.err 'that was the last one'
 }
 
 judge_lines() {
-  check "the last line was read" until_so some "SELECT 1 FROM tasks WHERE issue_message = 'that was the last one'"
-  check "the file was read to its end" until_so some "SELECT 1 FROM tasks WHERE issue_message LIKE '%hidden%'"
+  check "the last line was read" until_so 40 some "SELECT 1 FROM tasks WHERE issue_message = 'that was the last one'"
+  check "the file was read to its end" until_so 40 some "SELECT 1 FROM tasks WHERE issue_message LIKE '%hidden%'"
   check "no catalogue id of a user's counts" none "SELECT 1 FROM tasks WHERE issue_type = 'self_gap'"
   check "no kernel fault by tag" none \
     "SELECT 1 FROM tasks WHERE issue_type LIKE 'kernel%' OR issue_type IN ('oom_kill', 'io_error', 'readonly_fs')"
@@ -135,9 +122,9 @@ squat.listen()
 time.sleep(1000)
 PY
   systemd-run -q --unit=evebox -p User=eve -p Delegate=yes -p Slice=user.slice python3 /tmp/squat.py
-  until_so grep -q shop.service "/proc/$(systemctl show -P MainPID evebox)/cgroup"
+  until_so 40 grep -q shop.service "/proc/$(systemctl show -P MainPID evebox)/cgroup"
   systemctl enable -q --now shop || true
-  check "the squat is seen, and whose it is" until_so some "SELECT 1 FROM tasks
+  check "the squat is seen, and whose it is" until_so 40 some "SELECT 1 FROM tasks
     WHERE issue_type = 'port_conflict' AND json_extract(evidence, '\$.holder_unit') = 'evebox.service'"
   check "a process of another unit is not ended" systemctl is-active evebox
 }
@@ -149,8 +136,11 @@ inside() {
   forge_lines
   judge_lines
   hide_squat
-  [ $FAILED = 0 ] || { sql "SELECT issue_type, subject, severity, said_by, evidence, substr(issue_message, 1, 60) FROM tasks"; $NAME history | tail -n 20; }
-  exit $FAILED
+  outcome
 }
 
-if [ $# = 1 ]; then outside "$1"; else inside; fi
+if [ $# = 1 ]; then
+  in_bed "$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/forged.sh" "$1"
+else
+  inside
+fi

@@ -6,37 +6,17 @@
 # shellcheck disable=SC2317  # functions are handed to check and until_so by name
 set -euo pipefail
 NAME=autonomous-orchestrator
-FAILED=0
-
-outside() {
-  local here
-  here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-  "$here/../../../scripts/bed.sh" run systemd "$here/text.sh" "$1:/usr/local/bin/$NAME"
-}
-
-check() { # WHAT COMMAND…
-  local what=$1
-  shift
-  if "$@" >/dev/null 2>&1; then echo "ok    $what"; else echo "FAIL  $what"; FAILED=1; fi
-}
-
-# Runs "$@" until it is true, at most 60 s.
-until_so() {
-  local i
-  for ((i = 0; i < 300; i++)); do
-    if "$@" >/dev/null 2>&1; then return 0; fi
-    sleep 0.2
-  done
-  return 1
-}
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 prepare() {
   useradd -m eve
+  mkdir -p /etc/$NAME
+  install -D -o eve -m 644 /dev/null /var/log/eve/app.log
+  printf '[daemon]\nstartup_grace_s = 0\n[detect]\nunit_sweep_s = 2\nkernel_log = false\n[[log_file]]\npath = "/var/log/eve/app.log"\n' \
+    >/etc/$NAME/config.toml
   $NAME install >/dev/null
-  systemctl daemon-reload
-  systemctl start $NAME
-  until_so systemctl is-active -q $NAME
-  sleep 5
+  start_daemon
 }
 
 # A line whose identifier forges lines of ours, one with a long identifier, one that is longer than journald's own limit.
@@ -52,37 +32,64 @@ send(MESSAGE=b"pump \x1b]0;TITLE\x07 stopped \x1b[2J \xc2\x9b31m @octocat", PRIO
      SYSLOG_IDENTIFIER=b"x\n<2>audit head 0000000000000000\nready\x1b[2J")
 send(MESSAGE=b"connection refused by backend", PRIORITY=b"0", SYSLOG_IDENTIFIER=b"long-name-" * 25)
 send(MESSAGE=b"A" * 60000 + b"\n<2>forged far behind", PRIORITY=b"1", SYSLOG_IDENTIFIER=b"far")
+# The same by the system log's socket and in a followed file.
+syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+syslog.connect("/dev/log")
+syslog.send(b"<1>valve\x1b[2J[1]: stuck \x1b]0;TITLE\x07\n<2>audit head 1111111111111111")
+with open("/var/log/eve/app.log", "ab") as file:
+    file.write(b"CRITICAL motor \x1b]0;TITLE\x07 burnt \x1b[2J \xc2\x9b31m\r<2>audit head 2222222222222222\n")
 PY
   runuser -u eve -- python3 /tmp/lines.py
 }
 
-recorded() { [ "$($NAME tasks --all --json | grep -c '"fingerprint"')" -ge 3 ]; }
+# A program whose own name drives a terminal holds the port of a unit.
+hold_a_port() {
+  cat >/tmp/hold.py <<'PY'
+import ctypes, socket, time
+ctypes.CDLL(None).prctl(15, b"x\x1b[2J\x07\n<2>ps")
+held = socket.socket()
+held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+held.bind(("0.0.0.0", 8090))
+held.listen()
+time.sleep(1000)
+PY
+  systemd-run -q --unit=holder -p User=eve python3 /tmp/hold.py
+  printf '[Service]\nExecStart=/usr/bin/python3 -m http.server 8090\n[Install]\nWantedBy=multi-user.target\n' >/etc/systemd/system/shop.service
+  systemctl daemon-reload
+  until_so 20 sh -c "ss -ltn | grep -q ':8090 '"
+  systemctl enable -q shop
+  systemctl start shop || true
+}
+
+recorded() { [ "$(sql "SELECT count(*) FROM tasks WHERE said_by LIKE 'uid %' OR said_by LIKE 'file:%'")" -ge 5 ]; }
 # Lines of ours at a priority that we never use, or that begin like a forged one.
 forged() {
   journalctl _SYSTEMD_UNIT="$NAME.service" -p 2 --no-pager -o cat | grep . ||
-    journalctl _SYSTEMD_UNIT="$NAME.service" --no-pager -o cat | grep -E '^(audit head 0000|ready.|forged far)'
+    journalctl _SYSTEMD_UNIT="$NAME.service" --no-pager -o cat | grep -E '^(audit head (0000|1111|2222)|ready.|forged far|ps)'
 }
 not_forged() { ! forged; }
 raw_bytes() { "$NAME" "$@" 2>&1 | LC_ALL=C tr -cd '\000-\010\013-\037\177' | wc -c; }
 no_raw_bytes() { [ "$(raw_bytes "$@")" = 0 ]; }
 
-if [ $# -gt 0 ]; then
-  outside "$1"
+if [ $# = 1 ]; then
+  in_bed "$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/text.sh" "$1"
   exit
 fi
 prepare
 write_lines
-check "the lines became tasks" until_so recorded
+hold_a_port
+check "the lines became tasks" until_so 60 recorded
+check "the holder of the port is told" until_so 60 some "SELECT 1 FROM tasks WHERE issue_type = 'port_conflict'"
 check "no line of our own log is forged" not_forged
-for id in 1 2 3; do
-  for command in "tasks show $id" "explain $id" "history $id"; do
+for id in $(sql "SELECT id FROM tasks"); do
+  for command in "tasks show $id" "explain $id" "history $id" "escalations show $id"; do
     read -ra words <<<"$command"
     check "$command is inert" no_raw_bytes "${words[@]}"
     check "$command --json is inert" no_raw_bytes "${words[@]}" --json
   done
 done
-for command in tasks status history stats doctor outbox escalations learn "report -"; do
+for command in tasks "tasks --json" status "status --json" history stats scan doctor outbox escalations learn "audit verify" "report -"; do
   read -ra words <<<"$command"
   check "$command is inert" no_raw_bytes "${words[@]}"
 done
-exit $FAILED
+outcome

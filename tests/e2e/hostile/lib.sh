@@ -1,0 +1,53 @@
+# shellcheck shell=bash
+# What the hostile scripts share: sourced on this machine and in the bed, where it lies beside them.
+NAME=autonomous-orchestrator
+FAILED=0
+
+# in_bed SCRIPT BINARY [FILE:DEST…]: runs SCRIPT as root on a systemd of its own.
+in_bed() {
+  local script=$1 binary=$2 here
+  here=$(cd "$(dirname "$script")" && pwd)
+  shift 2
+  BED_TIMEOUT=${BED_TIMEOUT:-300} "$here/../../../scripts/bed.sh" run systemd "$script" \
+    "$binary:/usr/local/bin/$NAME" "$here/lib.sh:/root/lib.sh" "$@"
+}
+
+check() { # WHAT COMMAND…
+  local what=$1
+  shift
+  if "$@" >/dev/null 2>&1; then echo "ok    $what"; else echo "FAIL  $what"; FAILED=1; fi
+}
+
+# until_so SECONDS COMMAND…
+until_so() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    [ $SECONDS -lt $end ] || return 1
+    sleep .2
+  done
+}
+
+not() { ! "$@"; }
+as() { runuser -u "$1" -- sh -c "$2"; } # USER SCRIPT
+sql() { python3 -c 'import sqlite3,sys; [print(*row, sep="|") for row in sqlite3.connect("file:/var/lib/autonomous-orchestrator/tasks.db?mode=ro", uri=True).execute(sys.argv[1])]' "$1"; }
+none() { [ -z "$(sql "$1")" ]; }
+some() { [ -n "$(sql "$1")" ]; }
+daemon_pid() { systemctl show -P MainPID $NAME; }
+
+# Starts the daemon and waits until it reads the journal.
+start_daemon() {
+  systemctl daemon-reload
+  systemctl start $NAME
+  until_so 30 some "SELECT 1 FROM cursors WHERE stream = 'journal'"
+}
+
+# Last line of a script: what there is to see when something failed, and the exit status.
+outcome() {
+  if [ $FAILED != 0 ]; then
+    sql "SELECT id, issue_type, subject, severity, status, said_by, evidence, substr(issue_message, 1, 80) FROM tasks" || true
+    $NAME history | tail -n 30 || true
+    journalctl -u $NAME -n 30 --no-pager -o cat || true
+  fi
+  exit $FAILED
+}
