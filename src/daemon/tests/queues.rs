@@ -11,6 +11,7 @@ use crate::core::model::id::TaskId;
 use crate::core::model::task::{Resolution, Status};
 use crate::core::model::time::Timestamp;
 use crate::daemon::outbox::StoreOutbox;
+use crate::daemon::storm_limit::StormLimit;
 use crate::escalation::courier::{Courier, Limits};
 use crate::escalation::outbox::OutboxError;
 use crate::escalation::tracker::Tracker;
@@ -117,6 +118,36 @@ impl Gateway {
         self.found(finding.said_by(writer), now)
     }
 
+    /// New kinds of messages by one writer, as a stream hands them on; how many got tasks of their own.
+    fn storms(&self, limit: &mut StormLimit, kinds: std::ops::Range<usize>, now: Timestamp) -> u32 {
+        let finding = |n: usize| {
+            let word: String = n
+                .to_string()
+                .bytes()
+                .map(|digit| char::from(digit + 49))
+                .collect();
+            let (class, message) = (Class::LogError, format!("part {word} broke"));
+            Finding::new(
+                class,
+                "app (uid 1001)",
+                Severity::Error,
+                &message,
+                "journal",
+                now,
+            )
+            .said_by("uid 1001")
+        };
+        let reader = self.store.reader().unwrap();
+        let findings = limit.apply(&reader, kinds.map(finding).collect(), 50, now);
+        let intake = Intake {
+            findings,
+            cursor: None,
+        };
+        let recorded = self.store.intake(intake, now).unwrap();
+        self.escalate_new(now);
+        u32::try_from(recorded.iter().filter(|one| one.created).count()).unwrap()
+    }
+
     /// What a worker does with what it cannot repair.
     fn escalate_new(&self, now: Timestamp) {
         let detected = TaskFilter {
@@ -188,17 +219,22 @@ impl Gateway {
 fn five_days_offline_with_forty_faults_and_a_storm_are_forty_issues_and_a_summary() {
     let back_at = START.plus(DAY * 5);
     let mut gateway = Gateway::new(Some(back_at));
-    let mut confirmed = Vec::new();
+    let (mut confirmed, mut said) = (Vec::new(), 0);
+    let mut limit = StormLimit::default();
     for n in 0..40 {
         let now = START.plus(HOUR * 3 * u32::try_from(n).unwrap());
-        for word in 0..3 {
-            gateway.says("uid 1001", 3 * n + word, Severity::Error, now);
+        // 8,000 lines in five storms, each line of a kind of its own.
+        if n % 8 == 0 {
+            said += gateway.storms(&mut limit, 200 * n..200 * (n + 8), now);
         }
         confirmed.push(gateway.fails(n, now));
         gateway.serve(now, now.plus(HOUR * 3));
     }
     assert!(gateway.issues().is_empty());
-    assert_eq!(gateway.waiting(), 40 * 4, "nothing is folded while offline");
+    // Of each storm three quarters of the places, and one summary of all that had none.
+    assert_eq!(said, 5 * 38 + 1);
+    let all = u64::from(said) + 40;
+    assert_eq!(gateway.waiting(), all, "nothing is folded while offline");
     gateway.serve(back_at, back_at.plus(DAY * 20));
     let issues = gateway.issues();
     let (own, other): (Vec<TaskId>, Vec<TaskId>) =
@@ -207,7 +243,7 @@ fn five_days_offline_with_forty_faults_and_a_storm_are_forty_issues_and_a_summar
     let subjects: Vec<String> = other.iter().map(|id| gateway.subject(*id)).collect();
     assert_eq!(subjects, ["messages not told at github"]);
     let summary = gateway.store.reader().unwrap().task(other[0]).unwrap();
-    assert_eq!(summary.unwrap().seen_count, 120);
+    assert_eq!(summary.unwrap().seen_count, u64::from(said));
     assert_eq!(gateway.waiting(), 0);
 }
 
