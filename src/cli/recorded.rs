@@ -9,7 +9,8 @@ use crate::core::model::finding::Finding;
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
 use crate::core::reading::journal_entry::{JournalJudge, OWN_NAME};
-use crate::core::reading::kernel::{KernelFault, KernelReader};
+use crate::core::reading::kernel::{KernelFault, KernelLine, KernelReader};
+use crate::core::reading::level::Level;
 use crate::core::reading::lines::{LINE_CAP, LineSplitter};
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::reading::logline::LogLine;
@@ -162,10 +163,10 @@ impl<'a> Replay<'a> {
         self.count(&spoken);
         if spoken.kernel {
             for (at, part) in split_console(&spoken.message) {
-                self.console_line(at, part);
+                self.console_line(at, spoken.level, part);
             }
         } else if self.is_of_the_console(&spoken) {
-            self.console_line(None, &spoken.message);
+            self.console_line(None, None, &spoken.message);
         } else {
             self.program(&spoken);
         }
@@ -184,8 +185,9 @@ impl<'a> Replay<'a> {
         self.console || self.reporting
     }
 
-    fn console_line(&mut self, at: Option<u64>, part: &str) {
-        if let Some(fault) = self.kernel.line(at, part) {
+    fn console_line(&mut self, at_us: Option<u64>, level: Option<Level>, text: &str) {
+        let line = KernelLine { at_us, level, text };
+        if let Some(fault) = self.kernel.line(&line) {
             self.fault(&fault);
         }
     }
@@ -292,6 +294,7 @@ impl<'a> Replay<'a> {
         match seen.get_mut(at) {
             Some(seen) => {
                 seen.finding.count = seen.finding.count.saturating_add(1);
+                seen.finding.severity = seen.finding.severity.max(finding.severity);
                 seen.last_line = self.line;
             }
             None => seen.push(Seen {
@@ -307,6 +310,7 @@ impl<'a> Replay<'a> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::core::model::class::Class;
 
     fn replayed(lines: &[&str]) -> Recording {
         let rules = RuleSet::builtin().unwrap();
@@ -343,7 +347,10 @@ mod tests {
             " x+0x1/0x2",
             "Kernel panic - not syncing: Fatal exception",
         ];
-        assert_eq!(replayed(&lines).seen.len(), 1);
+        // The panic is worse than what led to it: both are told, nothing else is.
+        let recording = replayed(&lines);
+        let classes: Vec<Class> = recording.seen.iter().map(|one| one.finding.class).collect();
+        assert_eq!(classes, [Class::KernelMemorySafety, Class::KernelOops]);
     }
 
     #[test]

@@ -19,7 +19,8 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::inert;
 use crate::core::model::text::matches_glob;
 use crate::core::model::time::Timestamp;
-use crate::core::reading::kernel::KernelReader;
+use crate::core::reading::kernel::{KernelLine, KernelReader};
+use crate::core::reading::level::Level;
 use crate::core::reading::lines::LineSplitter;
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::reading::logline::LogLine;
@@ -100,7 +101,12 @@ fn kernel_line(data: &[u8]) {
     let mut reader = KernelReader::default();
     for line in String::from_utf8_lossy(data).lines() {
         for (at, text) in split_console(line) {
-            if let Some(fault) = reader.line(at, text) {
+            let line = KernelLine {
+                at_us: at,
+                level: Some(Level::Error),
+                text,
+            };
+            if let Some(fault) = reader.line(&line) {
                 journal_entry::of_kernel(&fault, "kmsg", NOW);
             }
         }

@@ -10,7 +10,8 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::core::reading::journal_entry::of_kernel;
-use crate::core::reading::kernel::KernelReader;
+use crate::core::reading::kernel::{KernelLine, KernelReader};
+use crate::core::reading::level::Level;
 use crate::detectors::DetectError;
 use crate::detectors::stream::{Collector, Sink, StreamContext, StreamEnd, StreamStop, WAIT};
 use crate::host::READ_CAP;
@@ -30,6 +31,7 @@ pub struct Record<'a> {
     pub micros: u64,
     /// False for what user space wrote into the device.
     pub from_kernel: bool,
+    pub level: Level,
     pub message: &'a str,
 }
 
@@ -42,6 +44,7 @@ impl<'a> Record<'a> {
             sequence: fields.next()?.parse().ok()?,
             micros: fields.next()?.parse().ok()?,
             from_kernel: priority >> 3 == 0,
+            level: Level::of_syslog(u8::try_from(priority & 7).ok()?),
             message: rest.split('\n').next().unwrap_or(""),
         })
     }
@@ -160,8 +163,13 @@ impl<'a, 'b> Follower<'a, 'b> {
             }
         }
         self.last = Some(record.sequence);
+        let line = KernelLine {
+            at_us: Some(record.micros),
+            level: Some(record.level),
+            text: record.message,
+        };
         if record.from_kernel
-            && let Some(fault) = self.kernel.line(Some(record.micros), record.message)
+            && let Some(fault) = self.kernel.line(&line)
         {
             let verdict = of_kernel(&fault, STREAM, self.context.host.clock.now());
             if verdict.poke {

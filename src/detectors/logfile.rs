@@ -18,11 +18,11 @@ use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
 use crate::core::reading::journal_entry::{OWN_NAME, of_kernel};
-use crate::core::reading::kernel::{KernelFault, KernelReader};
+use crate::core::reading::kernel::{KernelFault, KernelLine, KernelReader};
 use crate::core::reading::lines::LineSplitter;
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::reading::logline::LogLine;
-use crate::core::reading::shape::{self, split_console};
+use crate::core::reading::shape::{self, Spoken, split_console};
 use crate::core::reading::writer::program;
 use crate::detectors::stream::{Collector, Sink, StreamContext, StreamEnd, StreamStop, WAIT};
 use crate::host::Host;
@@ -517,7 +517,7 @@ impl LineReader {
             return;
         }
         if spoken.kernel {
-            self.kernel_line(&spoken.message, now, collector);
+            self.kernel_line(&spoken, now, collector);
             return;
         }
         let source = collector.stream().to_owned();
@@ -537,14 +537,19 @@ impl LineReader {
         }
     }
 
-    fn kernel_line(&mut self, message: &str, now: Timestamp, collector: &mut Collector) {
+    fn kernel_line(&mut self, spoken: &Spoken<'_>, now: Timestamp, collector: &mut Collector) {
         let source = collector.stream().to_owned();
         let believed = self.of_kernel && self.only_root;
         // Kernels that print no time: the moment of reading still parts one report from the next.
         let read_at = u64::try_from(now.as_millis()).ok();
         let read_at = read_at.map(|ms| ms.saturating_mul(1_000));
-        for (at, part) in split_console(message) {
-            let Some(fault) = self.kernel.line(at.or(read_at), part) else {
+        for (at, text) in split_console(&spoken.message) {
+            let line = KernelLine {
+                at_us: at.or(read_at),
+                level: spoken.level,
+                text,
+            };
+            let Some(fault) = self.kernel.line(&line) else {
                 continue;
             };
             if !believed {

@@ -271,7 +271,7 @@ ENGINE = Engine()
 LIVE = "this bed, live"
 NO_LOOP = "no loop device"
 KERNEL_ROWS = [
-    ("oom_kill", "kernel_oom.log", ""), ("io_error", "kernel_io.log", "loop0"), ("kernel_lockup", "kernel_hung_task.log", ""),
+    ("oom_kill", "kernel_oom.log", ""), ("io_error", "kernel_io.log", "loop0"), ("device_fault", "kernel_device.log", "ttyUSB0"), ("kernel_lockup", "kernel_hung_task.log", ""),
     ("kernel_oops", "kernel_oops.log", ""), ("kernel_warning", "kernel_warning.log", ""), ("kernel_lockdep", "kernel_lockdep.log", ""),
     ("kernel_memory_safety", "kernel_kasan.log", ""), ("kernel_leak", "kernel_leak.log", ""), ("kernel_other", "kernel_undervoltage.log", ""),
 ]

@@ -28,9 +28,14 @@ fn each_fixture_is_one_fault_of_its_class() {
         ("kernel_segfault.log", "log_error", "python3"),
         ("kernel_hung_task.log", "kernel_lockup", "kernel"),
         ("kernel_oops.log", "kernel_oops", "kernel"),
-        ("kernel_warning.log", "kernel_warning", "kernel"),
+        ("kernel_device.log", "device_fault", "ttyUSB0"),
+        (
+            "kernel_warning.log",
+            "kernel_warning",
+            "drivers/usb/core/urb.c:504",
+        ),
         ("kernel_lockdep.log", "kernel_lockdep", "kernel"),
-        ("kernel_kasan.log", "kernel_memory_safety", "kernel"),
+        ("kernel_kasan.log", "kernel_memory_safety", "mbus_free"),
         ("kernel_leak.log", "kernel_leak", "kernel"),
     ] {
         let ran = run(&["replay", "--json", &fixture(file)]);

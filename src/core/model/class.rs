@@ -116,6 +116,13 @@ const STORAGE_STEPS: &[&str] = &[
     "journalctl -k -p err -n 50 --no-pager",
     "# Save what is needed first: storage that reports errors is often about to fail.",
 ];
+/// Of a device that is off its bus, hung or crashed.
+const DEVICE_STEPS: &[&str] = &[
+    "journalctl -k -g {device} -n 50 --no-pager",
+    "journalctl -k -p warning -n 50 --no-pager",
+    "lsusb; lspci; ip -br link; ls -l /dev/serial/by-id",
+    "# Cable, hub and power supply first: a device that comes back after a reset fails again.",
+];
 /// Of something that only its log tells more about.
 const LOG_STEPS: &[&str] = &[
     "journalctl -u {unit} -n 50 --no-pager",
@@ -245,6 +252,15 @@ table! {
             rank: None, root_with: None, explains: &[],
             start_helps: false, waits: Waits::GoesOn,
             steps: STORAGE_STEPS,
+        }
+        /// A device, its driver or its firmware fails: off the bus, hung, crashed.
+        DeviceFault = "device_fault" {
+            clearing: Clearing::Quiet, words: "device fails", only_kernel: true,
+            subject: Some(Key::Device), moves_with: MovesWith::Nothing,
+            told_by: ToldBy::Words, cause: Some((Cause::DeviceHung, 0.5)),
+            rank: None, root_with: None, explains: &[],
+            start_helps: false, waits: Waits::Never,
+            steps: DEVICE_STEPS,
         }
         /// An eMMC says that it nears the end of its life.
         StorageWear = "storage_wear" {

@@ -4,7 +4,7 @@ use crate::core::model::class::{Class, KERNEL, MovesWith};
 use crate::core::model::facts::{Fact, Key};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
-use crate::core::reading::kernel::{KernelFault, KernelReader};
+use crate::core::reading::kernel::{KernelFault, KernelLine, KernelReader};
 use crate::core::reading::level::Level;
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::reading::logline::{LogLine, Origin};
@@ -116,7 +116,12 @@ impl JournalJudge {
         let micros = u64::try_from(at.as_millis())
             .ok()
             .map(|ms| ms.saturating_mul(1000));
-        match self.kernel.line(micros, line.message) {
+        let line = KernelLine {
+            at_us: micros,
+            level: line.priority.parse().ok().map(Level::of_syslog),
+            text: line.message,
+        };
+        match self.kernel.line(&line) {
             Some(fault) if self.recorded => found(kernels(&fault, "journal", at)),
             Some(fault) => of_kernel(&fault, "journal", at),
             None => Verdict::default(),
