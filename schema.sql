@@ -53,6 +53,7 @@ CREATE TABLE tasks (
     proposed_digest     TEXT,                                         -- names it, 64 lower-case hex
     proposed_by_name    INTEGER NOT NULL DEFAULT 0,                   -- its issue shows others: a label must name the digest
     approved_digest     TEXT,                                         -- the very action that is allowed, for one attempt
+    asked_at            TEXT,                                         -- when a human asked to try again: a round begins
     CHECK ((status = 'closed') = (resolution IS NOT NULL)),
     CHECK ((status = 'closed') = (closed_at IS NOT NULL))
 ) STRICT;
@@ -108,7 +109,8 @@ CREATE TABLE attempts (
     message     TEXT NOT NULL DEFAULT '',
     evidence    TEXT NOT NULL DEFAULT '',
     started_at  TEXT NOT NULL,
-    ended_at    TEXT
+    ended_at    TEXT,
+    charged     TEXT NOT NULL DEFAULT 'host' CHECK (charged IN ('first', 'host', 'approval')) -- whose budget it is
 ) STRICT;
 CREATE INDEX attempts_task ON attempts (task_id, id);
 CREATE INDEX attempts_started ON attempts (started_at);

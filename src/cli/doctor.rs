@@ -187,6 +187,7 @@ fn check_paused(page: &mut Page, host: &Host, config: &Config) {
             | Reason::Budget(_)
             | Reason::Slot
             | Reason::MayPass
+            | Reason::Spaced { .. }
             | Reason::MayStillShow
             | Reason::NothingSafe
             | Reason::NoneTaken

@@ -9,10 +9,8 @@ use crate::core::model::id::AttemptId;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Phase, Transition, WaitsFor};
 use crate::core::remedy::ending::Seen;
-use crate::core::remedy::step::{Reason, Spent};
+use crate::core::remedy::step::Reason;
 use crate::daemon::carry_out;
-use crate::daemon::diagnose::Diagnosis;
-use crate::daemon::escalate::Told;
 use crate::daemon::job::Job;
 use crate::daemon::verify;
 use crate::store::{Attempt, Booked, Booking, Outcome, StoreError};
@@ -54,7 +52,7 @@ pub struct Chosen<'a> {
 }
 
 /// Takes the chosen action for a claimed task and leaves the task fixed, failed or waiting.
-pub fn take(job: &Job<'_>, chosen: &Chosen<'_>, diagnosis: &Diagnosis) -> Result<(), StoreError> {
+pub fn take(job: &Job<'_>, chosen: &Chosen<'_>) -> Result<(), StoreError> {
     let (runtime, task) = (job.runtime, job.task);
     let Chosen {
         phase,
@@ -85,8 +83,11 @@ pub fn take(job: &Job<'_>, chosen: &Chosen<'_>, diagnosis: &Diagnosis) -> Result
         .book_attempt(task.id, booking, budget, job.now())?
     {
         Booked::Granted(attempt) => attempt,
-        // Another worker took the last of it since it was looked at.
-        Booked::Exhausted(spent) => return out_of_budget(job, diagnosis, spent),
+        // Another worker took the last of it since it was looked at: decided anew.
+        Booked::Exhausted(spent) => {
+            let soon = job.now().plus(SLOT_RECHECK).min(spent.free_at);
+            return carry_out::wait(job, soon, &Reason::Budget(spent));
+        }
     };
     log::info!("task {}: {action}", task.id);
     step("booked");
@@ -118,19 +119,6 @@ pub fn take(job: &Job<'_>, chosen: &Chosen<'_>, diagnosis: &Diagnosis) -> Result
             failed(job, &booked, outcome, &format!("{action}: {why}"))
         }
     }
-}
-
-/// A spent budget is told to a human, with the time at which there is room again.
-fn out_of_budget(job: &Job<'_>, diagnosis: &Diagnosis, spent: Spent) -> Result<(), StoreError> {
-    let retry_at = Some(spent.free_at);
-    let reason = Reason::Budget(spent);
-    let told = Told {
-        diagnosis,
-        reason,
-        proposed: None,
-        retry_at,
-    };
-    carry_out::tell(job, &told)
 }
 
 /// How long an action may take to show: an equal share of its phase's time.

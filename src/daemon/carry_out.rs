@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::actions::Action;
+use crate::core::model::gate::Gate;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Resolution, Transition, WaitsFor};
 use crate::core::model::time::Timestamp;
@@ -39,7 +40,10 @@ pub fn step(
         None => job.diagnosed(facts),
     };
     match step {
-        Step::Wait { until, reason, .. } => wait(job, until, &reason),
+        Step::Wait { until, reason, .. } => match facts.past.told {
+            0 => wait(job, until, &reason),
+            _ => wait_told(job, until, &reason),
+        },
         Step::Act {
             phase,
             why,
@@ -59,7 +63,7 @@ pub fn step(
                 action: action.as_ref(),
                 decided: &decided,
             };
-            attempt::take(job, &chosen, &diagnosed(diagnosis)?)
+            attempt::take(job, &chosen)
         }
         Step::Tell {
             reason,
@@ -135,6 +139,20 @@ pub fn wait(job: &Job<'_>, until: Timestamp, reason: &Reason) -> Result<(), Stor
         waits_for,
         reason,
     })
+}
+
+/// The same for what a human was told of: it stays escalated, unless something else than time may end the wait.
+fn wait_told(job: &Job<'_>, until: Timestamp, reason: &Reason) -> Result<(), StoreError> {
+    let wakes = match reason.waits_for() {
+        WaitsFor::Root(_) => true,
+        WaitsFor::Gate(gate) => matches!(gate, Gate::KillSwitch | Gate::Maintenance),
+        WaitsFor::Time => false,
+    };
+    if wakes {
+        return wait(job, until, reason);
+    }
+    let reason = reason.to_string();
+    job.transition(Transition::StillEscalated { until, reason })
 }
 
 fn close(job: &Job<'_>, resolution: Resolution, reason: &Reason) -> Result<(), StoreError> {

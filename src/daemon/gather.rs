@@ -19,12 +19,12 @@ use crate::core::remedy::ending::Seen;
 use crate::core::remedy::gates::{self, Closed};
 use crate::core::remedy::kill_switch;
 use crate::core::remedy::phases::{Offer, Tried};
-use crate::core::remedy::step::Spent;
+use crate::core::remedy::spacing;
 use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::{diagnose, verify};
 use crate::detectors::Detector;
 use crate::host::Host;
-use crate::store::{Attempt, Booked, Outcome, Reader, StoreError};
+use crate::store::{Attempt, Outcome, Reader, StoreError};
 
 /// What facts are gathered with.
 #[derive(Clone, Copy, Debug)]
@@ -92,30 +92,16 @@ impl Gather<'_> {
             .rev()
             .find(|one| one.outcome != Some(Outcome::Refused))
             .is_some_and(|one| one.outcome == Some(Outcome::Unknown));
+        let fix = &self.loaded.config.fix;
+        let now = self.host.clock.now();
+        let (tried, rounds) = spacing::round(fix, &tried(&attempts), task.asked_at, now);
         Ok(Past {
-            tried: self.tried(&attempts),
+            tried,
+            rounds,
             told: self.reader.times_told(task.id)?,
             fixed_before: self.reader.fixed_before(task, learning::RETURNS_MOST)?,
             unverified,
         })
-    }
-
-    /// Attempts of this round that are over.
-    fn tried(&self, attempts: &[Attempt]) -> Vec<Tried> {
-        // Rounds before the last re-arming are over: what failed then may work now.
-        let round = Duration::from_secs(self.loaded.config.fix.rearm_s);
-        let now = self.host.clock.now();
-        attempts
-            .iter()
-            .filter(|attempt| now.since(attempt.started_at) < round)
-            .filter_map(|attempt| {
-                Some(Tried {
-                    phase: Phase::from_number(i64::from(attempt.phase)),
-                    kind: attempt.action_kind.parse().ok()?,
-                    acted: attempt.outcome != Some(Outcome::Refused),
-                })
-            })
-            .collect()
     }
 
     /// Makes the action of an offer and holds it against the host and the budgets. Touches and books nothing.
@@ -153,11 +139,12 @@ impl Gather<'_> {
         let unit = action.unit().map(UnitName::as_str);
         let now = self.host.clock.now();
         let limits = &self.loaded.config.budget;
-        let spent = self.reader.budget_spent(task, unit, limits, now)?;
+        let kind = action.kind();
+        let spent = self.reader.budget_spent(task, kind, unit, limits, now)?;
         let checked = Checked {
             gone: gone.map(|why| why.to_string()),
             unwanted,
-            spent: spent.and_then(Booked::spent),
+            spent,
             ..with(Ok(proposal))
         };
         Ok((checked, Some(action)))
@@ -197,20 +184,26 @@ impl Gather<'_> {
     }
 }
 
+/// The attempts of an episode that are over.
+fn tried(attempts: &[Attempt]) -> Vec<Tried> {
+    attempts
+        .iter()
+        .filter_map(|attempt| {
+            Some(Tried {
+                phase: Phase::from_number(i64::from(attempt.phase)),
+                kind: attempt.action_kind.parse().ok()?,
+                acted: attempt.outcome != Some(Outcome::Refused),
+                at: attempt.started_at,
+            })
+        })
+        .collect()
+}
+
 /// The open tasks as conditions.
 pub fn conditions(open: &[Task]) -> Vec<OpenCondition> {
     open.iter()
         .map(|task| OpenCondition::of(task, &task.finding()))
         .collect()
-}
-
-impl Booked {
-    fn spent(self) -> Option<Spent> {
-        match self {
-            Self::Granted(_) => None,
-            Self::Exhausted(spent) => Some(spent),
-        }
-    }
 }
 
 /// The daemon as the gates know it; none that runs is the default.

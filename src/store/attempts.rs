@@ -1,15 +1,15 @@
 //! Attempts: booked before acting, counted against every budget in the same transaction.
 
-use std::time::Duration;
-
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 
 use crate::core::config::Budget;
 use crate::core::diagnosis::learning::{self, Fixed};
+use crate::core::model::action::ActionKind;
 use crate::core::model::id::{AttemptId, TaskId};
 use crate::core::model::task::{Resolution, Task, Transition};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::step::Spent;
+use crate::store::budgets::{self, Asked};
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::meta::{meta, set_meta};
@@ -17,10 +17,7 @@ use crate::store::read::Reader;
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
 use crate::store::types::{Attempt, Booked, Booking, Learned, Outcome};
-use crate::store::{history, restored, tasks};
-
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
+use crate::store::{history, tasks};
 
 impl Store {
     /// Books an attempt if every budget has room: counted and inserted in ONE transaction, durable
@@ -35,10 +32,21 @@ impl Store {
         let limits = limits.clone();
         self.write(move |tx| {
             let (hash, class) = task_key(tx, task_id)?;
-            if let Some(exhausted) = exhausted(tx, &hash, booking.unit.as_deref(), &limits, now)? {
-                return Ok(exhausted);
-            }
+            let asked = Asked {
+                task: task_id,
+                hash: &hash,
+                kind: booking.action_kind.parse().ok(),
+                unit: booking.unit.as_deref(),
+            };
+            let charged = match budgets::charge(tx, &asked, &limits, now)? {
+                Ok(charged) => charged,
+                Err(spent) => return Ok(Booked::Exhausted(spent)),
+            };
             let id = insert(tx, task_id, &hash, &class, &booking, None, "", now)?;
+            tx.run(
+                "UPDATE attempts SET charged = ?2 WHERE id = ?1",
+                params![id, charged.as_str()],
+            )?;
             tx.run(
                 // An approval is of one attempt: what it did not help is asked for again.
                 "UPDATE tasks SET fix_attempted = 1, action = ?2, approved_action = NULL, approved_digest = NULL WHERE id = ?1",
@@ -237,11 +245,18 @@ impl Reader {
     pub fn budget_spent(
         &self,
         task: &Task,
+        kind: ActionKind,
         unit: Option<&str>,
         limits: &Budget,
         now: Timestamp,
-    ) -> Result<Option<Booked>, StoreError> {
-        self.with(|connection| exhausted(connection, &task.issue_hash, unit, limits, now))
+    ) -> Result<Option<Spent>, StoreError> {
+        let asked = Asked {
+            task: task.id,
+            hash: &task.issue_hash,
+            kind: Some(kind),
+            unit,
+        };
+        self.with(|connection| Ok(budgets::charge(connection, &asked, limits, now)?.err()))
     }
 
     /// How often this episode was put before a human.
@@ -374,71 +389,4 @@ fn insert(
         ended,
     ])?;
     Ok(AttemptId::from_number(tx.last_insert_rowid()))
-}
-
-/// The first budget without room, if any.
-fn exhausted(
-    connection: &Connection,
-    hash: &str,
-    unit: Option<&str>,
-    limits: &Budget,
-    now: Timestamp,
-) -> Result<Option<Booked>, StoreError> {
-    let checks: [(&'static str, &str, Option<&str>, Duration, u32); 5] = [
-        (
-            "fingerprint",
-            "issue_hash = ?3",
-            Some(hash),
-            HOUR,
-            limits.fingerprint_per_hour,
-        ),
-        (
-            "fingerprint",
-            "issue_hash = ?3",
-            Some(hash),
-            DAY,
-            limits.fingerprint_per_day,
-        ),
-        ("unit", "unit = ?3", unit, HOUR, limits.unit_per_hour),
-        ("host", "?3 = ''", Some(""), HOUR, limits.host_per_hour),
-        ("host", "?3 = ''", Some(""), DAY, limits.host_per_day),
-    ];
-    let restored = restored::last(connection)?;
-    for (scope, filter, value, window, limit) in checks {
-        let Some(value) = value else { continue };
-        // What was done since the backup is not known: each window counts as used up.
-        let spent = restored.map(|restore| restore.at.min(now).plus(window));
-        if let Some(free_at) = spent.filter(|free_at| now < *free_at) {
-            return Ok(Some(Booked::Exhausted(Spent {
-                scope,
-                used: limit,
-                limit,
-                free_at,
-            })));
-        }
-        // Newest first, only as many as the limit: the last of them says when room comes back. Rows
-        // with a time after `now` (the clock was set back) count too.
-        let sql = format!(
-            "SELECT count(*), min(started_at) FROM (
-                 SELECT started_at FROM attempts
-                 WHERE {filter} AND started_at > ?1 AND outcome IS NOT 'refused'
-                 ORDER BY started_at DESC LIMIT ?2)"
-        );
-        let (used, oldest): (u32, Option<String>) = connection.prepare_cached(&sql)?.query_row(
-            params![now.minus(window).to_string(), limit, value],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        if used >= limit {
-            let free_at = oldest
-                .and_then(|text| text.parse::<Timestamp>().ok())
-                .map_or(now.plus(window), |oldest| oldest.min(now).plus(window));
-            return Ok(Some(Booked::Exhausted(Spent {
-                scope,
-                used,
-                limit,
-                free_at,
-            })));
-        }
-    }
-    Ok(None)
 }

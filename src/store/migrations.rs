@@ -23,6 +23,7 @@ pub(super) const STEPS: &[Step] = &[
     cancelled,
     one_action,
     healthy,
+    rounds,
 ];
 
 /// To 2: two pages less in each commit. Who is at work on a subject is found among the few tasks in a worker's
@@ -195,6 +196,15 @@ fn healthy(tx: &Tx<'_>) -> Result<(), StoreError> {
              record   TEXT NOT NULL,                                           -- JSON, bounded (src/core/model/healthy.rs)
              noted_at TEXT NOT NULL
          ) STRICT, WITHOUT ROWID;",
+    )?;
+    Ok(())
+}
+
+/// To 8: a human who asks to try again begins a round; what an attempt is charged to. All until now were the host's.
+fn rounds(tx: &Tx<'_>) -> Result<(), StoreError> {
+    tx.execute_batch(
+        "ALTER TABLE tasks ADD COLUMN asked_at TEXT;
+         ALTER TABLE attempts ADD COLUMN charged TEXT NOT NULL DEFAULT 'host' CHECK (charged IN ('first', 'host', 'approval'));",
     )?;
     Ok(())
 }

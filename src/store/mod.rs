@@ -9,6 +9,7 @@ mod adopted;
 mod attempts;
 mod backup;
 mod ballast;
+mod budgets;
 mod clock;
 mod commit;
 mod connect;

@@ -225,7 +225,8 @@ impl Store {
             }
             tx.run(
                 "UPDATE tasks SET acknowledged_by = NULL, status = 'waiting', phase = 1,
-                        waiting_reason = 'asked to try again', waiting_gate = NULL, waiting_on = NULL, next_attempt_at = ?2
+                        waiting_reason = 'asked to try again', waiting_gate = NULL, waiting_on = NULL, next_attempt_at = ?2,
+                        asked_at = ?2
                  WHERE id = ?1",
                 params![task_id, now.to_string()],
             )?;
@@ -362,6 +363,11 @@ pub(super) fn apply(
             "UPDATE tasks SET status = 'escalated', phase = 4, waiting_reason = ?2, next_attempt_at = ?3, claimed_by = NULL,
                     waiting_gate = NULL, waiting_on = NULL, told = told + 1 WHERE id = ?1",
             params![task_id, reason, retry_at.map(|at| at.to_string())],
+        )?,
+        Transition::StillEscalated { until, reason } => tx.run(
+            "UPDATE tasks SET status = 'escalated', waiting_reason = ?2, next_attempt_at = ?3, claimed_by = NULL,
+                    waiting_gate = NULL, waiting_on = NULL WHERE id = ?1",
+            params![task_id, reason, until.to_string()],
         )?,
         Transition::Release { .. } => tx.run(
             "UPDATE tasks SET status = 'detected', claimed_by = NULL WHERE id = ?1",

@@ -50,10 +50,15 @@ CONFIG = {
     },
     "fix": {
         "stability_s": 4, "quick_deadline_s": 8, "research_deadline_s": 15, "log_escalate_after_s": 10,
+        # A fifteenth of what is shipped, as the stability window.
+        "spacing_s": [0, 1, 4, 20, 60, 120], "tell_after_s": 8,
         "cleanable": ["/srv/cat/small/log/*.[0-9]"],
     },
 }  # fmt: skip
-BUDGET = {"fingerprint_per_hour": 3, "fingerprint_per_day": 7, "unit_per_hour": 5, "host_per_hour": 10, "host_per_day": 30}
+BUDGET = {
+    "fingerprint_per_hour": 6, "fingerprint_per_day": 12, "unit_per_hour": 5, "host_per_hour": 10, "host_per_day": 30,
+    "first_starts_per_hour": 64,
+}  # fmt: skip
 
 
 def sh(*argv, check=True, timeout=60):

@@ -69,14 +69,17 @@ def is_verified(task, found):
 def budget(found, limits):
     """The fullest budget as `used/limit` and whether one is exceeded."""
     acted = [one for one in found["attempts"] if one["outcome"] != REFUSED]
+    disruptive = [one for one in acted if one["action_kind"] not in ("start_unit", "reset_failed_start")]
     used = []
-    for key, limit in (("issue_hash", "fingerprint_per_hour"), ("unit", "unit_per_hour")):
+    for key, rows, limit in (("issue_hash", acted, "fingerprint_per_hour"), ("unit", disruptive, "unit_per_hour")):
         counts = {}
-        for one in acted:
+        for one in rows:
             if one[key]:
                 counts[one[key]] = counts.get(one[key], 0) + 1
         used.append((max(counts.values(), default=0), limits[limit]))
-    used.append((len(acted), limits["host_per_hour"]))
+    # The first start of a unit is free of the host's budget.
+    used.append((sum(one["charged"] == "host" for one in acted), limits["host_per_hour"]))
+    used.append((sum(one["charged"] == "first" for one in acted), limits["first_starts_per_hour"]))
     fullest = max(used, key=lambda pair: pair[0] / pair[1])
     return f"{fullest[0]}/{fullest[1]}", any(count > limit for count, limit in used)
 

@@ -169,6 +169,9 @@ fn work(store: &Store, actor: &str, done: &mut Accepted) {
         unit_per_hour: u32::MAX,
         host_per_hour: u32::MAX,
         host_per_day: u32::MAX,
+        first_starts_per_hour: u32::MAX,
+        first_starts_at_once: u32::MAX,
+        approvals_per_hour: u32::MAX,
     };
     let booking = Booking {
         action_kind: "restart_unit".to_owned(),

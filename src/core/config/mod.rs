@@ -158,15 +158,21 @@ section! {
     /// Upper bounds on actions, booked durably before acting.
     pub Budget {
         /// Attempts at one problem; refused ones count nowhere.
-        fingerprint_per_hour: u32 = 3,
+        fingerprint_per_hour: u32 = 6,
         /// The same, in any 24 hours.
-        fingerprint_per_day: u32 = 7,
-        /// Attempts that touch one unit, whatever the problem.
+        fingerprint_per_day: u32 = 12,
+        /// Attempts that disrupt one unit, whatever the problem.
         unit_per_hour: u32 = 5,
-        /// All attempts of this host.
+        /// Repeated and disruptive attempts of this host; a quarter of it is kept for what did not fail lately.
         host_per_hour: u32 = 10,
         /// The same, in any 24 hours.
         host_per_day: u32 = 30,
+        /// First starts of units that did not fail within a day: they cost the host's budget nothing.
+        first_starts_per_hour: u32 = 64,
+        /// So many of them at a time.
+        first_starts_at_once: u32 = 4,
+        /// Attempts that a human allowed; they count nowhere else.
+        approvals_per_hour: u32 = 12,
     }
 }
 
@@ -177,7 +183,11 @@ section! {
         /// First green must come within this time after an action of phase 1.
         quick_deadline_s: u64 = 30,
         research_deadline_s: u64 = 300,
-        /// First back-off after giving up; multiplied by six each time up to a day.
+        /// Attempts at one fault are due so many seconds after the first of their round; as many as stand here.
+        spacing_s: Vec<u64> = vec![0, 10, 60, 300, 900, 1_800],
+        /// A human hears of a fault that attempts do not end after the third of them, but not before this time.
+        tell_after_s: u64 = 120,
+        /// First back-off after a round of attempts; multiplied by six each time up to a day.
         rearm_s: u64 = 3_600,
         journal_keep_mib: u64 = 64,
         /// Globs of files that free_disk may remove, oldest first. Directories are never removed.

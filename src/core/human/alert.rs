@@ -213,6 +213,7 @@ mod tests {
             approved_action: None,
             approved_digest: None,
             approved_until: None,
+            asked_at: None,
             detected_at: NOW.minus(Duration::from_secs(90)),
             last_seen_at: NOW,
             first_green_at: None,

@@ -31,7 +31,7 @@ table! {
     ActionKind "action" Spec {
         /// Starts a unit that is wanted and does not run.
         StartUnit = "start_unit" {
-            risk: Risk::Low, disruptive: true, starts: true,
+            risk: Risk::Low, disruptive: false, starts: true,
             words: &["systemctl start", "start the service", "rc-service"],
         }
         /// Stops and starts a unit that may still run.
@@ -46,7 +46,7 @@ table! {
         }
         /// Forgets the failures that keep a unit from starting, then starts it.
         ResetFailedStart = "reset_failed_start" {
-            risk: Risk::Low, disruptive: true, starts: true,
+            risk: Risk::Low, disruptive: false, starts: true,
             words: &["reset-failed", "restart", "systemctl start"],
         }
         /// Makes the service manager read unit files again.

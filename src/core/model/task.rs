@@ -161,6 +161,8 @@ pub struct Task {
     pub approved_digest: Option<Digest>,
     /// The approval counts for nothing from then on.
     pub approved_until: Option<Timestamp>,
+    /// When a human last asked to try again: a round of attempts begins.
+    pub asked_at: Option<Timestamp>,
     /// When it was recorded first.
     pub detected_at: Timestamp,
     /// When it was observed last.
@@ -278,6 +280,13 @@ pub enum Transition {
         /// When it is tried again by itself; `None` waits for a human.
         retry_at: Option<Timestamp>,
     },
+    /// A human was told and it is tried again by itself: `escalated`, with nothing new to tell.
+    StillEscalated {
+        /// Due by itself then.
+        until: Timestamp,
+        /// Why not now.
+        reason: String,
+    },
     /// Claimed by a worker that stopped or crashed: back to where it can be claimed again.
     Release {
         /// What became of the worker.
@@ -292,7 +301,7 @@ impl Transition {
             Self::FixFailed { .. } | Self::Regressed { .. } => Status::FixFailed,
             Self::FirstGreen { .. } | Self::LookLater { .. } => Status::Fixed,
             Self::Close { .. } => Status::Closed,
-            Self::Escalate { .. } => Status::Escalated,
+            Self::Escalate { .. } | Self::StillEscalated { .. } => Status::Escalated,
             Self::Release { .. } => Status::Detected,
         }
     }
@@ -316,7 +325,7 @@ impl Transition {
                 // A repair that nobody could verify.
                 Status::Fixed,
             ],
-            Self::FixFailed { .. } => &[Status::InProgress],
+            Self::FixFailed { .. } | Self::StillEscalated { .. } => &[Status::InProgress],
             Self::FirstGreen { .. } => &[Status::InProgress, Status::Escalated],
             Self::Regressed { .. } | Self::LookLater { .. } => &[Status::Fixed],
             Self::Release { .. } => &[Status::InProgress],
@@ -341,6 +350,7 @@ impl Transition {
             Self::Regressed { .. } => "regressed",
             Self::Close { .. } => "closed",
             Self::Escalate { .. } => "escalated",
+            Self::StillEscalated { .. } => "still_escalated",
             Self::Release { .. } => "released",
         }
     }
@@ -350,6 +360,7 @@ impl Transition {
         match self {
             Self::Wait { reason, .. }
             | Self::Escalate { reason, .. }
+            | Self::StillEscalated { reason, .. }
             | Self::Release { reason } => reason,
             Self::FixFailed { message, .. }
             | Self::FirstGreen { message, .. }

@@ -16,6 +16,7 @@ use crate::core::reading::wanted::NotWanted;
 use crate::core::remedy::ending::{self, Seen};
 use crate::core::remedy::gates::{self, GateFacts};
 use crate::core::remedy::phases::{self, Offer, Offers, Plan, Tried};
+use crate::core::remedy::spacing;
 use crate::core::remedy::step::{Reason, Spent, Step};
 use crate::core::remedy::target::TargetError;
 
@@ -48,8 +49,10 @@ pub struct Situation<'a> {
 /// What was done and said about this problem before.
 #[derive(Clone, Debug, Default)]
 pub struct Past {
-    /// Attempts of this round that are over.
+    /// Attempts of this round that are over, in the order they began.
     pub tried: Vec<Tried>,
+    /// Rounds of attempts before this one that did not hold.
+    pub rounds: u32,
     /// So often this episode was put before a human.
     pub told: u32,
     /// Earlier episodes that ended as fixed, the newest first.
@@ -152,22 +155,24 @@ pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> D
     if let Some(until) = too_young(situation, offers, now) {
         return wait(until, Reason::MayPass).into();
     }
+    let starts_most = situation.settings.fix.spacing_s.len();
+    let tried = &situation.past.tried;
     match (
-        phases::plan(task.phase, offers, &situation.past.tried),
+        phases::plan(task.phase, offers, tried, starts_most),
         healing,
     ) {
         // The root is green but not yet proven: what is left of it is no reason to tell a human.
         (Plan::Escalate { .. }, Some(root)) => inhibited(situation, root, now).into(),
-        (Plan::Escalate { .. }, None) if now.since(task.detected_at) < SETTLE => {
-            wait(task.detected_at.plus(SETTLE), Reason::MayStillShow).into()
+        (Plan::Escalate { reason }, None) => exhausted(situation, reason, now).into(),
+        (Plan::Act { phase, offer }, _) => {
+            match spacing::due(&situation.settings.fix, tried, offer.kind) {
+                // A human's leave is for now.
+                Some(due) if now < due && !has_leave(task, now) => {
+                    spaced(situation, offers, due, now).into()
+                }
+                Some(_) | None => act(situation, phase, offer, now),
+            }
         }
-        (Plan::Escalate { reason }, None) => Step::Tell {
-            reason,
-            proposed: None,
-            retry_at: rearm(situation, now),
-        }
-        .into(),
-        (Plan::Act { phase, offer }, _) => act(situation, phase, offer, now),
     }
 }
 
@@ -243,11 +248,7 @@ fn not_lasting(situation: &Situation<'_>, offers: &Offers, now: Timestamp) -> Op
         return None;
     }
     let reason = learning::not_lasting(&past.fixed_before, now)?;
-    Some(Step::Tell {
-        reason: Reason::NotLasting(reason),
-        proposed: None,
-        retry_at: Some(now),
-    })
+    Some(tell(situation, Reason::NotLasting(reason), Some(now), now))
 }
 
 /// What nothing can repair and mostly ends by itself waits before it reaches a human: log lines, and
@@ -278,11 +279,89 @@ fn too_young(situation: &Situation<'_>, offers: &Offers, now: Timestamp) -> Opti
 /// silently for ever. One that nothing could be done about waits for a human.
 fn rearm(situation: &Situation<'_>, now: Timestamp) -> Option<Timestamp> {
     let past = &situation.past;
-    if !past.tried.iter().any(|one| one.acted) {
-        return None;
-    }
+    let last = past.tried.iter().rfind(|one| one.acted)?;
     let first = Duration::from_secs(situation.settings.fix.rearm_s);
-    Some(now.plus(gates::rearm_after(first, past.told)))
+    Some(
+        last.at
+            .plus(gates::rearm_after(first, past.rounds))
+            .max(now),
+    )
+}
+
+/// The next attempt is due later: a human hears of those that did not hold when it is time, once; the later ones go
+/// on without a word.
+fn spaced(situation: &Situation<'_>, offers: &Offers, due: Timestamp, now: Timestamp) -> Step {
+    let past = &situation.past;
+    let attempts = past.tried.iter().filter(|one| one.acted).count();
+    if past.told > 0 || situation.host.dry_run {
+        return wait(due, Reason::Spaced { attempts });
+    }
+    let fix = &situation.settings.fix;
+    match spacing::told_at(fix, &past.tried, situation.task.detected_at, true) {
+        Some(at) if at <= now => {
+            let advisors = offers.disagreement.clone();
+            tell(
+                situation,
+                Reason::NotHeld { attempts, advisors },
+                Some(due),
+                now,
+            )
+        }
+        Some(at) => wait(due.min(at), Reason::Spaced { attempts }),
+        None => wait(due, Reason::Spaced { attempts }),
+    }
+}
+
+/// No phase has anything left in this round.
+fn exhausted(situation: &Situation<'_>, reason: Reason, now: Timestamp) -> Step {
+    let Some(again) = rearm(situation, now) else {
+        return tell(situation, reason, None, now);
+    };
+    let past = &situation.past;
+    if past.told > 0 {
+        return wait(again, reason);
+    }
+    let fix = &situation.settings.fix;
+    match spacing::told_at(fix, &past.tried, situation.task.detected_at, false) {
+        Some(at) if now < at => wait(at, Reason::MayStillShow),
+        Some(_) | None => tell(situation, reason, Some(again), now),
+    }
+}
+
+/// A budget has no room: told once, and not before a human would hear of attempts that did not hold.
+fn out_of_budget(situation: &Situation<'_>, spent: &Spent, now: Timestamp) -> Step {
+    let reason = Reason::Budget(spent.clone());
+    if situation.past.told > 0 {
+        return wait(spent.free_at, reason);
+    }
+    let after = Duration::from_secs(situation.settings.fix.tell_after_s);
+    let at = situation.task.detected_at.plus(after);
+    if now < at {
+        return wait(at.min(spent.free_at), reason);
+    }
+    tell(situation, reason, Some(spent.free_at), now)
+}
+
+/// Puts it before a human, once it has settled.
+fn tell(
+    situation: &Situation<'_>,
+    reason: Reason,
+    retry_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Step {
+    unsettled(situation, now).unwrap_or(Step::Tell {
+        reason,
+        proposed: None,
+        retry_at,
+    })
+}
+
+/// Too young to tell of; what the kernel calls critical is never.
+fn unsettled(situation: &Situation<'_>, now: Timestamp) -> Option<Step> {
+    let task = situation.task;
+    let at_once = task.severity == Severity::Critical && task.class.row().only_kernel;
+    let settled = task.detected_at.plus(SETTLE);
+    (now < settled && !at_once).then(|| wait(settled, Reason::MayStillShow))
 }
 
 /// The gates before an action, in their order.
@@ -323,6 +402,9 @@ fn act(situation: &Situation<'_>, phase: Phase, offer: Offer, now: Timestamp) ->
             Leave::OfAnother(changed) if mode == Mode::Suggest => Reason::Changed(changed),
             Leave::OfAnother(_) | Leave::Given | Leave::None => reason,
         };
+        if let Some(early) = unsettled(situation, now) {
+            return early.into();
+        }
         return Step::Tell {
             reason,
             proposed: Some(action),
@@ -331,12 +413,7 @@ fn act(situation: &Situation<'_>, phase: Phase, offer: Offer, now: Timestamp) ->
         .into();
     }
     if let Some(spent) = &checked.spent {
-        return Step::Tell {
-            reason: Reason::Budget(spent.clone()),
-            proposed: None,
-            retry_at: Some(spent.free_at),
-        }
-        .into();
+        return out_of_budget(situation, spent, now).into();
     }
     if kind.is_disruptive() && !checked.slot_free {
         return wait(now.plus(SLOT_RECHECK), Reason::Slot).into();
@@ -389,11 +466,12 @@ enum Leave {
     None,
 }
 
+fn has_leave(task: &Task, now: Timestamp) -> bool {
+    task.approved_action.is_some() && task.approved_until.is_some_and(|until| until > now)
+}
+
 fn leave_for(task: &Task, action: &Proposal, now: Timestamp) -> Leave {
-    let (Some(kind), true) = (
-        &task.approved_action,
-        task.approved_until.is_some_and(|until| until > now),
-    ) else {
+    let (Some(kind), true) = (&task.approved_action, has_leave(task, now)) else {
         return Leave::None;
     };
     if task.approved_digest.as_ref() == Some(&action.digest()) {

@@ -5,6 +5,7 @@ pub mod gates;
 pub mod kill_switch;
 pub mod phases;
 pub mod runbook;
+pub mod spacing;
 pub mod step;
 pub mod target;
 

@@ -2,6 +2,8 @@
 
 use crate::core::model::action::ActionKind;
 use crate::core::model::task::Phase;
+use crate::core::model::time::Timestamp;
+use crate::core::remedy::spacing;
 use crate::core::remedy::step::Reason;
 
 /// One action that could be taken, best first within its list.
@@ -35,6 +37,8 @@ pub struct Tried {
     pub kind: ActionKind,
     /// False when a gate or precondition stopped it before anything was touched.
     pub acted: bool,
+    /// When it began.
+    pub at: Timestamp,
 }
 
 /// The next step for a task.
@@ -54,30 +58,26 @@ pub enum Plan {
     },
 }
 
-/// A start may be tried in every phase that offers it (what killed the unit may come again; the budgets
-/// cut it); anything else that failed this often in one episode is not tried again in it.
-const fn failures_most(kind: ActionKind) -> usize {
-    match kind.is_start() {
-        true => (Phase::QuickFix.max_attempts() + Phase::Research.max_attempts()) as usize,
-        false => 2,
-    }
-}
+/// Anything but a start that failed this often in one round is not tried again in it.
+const FAILURES_MOST: usize = 2;
 
-/// Walks the phases from `phase` on and returns the first step that is due.
-pub fn plan(phase: Phase, offers: &Offers, tried: &[Tried]) -> Plan {
+/// Walks the phases from `phase` on and returns the first step that is due. A start may be tried in each phase that
+/// offers it and, once no phase has anything else, again up to `starts_most` times: what ended the unit may be over.
+pub fn plan(phase: Phase, offers: &Offers, tried: &[Tried], starts_most: usize) -> Plan {
     let mut at = phase;
     loop {
-        let offered: &[Offer] = match at {
-            Phase::QuickFix => &offers.certain,
-            Phase::Research => &offers.researched,
-            Phase::Consensus => offers.agreed.as_slice(),
-            Phase::Escalation => {
-                return Plan::Escalate {
+        let Some(offered) = offered_in(offers, at) else {
+            return match again(offers, tried, starts_most) {
+                Some((phase, offer)) => Plan::Act {
+                    phase,
+                    offer: offer.clone(),
+                },
+                None => Plan::Escalate {
                     reason: why_escalate(offers, tried),
-                };
-            }
+                },
+            };
         };
-        if let Some(offer) = due(at, offered, tried) {
+        if let Some(offer) = due(at, offered, tried, starts_most) {
             return Plan::Act {
                 phase: at,
                 offer: offer.clone(),
@@ -87,18 +87,58 @@ pub fn plan(phase: Phase, offers: &Offers, tried: &[Tried]) -> Plan {
     }
 }
 
+/// What a phase offers; `None` for the last one, which offers nothing.
+fn offered_in(offers: &Offers, phase: Phase) -> Option<&[Offer]> {
+    match phase {
+        Phase::QuickFix => Some(&offers.certain),
+        Phase::Research => Some(&offers.researched),
+        Phase::Consensus => Some(offers.agreed.as_slice()),
+        Phase::Escalation => None,
+    }
+}
+
+fn refused(tried: &[Tried], kind: ActionKind) -> bool {
+    tried.iter().any(|one| one.kind == kind && !one.acted)
+}
+
 /// The best offer of `phase` with attempts left: untried ones first, then a second try.
-fn due<'a>(phase: Phase, offered: &'a [Offer], tried: &[Tried]) -> Option<&'a Offer> {
+fn due<'a>(
+    phase: Phase,
+    offered: &'a [Offer],
+    tried: &[Tried],
+    starts_most: usize,
+) -> Option<&'a Offer> {
     let in_phase = tried.iter().filter(|t| t.phase == phase && t.acted).count();
     if in_phase >= phase.max_attempts() as usize {
         return None;
     }
-    let failures = |kind| tried.iter().filter(|t| t.kind == kind && t.acted).count();
-    let refused = |kind| tried.iter().any(|t| t.kind == kind && !t.acted);
+    let failures = |kind| spacing::made(tried, kind).count();
+    let most = |kind: ActionKind| match kind.is_start() {
+        true => starts_most,
+        false => FAILURES_MOST,
+    };
     offered
         .iter()
-        .filter(|offer| !refused(offer.kind) && failures(offer.kind) < failures_most(offer.kind))
+        .filter(|offer| !refused(tried, offer.kind) && failures(offer.kind) < most(offer.kind))
         .min_by_key(|offer| failures(offer.kind))
+}
+
+/// The first start that was offered and tried, with room left, and the phase that offers it.
+fn again<'a>(
+    offers: &'a Offers,
+    tried: &[Tried],
+    starts_most: usize,
+) -> Option<(Phase, &'a Offer)> {
+    [Phase::QuickFix, Phase::Research, Phase::Consensus]
+        .into_iter()
+        .flat_map(|phase| {
+            let offered = offered_in(offers, phase).unwrap_or_default();
+            offered.iter().map(move |offer| (phase, offer))
+        })
+        .find(|(_, offer)| {
+            let made = spacing::made(tried, offer.kind).count();
+            offer.kind.is_start() && !refused(tried, offer.kind) && (1..starts_most).contains(&made)
+        })
 }
 
 fn why_escalate(offers: &Offers, tried: &[Tried]) -> Reason {

@@ -156,6 +156,10 @@ pub enum Reason {
     Slot,
     /// Nothing to repair, and most of its kind ends by itself.
     MayPass,
+    /// So many attempts did not hold; the next one is spaced.
+    Spaced {
+        attempts: usize,
+    },
     /// Its root may be found a sweep later than the symptom.
     MayStillShow,
     /// No runbook allows an action for this cause.
@@ -216,6 +220,7 @@ impl Reason {
             Self::Budget(_) => Some(Gate::Budget),
             Self::Slot => Some(Gate::Slot),
             Self::MayPass
+            | Self::Spaced { .. }
             | Self::MayStillShow
             | Self::NothingSafe
             | Self::NoneTaken
@@ -273,6 +278,13 @@ impl fmt::Display for Reason {
             Self::MayPass => {
                 f.write_str("nothing to repair here: put before a human only if it goes on")
             }
+            Self::Spaced { attempts: 1 } => {
+                f.write_str("an attempt did not hold; the next one is spaced")
+            }
+            Self::Spaced { attempts } => write!(
+                f,
+                "{attempts} attempts did not hold; the next one is spaced"
+            ),
             Self::MayStillShow => f.write_str("its cause may still show"),
             Self::NothingSafe => f.write_str("no action is known to be safe for this cause"),
             Self::NoneTaken => f.write_str("no offered action could be taken"),

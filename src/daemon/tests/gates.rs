@@ -159,7 +159,7 @@ const ROWS: &[Row] = &[
                 .units
                 .change(UNIT, |unit| unit.condition_result = false);
         },
-        step: "wait",
+        step: "tell",
         ..OPEN
     },
     Row {
@@ -231,13 +231,21 @@ const ROWS: &[Row] = &[
     Row {
         name: "a spent budget",
         gate: Some(Gate::Budget),
-        set: |config| config.budget.host_per_hour = 0,
-        step: "tell",
+        set: |config| {
+            config.budget.host_per_hour = 0;
+            config.budget.first_starts_per_hour = 0;
+        },
+        step: "wait",
         ..OPEN
     },
     Row {
         name: "another disruptive action",
         gate: Some(Gate::Slot),
+        set: |config| command(config, "low"),
+        files: &[(
+            "/etc/autonomous-orchestrator/runbooks.d/own.toml",
+            BY_COMMAND,
+        )],
         close: another_acts,
         step: "wait",
         ..OPEN
@@ -378,6 +386,8 @@ fn differs(row: &Row) -> Option<String> {
     }
     gateway.units.fail(UNIT, OnStart::Runs);
     gateway.sweep();
+    // Nobody is told sooner.
+    gateway.advance(Duration::from_secs(10));
     (row.close)(&mut gateway);
     let task = failed(&gateway);
     let step = explained(&gateway, &task);

@@ -44,6 +44,7 @@ fn observe(config: &mut Config) {
 
 fn spent(config: &mut Config) {
     config.budget.host_per_hour = 0;
+    config.budget.first_starts_per_hour = 0;
 }
 
 fn noon(config: &mut Config) {
@@ -186,7 +187,7 @@ const LIVES: &[Life] = &[
         issues: &[],
     },
     Life {
-        name: "its start is refused until an hour later",
+        name: "its start is refused for ten minutes",
         set: as_built,
         live: |gateway| {
             failing(gateway, OnStart::Refused, 10 * MINUTE);
@@ -206,13 +207,14 @@ const LIVES: &[Life] = &[
             "phase",
             "attempt",
             "fix_failed",
-            "escalated: budget of this fingerprint is spent (3 of 3)",
+            "escalated: 3 attempts did not hold",
             "delivered",
+            "still_escalated: 4 attempts did not hold; the next one is spaced",
             "attempt",
             "verified",
             "closed",
         ],
-        starts: 4,
+        starts: 5,
         issues: &["closed"],
     },
     Life {
@@ -223,9 +225,9 @@ const LIVES: &[Life] = &[
         events: &[
             "attempt",
             "fix_failed: reset-failed and start app.service: failed: systemctl: killed after",
-            "escalated: budget",
+            "escalated: 3 attempts did not hold",
         ],
-        starts: 3,
+        starts: 4,
         issues: &["open"],
     },
     Life {
@@ -238,9 +240,10 @@ const LIVES: &[Life] = &[
             "acted",
             "failed",
             "fix_failed: reset-failed and start app.service: still there afterwards",
-            "escalated",
+            "escalated: 3 attempts did not hold",
+            "still_escalated: 5 attempts did not hold; the next one is spaced",
         ],
-        starts: 3,
+        starts: 5,
         issues: &["open"],
     },
     Life {
@@ -267,7 +270,7 @@ const LIVES: &[Life] = &[
         live: |gateway| {
             moved(gateway);
             gateway.remove("/opt/app/bin-2/run");
-            gateway.runs_for(Duration::from_secs(10));
+            gateway.runs_for(3 * MINUTE);
             assert!(!gateway.exists(DROP_IN));
         },
         ends: (Status::Escalated, None),
@@ -286,7 +289,7 @@ const LIVES: &[Life] = &[
             moved(gateway);
             gateway.sql("UPDATE attempts SET undo = 'torn'");
             gateway.remove("/opt/app/bin-2/run");
-            gateway.runs_for(Duration::from_secs(10));
+            gateway.runs_for(3 * MINUTE);
             assert!(gateway.exists(DROP_IN));
         },
         ends: (Status::Escalated, None),

@@ -97,6 +97,7 @@ fn task(gateway: usize, fault: usize) -> Task {
         approved_action: None,
         approved_digest: None,
         approved_until: None,
+        asked_at: None,
         detected_at: now(),
         last_seen_at: now(),
         first_green_at: None,

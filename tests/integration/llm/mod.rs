@@ -170,7 +170,7 @@ fn nothing_outside_the_offered_actions_ever_happens() {
                 alone += usize::from(others.count() == 0);
             }
             for phase in [Phase::QuickFix, Phase::Research, Phase::Consensus] {
-                if let Plan::Act { offer, .. } = plan(phase, offers, &[]) {
+                if let Plan::Act { offer, .. } = plan(phase, offers, &[], 6) {
                     outside += usize::from(!allowed.contains(&offer.kind));
                 }
             }

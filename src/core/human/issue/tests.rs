@@ -57,6 +57,7 @@ fn task() -> Task {
         approved_action: None,
         approved_digest: None,
         approved_until: None,
+        asked_at: None,
         detected_at: at(0),
         last_seen_at: at(610),
         first_green_at: None,

@@ -8,6 +8,7 @@ use crate::core::model::gate::Gate;
 /// Closes every gate; the rows below open them one by one.
 fn closed() -> Scene {
     let mut scene = Scene::ready();
+    scene.offer(ActionKind::RestartUnit);
     scene.host.kill_switch = Some("work on the bus".to_owned());
     scene.settings.maintenance = vec![always()];
     scene.host.clock_sane = false;
@@ -39,7 +40,7 @@ fn gates_answer_in_the_order_of_the_design() {
         assert_eq!(scene.step().gate(), Some(gate));
         open(&mut scene);
     }
-    assert_eq!(scene.step(), start());
+    assert_eq!(scene.step(), act(Phase::QuickFix, ActionKind::RestartUnit));
 }
 
 #[test]
@@ -64,9 +65,9 @@ fn a_symptom_waits_for_the_gates_before_its_root() {
 fn each_gate_says_until_when_and_why() {
     let no_target = Step::Refuse {
         phase: Phase::QuickFix,
-        kind: ActionKind::ResetFailedStart,
+        kind: ActionKind::RestartUnit,
         reason: Reason::NoTarget {
-            kind: ActionKind::ResetFailedStart,
+            kind: ActionKind::RestartUnit,
             why: TargetError::Missing(Key::Unit),
         },
     };
@@ -146,8 +147,16 @@ fn each_gate_says_until_when_and_why() {
         ),
         (
             "slot",
-            |s| s.checked().slot_free = false,
+            |s| {
+                s.offer(ActionKind::RestartUnit);
+                s.checked().slot_free = false;
+            },
             wait(2, Reason::Slot),
+        ),
+        (
+            "no slot is needed for a start of what is down",
+            |s| s.checked().slot_free = false,
+            start(),
         ),
         (
             "no slot is needed for what disturbs nothing",

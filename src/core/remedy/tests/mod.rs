@@ -86,6 +86,7 @@ fn task(class: Class, subject: &str) -> Task {
         approved_action: None,
         approved_digest: None,
         approved_until: None,
+        asked_at: None,
         detected_at: ago(3_600),
         last_seen_at: NOW,
         first_green_at: None,
@@ -126,6 +127,7 @@ fn tried(phase: Phase, kind: ActionKind) -> Tried {
         phase,
         kind,
         acted: true,
+        at: ago(30),
     }
 }
 

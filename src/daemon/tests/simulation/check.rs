@@ -72,8 +72,11 @@ impl Simulation {
                 .filter(|before| start.at.since(before.at) < HOUR)
                 .collect();
             let of_unit = hour.iter().filter(|one| one.unit == start.unit).count();
-            assert!(hour.len() <= budget.host_per_hour as usize, "{hour:?}");
-            assert!(of_unit <= budget.unit_per_hour as usize, "{hour:?}");
+            let host = budget
+                .host_per_hour
+                .saturating_add(budget.first_starts_per_hour);
+            assert!(hour.len() <= host as usize, "{hour:?}");
+            assert!(of_unit <= budget.fingerprint_per_hour as usize, "{hour:?}");
         }
         let mut told = BTreeSet::new();
         for marker in self.world.issues.markers() {

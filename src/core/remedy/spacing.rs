@@ -1,0 +1,85 @@
+//! When the next attempt at one fault is due, and when a human hears of those that did not hold. Pure.
+
+use std::time::Duration;
+
+use crate::core::config::Fix;
+use crate::core::model::action::ActionKind;
+use crate::core::model::time::Timestamp;
+use crate::core::remedy::phases::Tried;
+
+/// A human hears of a fault after so many attempts that did not hold, but not before `fix.tell_after_s`.
+const FAILURES_BEFORE_TOLD: usize = 3;
+
+/// Starts are one thing, however they are made; anything else is only like itself.
+pub(super) fn alike(one: ActionKind, other: ActionKind) -> bool {
+    one == other || (one.is_start() && other.is_start())
+}
+
+/// Attempts of the round that are like `kind` and touched something, the oldest first.
+pub(super) fn made(tried: &[Tried], kind: ActionKind) -> impl Iterator<Item = &Tried> {
+    tried
+        .iter()
+        .filter(move |one| one.acted && alike(one.kind, kind))
+}
+
+/// When `kind` may be tried again; `None`: at once, it was not tried yet. Counted from the first attempt of the
+/// round, so that a slow one puts the next not off.
+pub fn due(fix: &Fix, tried: &[Tried], kind: ActionKind) -> Option<Timestamp> {
+    let first = made(tried, kind).next()?;
+    let offset = fix.spacing_s.get(made(tried, kind).count());
+    let offset = offset.or(fix.spacing_s.last()).copied().unwrap_or(0);
+    Some(first.at.plus(Duration::from_secs(offset)))
+}
+
+/// When a human may hear of attempts that did not hold: after the third failure or `fix.tell_after_s`, whichever
+/// is later; where nothing is left to try, after that time alone. `None`: not yet, whatever the time.
+pub fn told_at(
+    fix: &Fix,
+    tried: &[Tried],
+    first_seen: Timestamp,
+    something_left: bool,
+) -> Option<Timestamp> {
+    let failures = tried.iter().filter(|one| one.acted).count();
+    (failures >= FAILURES_BEFORE_TOLD || !something_left)
+        .then(|| first_seen.plus(Duration::from_secs(fix.tell_after_s)))
+}
+
+/// The attempts of this round, of all of an episode in the order they began, and how many rounds were before: a
+/// pause of at least `fix.rearm_s` between two of them, or until now, ends one. So does a human who asks to try
+/// again, at `asked_at`.
+pub fn round(
+    fix: &Fix,
+    all: &[Tried],
+    asked_at: Option<Timestamp>,
+    now: Timestamp,
+) -> (Vec<Tried>, u32) {
+    let pause = Duration::from_secs(fix.rearm_s);
+    let (mut current, mut before): (Vec<Tried>, u32) = (Vec::new(), 0);
+    for one in all {
+        let asked = asked_at.is_some_and(|asked| {
+            one.at >= asked && current.last().is_some_and(|last| last.at < asked)
+        });
+        if current
+            .last()
+            .is_some_and(|last| one.at.since(last.at) >= pause)
+            || asked
+        {
+            before = over(&mut current, before);
+        }
+        current.push(*one);
+    }
+    let stale = current.last().is_some_and(|last| {
+        now.since(last.at) >= pause || asked_at.is_some_and(|asked| last.at < asked)
+    });
+    if stale {
+        before = over(&mut current, before);
+    }
+    (current, before)
+}
+
+/// A round in which nothing was touched is none.
+fn over(round: &mut Vec<Tried>, before: u32) -> u32 {
+    let acted = round.iter().any(|one| one.acted);
+    round.clear();
+    before.saturating_add(u32::from(acted))
+}

@@ -1,0 +1,250 @@
+//! Budgets: what an attempt is charged to, counted over the attempts of the windows that end now.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::core::config::Budget;
+use crate::core::model::action::ActionKind;
+use crate::core::model::class::Class;
+use crate::core::model::id::TaskId;
+use crate::core::model::time::Timestamp;
+use crate::core::remedy::step::Spent;
+use crate::store::error::StoreError;
+use crate::store::restored;
+use crate::store::sql::Prepared;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+/// Of the host's budget one part in so many is kept for what did not fail lately.
+const KEPT_SHARE: u32 = 4;
+/// While as many first starts as may be are under way.
+const FIRST_START_RECHECK: Duration = Duration::from_secs(2);
+
+/// Whose budget an attempt is charged to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Charge {
+    /// The first start of a unit that did not fail lately: free of the host's budget.
+    First,
+    /// The host's.
+    Host,
+    /// A human allowed it.
+    Approval,
+}
+
+impl Charge {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Host => "host",
+            Self::Approval => "approval",
+        }
+    }
+}
+
+/// An attempt that is asked about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub task: TaskId,
+    pub hash: &'a str,
+    pub kind: Option<ActionKind>,
+    pub unit: Option<&'a str>,
+}
+
+/// One budget, and the attempts that are counted against it.
+struct Count<'a> {
+    scope: &'static str,
+    /// Of the rows of `attempts`, with `?3` for `value`.
+    filter: String,
+    value: &'a str,
+    window: Duration,
+    limit: u32,
+}
+
+/// What the attempt would be charged to, or the first budget without room for it.
+pub(super) fn charge(
+    connection: &Connection,
+    asked: &Asked<'_>,
+    limits: &Budget,
+    now: Timestamp,
+) -> Result<Result<Charge, Spent>, StoreError> {
+    if approved(connection, asked.task, now)? {
+        let filter = "charged = 'approval' AND ?3 = ''".to_owned();
+        let limit = limits.approvals_per_hour;
+        let own = Count {
+            scope: "approvals",
+            filter,
+            value: "",
+            window: HOUR,
+            limit,
+        };
+        return Ok(own
+            .spent(connection, now)?
+            .map_or(Ok(Charge::Approval), Err));
+    }
+    for count in asked.own_counts(limits) {
+        if let Some(spent) = count.spent(connection, now)? {
+            return Ok(Err(spent));
+        }
+    }
+    let lately = asked.failed_lately(connection, now)?;
+    let starts = |kind: ActionKind| kind.is_start() && !kind.is_disruptive();
+    if !lately && asked.kind.is_some_and(starts) && !under_pressure(connection)? {
+        let under_way: u32 = connection.row(
+            "SELECT count(*) FROM attempts WHERE (outcome IS NULL OR outcome = 'acted') AND charged = 'first'",
+            [],
+            |row| row.get(0),
+        )?;
+        if under_way >= limits.first_starts_at_once {
+            return Ok(Err(Spent {
+                scope: "first starts",
+                used: under_way,
+                limit: limits.first_starts_at_once,
+                free_at: now.plus(FIRST_START_RECHECK),
+            }));
+        }
+        let filter = "charged = 'first' AND ?3 = ''".to_owned();
+        let limit = limits.first_starts_per_hour;
+        let firsts = Count {
+            scope: "host",
+            filter,
+            value: "",
+            window: HOUR,
+            limit,
+        };
+        if firsts.spent(connection, now)?.is_none() {
+            return Ok(Ok(Charge::First));
+        }
+    }
+    for (window, limit) in [(HOUR, limits.host_per_hour), (DAY, limits.host_per_day)] {
+        let limit = match lately {
+            true => limit - limit / KEPT_SHARE,
+            false => limit,
+        };
+        let filter = "charged = 'host' AND ?3 = ''".to_owned();
+        let host = Count {
+            scope: "host",
+            filter,
+            value: "",
+            window,
+            limit,
+        };
+        if let Some(spent) = host.spent(connection, now)? {
+            return Ok(Err(spent));
+        }
+    }
+    Ok(Ok(Charge::Host))
+}
+
+impl<'a> Asked<'a> {
+    /// What the fault and the unit may cost: attempts that a human allowed count apart.
+    fn own_counts(&self, limits: &Budget) -> Vec<Count<'a>> {
+        let of_fault = |window, limit| Count {
+            scope: "fingerprint",
+            filter: "charged <> 'approval' AND issue_hash = ?3".to_owned(),
+            value: self.hash,
+            window,
+            limit,
+        };
+        let mut counts = vec![
+            of_fault(HOUR, limits.fingerprint_per_hour),
+            of_fault(DAY, limits.fingerprint_per_day),
+        ];
+        if let (Some(unit), true) = (self.unit, self.kind.is_none_or(ActionKind::is_disruptive)) {
+            let disrupts = ActionKind::ALL.iter().filter(|kind| kind.is_disruptive());
+            let kinds: Vec<String> = disrupts.map(|kind| format!("'{kind}'")).collect();
+            counts.push(Count {
+                scope: "unit",
+                filter: format!(
+                    "charged <> 'approval' AND unit = ?3 AND action_kind IN ({})",
+                    kinds.join(", ")
+                ),
+                value: unit,
+                window: HOUR,
+                limit: limits.unit_per_hour,
+            });
+        }
+        counts
+    }
+
+    /// Something was tried about it, or it was over and came back, within a day.
+    fn failed_lately(&self, connection: &Connection, now: Timestamp) -> Result<bool, StoreError> {
+        let since = now.minus(DAY).to_string();
+        Ok(connection.row(
+            "SELECT EXISTS (SELECT 1 FROM attempts WHERE issue_hash = ?1 AND started_at > ?3 AND outcome IS NOT 'refused')
+                 OR EXISTS (SELECT 1 FROM attempts WHERE unit = ?2 AND started_at > ?3 AND outcome IS NOT 'refused')
+                 OR EXISTS (SELECT 1 FROM tasks WHERE issue_hash = ?1 AND status = 'closed' AND closed_at > ?3)",
+            params![self.hash, self.unit, since],
+            |row| row.get(0),
+        )?)
+    }
+}
+
+impl Count<'_> {
+    /// What is used up, if there is no room.
+    fn spent(&self, connection: &Connection, now: Timestamp) -> Result<Option<Spent>, StoreError> {
+        let (scope, limit) = (self.scope, self.limit);
+        // What was done since the backup is not known: each window counts as used up.
+        let restored = restored::last(connection)?;
+        let over = restored.map(|restore| restore.at.min(now).plus(self.window));
+        if let Some(free_at) = over.filter(|free_at| now < *free_at) {
+            return Ok(Some(Spent {
+                scope,
+                used: limit,
+                limit,
+                free_at,
+            }));
+        }
+        // Newest first, only as many as the limit: the last of them says when room comes back. Rows
+        // with a time after `now` (the clock was set back) count too.
+        let sql = format!(
+            "SELECT count(*), min(started_at) FROM (
+                 SELECT started_at FROM attempts
+                 WHERE {} AND started_at > ?1 AND outcome IS NOT 'refused'
+                 ORDER BY started_at DESC LIMIT ?2)",
+            self.filter
+        );
+        let since = now.minus(self.window).to_string();
+        let (used, oldest): (u32, Option<String>) = connection
+            .prepare_cached(&sql)?
+            .query_row(params![since, limit, self.value], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        if used < limit {
+            return Ok(None);
+        }
+        let free_at = oldest
+            .and_then(|text| text.parse::<Timestamp>().ok())
+            .map_or(now.plus(self.window), |oldest| {
+                oldest.min(now).plus(self.window)
+            });
+        Ok(Some(Spent {
+            scope,
+            used,
+            limit,
+            free_at,
+        }))
+    }
+}
+
+/// A human's leave for the task stands.
+fn approved(connection: &Connection, task: TaskId, now: Timestamp) -> Result<bool, StoreError> {
+    let stands = connection
+        .prepare_cached(
+            "SELECT approved_digest IS NOT NULL AND approved_until > ?2 FROM tasks WHERE id = ?1",
+        )?
+        .query_row(params![task, now.to_string()], |row| {
+            row.get::<_, Option<bool>>(0)
+        })
+        .optional()?;
+    Ok(stands.flatten().unwrap_or(false))
+}
+
+/// Memory runs out: nothing is started for free.
+fn under_pressure(connection: &Connection) -> Result<bool, StoreError> {
+    Ok(connection.row(
+        "SELECT EXISTS (SELECT 1 FROM tasks WHERE status <> 'closed' AND issue_type = ?1)",
+        [Class::MemoryPressure.as_str()],
+        |row| row.get(0),
+    )?)
+}
