@@ -154,6 +154,10 @@ fn prove(job: &Job<'_>, booked: &Underway<'_>) -> Result<(), StoreError> {
                 clock.pass(pause, |span| runtime.poke.pause(span));
                 pause = (pause * 2).min(LOOK_PAUSE_MAX);
             }
+            Seen::Over(why) => {
+                let message = format!("{action}: the fault is over without it: {why}");
+                return failed(job, booked, Outcome::Unknown, &message);
+            }
             Seen::Present(finding) => {
                 let message = format!("{action}: still there afterwards: {}", finding.message);
                 return failed(job, booked, Outcome::Failed, &message);
@@ -357,7 +361,7 @@ pub fn recover(job: &Job<'_>, attempt: &Attempt) -> Result<(), StoreError> {
             };
             (Outcome::Unknown, message, later)
         }
-        Seen::Present(_) | Seen::Stands => {
+        Seen::Present(_) | Seen::Over(_) | Seen::Stands => {
             let (undone, phase) = take_back_stored(job, attempt);
             let undone = undone.unwrap_or_else(|| "nothing to undo".to_owned());
             let message = format!(

@@ -73,7 +73,7 @@ impl Gather<'_> {
         let first = task.finding();
         let now = match &seen {
             Seen::Present(finding) => verify::with_first_sight(finding.clone(), task),
-            Seen::Clear | Seen::Stands | Seen::CouldNotLook(_) => first,
+            Seen::Clear | Seen::Over(_) | Seen::Stands | Seen::CouldNotLook(_) => first,
         };
         let open = self.reader.open_conditions()?;
         let finding = diagnose::enrich(self.host, self.loaded, now, task, &open);

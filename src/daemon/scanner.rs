@@ -13,6 +13,7 @@ use crate::core::model::id::TaskId;
 use crate::core::model::task::{Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
+use crate::core::reading::unit_state::{Rest, rest_of};
 use crate::core::remedy::ending::{self, Condition, Patience};
 use crate::core::remedy::step::Reason;
 use crate::daemon::job::Job;
@@ -379,13 +380,23 @@ fn condition(
     } else {
         covered.contains(&task.class)
     };
-    if present.contains(&task.id) {
+    if present.contains(&task.id) || (looked_at && is_short(schedule, task)) {
+        schedule.gone_since.remove(&task.id);
         Condition::Present
     } else if looked_at {
         Condition::GoneSince(*schedule.gone_since.entry(task.id).or_insert(now))
     } else {
         Condition::NotLooked
     }
+}
+
+/// Its unit is not seen as failed any more, and not as it was wanted either.
+fn is_short(schedule: &Schedule, task: &Task) -> bool {
+    let Some(units) = &schedule.units else {
+        return false;
+    };
+    let unit = units.iter().find(|unit| unit.name == task.subject);
+    matches!(rest_of(task.class, unit), Some(Rest::Short(_)))
 }
 
 fn patience(runtime: &Runtime) -> Patience {

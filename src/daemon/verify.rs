@@ -5,6 +5,7 @@ use crate::core::model::finding::Finding;
 use crate::core::model::hint::Hint;
 use crate::core::model::task::Task;
 use crate::core::model::unit::{UnitName, UnitState};
+use crate::core::reading::unit_state::{Rest, rest_of};
 use crate::core::remedy::ending::Seen;
 use crate::daemon::loaded_config::LoadedConfig;
 use crate::detectors::{Detector, Open, Snapshot, Sweep};
@@ -29,6 +30,20 @@ fn unit_alone(loaded: &LoadedConfig, task: &Task) -> Option<Vec<UnitState>> {
     (state.name == task.subject).then(|| vec![state])
 }
 
+/// What it means that the detector no longer sees the fault: green is the state that was wanted.
+fn unseen(look: &Snapshot<'_>, task: &Task) -> Seen {
+    let units = look.units().unwrap_or_default();
+    let unit = units.iter().find(|unit| unit.name == task.subject);
+    match rest_of(task.class, unit) {
+        None | Some(Rest::Reached) => Seen::Clear,
+        Some(Rest::Unwanted(why)) => Seen::Over(why),
+        Some(Rest::Short(why)) => {
+            log::debug!("task {}: not failed, but it {why}", task.id);
+            Seen::Present(task.finding())
+        }
+    }
+}
+
 /// Asks the detector of the task's class whether the condition still holds.
 pub fn look(
     host: &Host,
@@ -51,7 +66,7 @@ pub fn look(
         Ok(Sweep::Present(findings)) => findings
             .into_iter()
             .find(|finding| finding.class == task.class && finding.subject == task.subject)
-            .map_or(Seen::Clear, Seen::Present),
+            .map_or_else(|| unseen(&look, task), Seen::Present),
         Ok(Sweep::Absent(why)) => Seen::CouldNotLook(why),
         Err(why) => Seen::CouldNotLook(why.with_hint()),
     }

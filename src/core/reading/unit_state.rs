@@ -89,6 +89,68 @@ pub fn status_text(unit: &UnitState) -> String {
     }
 }
 
+/// What became of a unit of which no fault is seen any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// It runs, or has done its work: the state that was wanted.
+    Reached,
+    /// Nobody wants it to run, and why: no fault, and no repair either.
+    Unwanted(String),
+    /// Neither failed nor as it was wanted, and why: its start was refused or is under way, or it is gone.
+    Short(String),
+}
+
+/// Refused is not gone: not to be failed is not yet to be as it was wanted.
+pub fn rest(unit: &UnitState) -> Rest {
+    if unit.is_active() {
+        return Rest::Reached;
+    }
+    if let Some(purpose) = unit.purpose() {
+        return Rest::Unwanted(purpose.to_string());
+    }
+    if unit.load_state == "masked" || unit.unit_file_state.starts_with("masked") {
+        return Rest::Unwanted("is masked".to_owned());
+    }
+    if unit.load_state != "loaded" {
+        return Rest::Short(format!("is not there: LoadState={}", unit.load_state));
+    }
+    if unit.active_state == "inactive" && !unit.condition_result {
+        return Rest::Unwanted("has a condition that is false".to_owned());
+    }
+    let ended_well =
+        unit.result == "success" && unit.exit_code == "exited" && unit.exit_status == 0;
+    let runs_once = unit.service_type == "oneshot" || !unit.triggered_by.is_empty();
+    if unit.active_state == "inactive" && ended_well && runs_once {
+        return Rest::Reached;
+    }
+    Rest::Short(format!(
+        "does not run: it is {}",
+        or_unknown(&unit.active_state)
+    ))
+}
+
+/// What became of the unit of a fault of this class that is no longer seen; `None` where the class is not about whether
+/// its unit runs.
+pub fn rest_of(class: Class, unit: Option<&UnitState>) -> Option<Rest> {
+    let should_run = class == Class::ServiceInactive;
+    if !should_run && !matches!(class, Class::ServiceFailed | Class::ServiceWatchdog) {
+        return None;
+    }
+    let Some(unit) = unit else {
+        return Some(Rest::Short("is not there".to_owned()));
+    };
+    let rest = rest(unit);
+    // Found of what should run: one that is plainly down and not found should not.
+    if should_run && is_plainly_down(unit) && matches!(rest, Rest::Short(_)) {
+        return Some(Rest::Unwanted("is no longer wanted".to_owned()));
+    }
+    Some(rest)
+}
+
+fn is_plainly_down(unit: &UnitState) -> bool {
+    unit.load_state == "loaded" && unit.active_state == "inactive"
+}
+
 /// True when the unit must be left alone: not there, masked, or excluded by the operator.
 pub fn is_excluded(unit: &UnitState, ignored: &[String]) -> bool {
     matches!(unit.load_state.as_str(), "masked" | "not-found")
@@ -285,6 +347,71 @@ mod tests {
         }
         let alone = judge_failed(&unit("failed"), NOW).unwrap();
         assert_eq!(alone.fact(Key::Requires), None);
+    }
+
+    #[test]
+    fn not_to_be_failed_is_not_to_be_as_wanted() {
+        let is = |change: fn(&mut UnitState)| {
+            let mut unit = unit("inactive");
+            unit.exit_code.clear();
+            unit.left = Left::ByItself;
+            change(&mut unit);
+            rest(&unit)
+        };
+        let short = |rest: Rest| matches!(rest, Rest::Short(_));
+        assert!(short(is(|_| {})), "its start was refused");
+        assert!(short(
+            is(|unit| unit.active_state = "activating".to_owned())
+        ));
+        for gone in ["not-found", "bad-setting", "error"] {
+            let state = UnitState {
+                load_state: gone.to_owned(),
+                ..unit("inactive")
+            };
+            assert!(short(rest(&state)), "{gone}");
+        }
+        let ended_well = |unit: &mut UnitState| {
+            unit.result = "success".to_owned();
+            unit.exit_code = "exited".to_owned();
+            unit.exit_status = 0;
+        };
+        let done = |kind: &str| {
+            let mut unit = UnitState {
+                service_type: kind.to_owned(),
+                ..unit("inactive")
+            };
+            ended_well(&mut unit);
+            rest(&unit)
+        };
+        assert_eq!(done("oneshot"), Rest::Reached);
+        assert!(short(done("simple")));
+        assert_eq!(rest(&unit("active")), Rest::Reached);
+        let unwanted = |rest: Rest| matches!(rest, Rest::Unwanted(_));
+        assert!(unwanted(is(
+            |unit| unit.left = Left::OnPurpose(Purpose::Stopped)
+        )));
+        assert!(unwanted(is(|unit| unit.condition_result = false)));
+        assert!(unwanted(is(|unit| unit.load_state = "masked".to_owned())));
+    }
+
+    #[test]
+    fn a_fault_of_a_unit_that_is_not_there_is_not_over() {
+        for class in [
+            Class::ServiceFailed,
+            Class::ServiceWatchdog,
+            Class::ServiceInactive,
+        ] {
+            assert!(
+                matches!(rest_of(class, None), Some(Rest::Short(_))),
+                "{class}"
+            );
+        }
+        let down = unit("inactive");
+        let failed = rest_of(Class::ServiceFailed, Some(&down));
+        assert!(matches!(failed, Some(Rest::Short(_))));
+        let inactive = rest_of(Class::ServiceInactive, Some(&down));
+        assert!(matches!(inactive, Some(Rest::Unwanted(_))));
+        assert_eq!(rest_of(Class::ServiceFlapping, None), None);
     }
 
     #[test]

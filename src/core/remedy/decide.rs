@@ -133,7 +133,7 @@ impl From<Step> for Decision {
 pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Decision {
     let task = situation.task;
     match &situation.seen {
-        Seen::Clear => return gone(situation, finding).into(),
+        Seen::Clear | Seen::Over(_) => return gone(situation, finding).into(),
         Seen::CouldNotLook(why) => return blind(situation, why, now).into(),
         Seen::Present(_) | Seen::Stands => {}
     }

@@ -21,6 +21,8 @@ pub enum Seen {
     /// It holds; the finding carries fresh evidence.
     Present(Finding),
     Clear,
+    /// No fault any more, and not as it was wanted either: nobody wants it, and why.
+    Over(String),
     /// Only lines tell of it, or nothing looks for its class: the stored finding stands.
     Stands,
     /// The detector was asked and could not look.
@@ -56,6 +58,12 @@ pub fn of_window(task: &Task, seen: Seen, window: Duration, now: Timestamp) -> W
             return WindowEnd::Close {
                 resolution: Resolution::Fixed,
                 reason: Reason::QuietWindow,
+            };
+        }
+        Seen::Over(why) => {
+            return WindowEnd::Close {
+                resolution: Resolution::Unverified,
+                reason: Reason::NotVerified(why),
             };
         }
         Seen::CouldNotLook(why) => why,

@@ -231,6 +231,20 @@ const LIVES: &[Life] = &[
         issues: &["open"],
     },
     Life {
+        name: "nothing comes of its start: its failure stays open, and what is found then has no budget of its own",
+        set: as_built,
+        live: |gateway| {
+            gateway.ends_by_itself(UNIT);
+            failing(gateway, OnStart::Skips, 15 * MINUTE);
+            let failed = gateway.tasks().swap_remove(0);
+            assert_eq!(failed.status, Status::Escalated);
+        },
+        ends: (Status::Waiting, None),
+        events: &["found", "waiting: inhibition: symptom of task"],
+        starts: 3,
+        issues: &["open"],
+    },
+    Life {
         name: "it starts and fails at once",
         set: as_built,
         live: |gateway| failing(gateway, OnStart::Fails, 15 * MINUTE),

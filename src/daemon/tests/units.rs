@@ -23,6 +23,8 @@ pub enum OnStart {
     Fails,
     /// It runs, and systemd answers no question from then on.
     ThenSilence,
+    /// The order is accepted and nothing comes of it.
+    Skips,
     /// The order does not come back within its time.
     Hangs,
 }
@@ -177,6 +179,10 @@ impl Units {
             OnStart::Refused => fails(1, "Job for unit failed."),
             OnStart::Fails => {
                 (unit.active_state, unit.result) = ("failed", "exit-code");
+                says("")
+            }
+            OnStart::Skips => {
+                (unit.active_state, unit.result) = ("inactive", "success");
                 says("")
             }
             OnStart::ThenSilence => {

@@ -33,6 +33,16 @@ fn a_stability_window_ends_as_it_looks_then() {
             close(Resolution::Fixed, Reason::Stable),
         ),
         (
+            "stopped by somebody meanwhile",
+            Severity::Error,
+            60,
+            Seen::Over("was stopped".to_owned()),
+            close(
+                Resolution::Unverified,
+                Reason::NotVerified("was stopped".to_owned()),
+            ),
+        ),
+        (
             "no line",
             Severity::Error,
             60,
