@@ -50,7 +50,10 @@ fn parse_line(line: &str) -> Option<Mount> {
     let fs_type = right.next()?.to_owned();
     let device = unescape(right.next()?);
     let of_fs = right.next().unwrap_or("");
-    let has_ro = |options: &str| options.split(',').any(|option| option == "ro");
+    let has = |options: &str, one: &str| options.split(',').any(|option| option == one);
+    let has_ro = |options: &str| has(options, "ro");
+    // Since 6.13 an error leaves `rw` and says so beside it.
+    let by_error = has(of_fs, "emergency_ro") || has(of_fs, "shutdown");
     Some(Mount {
         point,
         fs_type,
@@ -62,8 +65,8 @@ fn parse_line(line: &str) -> Option<Mount> {
             .collect(),
         number,
         mount_read_only: has_ro(own),
-        fs_read_only: has_ro(of_fs),
-        read_only: has_ro(own) || has_ro(of_fs),
+        fs_read_only: has_ro(of_fs) || by_error,
+        read_only: has_ro(own) || has_ro(of_fs) || by_error,
     })
 }
 
@@ -138,6 +141,21 @@ mod tests {
             (second.point.as_str(), second.read_only, second.fs_read_only),
             ("/mnt/a b", true, true)
         );
+    }
+
+    #[test]
+    fn an_error_makes_it_read_only_in_the_words_of_every_kernel() {
+        for (options, want) in [
+            ("ro,errors=remount-ro", true),
+            ("rw,errors=remount-ro,emergency_ro", true),
+            ("rw,shutdown", true),
+            ("rw,errors=remount-ro", false),
+        ] {
+            let line = format!("30 22 179:3 / /data rw - ext4 /dev/mmcblk0p3 {options}\n");
+            let mounts = parse_mountinfo(&line);
+            let got = mounts.first().map(|mount| mount.fs_read_only);
+            assert_eq!(got, Some(want), "{options}");
+        }
     }
 
     #[test]
