@@ -238,7 +238,7 @@ pub(super) fn rekey(
     Ok(Some(id))
 }
 
-/// At the owner's start: open tasks of an older fingerprint algorithm get the key of this one, computed
+/// At the owner's start: tasks of an older fingerprint algorithm get the key of this one, computed
 /// from what is stored. Two that become the same fault are joined.
 pub(super) fn upgrade(connection: &mut Connection, now: Timestamp) -> Result<u64, StoreError> {
     let transaction =
@@ -283,6 +283,26 @@ pub(super) fn upgrade(connection: &mut Connection, now: Timestamp) -> Result<u64
             history::append(tx, Some(*id), "rekeyed", &hash, "store", reason, now)?;
         }
     }
+    rekey_closed(tx)?;
     transaction.commit()?;
     Ok(old.len() as u64)
+}
+
+/// What is over as well: whoever comes back finds his last life, and its issue, by the key.
+fn rekey_closed(tx: &Tx<'_>) -> Result<(), StoreError> {
+    let over: Vec<(TaskId, String, String, String)> = tx
+        .prepare(
+            "SELECT id, issue_type, subject, issue_message FROM tasks
+             WHERE status = 'closed' AND algorithm NOT IN (0, ?1)",
+        )?
+        .query_map([identity::ALGORITHM_VERSION], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    for (id, class, subject, message) in &over {
+        let hash = identity::fingerprint(class, subject, message).to_string();
+        tx.prepare_cached("UPDATE tasks SET issue_hash = ?2, algorithm = ?3 WHERE id = ?1")?
+            .execute(params![id, hash, identity::ALGORITHM_VERSION])?;
+    }
+    Ok(())
 }
