@@ -117,6 +117,13 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
         }
         while from < to {
             match (self.byte(from), self.byte(from.saturating_add(1))) {
+                // `::1` begins with what it is.
+                (Some(b':'), Some(b':'))
+                    if to.saturating_sub(from) <= ADDRESS
+                        && shape::is_address(self.bytes(from, to)) =>
+                {
+                    break;
+                }
                 (Some(b'-'), Some(b'0'..=b'9')) | (Some(b'.'), Some(b'/' | b'.')) => break,
                 (Some(b'.' | b':' | b'-' | b'@'), _) => from = from.saturating_add(1),
                 _ => break,
@@ -141,6 +148,9 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
             if item.len() <= ADDRESS && self.rules.has(MaskRule::Address) && shape::is_address(item)
             {
                 self.number(from, to);
+            } else if self.host_with_port(from, to) {
+                self.mask(from, to, Kind::Host);
+                self.done();
             } else {
                 self.parts(from, to);
             }
@@ -153,6 +163,39 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
         }
         self.part(from, to, seen);
         to
+    }
+
+    /// `broker:1883` where a host stands: with a dot anywhere, else after a word for a peer, or as the first item,
+    /// unless that begins a list of `key:number`.
+    fn host_with_port(&self, from: usize, to: usize) -> bool {
+        let Some(name) = shape::before_port(self.bytes(from, to)) else {
+            return false;
+        };
+        if !self.rules.has(MaskRule::Host) || shape::is_file(name) {
+            return false;
+        }
+        let (key_from, key_to) = self.key;
+        let first = from == 0 && self.byte(to) == Some(b' ') && !self.number_is_keyed(to);
+        name.contains(&b'.') || first || words::leads_to_host(self.bytes(key_from, key_to))
+    }
+
+    /// Whether the next item is `key:number` as well.
+    fn number_is_keyed(&self, at: usize) -> bool {
+        let next = self.ahead(at.saturating_add(1));
+        let item = next.split(|&b| b == b' ').next().unwrap_or_default();
+        item.windows(2)
+            .any(|pair| matches!(pair, [b':', b'0'..=b'9']))
+    }
+
+    /// `LOCAL(0)`, `SHM(1)`: a reference clock where an address could stand.
+    fn is_reference_clock(&self, from: usize, to: usize) -> bool {
+        let (key_from, key_to) = self.key;
+        matches!(
+            self.bytes(to, to.saturating_add(3)),
+            [b'(', b'0'..=b'9', b')']
+        ) && self.rules.has(MaskRule::Host)
+            && shape::is_symbol(self.bytes(from, to))
+            && words::leads_to_host(self.bytes(key_from, key_to))
     }
 
     /// The parts of an item between colons.
@@ -298,6 +341,12 @@ impl<R: MaskRules> Scanner<'_, '_, R> {
             self.mask(from, to, Kind::Value);
             self.done();
             return to;
+        }
+        if self.byte(to) == Some(b'(') && self.is_reference_clock(from, to) {
+            let end = to.saturating_add(3);
+            self.mask(from, end, Kind::Host);
+            self.done();
+            return end;
         }
         if !context && !words::may_be_listed(item) && !shape::is_long_hex(item) {
             self.unit = false;

@@ -145,6 +145,19 @@ pub fn is_host(item: &[u8]) -> bool {
     })
 }
 
+/// The name in `name:port`: lower case as host names are written, and a port of two digits or more.
+pub fn before_port(item: &[u8]) -> Option<&[u8]> {
+    let colon = item.iter().position(|&b| b == b':')?;
+    let (name, port) = (item.get(..colon)?, item.get(colon.saturating_add(1)..)?);
+    let is_port = (2..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit);
+    let is_name = name.len() >= 2
+        && name.first().is_some_and(u8::is_ascii_lowercase)
+        && name
+            .iter()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.'));
+    (is_port && is_name).then_some(name)
+}
+
 /// A reverse-DNS name (`org.example.Thing`), unless its last label names an error or a constant.
 pub fn is_package(item: &[u8]) -> bool {
     let mut labels = item.split(|&b| b == b'.');

@@ -27,6 +27,22 @@ pub enum Cue {
     Result,
 }
 
+/// A word after which a host is named, with or without its port.
+pub fn leads_to_host(word: &[u8]) -> bool {
+    let more: &[&[u8]] = &[
+        b"with",
+        b"tcp",
+        b"udp",
+        b"via",
+        b"host",
+        b"server",
+        b"peer",
+        b"proxy",
+        b"upstream",
+    ];
+    is_peer(word) || more.contains(&word)
+}
+
 /// Lists whose words change how the scanner goes on: what is on none of them is plain text.
 macro_rules! lexicon {
     ($($(#[$doc:meta])* $list:ident $is:ident: $($word:literal)*;)*) => {
