@@ -12,6 +12,11 @@ pub fn host_name(host: &Host) -> String {
     }
 }
 
+/// The kernel's own random name of this boot; empty where it gives none.
+pub fn id(host: &Host) -> String {
+    read(host, "/proc/sys/kernel/random/boot_id")
+}
+
 /// Milliseconds since boot.
 pub fn uptime_millis(host: &Host) -> Option<i64> {
     let text = read(host, "/proc/uptime");

@@ -26,6 +26,8 @@ pub struct Process {
     /// Arguments joined by blanks.
     pub cmdline: String,
     pub uid: u32,
+    /// Somebody's terminal can reach it.
+    pub on_terminal: bool,
 }
 
 /// Fields of `/proc/PID/stat` that are used (proc_pid_stat(5)). The name stands in parentheses and may
@@ -38,14 +40,16 @@ pub fn parse_stat(text: &str) -> Option<Process> {
     let mut fields = tail.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
     let ppid = fields.next()?.parse().ok()?;
-    // State is field 3, the start time field 22.
-    let start_ticks = fields.nth(17)?.parse().ok()?;
+    // State is field 3, the terminal field 7, the start time field 22.
+    let on_terminal = fields.nth(2)? != "0";
+    let start_ticks = fields.nth(14)?.parse().ok()?;
     Some(Process {
         pid,
         ppid,
         state,
         comm,
         start_ticks,
+        on_terminal,
         ..Process::default()
     })
 }
@@ -139,6 +143,13 @@ pub fn most_deleted_open(host: &Host, device: u64) -> Option<DeletedOpen> {
 /// v1's `name=systemd`.
 pub fn cgroup(host: &Host, pid: u32) -> Option<String> {
     parse_cgroup(&host.read(format!("/proc/{pid}/cgroup"), READ_CAP).ok()?)
+}
+
+/// The same below the service manager's own group: one that runs in a container sees the container's first.
+pub fn group_below_manager(host: &Host, pid: u32) -> Option<String> {
+    let manager = cgroup(host, 1).unwrap_or_default();
+    let manager = manager.strip_suffix("/init.scope").unwrap_or("");
+    cgroup(host, pid)?.strip_prefix(manager).map(str::to_owned)
 }
 
 fn parse_cgroup(text: &str) -> Option<String> {

@@ -3,6 +3,7 @@
 // Numbers from outside must not overflow; tests know theirs.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+pub mod census;
 mod declared;
 pub(crate) mod openrc;
 pub mod outside;

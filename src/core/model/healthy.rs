@@ -2,6 +2,7 @@
 //! file from another one of that name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,8 @@ pub struct KnownFile {
     /// 0 for a folder.
     pub bytes: u64,
     pub owner: u32,
+    /// Last change of its content, in milliseconds since 1970; of a folder 0, since every file in it changes it.
+    pub modified_ms: i64,
     /// Names that it has on its file system: with more than one, another name is no proof of a move.
     pub names: u64,
     pub is_folder: bool,
@@ -45,9 +48,16 @@ impl KnownFile {
     /// The same file of the same build, wherever it stands.
     pub fn is_same_file(&self, other: &Self) -> bool {
         let digests = self.sha256.as_ref().zip(other.sha256.as_ref());
-        (self.device, self.inode, self.bytes, self.is_folder)
-            == (other.device, other.inode, other.bytes, other.is_folder)
-            && digests.is_none_or(|(one, other)| one == other)
+        let what = |one: &Self| {
+            (
+                one.device,
+                one.inode,
+                one.bytes,
+                one.modified_ms,
+                one.is_folder,
+            )
+        };
+        what(self) == what(other) && digests.is_none_or(|(one, other)| one == other)
     }
 
     /// Another file with the very same content.
@@ -64,6 +74,26 @@ pub struct MainProgram {
     /// Arguments joined by blanks.
     pub command: String,
     pub user: u32,
+}
+
+/// Why a process is the unit's own leftover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    InItsGroup,
+    Ran,
+    OwnProgram,
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InItsGroup => "it is in the control group of the unit, which is down",
+            Self::Ran => "it ran in the unit while that was well",
+            Self::OwnProgram => {
+                "it is the unit's own program, arguments and user, and of nobody else"
+            }
+        })
+    }
 }
 
 /// One unit as it was when it was last seen well.

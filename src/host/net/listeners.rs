@@ -104,22 +104,20 @@ pub fn holders(host: &Host, port: &str) -> io::Result<Vec<PortHolder>> {
 }
 
 fn holds(host: &Host, pid: u32, inodes: &BTreeSet<u64>) -> bool {
+    !sockets_of(host, pid).is_disjoint(inodes)
+}
+
+/// Inodes of all sockets that a process has open, as far as we may look.
+pub fn sockets_of(host: &Host, pid: u32) -> BTreeSet<u64> {
     let Ok(entries) = std::fs::read_dir(host.path(format!("/proc/{pid}/fd"))) else {
-        return false;
+        return BTreeSet::new();
     };
-    entries.flatten().any(|entry| {
-        std::fs::read_link(entry.path())
-            .ok()
-            .and_then(|target| {
-                target
-                    .to_str()?
-                    .strip_prefix("socket:[")?
-                    .strip_suffix(']')?
-                    .parse()
-                    .ok()
-            })
-            .is_some_and(|inode: u64| inodes.contains(&inode))
-    })
+    let inode = |entry: std::fs::DirEntry| {
+        let target = std::fs::read_link(entry.path()).ok()?;
+        let inode = target.to_str()?.strip_prefix("socket:[")?;
+        inode.strip_suffix(']')?.parse().ok()
+    };
+    entries.flatten().filter_map(inode).collect()
 }
 
 #[cfg(test)]

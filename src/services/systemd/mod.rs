@@ -102,11 +102,7 @@ impl ServiceManager for Systemd {
     }
 
     fn unit_of(&self, pid: u32) -> Option<String> {
-        // A manager in a container sees its own group first.
-        let root = procfs::cgroup(&self.host, 1).unwrap_or_default();
-        let root = root.strip_suffix("/init.scope").unwrap_or("");
-        let group = procfs::cgroup(&self.host, pid)?;
-        owner_of_cgroup(&self.host, group.strip_prefix(root)?)
+        owner_of_cgroup(&self.host, &procfs::group_below_manager(&self.host, pid)?)
     }
 }
 
