@@ -32,6 +32,7 @@ use self::vacuum_journal::VacuumJournal;
 use crate::core::config::Config;
 use crate::core::model::action::ActionKind;
 use crate::core::model::finding::Finding;
+use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::proposal::{Proposal, Terms};
 use crate::core::model::unit::UnitName;
 use crate::core::reading::wanted::NotWanted;
@@ -48,6 +49,8 @@ pub struct ActionContext<'a> {
     pub managers: &'a [Arc<dyn ServiceManager>],
     /// Directory for backups of files that an action changes (below the state directory).
     pub backup_dir: &'a std::path::Path,
+    /// What each unit was like while it was well.
+    pub healthy: &'a HealthyUnits,
 }
 
 /// How an action's effect is taken back. Stored before acting, as JSON.

@@ -11,10 +11,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::core::model::healthy::{HealthyUnit, HealthyUnits};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::{Left, Purpose, UnitState};
+use crate::host::boot;
 use crate::host::clock::Clock;
-use crate::services::ServiceError;
+use crate::services::{ServiceError, census};
 
 /// Takes an action that was decided on just now.
 fn take(context: &ActionContext<'_>, action: &dyn Action) -> Result<Done, ActionError> {
@@ -98,6 +100,7 @@ struct Bench {
     config: Config,
     book: Arc<Book>,
     managers: Vec<Arc<dyn ServiceManager>>,
+    healthy: HealthyUnits,
 }
 
 impl Bench {
@@ -110,11 +113,31 @@ impl Bench {
             managers: vec![Arc::clone(&book) as Arc<dyn ServiceManager>],
             book,
             dir,
+            healthy: HealthyUnits::default(),
         }
     }
 
     fn real(mut self) -> Self {
         self.host = Host::real();
+        self
+    }
+
+    /// `unit` was well, and these processes ran in it.
+    fn well(mut self, unit: &str, pids: &[u32]) -> Self {
+        let host = Host::real();
+        let seen: Vec<_> = pids
+            .iter()
+            .filter_map(|pid| census::suspect(&host, *pid, None))
+            .collect();
+        let record = HealthyUnit {
+            boot: boot::id(&host),
+            control_group: seen
+                .first()
+                .map_or_else(String::new, |one| one.group.clone()),
+            processes: seen.iter().map(|one| one.key).collect(),
+            ..HealthyUnit::default()
+        };
+        self.healthy.insert(unit.to_owned(), record);
         self
     }
 
@@ -130,6 +153,7 @@ impl Bench {
             config: &self.config,
             managers: &self.managers,
             backup_dir: &self.dir.path().join("backup"),
+            healthy: &self.healthy,
         })
     }
 }

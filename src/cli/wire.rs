@@ -157,6 +157,10 @@ pub(super) fn demo(typed: &Typed, _globals: &Globals) -> Result<Exit, CliError> 
     if let Some(port) = typed.parsed::<u16>("serve")? {
         // The demo's own small service; hidden from help.
         let file = typed.path(0).unwrap_or_else(|| PathBuf::from("/dev/null"));
+        if port == 0 {
+            play::hold();
+            return Ok(Exit::Done);
+        }
         return play::serve(port, Path::new(&file))
             .map(|()| Exit::Done)
             .map_err(|why| CliError::of(ErrorKind::Failed, why));

@@ -5,12 +5,14 @@ use std::time::Duration;
 use crate::actions::{self, Action, ActionError, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::finding::Finding;
+use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::id::AttemptId;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Phase, Transition, WaitsFor};
 use crate::core::remedy::ending::Seen;
 use crate::core::remedy::step::Reason;
 use crate::daemon::carry_out;
+use crate::daemon::healthy;
 use crate::daemon::job::Job;
 use crate::daemon::verify;
 use crate::store::{Attempt, Booked, Booking, Outcome, StoreError};
@@ -62,7 +64,8 @@ pub fn take(job: &Job<'_>, chosen: &Chosen<'_>) -> Result<(), StoreError> {
     let Some(_slot) = runtime.slot(action.kind()) else {
         return carry_out::wait(job, job.now().plus(SLOT_RECHECK), &Reason::Slot);
     };
-    let context = runtime.action_context(&job.loaded);
+    let known = healthy::known_for(action.kind(), &runtime.store.reader()?)?;
+    let context = runtime.action_context(&job.loaded, &known);
     let undo = match action.undo_record(&context) {
         Ok(undo) => undo,
         Err(why) => return fail_unbooked(job, phase, action, &why.to_string()),
@@ -243,7 +246,9 @@ fn take_back(job: &Job<'_>, undo: &Undo) -> Option<String> {
     if *undo == Undo::None {
         return None;
     }
-    let context = job.runtime.action_context(&job.loaded);
+    // What is put back was ours.
+    let known = HealthyUnits::default();
+    let context = job.runtime.action_context(&job.loaded, &known);
     Some(match actions::undo(&context, undo) {
         Ok(done) => format!("undone: {done}"),
         Err(why) => {
@@ -384,6 +389,15 @@ impl Job<'_> {
     /// Asks the detector of the task's class whether the condition still holds.
     pub fn look(&self) -> Seen {
         let runtime = self.runtime;
-        verify::look(&runtime.host, &self.loaded, &runtime.detectors, self.task)
+        match runtime.store.reader() {
+            Ok(reader) => verify::look(
+                &runtime.host,
+                &self.loaded,
+                &runtime.detectors,
+                self.task,
+                &reader,
+            ),
+            Err(why) => Seen::CouldNotLook(why.to_string()),
+        }
     }
 }

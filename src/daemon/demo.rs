@@ -5,8 +5,9 @@ mod error;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -89,13 +90,7 @@ fn play(
         .enumerate()
     {
         writeln!(out, "\n{}. {}", number + 1, fault.title()).map_err(DemoError::Output)?;
-        let intruder = stage.inject(fault)?;
-        let repaired = watch.repair(out)? && stage.answers();
-        if let Some(mut intruder) = intruder {
-            // Ended by the repair; if not, it must not outlive the demo.
-            let _ = intruder.kill();
-            let _ = intruder.wait();
-        }
+        let repaired = stage.inject(fault, runtime)? && watch.repair(out)? && stage.answers();
         if !repaired {
             *good = false;
             writeln!(out, "   NOT repaired in {} s", REPAIR_DEADLINE.as_secs())
@@ -145,7 +140,9 @@ impl Fault {
         match self {
             Self::Killed => "Its process is killed (SIGKILL).",
             Self::Hung => "Its process hangs (SIGSTOP): it runs, but no longer answers.",
-            Self::PortTaken => "It is stopped and a stale process of nobody takes its port.",
+            Self::PortTaken => {
+                "Its main process is killed; a worker of its own lives on and keeps the port."
+            }
         }
     }
 }
@@ -221,31 +218,37 @@ impl Stage {
         kill(pid, signal).map_err(|why| DemoError::Signal(signal, why))
     }
 
-    fn inject(&self, fault: Fault) -> Result<Option<Child>, DemoError> {
+    /// False when the worker was not seen in time.
+    fn inject(&self, fault: Fault, runtime: &Runtime) -> Result<bool, DemoError> {
         match fault {
-            Fault::Killed => self.signal(Signal::SIGKILL).map(|()| None),
-            Fault::Hung => self.signal(Signal::SIGSTOP).map(|()| None),
+            Fault::Killed => self.signal(Signal::SIGKILL)?,
+            Fault::Hung => self.signal(Signal::SIGSTOP)?,
             Fault::PortTaken => {
+                get(self.port, WORKER);
+                // Only what was seen in the service while it was well is its own.
+                let end = end_after(REPAIR_DEADLINE);
+                while Self::processes(runtime)? < 2 {
+                    if Instant::now() >= end {
+                        return Ok(false);
+                    }
+                    runtime.halt.pause(Duration::from_millis(50));
+                }
                 self.signal(Signal::SIGKILL)?;
-                // Wins the race for the port by trying until it has it.
-                let stale = self.directory.join("stale.pid");
-                Command::new(&self.program)
-                    .args(["demo", "--serve", &self.port.to_string()])
-                    .arg(stale)
-                    .stdin(Stdio::null())
-                    .stdout(Stdio::null())
-                    .stderr(Stdio::null())
-                    .spawn()
-                    .map(Some)
-                    .map_err(stage("stale process"))
             }
         }
+        Ok(true)
+    }
+
+    /// So many were seen to run in the service.
+    fn processes(runtime: &Runtime) -> Result<usize, DemoError> {
+        let seen = runtime.store.reader()?.healthy_unit(SERVICE)?;
+        Ok(seen.map_or(0, |record| record.processes.len()))
     }
 
     /// The service itself (not an intruder on its port) answers.
     fn answers(&self) -> bool {
         self.service_pid().is_some_and(|pid| {
-            get(self.port).is_some_and(|body| body.trim() == format!("pid {pid}"))
+            get(self.port, "/").is_some_and(|body| body.trim() == format!("pid {pid}"))
         })
     }
 }
@@ -330,16 +333,41 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Body of `GET /`, if anybody answers within a second.
-fn get(port: u16) -> Option<String> {
+/// Body of `GET path`, if anybody answers within a second.
+fn get(port: u16, path: &str) -> Option<String> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = net::connect(&[address], end_after(Duration::from_secs(1))).ok()?;
-    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
+    stream
+        .write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())
+        .ok()?;
     let mut answer = String::new();
     stream.take(4096).read_to_string(&mut answer).ok()?;
     answer
         .split_once("\r\n\r\n")
         .map(|(_, body)| body.to_owned())
+}
+
+/// Asked for this, the demo's service begins a worker that shares its socket.
+const WORKER: &str = "/worker";
+/// A worker ends by itself after this long, whatever became of the demo.
+const WORKER_LIFE: Duration = Duration::from_secs(180);
+
+/// A worker (`demo --serve 0 -`): keeps the socket that it was given as its standard input, and does nothing.
+pub fn hold() {
+    std::thread::sleep(WORKER_LIFE);
+}
+
+fn begin_worker(listener: &TcpListener) -> Result<(), DemoError> {
+    let program = std::env::current_exe().map_err(stage("own executable"))?;
+    let socket = listener.try_clone().map_err(stage("worker's socket"))?;
+    Command::new(program)
+        .args(["demo", "--serve", "0", "-"])
+        .stdin(Stdio::from(OwnedFd::from(socket)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map(drop)
+        .map_err(stage("worker"))
 }
 
 /// The demo's service (`demo --serve PORT PIDFILE`): answers every request with its process id.
@@ -360,17 +388,23 @@ pub fn serve(port: u16, pid_file: &Path) -> Result<(), DemoError> {
     for stream in listener.incoming().flatten() {
         // A client that goes away or sends nothing costs a second at most; there is nobody to tell.
         let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
-        answer(stream, &body);
+        if answer(stream, &body) == WORKER {
+            begin_worker(&listener)?;
+        }
     }
     Ok(())
 }
 
-fn answer(mut stream: impl Read + Write, body: &str) {
+/// Answers, and says what was asked for.
+fn answer(mut stream: impl Read + Write, body: &str) -> String {
     let mut request = [0_u8; 1024];
-    let _ = stream.read(&mut request);
+    let read = stream.read(&mut request).unwrap_or(0);
     let _ = write!(
         stream,
         "HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
+    let request = String::from_utf8_lossy(request.get(..read).unwrap_or(&[])).into_owned();
+    let path = request.split(' ').nth(1);
+    path.unwrap_or_default().to_owned()
 }

@@ -10,6 +10,7 @@ use crate::core::diagnosis::learning;
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::case::Case;
 use crate::core::model::finding::Finding;
+use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::proposal::{Proposal, Terms};
 use crate::core::model::task::{Phase, Status, Task};
 use crate::core::model::time::Timestamp;
@@ -21,7 +22,7 @@ use crate::core::remedy::kill_switch;
 use crate::core::remedy::phases::{Offer, Tried};
 use crate::core::remedy::spacing;
 use crate::daemon::loaded_config::LoadedConfig;
-use crate::daemon::{diagnose, verify};
+use crate::daemon::{diagnose, healthy, verify};
 use crate::detectors::Detector;
 use crate::host::Host;
 use crate::store::{Attempt, Outcome, Reader, StoreError};
@@ -69,7 +70,7 @@ impl Facts {
 impl Gather<'_> {
     /// Looks again with the task's detector, and reads what the store knows.
     pub fn facts(&self, task: &Task) -> Result<Facts, StoreError> {
-        let seen = verify::look(self.host, self.loaded, self.detectors, task);
+        let seen = verify::look(self.host, self.loaded, self.detectors, task, self.reader);
         let first = task.finding();
         let now = match &seen {
             Seen::Present(finding) => verify::with_first_sight(finding.clone(), task),
@@ -130,8 +131,10 @@ impl Gather<'_> {
             Ok(action) => action,
             Err(why) => return Ok((with(Err(why)), None)),
         };
-        let (proposal, gone) = self.proposal(action.as_ref(), offer, backups);
-        let (gone, unwanted) = match (gone, action.unwanted(&self.context(backups))) {
+        let known = healthy::known_for(offer.kind, self.reader)?;
+        let context = self.context(backups, &known);
+        let (proposal, gone) = proposal(&context, action.as_ref(), offer);
+        let (gone, unwanted) = match (gone, action.unwanted(&context)) {
             (None, Ok(unwanted)) => (None, unwanted),
             (None, Err(why)) => (Some(why), None),
             (Some(why), _) => (Some(why), None),
@@ -150,36 +153,35 @@ impl Gather<'_> {
         Ok((checked, Some(action)))
     }
 
-    /// The one action on its target, and why it may not be taken now. What cannot be told from another target is
-    /// not taken.
-    fn proposal(
-        &self,
-        action: &dyn Action,
-        offer: &Offer,
-        backups: &Path,
-    ) -> (Proposal, Option<ActionError>) {
-        let (context, command) = (self.context(backups), offer.command.as_deref());
-        let gone = action.precondition(&context).err();
-        match actions::proposal(&context, action, command) {
-            Ok(proposal) => (proposal, gone),
-            Err(why) => {
-                let unknown = Proposal {
-                    kind: offer.kind,
-                    command: offer.command.clone(),
-                    text: action.to_string(),
-                    terms: Terms::default(),
-                };
-                (unknown, Some(gone.unwrap_or(why)))
-            }
-        }
-    }
-
-    fn context<'a>(&'a self, backups: &'a Path) -> ActionContext<'a> {
+    fn context<'a>(&'a self, backups: &'a Path, healthy: &'a HealthyUnits) -> ActionContext<'a> {
         ActionContext {
             host: self.host,
             config: &self.loaded.config,
             managers: &self.loaded.managers,
             backup_dir: backups,
+            healthy,
+        }
+    }
+}
+
+/// The one action on its target, and why it may not be taken now. What cannot be told from another target is
+/// not taken.
+fn proposal(
+    context: &ActionContext<'_>,
+    action: &dyn Action,
+    offer: &Offer,
+) -> (Proposal, Option<ActionError>) {
+    let gone = action.precondition(context).err();
+    match actions::proposal(context, action, offer.command.as_deref()) {
+        Ok(proposal) => (proposal, gone),
+        Err(why) => {
+            let unknown = Proposal {
+                kind: offer.kind,
+                command: offer.command.clone(),
+                text: action.to_string(),
+                terms: Terms::default(),
+            };
+            (unknown, Some(gone.unwrap_or(why)))
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod fleet;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod gather;
+pub mod healthy;
 pub mod job;
 pub mod llm;
 pub mod loaded_config;

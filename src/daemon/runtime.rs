@@ -14,6 +14,7 @@ use crate::actions::ActionContext;
 use crate::core::config::Config;
 use crate::core::model::action::ActionKind;
 use crate::core::model::gate::Gate;
+use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::hint::Hint;
 use crate::core::model::task::{Resolution, Task, Transition};
 use crate::core::model::time::Timestamp;
@@ -334,12 +335,17 @@ impl Runtime {
         }
     }
 
-    pub(crate) fn action_context<'a>(&'a self, loaded: &'a LoadedConfig) -> ActionContext<'a> {
+    pub(crate) fn action_context<'a>(
+        &'a self,
+        loaded: &'a LoadedConfig,
+        healthy: &'a HealthyUnits,
+    ) -> ActionContext<'a> {
         ActionContext {
             host: &self.host,
             config: &loaded.config,
             managers: &loaded.managers,
             backup_dir: &self.backup_dir,
+            healthy,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::core::model::unit::UnitState;
 use crate::core::reading::unit_state::{Rest, rest_of};
 use crate::core::remedy::ending::{self, Condition, Patience};
 use crate::core::remedy::step::Reason;
+use crate::daemon::healthy::Notes;
 use crate::daemon::job::Job;
 use crate::daemon::{Runtime, attempt, gather, loaded_config, ourselves};
 use crate::detectors::{Detector, Open, Snapshot, Sweep};
@@ -43,6 +44,8 @@ pub struct Schedule {
     broken: BTreeMap<&'static str, &'static str>,
     /// Units as the last look found them; on a calm host a query of all is most of what a sweep costs.
     units: Option<Vec<UnitState>>,
+    /// What is healthy.
+    notes: Notes,
     /// Detectors whose last look found something, or failed.
     unclean: BTreeSet<&'static str>,
     /// The restore after which every detector has to look anew.
@@ -97,6 +100,9 @@ pub fn run(runtime: &Runtime) {
             std::thread::sleep(POKE_SETTLE);
         }
         rings = runtime.poke.wait(heard, Duration::ZERO);
+    }
+    if let Err(why) = schedule.notes.flush(runtime, runtime.host.clock.now()) {
+        log::warn!("what was healthy is not written down: {why}");
     }
 }
 
@@ -160,7 +166,11 @@ pub fn sweep(
     if poked || due.iter().any(|one| follows_units(*one)) {
         schedule.units = None;
     }
+    // Out of the schedule, which changes while it is leaned on.
+    let mut notes = std::mem::take(&mut schedule.notes);
+    let known = notes.known(&runtime.store.reader()?)?;
     let look = Snapshot::new(&runtime.host, &loaded.config, &loaded.managers, &open)
+        .remembering(known)
         .knowing(schedule.units.take())
         .suspecting(runtime.suspects());
     let (mut found, mut refused) = (Vec::new(), Vec::new());
@@ -218,6 +228,10 @@ pub fn sweep(
         }
     }
     schedule.units = look.into_units();
+    schedule.notes = notes;
+    if let Some(units) = &schedule.units {
+        schedule.notes.keep(runtime, units, now)?;
+    }
     if let Some(at) = schedule.restored
         && schedule.unclean.is_empty()
     {

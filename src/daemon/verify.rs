@@ -7,10 +7,12 @@ use crate::core::model::task::Task;
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::core::reading::unit_state::{Rest, rest_of};
 use crate::core::remedy::ending::Seen;
+use crate::daemon::healthy;
 use crate::daemon::loaded_config::LoadedConfig;
 use crate::detectors::{Detector, Open, Snapshot, Sweep};
 use crate::host::Host;
 use crate::services;
+use crate::store::Reader;
 
 /// A second look's finding with what only the first one read, such as the unit's log of that moment.
 pub fn with_first_sight(mut finding: Finding, task: &Task) -> Finding {
@@ -50,6 +52,7 @@ pub fn look(
     loaded: &LoadedConfig,
     detectors: &[Box<dyn Detector>],
     task: &Task,
+    reader: &Reader,
 ) -> Seen {
     if task.class.clearing() != Clearing::Sweep {
         return Seen::Stands;
@@ -58,9 +61,14 @@ pub fn look(
     let Some(detector) = all.find(|one| one.classes().contains(&task.class)) else {
         return Seen::Stands;
     };
+    let known = match healthy::known_to(task.class, reader) {
+        Ok(known) => known,
+        Err(why) => return Seen::CouldNotLook(why.to_string()),
+    };
     // Counts as open, so that hysteresis asks for the low mark before it says clear.
     let open = Open::new([(task.class, task.subject.clone())]);
     let look = Snapshot::new(host, &loaded.config, &loaded.managers, &open)
+        .remembering(&known)
         .knowing(unit_alone(loaded, task));
     match detector.examine(&look) {
         Ok(Sweep::Present(findings)) => findings

@@ -10,7 +10,7 @@ use crate::core::remedy::ending;
 use crate::core::remedy::step::{Reason, Step};
 use crate::daemon::gather::Gather;
 use crate::daemon::job::Job;
-use crate::daemon::{Runtime, attempt, carry_out, verify};
+use crate::daemon::{Runtime, attempt, carry_out};
 use crate::store::StoreError;
 
 /// Longest wait of the first worker without a ring: due back-offs, ends of stability windows and what
@@ -63,12 +63,7 @@ pub fn step(runtime: &Runtime, worker: &str) -> Result<bool, StoreError> {
 
 /// A stability window is over.
 fn end_of_window(job: &Job<'_>) -> Result<(), StoreError> {
-    let seen = verify::look(
-        &job.runtime.host,
-        &job.loaded,
-        &job.runtime.detectors,
-        job.task,
-    );
+    let seen = job.look();
     let window = Duration::from_secs(job.loaded.config.fix.stability_s);
     let end = ending::of_window(job.task, seen, window, job.now());
     carry_out::window_end(job, end)

@@ -29,6 +29,7 @@ pub mod thermal;
 pub mod unit_path;
 pub mod wear;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
@@ -38,6 +39,7 @@ use std::time::Duration;
 use crate::core::config::Config;
 use crate::core::model::class::Class;
 use crate::core::model::finding::Finding;
+use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::detectors::suspects::Suspects;
@@ -75,6 +77,8 @@ pub struct Snapshot<'a> {
     pub(crate) open: &'a Open,
     pub(crate) now: Timestamp,
     pub(crate) suspects: Suspects,
+    /// What each unit was like while it was well.
+    pub(crate) healthy: Cow<'a, HealthyUnits>,
     units: OnceLock<Result<Vec<UnitState>, Unasked>>,
 }
 
@@ -93,6 +97,7 @@ impl<'a> Snapshot<'a> {
             open,
             now: host.clock.now(),
             suspects: Suspects::default(),
+            healthy: Cow::Owned(HealthyUnits::default()),
             units: OnceLock::new(),
         }
     }
@@ -109,6 +114,13 @@ impl<'a> Snapshot<'a> {
     #[must_use]
     pub(crate) fn suspecting(mut self, suspects: Suspects) -> Self {
         self.suspects = suspects;
+        self
+    }
+
+    /// A look that remembers what the units were like while they were well.
+    #[must_use]
+    pub(crate) fn remembering(mut self, healthy: &'a HealthyUnits) -> Self {
+        self.healthy = Cow::Borrowed(healthy);
         self
     }
 

@@ -8,16 +8,18 @@ use crate::core::config::Config;
 use crate::core::model::class::Class;
 use crate::core::model::facts::{Fact, Holder};
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::healthy::Proof;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
+use crate::core::reading::innocence::{self, Doubt};
 use crate::core::reading::journal_entry::tells_port_taken;
 use crate::core::reading::ports::{of_command, of_message};
 use crate::core::reading::unit_file::needs;
 use crate::core::reading::unit_state::{is_excluded, should_run};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
-use crate::host::READ_CAP;
 use crate::host::exec::ExecError;
 use crate::host::net::listeners::{self, PortHolder};
+use crate::services::{self, census};
 
 /// Units whose log is read in one sweep: a storm must not fork for each.
 const LOGS_MOST: usize = 8;
@@ -106,23 +108,16 @@ fn before_it_starts(
         return Ok(None);
     }
     for port in declared(unit, look) {
-        let holders = holders(&port, look)?;
-        let Some((holder, owner)) = stranger(unit, &holders, look) else {
+        let Some(held) = held(unit, &port, look)? else {
             continue;
         };
         let mut others = units.iter();
-        let other = others.find(|other| Some(&other.name) == owner.as_ref());
+        let other = others.find(|other| Some(&other.name) == held.owner.as_ref());
         if other.is_some_and(|other| declared(other, look).contains(&port)) {
-            let found = finding(unit, &port, holder, owner.as_deref(), look.now);
-            return Ok(Some(found));
+            return Ok(Some(held.finding(unit, &port, look.now)));
         }
     }
     Ok(None)
-}
-
-fn holders(port: &str, look: &Snapshot<'_>) -> Result<Vec<PortHolder>, DetectError> {
-    let source = |why| DetectError::Source(format!("who holds {port}"), why);
-    listeners::holders(look.host, port).map_err(source)
 }
 
 impl PortConflict {
@@ -176,90 +171,126 @@ fn read_ports(unit: &UnitState, look: &Snapshot<'_>) -> Result<Vec<String>, Dete
     }
     let mut ports: Vec<String> = refused.iter().filter_map(|line| of_message(line)).collect();
     if ports.is_empty() {
-        ports = declared(unit, look);
+        ports = its_own(unit, look);
     }
     ports.sort();
     ports.dedup();
     Ok(ports)
 }
 
-/// Ports in the unit's files: listening sockets, and numbers in the command line. Which of them counts is
-/// decided by who holds it.
+/// Ports in the unit's files: listening sockets, and options of its command that say where it listens; of a declared
+/// service the operator's own.
 fn declared(unit: &UnitState, look: &Snapshot<'_>) -> Vec<String> {
-    let texts: Vec<String> = std::iter::once(&unit.fragment_path)
-        .chain(&unit.drop_in_paths)
-        .filter_map(|path| look.host.read(path, READ_CAP).ok())
-        .collect();
-    let needs = needs(&unit.name, &texts);
+    let needs = needs(&unit.name, &services::unit_files(look.host, unit));
     let commands = needs.commands.iter().flat_map(|line| of_command(line));
-    needs.listens.iter().cloned().chain(commands).collect()
+    let services = look.config.service.iter();
+    let operators = services
+        .filter(|service| service.name == unit.name && !service.port.is_empty())
+        .map(|service| service.port.clone());
+    let own = needs.listens.iter().cloned().chain(commands);
+    own.chain(operators).collect()
 }
 
-/// The first refused port that a stranger holds.
+/// Ports that are the unit's: declared, or seen to be listened on while it was well.
+fn its_own(unit: &UnitState, look: &Snapshot<'_>) -> Vec<String> {
+    let mut ports = declared(unit, look);
+    let known = look.healthy.of(&unit.name);
+    ports.extend(known.iter().flat_map(|record| &record.ports).cloned());
+    ports
+}
+
+/// The first refused port that somebody else, or a leftover, holds.
 fn judge(
     unit: &UnitState,
     ports: &[String],
     look: &Snapshot<'_>,
 ) -> Result<Option<Finding>, DetectError> {
     for port in ports {
-        let holders = holders(port, look)?;
-        if let Some((holder, owner)) = stranger(unit, &holders, look) {
-            let found = finding(unit, port, holder, owner.as_deref(), look.now);
-            return Ok(Some(found));
+        if let Some(held) = held(unit, port, look)? {
+            return Ok(Some(held.finding(unit, port, look.now)));
         }
     }
     Ok(None)
 }
 
-/// A holder that does not belong to the unit, with the unit that it does belong to. A port that the unit
-/// itself holds is no conflict, whoever else shares it.
-fn stranger<'h>(
-    unit: &UnitState,
-    holders: &'h [PortHolder],
-    look: &Snapshot<'_>,
-) -> Option<(&'h PortHolder, Option<String>)> {
-    let mut strange = None;
-    for holder in holders {
-        let owner = look
-            .managers
-            .iter()
-            .find_map(|manager| manager.unit_of(holder.pid));
-        let own = owner.as_deref() == Some(&unit.name)
-            || (unit.main_pid != 0 && unit.main_pid == holder.pid);
-        if own {
-            return None;
-        }
-        strange = strange.or(Some((holder, owner)));
-    }
-    strange
+/// Who holds a port that the unit wants.
+struct Held {
+    holder: PortHolder,
+    /// The unit that it belongs to.
+    owner: Option<String>,
+    user: u32,
+    /// It is the unit's own leftover, and so is everybody else who holds the port.
+    verdict: Result<Proof, Doubt>,
 }
 
-fn finding(
-    unit: &UnitState,
-    port: &str,
-    holder: &PortHolder,
-    owner: Option<&str>,
-    now: Timestamp,
-) -> Finding {
-    let of = owner.map_or_else(|| "no unit".to_owned(), |name| format!("unit {name}"));
-    let message = format!("port {port} is held by {} of {of}", holder.comm);
-    Finding::new(
-        Class::PortConflict,
-        &unit.name,
-        Severity::Error,
-        &message,
-        "sockets",
-        now,
-    )
-    .with(Fact::Unit(&unit.name))
-    .with(port.parse().ok().map(Fact::Port))
-    .with(Fact::Holder(Holder {
-        pid: holder.pid,
-        start_ticks: holder.start_ticks,
-        command: &holder.cmdline,
-        exe: &holder.exe,
-    }))
-    .with(owner.map(Fact::HolderUnit))
+/// A port that the unit itself holds is no conflict, whoever else shares it. Where one of several holders is a
+/// stranger, he is the one to tell of: to end the others frees nothing.
+fn held(unit: &UnitState, port: &str, look: &Snapshot<'_>) -> Result<Option<Held>, DetectError> {
+    let source = |why| DetectError::Source(format!("who holds {port}"), why);
+    let holders = listeners::holders(look.host, port).map_err(source)?;
+    let mut found: Option<Held> = None;
+    for holder in holders {
+        let Some(suspect) = census::suspect(look.host, holder.pid, look.healthy.of(&unit.name))
+        else {
+            continue;
+        };
+        let verdict = match innocence::leftover(unit, &look.healthy, &suspect) {
+            Err(Doubt::Working) => return Ok(None),
+            Ok(_) if !its_own(unit, look).iter().any(|one| one == port) => Err(Doubt::PortNotIts),
+            verdict => verdict,
+        };
+        let worse = found.as_ref().is_none_or(|one| one.verdict.is_ok()) && verdict.is_err();
+        if found.is_none() || worse {
+            found = Some(Held {
+                owner: owner(unit, holder.pid, look),
+                holder,
+                user: suspect.user,
+                verdict,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// The other unit that a process belongs to.
+fn owner(unit: &UnitState, pid: u32, look: &Snapshot<'_>) -> Option<String> {
+    look.managers
+        .iter()
+        .find_map(|manager| manager.unit_of(pid))
+        .filter(|owner| *owner != unit.name)
+}
+
+impl Held {
+    fn finding(&self, unit: &UnitState, port: &str, now: Timestamp) -> Finding {
+        let holder = &self.holder;
+        let of = match (&self.owner, &self.verdict) {
+            (Some(name), _) => format!("unit {name}"),
+            (None, Ok(_)) => "the unit's own past".to_owned(),
+            (None, Err(_)) => "no unit".to_owned(),
+        };
+        let why = self.verdict.as_ref().err().map(ToString::to_string);
+        let message = format!("port {port} is held by {} of {of}", holder.comm);
+        Finding::new(
+            Class::PortConflict,
+            &unit.name,
+            Severity::Error,
+            &message,
+            "sockets",
+            now,
+        )
+        .with(Fact::Unit(&unit.name))
+        .with(port.parse().ok().map(Fact::Port))
+        .with(Fact::Holder(Holder {
+            pid: holder.pid,
+            start_ticks: holder.start_ticks,
+            command: &holder.cmdline,
+            exe: &holder.exe,
+        }))
+        .with(Fact::HolderUser(self.user))
+        .with(self.owner.as_deref().map(Fact::HolderUnit))
+        .with(self.verdict.as_ref().ok().copied().map(Fact::Leftover))
+        .with(why.as_deref().map(Fact::LeftAlone))
+    }
 }
 
 #[cfg(test)]

@@ -12,12 +12,15 @@ use crate::core::config::Config;
 use crate::core::model::class::Class;
 use crate::core::model::facts::{Fact, Holder};
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::healthy::Proof;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
+use crate::core::reading::innocence::{self, Doubt};
 use crate::core::reading::unit_state::is_excluded;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::procfs::{self, Process};
 use crate::host::{files, pid_files};
+use crate::services::census;
 
 /// Zombies of parents that are just busy go away; this much longer than `stale_after_s` they do not.
 const ZOMBIE_FACTOR: u32 = 4;
@@ -129,18 +132,28 @@ impl StaleProcess {
             if pid_files::started_us(&named.process) > unit.inactive_enter_us {
                 continue;
             }
-            let owner = look
-                .managers
-                .iter()
-                .find_map(|manager| manager.unit_of(named.process.pid));
-            if owner.is_some_and(|owner| owner != unit.name && owner.ends_with(".service")) {
+            let Some(suspect) =
+                census::suspect(look.host, named.process.pid, look.healthy.of(&unit.name))
+            else {
+                continue;
+            };
+            let verdict = innocence::leftover(unit, &look.healthy, &suspect);
+            // Another service's is that one's; what works again is no leftover.
+            if matches!(&verdict, Err(Doubt::Working))
+                || matches!(&verdict, Err(Doubt::OfUnit(of)) if of.ends_with(".service"))
+            {
                 continue;
             }
             let key = (named.process.pid, named.process.start_ticks);
             let first = since.get(&key).copied().unwrap_or(look.now);
             known.insert(key, first);
             if look.now.since(first) >= Duration::from_secs(look.config.detect.stale_after_s) {
-                found.push(orphan(unit, &named.process, &file.path, look));
+                let found_there = Orphan {
+                    process: &named.process,
+                    pid_file: &file.path,
+                    verdict,
+                };
+                found.push(found_there.finding(unit, look.now));
             }
         }
         *since = known;
@@ -157,27 +170,52 @@ fn is_of(pid_file: &str, unit: &str) -> bool {
     name.is_some() && name == Some(unit.strip_suffix(".service").unwrap_or(unit))
 }
 
-fn orphan(unit: &UnitState, process: &Process, pid_file: &str, look: &Snapshot<'_>) -> Finding {
-    let message = format!(
-        "{} outlived its service, which is {}, and holds {pid_file}",
-        process.comm, unit.active_state
-    );
-    Finding::new(
-        Class::StaleProcess,
-        &unit.name,
-        Severity::Warning,
-        &message,
-        "processes",
-        look.now,
-    )
-    .with(Fact::Unit(&unit.name))
-    .with(Fact::Path(pid_file))
-    .with(Fact::Holder(Holder {
-        pid: process.pid,
-        start_ticks: process.start_ticks,
-        command: &process.cmdline,
-        exe: &process.exe,
-    }))
+/// A live process that the pid file of a unit which is down names.
+struct Orphan<'a> {
+    process: &'a Process,
+    pid_file: &'a str,
+    verdict: Result<Proof, Doubt>,
+}
+
+impl Orphan<'_> {
+    fn finding(&self, unit: &UnitState, now: Timestamp) -> Finding {
+        let Self {
+            process,
+            pid_file,
+            verdict,
+        } = self;
+        let comm = &process.comm;
+        let message = match verdict {
+            Ok(_) => format!(
+                "{comm} outlived its service, which is {}, and holds {pid_file}",
+                unit.active_state
+            ),
+            Err(_) => format!(
+                "{pid_file} names {comm}, which is not known to be of the service, which is {}",
+                unit.active_state
+            ),
+        };
+        let why = verdict.as_ref().err().map(ToString::to_string);
+        Finding::new(
+            Class::StaleProcess,
+            &unit.name,
+            Severity::Warning,
+            &message,
+            "processes",
+            now,
+        )
+        .with(Fact::Unit(&unit.name))
+        .with(Fact::Path(pid_file))
+        .with(Fact::Holder(Holder {
+            pid: process.pid,
+            start_ticks: process.start_ticks,
+            command: &process.cmdline,
+            exe: &process.exe,
+        }))
+        .with(Fact::HolderUser(process.uid))
+        .with(verdict.as_ref().ok().copied().map(Fact::Leftover))
+        .with(why.as_deref().map(Fact::LeftAlone))
+    }
 }
 
 fn uncollected(parent: &Process, children: &[&Process], look: &Snapshot<'_>) -> Finding {

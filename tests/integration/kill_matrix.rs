@@ -32,7 +32,7 @@ enum Fault {
     Killed,
     /// It hangs: `restart_unit`.
     Hung,
-    /// A stale process has its port: `terminate_process`.
+    /// A worker of its own outlived it and has its port: `terminate_process`.
     PortTaken,
     /// It hangs, and the operator's runbook names a command: `run_declared`.
     Declared,
@@ -53,16 +53,11 @@ impl Fault {
 struct Stage {
     gateway: Gateway,
     port: u16,
-    intruder: Option<Child>,
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
         self.signal(Signal::SIGKILL);
-        if let Some(mut intruder) = self.intruder.take() {
-            let _ = intruder.kill();
-            let _ = intruder.wait();
-        }
     }
 }
 
@@ -82,7 +77,6 @@ impl Stage {
         let stage = Self {
             gateway: Gateway::new(),
             port,
-            intruder: None,
         };
         let dir = stage.gateway.dir.path().display().to_string();
         stage.gateway.configure(&format!(
@@ -132,19 +126,36 @@ impl Stage {
         }
     }
 
-    /// The service itself answers, not an intruder on its port.
+    fn ask(&self, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    /// The service itself answers, not a worker that it left behind.
     fn answers(&self) -> bool {
-        let ask = || -> Option<String> {
-            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok()?;
-            stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
-            stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).ok()?;
-            Some(answer)
-        };
         self.pid().is_some_and(|pid| {
-            ask().is_some_and(|answer| answer.trim_end().ends_with(&format!("pid {pid}")))
+            self.ask("/")
+                .is_some_and(|answer| answer.trim_end().ends_with(&format!("pid {pid}")))
         })
+    }
+
+    /// Processes that the daemon saw run in the service while it was well.
+    fn recorded(&self) -> usize {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let path = self.gateway.path("state/tasks.db");
+        let read = || -> Option<usize> {
+            let database = rusqlite::Connection::open_with_flags(&path, flags).ok()?;
+            let record = "SELECT record FROM healthy WHERE unit = 'web'";
+            let record: String = database.query_row(record, [], |row| row.get(0)).ok()?;
+            let record: serde_json::Value = serde_json::from_str(&record).ok()?;
+            record["processes"].as_array().map(Vec::len)
+        };
+        read().unwrap_or(0)
     }
 
     fn acts(&self) -> usize {
@@ -179,22 +190,12 @@ impl Stage {
             .collect()
     }
 
-    fn inject(&mut self, fault: Fault) {
+    fn inject(&self, fault: Fault) {
         match fault {
             Fault::Killed => self.signal(Signal::SIGKILL),
             Fault::Hung | Fault::Declared => self.signal(Signal::SIGSTOP),
-            Fault::PortTaken => {
-                let port = self.port.to_string();
-                self.signal(Signal::SIGKILL);
-                let stale = self.gateway.path("stale.pid");
-                let intruder = Command::new(PROGRAM)
-                    .args(["demo", "--serve", &port])
-                    .arg(&stale)
-                    .spawn()
-                    .unwrap();
-                self.intruder = Some(intruder);
-                until("the port is taken", || stale.exists());
-            }
+            // Its worker was begun while all was well.
+            Fault::PortTaken => self.signal(Signal::SIGKILL),
         }
     }
 }
@@ -210,11 +211,15 @@ fn stop(mut daemon: Child) {
 
 /// One cell of the matrix; answers how it ended, for the table.
 fn cell(fault: Fault, step: &str) -> String {
-    let mut stage = Stage::new(fault);
+    let stage = Stage::new(fault);
     // Brought up by a first daemon, so that the fault is the only thing to repair.
     let daemon = stage.daemon(None);
     until("the service is up", || stage.answers());
     until("the first repair is closed", || stage.open_tasks() == 0);
+    if fault == Fault::PortTaken {
+        stage.ask("/worker");
+        until("the worker is known", || stage.recorded() > 1);
+    }
     stop(daemon);
     let (acts_before, events_before) = (stage.acts(), stage.events().len());
     stage.inject(fault);

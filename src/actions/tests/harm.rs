@@ -420,12 +420,27 @@ fn processes(random: &mut Random) -> bool {
     };
     let right =
         pid == victim.to_string() && start == seen.start_ticks.to_string() && program == exe;
-    let bench = Bench::new(Book::default()).real();
+    // Who ran in the unit while it was well, and in another one.
+    let recorded = honest || random.below(2) == 0;
+    let bench = Bench::new(Book::of(vec![unit("a.service"), unit("b.service")])).real();
+    let own = if recorded { victim } else { std::process::id() };
+    let mut bench = bench.well("a.service", &[own]);
+    let shared = !honest && random.below(4) == 0;
+    if shared {
+        bench = bench.well("b.service", &[victim, bystander]);
+    }
+    let proven = honest || random.below(4) > 0;
     let facts = [
         ("holder_pid", pid),
         ("holder_start", start),
         ("holder_exe", program),
+        ("unit", "a.service".to_owned()),
+        (
+            "leftover",
+            if proven { "it says so" } else { "" }.to_owned(),
+        ),
     ];
+    let right = right && recorded && !shared && proven;
     let finding = finding(random, &facts);
     let Ok(action) = resolve(ActionKind::TerminateProcess, &finding, &bench) else {
         assert!(

@@ -105,19 +105,31 @@ impl Drop for Sleeper {
     }
 }
 
-fn terminate(sleeper: &Sleeper, holds: Option<&str>, then_start: Option<&str>) -> TerminateProcess {
+fn terminate(sleeper: &Sleeper, holds: Option<&str>) -> TerminateProcess {
     TerminateProcess {
         process: sleeper.identity(),
         holds: holds.map(str::to_owned),
-        then_start: then_start.map(named),
+        unit: named("a.service"),
     }
 }
 
-#[test]
-fn a_stale_process_ends_and_the_unit_starts() {
-    let mut sleeper = Sleeper::new();
+/// `a.service` is down; `sleeper` ran in it while it was well.
+fn down(sleeper: &Sleeper) -> Bench {
     let bench = Bench::new(Book::of(vec![unit("a.service")])).real();
-    let action = terminate(&sleeper, None, Some("a.service"));
+    bench.well("a.service", &[sleeper.0.id()])
+}
+
+#[test]
+fn a_leftover_ends_and_its_unit_starts() {
+    let mut sleeper = Sleeper::new();
+    let bench = down(&sleeper);
+    let action = terminate(&sleeper, None);
+    let terms = bench.context(|context| action.terms(context)).unwrap();
+    let told = format!("{terms:?}");
+    assert!(
+        told.contains("it ran in the unit while that was well"),
+        "{told}"
+    );
     let done = bench.context(|context| take(context, &action)).unwrap();
     assert!(!sleeper.lives());
     assert_eq!(bench.book.told(), ["ResetFailedStart a.service"]);
@@ -138,36 +150,74 @@ fn a_unit_that_somebody_stopped_is_not_started_after_its_port_is_free() {
     stopped.left = super::stopped();
     stopped.active_state = "inactive".to_owned();
     let bench = Bench::new(Book::of(vec![stopped])).real();
-    let action = terminate(&sleeper, None, Some("a.service"));
+    let bench = bench.well("a.service", &[sleeper.0.id()]);
+    let action = terminate(&sleeper, None);
     let done = bench.context(|context| take(context, &action)).unwrap();
     assert!(!sleeper.lives() && bench.book.told().is_empty());
     assert!(done.message.contains("not started"), "{}", done.message);
 }
 
 #[test]
-fn processes_of_units_and_those_not_in_the_way_live_on() {
+fn what_is_not_proven_to_be_the_units_own_lives_on() {
     let mut sleeper = Sleeper::new();
-    let owned = Bench::new(Book {
-        owner: Some("b.service".to_owned()),
-        ..Book::default()
-    })
-    .real();
-    let action = terminate(&sleeper, None, None);
-    assert!(is_refused(&owned.context(|context| take(context, &action))));
-    let free = Bench::new(Book::default()).real();
-    let elsewhere = terminate(&sleeper, Some("tcp/1"), None);
-    assert!(is_refused(
-        &free.context(|context| take(context, &elsewhere))
-    ));
-    let mut other = sleeper.identity();
-    other.start_ticks += 1;
-    let reused = TerminateProcess {
-        process: other,
-        holds: None,
-        then_start: None,
+    let action = terminate(&sleeper, None);
+    let refused = |bench: &Bench, action: &TerminateProcess| {
+        is_refused(&bench.context(|context| take(context, action)))
     };
-    assert!(is_refused(&free.context(|context| take(context, &reused))));
+    let unknown = Bench::new(Book::of(vec![unit("a.service")])).real();
+    assert!(refused(&unknown, &action), "it belongs to nobody: no proof");
+    let others = Bench::new(Book::of(vec![unit("a.service")])).real();
+    let others = others.well("a.service", &[sleeper.0.id()]);
+    let others = others.well("b.service", &[sleeper.0.id()]);
+    assert!(refused(&others, &action), "it ran in another unit as well");
+    let mut runs = unit("a.service");
+    runs.active_state = "active".to_owned();
+    let works = Bench::new(Book::of(vec![runs])).real();
+    let works = works.well("a.service", &[sleeper.0.id()]);
+    assert!(refused(&works, &action), "the unit runs again");
+    let gone = Bench::new(Book::default()).real();
+    let gone = gone.well("a.service", &[sleeper.0.id()]);
+    assert!(refused(&gone, &action), "no such unit");
+    let bench = down(&sleeper);
+    assert!(
+        refused(&bench, &terminate(&sleeper, Some("tcp/1"))),
+        "not in the way"
+    );
+    let mut reused = terminate(&sleeper, None);
+    reused.process.start_ticks += 1;
+    assert!(refused(&bench, &reused), "its number was given again");
     assert!(sleeper.lives());
+}
+
+#[test]
+fn workers_that_share_the_port_go_together_and_a_stranger_among_them_keeps_them() {
+    use std::os::fd::OwnedFd;
+    use std::process::Stdio;
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!("tcp/{}", socket.local_addr().unwrap().port());
+    let worker = || {
+        let inherited = OwnedFd::from(socket.try_clone().unwrap());
+        let mut sleep = Command::new("sleep");
+        Sleeper(
+            sleep
+                .arg("600")
+                .stdin(Stdio::from(inherited))
+                .spawn()
+                .unwrap(),
+        )
+    };
+    let mut workers = [worker(), worker(), worker()];
+    drop(socket);
+    let pids: Vec<u32> = workers.iter().map(|one| one.0.id()).collect();
+    let bench = || Bench::new(Book::of(vec![unit("a.service")])).real();
+    let action = terminate(&workers[0], Some(&port));
+    let two = bench().well("a.service", &pids[..2]);
+    assert!(is_refused(&two.context(|context| take(context, &action))));
+    assert!(workers.iter_mut().all(Sleeper::lives));
+    let three = bench().well("a.service", &pids);
+    three.context(|context| take(context, &action)).unwrap();
+    assert!(!workers.iter_mut().any(Sleeper::lives));
+    assert_eq!(three.book.told(), ["ResetFailedStart a.service"]);
 }
 
 #[test]

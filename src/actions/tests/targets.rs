@@ -8,6 +8,7 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
 use crate::core::model::facts::{Fact, Holder, Key, MovedHow};
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::healthy::Proof;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitName;
 
@@ -28,7 +29,8 @@ fn rich() -> (Finding, Config) {
             start_ticks: 1,
             command: "x",
             exe: "/bin/x",
-        }));
+        }))
+        .with(Fact::Leftover(Proof::Ran));
     let mut config = Config::default();
     config.detect.interfaces = vec!["eth0".to_owned()];
     config.command = vec![DeclaredCommand {
@@ -62,11 +64,14 @@ fn each_row_makes_its_own_action() {
 }
 
 #[test]
-fn a_process_of_a_unit_is_never_a_target() {
+fn a_process_of_a_unit_or_without_a_proof_is_never_a_target() {
     let (finding, config) = rich();
     assert!(TerminateProcess::of(&basis(&finding, &config)).is_ok());
-    let owned = finding.with(Fact::HolderUnit("b.service"));
+    let owned = finding.clone().with(Fact::HolderUnit("b.service"));
     assert!(TerminateProcess::of(&basis(&owned, &config)).is_err());
+    let mut unproven = finding;
+    unproven.evidence.set(Key::Leftover.as_str(), "");
+    assert!(TerminateProcess::of(&basis(&unproven, &config)).is_err());
 }
 
 proptest! {

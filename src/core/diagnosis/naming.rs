@@ -57,18 +57,27 @@ fn by_facts(finding: &Finding) -> Option<Named> {
     match finding.class.row().told_by {
         ToldBy::Holder => {
             let pid = fact(Key::HolderPid);
-            Some(match (fact(Key::HolderUnit), pid) {
-                (Some(unit), _) => Named::new(
+            let leftover = fact(Key::Leftover);
+            Some(match (fact(Key::HolderUnit), pid, leftover) {
+                (Some(unit), ..) => Named::new(
                     Cause::PortHeldByUnit,
                     0.95,
                     format!("the holder belongs to {unit}"),
                 ),
-                (None, Some(pid)) => Named::new(
+                (None, Some(pid), Some(proof)) => Named::new(
                     Cause::PortHeldByStaleProcess,
-                    0.9,
-                    format!("process {pid} holds it and belongs to no unit"),
+                    0.95,
+                    format!("process {pid} holds it: {proof}"),
                 ),
-                (None, None) => Named::new(Cause::PortInUse, 0.8, "the holder is not known"),
+                (None, Some(pid), None) => Named::new(
+                    Cause::PortHeldByStranger,
+                    0.9,
+                    format!(
+                        "process {pid} holds it: {}",
+                        fact(Key::LeftAlone).unwrap_or("it is not known to be the unit's own")
+                    ),
+                ),
+                (None, None, _) => Named::new(Cause::PortInUse, 0.8, "the holder is not known"),
             })
         }
         ToldBy::Setting => Some(match fact(Key::Setting).unwrap_or("") {

@@ -84,6 +84,9 @@ fn word(key: Key, finding: &Finding) -> Option<String> {
         | Key::HolderStart
         | Key::HolderCommand
         | Key::HolderExe
+        | Key::HolderUser
+        | Key::Leftover
+        | Key::LeftAlone
         | Key::UsedPercent
         | Key::AvailableBytes
         | Key::FullIn

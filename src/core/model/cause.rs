@@ -24,7 +24,8 @@ macro_rules! causes {
 }
 
 causes! {
-    PortHeldByStaleProcess "port_held_by_stale_process" "A left-over process that belongs to no unit holds the port." ["ss -Hltunp 'sport = :{port}'   # who holds it", "ps -o pid,ppid,lstart,cmd -p {holder_pid}", "kill -TERM {holder_pid}   # only if it is still that process", "systemctl restart {unit}"];
+    PortHeldByStaleProcess "port_held_by_stale_process" "A left-over process of the unit itself holds the port." ["ss -Hltunp 'sport = :{port}'   # who holds it", "ps -o pid,ppid,lstart,cmd -p {holder_pid}", "kill -TERM {holder_pid}   # only if it is still that process", "systemctl restart {unit}"];
+    PortHeldByStranger "port_held_by_stranger" "A process that is not known to be the unit's own holds the port; whose it is, is for a human to say." ["ss -Hltunp 'sport = :{port}'   # who holds it", "ps -o pid,ppid,user,lstart,cmd -p {holder_pid}", "cat /proc/{holder_pid}/cgroup   # who started it", "kill -TERM {holder_pid}   # only if it is nobody's", "systemctl restart {unit}"];
     PortHeldByUnit "port_held_by_unit" "Another unit holds the port; which of the two may have it is a human's choice." ["systemctl status {holder_unit}", "systemctl cat {holder_unit} {unit}   # give one of the two another port", "ss -Hltunp 'sport = :{port}'"];
     PortInUse "port_in_use" "Something else already listens on the port." ["ss -Hltunp   # who listens where", "systemctl status {unit}"];
     AddressNotLocal "address_not_local" "The address to listen on is not one of this host's: the interface is down, or the configuration is another host's." ["ip -br addr", "systemctl cat {unit}", "journalctl -u {unit} -n 20 --no-pager"];
@@ -66,7 +67,7 @@ causes! {
     TooManyFiles "too_many_files" "The limit of open files is used up." ["systemctl show {unit} -p LimitNOFILE", "cat /proc/sys/fs/file-nr"];
     ClockWrong "clock_wrong" "The system clock is wrong or not synchronised." ["timedatectl", "date -u", "chronyc tracking"];
     ZombieParent "zombie_parent" "A parent process does not collect its ended children." ["ps -eo pid,ppid,stat,cmd"];
-    StaleProcess "stale_process" "A process outlived its service or its program file." ["ps -o pid,ppid,stat,user,lstart,cmd -p {holder_pid}", "ls -l /proc/{holder_pid}/exe"];
+    StaleProcess "stale_process" "A process outlived its service or its program file, or stands where the service expects its own." ["ps -o pid,ppid,stat,user,lstart,cmd -p {holder_pid}", "cat /proc/{holder_pid}/cgroup   # who started it", "ls -l /proc/{holder_pid}/exe"];
     StoppedUnexpectedly "stopped_unexpectedly" "The service ended without an error though it should run." ["systemctl status {unit}", "journalctl -u {unit} -n 50 --no-pager", "systemctl start {unit}"];
     KeepsRestarting "keeps_restarting" "The service is restarted again and again without becoming stable." ["journalctl -u {unit} -n 200 --no-pager", "systemctl show {unit} -p NRestarts -p Result -p ExecMainStatus"];
     LockHeld "lock_held" "Another process holds the lock, or a left-over lock file says so." ["fuser -v {path}", "systemctl status {unit}"];

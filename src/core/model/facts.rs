@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::model::healthy::Proof;
 use crate::core::model::named::named;
 use crate::core::model::port::Port;
 
@@ -41,6 +42,12 @@ named! {
         HolderExe = "holder_exe",
         /// Unit the holder belongs to; absent when it belongs to none.
         HolderUnit = "holder_unit",
+        /// Number of the user that the holder runs as.
+        HolderUser = "holder_user",
+        /// How the holder is known to be the unit's own leftover; absent when it is not.
+        Leftover = "leftover",
+        /// Why the holder is left alone.
+        LeftAlone = "left_alone",
         Mount = "mount",
         Device = "device",
         UsedPercent = "used_percent",
@@ -136,6 +143,12 @@ pub enum Fact<'a> {
     Holder(Holder<'a>),
     /// Unit that the holder belongs to; left out when it belongs to none.
     HolderUnit(&'a str),
+    /// The user that the holder runs as.
+    HolderUser(u32),
+    /// The holder is the unit's own: the proof.
+    Leftover(Proof),
+    /// The holder is not known to be the unit's own: why.
+    LeftAlone(&'a str),
     /// Mount point.
     Mount(&'a str),
     /// Block device, network interface or thermal zone.
@@ -188,6 +201,9 @@ impl Facts {
                 self.put(Key::HolderExe, holder.exe);
             }
             Fact::HolderUnit(unit) => self.put(Key::HolderUnit, unit),
+            Fact::HolderUser(user) => self.put(Key::HolderUser, user.to_string()),
+            Fact::Leftover(proof) => self.put(Key::Leftover, proof.to_string()),
+            Fact::LeftAlone(why) => self.put(Key::LeftAlone, why),
             Fact::Mount(point) => self.put(Key::Mount, point),
             Fact::Device(device) => self.put(Key::Device, device),
             Fact::UsedPercent(percent) => self.put(Key::UsedPercent, percent.to_string()),
@@ -254,6 +270,11 @@ impl Facts {
             command: self.text(Key::HolderCommand).unwrap_or(""),
             exe: self.text(Key::HolderExe).unwrap_or(""),
         })
+    }
+
+    /// True when the holder is the unit's own leftover.
+    pub fn is_leftover(&self) -> bool {
+        self.text(Key::Leftover).is_some()
     }
 
     /// Last lines of the unit's own log, newest first.

@@ -12,17 +12,47 @@ pub fn of_message(message: &str) -> Option<String> {
         .map(|number| format!("{transport}/{number}"))
 }
 
-/// Numbers of a command line that can be ports: after a colon, as a word of their own, or as the value of an
-/// option. Only who listens tells which one is.
+/// Options whose value is where a program itself listens; `-p` and `--port` are taken so, though a client's may be its
+/// server's: a port alone is never a reason to end anything.
+const LISTENS: &[&str] = &[
+    "p",
+    "port",
+    "l",
+    "listen",
+    "listen-address",
+    "listen-addr",
+    "listen-port",
+    "bind",
+    "bind-address",
+    "bind-port",
+    "http-port",
+    "https-port",
+    "tcp-port",
+    "udp-port",
+    "web.listen-address",
+];
+
+/// Ports that a command line says it listens on: the value of an option of that meaning, in the next word or behind
+/// `=`. Any other number may be a peer's, a count or a level.
 pub fn of_command(line: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for word in line.split_ascii_whitespace().skip(1) {
-        let word = word.trim_matches(['"', '\'']);
-        let last = word.rsplit([':', '=', ',']).next().unwrap_or(word);
-        if let Some(number) = as_port(last) {
-            for transport in ["tcp", "udp"] {
-                found.push(format!("{transport}/{number}"));
-            }
+    let words: Vec<&str> = line.split_ascii_whitespace().skip(1).collect();
+    for (at, word) in words.iter().enumerate() {
+        let Some(option) = word.trim_matches(['"', '\'']).strip_prefix('-') else {
+            continue;
+        };
+        let option = option.strip_prefix('-').unwrap_or(option);
+        let (name, value) = match option.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (option, words.get(at.saturating_add(1)).copied()),
+        };
+        let value = value
+            .filter(|_| LISTENS.contains(&name))
+            .map(|one| one.trim_matches(['"', '\'']));
+        let number =
+            value.and_then(|value| as_port(value.rsplit([':', ',']).next().unwrap_or(value)));
+        for transport in number.iter().flat_map(|_| ["tcp", "udp"]) {
+            found.extend(number.map(|number| format!("{transport}/{number}")));
         }
     }
     found.truncate(16);
@@ -109,9 +139,25 @@ mod tests {
 
     #[test]
     fn ports_in_commands() {
-        let got = of_command("/usr/bin/python3 -m http.server 8080 --bind 127.0.0.1");
-        assert_eq!(got, ["tcp/8080", "udp/8080"]);
-        assert!(of_command("/bin/app --listen=0.0.0.0:502 -v 3").contains(&"tcp/502".to_owned()));
-        assert_eq!(of_command(""), Vec::<String>::new());
+        for (line, want) in [
+            ("/bin/app -p 8080", Some("tcp/8080")),
+            ("/bin/app -v 30 --port=8080", Some("tcp/8080")),
+            ("/bin/app --listen=0.0.0.0:502 -v 3", Some("tcp/502")),
+            ("/bin/app --web.listen-address=\":9100\"", Some("tcp/9100")),
+            (
+                "/bin/app --listen /run/app.sock --upstream 127.0.0.1:9432",
+                None,
+            ),
+            (
+                "/usr/bin/python3 -m http.server 8080 --bind 127.0.0.1",
+                None,
+            ),
+            ("/bin/app --threads 16 --server 10.0.0.1:1883", None),
+            ("/bin/app -p", None),
+            ("", None),
+        ] {
+            let got = of_command(line);
+            assert_eq!(got.first().map(String::as_str), want, "{line}");
+        }
     }
 }

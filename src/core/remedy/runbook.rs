@@ -316,7 +316,12 @@ mod tests {
     #[test]
     fn each_fault_gets_its_repair_and_no_other() {
         let moved = [("moved_to", "/b"), ("setting", "ExecStart"), ("path", "/a")];
-        let holder = [("holder_pid", "1"), ("holder_start", "2")];
+        let stranger = [("holder_pid", "1"), ("holder_start", "2")];
+        let holder = [
+            ("holder_pid", "1"),
+            ("holder_start", "2"),
+            ("leftover", "it ran in the unit"),
+        ];
         for (class, subject, facts, cause, want) in [
             (
                 Class::ServiceFailed,
@@ -407,6 +412,20 @@ mod tests {
                 "tcp/80",
                 &[("holder_unit", "b.service")],
                 Cause::PortHeldByUnit,
+                &[],
+            ),
+            (
+                Class::PortConflict,
+                "tcp/80",
+                &stranger,
+                Cause::PortHeldByStranger,
+                &[],
+            ),
+            (
+                Class::StaleProcess,
+                "x",
+                &stranger,
+                Cause::StaleProcess,
                 &[],
             ),
             (
