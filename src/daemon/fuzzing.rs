@@ -257,32 +257,9 @@ fn dates(data: &[u8]) {
     }
 }
 
-/// A database of the Python daemon, and where it may be changed: all of it.
-fn old_database() -> &'static [u8] {
-    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
-    BYTES.get_or_init(|| {
-        let path = std::env::temp_dir().join(format!("python-{}.db", std::process::id()));
-        let _ = std::fs::remove_file(&path);
-        let old = rusqlite::Connection::open(&path).unwrap();
-        old.execute_batch(
-            "CREATE TABLE tasks (id INTEGER PRIMARY KEY, issue_hash TEXT UNIQUE, issue_type TEXT,
-                issue_source TEXT, issue_message TEXT, status TEXT, github_issue_number INTEGER, detected_at TIMESTAMP);
-             CREATE TABLE task_history (id INTEGER PRIMARY KEY, task_id INTEGER, action TEXT, timestamp TIMESTAMP);
-             CREATE TABLE learned (pattern TEXT, wins REAL, raw BLOB);
-             INSERT INTO tasks VALUES (1, 'a', 'service_failed', 'systemd', 'web.service failed', 'escalated', 12, '2024-01-02 03:04:05'),
-                (2, 'b', 'log_error', 'journal', 'broke', 'closed', NULL, 'yesterday');
-             INSERT INTO task_history VALUES (1, 1, 'created', '2024-01-02 03:04:05'), (2, 9, 'noted', NULL);
-             INSERT INTO learned VALUES ('restart', 0.75, x'00ff');",
-        )
-        .unwrap();
-        drop(old);
-        std::fs::read(path).unwrap()
-    })
-}
-
 /// Three bytes of the input are a place in the database and what stands there instead.
 fn import(data: &[u8]) {
-    let mut bytes = old_database().to_vec();
+    let mut bytes = crate::store::old_database().to_vec();
     for change in data.chunks_exact(3) {
         let at = usize::from(change[0]) << 8 | usize::from(change[1]);
         let at = at % bytes.len();

@@ -248,3 +248,120 @@ fn under_pressure(connection: &Connection) -> Result<bool, StoreError> {
         |row| row.get(0),
     )?)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::core::model::finding::Finding;
+    use crate::core::model::id::AttemptId;
+    use crate::core::model::task::{Phase, Transition};
+    use crate::store::tests::{NOW, bench, booking, finding, one};
+    use crate::store::{Booked, Booking, Outcome};
+
+    #[test]
+    fn budgets_are_booked_before_acting_and_come_back() {
+        let bench = bench();
+        let task = one(&bench.store, "boom").task_id;
+        let limits = Budget {
+            fingerprint_per_hour: 2,
+            ..Budget::default()
+        };
+        let book = |now| {
+            bench
+                .store
+                .book_attempt(task, booking(), &limits, now)
+                .unwrap()
+        };
+        assert!(matches!(book(NOW), Booked::Granted(_)));
+        assert!(matches!(book(NOW), Booked::Granted(_)));
+        let Booked::Exhausted(Spent {
+            scope,
+            used,
+            limit,
+            free_at,
+        }) = book(NOW)
+        else {
+            panic!("granted")
+        };
+        assert_eq!(
+            (scope, used, limit, free_at),
+            ("fingerprint", 2, 2, NOW.plus(Duration::from_secs(3_600)))
+        );
+        assert!(matches!(book(free_at), Booked::Granted(_)));
+        // The clock set back gives no budget back.
+        assert!(matches!(
+            book(NOW.minus(Duration::from_secs(7_200))),
+            Booked::Exhausted(_)
+        ));
+    }
+
+    #[test]
+    fn the_first_start_of_a_unit_costs_the_host_nothing() {
+        let bench = bench();
+        let limits = Budget {
+            host_per_hour: 4,
+            first_starts_at_once: 2,
+            ..Budget::default()
+        };
+        let reader = || bench.store.reader().unwrap();
+        let book = |unit: &str, kind: &str, now| {
+            let of_unit = Finding {
+                subject: unit.to_owned(),
+                ..finding("boom")
+            };
+            let task = bench.store.create_task(of_unit, NOW).unwrap().task_id;
+            let booking = Booking {
+                action_kind: kind.to_owned(),
+                unit: Some(unit.to_owned()),
+                ..booking()
+            };
+            match bench
+                .store
+                .book_attempt(task, booking, &limits, now)
+                .unwrap()
+            {
+                Booked::Granted(id) => {
+                    let attempts = reader().attempts(task).unwrap();
+                    assert!(attempts.iter().any(|one| one.id == id));
+                    let charged = |connection: &rusqlite::Connection| {
+                        let sql = "SELECT charged FROM attempts WHERE id = ?1";
+                        Ok(connection.query_row(sql, [id], |row| row.get::<_, String>(0))?)
+                    };
+                    (reader().with(charged).unwrap(), Some(id))
+                }
+                Booked::Exhausted(spent) => (format!("no: {}", spent.scope), None),
+            }
+        };
+        let end = |id: Option<AttemptId>| {
+            let failed = Transition::FixFailed {
+                phase: Phase::QuickFix,
+                message: String::new(),
+            };
+            let id = id.unwrap();
+            bench
+                .store
+                .end_attempt(id, Outcome::Failed, "", failed, "t", NOW)
+                .unwrap();
+        };
+        let (charged, first) = book("a.service", "start_unit", NOW);
+        assert_eq!(charged, "first");
+        let (charged, second) = book("b.service", "reset_failed_start", NOW);
+        assert_eq!(charged, "first");
+        assert_eq!(book("c.service", "start_unit", NOW).0, "no: first starts");
+        end(first);
+        end(second);
+        assert_eq!(book("c.service", "start_unit", NOW).0, "first");
+        // A second attempt at the unit, and what disrupts, are the host's: a quarter of it is kept for others.
+        assert_eq!(book("a.service", "start_unit", NOW).0, "host");
+        assert_eq!(book("a.service", "start_unit", NOW).0, "host");
+        assert_eq!(book("a.service", "start_unit", NOW).0, "host");
+        assert_eq!(book("a.service", "start_unit", NOW).0, "no: host");
+        assert_eq!(book("d.service", "restart_unit", NOW).0, "host");
+        assert_eq!(book("e.service", "restart_unit", NOW).0, "no: host");
+        // A day later it did not fail lately.
+        let tomorrow = NOW.plus(Duration::from_secs(90_000));
+        end(reader().open_attempts().unwrap().first().map(|one| one.id));
+        assert_eq!(book("b.service", "start_unit", tomorrow).0, "first");
+    }
+}

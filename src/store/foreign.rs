@@ -175,3 +175,28 @@ pub(super) fn computed(old: &Connection) -> Result<Option<String>, StoreError> {
         None => None,
     })
 }
+
+/// A database of the Python daemon, all of whose bytes the fuzzer may change.
+#[cfg(fuzzing)]
+#[allow(clippy::unwrap_used)]
+pub(crate) fn old_database() -> &'static [u8] {
+    static BYTES: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    BYTES.get_or_init(|| {
+        let path = std::env::temp_dir().join(format!("python-{}.db", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(
+            "CREATE TABLE tasks (id INTEGER PRIMARY KEY, issue_hash TEXT UNIQUE, issue_type TEXT,
+                issue_source TEXT, issue_message TEXT, status TEXT, github_issue_number INTEGER, detected_at TIMESTAMP);
+             CREATE TABLE task_history (id INTEGER PRIMARY KEY, task_id INTEGER, action TEXT, timestamp TIMESTAMP);
+             CREATE TABLE learned (pattern TEXT, wins REAL, raw BLOB);
+             INSERT INTO tasks VALUES (1, 'a', 'service_failed', 'systemd', 'web.service failed', 'escalated', 12, '2024-01-02 03:04:05'),
+                (2, 'b', 'log_error', 'journal', 'broke', 'closed', NULL, 'yesterday');
+             INSERT INTO task_history VALUES (1, 1, 'created', '2024-01-02 03:04:05'), (2, 9, 'noted', NULL);
+             INSERT INTO learned VALUES ('restart', 0.75, x'00ff');",
+        )
+        .unwrap();
+        drop(old);
+        std::fs::read(path).unwrap()
+    })
+}

@@ -55,6 +55,8 @@ mod types;
 mod writer;
 
 pub use error::StoreError;
+#[cfg(fuzzing)]
+pub(crate) use foreign::old_database;
 pub use handle::Store;
 pub use history::{AuditBreak, AuditReport};
 pub use import::import;

@@ -8,20 +8,19 @@ use crate::core::config::Budget;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::gate::Gate;
-use crate::core::model::id::{AttemptId, TaskId};
+use crate::core::model::id::TaskId;
 use crate::core::model::task::{Phase, Resolution, Status, Transition, WaitsFor};
 use crate::core::model::time::Timestamp;
-use crate::core::remedy::step::Spent;
 
-const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+pub(super) const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
-struct Bench {
+pub(super) struct Bench {
     _dir: tempfile::TempDir,
     options: StoreOptions,
-    store: Store,
+    pub(super) store: Store,
 }
 
-fn bench() -> Bench {
+pub(super) fn bench() -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let options = StoreOptions {
         ballast_bytes: 0,
@@ -36,7 +35,7 @@ fn bench() -> Bench {
     }
 }
 
-fn finding(message: &str) -> Finding {
+pub(super) fn finding(message: &str) -> Finding {
     Finding::new(
         Class::ServiceFailed,
         "a.service",
@@ -47,7 +46,7 @@ fn finding(message: &str) -> Finding {
     )
 }
 
-fn booking() -> Booking {
+pub(super) fn booking() -> Booking {
     Booking {
         action_kind: "restart_unit".to_owned(),
         action_text: "restart a.service".to_owned(),
@@ -59,7 +58,7 @@ fn booking() -> Booking {
     }
 }
 
-fn one(store: &Store, message: &str) -> Recorded {
+pub(super) fn one(store: &Store, message: &str) -> Recorded {
     store.create_task(finding(message), NOW).unwrap()
 }
 
@@ -193,43 +192,6 @@ fn one_subject_is_in_one_workers_hands() {
     one(&bench.store, "second problem");
     assert!(bench.store.claim_next("worker-1", NOW).unwrap().is_some());
     assert!(bench.store.claim_next("worker-2", NOW).unwrap().is_none());
-}
-
-#[test]
-fn budgets_are_booked_before_acting_and_come_back() {
-    let bench = bench();
-    let task = one(&bench.store, "boom").task_id;
-    let limits = Budget {
-        fingerprint_per_hour: 2,
-        ..Budget::default()
-    };
-    let book = |now| {
-        bench
-            .store
-            .book_attempt(task, booking(), &limits, now)
-            .unwrap()
-    };
-    assert!(matches!(book(NOW), Booked::Granted(_)));
-    assert!(matches!(book(NOW), Booked::Granted(_)));
-    let Booked::Exhausted(Spent {
-        scope,
-        used,
-        limit,
-        free_at,
-    }) = book(NOW)
-    else {
-        panic!("granted")
-    };
-    assert_eq!(
-        (scope, used, limit, free_at),
-        ("fingerprint", 2, 2, NOW.plus(Duration::from_secs(3_600)))
-    );
-    assert!(matches!(book(free_at), Booked::Granted(_)));
-    // The clock set back gives no budget back.
-    assert!(matches!(
-        book(NOW.minus(Duration::from_secs(7_200))),
-        Booked::Exhausted(_)
-    ));
 }
 
 #[test]
@@ -670,73 +632,4 @@ fn what_fell_silent_is_given_in_pages_and_is_no_condition_of_the_host() {
         pages += 1;
     }
     assert_eq!((pages, reader.said_open(1).unwrap()), (2, 0));
-}
-
-#[test]
-fn the_first_start_of_a_unit_costs_the_host_nothing() {
-    let bench = bench();
-    let limits = Budget {
-        host_per_hour: 4,
-        first_starts_at_once: 2,
-        ..Budget::default()
-    };
-    let reader = || bench.store.reader().unwrap();
-    let book = |unit: &str, kind: &str, now| {
-        let of_unit = Finding {
-            subject: unit.to_owned(),
-            ..finding("boom")
-        };
-        let task = bench.store.create_task(of_unit, NOW).unwrap().task_id;
-        let booking = Booking {
-            action_kind: kind.to_owned(),
-            unit: Some(unit.to_owned()),
-            ..booking()
-        };
-        match bench
-            .store
-            .book_attempt(task, booking, &limits, now)
-            .unwrap()
-        {
-            Booked::Granted(id) => {
-                let attempts = reader().attempts(task).unwrap();
-                assert!(attempts.iter().any(|one| one.id == id));
-                let charged = |connection: &rusqlite::Connection| {
-                    let sql = "SELECT charged FROM attempts WHERE id = ?1";
-                    Ok(connection.query_row(sql, [id], |row| row.get::<_, String>(0))?)
-                };
-                (reader().with(charged).unwrap(), Some(id))
-            }
-            Booked::Exhausted(spent) => (format!("no: {}", spent.scope), None),
-        }
-    };
-    let end = |id: Option<AttemptId>| {
-        let failed = Transition::FixFailed {
-            phase: Phase::QuickFix,
-            message: String::new(),
-        };
-        let id = id.unwrap();
-        bench
-            .store
-            .end_attempt(id, Outcome::Failed, "", failed, "t", NOW)
-            .unwrap();
-    };
-    let (charged, first) = book("a.service", "start_unit", NOW);
-    assert_eq!(charged, "first");
-    let (charged, second) = book("b.service", "reset_failed_start", NOW);
-    assert_eq!(charged, "first");
-    assert_eq!(book("c.service", "start_unit", NOW).0, "no: first starts");
-    end(first);
-    end(second);
-    assert_eq!(book("c.service", "start_unit", NOW).0, "first");
-    // A second attempt at the unit, and what disrupts, are the host's: a quarter of it is kept for others.
-    assert_eq!(book("a.service", "start_unit", NOW).0, "host");
-    assert_eq!(book("a.service", "start_unit", NOW).0, "host");
-    assert_eq!(book("a.service", "start_unit", NOW).0, "host");
-    assert_eq!(book("a.service", "start_unit", NOW).0, "no: host");
-    assert_eq!(book("d.service", "restart_unit", NOW).0, "host");
-    assert_eq!(book("e.service", "restart_unit", NOW).0, "no: host");
-    // A day later it did not fail lately.
-    let tomorrow = NOW.plus(Duration::from_secs(90_000));
-    end(reader().open_attempts().unwrap().first().map(|one| one.id));
-    assert_eq!(book("b.service", "start_unit", tomorrow).0, "first");
 }

@@ -6,7 +6,7 @@ mod oom;
 use crate::core::model::class::{Class, KERNEL};
 use crate::core::model::finding::Severity;
 use crate::core::model::text::cut;
-use crate::core::reading::kernel_table::{self, Area, Hit, bare, device_of_head, plain};
+use crate::core::reading::kernel_table::{self, Area, Fit, bare, device_of_head, plain};
 use crate::core::reading::level::Level;
 use crate::core::reading::writer::program;
 
@@ -148,7 +148,7 @@ impl KernelReader {
         usb_reset(text).and_then(|device| self.usb_reset(device, text))
     }
 
-    fn known(&mut self, hit: Hit<'_>, text: &str) -> Option<KernelFault> {
+    fn known(&mut self, hit: Fit<'_>, text: &str) -> Option<KernelFault> {
         let (class, severity) = hit.row.meaning?;
         let subject = match plain(hit.named) {
             name if name.is_empty() => KERNEL.to_owned(),

@@ -69,9 +69,12 @@ fn walk<'a>(path: &'a [&'a str]) -> (PathBuf, &'a [&'a str]) {
 }
 
 fn holds(place: &Path, word: &str) -> std::io::Result<bool> {
-    let file = match place.is_dir() {
-        true => place.join("mod.rs"),
-        false => place.to_owned(),
+    // A module with files of its own stands in its folder or beside it.
+    let inside = place.join("mod.rs");
+    let file = match (place.is_dir(), inside.is_file()) {
+        (true, true) => inside,
+        (true, false) => place.with_extension("rs"),
+        (false, _) => place.to_owned(),
     };
     let found = tokens(&fs::read_to_string(file)?);
     Ok(found

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use super::{Hit, Row, TABLES, pattern};
+use super::{Fit, Row, TABLES, pattern};
 
 /// Bytes under which a format is filed.
 pub(super) const GRAM: usize = 4;
@@ -13,7 +13,7 @@ const WORD: usize = u64::BITS as usize;
 const SIEVE_SHIFT: u32 = u32::BITS - SIEVE_BITS.trailing_zeros();
 
 /// The first row that fits; none for a line that no row knows.
-pub fn find(line: &str) -> Option<Hit<'_>> {
+pub fn find(line: &str) -> Option<Fit<'_>> {
     static INDEX: LazyLock<Index> = LazyLock::new(Index::new);
     INDEX.find(line)
 }
@@ -73,8 +73,8 @@ impl Index {
         Self { sieve, entries }
     }
 
-    fn find<'a>(&self, line: &'a str) -> Option<Hit<'a>> {
-        let mut best: Option<(usize, Hit<'a>)> = None;
+    fn find<'a>(&self, line: &'a str) -> Option<Fit<'a>> {
+        let mut best: Option<(usize, Fit<'a>)> = None;
         // A gram that occurs again is not asked again: its formats were tried on the whole line.
         let mut asked: heapless::Vec<u32, 64> = heapless::Vec::new();
         for window in line.as_bytes().windows(GRAM) {
@@ -92,7 +92,7 @@ impl Index {
                 if let Some(named) = pattern::fit(entry.pattern, line) {
                     best = Some((
                         entry.order,
-                        Hit {
+                        Fit {
                             row: entry.row,
                             named,
                         },

@@ -68,7 +68,7 @@ pub struct Row {
 
 /// A row that fits a line.
 #[derive(Clone, Copy, Debug)]
-pub struct Hit<'a> {
+pub struct Fit<'a> {
     pub row: &'static Row,
     /// Device, file system or place in the source, as the line writes it; empty when it names none.
     pub named: &'a str,
