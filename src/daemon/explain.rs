@@ -27,6 +27,7 @@ use crate::core::remedy::phases::Offer;
 use crate::core::remedy::step::Step;
 use crate::core::remedy::target::TargetError;
 use crate::daemon::diagnose::{self, Reasoned};
+use crate::daemon::ends;
 use crate::daemon::gather::{self, Facts, Gather};
 use crate::daemon::loaded_config::{LoadError, LoadedConfig};
 use crate::daemon::runtime::store_options;
@@ -76,6 +77,7 @@ pub fn explain(host: &Host, config: Config, id: TaskId) -> Result<Explained, Exp
     let reader = Store::open_read_only(&store_options(host, &config))?;
     let task = reader.task(id)?.ok_or(StoreError::NoTask(id))?;
     let loaded = LoadedConfig::load(host, config)?;
+    ends::recall(host, &reader, &loaded.managers)?;
     let detectors = detectors::all();
     let gather = Gather {
         host,

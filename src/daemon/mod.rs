@@ -10,6 +10,7 @@ pub mod changes;
 pub mod courier;
 pub mod demo;
 pub mod diagnose;
+mod ends;
 pub mod escalate;
 pub mod explain;
 pub mod feedback;

@@ -22,6 +22,7 @@ use crate::core::remedy::decide::HostFacts;
 use crate::core::remedy::gates::Closed;
 use crate::core::remedy::step::Reason;
 use crate::daemon::bell::Bell;
+use crate::daemon::ends;
 use crate::daemon::gather::{self, Life};
 use crate::daemon::llm;
 use crate::daemon::loaded_config::{self, LoadError, LoadedConfig};
@@ -155,6 +156,12 @@ impl Runtime {
         let loaded = LoadedConfig::load(&host, config).map_err(StartError::Config)?;
         let (store, report) =
             Store::open(&store_options(&host, &loaded.config), now).map_err(StartError::Store)?;
+        ends::recall(
+            &host,
+            &store.reader().map_err(StartError::Store)?,
+            &loaded.managers,
+        )
+        .map_err(StartError::Store)?;
         for line in &report.messages {
             log::warn!("store: {line}");
         }
@@ -199,6 +206,12 @@ impl Runtime {
             dir.clone_into(&mut config.daemon.state_dir);
         }
         let fresh = Arc::new(LoadedConfig::load(&self.host, config)?);
+        for old in &self.loaded().managers {
+            let ends = old.ends();
+            for new in fresh.managers.iter().filter(|new| new.name() == old.name()) {
+                new.remember(&ends);
+            }
+        }
         *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         self.poke.ring();
         self.work.ring();

@@ -16,6 +16,7 @@ use crate::core::model::unit::UnitState;
 use crate::core::reading::unit_state::{Rest, rest_of};
 use crate::core::remedy::ending::{self, Condition, Patience};
 use crate::core::remedy::step::Reason;
+use crate::daemon::ends::Kept;
 use crate::daemon::healthy::Notes;
 use crate::daemon::job::Job;
 use crate::daemon::{Runtime, attempt, gather, loaded_config, ourselves};
@@ -48,6 +49,7 @@ pub struct Schedule {
     notes: Notes,
     /// Detectors whose last look found something, or failed.
     unclean: BTreeSet<&'static str>,
+    ends: Kept,
     /// The restore after which every detector has to look anew.
     restored: Option<Timestamp>,
 }
@@ -246,6 +248,9 @@ pub fn sweep(
         Some(finding) => found.push(finding),
         None => drop(covered.insert(Class::SelfStore)),
     }
+    schedule
+        .ends
+        .keep(&runtime.host, &runtime.store, &loaded.managers, now)?;
     let pass = record(runtime, schedule, &tasks, found, &covered, now)?;
     runtime.store.health().told(&troubles);
     Ok(pass)

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::model::manager_event::{ManagerEvent, ManagerState};
-use crate::core::model::unit::{UnitName, UnitState};
+use crate::core::model::unit::{UnitEnd, UnitName, UnitState};
 use crate::core::reading::wanted::{self, Around, Unwanted};
 use crate::host::exec::ExecError;
 use crate::host::{Host, READ_CAP};
@@ -87,6 +87,12 @@ pub trait ServiceManager: Send + Sync + fmt::Debug {
     fn hear(&self, _events: &[ManagerEvent]) {}
     /// Takes in all its words of this boot, in place of what was heard.
     fn recall(&self, _events: &[ManagerEvent]) {}
+    /// Takes in how units of this boot went down, as an earlier life of this program told it.
+    fn remember(&self, _ends: &[UnitEnd]) {}
+    /// How the units that are down went down, as far as it is known.
+    fn ends(&self) -> Vec<UnitEnd> {
+        Vec::new()
+    }
     /// It must be told what it said before.
     fn wants_recall(&self) -> bool {
         false

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// A validated, non-empty unit name: an empty target can not be built.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitName(String);
@@ -77,7 +79,7 @@ impl fmt::Display for BadUnitName {
 impl std::error::Error for BadUnitName {}
 
 /// How a unit last left `active`, or why it never came there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Left {
     /// The manager's words of that time are not known.
     #[default]
@@ -90,7 +92,7 @@ pub enum Left {
 }
 
 /// What somebody wanted when a unit left `active`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purpose {
     Stopped,
     /// Ended by a signal that the manager was asked to send.
@@ -102,6 +104,22 @@ pub enum Purpose {
     With(String),
     /// Stopped for this one, which excludes it.
     For(String),
+}
+
+/// How a unit went down once: known of that very end, of no other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitEnd {
+    pub unit: String,
+    /// Microseconds since boot.
+    pub at_us: u64,
+    pub left: Left,
+}
+
+/// The ends of one boot, as they are kept over a restart of this program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitEnds {
+    pub boot: String,
+    pub ends: Vec<UnitEnd>,
 }
 
 impl Left {

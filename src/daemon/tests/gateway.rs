@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::issues::Issues;
 use super::units::Units;
 use crate::core::config::{Config, Github};
-use crate::core::model::manager_event::{Happening, ManagerEvent, UnitChange};
+use crate::core::model::manager_event::{Happening, JobKind, JobResult, ManagerEvent, UnitChange};
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
 use crate::daemon::outbox::StoreOutbox;
@@ -177,14 +177,29 @@ impl Gateway {
     /// A unit ends without a fault, and its manager says so.
     pub fn ends_by_itself(&self, unit: &str) {
         self.units.put(unit, "inactive");
-        let change = UnitChange {
+        self.says(Happening::UnitChanged(UnitChange {
             unit: unit.to_owned(),
             active: Some("inactive".to_owned()),
             ..UnitChange::default()
-        };
+        }));
+    }
+
+    /// Somebody stops a unit, and its manager says so.
+    pub fn is_stopped(&self, unit: &str) {
+        self.units.put(unit, "inactive");
+        self.says(Happening::JobRemoved {
+            id: 7,
+            unit: unit.to_owned(),
+            kind: JobKind::Stop,
+            result: JobResult::Done,
+        });
+    }
+
+    /// A word of the service manager.
+    fn says(&self, what: Happening) {
         let word = ManagerEvent {
             seen: self.now(),
-            what: Happening::UnitChanged(change),
+            what,
         };
         for manager in &self.runtime.loaded().managers {
             manager.hear(std::slice::from_ref(&word));

@@ -241,7 +241,7 @@ const LIVES: &[Life] = &[
         },
         ends: (Status::Waiting, None),
         events: &["found", "waiting: inhibition: symptom of task"],
-        starts: 3,
+        starts: 5,
         issues: &["open"],
     },
     Life {

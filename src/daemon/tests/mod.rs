@@ -4,6 +4,7 @@
 
 mod approvals;
 mod cases;
+mod ends;
 mod gates;
 mod gateway;
 mod issues;

@@ -220,6 +220,9 @@ fn block(text: &mut String, name: &str, unit: Option<&Unit>) {
     if unit.drop_in {
         let _ = writeln!(text, "DropInPaths={DROP_IN}");
     }
+    if unit.active_state != "active" {
+        text.push_str("InactiveEnterTimestampMonotonic=5\n");
+    }
     if unit.active_state == "failed" && unit.result == "exit-code" {
         let _ = write!(
             text,

@@ -5,8 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::core::model::manager_event::{Happening, ManagerEvent};
 use crate::core::model::time::Timestamp;
-use crate::core::model::unit::{Left, Purpose, UnitState};
-use crate::core::reading::intent::{Find, Intents};
+use crate::core::model::unit::{Left, Purpose, UnitEnd, UnitState};
+use crate::core::reading::intent::Intents;
+
+/// Ends remembered; on a host with more units down than that the rest is read from the journal alone.
+const ENDS_MOST: usize = 1_024;
 
 #[derive(Debug)]
 pub struct Heard(Mutex<Memory>);
@@ -18,6 +21,8 @@ struct Memory {
     until: Timestamp,
     /// What was said before is not known: it is to be read back.
     gap: bool,
+    /// Ends that were told apart once, each with its time: their words may be gone.
+    ends: BTreeMap<String, (u64, Left)>,
 }
 
 impl Default for Heard {
@@ -26,6 +31,7 @@ impl Default for Heard {
             intents: Intents::default(),
             until: Timestamp::from_millis(0),
             gap: true,
+            ends: BTreeMap::new(),
         }))
     }
 }
@@ -53,11 +59,10 @@ impl Heard {
             intents.hear(event);
         }
         let until = events.last().map(|event| event.seen);
-        *self.memory() = Memory {
-            intents,
-            until: until.unwrap_or(Timestamp::from_millis(0)),
-            gap: false,
-        };
+        let mut memory = self.memory();
+        memory.intents = intents;
+        memory.until = until.unwrap_or(Timestamp::from_millis(0));
+        memory.gap = false;
     }
 
     pub fn wants_recall(&self) -> bool {
@@ -69,10 +74,29 @@ impl Heard {
         !unit.is_active() && self.memory().intents.is_stopped(&unit.name)
     }
 
+    /// Takes in what was told apart in an earlier life of this program.
+    pub fn remember(&self, ends: &[UnitEnd]) {
+        let mut memory = self.memory();
+        let known = ends.iter().take(ENDS_MOST);
+        let known = known.map(|end| (end.unit.clone(), (end.at_us, end.left.clone())));
+        memory.ends.extend(known);
+    }
+
+    /// All ends that are known now.
+    pub fn ends(&self) -> Vec<UnitEnd> {
+        let memory = self.memory();
+        let ends = memory.ends.iter().map(|(unit, (at_us, left))| UnitEnd {
+            unit: unit.clone(),
+            at_us: *at_us,
+            left: left.clone(),
+        });
+        ends.collect()
+    }
+
     /// Fills in how each of these left `active`.
     pub fn fill(&self, units: &mut [UnitState]) {
+        let mut memory = self.memory();
         let left = {
-            let memory = self.memory();
             let by_name: BTreeMap<&str, &UnitState> = units
                 .iter()
                 .map(|unit| (unit.name.as_str(), unit))
@@ -80,23 +104,47 @@ impl Heard {
             let find = |name: &str| by_name.get(name).copied();
             let left = units.iter().map(|unit| match unit.is_active() {
                 true => Left::Unknown,
-                false => left(&memory.intents, unit, &find),
+                false => memory.intents.left(unit, &find),
             });
             left.collect::<Vec<_>>()
         };
         for (unit, left) in units.iter_mut().zip(left) {
-            unit.left = left;
+            unit.left = memory.told_apart(unit, left);
         }
     }
 }
 
-/// The words, and where there are none the time stamps, if they look like a stop.
-fn left(intents: &Intents, unit: &UnitState, find: &Find<'_>) -> Left {
-    let left = intents.left(unit, find);
-    if left == Left::Unknown && unit.stopped_by_job {
-        return Left::OnPurpose(Purpose::Stopped);
+impl Memory {
+    /// Keeps what is known of an end, and knows it again when its words are gone.
+    fn told_apart(&mut self, unit: &UnitState, left: Left) -> Left {
+        let at_us = unit.inactive_enter_us;
+        if unit.is_active() || at_us == 0 {
+            self.ends.remove(&unit.name);
+            return left;
+        }
+        match self.ends.get(&unit.name) {
+            Some((at, known)) if *at == at_us && left == Left::Unknown => return known.clone(),
+            Some(known) if *known == (at_us, left.clone()) => return left,
+            Some(_) | None => {}
+        }
+        if left == Left::Unknown {
+            self.ends.remove(&unit.name);
+            return stamps(unit);
+        }
+        if self.ends.len() < ENDS_MOST || self.ends.contains_key(&unit.name) {
+            self.ends.insert(unit.name.clone(), (at_us, left.clone()));
+        }
+        left
     }
-    left
+}
+
+/// Where no word is known the time stamps count, if they look like a stop.
+fn stamps(unit: &UnitState) -> Left {
+    if unit.stopped_by_job {
+        Left::OnPurpose(Purpose::Stopped)
+    } else {
+        Left::Unknown
+    }
 }
 
 #[cfg(test)]
@@ -118,10 +166,16 @@ mod tests {
     }
 
     fn asked(heard: &Heard, stamps: bool) -> Left {
+        asked_of(heard, stamps, 7)
+    }
+
+    /// How the end at `at_us` came about.
+    fn asked_of(heard: &Heard, stamps: bool, at_us: u64) -> Left {
         let mut units = [UnitState {
             name: "a.service".to_owned(),
             active_state: "inactive".to_owned(),
             stopped_by_job: stamps,
+            inactive_enter_us: at_us,
             ..UnitState::default()
         }];
         heard.fill(&mut units);
@@ -138,7 +192,7 @@ mod tests {
         heard.hear(&story[..1]);
         assert_eq!(asked(&heard, false), Left::OnPurpose(Purpose::Stopped));
         heard.hear(&[word(3, JobKind::Start)]);
-        assert_eq!(asked(&heard, false), Left::Unknown);
+        assert_eq!(asked_of(&heard, false, 8), Left::Unknown);
     }
 
     #[test]
@@ -152,6 +206,26 @@ mod tests {
         }]);
         assert!(heard.wants_recall());
         assert_eq!(asked(&heard, false), Left::Unknown);
+    }
+
+    #[test]
+    fn an_end_that_was_told_apart_is_known_again_when_its_words_are_gone() {
+        let heard = Heard::default();
+        heard.recall(&[word(1, JobKind::Stop)]);
+        assert_eq!(asked(&heard, false), Left::OnPurpose(Purpose::Stopped));
+        let ends = heard.ends();
+        let later = Heard::default();
+        later.remember(&ends);
+        later.recall(&[]);
+        assert_eq!(asked(&later, false), Left::OnPurpose(Purpose::Stopped));
+        assert_eq!(later.ends(), ends);
+        let of_another_end = UnitEnd {
+            at_us: 6,
+            ..ends.into_iter().next().unwrap()
+        };
+        let later = Heard::default();
+        later.remember(&[of_another_end]);
+        assert_eq!(asked(&later, false), Left::Unknown);
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod systemctl;
 use std::time::Duration;
 
 use crate::core::model::manager_event::{ManagerEvent, ManagerState};
-use crate::core::model::unit::{UnitName, UnitState, unit_of_cgroup};
+use crate::core::model::unit::{UnitEnd, UnitName, UnitState, unit_of_cgroup};
 use crate::host::{Host, READ_CAP, procfs};
 use crate::services::systemd::heard::Heard;
 use crate::services::systemd::systemctl::Systemctl;
@@ -87,6 +87,14 @@ impl ServiceManager for Systemd {
 
     fn recall(&self, events: &[ManagerEvent]) {
         self.heard.recall(events);
+    }
+
+    fn remember(&self, ends: &[UnitEnd]) {
+        self.heard.remember(ends);
+    }
+
+    fn ends(&self) -> Vec<UnitEnd> {
+        self.heard.ends()
     }
 
     fn wants_recall(&self) -> bool {
