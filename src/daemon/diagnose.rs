@@ -22,6 +22,7 @@ use crate::daemon::Runtime;
 use crate::daemon::changes;
 use crate::daemon::llm;
 use crate::daemon::loaded_config::LoadedConfig;
+use crate::detectors::last_run;
 use crate::host::Host;
 use crate::store::{Reader, StoreError};
 
@@ -162,7 +163,8 @@ pub fn diagnose(
 /// A kernel kill this near to the failure of the same unit is what ended it.
 const OOM_NEAR: Duration = Duration::from_secs(120);
 
-/// Adds what else is known on this host: where a path moved to, and that memory ran out for the unit.
+/// Adds what else is known on this host: where a path moved to, that memory ran out for the unit, whether what it lacked
+/// has come since.
 pub(super) fn enrich(
     host: &Host,
     loaded: &LoadedConfig,
@@ -170,7 +172,11 @@ pub(super) fn enrich(
     task: &Task,
     open: &[Task],
 ) -> Finding {
-    let finding = with_oom_kill(finding, task, open);
+    let mut finding = last_run::with_needs_now(host, with_oom_kill(finding, task, open));
+    // A file system that really is read-only needs no setting to explain it.
+    if open.iter().any(|other| other.class == Class::ReadonlyFs) {
+        finding.evidence.forget(Key::Sandbox);
+    }
     with_moved_path(host, loaded, finding)
 }
 

@@ -9,6 +9,8 @@ use crate::core::config::Config;
 use crate::core::diagnosis::learning;
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::case::Case;
+use crate::core::model::class::{Class, ToldBy};
+use crate::core::model::facts::Fact;
 use crate::core::model::finding::Finding;
 use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::proposal::{Proposal, Terms};
@@ -25,7 +27,12 @@ use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::{diagnose, healthy, verify};
 use crate::detectors::Detector;
 use crate::host::Host;
-use crate::store::{Attempt, Outcome, Reader, StoreError};
+use crate::store::{Attempt, Outcome, Reader, StoreError, TaskFilter};
+
+/// Stands before the manager's own words in the message of an attempt.
+const REFUSED: &str = "refused: ";
+/// Errors of the unit's own log that go with its evidence.
+const SAID_MOST: u32 = 8;
 
 /// What facts are gathered with.
 #[derive(Clone, Copy, Debug)]
@@ -77,17 +84,50 @@ impl Gather<'_> {
             Seen::Clear | Seen::Over(_) | Seen::Stands | Seen::CouldNotLook(_) => first,
         };
         let open = self.reader.open_conditions()?;
+        let attempts = self.reader.attempts(task.id)?;
+        let now = self.with_words(now, task, &attempts)?;
         let finding = diagnose::enrich(self.host, self.loaded, now, task, &open);
         Ok(Facts {
             seen,
             finding,
             open: conditions(&open),
-            past: self.past(task)?,
+            past: self.past(task, &attempts)?,
         })
     }
 
-    fn past(&self, task: &Task) -> Result<Past, StoreError> {
-        let attempts = self.reader.attempts(task.id)?;
+    /// What else was said of a unit that is down: the manager's answer to our last start, and the errors of its own log
+    /// that are open.
+    fn with_words(
+        &self,
+        finding: Finding,
+        task: &Task,
+        attempts: &[Attempt],
+    ) -> Result<Finding, StoreError> {
+        if task.class.row().told_by != ToldBy::UnitState {
+            return Ok(finding);
+        }
+        let answer = attempts.last().and_then(|last| {
+            let (_, words) = last.message.split_once(REFUSED)?;
+            words.lines().next()
+        });
+        let said = self.reader.tasks(&TaskFilter {
+            open_only: true,
+            class: Some(Class::LogError.as_str().to_owned()),
+            subject: Some(task.subject.clone()),
+            limit: SAID_MOST,
+            ..TaskFilter::default()
+        })?;
+        let mut lines: Vec<&str> = answer.into_iter().collect();
+        lines.extend(said.iter().filter_map(|one| one.message.lines().next()));
+        if lines.is_empty() {
+            return Ok(finding);
+        }
+        lines.extend(finding.evidence.log());
+        let log = lines.join("\n");
+        Ok(finding.with(Fact::Log(&log)))
+    }
+
+    fn past(&self, task: &Task, attempts: &[Attempt]) -> Result<Past, StoreError> {
         let unverified = attempts
             .iter()
             .rev()
@@ -99,6 +139,7 @@ impl Gather<'_> {
         Ok(Past {
             tried,
             rounds,
+            tried: self.tried(attempts),
             told: self.reader.times_told(task.id)?,
             fixed_before: self.reader.fixed_before(task, learning::RETURNS_MOST)?,
             unverified,

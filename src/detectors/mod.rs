@@ -12,6 +12,7 @@ mod error;
 pub mod journal;
 pub mod journal_early;
 pub mod kmsg;
+pub mod last_run;
 pub mod logfile;
 pub mod memory;
 pub mod mount_table;

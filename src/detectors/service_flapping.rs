@@ -10,6 +10,7 @@ use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::unit_state::{is_excluded, status_text, with_unit_facts};
+use crate::detectors::last_run::with_last_runs;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 
 /// Restarts remembered per unit; more in one window change nothing.
@@ -106,7 +107,7 @@ impl Detector for ServiceFlapping {
             history.see(unit.n_restarts, look.now);
             found.extend(judge(unit, history, look.config, open, look.now));
         }
-        Ok(Sweep::Present(found))
+        Ok(Sweep::Present(with_last_runs(look, found)))
     }
 }
 

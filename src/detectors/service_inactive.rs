@@ -8,6 +8,7 @@ use crate::core::config::Config;
 use crate::core::model::class::Class;
 use crate::core::model::time::Timestamp;
 use crate::core::reading::unit_state::{has_unit_type, is_excluded, judge_inactive};
+use crate::detectors::last_run::with_last_runs;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 
 /// A unit must be seen inactive this long: between stop and start of a restart it is so for a moment.
@@ -65,6 +66,6 @@ impl Detector for ServiceInactive {
                 kept.push(finding);
             }
         }
-        Ok(Sweep::Present(kept))
+        Ok(Sweep::Present(with_last_runs(look, kept)))
     }
 }

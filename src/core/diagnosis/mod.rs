@@ -9,4 +9,5 @@ pub mod naming;
 pub mod phrases;
 pub mod retrieval;
 pub mod root_cause;
+pub mod sandbox;
 pub mod stem;

@@ -4,10 +4,13 @@
 //! `unknown`. `docs/CAUSES.md` lists them all.
 
 use crate::core::diagnosis::cause_rules::{CauseRules, Context, Place};
+use crate::core::diagnosis::sandbox;
 use crate::core::model::cause::Cause;
-use crate::core::model::class::{KERNEL, ToldBy};
+use crate::core::model::class::{Class, KERNEL, ToldBy};
 use crate::core::model::facts::Key;
 use crate::core::model::finding::Finding;
+use crate::core::model::text::cut;
+use crate::core::reading::logline::{Stated, stated_level};
 
 /// A cause with the rule that named it.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,8 +37,11 @@ pub fn name_cause(finding: &Finding, rules: &CauseRules) -> Named {
     by_facts(finding)
         .or_else(|| by_setup_status(finding, rules))
         .or_else(|| by_sure_result(finding))
-        .or_else(|| by_words(finding, rules))
+        .or_else(|| by_needs(finding).filter(|_| never_started(finding)))
+        .or_else(|| by_words(finding, rules).filter(|named| !counts(named.cause)))
         .or_else(|| by_result(finding))
+        .or_else(|| by_needs(finding))
+        .or_else(|| by_words(finding, rules))
         .or_else(|| by_class(finding))
         .unwrap_or_else(|| Named::new(Cause::Unknown, 0.0, "no rule fired"))
 }
@@ -154,27 +160,72 @@ fn by_sure_result(finding: &Finding) -> Option<Named> {
     }
 }
 
-/// Words of the message and of the unit's own last lines: the surest rule wins, the newest line on a tie.
+/// What the manager says of any unit that failed, whatever the reason was.
+fn counts(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::StartLimit | Cause::ProcessExited | Cause::ProcessKilled | Cause::KeepsRestarting
+    )
+}
+
+/// Words of the message and of the unit's last run. The reason why it ended comes before how the manager counted it, a
+/// line that is no mere remark before one that is, the surer rule before the other, the newest line on a tie.
 fn by_words(finding: &Finding, rules: &CauseRules) -> Option<Named> {
-    let mut best: Option<Named> = None;
     let message = std::iter::once((finding.message.as_str(), context(finding)));
     let log = finding.evidence.log().map(|line| (line, Context::UnitLog));
+    let mut best: Option<((bool, bool), Named)> = None;
     for (line, context) in message.chain(log) {
-        let class = finding.class;
-        let hit = rules.name(Place { context, class }, line);
-        let Some(hit) = hit.filter(|hit| hit.cause != Cause::Unknown) else {
+        let Some(named) = by_line(finding, rules, (line, context)) else {
             continue;
         };
-        if best
-            .as_ref()
-            .is_none_or(|best| hit.confidence > best.confidence)
-        {
-            let shown = crate::core::model::text::cut(line.trim(), 160);
-            let why = format!("words '{}' in: {shown}", hit.words);
-            best = Some(Named::new(hit.cause, hit.confidence, why));
+        let remark = matches!(stated_level(line), Some(Stated::Lower));
+        let weight = (!counts(named.cause), !remark);
+        let better = best.as_ref().is_none_or(|(best_weight, best)| {
+            (weight, named.confidence) > (*best_weight, best.confidence)
+        });
+        if better {
+            best = Some((weight, named));
         }
     }
-    best
+    best.map(|(_, named)| named)
+}
+
+/// What one line names: its words, or the setting of the unit's sandbox that they are due to.
+fn by_line(
+    finding: &Finding,
+    rules: &CauseRules,
+    (line, context): (&str, Context),
+) -> Option<Named> {
+    let class = finding.class;
+    let hit = rules.name(Place { context, class }, line);
+    let cause = hit.map_or(Cause::Unknown, |hit| hit.cause);
+    let shown = cut(line.trim(), 160);
+    let settings = finding.fact(Key::Sandbox).unwrap_or("");
+    if let Some(setting) = sandbox::denied_by(settings, cause, line) {
+        let why = format!("{setting}= of the unit's own sandbox, in: {shown}");
+        return Some(Named::new(Cause::SandboxDenies, 0.93, why));
+    }
+    let hit = hit.filter(|hit| hit.cause != Cause::Unknown)?;
+    let why = format!("words '{}' in: {shown}", hit.words);
+    Some(Named::new(hit.cause, hit.confidence, why))
+}
+
+/// Of what it requires something is not there, or is down.
+fn by_needs(finding: &Finding) -> Option<Named> {
+    let unmet: Vec<(&str, bool)> = finding.evidence.unmet().collect();
+    let missing = unmet.iter().find(|(_, exists)| !exists);
+    if let Some((name, _)) = missing {
+        let why = format!("it requires {name}, which is not there");
+        return Some(Named::new(Cause::DependencyMissing, 0.9, why));
+    }
+    let (name, _) = unmet.first()?;
+    let why = format!("it requires {name}, which is down");
+    Some(Named::new(Cause::DependencyFailed, 0.85, why))
+}
+
+/// The manager did not get as far as starting it: its own words are of an earlier run.
+fn never_started(finding: &Finding) -> bool {
+    finding.fact(Key::Result) == Some("dependency") || finding.class == Class::ServiceInactive
 }
 
 /// Whose words its message is.
@@ -221,7 +272,12 @@ fn by_result(finding: &Finding) -> Option<Named> {
         _ => {}
     }
     match (code, status) {
-        ("killed" | "dumped", 4 | 6 | 7 | 8 | 11 | 31) | ("dumped", _) => {
+        ("killed" | "dumped", 31) => named(
+            Cause::SandboxDenies,
+            0.9,
+            "signal 31: SystemCallFilter= ended it",
+        ),
+        ("killed" | "dumped", 4 | 6 | 7 | 8 | 11) | ("dumped", _) => {
             named(Cause::ProcessCrashed, 0.9, &format!("signal {status}"))
         }
         ("killed", _) => named(Cause::ProcessKilled, 0.85, &format!("signal {status}")),

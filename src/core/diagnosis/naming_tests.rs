@@ -6,6 +6,7 @@
 )]
 use super::*;
 use crate::core::model::class::Class;
+use crate::core::model::facts::Fact;
 use crate::core::model::finding::Severity;
 use crate::core::model::time::Timestamp;
 
@@ -103,4 +104,94 @@ fn no_input_panics() {
             Cause::Unknown
         );
     }
+}
+
+/// A unit that failed with these lines, newest first.
+fn failed(log: &str) -> Finding {
+    let message = "unit failed: Result=exit-code status=1/FAILURE Type=simple";
+    let now = Timestamp::from_millis(0);
+    Finding::new(
+        Class::ServiceFailed,
+        "app.service",
+        Severity::Error,
+        message,
+        "units",
+        now,
+    )
+    .with(Fact::Unit("app.service"))
+    .with(Fact::Result("exit-code"))
+    .with(Fact::Exit {
+        code: "exited",
+        status: 1,
+    })
+    .with(Fact::StartLimit)
+    .with(Fact::Log(log))
+}
+
+fn cause_of(finding: &Finding) -> Cause {
+    name_cause(finding, CauseRules::builtin()).cause
+}
+
+#[test]
+fn the_reason_comes_before_how_the_manager_counted_it_and_before_mere_remarks() {
+    for (log, cause) in [
+        (
+            "app.service: Start request repeated too quickly.\napp.service: Main process exited, code=exited, status=1/FAILURE\npanic: page 7: wrong checksum",
+            Cause::DataCorrupt,
+        ),
+        (
+            "ERROR cannot read /srv/app.json: unexpected end of input\nWARN retry: connection refused",
+            Cause::DataInvalid,
+        ),
+        (
+            "app.service: Start request repeated too quickly.\napp.service: Main process exited, code=exited, status=1/FAILURE",
+            Cause::ProcessExited,
+        ),
+    ] {
+        assert_eq!(cause_of(&failed(log)), cause, "{log}");
+    }
+}
+
+#[test]
+fn a_setting_of_the_sandbox_is_named_where_it_denies_the_path() {
+    let line = "error creating output file /srv/app/x.tmp: Read-only file system";
+    assert_eq!(cause_of(&failed(line)), Cause::ReadonlyAfterError);
+    let strict = failed(line).with(Fact::Sandbox("ProtectSystem=strict\n"));
+    let named = name_cause(&strict, CauseRules::builtin());
+    assert_eq!(named.cause, Cause::SandboxDenies);
+    assert!(named.why.starts_with("ProtectSystem= "), "{}", named.why);
+}
+
+#[test]
+fn what_it_requires_and_lacks_is_named_where_it_was_not_started_at_all() {
+    let now = Timestamp::from_millis(0);
+    let inactive = |needs: &str| {
+        let message = "enabled but not running: was not started, Result=success";
+        Finding::new(
+            Class::ServiceInactive,
+            "app.service",
+            Severity::Warning,
+            message,
+            "units",
+            now,
+        )
+        .with(Fact::Result("success"))
+        .with(Fact::Needs(needs))
+        .with(Fact::Log("connection refused"))
+    };
+    for (needs, cause) in [
+        ("dev-ttyS4.device=loaded/inactive", Cause::DependencyMissing),
+        ("db.service=not-found/inactive", Cause::DependencyMissing),
+        ("db.service=loaded/failed", Cause::DependencyFailed),
+        ("srv.mount=loaded/inactive", Cause::DependencyFailed),
+        (
+            "once.service=loaded/inactive dev-ttyS4.device=loaded/active",
+            Cause::ConnectionRefused,
+        ),
+    ] {
+        assert_eq!(cause_of(&inactive(needs)), cause, "{needs}");
+    }
+    let needs = Fact::Needs("dev-ttyS4.device=loaded/inactive");
+    let ran = failed("connect: connection refused").with(needs);
+    assert_eq!(cause_of(&ran), Cause::ConnectionRefused);
 }

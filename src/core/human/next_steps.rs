@@ -92,6 +92,8 @@ fn word(key: Key, finding: &Finding) -> Option<String> {
         | Key::FullIn
         | Key::DeletedOpen
         | Key::Probe
+        | Key::Needs
+        | Key::Sandbox
         | Key::Log
         | Key::Detectors => None,
     }

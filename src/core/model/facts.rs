@@ -59,7 +59,11 @@ named! {
         Probe = "probe",
         /// Detectors that cannot look for one and the same reason.
         Detectors = "detectors",
-        /// Last lines of the unit's own log, newest first.
+        /// What the unit requires, each as `NAME=LOAD/ACTIVE`, separated by blanks.
+        Needs = "needs",
+        /// Settings of the unit's sandbox, one `Name=value` a line.
+        Sandbox = "sandbox",
+        /// Lines of the unit's last run, newest first.
         Log = "log",
     }
 }
@@ -165,7 +169,11 @@ pub enum Fact<'a> {
     Probe(&'a str),
     /// Names of the detectors that cannot look, separated by blanks.
     Detectors(&'a str),
-    /// Last lines of the unit's own log, newest first, separated by newlines.
+    /// What the unit requires, each as `NAME=LOAD/ACTIVE`, separated by blanks.
+    Needs(&'a str),
+    /// Settings of the unit's sandbox, one `Name=value` a line.
+    Sandbox(&'a str),
+    /// Lines of the unit's last run, newest first, separated by newlines.
     Log(&'a str),
 }
 
@@ -212,6 +220,8 @@ impl Facts {
             Fact::DeletedOpen(holder) => self.put(Key::DeletedOpen, holder),
             Fact::Probe(name) => self.put(Key::Probe, name),
             Fact::Detectors(names) => self.put(Key::Detectors, names),
+            Fact::Needs(units) => self.put(Key::Needs, units),
+            Fact::Sandbox(settings) => self.put(Key::Sandbox, settings),
             Fact::Log(lines) => self.put(Key::Log, lines),
         }
     }
@@ -226,6 +236,10 @@ impl Facts {
     /// The fact as it is written.
     pub fn text(&self, key: Key) -> Option<&str> {
         self.0.get(key.as_str()).map(String::as_str)
+    }
+
+    pub(crate) fn forget(&mut self, key: Key) {
+        self.0.remove(key.as_str());
     }
 
     fn parsed<T: FromStr>(&self, key: Key) -> Option<T> {
@@ -277,7 +291,21 @@ impl Facts {
         self.text(Key::Leftover).is_some()
     }
 
-    /// Last lines of the unit's own log, newest first.
+    /// What the unit requires that is not as it should be: its name, and whether it exists at all. A service that ended
+    /// well is no lack: a mount or a device that is not there is.
+    pub fn unmet(&self) -> impl Iterator<Item = (&str, bool)> {
+        let needs = self.text(Key::Needs).unwrap_or("").split(' ');
+        needs.filter_map(|need| {
+            let (name, state) = need.rsplit_once('=')?;
+            let (load, active) = state.split_once('/')?;
+            let is_thing = name.ends_with(".device") || name.ends_with(".mount");
+            let is_there = load == "loaded" && !(name.ends_with(".device") && active != "active");
+            let is_down = active == "failed" || active == "inactive" && is_thing;
+            (!is_there || is_down).then_some((name, is_there))
+        })
+    }
+
+    /// Lines of the unit's last run, newest first.
     pub fn log(&self) -> std::str::Lines<'_> {
         self.text(Key::Log).unwrap_or("").lines()
     }

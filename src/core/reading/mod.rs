@@ -8,6 +8,7 @@ pub mod intent;
 pub mod journal_entry;
 pub mod kernel;
 pub mod kernel_table;
+pub mod last_run;
 pub mod level;
 pub mod lines;
 pub mod log_rules;

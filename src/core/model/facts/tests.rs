@@ -64,6 +64,8 @@ fn all(text: &str, number: u64) -> Vec<Fact<'_>> {
         Fact::DeletedOpen(text),
         Fact::Probe(text),
         Fact::Detectors(text),
+        Fact::Needs(text),
+        Fact::Sandbox(text),
         Fact::Log(text),
     ]
 }
@@ -102,6 +104,8 @@ fn is_read_back(facts: &Facts, fact: Fact<'_>) -> bool {
         Fact::DeletedOpen(text) => facts.text(Key::DeletedOpen) == Some(text),
         Fact::Probe(text) => facts.text(Key::Probe) == Some(text),
         Fact::Detectors(text) => facts.text(Key::Detectors) == Some(text),
+        Fact::Needs(text) => facts.text(Key::Needs) == Some(text),
+        Fact::Sandbox(text) => facts.text(Key::Sandbox) == Some(text),
         Fact::Log(text) => facts.log().eq(text.lines()),
     }
 }

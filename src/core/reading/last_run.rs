@@ -1,0 +1,193 @@
+//! What systemd says of a unit that is down beside its state: which run was its last, what it requires, its sandbox; and
+//! what is kept of that run's lines. Pure.
+
+use crate::core::model::text::cut;
+use crate::core::reading::logline::{Stated, stated_level};
+
+/// Settings that can keep a program from what the host itself could do, and those that take it back.
+pub const SANDBOX: &[&str] = &[
+    "ProtectSystem",
+    "ProtectHome",
+    "ReadWritePaths",
+    "ReadOnlyPaths",
+    "InaccessiblePaths",
+    "TemporaryFileSystem",
+    "PrivateDevices",
+    "DevicePolicy",
+    "DeviceAllow",
+    "DynamicUser",
+    "StateDirectory",
+    "CacheDirectory",
+    "LogsDirectory",
+    "RuntimeDirectory",
+    "ConfigurationDirectory",
+    "PrivateNetwork",
+    "RestrictAddressFamilies",
+];
+/// What is asked beside them.
+pub const ASKED: &[&str] = &["InvocationID", "Requires", "Requisite", "BindsTo"];
+/// Values of a setting that is off.
+const OFF: &[&str] = &["", "no", "~", "auto", "[not set]"];
+/// Longest setting kept, bytes.
+const SETTING_CAP: usize = 300;
+/// Most units that are asked for their state.
+const NEEDS_MOST: usize = 16;
+/// Bytes kept of the newest lines, of the oldest, and of those between that tell of a fault.
+const TAIL_CAP: usize = 2_500;
+const HEAD_CAP: usize = 1_000;
+const TELLING_CAP: usize = 2_500;
+/// Longest line kept, bytes.
+const LINE_CAP: usize = 400;
+/// Stands where lines were left out.
+const GAP: &str = "…";
+
+/// What `systemctl show` says of one unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// Of its last run; empty when it never ran.
+    pub invocation: String,
+    /// Without which it does not start, and which can be missing or down.
+    pub requires: Vec<String>,
+    /// One `Name=value` a line, what is off left out.
+    pub sandbox: String,
+}
+
+/// Reads `Name=value` lines.
+pub fn parse_about(shown: &str) -> About {
+    let mut about = About::default();
+    for (name, value) in shown.lines().filter_map(|line| line.split_once('=')) {
+        match name {
+            "InvocationID" if value.bytes().all(|c| c.is_ascii_hexdigit()) => {
+                value.clone_into(&mut about.invocation);
+            }
+            "Requires" | "Requisite" | "BindsTo" => {
+                let names = value.split_ascii_whitespace().filter(|name| can_lack(name));
+                about.requires.extend(names.map(str::to_owned));
+            }
+            _ if SANDBOX.contains(&name) && !OFF.contains(&value) => {
+                about.sandbox.push_str(name);
+                about.sandbox.push('=');
+                about.sandbox.push_str(cut(value, SETTING_CAP));
+                about.sandbox.push('\n');
+            }
+            _ => {}
+        }
+    }
+    about.requires.sort_unstable();
+    about.requires.dedup();
+    about.requires.truncate(NEEDS_MOST);
+    about
+}
+
+/// A unit that can be missing or down: slices, targets and the root are always there.
+fn can_lack(name: &str) -> bool {
+    let kinds = [".service", ".socket", ".mount", ".device", ".swap"];
+    name != "-.mount" && kinds.iter().any(|kind| name.ends_with(kind))
+}
+
+/// States of several units, told in blocks of `Id`, `LoadState`, `ActiveState`: each as `NAME=LOAD/ACTIVE`.
+pub fn needs(shown: &str) -> String {
+    let blocks = shown.split("\n\n").filter_map(|block| {
+        let of = |name: &str| {
+            let mut lines = block.lines().filter_map(|line| line.split_once('='));
+            lines.find_map(|(known, value)| (known == name).then_some(value))
+        };
+        let (load, active) = (of("LoadState")?, of("ActiveState")?);
+        Some(format!("{}={load}/{active}", of("Id")?))
+    });
+    blocks.collect::<Vec<_>>().join(" ")
+}
+
+/// The lines of one run, newest first, within their bounds: the newest, the oldest, and between them what `tells` of a
+/// fault or states that it is one.
+pub fn bounded(newest_first: &str, tells: impl Fn(&str) -> bool) -> String {
+    let lines: Vec<&str> = newest_first
+        .lines()
+        .map(|line| cut(line.trim_end(), LINE_CAP))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let fit = |lines: &mut dyn Iterator<Item = &&str>, cap: usize| {
+        let mut used = 0_usize;
+        lines
+            .take_while(|line| {
+                used = used.saturating_add(line.len()).saturating_add(1);
+                used <= cap
+            })
+            .count()
+    };
+    let tail = fit(&mut lines.iter(), TAIL_CAP);
+    let oldest = lines.get(tail..).unwrap_or(&[]);
+    let first = fit(&mut oldest.iter().rev(), HEAD_CAP);
+    let head = oldest.len().saturating_sub(first);
+    let between = oldest.get(..head).unwrap_or(&[]);
+    let mut kept: Vec<&str> = lines.iter().take(tail).copied().collect();
+    let mut left = TELLING_CAP;
+    let mut skipped = false;
+    for line in between {
+        let loud = matches!(stated_level(line), Some(Stated::Error | Stated::Critical));
+        if line.len() < left && (loud || tells(line)) {
+            left = left.saturating_sub(line.len()).saturating_sub(1);
+            kept.push(line);
+            skipped = false;
+        } else if !skipped {
+            kept.push(GAP);
+            skipped = true;
+        }
+    }
+    kept.extend(oldest.iter().skip(head).copied());
+    kept.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_off_is_no_setting_and_what_is_always_there_no_need() {
+        let about = parse_about(
+            "InvocationID=0123abcd\nRequires=sysinit.target system.slice -.mount db.service\nBindsTo=dev-ttyS4.device db.service\nProtectSystem=strict\nPrivateDevices=no\nReadWritePaths=/srv/x /run\nRestrictAddressFamilies=~\nUser=app\n",
+        );
+        assert_eq!(about.invocation, "0123abcd");
+        assert_eq!(about.requires, ["db.service", "dev-ttyS4.device"]);
+        assert_eq!(
+            about.sandbox,
+            "ProtectSystem=strict\nReadWritePaths=/srv/x /run\n"
+        );
+    }
+
+    #[test]
+    fn states_are_read_in_any_order_of_their_lines() {
+        let shown = "Id=db.service\nLoadState=loaded\nActiveState=failed\n\nLoadState=not-found\nActiveState=inactive\nId=dev-x.device\n";
+        assert_eq!(
+            needs(shown),
+            "db.service=loaded/failed dev-x.device=not-found/inactive"
+        );
+    }
+
+    #[test]
+    fn a_short_run_is_kept_whole() {
+        let run = "c\nb\n\na\n";
+        assert_eq!(bounded(run, |_| false), "c\nb\na");
+    }
+
+    #[test]
+    fn of_a_long_run_the_ends_are_kept_and_what_tells() {
+        let line = |at: u32| match at {
+            2_500 => "disk is on fire".to_owned(),
+            2_600 => "level=error msg=boom".to_owned(),
+            _ => format!("value {at} read"),
+        };
+        let lines: Vec<String> = (0..5_000).rev().map(line).collect();
+        let kept = bounded(&lines.join("\n"), |line| line.contains("fire"));
+        assert!(kept.len() < TAIL_CAP + HEAD_CAP + TELLING_CAP);
+        for wanted in [
+            "value 4999 read",
+            "value 0 read",
+            "disk is on fire",
+            "msg=boom",
+        ] {
+            assert!(kept.contains(wanted), "{wanted}");
+        }
+        assert!(!kept.contains("value 2400 read"));
+    }
+}

@@ -1,0 +1,106 @@
+//! What goes with a unit that is down: the lines of its last run, the states of what it requires, its sandbox.
+
+use std::time::Duration;
+
+use crate::core::diagnosis::cause_rules::{CauseRules, Context, Place};
+use crate::core::model::facts::{Fact, Key};
+use crate::core::model::finding::Finding;
+use crate::core::reading::last_run::{ASKED, About, SANDBOX, bounded, needs, parse_about};
+use crate::detectors::Snapshot;
+use crate::host::Host;
+
+/// Most lines read of one run.
+const LINES: &str = "2000";
+/// Most lines read where it is not known which run was the last.
+const LINES_UNKNOWN: &str = "60";
+const DEADLINE: Duration = Duration::from_secs(5);
+/// It is read for this many units of one sweep: a storm must not fork for each.
+const RUNS_MOST: usize = 8;
+
+/// Adds its last run to each of `found` that is new: a standing condition was given it when it was.
+pub fn with_last_runs(look: &Snapshot<'_>, found: Vec<Finding>) -> Vec<Finding> {
+    let mut read = 0_usize;
+    let each = |finding: Finding| {
+        if look.open.contains(finding.class, &finding.subject) || read >= RUNS_MOST {
+            return finding;
+        }
+        read = read.saturating_add(1);
+        with_last_run(look.host, finding)
+    };
+    found.into_iter().map(each).collect()
+}
+
+/// What cannot be read is left out: no log is no fault.
+fn with_last_run(host: &Host, finding: Finding) -> Finding {
+    if finding.subject.starts_with('-') {
+        return finding;
+    }
+    let about = about(host, &finding.subject);
+    let log = log(host, &finding, &about.invocation);
+    let required = needs_now(host, &about.requires);
+    finding
+        .with(Fact::Sandbox(&about.sandbox))
+        .with(Fact::Needs(&required))
+        .with(Fact::Log(&log))
+}
+
+/// The states of these units now, as the fact is written.
+pub fn needs_now(host: &Host, units: &[String]) -> String {
+    if units.is_empty() {
+        return String::new();
+    }
+    let mut args = vec!["show", "--property=Id,LoadState,ActiveState", "--"];
+    args.extend(units.iter().map(String::as_str));
+    needs(&said(host, "systemctl", &args))
+}
+
+/// The finding with the states as they are now of what it lacked: a device may have come since.
+pub fn with_needs_now(host: &Host, finding: Finding) -> Finding {
+    if finding.evidence.unmet().next().is_none() {
+        return finding;
+    }
+    let all = finding.fact(Key::Needs).unwrap_or("").split(' ');
+    let names = all.filter_map(|need| Some(need.rsplit_once('=')?.0.to_owned()));
+    let now = needs_now(host, &names.collect::<Vec<_>>());
+    finding.with(Fact::Needs(&now))
+}
+
+fn about(host: &Host, unit: &str) -> About {
+    let all: Vec<&str> = ASKED.iter().chain(SANDBOX).copied().collect();
+    let asked = format!("--property={}", all.join(","));
+    parse_about(&said(host, "systemctl", &["show", &asked, "--", unit]))
+}
+
+/// The lines of the run: its own, and what the manager said of it. One that was not started at all has only the latter.
+fn log(host: &Host, finding: &Finding, invocation: &str) -> String {
+    let own = format!("_SYSTEMD_INVOCATION_ID={invocation}");
+    let managers = format!("INVOCATION_ID={invocation}");
+    let of_run = ["-n", LINES, &own, "+", "_PID=1", &managers];
+    let of_unit = ["-n", LINES_UNKNOWN, "-u", &finding.subject];
+    let refused = finding.fact(Key::Result) == Some("dependency");
+    let mut lines = match invocation.is_empty() || refused {
+        true => String::new(),
+        false => journal(host, &of_run),
+    };
+    if lines.trim().is_empty() {
+        lines = journal(host, &of_unit);
+    }
+    let rules = CauseRules::builtin();
+    let place = Place {
+        context: Context::UnitLog,
+        class: finding.class,
+    };
+    bounded(&lines, |line| rules.name(place, line).is_some())
+}
+
+fn journal(host: &Host, what: &[&str]) -> String {
+    let form = ["-r", "-q", "-o", "cat", "--no-pager"];
+    let args: Vec<&str> = form.iter().chain(what).copied().collect();
+    said(host, "journalctl", &args)
+}
+
+fn said(host: &Host, program: &str, args: &[&str]) -> String {
+    let ran = host.run(program, args, DEADLINE);
+    let well = ran.ok().filter(|out| out.success());
+    well.map_or_else(String::new, |out| out.text())
+}
