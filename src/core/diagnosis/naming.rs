@@ -10,7 +10,8 @@ use crate::core::model::class::{Class, KERNEL, ToldBy};
 use crate::core::model::facts::Key;
 use crate::core::model::finding::Finding;
 use crate::core::model::text::cut;
-use crate::core::reading::logline::{Stated, stated_level};
+use crate::core::reading::level::Level;
+use crate::core::reading::shape;
 
 /// A cause with the rule that named it.
 #[derive(Clone, Debug, PartialEq)]
@@ -178,7 +179,8 @@ fn by_words(finding: &Finding, rules: &CauseRules) -> Option<Named> {
         let Some(named) = by_line(finding, rules, (line, context)) else {
             continue;
         };
-        let remark = matches!(stated_level(line), Some(Stated::Lower));
+        let level = shape::read(line).level;
+        let remark = level.is_some_and(|level| level < Level::Error);
         let weight = (!counts(named.cause), !remark);
         let better = best.as_ref().is_none_or(|(best_weight, best)| {
             (weight, named.confidence) > (*best_weight, best.confidence)

@@ -2,7 +2,8 @@
 //! what is kept of that run's lines. Pure.
 
 use crate::core::model::text::cut;
-use crate::core::reading::logline::{Stated, stated_level};
+use crate::core::reading::level::Level;
+use crate::core::reading::shape;
 
 /// Settings that can keep a program from what the host itself could do, and those that take it back.
 pub const SANDBOX: &[&str] = &[
@@ -124,7 +125,7 @@ pub fn bounded(newest_first: &str, tells: impl Fn(&str) -> bool) -> String {
     let mut left = TELLING_CAP;
     let mut skipped = false;
     for line in between {
-        let loud = matches!(stated_level(line), Some(Stated::Error | Stated::Critical));
+        let loud = shape::read(line).level >= Some(Level::Error);
         if line.len() < left && (loud || tells(line)) {
             left = left.saturating_sub(line.len()).saturating_sub(1);
             kept.push(line);
