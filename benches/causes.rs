@@ -1,7 +1,7 @@
 //! What naming the cause of a line costs, by the number of rules: `cargo bench --bench causes`.
 //!
 //! One pass of the product beside two ways that were weighed: each text sought for itself, which is what the rules were
-//! before, and one set of regular expressions.
+//! before, and one set of regular expressions. On a loaded machine of two cores: 25 µs a line, 136 µs, 7.3 ms.
 
 use std::hint::black_box;
 use std::time::Instant;

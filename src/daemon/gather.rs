@@ -135,11 +135,10 @@ impl Gather<'_> {
             .is_some_and(|one| one.outcome == Some(Outcome::Unknown));
         let fix = &self.loaded.config.fix;
         let now = self.host.clock.now();
-        let (tried, rounds) = spacing::round(fix, &tried(&attempts), task.asked_at, now);
+        let (tried, rounds) = spacing::round(fix, &tried(attempts), task.asked_at, now);
         Ok(Past {
             tried,
             rounds,
-            tried: self.tried(attempts),
             told: self.reader.times_told(task.id)?,
             fixed_before: self.reader.fixed_before(task, learning::RETURNS_MOST)?,
             unverified,
