@@ -151,9 +151,11 @@ fn is_plainly_down(unit: &UnitState) -> bool {
     unit.load_state == "loaded" && unit.active_state == "inactive"
 }
 
-/// True when the unit must be left alone: not there, masked, or excluded by the operator.
+/// True when the unit must be left alone: not there, masked, or excluded by the operator. One that failed is there
+/// although its file is gone, and nothing starts it again.
 pub fn is_excluded(unit: &UnitState, ignored: &[String]) -> bool {
-    matches!(unit.load_state.as_str(), "masked" | "not-found")
+    unit.load_state == "masked"
+        || (unit.load_state == "not-found" && !unit.is_failed())
         || matches!(unit.unit_file_state.as_str(), "masked" | "masked-runtime")
         || ignored.iter().any(|glob| matches_glob(glob, &unit.name))
 }
@@ -392,6 +394,20 @@ mod tests {
         )));
         assert!(unwanted(is(|unit| unit.condition_result = false)));
         assert!(unwanted(is(|unit| unit.load_state = "masked".to_owned())));
+    }
+
+    #[test]
+    fn a_unit_that_failed_without_its_file_is_judged() {
+        let of = |load: &str, active: &str| {
+            let unit = UnitState {
+                load_state: load.to_owned(),
+                ..unit(active)
+            };
+            is_excluded(&unit, &[])
+        };
+        assert!(of("not-found", "inactive") && of("masked", "failed"));
+        assert!(!of("not-found", "failed") && !of("loaded", "failed"));
+        assert!(is_excluded(&unit("failed"), &["app.*".to_owned()]));
     }
 
     #[test]
