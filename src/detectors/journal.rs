@@ -22,7 +22,7 @@ use crate::host::exec::{Command, ExecError};
 /// Name of this stream, the key of its cursor.
 pub const STREAM: &str = "journal";
 
-const FIELDS: &str = "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT,UNIT,JOB_ID,JOB_TYPE,JOB_RESULT,UNIT_RESULT,INVOCATION_ID,MESSAGE_ID,_PID,_UID,_AUDIT_LOGINUID,_TRANSPORT,COREDUMP_UNIT,COREDUMP_COMM";
+const FIELDS: &str = "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT,UNIT,JOB_ID,JOB_TYPE,JOB_RESULT,UNIT_RESULT,INVOCATION_ID,MESSAGE_ID,_PID,_UID,_AUDIT_LOGINUID,_TRANSPORT,COREDUMP_UNIT,COREDUMP_COMM,CONTAINER_NAME";
 /// What is read of an entry of the service manager.
 const WORD_FIELDS: &str = "--output-fields=MESSAGE,UNIT,JOB_ID,JOB_TYPE,JOB_RESULT,UNIT_RESULT,INVOCATION_ID,MESSAGE_ID,_PID";
 /// Most entries that are read back: about 3 MB of text, below the cap of a command's output.
@@ -87,6 +87,8 @@ pub struct Entry<'a> {
     pub coredump_unit: Text<'a>,
     #[serde(rename = "COREDUMP_COMM", borrow)]
     pub coredump_comm: Text<'a>,
+    #[serde(rename = "CONTAINER_NAME", borrow)]
+    pub container: Text<'a>,
 }
 
 /// A field: text, an array of bytes when it is not clean UTF-8, an array of texts when the field stands
@@ -169,6 +171,7 @@ impl Entry<'_> {
             message_id: self.message_id.as_str(),
             coredump_unit: self.coredump_unit.as_str(),
             coredump_comm: self.coredump_comm.as_str(),
+            container: self.container.as_str(),
         }
     }
 

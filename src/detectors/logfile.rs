@@ -17,6 +17,7 @@ use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
+use crate::core::reading::container;
 use crate::core::reading::journal_entry::{OWN_NAME, of_kernel};
 use crate::core::reading::kernel::{KernelFault, KernelLine, KernelReader};
 use crate::core::reading::lines::LineSplitter;
@@ -25,8 +26,8 @@ use crate::core::reading::logline::LogLine;
 use crate::core::reading::shape::{self, Spoken, split_console};
 use crate::core::reading::writer::program;
 use crate::detectors::stream::{Collector, Sink, StreamContext, StreamEnd, StreamStop, WAIT};
-use crate::host::Host;
 use crate::host::trusted::{self, Owners, Untrusted};
+use crate::host::{Host, READ_CAP};
 
 /// First bytes that identify a file.
 const HEAD: usize = 256;
@@ -189,7 +190,10 @@ impl Tail {
             position: position.unwrap_or_default(),
             ahead: 0,
             splitter: LineSplitter::default(),
-            reader: LineReader::new(file),
+            reader: LineReader {
+                container: container_of(&file.path, host),
+                ..LineReader::new(file)
+            },
             collector: Collector::new(&stream_name(&file.path), known.unwrap_or("").to_owned()),
             resuming: position.is_some(),
             first: known.is_none(),
@@ -485,11 +489,24 @@ fn only_root_writes(file: &File) -> bool {
         .is_ok_and(|meta| meta.uid() == 0 && meta.mode() & OTHERS_WRITE == 0)
 }
 
+/// The container whose file it is, as its engine's folders say.
+fn container_of(path: &str, host: &Host) -> String {
+    if let Some(name) = container::of_path(path) {
+        return name.to_owned();
+    }
+    container::described_in(path)
+        .and_then(|file| host.read(file, READ_CAP).ok())
+        .and_then(|description| container::name_in(&description))
+        .unwrap_or_default()
+}
+
 /// Judges the lines of one file.
 #[derive(Debug)]
 struct LineReader {
     subject: String,
     path: String,
+    /// Name of the container whose file it is; empty for any other.
+    container: String,
     kernel: KernelReader,
     /// The operator says that the kernel's lines come here and no others.
     of_kernel: bool,
@@ -499,6 +516,7 @@ struct LineReader {
 impl LineReader {
     fn new(file: &LogFile) -> Self {
         Self {
+            container: String::new(),
             subject: file.unit.clone(),
             path: file.path.clone(),
             kernel: KernelReader::default(),
@@ -590,9 +608,10 @@ impl LineReader {
         }
     }
 
-    /// The unit that the operator names, else the program, else the file.
+    /// The unit that the operator names, else the container, else the program, else the file.
     fn subject_of(&self, identifier: &str) -> String {
         match (self.subject.as_str(), identifier) {
+            ("", _) if !self.container.is_empty() => self.container.clone(),
             ("", "") => self.path.clone(),
             ("", identifier) => program(identifier),
             (subject, _) => subject.to_owned(),

@@ -4,6 +4,7 @@ use crate::core::model::class::{Class, KERNEL, MovesWith};
 use crate::core::model::facts::{Fact, Key};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
+use crate::core::reading::container;
 use crate::core::reading::kernel::{KernelFault, KernelLine, KernelReader};
 use crate::core::reading::level::Level;
 use crate::core::reading::log_rules::RuleSet;
@@ -37,6 +38,8 @@ pub struct JournalLine<'a> {
     pub message_id: &'a str,
     pub coredump_unit: &'a str,
     pub coredump_comm: &'a str,
+    /// Container that the line is said to come from.
+    pub container: &'a str,
 }
 
 /// What a line means.
@@ -244,7 +247,9 @@ fn of_rules(line: &JournalLine<'_>, writer: Writer<'_>, rules: &RuleSet, at: Tim
     } else {
         (Origin::Leveled, Some(Level::of_syslog(priority)))
     };
+    let container = container::carried(writer, line.trusted.unit, line.container);
     let unit = match writer {
+        _ if container.is_some() => String::new(),
         Writer::Service(unit) => stable_unit(unit),
         // Before it runs the program, the manager's own child speaks of the unit it sets up.
         Writer::Manager => stable_unit(line.about),
@@ -260,7 +265,7 @@ fn of_rules(line: &JournalLine<'_>, writer: Writer<'_>, rules: &RuleSet, at: Tim
     let named = writer.subject(line.identifier);
     let spoken = shape::read_text(message, level);
     let judged = LogLine {
-        identifier: line.identifier,
+        identifier: container.unwrap_or(line.identifier),
         origin,
         ..LogLine::spoken(&spoken, &unit)
     };
@@ -334,7 +339,24 @@ mod tests {
         message_id: "",
         coredump_unit: "",
         coredump_comm: "",
+        container: "",
     };
+
+    #[test]
+    fn a_containers_line_is_about_the_container_and_no_unit() {
+        let line = JournalLine {
+            trusted: Trusted {
+                unit: "docker.service",
+                ..SERVICE
+            },
+            identifier: "7f399a191dea",
+            container: "influx",
+            ..APP
+        };
+        let finding = judge(&line).finding.unwrap();
+        assert_eq!(finding.subject, "influx");
+        assert_eq!(finding.fact(Key::Unit), None);
+    }
 
     #[test]
     fn an_error_line_is_about_its_unit() {
