@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::actions::{Action, ActionContext, ActionError, Done, IRREVERSIBLE, Undo};
+use crate::actions::{Action, ActionContext, ActionError, Done, IRREVERSIBLE, Undo, units};
 use crate::core::model::action::ActionKind;
 use crate::core::model::proposal::Terms;
 use crate::core::model::unit::UnitName;
@@ -91,11 +91,7 @@ impl Action for SyncClock {
                 Err(ActionError::Failed(out.reason()))
             };
         };
-        let (manager, _) = services::find(context.managers, &unit)
-            .map_err(|why| ActionError::Failed(why.to_string()))?;
-        manager
-            .order(Order::Restart, &unit)
-            .map_err(|why| ActionError::Failed(why.to_string()))?;
-        Ok(Done::new(format!("{unit} restarted")))
+        let how = units::order_unit(context, Order::Restart, &unit)?;
+        Ok(Done::new(format!("restart {unit}: {how}")))
     }
 }

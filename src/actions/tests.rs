@@ -16,7 +16,7 @@ use crate::core::model::time::Timestamp;
 use crate::core::model::unit::{Left, Purpose, UnitState};
 use crate::host::boot;
 use crate::host::clock::Clock;
-use crate::services::{ServiceError, census};
+use crate::services::{Ordered, ServiceError, census};
 
 /// Takes an action that was decided on just now.
 fn take(context: &ActionContext<'_>, action: &dyn Action) -> Result<Done, ActionError> {
@@ -69,12 +69,17 @@ impl ServiceManager for Book {
             .ok_or_else(|| ServiceError::UnknownUnit(unit.to_string()))
     }
 
-    fn order(&self, order: Order, unit: &UnitName) -> Result<(), ServiceError> {
+    fn order(
+        &self,
+        order: Order,
+        unit: &UnitName,
+        _within: Duration,
+    ) -> Result<Ordered, ServiceError> {
         self.orders
             .lock()
             .unwrap()
             .push(format!("{order:?} {unit}"));
-        Ok(())
+        Ok(Ordered::DONE)
     }
 
     fn reload(&self) -> Result<(), ServiceError> {

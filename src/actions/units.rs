@@ -4,12 +4,13 @@ use std::fmt;
 
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, IRREVERSIBLE, Undo};
 use crate::core::model::action::ActionKind;
+use crate::core::model::manager_event::JobResult;
 use crate::core::model::proposal::Terms;
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::core::reading::unit_state;
 use crate::core::reading::wanted::NotWanted;
 use crate::core::remedy::target::{self, TargetError};
-use crate::services::{self, Order, ServiceError};
+use crate::services::{self, Order, Ordered, ServiceError};
 
 /// One order to the unit's manager.
 #[derive(Debug)]
@@ -161,8 +162,8 @@ impl Action for UnitOrder {
 
     fn act(&self, context: &ActionContext<'_>) -> Result<Done, ActionError> {
         let (order, unit) = (self.order, &self.unit);
-        order_unit(context, order, unit)?;
-        Ok(Done::new(format!("{self}: done")))
+        let how = order_unit(context, order, unit)?;
+        Ok(Done::new(format!("{self}: {how}")))
     }
 }
 
@@ -184,15 +185,23 @@ pub(super) fn start_if_wanted(
     }
 }
 
-/// Gives the order to the manager that knows the unit.
+/// Gives the order to the manager that knows the unit, and says what came of it. A job that is still under way
+/// when its time is over is no failure: the look that follows tells.
 pub(super) fn order_unit(
     context: &ActionContext<'_>,
     order: Order,
     unit: &UnitName,
-) -> Result<(), ActionError> {
-    let (manager, _) = services::find(context.managers, unit)
+) -> Result<&'static str, ActionError> {
+    let (manager, state) = services::find(context.managers, unit)
         .map_err(|why| ActionError::PreconditionGone(why.to_string()))?;
-    manager
-        .order(order, unit)
-        .map_err(|why| ActionError::Failed(why.to_string()))
+    let within = services::time_for(order, &state);
+    match manager.order(order, unit, within) {
+        Ok(Ordered::Ended(JobResult::Done)) => Ok("done"),
+        Ok(Ordered::UnderWay) => Ok("its job is under way"),
+        Ok(Ordered::Ended(result)) => {
+            let why = format!("the job for {unit} ended: {}", result.word());
+            Err(ActionError::Failed(why))
+        }
+        Err(why) => Err(ActionError::Failed(why.to_string())),
+    }
 }

@@ -25,6 +25,7 @@ const WATCHDOG_S: u64 = 120;
 const BUSY_TIMEOUT_S: u64 = 30;
 const _: () = assert!(WATCHDOG_S >= 4 * BUSY_TIMEOUT_S);
 const _: () = assert!(STUCK_AFTER.as_secs() < WATCHDOG_S);
+const _: () = assert!(crate::services::ORDER_MOST.as_secs() + 15 < STUCK_AFTER.as_secs());
 const _: () = assert!(crate::escalation::http::ATTEMPT_MOST.as_secs() < STUCK_AFTER.as_secs());
 
 /// Signals that the supervisor takes; blocked in every thread from the start of the process.

@@ -317,8 +317,9 @@ mod tests {
             &self,
             _order: crate::services::Order,
             _unit: &crate::core::model::unit::UnitName,
-        ) -> Result<(), crate::services::ServiceError> {
-            Ok(())
+            _within: Duration,
+        ) -> Result<crate::services::Ordered, crate::services::ServiceError> {
+            Ok(crate::services::Ordered::DONE)
         }
 
         fn reload(&self) -> Result<(), crate::services::ServiceError> {

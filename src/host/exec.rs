@@ -119,6 +119,11 @@ pub trait Executor: fmt::Debug + Send + Sync {
     /// Cuts every wait for a command short, now and from now on. A service manager goes on with an order that
     /// it has; a command of ours is killed.
     fn stop_waiting(&self) {}
+
+    /// True once [`Executor::stop_waiting`] was called.
+    fn is_stopping(&self) -> bool {
+        false
+    }
 }
 
 /// What a child did.

@@ -127,6 +127,12 @@ impl Host {
         }
     }
 
+    /// As `Executor::is_stopping`.
+    pub fn is_stopping(&self) -> bool {
+        let executor = self.executor.as_ref();
+        executor.is_some_and(|executor| executor.is_stopping())
+    }
+
     /// `path` (absolute, as the host names it) below the root prefix.
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();

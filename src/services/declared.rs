@@ -14,7 +14,7 @@ use crate::host::exec::{Command, Launch};
 use crate::host::procfs::Process;
 use crate::host::trusted::{self, Owners, Proven};
 use crate::host::{Host, pid_files, signals};
-use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};
+use crate::services::{ORDER_DEADLINE, Order, Ordered, ServiceError, ServiceManager};
 
 /// Time for a started service to write its pid file.
 const PID_DEADLINE: Duration = Duration::from_secs(5);
@@ -208,13 +208,19 @@ impl ServiceManager for Declared {
         self.service(unit).map(|service| self.state(service))
     }
 
-    fn order(&self, order: Order, unit: &UnitName) -> Result<(), ServiceError> {
+    fn order(
+        &self,
+        order: Order,
+        unit: &UnitName,
+        _within: Duration,
+    ) -> Result<Ordered, ServiceError> {
         let service = self.service(unit)?;
         match order {
             Order::Start | Order::ResetFailedStart => self.start(service),
             Order::Stop => self.stop(service),
             Order::Restart => self.stop(service).and_then(|()| self.start(service)),
         }
+        .map(|()| Ordered::DONE)
     }
 
     fn reload(&self) -> Result<(), ServiceError> {
@@ -256,7 +262,10 @@ mod tests {
         let declared = Declared::present(&host, &config.unwrap()).unwrap();
         let unit = UnitName::new("meter").unwrap();
         for order in [Order::Start, Order::Stop, Order::Restart] {
-            let refused = declared.order(order, &unit).unwrap_err().to_string();
+            let refused = declared
+                .order(order, &unit, ORDER_DEADLINE)
+                .unwrap_err()
+                .to_string();
             assert!(refused.contains("can be written by others"), "{refused}");
         }
         assert!(!mark.exists());

@@ -17,14 +17,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::config::Config;
-use crate::core::model::manager_event::{ManagerEvent, ManagerState};
+use crate::core::model::manager_event::{JobResult, ManagerEvent, ManagerState};
 use crate::core::model::unit::{UnitEnd, UnitName, UnitState};
 use crate::core::reading::wanted::{self, Around, Unwanted};
 use crate::host::exec::ExecError;
 use crate::host::{Host, READ_CAP};
 
-/// Longest a service manager may take for one order.
+/// Longest a service manager may take for one order, where a unit has no time of its own.
 pub const ORDER_DEADLINE: Duration = Duration::from_secs(25);
+/// Longest that a job is waited for, whatever time its unit has.
+pub const ORDER_MOST: Duration = Duration::from_secs(80);
 
 /// What can be ordered of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,31 @@ pub enum Order {
     ResetFailedStart,
 }
 
+/// What came of an order within the time that it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ordered {
+    /// The job is over. A manager without jobs ends each with `done`.
+    Ended(JobResult),
+    /// The job still waits or runs.
+    UnderWay,
+}
+
+impl Ordered {
+    pub const DONE: Self = Self::Ended(JobResult::Done);
+}
+
+/// Time to wait for an order's end, by the unit's own word.
+pub fn time_for(order: Order, unit: &UnitState) -> Duration {
+    let own = match order {
+        Order::Stop => ORDER_DEADLINE,
+        Order::Restart => ORDER_MOST,
+        Order::Start | Order::ResetFailedStart => unit.start_timeout.map_or(ORDER_MOST, |time| {
+            time.saturating_add(Duration::from_secs(1))
+        }),
+    };
+    own.clamp(ORDER_DEADLINE, ORDER_MOST)
+}
+
 /// Why a service manager did not do what was asked.
 #[derive(Debug)]
 pub enum ServiceError {
@@ -45,6 +72,8 @@ pub enum ServiceError {
     /// The manager's own words.
     Refused(String),
     Exec(ExecError),
+    /// The connection to it broke or timed out: whether it did what was asked is not known.
+    Lost(Box<dyn Error + Send + Sync>),
 }
 
 impl fmt::Display for ServiceError {
@@ -54,6 +83,7 @@ impl fmt::Display for ServiceError {
             Self::UnknownUnit(unit) => write!(f, "{unit}: no such unit"),
             Self::Refused(why) => write!(f, "refused: {why}"),
             Self::Exec(why) => write!(f, "{why}"),
+            Self::Lost(why) => write!(f, "{why}"),
         }
     }
 }
@@ -62,9 +92,17 @@ impl Error for ServiceError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Exec(why) => Some(why),
+            Self::Lost(why) => Some(why.as_ref()),
             Self::Absent(_) | Self::UnknownUnit(_) | Self::Refused(_) => None,
         }
     }
+}
+
+/// Who hears the manager's words.
+pub trait Ear {
+    /// False ends the hearing; asked at least every few seconds.
+    fn listens(&mut self) -> bool;
+    fn hear(&mut self, event: ManagerEvent);
 }
 
 /// One way of running services. Four are maintained: systemd, OpenRC, SysV scripts, declared commands.
@@ -97,9 +135,19 @@ pub trait ServiceManager: Send + Sync + fmt::Debug {
     fn wants_recall(&self) -> bool {
         false
     }
-    fn order(&self, order: Order, unit: &UnitName) -> Result<(), ServiceError>;
+    /// Gives the order and waits for its end, at most `within`.
+    fn order(
+        &self,
+        order: Order,
+        unit: &UnitName,
+        within: Duration,
+    ) -> Result<Ordered, ServiceError>;
     /// Re-reads unit files; nothing to do for managers that keep none.
     fn reload(&self) -> Result<(), ServiceError>;
+    /// Tells `ear` what happens, until it listens no more. Most managers say nothing by themselves.
+    fn follow(&self, _ear: &mut dyn Ear) -> Result<(), ServiceError> {
+        Err(ServiceError::Absent("its own word".to_owned()))
+    }
     /// The unit that a process belongs to, if any.
     fn unit_of(&self, pid: u32) -> Option<String>;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::core::model::unit::{Left, UnitName, UnitState};
 use crate::host::exec::{Command, Output};
 use crate::host::{Host, READ_CAP, files, pid_files};
-use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};
+use crate::services::{Order, Ordered, ServiceError, ServiceManager};
 
 const QUERY_DEADLINE: Duration = Duration::from_secs(15);
 const SOFTLEVEL: &str = "/run/openrc/softlevel";
@@ -154,7 +154,12 @@ impl ServiceManager for OpenRc {
             .ok_or_else(|| ServiceError::UnknownUnit(unit.to_string()))
     }
 
-    fn order(&self, order: Order, unit: &UnitName) -> Result<(), ServiceError> {
+    fn order(
+        &self,
+        order: Order,
+        unit: &UnitName,
+        within: Duration,
+    ) -> Result<Ordered, ServiceError> {
         let service = unit.as_str();
         let verb = match order {
             Order::Start => "start",
@@ -169,8 +174,8 @@ impl ServiceManager for OpenRc {
             }
         };
         let args = ["--nocolor", service, verb];
-        let command = Command::new("rc-service", &args, ORDER_DEADLINE);
-        super::answer_of_script(self.host.start(&command))
+        let command = Command::new("rc-service", &args, within);
+        super::answer_of_script(self.host.start(&command)).map(|()| Ordered::DONE)
     }
 
     fn reload(&self) -> Result<(), ServiceError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::core::model::unit::{Left, UnitName, UnitState};
 use crate::host::exec::Command;
 use crate::host::{Host, READ_CAP, pid_files};
-use crate::services::{ORDER_DEADLINE, Order, ServiceError, ServiceManager};
+use crate::services::{Order, Ordered, ServiceError, ServiceManager};
 
 const QUERY_DEADLINE: Duration = Duration::from_secs(10);
 /// Runlevels whose links count where the running one cannot be asked (LSB: 2 to 5 are multi-user).
@@ -149,7 +149,12 @@ impl ServiceManager for Sysv {
             .ok_or_else(|| ServiceError::UnknownUnit(unit.to_string()))
     }
 
-    fn order(&self, order: Order, unit: &UnitName) -> Result<(), ServiceError> {
+    fn order(
+        &self,
+        order: Order,
+        unit: &UnitName,
+        within: Duration,
+    ) -> Result<Ordered, ServiceError> {
         let verb = match order {
             Order::Start => "start",
             Order::Stop => "stop",
@@ -158,8 +163,8 @@ impl ServiceManager for Sysv {
         };
         let script = format!("/etc/init.d/{unit}");
         let args = [verb];
-        let command = Command::new(&script, &args, ORDER_DEADLINE);
-        super::answer_of_script(self.host.start(&command))
+        let command = Command::new(&script, &args, within);
+        super::answer_of_script(self.host.start(&command)).map(|()| Ordered::DONE)
     }
 
     fn reload(&self) -> Result<(), ServiceError> {

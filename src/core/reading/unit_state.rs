@@ -67,15 +67,17 @@ const SIGNALS: &[&str] = &[
     "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "POLL", "PWR", "SYS",
 ];
 
+/// The name of a signal without its `SIG`; empty for a number without one.
+pub fn signal_name(number: i32) -> &'static str {
+    let at = usize::try_from(number).ok();
+    at.and_then(|at| SIGNALS.get(at)).copied().unwrap_or("")
+}
+
 /// `203/EXEC`, `9/KILL`: the status as systemd prints it.
 pub fn status_text(unit: &UnitState) -> String {
     let status = unit.exit_status;
     let name = if matches!(unit.exit_code.as_str(), "killed" | "dumped") {
-        usize::try_from(status)
-            .ok()
-            .and_then(|at| SIGNALS.get(at))
-            .copied()
-            .unwrap_or("")
+        signal_name(status)
     } else {
         EXIT_NAMES
             .iter()

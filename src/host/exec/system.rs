@@ -133,6 +133,10 @@ impl Executor for System {
     fn stop_waiting(&self) {
         self.stopping.get_or_init(Instant::now);
     }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.get().is_some()
+    }
 }
 
 /// A child with pipes, in a process group of its own.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::core::model::unit::UnitState;
+use crate::core::reading::unit_state::signal_name;
 
 /// No stop of a service is given less time than this, in microseconds.
 const STOP_TIMEOUT_LEAST_US: u64 = 1_000_000;
@@ -28,16 +29,20 @@ pub enum Value<'a> {
     /// A list of words; of `Exec…=` the programs.
     Words(Vec<&'a str>),
     Bytes(&'a [u8]),
+    /// Ways to end: statuses and signals.
+    Ends(Vec<i32>, Vec<i32>),
     /// Of a type that nothing is read of.
     Other,
 }
 
 impl<'a> Value<'a> {
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         match self {
             Self::Text(text) => (*text).to_owned(),
             Self::Bytes(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
-            Self::Flag(_) | Self::Number(_) | Self::Words(_) | Self::Other => String::new(),
+            Self::Flag(_) | Self::Number(_) | Self::Words(_) | Self::Ends(..) | Self::Other => {
+                String::new()
+            }
         }
     }
 
@@ -45,16 +50,16 @@ impl<'a> Value<'a> {
         matches!(self, Self::Flag(true) | Self::Text("yes"))
     }
 
-    fn number(&self) -> u64 {
+    pub fn number(&self) -> u64 {
         match self {
             Self::Number(number) => *number,
             Self::Text(text) => text.parse().unwrap_or(0),
-            Self::Flag(_) | Self::Words(_) | Self::Bytes(_) | Self::Other => 0,
+            Self::Flag(_) | Self::Words(_) | Self::Bytes(_) | Self::Ends(..) | Self::Other => 0,
         }
     }
 
     /// A number that fits in 32 bits, or none at all.
-    fn small(&self) -> u32 {
+    pub fn small(&self) -> u32 {
         u32::try_from(self.number()).unwrap_or(0)
     }
 
@@ -62,6 +67,10 @@ impl<'a> Value<'a> {
         match self {
             Self::Text(text) => text.split_ascii_whitespace().map(str::to_owned).collect(),
             Self::Words(words) => words.iter().map(|word| (*word).to_owned()).collect(),
+            Self::Ends(statuses, signals) => {
+                let names = signals.iter().map(|signal| signal_name(*signal).to_owned());
+                statuses.iter().map(i32::to_string).chain(names).collect()
+            }
             Self::Flag(_) | Self::Number(_) | Self::Bytes(_) | Self::Other => Vec::new(),
         }
     }
@@ -333,6 +342,8 @@ mod tests {
         let exec = text("{ path=/bin/x ; argv[]=/bin/x -v ; ignore_errors=no }");
         assert_eq!(exec.programs(), Value::Words(vec!["/bin/x"]).programs());
         assert_eq!(Value::Bytes(&[0xab, 0x01]).text(), "ab01");
+        let ends = Value::Ends(vec![9, 15], vec![9]);
+        assert_eq!(ends.words(), text("9 15 KILL").words());
         let ninety = Value::Number(90_000_000).span();
         assert_eq!(ninety, text("1min 30s").span());
     }

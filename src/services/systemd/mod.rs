@@ -1,18 +1,28 @@
 //! systemd: what its units are, what happens to them, and jobs for them.
 
-#[allow(dead_code, reason = "typed values come with the bus")]
+mod bus;
 mod decode;
+mod events;
+mod follow;
 mod heard;
+mod jobs;
+mod known;
 mod systemctl;
+#[cfg(test)]
+mod tests;
+mod wire;
 
 use std::time::Duration;
 
 use crate::core::model::manager_event::{ManagerEvent, ManagerState};
 use crate::core::model::unit::{UnitEnd, UnitName, UnitState, unit_of_cgroup};
+use crate::host::clock::end_after;
 use crate::host::{Host, READ_CAP, procfs};
+use crate::services::systemd::bus::{BusError, Connection};
 use crate::services::systemd::heard::Heard;
+use crate::services::systemd::known::Known;
 use crate::services::systemd::systemctl::Systemctl;
-use crate::services::{Order, ServiceError, ServiceManager};
+use crate::services::{Ear, ORDER_DEADLINE, Order, Ordered, ServiceError, ServiceManager};
 
 #[cfg(fuzzing)]
 pub use systemctl::parse_show;
@@ -23,6 +33,7 @@ const QUERY_DEADLINE: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct Systemd {
     host: Host,
+    known: Known,
     systemctl: Systemctl,
     heard: Heard,
 }
@@ -33,9 +44,43 @@ impl Systemd {
         let running = host.path("/run/systemd/system").is_dir();
         running.then(|| Self {
             host: host.clone(),
+            known: Known::default(),
             systemctl: Systemctl::new(host),
             heard: Heard::default(),
         })
+    }
+
+    /// All units, as they are told.
+    fn sweep(&self) -> Result<Vec<UnitState>, ServiceError> {
+        let sweep = || {
+            let end = end_after(QUERY_DEADLINE);
+            self.known
+                .sweep(&mut Connection::open(&self.host, end)?, end)
+        };
+        or_else(sweep(), || self.systemctl.units())
+    }
+
+    /// Units of these names; `not-found` where there is none.
+    fn read(&self, names: &[&str]) -> Result<Vec<UnitState>, ServiceError> {
+        let read = || {
+            let end = end_after(QUERY_DEADLINE);
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            known::read(&mut Connection::open(&self.host, end)?, &names, end)
+        };
+        or_else(read(), || self.systemctl.named(names))
+    }
+}
+
+/// What the bus gave; where it could not be asked, the other way.
+fn or_else<T>(
+    of_bus: Result<T, BusError>,
+    other: impl FnOnce() -> Result<T, ServiceError>,
+) -> Result<T, ServiceError> {
+    match of_bus {
+        Ok(given) => Ok(given),
+        Err(BusError::Unreachable(_)) => other(),
+        Err(why @ BusError::Refused(..)) => Err(ServiceError::Refused(why.to_string())),
+        Err(why) => Err(ServiceError::Lost(Box::new(why))),
     }
 }
 
@@ -45,20 +90,17 @@ impl ServiceManager for Systemd {
     }
 
     fn units(&self) -> Result<Vec<UnitState>, ServiceError> {
-        let mut units = self.systemctl.units()?;
+        let mut units = self.sweep()?;
         self.heard.fill(&mut units);
         Ok(units)
     }
 
     fn unit(&self, unit: &UnitName) -> Result<UnitState, ServiceError> {
-        let mut found = self.systemctl.named(&[unit.as_str()])?;
+        let mut found = self.read(&[unit.as_str()])?;
         if found.iter().any(|state| self.heard.asks_others(state)) {
-            let others = self.systemctl.units()?;
-            found.extend(
-                others
-                    .into_iter()
-                    .filter(|other| other.name != unit.as_str()),
-            );
+            let mut others = self.sweep()?;
+            others.retain(|other| other.name != unit.as_str());
+            found.extend(others);
         }
         self.heard.fill(&mut found);
         found
@@ -72,13 +114,17 @@ impl ServiceManager for Systemd {
         if units.is_empty() {
             return Ok(Vec::new());
         }
-        let mut found = self.systemctl.named(units)?;
+        let mut found = self.read(units)?;
         self.heard.fill(&mut found);
         Ok(found)
     }
 
     fn state(&self) -> Result<ManagerState, ServiceError> {
-        self.systemctl.state()
+        let state = || {
+            let end = end_after(QUERY_DEADLINE);
+            known::manager_state(&mut Connection::open(&self.host, end)?, end)
+        };
+        or_else(state(), || self.systemctl.state())
     }
 
     fn hear(&self, events: &[ManagerEvent]) {
@@ -101,12 +147,27 @@ impl ServiceManager for Systemd {
         self.heard.wants_recall()
     }
 
-    fn order(&self, order: Order, unit: &UnitName) -> Result<(), ServiceError> {
-        self.systemctl.order(order, unit)
+    fn order(
+        &self,
+        order: Order,
+        unit: &UnitName,
+        within: Duration,
+    ) -> Result<Ordered, ServiceError> {
+        or_else(jobs::order(&self.host, order, unit, within), || {
+            self.systemctl.order(order, unit, within)
+        })
     }
 
     fn reload(&self) -> Result<(), ServiceError> {
-        self.systemctl.reload()
+        or_else(jobs::reload(&self.host, ORDER_DEADLINE), || {
+            self.systemctl.reload()
+        })
+    }
+
+    fn follow(&self, ear: &mut dyn Ear) -> Result<(), ServiceError> {
+        or_else(follow::follow(&self.host, &self.known, ear), || {
+            Err(ServiceError::Absent("systemd's bus".to_owned()))
+        })
     }
 
     fn unit_of(&self, pid: u32) -> Option<String> {
@@ -127,39 +188,4 @@ fn owner_of_cgroup(host: &Host, cgroup: &str) -> Option<String> {
             })
     });
     (!over).then(|| unit.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn services_containers_and_live_sessions_own_their_processes() {
-        let dir = tempfile::tempdir().unwrap();
-        let sessions = dir.path().join("run/systemd/sessions");
-        std::fs::create_dir_all(&sessions).unwrap();
-        std::fs::write(sessions.join("3"), "UID=0\nSTATE=active\n").unwrap();
-        std::fs::write(sessions.join("4"), "UID=0\nSTATE=closing\n").unwrap();
-        let clock = crate::host::clock::Clock::manual(Default::default());
-        let host = Host::at(dir.path(), clock);
-        for (cgroup, want) in [
-            ("/system.slice/a.service", Some("a.service")),
-            ("/system.slice/a.service/worker", Some("a.service")),
-            ("/system.slice/docker-0a.scope", Some("docker-0a.scope")),
-            (
-                "/user.slice/user-0.slice/session-3.scope",
-                Some("session-3.scope"),
-            ),
-            (
-                "/user.slice/user-0.slice/session-3.scope/web.service",
-                Some("session-3.scope"),
-            ),
-            ("/user.slice/user-0.slice/session-4.scope", None),
-            ("/user.slice/user-0.slice/session-5.scope", None),
-            ("/", None),
-        ] {
-            assert_eq!(owner_of_cgroup(&host, cgroup).as_deref(), want, "{cgroup}");
-        }
-    }
 }

@@ -3,13 +3,13 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use crate::core::model::manager_event::ManagerState;
+use crate::core::model::manager_event::{JobResult, ManagerState};
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::host::Host;
 use crate::host::exec::{ExecError, Output};
 use crate::services::systemd::QUERY_DEADLINE;
 use crate::services::systemd::decode::{self, Draft, Value};
-use crate::services::{ORDER_DEADLINE, Order, ServiceError};
+use crate::services::{ORDER_DEADLINE, Order, Ordered, ServiceError};
 
 #[derive(Debug)]
 pub struct Systemctl {
@@ -29,8 +29,8 @@ impl Systemctl {
         }
     }
 
-    fn done(&self, args: &[&str]) -> Result<(), ServiceError> {
-        let out = self.call(args, ORDER_DEADLINE)?;
+    fn done(&self, args: &[&str], within: Duration) -> Result<(), ServiceError> {
+        let out = self.call(args, within)?;
         if out.success() {
             Ok(())
         } else {
@@ -65,7 +65,12 @@ impl Systemctl {
     }
 
     /// A job that is there already is not pushed aside: what it was told for may be a human's wish.
-    pub fn order(&self, order: Order, unit: &UnitName) -> Result<(), ServiceError> {
+    pub fn order(
+        &self,
+        order: Order,
+        unit: &UnitName,
+        within: Duration,
+    ) -> Result<Ordered, ServiceError> {
         let verb = match order {
             Order::Start => "start",
             Order::Stop => "stop",
@@ -77,7 +82,11 @@ impl Systemctl {
             }
         };
         let name = unit.as_str();
-        self.done(&[verb, "--job-mode=fail", "--no-ask-password", "--", name])
+        self.done(
+            &[verb, "--job-mode=fail", "--no-ask-password", "--", name],
+            within,
+        )?;
+        Ok(Ordered::Ended(JobResult::Done))
     }
 
     /// The manager as a whole.
@@ -91,7 +100,7 @@ impl Systemctl {
     }
 
     pub fn reload(&self) -> Result<(), ServiceError> {
-        self.done(&["daemon-reload"])
+        self.done(&["daemon-reload"], ORDER_DEADLINE)
     }
 }
 
