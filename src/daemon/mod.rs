@@ -23,6 +23,7 @@ pub mod job;
 pub mod llm;
 pub mod loaded_config;
 pub mod logging;
+pub mod manager;
 pub mod once;
 pub mod ourselves;
 pub mod outbox;
@@ -53,6 +54,7 @@ pub fn run(runtime: &Runtime) -> Result<(), StoreError> {
     worker::recover(runtime, runtime.host.clock.now())?;
     thread::scope(|scope| {
         let mut producers = vec![spawn(scope, "scanner", || scanner::run(runtime))];
+        producers.push(spawn(scope, "stream-manager", || manager::run(runtime)));
         let sources = streams::sources(runtime);
         let streams = sources.len();
         for (at, source) in sources.into_iter().enumerate() {

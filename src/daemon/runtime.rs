@@ -131,6 +131,7 @@ pub struct Runtime {
     loaded: RwLock<Arc<LoadedConfig>>,
     stop: Arc<AtomicBool>,
     journal: AtomicBool,
+    manager: AtomicBool,
     /// Humans wanted nothing repaired at the last look.
     held: AtomicBool,
     disruptive: Mutex<()>,
@@ -180,6 +181,7 @@ impl Runtime {
             loaded: RwLock::new(Arc::new(loaded)),
             stop: Arc::new(AtomicBool::new(false)),
             journal: AtomicBool::new(false),
+            manager: AtomicBool::new(false),
             held: AtomicBool::new(true),
             disruptive: Mutex::new(()),
             suspects: Mutex::default(),
@@ -277,7 +279,16 @@ impl Runtime {
         stuck.is_empty()
     }
 
-    /// True while the journal is read, so that units need not be polled.
+    /// True while something tells of units that change, so that they need not be polled.
+    pub(crate) fn hears_of_units(&self) -> bool {
+        self.journal_followed() || self.manager.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_manager_followed(&self, followed: bool) {
+        self.manager.store(followed, Ordering::Relaxed);
+    }
+
+    /// True while the journal is read.
     pub fn journal_followed(&self) -> bool {
         self.journal.load(Ordering::Relaxed)
     }

@@ -256,10 +256,10 @@ pub fn sweep(
     Ok(pass)
 }
 
-/// Where the journal tells of unit changes, units are swept at the slower, configured pace.
+/// Where journal or manager tell of unit changes, units are swept at the slower, configured pace.
 fn interval(detector: &dyn Detector, config: &Config, runtime: &Runtime) -> Duration {
     let own = detector.interval(config);
-    if listens(detector) && !runtime.journal_followed() {
+    if listens(detector) && !runtime.hears_of_units() {
         return own.min(Duration::from_secs(5));
     }
     own
