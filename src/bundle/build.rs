@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use super::error::{BundleError, LeftOut};
 use super::format;
 use super::index::Postings;
-use super::moves::Moves;
+use super::moves::{Moves, Told};
 use super::source::Source;
 use super::{SNIPPETS_MAX, collect, gitlog, jsonl, vectors};
 use crate::core::diagnosis::knowledge;
@@ -305,9 +305,11 @@ fn write_beside(
         work.prepare_cached("INSERT INTO moved VALUES (?1, ?2, ?3)")?
             .execute([old, new, citation])?;
     }
-    for old in moves.mapped() {
-        work.prepare_cached("INSERT INTO mapped VALUES (?1)")?
-            .execute([old])?;
+    for (told, table) in [(Told::Map, "mapped"), (Told::Git, "renamed")] {
+        for old in moves.told_by(told) {
+            work.prepare_cached(&format!("INSERT INTO {table} VALUES (?1)"))?
+                .execute([old])?;
+        }
     }
     let own: usize = sources
         .iter()

@@ -28,3 +28,5 @@ CREATE TABLE bucket (id INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;
 CREATE TABLE moved (old TEXT PRIMARY KEY, new TEXT NOT NULL, citation TEXT NOT NULL) STRICT, WITHOUT ROWID;
 -- Of them, those of the operator's own map. A bundle of an older program has no such table: all its moves are told.
 CREATE TABLE mapped (old TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+-- And those that git recorded as renames.
+CREATE TABLE renamed (old TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;

@@ -29,6 +29,7 @@ use rusqlite::Connection;
 pub use build::{BuildOptions, Report, build};
 pub use error::BundleError;
 pub use inspect::{Compared, Difference, Info};
+pub use moves::Authority;
 
 use crate::core::diagnosis::retrieval::Query;
 use crate::core::model::finding::Finding;

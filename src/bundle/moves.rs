@@ -38,11 +38,11 @@ impl Moves {
             .map(|(old, (_, new, citation))| (old.as_str(), new.as_str(), citation.as_str()))
     }
 
-    /// The old places that the operator's own map names.
-    pub fn mapped(&self) -> impl Iterator<Item = &str> {
+    /// The old places that are known in this way.
+    pub fn told_by(&self, way: Told) -> impl Iterator<Item = &str> {
         self.0
             .iter()
-            .filter(|(_, (told, ..))| *told == Told::Map)
+            .filter(move |(_, (told, ..))| *told == way)
             .map(|(old, _)| old.as_str())
     }
 
@@ -212,45 +212,64 @@ pub struct Moved {
     pub to: String,
     /// Of the first move.
     pub citation: String,
-    /// The operator's own map says each move on the way.
-    pub mapped: bool,
+    /// Who says each move on the way; of several, the one that is believed least.
+    pub by: Authority,
+}
+
+/// Who says that something moved, the one that is believed most last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Authority {
+    /// Prose: whoever could write the document could say anything.
+    Document,
+    /// A rename that git recorded.
+    Git,
+    /// The operator's own map.
+    Map,
 }
 
 /// One move as the bundle holds it, applied to a path.
 struct Step {
     new: String,
     citation: String,
-    mapped: bool,
+    by: Authority,
 }
 
 /// Where `path` (absolute) is now; follows moves of moves.
 pub(super) fn moved_to(database: &Connection, path: &str) -> Result<Option<Moved>, BundleError> {
     let mut seen = vec![path.trim_end_matches('/').to_owned()];
-    let (mut citation, mut mapped) = (None, true);
+    let (mut citation, mut by) = (None, Authority::Map);
     for _ in 0..CHAIN_MAX {
         let Some(now) = seen.last() else { break };
         match one_move(database, now)? {
             Some(step) if !seen.contains(&step.new) => {
                 citation.get_or_insert(step.citation);
-                mapped &= step.mapped;
+                by = by.min(step.by);
                 seen.push(step.new);
             }
             _ => break,
         }
     }
-    Ok(citation.zip(seen.pop()).map(|(citation, to)| Moved {
-        to,
-        citation,
-        mapped,
-    }))
+    Ok(citation
+        .zip(seen.pop())
+        .map(|(citation, to)| Moved { to, citation, by }))
 }
 
-/// Does the operator's own map say this move?
-fn is_mapped(database: &Connection, old: &str) -> bool {
-    database
-        .prepare_cached("SELECT 1 FROM mapped WHERE old = ?1")
-        .and_then(|mut read| read.exists([old]))
-        .unwrap_or(false)
+/// Who says this move? A bundle of an older program does not tell of git; then it counts as a document. So does a
+/// rename of a name alone, which may be that of any other file.
+fn authority(database: &Connection, old: &str) -> Authority {
+    let has = |table: &str| {
+        database
+            .prepare_cached(&format!("SELECT 1 FROM {table} WHERE old = ?1"))
+            .and_then(|mut read| read.exists([old]))
+            .unwrap_or(false)
+    };
+    if has("mapped") {
+        Authority::Map
+    } else if old.contains('/') && has("renamed") {
+        Authority::Git
+    } else {
+        Authority::Document
+    }
 }
 
 /// The longest known part of `path` at directory boundaries, replaced once.
@@ -297,7 +316,7 @@ fn one_move(database: &Connection, path: &str) -> Result<Option<Step>, BundleErr
                 return Ok(Some(Step {
                     new: format!("{before}{new}{after}"),
                     citation,
-                    mapped: is_mapped(database, part),
+                    by: authority(database, part),
                 }));
             }
         }
@@ -375,14 +394,35 @@ mod tests {
         database
             .execute("INSERT INTO mapped VALUES ('/srv/a')", [])
             .unwrap();
-        let told = |path| moved_to(&database, path).unwrap().unwrap().mapped;
-        assert!(!told("/srv/a/bin"), "its second move is only told");
+        let by = |path| moved_to(&database, path).unwrap().unwrap().by;
+        assert_eq!(
+            by("/srv/a/bin"),
+            Authority::Document,
+            "its second move is only told"
+        );
         database
             .execute("INSERT INTO mapped VALUES ('/srv/b')", [])
             .unwrap();
-        assert!(told("/srv/a/bin") && !told("/home/w/insa-crm-platform"));
-        database.execute("DROP TABLE mapped", []).unwrap();
-        assert!(!told("/srv/a/bin"), "a bundle of an older program");
+        assert_eq!(by("/srv/a/bin"), Authority::Map);
+        assert_eq!(by("/home/w/insa-crm-platform"), Authority::Document);
+        for old in ["deep", "x/one", "insa-crm-platform"] {
+            let rename = "INSERT INTO renamed VALUES (?1)";
+            database.execute(rename, [old]).unwrap();
+        }
+        assert_eq!(by("/x/one/f"), Authority::Git);
+        assert_eq!(
+            by("/home/w/insa-crm-platform"),
+            Authority::Document,
+            "a name alone"
+        );
+        database
+            .execute_batch("DROP TABLE mapped; DROP TABLE renamed")
+            .unwrap();
+        assert_eq!(
+            by("/srv/a/bin"),
+            Authority::Document,
+            "a bundle of an older program"
+        );
         for (path, want) in [
             (
                 "/home/w/insa-crm-platform/core/run.sh",

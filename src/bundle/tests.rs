@@ -9,6 +9,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::moves::Authority;
 use super::*;
 use crate::core::model::class::Class;
 use crate::core::model::finding::Severity;
@@ -112,7 +113,7 @@ fn the_move_is_known_from_prose_and_from_git() {
         .unwrap();
     assert_eq!(moved.to, "/home/w/platforms/insa-crm/core/run.sh");
     assert!(
-        moved.citation.ends_with("CLAUDE.md:3") && !moved.mapped,
+        moved.citation.ends_with("CLAUDE.md:3") && moved.by == Authority::Document,
         "{moved:?}"
     );
     assert_eq!(told.moved_to("/home/w/other/run.sh"), None);
@@ -170,7 +171,7 @@ fn the_move_is_known_from_prose_and_from_git() {
         .unwrap();
     assert_eq!(moved.to, "/srv/platforms/insa-crm/core/other.py");
     assert!(
-        moved.citation.contains("git@") && !moved.mapped,
+        moved.citation.contains("git@") && moved.by == Authority::Document,
         "{moved:?}"
     );
     let found = ask(&history, "CRM moved below platforms");

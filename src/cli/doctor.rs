@@ -181,6 +181,7 @@ fn check_paused(page: &mut Page, host: &Host, config: &Config) {
             | Reason::StartupGrace
             | Reason::NoTarget { .. }
             | Reason::Precondition { .. }
+            | Reason::Deployment(_)
             | Reason::SymptomOf { .. }
             | Reason::Mode(_)
             | Reason::Changed(_)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::bundle::Authority;
 use crate::core::diagnosis::advisors::{self, Advice, Changes};
 use crate::core::diagnosis::consensus;
 use crate::core::diagnosis::knowledge;
@@ -209,9 +210,10 @@ fn with_moved_path(host: &Host, loaded: &LoadedConfig, finding: Finding) -> Find
     match told {
         Some(moved) if host.path(&moved.to).exists() => finding.with(Fact::Moved {
             to: &moved.to,
-            how: match moved.mapped {
-                true => MovedHow::Map(&moved.citation),
-                false => MovedHow::Bundle(&moved.citation),
+            how: match moved.by {
+                Authority::Map => MovedHow::Map(&moved.citation),
+                Authority::Git => MovedHow::Record(&moved.citation),
+                Authority::Document => MovedHow::Bundle(&moved.citation),
             },
         }),
         _ => finding,

@@ -10,14 +10,14 @@ use crate::core::diagnosis::learning;
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::case::Case;
 use crate::core::model::class::{Class, ToldBy};
-use crate::core::model::facts::Fact;
+use crate::core::model::facts::{Fact, Key};
 use crate::core::model::finding::Finding;
 use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::proposal::{Proposal, Terms};
 use crate::core::model::task::{Phase, Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitName;
-use crate::core::remedy::decide::{Checked, HostFacts, Past, Situation};
+use crate::core::remedy::decide::{Checked, Deployment, HostFacts, Past, Situation};
 use crate::core::remedy::ending::Seen;
 use crate::core::remedy::gates::{self, Closed};
 use crate::core::remedy::kill_switch;
@@ -27,12 +27,16 @@ use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::{diagnose, healthy, verify};
 use crate::detectors::Detector;
 use crate::host::Host;
+use crate::services::{self, deployment};
 use crate::store::{Attempt, Outcome, Reader, StoreError, TaskFilter};
 
 /// Stands before the manager's own words in the message of an attempt.
 const REFUSED: &str = "refused: ";
 /// Errors of the unit's own log that go with its evidence.
 const SAID_MOST: u32 = 8;
+
+/// Exit statuses by which systemd says that a folder, program or file was missing (systemd.exec(5)).
+const MISSING: [i32; 3] = [200, 203, 226];
 
 /// What facts are gathered with.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +55,7 @@ pub struct Facts {
     pub finding: Finding,
     pub open: Vec<OpenCondition>,
     pub past: Past,
+    pub deployment: Option<Deployment>,
 }
 
 impl Facts {
@@ -66,6 +71,7 @@ impl Facts {
             seen: self.seen.clone(),
             open: &self.open,
             past: self.past.clone(),
+            deployment: self.deployment.clone(),
             host,
             settings: &loaded.config,
             offers: None,
@@ -87,8 +93,10 @@ impl Gather<'_> {
         let attempts = self.reader.attempts(task.id)?;
         let now = self.with_words(now, task, &attempts)?;
         let finding = diagnose::enrich(self.host, self.loaded, now, task, &open);
+        let deployment = self.deployment(&finding);
         Ok(Facts {
             seen,
+            deployment,
             finding,
             open: conditions(&open),
             past: self.past(task, &attempts)?,
@@ -125,6 +133,21 @@ impl Gather<'_> {
         lines.extend(finding.evidence.log());
         let log = lines.join("\n");
         Ok(finding.with(Fact::Log(&log)))
+    }
+
+    /// Asked where something that a unit needs is missing: it may be on its way.
+    fn deployment(&self, finding: &Finding) -> Option<Deployment> {
+        let lacks = finding.class == Class::InvalidUnitPath
+            || finding
+                .evidence
+                .exit_status()
+                .is_some_and(|status| MISSING.contains(&status))
+                && finding.fact(Key::ExitCode) == Some("exited");
+        let unit = UnitName::new(finding.unit()).ok().filter(|_| lacks)?;
+        let (_, state) = services::find(&self.loaded.managers, &unit).ok()?;
+        let (lost, now) = (finding.fact(Key::Path), self.host.clock.now());
+        let (what, until) = deployment::under_way(self.host, &state, lost, now)?;
+        Some(Deployment { what, until })
     }
 
     fn past(&self, task: &Task, attempts: &[Attempt]) -> Result<Past, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -11,12 +11,13 @@ use crate::core::config::{Config, DeclaredService};
 use crate::core::model::class::Class;
 use crate::core::model::facts::{Fact, MovedHow};
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::healthy::{HealthyUnits, KnownFile};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::unit_file::{Need, Needed, best_candidate, is_shared_by_users, needs};
 use crate::core::reading::unit_state::is_excluded;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
-use crate::host::{Host, READ_CAP};
+use crate::host::{Host, READ_CAP, known_files, packages};
 use crate::services;
 use crate::services::standing::Standing;
 
@@ -39,15 +40,61 @@ const USUAL_PLACES: &[&str] = &[
 /// Where data may lie beside; never searched for a program.
 const PLACES_OF_DATA: &[&str] = &["/srv"];
 
+/// Paths whose last sight is remembered.
+const PRESENT_MOST: usize = 8_192;
+
 /// A search is not repeated for this long: a unit that fails again and again makes many sweeps.
 const SEARCH_LIFE: Duration = Duration::from_secs(60);
 
-/// What the last searches found, by lost path.
-type Searches = BTreeMap<String, (Timestamp, Option<(String, MovedHow<'static>)>)>;
+/// Where a lost path may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Found {
+    /// The very file.
+    SameFile(String),
+    /// Its very content, and newer.
+    SameContent(String),
+    /// A package manager's record says so: the place, and whose.
+    Recorded(String, String),
+    /// Something of its name is.
+    Namesake(String),
+    Nothing,
+}
+
+impl Found {
+    fn place(&self) -> Option<&str> {
+        match self {
+            Self::SameFile(place)
+            | Self::SameContent(place)
+            | Self::Recorded(place, _)
+            | Self::Namesake(place) => Some(place),
+            Self::Nothing => None,
+        }
+    }
+
+    fn fact(&self) -> Option<Fact<'_>> {
+        let moved = |to, how| Some(Fact::Moved { to, how });
+        match self {
+            Self::SameFile(to) => moved(to, MovedHow::SameFile),
+            Self::SameContent(to) => moved(to, MovedHow::SameContent),
+            Self::Recorded(to, whose) => moved(to, MovedHow::Record(whose)),
+            Self::Namesake(place) => Some(Fact::Namesake(place)),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// What this detector remembers between two looks.
+#[derive(Debug, Default)]
+struct Memory {
+    /// What the last searches found, by lost path.
+    searches: BTreeMap<String, (Timestamp, Found)>,
+    /// When a path that a unit needs was last seen where it should be.
+    present: BTreeMap<String, Timestamp>,
+}
 
 #[derive(Debug, Default)]
 pub struct InvalidUnitPath {
-    searches: Mutex<Searches>,
+    memory: Mutex<Memory>,
 }
 
 impl Detector for InvalidUnitPath {
@@ -68,7 +115,7 @@ impl Detector for InvalidUnitPath {
         if look.managers.is_empty() && declared.is_empty() {
             return Ok(Sweep::Absent("no service manager".to_owned()));
         }
-        let view = View::new(look.host, &self.searches);
+        let view = View::new(look.host, &look.healthy, &self.memory);
         let mut found = Vec::new();
         for unit in look.units()? {
             if concerns(unit) && !is_excluded(unit, &look.config.detect.ignore_units) {
@@ -93,6 +140,8 @@ fn concerns(unit: &UnitState) -> bool {
 /// Whose paths are looked at.
 struct Judged<'a> {
     unit: &'a str,
+    /// The unit's own file; empty where there is none.
+    file: &'a str,
     severity: Severity,
     /// Who may own what stands for something of it.
     standing: Standing,
@@ -104,13 +153,14 @@ struct View<'a> {
     host: &'a Host,
     /// As PID 1 sees it: our own sandbox may hide some.
     init: Host,
-    searches: &'a Mutex<Searches>,
+    healthy: &'a HealthyUnits,
+    memory: &'a Mutex<Memory>,
     /// Names in /etc/passwd; `None` when users also come from elsewhere.
     users: Option<String>,
 }
 
 impl<'a> View<'a> {
-    fn new(host: &'a Host, searches: &'a Mutex<Searches>) -> Self {
+    fn new(host: &'a Host, healthy: &'a HealthyUnits, memory: &'a Mutex<Memory>) -> Self {
         let elsewhere = host
             .read("/etc/nsswitch.conf", READ_CAP)
             .unwrap_or_default()
@@ -129,7 +179,8 @@ impl<'a> View<'a> {
         Self {
             host,
             init: host.of_init(),
-            searches,
+            healthy,
+            memory,
             users,
         }
     }
@@ -152,6 +203,7 @@ impl<'a> View<'a> {
         }
         let judged = Judged {
             unit: &unit.name,
+            file: &unit.fragment_path,
             severity: if unit.is_active() {
                 Severity::Warning
             } else {
@@ -161,9 +213,18 @@ impl<'a> View<'a> {
             now,
         };
         for needed in &needs.needed {
-            if let Some(what) = self.wrong(needed) {
-                found.push(self.finding(&judged, needed, what, found.len()));
+            match self.wrong(needed) {
+                Some(what) => found.push(self.finding(&judged, needed, what, found.len())),
+                None => self.is_there(&needed.value, now),
             }
+        }
+    }
+
+    fn is_there(&self, path: &str, now: Timestamp) {
+        if let Ok(mut memory) = self.memory.lock()
+            && (memory.present.len() < PRESENT_MOST || memory.present.contains_key(path))
+        {
+            memory.present.insert(path.to_owned(), now);
         }
     }
 
@@ -171,6 +232,7 @@ impl<'a> View<'a> {
         let program = service.start.first().cloned().unwrap_or_default();
         let judged = Judged {
             unit: &service.name,
+            file: "",
             severity: Severity::Error,
             standing: Standing::of_root(self.host),
             now,
@@ -259,102 +321,44 @@ impl<'a> View<'a> {
         if needed.need == Need::User || what != "does not exist" || searched >= SEARCHES_MOST {
             return finding;
         }
-        match self.searched(judged, &needed.value, needed.need) {
-            Some((place, how)) => finding.with(Fact::Moved { to: &place, how }),
-            None => finding,
-        }
+        let found = self.searched(judged, &needed.value, needed.need);
+        finding.with(found.fact())
     }
 
     /// The last search for this path while it is fresh and the place it found is still there, else a new one.
-    fn searched(
-        &self,
-        judged: &Judged<'_>,
-        lost: &str,
-        need: Need,
-    ) -> Option<(String, MovedHow<'static>)> {
+    fn searched(&self, judged: &Judged<'_>, lost: &str, need: Need) -> Found {
         let now = judged.now;
         let serves = |path: &Path| self.serves(&judged.standing, path, need);
-        let mut searches = self.searches.lock().ok()?;
-        searches.retain(|_, (at, _)| now.since(*at) < SEARCH_LIFE);
-        if let Some((_, known)) = searches.get(lost)
-            && known
-                .as_ref()
-                .is_none_or(|(place, _)| serves(Path::new(place)))
+        let Ok(mut memory) = self.memory.lock() else {
+            return Found::Nothing;
+        };
+        let live = |at: &Timestamp| now.since(*at) < SEARCH_LIFE;
+        memory.searches.retain(|_, (at, _)| live(at));
+        if let Some((_, known)) = memory.searches.get(lost)
+            && known.place().is_none_or(|place| serves(Path::new(place)))
         {
             return known.clone();
         }
-        let places: Vec<&str> = match need {
-            Need::Executable => USUAL_PLACES.to_vec(),
-            Need::Directory | Need::File | Need::User => [USUAL_PLACES, PLACES_OF_DATA].concat(),
+        let recorded = packages::moved(self.host, judged.file, lost);
+        if let Some((place, whose)) = recorded.filter(|(place, _)| serves(Path::new(place))) {
+            let found = Found::Recorded(place, whose);
+            memory
+                .searches
+                .insert(lost.to_owned(), (now, found.clone()));
+            return found;
+        }
+        let record = self.healthy.of(judged.unit);
+        let search = Search {
+            view: self,
+            lost,
+            known: record.and_then(|record| record.file(lost)),
+            last_seen: memory.present.get(lost).copied(),
+            serves: &serves,
         };
-        let found = self.moved_to(lost, &places, &serves);
-        searches.insert(lost.to_owned(), (now, found.clone()));
-        found
-    }
-
-    /// Where a lost path may stand now: the only best namesake below its nearest living ancestor, else in
-    /// the usual places.
-    fn moved_to(
-        &self,
-        lost: &str,
-        places: &[&str],
-        serves: &dyn Fn(&Path) -> bool,
-    ) -> Option<(String, MovedHow<'static>)> {
-        let ancestor = Path::new(lost)
-            .ancestors()
-            .skip(1)
-            .find(|path| self.below(&path.to_string_lossy()).is_dir())?
-            .to_path_buf();
-        // A folder that all users share is no place of this unit's.
-        if ancestor != Path::new("/") && !ancestor.to_str().is_none_or(is_shared_by_users) {
-            let near = self.namesakes(&ancestor, lost, serves);
-            if let Some(place) = best_candidate(lost, &near) {
-                return Some((place.to_owned(), MovedHow::Sibling));
-            }
-            if !near.is_empty() {
-                return None;
-            }
-        }
-        let mut far = Vec::new();
-        for place in places {
-            for found in self.namesakes(Path::new(place), lost, serves) {
-                if !far.contains(&found) {
-                    far.push(found);
-                }
-            }
-        }
-        best_candidate(lost, &far).map(|place| (place.to_owned(), MovedHow::SameName))
-    }
-
-    /// Files or directories with the name of `lost` below `start`, within the search bounds.
-    fn namesakes(&self, start: &Path, lost: &str, serves: &dyn Fn(&Path) -> bool) -> Vec<String> {
-        let Some(name) = Path::new(lost).file_name() else {
-            return Vec::new();
-        };
-        let mut found = Vec::new();
-        let mut queue = VecDeque::from([(start.to_path_buf(), 0)]);
-        let mut looked = 0_usize;
-        while let Some((directory, depth)) = queue.pop_front() {
-            let Ok(entries) = std::fs::read_dir(self.below(&directory.to_string_lossy())) else {
-                continue;
-            };
-            for entry in entries.flatten() {
-                looked = looked.saturating_add(1);
-                if looked > SEARCH_ENTRIES {
-                    return found;
-                }
-                let path = directory.join(entry.file_name());
-                let Ok(kind) = entry.file_type() else {
-                    continue;
-                };
-                if entry.file_name() == name && serves(&path) {
-                    found.push(path.to_string_lossy().into_owned());
-                }
-                if kind.is_dir() && depth < SEARCH_DEPTH {
-                    queue.push_back((path, depth.saturating_add(1)));
-                }
-            }
-        }
+        let found = search.run(need);
+        memory
+            .searches
+            .insert(lost.to_owned(), (now, found.clone()));
         found
     }
 
@@ -364,6 +368,149 @@ impl<'a> View<'a> {
             && path
                 .to_str()
                 .is_some_and(|path| standing.prove(&self.init, need, path).is_ok())
+    }
+}
+
+/// A search for what is no longer at its path.
+struct Search<'a> {
+    view: &'a View<'a>,
+    lost: &'a str,
+    /// As it stood there while its unit was well.
+    known: Option<&'a KnownFile>,
+    /// When it was last seen there, by this process.
+    last_seen: Option<Timestamp>,
+    serves: &'a dyn Fn(&Path) -> bool,
+}
+
+impl Search<'_> {
+    /// Below the lost path's nearest living ancestor, else in the usual places: the very file, or else the only one
+    /// with its content, or else the best of its namesakes.
+    fn run(&self, need: Need) -> Found {
+        let mut near = Vec::new();
+        // A folder that all users share is no place of this unit's.
+        if let Some(ancestor) = self.living_ancestor()
+            && ancestor != Path::new("/")
+            && !ancestor.to_str().is_none_or(is_shared_by_users)
+        {
+            near = self.candidates(&ancestor);
+        }
+        let nearby = self.best(&near);
+        if nearby != Found::Nothing || !near.is_empty() {
+            return nearby;
+        }
+        let places = match need {
+            Need::Executable => USUAL_PLACES.to_vec(),
+            Need::Directory | Need::File | Need::User => [USUAL_PLACES, PLACES_OF_DATA].concat(),
+        };
+        let mut far: Vec<PathBuf> = Vec::new();
+        for place in places {
+            for found in self.candidates(Path::new(place)) {
+                if !far.contains(&found) {
+                    far.push(found);
+                }
+            }
+        }
+        self.best(&far)
+    }
+
+    fn living_ancestor(&self) -> Option<PathBuf> {
+        let mut above = Path::new(self.lost).ancestors().skip(1);
+        let living = above.find(|path| self.view.below(&path.to_string_lossy()).is_dir());
+        living.map(Path::to_path_buf)
+    }
+
+    fn best(&self, candidates: &[PathBuf]) -> Found {
+        let named = |path: &Path| path.to_string_lossy().into_owned();
+        let known = |path: &Path| {
+            let path = named(path);
+            known_files::looked_at(&self.view.init, &path, &path).ok()
+        };
+        if let Some(same) = candidates
+            .iter()
+            .find(|path| known(path).is_some_and(|one| self.is_it(&one)))
+        {
+            return Found::SameFile(named(same));
+        }
+        let copies: Vec<&PathBuf> = candidates
+            .iter()
+            .filter(|path| self.is_its_copy(path))
+            .collect();
+        if let [copy] = copies.as_slice() {
+            return Found::SameContent(named(copy));
+        }
+        let name = Path::new(self.lost).file_name();
+        let names = candidates.iter().filter(|path| path.file_name() == name);
+        let names: Vec<String> = names.map(|path| named(path)).collect();
+        best_candidate(self.lost, &names)
+            .map_or(Found::Nothing, |place| Found::Namesake(place.to_owned()))
+    }
+
+    /// The very file, which had no second name: else this may be that one. A folder's number is given again soon, so
+    /// its name has to be the same too.
+    fn is_it(&self, candidate: &KnownFile) -> bool {
+        let name = |path: &str| path.rsplit('/').next().map(str::to_owned);
+        self.known.is_some_and(|known| {
+            known.is_same_file(candidate)
+                && known.names == 1
+                && candidate.names == 1
+                && (!known.is_folder || name(&candidate.path) == name(&known.path))
+        })
+    }
+
+    /// Of the lost file's name and content, and made, or moved, since that was last seen: a backup is older.
+    fn is_its_copy(&self, path: &Path) -> bool {
+        let (Some(known), Some(last_seen)) = (self.known, self.last_seen) else {
+            return false;
+        };
+        if path.file_name() != Path::new(self.lost).file_name() {
+            return false;
+        }
+        let text = path.to_string_lossy();
+        let is_new = std::fs::metadata(self.view.below(&text)).is_ok_and(|meta| {
+            let changed = meta
+                .ctime()
+                .saturating_mul(1_000)
+                .saturating_add(meta.ctime_nsec() / 1_000_000);
+            meta.len() == known.bytes && Timestamp::from_millis(changed) >= last_seen
+        });
+        is_new
+            && known_files::known(&self.view.init, &text, &text, None)
+                .is_ok_and(|one| known.is_same_content(&one))
+    }
+
+    /// What has the lost name, or its number and device, below `start`, within the search bounds.
+    fn candidates(&self, start: &Path) -> Vec<PathBuf> {
+        let Some(name) = Path::new(self.lost).file_name() else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        let mut queue = VecDeque::from([(start.to_path_buf(), 0)]);
+        let mut looked = 0_usize;
+        while let Some((directory, depth)) = queue.pop_front() {
+            let Ok(entries) = std::fs::read_dir(self.view.below(&directory.to_string_lossy()))
+            else {
+                continue;
+            };
+            for entry in entries.flatten() {
+                looked = looked.saturating_add(1);
+                if looked > SEARCH_ENTRIES {
+                    return found;
+                }
+                let path = directory.join(entry.file_name());
+                let Ok(meta) = entry.metadata() else {
+                    continue;
+                };
+                let numbers = self.known.map(|known| (known.device, known.inode));
+                let is_it = entry.file_name() == name || numbers == Some((meta.dev(), meta.ino()));
+                if is_it && (self.serves)(&path) {
+                    found.push(path.clone());
+                }
+                if meta.is_dir() && depth < SEARCH_DEPTH {
+                    queue.push_back((path, depth.saturating_add(1)));
+                }
+            }
+        }
+        found
     }
 }
 
@@ -381,6 +528,7 @@ mod tests {
 
     use super::*;
     use crate::core::model::facts::Key;
+    use crate::core::model::healthy::HealthyUnit;
     use crate::host::clock::Clock;
 
     fn write(root: &Path, path: &str, text: &str, mode: u32) {
@@ -390,10 +538,17 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    fn examine(root: &Path, unit_text: &str) -> Vec<Finding> {
+    /// One look at `app.service` with this text, with what was known of it and remembered.
+    fn look(
+        root: &Path,
+        unit_text: &str,
+        healthy: &HealthyUnits,
+        memory: &Mutex<Memory>,
+        now: Timestamp,
+    ) -> Vec<Finding> {
         write(root, "etc/systemd/system/app.service", unit_text, 0o644);
         write(root, "etc/passwd", "root:x:0:0::/root:/bin/sh\n", 0o644);
-        let host = Host::at(root, Clock::manual(Timestamp::from_millis(0)));
+        let host = Host::at(root, Clock::manual(now));
         let unit = UnitState {
             name: "app.service".to_owned(),
             fragment_path: "/etc/systemd/system/app.service".to_owned(),
@@ -402,23 +557,177 @@ mod tests {
         };
         assert!(concerns(&unit));
         let mut found = Vec::new();
-        let searches = Mutex::default();
-        View::new(&host, &searches).unit(&unit, Timestamp::from_millis(0), &mut found);
+        View::new(&host, healthy, memory).unit(&unit, now, &mut found);
         found
     }
 
+    fn examine(root: &Path, unit_text: &str) -> Vec<Finding> {
+        let (unknown, memory) = (HealthyUnits::default(), Mutex::default());
+        look(
+            root,
+            unit_text,
+            &unknown,
+            &memory,
+            Timestamp::from_millis(0),
+        )
+    }
+
+    /// What stands at `path` now, as the record of `app.service`.
+    fn well(root: &Path, path: &str) -> HealthyUnits {
+        let host = Host::at(root, Clock::manual(Timestamp::default()));
+        let record = HealthyUnit {
+            files: vec![known_files::known(&host, path, path, None).unwrap()],
+            ..HealthyUnit::default()
+        };
+        [("app.service".to_owned(), record)].into_iter().collect()
+    }
+
+    const UNIT: &str = "[Service]\nExecStart=/opt/app/v1/bin/run --x\n";
+    const LOST: &str = "opt/app/v1/bin/run";
+
+    /// The new place and how it is known, and the namesake.
+    fn told(found: &[Finding]) -> (Option<&str>, Option<&str>, Option<&str>) {
+        let fact = |key| found[0].fact(key);
+        (fact(Key::MovedTo), fact(Key::MovedHow), fact(Key::Namesake))
+    }
+
     #[test]
-    fn a_moved_program_is_named_with_its_new_place() {
+    fn the_very_file_is_found_under_any_name_near_its_old_place() {
         let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), "opt/app/v2/bin/run", "x", 0o755);
-        write(dir.path(), "opt/app/doc/run", "x", 0o644);
-        let found = examine(dir.path(), "[Service]\nExecStart=/opt/app/v1/bin/run --x\n");
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].fact(Key::MovedTo), Some("/opt/app/v2/bin/run"));
-        assert_eq!(found[0].fact(Key::Setting), Some("ExecStart"));
+        let root = dir.path();
+        write(root, LOST, "x", 0o755);
+        let known = well(root, "/opt/app/v1/bin/run");
+        write(root, "opt/app/backup/run", "x", 0o755);
+        fs::create_dir_all(root.join("opt/app/v2")).unwrap();
+        fs::rename(root.join(LOST), root.join("opt/app/v2/run-2")).unwrap();
+        let found = look(root, UNIT, &known, &Mutex::default(), Timestamp::default());
+        assert_eq!(
+            told(&found),
+            (Some("/opt/app/v2/run-2"), Some("same file"), None)
+        );
         assert_eq!(
             found[0].message,
             "ExecStart does not exist: /opt/app/v1/bin/run"
+        );
+        assert_eq!(found[0].fact(Key::Setting), Some("ExecStart"));
+    }
+
+    #[test]
+    fn a_namesake_a_backup_and_a_second_name_are_named_and_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        write(root, "opt/app/v2/bin/run", "x", 0o755);
+        write(root, "opt/app/doc/run", "x", 0o644);
+        let namesake = (None, None, Some("/opt/app/v2/bin/run"));
+        assert_eq!(
+            told(&examine(root, UNIT)),
+            namesake,
+            "nothing is known of it"
+        );
+        // Content and all are the same, but it was there before the other was lost.
+        write(root, LOST, "x", 0o755);
+        let known = well(root, "/opt/app/v1/bin/run");
+        let memory = Mutex::default();
+        let later = Timestamp::from_millis(i64::MAX / 4);
+        assert_eq!(look(root, UNIT, &known, &memory, later), [], "all is there");
+        fs::remove_file(root.join(LOST)).unwrap();
+        assert_eq!(
+            told(&look(root, UNIT, &known, &memory, later)),
+            namesake,
+            "a backup"
+        );
+        // A second name of the same file.
+        fs::remove_file(root.join("opt/app/v2/bin/run")).unwrap();
+        write(root, LOST, "x", 0o755);
+        fs::hard_link(root.join(LOST), root.join("opt/app/v2/bin/run")).unwrap();
+        let known = well(root, "/opt/app/v1/bin/run");
+        fs::remove_file(root.join(LOST)).unwrap();
+        let found = look(root, UNIT, &known, &Mutex::default(), later);
+        assert_eq!(told(&found), namesake, "a second name");
+    }
+
+    #[test]
+    fn what_was_copied_since_it_was_last_seen_is_its_new_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        write(root, LOST, "x", 0o755);
+        let known = well(root, "/opt/app/v1/bin/run");
+        let (memory, before) = (Mutex::default(), Timestamp::from_millis(1));
+        assert_eq!(look(root, UNIT, &known, &memory, before), []);
+        write(root, "opt/app/v2/bin/run", "x", 0o755);
+        fs::remove_file(root.join(LOST)).unwrap();
+        let found = look(root, UNIT, &known, &memory, before);
+        assert_eq!(
+            told(&found),
+            (Some("/opt/app/v2/bin/run"), Some("same content"), None)
+        );
+        // Two of them: which one is a guess. And one with another content is none.
+        write(root, "opt/app/v3/bin/run", "x", 0o755);
+        let twice = Mutex::new(Memory {
+            present: [("/opt/app/v1/bin/run".to_owned(), before)].into(),
+            ..Memory::default()
+        });
+        assert_eq!(
+            told(&look(root, UNIT, &known, &twice, before)),
+            (None, None, None)
+        );
+        fs::remove_file(root.join("opt/app/v3/bin/run")).unwrap();
+        write(root, "opt/app/v2/bin/run", "y", 0o755);
+        let other = Mutex::new(Memory {
+            present: [("/opt/app/v1/bin/run".to_owned(), before)].into(),
+            ..Memory::default()
+        });
+        let found = look(root, UNIT, &known, &other, before);
+        assert_eq!(told(&found), (None, None, Some("/opt/app/v2/bin/run")));
+        // After a restart nobody knows when it was last there.
+        write(root, "opt/app/v2/bin/run", "x", 0o755);
+        let found = look(root, UNIT, &known, &Mutex::default(), before);
+        assert_eq!(told(&found), (None, None, Some("/opt/app/v2/bin/run")));
+    }
+
+    #[test]
+    fn the_package_that_ships_the_unit_says_where_its_program_went() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let list = "/etc/systemd/system/app.service\n/opt/app/v2/run\n";
+        write(root, "var/lib/dpkg/info/app.list", list, 0o644);
+        write(root, "opt/app/v2/run", "new", 0o755);
+        let found = examine(root, UNIT);
+        assert_eq!(
+            told(&found),
+            (Some("/opt/app/v2/run"), Some("record: package app"), None)
+        );
+        fs::set_permissions(
+            root.join("opt/app/v2/run"),
+            fs::Permissions::from_mode(0o777),
+        )
+        .unwrap();
+        assert_eq!(
+            told(&examine(root, UNIT)),
+            (None, None, None),
+            "everybody can write it"
+        );
+    }
+
+    #[test]
+    fn a_moved_folder_keeps_its_number_and_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::create_dir_all(root.join("srv/app/v1/data")).unwrap();
+        let known = well(root, "/srv/app/v1/data");
+        let unit = "[Service]\nWorkingDirectory=/srv/app/v1/data\n";
+        fs::rename(root.join("srv/app/v1"), root.join("srv/app/v2")).unwrap();
+        let found = look(root, unit, &known, &Mutex::default(), Timestamp::default());
+        assert_eq!(
+            told(&found),
+            (Some("/srv/app/v2/data"), Some("same file"), None)
+        );
+        fs::rename(root.join("srv/app/v2/data"), root.join("srv/app/v2/other")).unwrap();
+        let found = look(root, unit, &known, &Mutex::default(), Timestamp::default());
+        assert_eq!(
+            told(&found),
+            (None, None, None),
+            "its number may be another folder's by now"
         );
     }
 
@@ -430,7 +739,7 @@ mod tests {
         }
         let moved = |lines: &str| {
             let found = examine(dir.path(), &format!("[Service]\n{lines}\n"));
-            found[0].fact(Key::MovedTo).map(str::to_owned)
+            found[0].fact(Key::Namesake).map(str::to_owned)
         };
         assert_eq!(moved("ExecStart=/usr/local/bin/meterd"), None);
         // Its own old folder was one that all users share.

@@ -13,6 +13,7 @@ pub mod lock;
 pub mod memory;
 pub mod mounts;
 pub mod net;
+pub mod packages;
 pub mod pid_files;
 pub mod procfs;
 pub mod signals;

@@ -5,6 +5,7 @@
 
 pub mod census;
 mod declared;
+pub mod deployment;
 pub(crate) mod openrc;
 pub mod outside;
 pub mod standing;

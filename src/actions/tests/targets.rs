@@ -21,7 +21,7 @@ fn rich() -> (Finding, Config) {
         .with(Fact::Path("/opt/old"))
         .with(Fact::Moved {
             to: "/opt/new",
-            how: MovedHow::Sibling,
+            how: MovedHow::SameFile,
         })
         .with(Fact::Mount("/data"))
         .with(Fact::Holder(Holder {

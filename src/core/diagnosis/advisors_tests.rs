@@ -127,7 +127,7 @@ fn the_historian_knows_a_move() {
     let drop_in = candidates(&[ActionKind::PathDropIn]);
     let moved = finding().with(Fact::Moved {
         to: "/new",
-        how: MovedHow::Sibling,
+        how: MovedHow::SameFile,
     });
     let advice = historian(
         &moved,

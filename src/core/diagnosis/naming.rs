@@ -52,12 +52,9 @@ fn by_facts(finding: &Finding) -> Option<Named> {
     let fact = |key| finding.fact(key);
     if let (Some(old), Some(new)) = (fact(Key::Path), fact(Key::MovedTo)) {
         let how = fact(Key::MovedHow).unwrap_or("detector");
-        // A file of the same name somewhere else is a guess, a recorded move is not.
-        let guessed = finding.evidence.moved_by_name();
-        let confidence = if guessed { 0.7 } else { 0.95 };
         return Some(Named::new(
             Cause::PathMoved,
-            confidence,
+            0.95,
             format!("{old} is now {new} (known by {how})"),
         ));
     }

@@ -62,7 +62,7 @@ fn word(key: Key, finding: &Finding) -> Option<String> {
             name.map(|name| quoted(name.as_str()))
         }
         Key::HolderPid => value.parse::<u32>().ok().map(|pid| pid.to_string()),
-        Key::Path | Key::MovedTo | Key::Mount => {
+        Key::Path | Key::MovedTo | Key::Namesake | Key::Mount => {
             (value.starts_with('/') && is_shown_as_it_is(value)).then(|| quoted(value))
         }
         // Commands name it below /dev.

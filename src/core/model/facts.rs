@@ -33,6 +33,8 @@ named! {
         MovedTo = "moved_to",
         /// How the new place is known.
         MovedHow = "moved_how",
+        /// Something of the lost path's name, which nothing proves to be it.
+        Namesake = "namesake",
         /// Transport and number, as in `tcp/8080`.
         Port = "port",
         HolderPid = "holder_pid",
@@ -76,14 +78,15 @@ pub enum MovedHow<'a> {
     Bundle(&'a str),
     /// The operator's own map of moves: the citation.
     Map(&'a str),
-    /// The only namesake near the old place.
-    Sibling,
-    /// Only a file of the same name somewhere else.
-    SameName,
+    /// A record says so: a rename in git, the package that ships the unit. The citation.
+    Record(&'a str),
+    /// The very file that stood at the old place.
+    SameFile,
+    /// The very content of the lost file, made after that was last seen.
+    SameContent,
 }
 
 const YES: &str = "yes";
-const SAME_NAME: &str = "same_name";
 const TOLD: &str = "bundle: ";
 
 impl fmt::Display for MovedHow<'_> {
@@ -91,8 +94,9 @@ impl fmt::Display for MovedHow<'_> {
         match self {
             Self::Bundle(citation) => write!(f, "{TOLD}{citation}"),
             Self::Map(citation) => write!(f, "map: {citation}"),
-            Self::Sibling => f.write_str("sibling"),
-            Self::SameName => f.write_str(SAME_NAME),
+            Self::Record(citation) => write!(f, "record: {citation}"),
+            Self::SameFile => f.write_str("same file"),
+            Self::SameContent => f.write_str("same content"),
         }
     }
 }
@@ -141,6 +145,8 @@ pub enum Fact<'a> {
         /// Decides whether it may be relied on.
         how: MovedHow<'a>,
     },
+    /// Something of the lost path's name that may be anything: a backup, another release. For a human.
+    Namesake(&'a str),
     /// The one that cannot be had, or does not answer.
     Port(Port),
     /// Who is in the way.
@@ -201,6 +207,7 @@ impl Facts {
                 self.put(Key::MovedTo, to);
                 self.put(Key::MovedHow, how.to_string());
             }
+            Fact::Namesake(path) => self.put(Key::Namesake, path),
             Fact::Port(port) => self.put(Key::Port, port.to_string()),
             Fact::Holder(holder) => {
                 self.put(Key::HolderPid, holder.pid.to_string());
@@ -259,11 +266,6 @@ impl Facts {
     pub(crate) fn requires(&self, other: &str) -> bool {
         let mut units = self.text(Key::Requires).unwrap_or("").split(' ');
         units.any(|unit| unit == other)
-    }
-
-    /// True when the new place of the path is a guess by its name, no recorded move.
-    pub fn moved_by_name(&self) -> bool {
-        self.text(Key::MovedHow) == Some(SAME_NAME)
     }
 
     /// True when only a document tells of the new place.

@@ -15,6 +15,8 @@ named! {
         StartupGrace = "startup_grace",
         /// No failing root explains it.
         Inhibition = "inhibition",
+        /// Nobody installs something just now that may end it.
+        Deployment = "deployment",
         /// The fault is still there, and the action still fits.
         Precondition = "precondition",
         /// Somebody or something wants the unit to run.

@@ -20,5 +20,4 @@ pub mod shape;
 pub mod unit_file;
 pub mod unit_state;
 pub mod wanted;
-pub mod words;
 pub mod writer;

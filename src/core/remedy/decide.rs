@@ -27,6 +27,8 @@ const SETTLE: Duration = Duration::from_secs(10);
 const YOUNG_RECHECK: Duration = Duration::from_secs(30);
 /// What nobody could look at for this long is told: something is wrong with the eyes.
 const BLIND_AFTER: Duration = Duration::from_secs(600);
+/// A deployment that takes longer, or a folder that changes all the time, is no reason to wait any more.
+const DEPLOYMENT_MOST: Duration = Duration::from_secs(600);
 /// While another disruptive action holds the host's slot.
 const SLOT_RECHECK: Duration = Duration::from_secs(2);
 
@@ -38,12 +40,22 @@ pub struct Situation<'a> {
     /// Every open condition of the host, this one's included.
     pub open: &'a [OpenCondition],
     pub past: Past,
+    /// What is being installed around it.
+    pub deployment: Option<Deployment>,
     pub host: HostFacts,
     pub settings: &'a Config,
     /// What could be done about it; `None` until asked for.
     pub offers: Option<Offers>,
     /// The action that was asked about last.
     pub checked: Option<Checked>,
+}
+
+/// Something is being installed around a unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    pub what: String,
+    /// It is asked again then.
+    pub until: Timestamp,
 }
 
 /// What was done and said about this problem before.
@@ -142,6 +154,9 @@ pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> D
     if let Some(broken) = root_cause::first_broken(&above) {
         return inhibited(situation, broken, now).into();
     }
+    if let Some(step) = deployment(situation, now) {
+        return step.into();
+    }
     // All that it hangs on is green.
     let healing = above.last().copied();
     let Some(offers) = &situation.offers else {
@@ -174,6 +189,14 @@ pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> D
             }
         }
     }
+}
+
+/// What is missing while something is being installed may be there in a moment; not for ever.
+fn deployment(situation: &Situation<'_>, now: Timestamp) -> Option<Step> {
+    let deployment = situation.deployment.as_ref()?;
+    let lasted = now.since(situation.task.detected_at);
+    let reason = Reason::Deployment(deployment.what.clone());
+    (lasted < DEPLOYMENT_MOST).then(|| wait(deployment.until, reason))
 }
 
 impl From<Question> for Decision {

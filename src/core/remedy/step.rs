@@ -147,6 +147,8 @@ pub enum Reason {
         class: Class,
         subject: String,
     },
+    /// Something is being installed: what.
+    Deployment(String),
     /// The mode wants a human.
     Mode(Mode),
     /// A human allowed something else than this: what was allowed, and what it is now.
@@ -216,6 +218,7 @@ impl Reason {
             Self::NoTarget { .. } | Self::Precondition { .. } => Some(Gate::Precondition),
             Self::Unwanted(_) => Some(Gate::Wanted),
             Self::SymptomOf { .. } => Some(Gate::Inhibition),
+            Self::Deployment(_) => Some(Gate::Deployment),
             Self::Mode(_) | Self::Changed(_) => Some(Gate::Mode),
             Self::Budget(_) => Some(Gate::Budget),
             Self::Slot => Some(Gate::Slot),
@@ -254,6 +257,7 @@ impl fmt::Display for Reason {
             Self::Maintenance(text) | Self::NotLasting(text) | Self::Changed(text) => {
                 f.write_str(text)
             }
+            Self::Deployment(what) => write!(f, "something is being installed: {what}"),
             Self::Clock => f.write_str(
                 "the clock is before this build's own date; waiting for time synchronisation",
             ),

@@ -96,6 +96,20 @@ fn restored(gateway: &mut Gateway) {
     ));
 }
 
+/// The program is missing, and the package manager's lock is held.
+fn installing(gateway: &mut Gateway) {
+    use std::os::unix::fs::MetadataExt;
+    gateway.write("/var/lib/dpkg/lock", "");
+    let lock = std::fs::metadata(gateway.dir.path().join("var/lib/dpkg/lock")).unwrap();
+    let (major, minor) = (nix::libc::major(lock.dev()), nix::libc::minor(lock.dev()));
+    let inode = lock.ino();
+    let held = format!("1: FLOCK  ADVISORY  WRITE 70 {major:02x}:{minor:02x}:{inode} 0 EOF\n");
+    gateway.write("/proc/locks", &held);
+    gateway.units.change(UNIT, |unit| {
+        unit.exit_status = 203;
+    });
+}
+
 const ROWS: &[Row] = &[
     OPEN,
     Row {
@@ -136,6 +150,13 @@ const ROWS: &[Row] = &[
         name: "a root that is broken",
         gate: Some(Gate::Inhibition),
         close: bad_path,
+        step: "wait",
+        ..OPEN
+    },
+    Row {
+        name: "a package manager at work while a program is missing",
+        gate: Some(Gate::Deployment),
+        close: installing,
         step: "wait",
         ..OPEN
     },

@@ -43,7 +43,7 @@ fn all(text: &str, number: u64) -> Vec<Fact<'_>> {
         },
         Fact::Moved {
             to: text,
-            how: MovedHow::SameName,
+            how: MovedHow::SameFile,
         },
         Fact::Port(Port::udp(u16::try_from(number & 0xffff).unwrap_or(0))),
         Fact::Holder(Holder {
@@ -53,6 +53,7 @@ fn all(text: &str, number: u64) -> Vec<Fact<'_>> {
             exe: text,
         }),
         Fact::HolderUnit(text),
+        Fact::Namesake(text),
         Fact::HolderUser(5),
         Fact::Leftover(Proof::Ran),
         Fact::LeftAlone(text),
@@ -87,12 +88,12 @@ fn is_read_back(facts: &Facts, fact: Fact<'_>) -> bool {
         Fact::Moved { to, how } => {
             facts.text(Key::MovedTo) == Some(to)
                 && facts.text(Key::MovedHow) == Some(&how.to_string())
-                && facts.moved_by_name() == (how == MovedHow::SameName)
                 && facts.moved_is_told() == matches!(how, MovedHow::Bundle(_))
         }
         Fact::Port(port) => facts.port() == Some(port),
         Fact::Holder(holder) => facts.holder() == Some(holder),
         Fact::HolderUnit(text) => facts.text(Key::HolderUnit) == Some(text),
+        Fact::Namesake(text) => facts.text(Key::Namesake) == Some(text),
         Fact::HolderUser(user) => facts.text(Key::HolderUser) == Some(&user.to_string()),
         Fact::Leftover(_) => facts.is_leftover(),
         Fact::LeftAlone(text) => facts.text(Key::LeftAlone) == Some(text),

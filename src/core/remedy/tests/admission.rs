@@ -62,6 +62,25 @@ fn a_symptom_waits_for_the_gates_before_its_root() {
 }
 
 #[test]
+fn what_is_being_installed_is_waited_for_and_not_for_ever() {
+    let mut scene = Scene::ready();
+    let until = after(7);
+    scene.deployment = Some(Deployment {
+        what: "/opt/a changed a moment ago".to_owned(),
+        until,
+    });
+    scene.first_seen(599);
+    let waits = Step::Wait {
+        gate: Some(Gate::Deployment),
+        until,
+        reason: Reason::Deployment("/opt/a changed a moment ago".to_owned()),
+    };
+    assert_eq!(scene.step(), waits);
+    scene.first_seen(600);
+    assert_eq!(scene.step(), start());
+}
+
+#[test]
 fn each_gate_says_until_when_and_why() {
     let no_target = Step::Refuse {
         phase: Phase::QuickFix,

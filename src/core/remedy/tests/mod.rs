@@ -29,7 +29,7 @@ use crate::core::model::task::{Phase, Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::Purpose;
 use crate::core::reading::wanted::{NotWanted, Unwanted};
-use crate::core::remedy::decide::{Checked, Decision, HostFacts, Past, Situation};
+use crate::core::remedy::decide::{Checked, Decision, Deployment, HostFacts, Past, Situation};
 use crate::core::remedy::ending::Seen;
 use crate::core::remedy::phases::{Offer, Offers, Tried};
 use crate::core::remedy::step::{Reason, Spent, Step};
@@ -162,6 +162,7 @@ struct Scene {
     seen: Seen,
     open: Vec<OpenCondition>,
     past: Past,
+    deployment: Option<Deployment>,
     host: HostFacts,
     settings: Config,
     offers: Option<Offers>,
@@ -176,6 +177,7 @@ impl Scene {
             seen: Seen::Present(finding(class, subject)),
             open: Vec::new(),
             past: Past::default(),
+            deployment: None,
             host: HostFacts {
                 kill_switch: None,
                 clock_sane: true,
@@ -235,6 +237,7 @@ impl Scene {
             seen: self.seen.clone(),
             open: &self.open,
             past: self.past.clone(),
+            deployment: self.deployment.clone(),
             host: self.host.clone(),
             settings: &self.settings,
             offers: self.offers.clone(),
