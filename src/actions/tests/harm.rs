@@ -14,6 +14,7 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
 use crate::core::model::facts::Facts;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::healthy::{HealthyUnit, ProcessKey};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::target::TargetError;
 use crate::host::{Host, procfs};
@@ -475,16 +476,109 @@ fn processes(random: &mut Random) -> bool {
     done
 }
 
+const GROUPS: &[&str] = &[
+    "/",
+    "/elsewhere",
+    "/system.slice/a.service",
+    "/system.slice/a.service/worker",
+    "/system.slice/b.service",
+    "/system.slice/evebox.service/a.service",
+    "/user.slice/user-0.slice/session-1.scope",
+    "/user.slice/user-1000.slice/user@1000.service/a.service",
+    "/docker/0a1b",
+    "/system.slice/docker-0a1b.scope",
+    "/machine.slice/libpod-0a1b.scope/container",
+    "/lxc.payload.web/init.scope",
+];
+
+/// A host of random processes, containers, logins and pid files: what is found fit to be ended is what ran in the unit
+/// that is down, and nobody else has it now.
+fn strangers(random: &mut Random) -> bool {
+    let mut down = unit("a.service");
+    // Process N started N hundredths of a second after boot.
+    down.inactive_enter_us = random.below(900) as u64 * 10_000;
+    let ended_us = down.inactive_enter_us;
+    let mut bench = Bench::new(Book::of(vec![down, unit("b.service")]));
+    bench.put("proc/sys/kernel/random/boot_id", "this boot\n");
+    let mut records = [HealthyUnit::default(), HealthyUnit::default()];
+    records[0].boot = random
+        .one(&["this boot", "this boot", "another"])
+        .to_owned();
+    records[1].boot = "this boot".to_owned();
+    let mut expected = BTreeMap::new();
+    for _ in 0..8 {
+        let pid = 10 + u32::try_from(random.below(900)).unwrap();
+        let group = random.one(GROUPS);
+        let stat = format!("{pid} (run) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {pid} 0");
+        bench.put(&format!("proc/{pid}/stat"), &stat);
+        bench.put(&format!("proc/{pid}/cgroup"), &format!("0::{group}\n"));
+        let exe = bench.dir.path().join(format!("proc/{pid}/exe"));
+        let _ = symlink("/opt/a/run", exe);
+        bench.put(
+            &format!("run/{}.pid", random.one(&["a", "b", "c"])),
+            &pid.to_string(),
+        );
+        let key = ProcessKey {
+            start_ticks: u64::from(pid) + u64::from(random.below(5) == 0),
+            pid,
+        };
+        let of = random.below(4);
+        for (at, record) in records.iter_mut().enumerate() {
+            if of == 3 || of == at {
+                record.processes.insert(key);
+            }
+        }
+        expected.insert(pid, group);
+    }
+    let ran = |record: &HealthyUnit, pid: u32| {
+        let start_ticks = u64::from(pid);
+        record.boot == "this boot" && record.processes.contains(&ProcessKey { start_ticks, pid })
+    };
+    let own = |pid: u32, group: &str| match group {
+        "/system.slice/a.service" | "/system.slice/a.service/worker" => {
+            u64::from(pid) * 10_000 < ended_us
+        }
+        "/" | "/elsewhere" => ran(&records[0], pid) && !ran(&records[1], pid),
+        _ => false,
+    };
+    let right: BTreeMap<u32, bool> = expected
+        .iter()
+        .map(|(pid, group)| (*pid, own(*pid, group)))
+        .collect();
+    for (name, record) in ["a.service", "b.service"].into_iter().zip(&records) {
+        bench.healthy.insert(name.to_owned(), record.clone());
+    }
+    for (pid, right) in &right {
+        let facts = [
+            ("holder_pid", pid.to_string()),
+            ("holder_start", pid.to_string()),
+            ("holder_exe", "/opt/a/run".to_owned()),
+            ("unit", "a.service".to_owned()),
+            ("leftover", "it says so".to_owned()),
+        ];
+        let finding = finding(random, &facts);
+        let action = resolve(ActionKind::TerminateProcess, &finding, &bench).unwrap();
+        let fit = bench.context(|context| action.precondition(context));
+        assert_eq!(
+            fit.is_ok(),
+            *right,
+            "{action} in {}: {fit:?}",
+            expected[pid]
+        );
+    }
+    right.values().any(|right| *right)
+}
+
 #[test]
 fn a_thousand_generated_cases_hit_no_wrong_target() {
     let first = std::env::var("AO_HARM_SEED")
         .ok()
         .and_then(|text| text.parse().ok());
     let (seeds, kinds) = match first {
-        Some(seed) => (seed..=seed, 4),
-        None => (1..=CASES, 4),
+        Some(seed) => (seed..=seed, 5),
+        None => (1..=CASES, 5),
     };
-    let mut done = [0_u32; 4];
+    let mut done = [0_u32; 5];
     for seed in seeds {
         println!("AO_HARM_SEED={seed} replays this case");
         let kind = usize::try_from(seed % kinds).unwrap();
@@ -493,13 +587,14 @@ fn a_thousand_generated_cases_hit_no_wrong_target() {
             0 => units(random),
             1 => paths(random),
             2 => disks(random),
-            _ => processes(random),
+            3 => processes(random),
+            _ => strangers(random),
         };
         done[kind] += u32::from(acted);
     }
     println!(
-        "acted on the right target: units {}, paths {}, disks {}, processes {}; on a wrong one 0",
-        done[0], done[1], done[2], done[3]
+        "acted on the right target: units {}, paths {}, disks {}, processes {}, leftovers among strangers {}; on a wrong one 0",
+        done[0], done[1], done[2], done[3], done[4]
     );
     assert!(
         first.is_some() || done.iter().all(|acted| *acted > 0),
