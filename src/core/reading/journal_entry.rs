@@ -592,6 +592,28 @@ mod tests {
     }
 
     #[test]
+    fn an_operators_rule_makes_no_kernel_fault_of_anybodys_words() {
+        let rules = [(
+            "own.toml".to_owned(),
+            "[[rule]]\nname = \"own\"\nmatch = [\"disk (?P<subject>[a-z]+) is bad\"]\nclass = \"io_error\"\n"
+                .to_owned(),
+        )];
+        let rules = RuleSet::load(&rules).unwrap();
+        for trusted in [SERVICE, EVE, Trusted { uid: "0", ..EVE }] {
+            let line = JournalLine {
+                message: "disk sda is bad",
+                identifier: "kernel",
+                trusted,
+                ..APP
+            };
+            let mut judge = JournalJudge::new(77);
+            let verdict = judge.judge(&line, &rules, Timestamp::from_millis(0));
+            assert_eq!(verdict.finding.unwrap().class, Class::LogError);
+            assert!(!verdict.poke);
+        }
+    }
+
+    #[test]
     fn only_the_kernel_tells_of_kernel_faults() {
         let oops = "BUG: unable to handle page fault for address: ffffffffdeadbeef";
         let line = JournalLine {

@@ -11,7 +11,7 @@ NAME=autonomous-orchestrator
 
 prepare() {
   useradd -m eve
-  mkdir -p /etc/$NAME/runbooks.d /srv/svc
+  mkdir -p /etc/$NAME/runbooks.d /etc/$NAME/rules.d /srv/svc
   install -o eve -m 644 /dev/null /srv/svc/app.log
   cat >/etc/$NAME/config.toml <<'TOML'
 [mode]
@@ -32,6 +32,13 @@ subject = ["web*", "nginx*"]
 action = "restart_unit"
 phase = 1
 verify = "detector"
+TOML
+  cat >/etc/$NAME/rules.d/own.toml <<'TOML'
+[[rule]]
+name = "own"
+match = ["disk (?P<subject>[a-z]+) is bad", "(?P<subject>[a-z]+)[.]service is wedged"]
+class = "io_error"
+severity = "critical"
 TOML
   printf '[Service]\nExecStart=/usr/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n' \
     | tee /etc/systemd/system/web.service >/etc/systemd/system/nginx.service
@@ -64,6 +71,9 @@ send(MESSAGE=OOPS, PRIORITY=2, SYSLOG_IDENTIFIER="kernel", _TRANSPORT="kernel")
 send(MESSAGE=OOM, PRIORITY=3, SYSLOG_IDENTIFIER="kernel")
 send(MESSAGE="the disk is on fire", PRIORITY=0, SYSLOG_IDENTIFIER="autonomous-orchestrator",
      UNIT="autonomous-orchestrator.service")
+# What a rule of the operator's makes kernel faults of.
+send(MESSAGE="disk sda is bad", PRIORITY=2, SYSLOG_IDENTIFIER="kernel")
+send(MESSAGE="web.service is wedged", PRIORITY=2, SYSLOG_IDENTIFIER="web.service")
 # Each again and again, and in between by the system log's socket, with the tags of units and of the kernel.
 syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 syslog.connect("/dev/log")
@@ -77,6 +87,8 @@ for at in range(200):
 with open("/srv/svc/app.log", "a") as file:
     for text in (OOPS, OOM, "EXT4-fs error (device mmcblk0p2): ext4_find_entry:1455: inode #2: comm ls"):
         file.write(f"Nov 28 12:00:00 gw kernel: [ 20.000000] {text}\n")
+    file.write("Nov 28 12:00:08 gw kernel: [ 21.000000] disk sdb is bad\n")
+    file.write("Nov 28 12:00:08 gw app: disk sdc is bad\n")
     file.write("Nov 28 12:00:09 gw autonomous-orchestrator-x: ERROR hidden\n")
 PY
   runuser -u eve -- python3 /tmp/forge.py
@@ -93,6 +105,8 @@ judge_lines() {
     "SELECT 1 FROM tasks WHERE issue_type LIKE 'kernel%' OR issue_type IN ('oom_kill', 'io_error', 'readonly_fs')"
   check "the kernel's tag in a user's file is a log_error" some \
     "SELECT 1 FROM tasks WHERE issue_message LIKE 'BUG: unable%' AND issue_type = 'log_error' AND issue_source LIKE 'file:%'"
+  check "what an operator's rule fits is heard, of a user and of a file" \
+    [ "$(sql "SELECT count(*) FROM tasks WHERE issue_message LIKE '%disk sd_ is bad%' AND issue_type = 'log_error'")" -ge 2 ]
   check "nothing worse than error" none "SELECT 1 FROM tasks WHERE severity = 'critical' AND issue_type = 'log_error'"
   check "no unit is named" none "SELECT 1 FROM tasks WHERE issue_type = 'log_error' AND said_by LIKE 'uid %'
     AND (subject LIKE '%.service' OR json_extract(evidence, '\$.unit') IS NOT NULL)"
