@@ -348,3 +348,26 @@ fn what_another_connection_locks_is_refused() {
     drop(holder);
     assert_eq!(import(&old, &options(&store), NOW).unwrap().tasks, 300);
 }
+
+#[test]
+fn rows_that_are_still_in_the_wal_come_along_from_elsewhere() {
+    if !has_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (old, store) = (dir.path().join("old.db"), dir.path().join("tasks.db"));
+    python(&[SEED, "make", text(&old)]);
+    made(
+        &old,
+        "c = sqlite3.connect(p)\nc.execute('PRAGMA journal_mode=WAL')\nc.execute(\"INSERT INTO tasks (issue_hash, issue_type, issue_source, issue_message, status) VALUES ('w', 'log_error', 's', 'late', 'detected')\")\nc.commit()\nos._exit(0)",
+    );
+    assert!(
+        std::fs::metadata(format!("{}-wal", text(&old)))
+            .unwrap()
+            .len()
+            > 0
+    );
+    let before = std::fs::read(&old).unwrap();
+    assert_eq!(import(&old, &options(&store), NOW).unwrap().tasks, 301);
+    assert_eq!(std::fs::read(&old).unwrap(), before, "only read");
+}
