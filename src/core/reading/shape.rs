@@ -64,9 +64,11 @@ pub struct Spoken<'a> {
 
 impl<'a> Spoken<'a> {
     fn plain(text: &'a str) -> Self {
-        let text = text.trim_end_matches(['\r', '\n']);
+        const ENDS: [char; 2] = ['\r', '\n'];
+        let text = text.trim_end_matches(ENDS);
         let text = match text.contains('\u{1b}') {
-            true => Cow::Owned(without_colours(text)),
+            // A colour may end behind the line's own end.
+            true => Cow::Owned(without_colours(text).trim_end_matches(ENDS).to_owned()),
             false => Cow::Borrowed(text),
         };
         Self {

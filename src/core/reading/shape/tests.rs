@@ -311,3 +311,21 @@ proptest! {
         prop_assert!(spoken.shapes().count() > 0);
     }
 }
+
+/// Found by the fuzzer: what a line says is the same when it is read again.
+#[test]
+fn a_colour_behind_the_end_of_a_line_leaves_no_end_in_it() {
+    for line in [
+        "pump stopped\r\u{1b}[0m",
+        "  F\u{1}x\r\u{1b}\u{1b}",
+        "a\r\n\u{1b}[m\r",
+    ] {
+        let spoken = read(line);
+        assert!(!spoken.text.ends_with(['\r', '\n']), "{line:?}");
+        assert_eq!(
+            read_text(&spoken.text, None).message,
+            spoken.message,
+            "{line:?}"
+        );
+    }
+}
