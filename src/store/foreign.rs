@@ -66,14 +66,19 @@ impl Copied {
         Ok(copy)
     }
 
-    /// Opens the copy for reading within bounds. Its name is gone then: nothing is left of it, however this ends.
+    /// Opens the copy. Its name is gone then: nothing is left of it, however this ends.
     pub(super) fn open(self, within: Duration) -> Result<(Connection, Alarm), StoreError> {
-        let old = Connection::open(&self.path)?;
-        hold(&old)?;
-        bound(&old)?;
-        let alarm = Alarm::set(&old, within).map_err(|why| StoreError::Io(why.to_string()))?;
-        Ok((old, alarm))
+        opened(&self.path, within)
     }
+}
+
+/// Opens a database for reading within bounds, its WAL or journal folded in.
+pub(super) fn opened(path: &Path, within: Duration) -> Result<(Connection, Alarm), StoreError> {
+    let old = Connection::open(path)?;
+    hold(&old)?;
+    bound(&old)?;
+    let alarm = Alarm::set(&old, within).map_err(|why| StoreError::Io(why.to_string()))?;
+    Ok((old, alarm))
 }
 
 /// Copies one file whole; more than `most` bytes of it is an error.

@@ -48,9 +48,18 @@ fn foreign(
     source: &Path,
     options: &StoreOptions,
 ) -> Result<(Connection, String, Alarm), StoreError> {
-    let read = |why: StoreError| fail(source, refused(why, options));
     let copied = Copied::of(source, options)?;
-    let (old, alarm) = copied.open(options.import_within).map_err(read)?;
+    plain(source, options, copied.open(options.import_within))
+}
+
+/// What was opened, when it is a database of the Python daemon that holds plain rows.
+fn plain(
+    source: &Path,
+    options: &StoreOptions,
+    opened: Result<(Connection, Alarm), StoreError>,
+) -> Result<(Connection, String, Alarm), StoreError> {
+    let read = |why: StoreError| fail(source, refused(why, options));
+    let (old, alarm) = opened.map_err(read)?;
     if let Some(name) = foreign::computed(&old).map_err(read)? {
         return Err(fail(source, ImportError::Computed(name)));
     }
@@ -64,14 +73,15 @@ fn foreign(
     }
 }
 
-/// All of an import but the store, which would wait for the disk: for the fuzzer.
+/// All of an import but the copy and the store, which would wait for the disk: for the fuzzer.
 #[cfg(fuzzing)]
 pub fn import_into_memory(
     source: &Path,
     options: &StoreOptions,
     now: Timestamp,
 ) -> Result<ImportReport, StoreError> {
-    let (old, digest, _alarm) = foreign(source, options)?;
+    let opened = foreign::opened(source, options.import_within);
+    let (old, digest, _alarm) = plain(source, options, opened)?;
     let mut store = Connection::open_in_memory()?;
     let transaction = store.transaction()?;
     let tx = &crate::store::tx::Tx::of(&transaction);
