@@ -188,6 +188,7 @@ fn check_paused(page: &mut Page, host: &Host, config: &Config) {
             | Reason::Budget(_)
             | Reason::Slot
             | Reason::MayPass
+            | Reason::OnlyAWarning
             | Reason::Spaced { .. }
             | Reason::MayStillShow
             | Reason::NothingSafe

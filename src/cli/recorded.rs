@@ -62,6 +62,8 @@ pub(super) struct Seen {
     pub(super) finding: Finding,
     pub(super) first_line: u64,
     pub(super) last_line: u64,
+    /// How its first line is written.
+    pub(super) shape: String,
 }
 
 /// What a file holds.
@@ -100,6 +102,8 @@ struct Replay<'a> {
     recording: Recording,
     index: HashMap<Fingerprint, usize>,
     line: u64,
+    /// Of the line being read.
+    shape: String,
 }
 
 impl<'a> Replay<'a> {
@@ -115,6 +119,7 @@ impl<'a> Replay<'a> {
             recording: Recording::default(),
             index: HashMap::new(),
             line: 0,
+            shape: String::new(),
         }
     }
 
@@ -281,6 +286,7 @@ impl<'a> Replay<'a> {
     }
 
     fn counted(&mut self, shape: String) {
+        self.shape.clone_from(&shape);
         let lines = self.recording.shapes.entry(shape).or_default();
         *lines = lines.saturating_add(1);
     }
@@ -301,6 +307,7 @@ impl<'a> Replay<'a> {
                 finding,
                 first_line: self.line,
                 last_line: self.line,
+                shape: self.shape.clone(),
             }),
         }
     }

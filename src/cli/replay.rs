@@ -1,5 +1,6 @@
 //! `replay FILE…`: what logs would have produced, without a daemon, a store or an action.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
@@ -11,6 +12,8 @@ use crate::cli::table::Table;
 use crate::cli::typed::Typed;
 use crate::cli::{shape, wire};
 use crate::core::diagnosis::naming::{Named, name_cause};
+use crate::core::model::inert;
+use crate::core::remedy::patience::Told;
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     if typed.words().is_empty() {
@@ -18,10 +21,12 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     }
     let rules = wire::operators_rules(globals)?;
     let causes = wire::operators_causes(globals)?;
+    let settings = globals.load_config()?;
     let mut table = Table::new(&[
-        "CLASS", "SUBJECT", "SEVERITY", "COUNT", "LINES", "CAUSE", "MESSAGE",
+        "CLASS", "SUBJECT", "SEVERITY", "COUNT", "LINES", "CAUSE", "TOLD", "MESSAGE",
     ]);
     let mut rows = Vec::new();
+    let mut shapes = Vec::new();
     let mut exit = Exit::Done;
     for word in typed.words() {
         let file = word.to_string_lossy();
@@ -34,8 +39,10 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
                 "replay: {file}: {why}: check the path and your permission"
             );
         }
+        shapes.push((file.clone(), recording.shapes));
         for seen in recording.seen {
             let named = name_cause(&seen.finding, &causes);
+            let told = Told::of(seen.finding.class, seen.finding.severity, &settings).to_string();
             table.row([
                 seen.finding.class.as_str().into(),
                 seen.finding.subject.as_str().into(),
@@ -43,16 +50,40 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
                 seen.finding.count.to_string().into(),
                 format!("{}-{}", seen.first_line, seen.last_line).into(),
                 named.cause.as_str().into(),
+                told.as_str().into(),
                 seen.finding.message.as_str().into(),
             ]);
-            rows.push(as_json(&file, &seen, &named));
+            rows.push(as_json(&file, &seen, &named, &told));
         }
     }
     globals.listing(&Value::Array(rows), &table, "Nothing found.")?;
+    if !globals.json {
+        for (file, shapes) in &shapes {
+            tell_shapes(file, shapes);
+        }
+    }
     Ok(exit)
 }
 
-fn as_json(file: &str, seen: &Seen, named: &Named) -> Value {
+/// How the lines of a file were read: who sees his own in the wrong place knows why nothing was found.
+fn tell_shapes(file: &str, shapes: &BTreeMap<String, u64>) {
+    let each: Vec<_> = shapes
+        .iter()
+        .map(|(shape, lines)| format!("{shape} {lines}"))
+        .collect();
+    let read = match each.is_empty() {
+        true => "no line".to_owned(),
+        false => each.join(", "),
+    };
+    // A closed standard error leaves nobody to tell.
+    let _ = writeln!(
+        io::stderr(),
+        "replay: {}: read as {read}",
+        inert::line(file)
+    );
+}
+
+fn as_json(file: &str, seen: &Seen, named: &Named, told: &str) -> Value {
     json!({
         "file": file,
         "class": seen.finding.class.as_str(),
@@ -61,7 +92,10 @@ fn as_json(file: &str, seen: &Seen, named: &Named) -> Value {
         "message": seen.finding.message,
         "fingerprint": seen.finding.fingerprint().to_string(),
         "cause": named.cause.as_str(),
+        "confidence": named.confidence,
         "title": named.cause.describe(),
+        "told": told,
+        "shape": seen.shape,
         "rule": named.why,
         "count": seen.finding.count,
         "first_line": seen.first_line,

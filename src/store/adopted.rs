@@ -1,5 +1,6 @@
 //! One row of the Python daemon's tables as one of ours. Whatever does not fit is kept as evidence.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rusqlite::types::Value;
@@ -7,9 +8,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::core::identity;
 use crate::core::model::audit;
+use crate::core::model::class::Class;
 use crate::core::model::finding::Finding;
 use crate::core::model::id::TaskId;
 use crate::core::model::time::Timestamp;
+use crate::core::reading::shape;
 use crate::store::error::StoreError;
 use crate::store::history;
 use crate::store::meta::gateway_id;
@@ -254,7 +257,7 @@ pub(super) fn upgrade(connection: &mut Connection, now: Timestamp) -> Result<u64
         })?
         .collect::<Result<_, _>>()?;
     for (id, class, subject, message, seen) in &old {
-        let hash = identity::fingerprint(class, subject, message).to_string();
+        let hash = key_now(class, subject, message);
         let other: Option<TaskId> = tx
             .query_row(
                 "SELECT id FROM tasks WHERE issue_hash = ?1 AND status <> 'closed' AND id <> ?2",
@@ -288,6 +291,16 @@ pub(super) fn upgrade(connection: &mut Connection, now: Timestamp) -> Result<u64
     Ok(old.len() as u64)
 }
 
+/// The key that a stored finding has now. Of a log line it is that of what the line says: earlier versions stored it
+/// with all that it was wrapped in.
+fn key_now(class: &str, subject: &str, message: &str) -> String {
+    let said = match class == Class::LogError.as_str() {
+        true => shape::read(message).message,
+        false => Cow::Borrowed(message),
+    };
+    identity::fingerprint(class, subject, &said).to_string()
+}
+
 /// What is over as well: whoever comes back finds his last life, and its issue, by the key.
 fn rekey_closed(tx: &Tx<'_>) -> Result<(), StoreError> {
     let over: Vec<(TaskId, String, String, String)> = tx
@@ -300,9 +313,23 @@ fn rekey_closed(tx: &Tx<'_>) -> Result<(), StoreError> {
         })?
         .collect::<Result<_, _>>()?;
     for (id, class, subject, message) in &over {
-        let hash = identity::fingerprint(class, subject, message).to_string();
+        let hash = key_now(class, subject, message);
         tx.prepare_cached("UPDATE tasks SET issue_hash = ?2, algorithm = ?3 WHERE id = ?1")?
             .execute(params![id, hash, identity::ALGORITHM_VERSION])?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrapped_line_keeps_its_task() {
+        let old = "{\"log\":\"2024-05-02 10:11:12 ERROR pump 7 is off\\n\",\"stream\":\"stderr\",\"time\":\"x\"}";
+        let now = identity::fingerprint("log_error", "a.service", "pump 9 is off");
+        assert_eq!(key_now("log_error", "a.service", old), now.to_string());
+        let kernels = identity::fingerprint("io_error", "sda", old).to_string();
+        assert_eq!(key_now("io_error", "sda", old), kernels);
+    }
 }

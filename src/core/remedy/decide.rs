@@ -15,6 +15,7 @@ use crate::core::model::time::Timestamp;
 use crate::core::reading::wanted::NotWanted;
 use crate::core::remedy::ending::{self, Seen};
 use crate::core::remedy::gates::{self, GateFacts};
+use crate::core::remedy::patience::Told;
 use crate::core::remedy::phases::{self, Offer, Offers, Plan, Tried};
 use crate::core::remedy::spacing;
 use crate::core::remedy::step::{Reason, Spent, Step};
@@ -25,6 +26,8 @@ use crate::core::remedy::target::TargetError;
 const SETTLE: Duration = Duration::from_secs(10);
 /// What is too young to bother a human is looked at again this often.
 const YOUNG_RECHECK: Duration = Duration::from_secs(30);
+/// A line's warning may have become an error.
+const WARNING_RECHECK: Duration = Duration::from_secs(3_600);
 /// What nobody could look at for this long is told: something is wrong with the eyes.
 const BLIND_AFTER: Duration = Duration::from_secs(600);
 /// A deployment that takes longer, or a folder that changes all the time, is no reason to wait any more.
@@ -167,8 +170,8 @@ pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> D
     {
         return step.into();
     }
-    if let Some(until) = too_young(situation, offers, now) {
-        return wait(until, Reason::MayPass).into();
+    if let Some((until, reason)) = too_early(situation, offers, now) {
+        return wait(until, reason).into();
     }
     let starts_most = situation.settings.fix.spacing_s.len();
     let tried = &situation.past.tried;
@@ -276,26 +279,28 @@ fn not_lasting(situation: &Situation<'_>, offers: &Offers, now: Timestamp) -> Op
 
 /// What nothing can repair and mostly ends by itself waits before it reaches a human: log lines, and
 /// units that their own manager still restarts (its restarts leave the window one window after the last).
-fn too_young(situation: &Situation<'_>, offers: &Offers, now: Timestamp) -> Option<Timestamp> {
+fn too_early(
+    situation: &Situation<'_>,
+    offers: &Offers,
+    now: Timestamp,
+) -> Option<(Timestamp, Reason)> {
     if !offers.certain.is_empty() || !offers.researched.is_empty() {
         return None;
     }
     let (task, settings) = (situation.task, situation.settings);
-    let (lasted, patience_s) = match task.class.row().waits {
-        Waits::FlapWindow => (
-            now.since(task.detected_at),
-            settings.detect.flap_window_s.saturating_mul(2),
-        ),
-        Waits::GoesOn if task.severity < Severity::Critical => (
-            task.last_seen_at.since(task.detected_at),
-            settings.fix.log_escalate_after_s,
-        ),
-        Waits::GoesOn | Waits::Never => return None,
+    let patience = match Told::of(task.class, task.severity, settings) {
+        Told::AtOnce => return None,
+        Told::Never => return Some((now.plus(WARNING_RECHECK), Reason::OnlyAWarning)),
+        Told::IfItLasts(patience) => patience,
     };
-    let patience = Duration::from_secs(patience_s);
+    let lasted = match task.class.row().waits {
+        Waits::FlapWindow => now.since(task.detected_at),
+        Waits::GoesOn | Waits::Never => task.last_seen_at.since(task.detected_at),
+    };
     // Every look is written down: not before the answer can have changed.
     let next = now.plus(YOUNG_RECHECK.max(patience / 8));
-    (lasted < patience).then(|| next.max(task.detected_at.plus(patience)))
+    let until = next.max(task.detected_at.plus(patience));
+    (lasted < patience).then_some((until, Reason::MayPass))
 }
 
 /// When a task that was tried in vain is tried again by itself: later each round, never given up

@@ -158,6 +158,8 @@ pub enum Reason {
     Slot,
     /// Nothing to repair, and most of its kind ends by itself.
     MayPass,
+    /// What a line warns of: recorded and shown, told to nobody.
+    OnlyAWarning,
     /// So many attempts did not hold; the next one is spaced.
     Spaced {
         attempts: usize,
@@ -223,6 +225,7 @@ impl Reason {
             Self::Budget(_) => Some(Gate::Budget),
             Self::Slot => Some(Gate::Slot),
             Self::MayPass
+            | Self::OnlyAWarning
             | Self::Spaced { .. }
             | Self::MayStillShow
             | Self::NothingSafe
@@ -289,6 +292,7 @@ impl fmt::Display for Reason {
                 f,
                 "{attempts} attempts did not hold; the next one is spaced"
             ),
+            Self::OnlyAWarning => f.write_str("a line's warning: shown, told to nobody"),
             Self::MayStillShow => f.write_str("its cause may still show"),
             Self::NothingSafe => f.write_str("no action is known to be safe for this cause"),
             Self::NoneTaken => f.write_str("no offered action could be taken"),

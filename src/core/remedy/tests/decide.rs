@@ -299,6 +299,14 @@ fn log_lines_reach_a_human_only_when_they_go_on() {
     hold(&[
         ("one line", |s| lasted(s, 0), wait(800, Reason::MayPass)),
         (
+            "a warning, for ever",
+            |s| {
+                lasted(s, 90_000);
+                s.task.severity = Severity::Warning;
+            },
+            wait(3_600, Reason::OnlyAWarning),
+        ),
+        (
             "shortly before",
             |s| lasted(s, 799),
             wait(100, Reason::MayPass),

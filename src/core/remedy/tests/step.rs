@@ -84,6 +84,11 @@ fn each_reason_has_its_gate_and_its_words() {
             None,
             "nothing to repair here: put before a human only if it goes on",
         ),
+        (
+            Reason::OnlyAWarning,
+            None,
+            "a line's warning: shown, told to nobody",
+        ),
         (Reason::MayStillShow, None, "its cause may still show"),
         (
             Reason::NothingSafe,
