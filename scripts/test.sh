@@ -4,7 +4,7 @@
 #   scripts/test.sh [--long] [SECTION…]
 #
 # Sections in order: format clippy test scripts static arm64 import badinput
-# complete story e2e hostile install footprint; with --long also
+# complete story e2e bus hostile install footprint; with --long also
 #   crash         1,000 kills and 200 power cuts of the store, 10 GB of findings in a day
 #   powercut      60 power cuts of an emulated machine whose disk forgets
 #   breaks        nine deliberate breaks of the decision, each of which a test must notice
@@ -31,7 +31,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
-DEFAULT=(format clippy test scripts static arm64 import badinput complete story e2e hostile install footprint)
+DEFAULT=(format clippy test scripts static arm64 import badinput complete story e2e bus hostile install footprint)
 LONG=(crash powercut breaks mutants simulation completelong latency classes catalogue hostilelong kills deploy soak fuzz)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
@@ -160,6 +160,14 @@ section_e2e() {
   local binary
   binary=$(native_binary)
   tests/e2e/run.sh "$binary"
+}
+
+# A killed service runs again whichever way systemd is asked.
+section_bus() {
+  need_bed
+  local binary
+  binary=$(native_binary)
+  BED_TIMEOUT=300 scripts/bed.sh run systemd tests/e2e/bus.sh "$binary:/usr/local/bin/$NAME"
 }
 
 section_install() {
