@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::core::config::{Config, DeclaredService};
 use crate::core::model::class::Class;
@@ -467,6 +467,12 @@ impl Search<'_> {
         }
         let text = path.to_string_lossy();
         let is_new = std::fs::metadata(self.view.below(&text)).is_ok_and(|meta| {
+            // A second name of the lost file changed when the first went; a backup, when its owner was set anew.
+            let is_second_name = (meta.dev(), meta.ino()) == (known.device, known.inode);
+            let born = meta.created().ok().and_then(millis_of);
+            if is_second_name || born.is_some_and(|born| born < last_seen) {
+                return false;
+            }
             let changed = meta
                 .ctime()
                 .saturating_mul(1_000)
@@ -512,6 +518,12 @@ impl Search<'_> {
         }
         found
     }
+}
+
+fn millis_of(time: SystemTime) -> Option<Timestamp> {
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    let millis = i64::try_from(since.as_millis()).ok()?;
+    Some(Timestamp::from_millis(millis))
 }
 
 fn is_gone(why: &io::Error) -> bool {
@@ -641,8 +653,11 @@ mod tests {
         write(root, LOST, "x", 0o755);
         fs::hard_link(root.join(LOST), root.join("opt/app/v2/bin/run")).unwrap();
         let known = well(root, "/opt/app/v1/bin/run");
+        let memory = Mutex::default();
+        let early = Timestamp::from_millis(1);
+        assert_eq!(look(root, UNIT, &known, &memory, early), []);
         fs::remove_file(root.join(LOST)).unwrap();
-        let found = look(root, UNIT, &known, &Mutex::default(), later);
+        let found = look(root, UNIT, &known, &memory, early);
         assert_eq!(told(&found), namesake, "a second name");
     }
 
