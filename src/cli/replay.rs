@@ -14,6 +14,7 @@ use crate::cli::{shape, wire};
 use crate::core::diagnosis::naming::{Named, name_cause};
 use crate::core::model::inert;
 use crate::core::remedy::patience::Told;
+use crate::daemon::explain::advice_json;
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     if typed.words().is_empty() {
@@ -97,6 +98,7 @@ fn as_json(file: &str, seen: &Seen, named: &Named, told: &str) -> Value {
         "told": told,
         "shape": seen.shape,
         "rule": named.why,
+        "advice": advice_json(named.cause),
         "count": seen.finding.count,
         "first_line": seen.first_line,
         "last_line": seen.last_line,

@@ -50,6 +50,8 @@ pub struct Diagnosis {
 pub(super) struct Reasoned {
     pub named: Named,
     pub candidates: Vec<Candidate>,
+    /// Commands for a human.
+    pub next_steps: Vec<String>,
     pub snippets: Vec<Snippet>,
     pub advice: Vec<Advice>,
     pub learned: Vec<LearnedRow>,
@@ -66,7 +68,9 @@ pub(super) fn reason(
     finding: &Finding,
 ) -> Result<Reasoned, StoreError> {
     let named = naming::name_cause(finding, &loaded.causes);
-    let candidates = runbook::select(&loaded.runbooks, finding, named.cause);
+    let told = named.told(finding);
+    let candidates = runbook::select(&loaded.runbooks, &told, named.cause);
+    let suggested = runbook::suggestions(&loaded.runbooks, &told, named.cause);
     let mut snippets = loaded
         .bundle
         .as_ref()
@@ -97,6 +101,7 @@ pub(super) fn reason(
         snippets.extend(knowledge::about(named.cause));
     }
     Ok(Reasoned {
+        next_steps: next_steps(named.cause, &told, suggested),
         named,
         candidates,
         snippets,
@@ -125,6 +130,7 @@ pub fn diagnose(
     let Reasoned {
         named,
         candidates,
+        next_steps,
         snippets,
         mut advice,
         learned,
@@ -151,7 +157,7 @@ pub fn diagnose(
     advice.extend(model);
     let offers = offers(&candidates, &advice, &learned, now);
     Ok(Diagnosis {
-        next_steps: next_steps(named.cause, finding),
+        next_steps,
         cause: named.cause,
         confidence: named.confidence,
         why: named.why,

@@ -114,6 +114,7 @@ fn compose(
         task,
         attempts: &attempts,
         cause: &cause,
+        advice: diagnosis.cause.advice(),
         steps: &diagnosis.next_steps,
         snippets: &snippets,
         case: case.as_ref(),

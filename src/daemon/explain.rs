@@ -11,9 +11,9 @@ use crate::core::config::{Config, Mode};
 use crate::core::diagnosis::advisors::Advice;
 use crate::core::diagnosis::consensus::{self, Consensus};
 use crate::core::diagnosis::naming::Named;
-use crate::core::human::next_steps::next_steps;
 use crate::core::model::action::ActionKind;
 use crate::core::model::candidate::Candidate;
+use crate::core::model::cause::Cause;
 use crate::core::model::finding::Finding;
 use crate::core::model::hint::Hint;
 use crate::core::model::id::TaskId;
@@ -53,6 +53,7 @@ pub struct Explained {
     task: Task,
     finding: Finding,
     named: Named,
+    next_steps: Vec<String>,
     weighed: Vec<Weighed>,
     advice: Vec<Advice>,
     snippets: Vec<Snippet>,
@@ -92,6 +93,7 @@ pub fn explain(host: &Host, config: Config, id: TaskId) -> Result<Explained, Exp
     let Reasoned {
         named,
         candidates,
+        next_steps,
         snippets,
         advice,
         ..
@@ -103,6 +105,7 @@ pub fn explain(host: &Host, config: Config, id: TaskId) -> Result<Explained, Exp
     Ok(Explained {
         attempts: reader.attempts(id)?,
         vote: consensus::decide(&advice),
+        next_steps,
         finding: facts.finding,
         task,
         named,
@@ -306,6 +309,12 @@ impl Page {
     }
 }
 
+/// What helps against a cause, by the names of its parts.
+pub fn advice_json(cause: Cause) -> Value {
+    let advice = cause.advice();
+    json!({ "helps": advice.helps, "helps_not": advice.helps_not, "wait": advice.wait })
+}
+
 impl Explained {
     /// What a worker decides that claims the task now, where one would.
     #[cfg(test)]
@@ -341,6 +350,9 @@ impl Explained {
         ));
         page.line(format_args!("  {}", named.cause.describe()));
         page.line(format_args!("  rule: {}", named.why));
+        for (name, text) in named.cause.advice().named() {
+            page.line(format_args!("  {}: {text}", name.to_lowercase()));
+        }
         page.gap();
         page.line(format_args!("actions offered by runbooks"));
         if self.weighed.is_empty() {
@@ -427,7 +439,7 @@ impl Explained {
         if self.task.status == Status::Closed {
             return Vec::new();
         }
-        next_steps(self.named.cause, &self.finding)
+        self.next_steps.clone()
     }
 
     pub fn json(&self) -> Value {
@@ -441,6 +453,7 @@ impl Explained {
             "cause": self.named.cause.as_str(),
             "confidence": self.named.confidence,
             "rule": self.named.why,
+            "advice": advice_json(self.named.cause),
             "actions": self.weighed.iter().map(|one| json!({
                 "action": one.candidate.kind.as_str(),
                 "text": one.action.as_ref().map(ToString::to_string).ok(),

@@ -23,6 +23,7 @@ fn named(cause: Cause) -> Named {
         cause,
         confidence: 0.8,
         why: "rule".to_owned(),
+        path: None,
     }
 }
 

@@ -226,6 +226,7 @@ mod tests {
             cause: Cause::ProcessKilled,
             confidence: 0.7,
             why: "rule".to_owned(),
+            path: None,
         }
     }
 

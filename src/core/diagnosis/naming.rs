@@ -7,7 +7,7 @@ use crate::core::diagnosis::cause_rules::{CauseRules, Context, Place};
 use crate::core::diagnosis::sandbox;
 use crate::core::model::cause::Cause;
 use crate::core::model::class::{Class, KERNEL, ToldBy};
-use crate::core::model::facts::Key;
+use crate::core::model::facts::{Fact, Key};
 use crate::core::model::finding::Finding;
 use crate::core::model::text::cut;
 use crate::core::reading::level::Level;
@@ -21,6 +21,8 @@ pub struct Named {
     pub confidence: f64,
     /// The rule that fired, and on what.
     pub why: String,
+    /// The path that the deciding line tells of.
+    pub path: Option<String>,
 }
 
 impl Named {
@@ -29,7 +31,17 @@ impl Named {
             cause,
             confidence,
             why: why.into(),
+            path: None,
         }
+    }
+
+    /// The finding with the path that the deciding line tells of, where no detector knows one: for what is shown to a
+    /// human, never to act on.
+    pub fn told(&self, finding: &Finding) -> Finding {
+        let path = self.path.as_deref();
+        let unknown = finding.fact(Key::Path).is_none();
+        let path = path.filter(|_| unknown).map(Fact::Path);
+        finding.clone().with(path)
     }
 }
 
@@ -199,14 +211,17 @@ fn by_line(
     let hit = rules.name(Place { context, class }, line);
     let cause = hit.map_or(Cause::Unknown, |hit| hit.cause);
     let shown = cut(line.trim(), 160);
+    let path = sandbox::paths(line).last().map(str::to_owned);
     let settings = finding.fact(Key::Sandbox).unwrap_or("");
     if let Some(setting) = sandbox::denied_by(settings, cause, line) {
         let why = format!("{setting}= of the unit's own sandbox, in: {shown}");
-        return Some(Named::new(Cause::SandboxDenies, 0.93, why));
+        let named = Named::new(Cause::SandboxDenies, 0.93, why);
+        return Some(Named { path, ..named });
     }
     let hit = hit.filter(|hit| hit.cause != Cause::Unknown)?;
     let why = format!("words '{}' in: {shown}", hit.words);
-    Some(Named::new(hit.cause, hit.confidence, why))
+    let named = Named::new(hit.cause, hit.confidence, why);
+    Some(Named { path, ..named })
 }
 
 /// Of what it requires something is not there, or is down.

@@ -135,7 +135,7 @@ fn is_below(path: &str, top: &str) -> bool {
 }
 
 /// The absolute paths in a line.
-fn paths(line: &str) -> impl Iterator<Item = &str> {
+pub fn paths(line: &str) -> impl Iterator<Item = &str> {
     let ends = |c: char| c.is_whitespace() || "'\"`,;()[]<>=".contains(c);
     let words = line
         .split(ends)

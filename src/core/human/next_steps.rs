@@ -13,19 +13,28 @@ use crate::core::model::unit::UnitName;
 /// Longest value in a command, in bytes.
 const VALUE_CAP: usize = 1_024;
 
-/// Each one line, the most telling first.
-pub fn next_steps(cause: Cause, finding: &Finding) -> Vec<String> {
-    let filled = |templates: &[&str]| -> Vec<String> {
-        templates
-            .iter()
-            .filter_map(|template| fill(template, finding))
-            .collect()
+/// Each one line, the most telling first: what the runbook suggests, then what goes with the cause, or else the class.
+pub fn next_steps(cause: Cause, finding: &Finding, suggested: &[String]) -> Vec<String> {
+    let mut steps: Vec<String> = Vec::new();
+    let mut add = |template: &str| {
+        let filled = fill(template, finding);
+        if let Some(step) = filled.filter(|step| !steps.contains(step)) {
+            steps.push(step);
+        }
     };
-    let of_cause = filled(cause.steps());
-    match of_cause.iter().any(|step| !step.starts_with('#')) {
-        true => of_cause,
-        false => filled(finding.class.row().steps),
+    for template in suggested {
+        add(template);
     }
+    for template in cause.steps() {
+        add(template);
+    }
+    if !steps.iter().any(|step| !step.starts_with('#')) {
+        let of_class = finding.class.row().steps.iter();
+        steps = of_class
+            .filter_map(|template| fill(template, finding))
+            .collect();
+    }
+    steps
 }
 
 fn fill(template: &str, finding: &Finding) -> Option<String> {
@@ -122,6 +131,8 @@ mod tests {
     use crate::core::model::finding::Severity;
     use crate::core::model::port::Port;
     use crate::core::model::time::Timestamp;
+    use crate::core::remedy::runbook::{Runbook, builtin};
+    use std::sync::OnceLock;
 
     fn finding(class: Class, subject: &str) -> Finding {
         let at = Timestamp::from_millis(0);
@@ -130,12 +141,19 @@ mod tests {
 
     /// Every template with the facts that it asks for; one that no value fits would never be shown.
     fn templates() -> impl Iterator<Item = (String, &'static str)> {
+        static BOOKS: OnceLock<Vec<Runbook>> = OnceLock::new();
+        let books = BOOKS.get_or_init(builtin).iter();
+        let suggested = books.flat_map(|book| {
+            let all = book.suggestions.iter();
+            all.map(|text| (book.id.clone(), text.as_str()))
+        });
         let causes = Cause::ALL.iter().map(|one| (one.to_string(), one.steps()));
         let classes = Class::ALL
             .iter()
             .map(|one| (one.to_string(), one.row().steps));
         let all = causes.chain(classes);
         all.flat_map(|(of, steps)| steps.iter().map(move |step| (of.clone(), *step)))
+            .chain(suggested)
     }
 
     #[test]
@@ -165,22 +183,22 @@ mod tests {
     fn the_cause_comes_before_the_class_and_one_without_its_facts_is_left_out() {
         let failed = finding(Class::ServiceFailed, "app.service");
         assert_eq!(
-            next_steps(Cause::StartLimit, &failed),
+            next_steps(Cause::StartLimit, &failed, &[]),
             [
                 "journalctl -u app.service -n 100 --no-pager",
                 "systemctl reset-failed app.service && systemctl start app.service   # once the cause is gone"
             ]
         );
-        let steps = next_steps(Cause::PathMissing, &failed);
+        let steps = next_steps(Cause::PathMissing, &failed, &[]);
         assert!(
             steps.iter().all(|step| !step.starts_with("ls")),
             "{steps:?}"
         );
         let moved = failed.with(Fact::Path("/opt/a b"));
-        let steps = next_steps(Cause::PathMissing, &moved);
+        let steps = next_steps(Cause::PathMissing, &moved, &[]);
         assert!(steps.contains(&"ls -ld '/opt/a b'".to_owned()), "{steps:?}");
         let held = finding(Class::PortConflict, "web.service").with(Fact::Port(Port::tcp(80)));
-        let steps = next_steps(Cause::Unknown, &held);
+        let steps = next_steps(Cause::Unknown, &held, &[]);
         assert!(
             steps.iter().any(|step| step.contains("sport = :80'")),
             "{steps:?}"
@@ -190,7 +208,7 @@ mod tests {
     #[test]
     fn each_class_has_commands_though_nothing_is_known_of_it() {
         for class in Class::ALL {
-            let steps = next_steps(Cause::Unknown, &finding(*class, ""));
+            let steps = next_steps(Cause::Unknown, &finding(*class, ""), &[]);
             assert!(!steps.is_empty(), "src/core/model/class.rs: {class}: steps");
         }
     }

@@ -181,7 +181,12 @@ pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> D
     ) {
         // The root is green but not yet proven: what is left of it is no reason to tell a human.
         (Plan::Escalate { .. }, Some(root)) => inhibited(situation, root, now).into(),
-        (Plan::Escalate { reason }, None) => exhausted(situation, reason, now).into(),
+        (Plan::Escalate { reason }, None) => {
+            // What it lacks may come: then there is something to do again.
+            let lacks = finding.evidence.unmet().next().is_some();
+            let look = lacks.then(|| now.plus(gates::later(now.since(task.detected_at))));
+            exhausted(situation, reason, look, now).into()
+        }
         (Plan::Act { phase, offer }, _) => {
             match spacing::due(&situation.settings.fix, tried, offer.kind) {
                 // A human's leave is for now.
@@ -341,8 +346,13 @@ fn spaced(situation: &Situation<'_>, offers: &Offers, due: Timestamp, now: Times
 }
 
 /// No phase has anything left in this round.
-fn exhausted(situation: &Situation<'_>, reason: Reason, now: Timestamp) -> Step {
-    let Some(again) = rearm(situation, now) else {
+fn exhausted(
+    situation: &Situation<'_>,
+    reason: Reason,
+    look: Option<Timestamp>,
+    now: Timestamp,
+) -> Step {
+    let Some(again) = rearm(situation, now).or(look) else {
         return tell(situation, reason, None, now);
     };
     let past = &situation.past;

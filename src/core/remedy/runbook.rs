@@ -15,6 +15,7 @@ use crate::core::model::class::Class;
 use crate::core::model::facts::Key;
 use crate::core::model::finding::Finding;
 use crate::core::model::hint::Hint;
+use crate::core::model::named::UnknownName;
 use crate::core::model::text::matches_glob;
 
 const BUILTIN: &str = include_str!("runbooks/builtin.toml");
@@ -32,6 +33,10 @@ pub struct Runbook {
     pub exit_statuses: Vec<i32>,
     /// Facts that must be known.
     pub requires: Vec<Key>,
+    /// Globs on the path that the finding, or the line that names its cause, tells of.
+    pub paths: Vec<String>,
+    /// Commands for a human, with `{fact}` where the finding fills something in.
+    pub suggestions: Vec<String>,
     pub steps: Vec<RunbookStep>,
     pub notes: String,
 }
@@ -88,6 +93,8 @@ section! {
         cause: Vec<Spanned<String>> = Vec::new(),
         exit_status: Vec<i32> = Vec::new(),
         requires: Vec<Spanned<String>> = Vec::new(),
+        path: Vec<String> = Vec::new(),
+        suggest: Vec<Spanned<String>> = Vec::new(),
         step: Vec<Spanned<RawStep>> = Vec::new(),
         notes: String = String::new(),
     }
@@ -152,6 +159,12 @@ impl Raw {
             subjects: self.subject.into_iter().map(Spanned::into_inner).collect(),
             exit_statuses: self.exit_status,
             requires: names(&self.requires)?,
+            paths: self.path,
+            suggestions: self
+                .suggest
+                .iter()
+                .map(suggestion)
+                .collect::<Result<_, _>>()?,
             steps: self
                 .step
                 .iter()
@@ -201,6 +214,20 @@ impl RawStep {
     }
 }
 
+/// A command whose `{fact}`s are facts.
+fn suggestion(text: &Spanned<String>) -> Result<String, Mistake> {
+    let at = text.span().start;
+    for part in text.get_ref().split('{').skip(1) {
+        let Some((name, _)) = part.split_once('}') else {
+            return Err(Mistake::new(at, "a '{' without its '}'"));
+        };
+        let _: Key = name
+            .parse()
+            .map_err(|why: UnknownName| Mistake::new(at, why.to_string()))?;
+    }
+    Ok(text.get_ref().clone())
+}
+
 fn checked_id(id: &Spanned<String>) -> Result<String, Mistake> {
     let text = id.get_ref();
     let legal = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
@@ -248,7 +275,17 @@ impl Runbook {
             && (self.exit_statuses.is_empty()
                 || status.is_some_and(|status| self.exit_statuses.contains(&status)))
             && self.requires.iter().all(|key| finding.fact(*key).is_some())
+            && (self.paths.is_empty()
+                || finding
+                    .fact(Key::Path)
+                    .is_some_and(|path| self.paths.iter().any(|glob| matches_glob(glob, path))))
     }
+}
+
+/// The commands that the book of `finding` suggests to a human.
+pub fn suggestions<'a>(books: &'a [Runbook], finding: &Finding, cause: Cause) -> &'a [String] {
+    let book = books.iter().find(|book| book.matches(finding, cause));
+    book.map_or(&[], |book| &book.suggestions)
 }
 
 /// The actions allowed for `finding`, in the order of the first book that matches. Later books do not

@@ -12,6 +12,7 @@ pub use self::markup::{fit, title_line};
 use crate::core::human::feedback::approving_label;
 use crate::core::human::redact::Redactor;
 use crate::core::model::case::{Case, Member};
+use crate::core::model::cause::Advice;
 use crate::core::model::class::Clearing;
 use crate::core::model::facts::Key;
 use crate::core::model::finding::Severity;
@@ -55,6 +56,8 @@ pub struct IssueFacts<'a> {
     pub attempts: &'a [AttemptLine],
     /// The diagnosis in a sentence; empty = none.
     pub cause: &'a str,
+    /// What helps against it.
+    pub advice: Advice,
     /// Commands for a human, each one line.
     pub steps: &'a [String],
     pub snippets: &'a [Citation],
@@ -308,6 +311,12 @@ fn diagnosis(out: &mut String, facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> 
                 format!(" _(confidence {:.0} %)_", (sure * 100.0).clamp(0.0, 100.0))
             });
         let _ = writeln!(out, "\n{}{sure}", escape(&sentence(&clean(facts.cause))));
+    }
+    if !facts.cause.trim().is_empty() {
+        out.push('\n');
+        for (name, text) in facts.advice.named() {
+            let _ = writeln!(out, "- **{name}:** {text}.");
+        }
     }
     for snippet in facts.snippets.iter().take(SNIPPETS_MAX) {
         let _ = write!(
