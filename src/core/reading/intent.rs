@@ -61,6 +61,8 @@ struct Course {
     signalled: Option<Timestamp>,
     /// The newest last.
     ends: heapless::Deque<End, ENDS_MOST>,
+    /// What took it along at this end: that one may have ended too often since to be found again.
+    along: Option<(End, String)>,
 }
 
 impl Course {
@@ -76,8 +78,21 @@ impl Course {
         let word = match (known.map(|end| end.way), way) {
             // It is down already: only a job says more about it.
             (Some(_), Way::Ended | Way::Signalled) => return,
-            (Some(Way::Stopped(_)), Way::Stopped(_)) => known.map_or(word, |end| end.word),
+            (Some(Way::Stopped(known_job)), Way::Stopped(job)) if known_job == job => {
+                known.map_or(word, |end| end.word)
+            }
             _ => word,
+        };
+        // The manager stops only what is up: a stop of what is down already is nobody's consequence.
+        let repeated = known.is_some_and(|end| end.way == way);
+        let (up, start_job) = match way {
+            Way::Stopped(job) if known.is_some() && !repeated => (word, job),
+            Way::Stopped(_) if repeated => {
+                known.map_or((self.up, self.start_job), |end| (end.up, end.start_job))
+            }
+            Way::Stopped(_) | Way::Ended | Way::Signalled | Way::NotStarted(_) => {
+                (self.up, self.start_job)
+            }
         };
         if known.is_some() {
             self.ends.pop_back();
@@ -88,8 +103,8 @@ impl Course {
         let _ = self.ends.push_back(End {
             word,
             way,
-            up: self.up,
-            start_job: self.start_job,
+            up,
+            start_job,
         });
     }
 
@@ -276,6 +291,9 @@ impl Intents {
     }
 
     fn by(&self, unit: &UnitState, end: End, find: &Find<'_>, levels: u32) -> Left {
+        if let Some(name) = self.known_along(&unit.name, end) {
+            return Left::TakenAlong(name);
+        }
         match end.way {
             Way::Signalled => Left::OnPurpose(Purpose::Signalled),
             // Only somebody takes a mount or a swap away; one that broke is failed.
@@ -302,6 +320,18 @@ impl Intents {
                 _ => Left::OnPurpose(self.made_way(unit, job, end)),
             },
         }
+    }
+
+    /// Keeps that `unit` was taken along: more ends of the other one will follow than are remembered.
+    pub fn keep(&mut self, unit: &str, left: &Left) {
+        if let (Left::TakenAlong(name), Some(course)) = (left, self.courses.get_mut(unit)) {
+            course.along = course.end().map(|end| (end, name.clone()));
+        }
+    }
+
+    fn known_along(&self, unit: &str, end: End) -> Option<String> {
+        let (at, name) = self.courses.get(unit)?.along.as_ref()?;
+        (*at == end).then(|| name.clone())
     }
 
     /// The unit whose end caused the stop job of `unit`, with that end.

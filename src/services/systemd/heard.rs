@@ -109,6 +109,7 @@ impl Heard {
             left.collect::<Vec<_>>()
         };
         for (unit, left) in units.iter_mut().zip(left) {
+            memory.intents.keep(&unit.name, &left);
             unit.left = memory.told_apart(unit, left);
         }
     }

@@ -245,6 +245,28 @@ fn what_ended_takes_along_all_levels_bound_to_it_and_owns_none_of_them() {
 }
 
 #[test]
+fn what_took_it_along_may_end_often_since() {
+    let mut story = format!("{CHAIN_UP}a failed\n4 stop b\n4 stop b done\n");
+    let chain = chain();
+    let find = |name: &str| chain.iter().find(|unit| unit.name == name);
+    let mut intents = told(&story);
+    let first = intents.left(&chain[1], &find);
+    assert_eq!(first, along("a"));
+    intents.keep("b", &first);
+    for _ in 0..2 * ENDS_MOST {
+        for what in [changed("a", "active", ""), changed("a", "failed", "")] {
+            let seen = Timestamp::from_millis(0);
+            intents.hear(&ManagerEvent { seen, what });
+        }
+    }
+    assert_eq!(intents.left(&chain[1], &find), along("a"));
+    story.push_str("9 stop b\n9 stop b done");
+    let mut intents = told(&story);
+    intents.keep("b", &intents.left(&chain[1], &find));
+    assert_eq!(intents.left(&chain[1], &find), stopped());
+}
+
+#[test]
 fn what_somebody_stopped_takes_along_on_purpose() {
     // As the journal tells it: those that stop first come first, under the higher ids.
     let story = format!(
