@@ -195,3 +195,38 @@ fn what_it_requires_and_lacks_is_named_where_it_was_not_started_at_all() {
     let ran = failed("connect: connection refused").with(needs);
     assert_eq!(cause_of(&ran), Cause::ConnectionRefused);
 }
+
+/// Units that are down with the lines of their last run, as public reports have them.
+#[test]
+fn the_last_runs_of_public_reports_are_named() {
+    let text = include_str!("../../../tests/fixtures/causes_units.tsv");
+    let (mut right, mut wrong, mut all) = (0, 0, 0);
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let [class, subject, facts, log, truth, _] = line.split('\t').collect::<Vec<_>>()[..]
+        else {
+            panic!("{line}");
+        };
+        let newest_first: Vec<&str> = log.rsplit('\u{2424}').collect();
+        let now = Timestamp::from_millis(0);
+        let class = class.parse().unwrap();
+        let mut finding =
+            Finding::new(class, subject, Severity::Error, "unit failed", "units", now)
+                .with(Fact::Log(&newest_first.join("\n")));
+        for (key, value) in facts.split(';').filter_map(|pair| pair.split_once('=')) {
+            finding.evidence.set(key, value);
+        }
+        let named = name_cause(&finding, CauseRules::builtin());
+        all += 1;
+        right += usize::from(named.cause.as_str() == truth);
+        let vague = [Cause::Unknown, Cause::ProcessExited].contains(&named.cause);
+        if named.cause.as_str() != truth {
+            wrong += usize::from(!vague);
+            println!(
+                "{truth} was named {} ({}): {subject}",
+                named.cause, named.why
+            );
+        }
+    }
+    println!("right {right}, wrong {wrong} of {all}");
+    assert!(right * 100 >= all * 90 && wrong * 100 <= all * 3);
+}
