@@ -10,6 +10,7 @@ use crate::core::model::class::Class;
 use crate::core::model::finding::Severity;
 use crate::core::reading::level::Level;
 use crate::core::reading::logline::{LogLine, Origin};
+use crate::core::reading::words::{Lexicon, Trouble};
 
 pub use self::mistake::RuleError;
 use self::mistake::{Fault, RuleMistake};
@@ -39,6 +40,8 @@ section! {
         ignore: Vec<String> = Vec::new(),
         /// An ordinary line: no finding, and no later rule is asked.
         drop: bool = false,
+        /// Makes no finding, but one that the line makes by its level or words is at most of this severity.
+        at_most: bool = false,
         class: Option<String> = None,
         subject: Option<String> = None,
         severity: Option<String> = None,
@@ -58,6 +61,7 @@ struct Rule {
     /// Pattern numbers in the set: first, one past the last match, one past the last ignore.
     patterns: (usize, usize, usize),
     drop: bool,
+    at_most: bool,
     class: Class,
     severity: Severity,
     subject: Option<String>,
@@ -81,6 +85,7 @@ pub struct Match {
 pub struct RuleSet {
     rules: Vec<Rule>,
     set: RegexSet,
+    lexicon: Lexicon,
 }
 
 impl RuleSet {
@@ -131,36 +136,45 @@ impl RuleSet {
                 line: 0,
                 what: RuleMistake::Together(why),
             })?;
-        Ok(Self { rules, set })
+        Ok(Self {
+            rules,
+            set,
+            lexicon: Lexicon::default(),
+        })
     }
 
-    /// What the line means; `None` for an ordinary one.
+    /// What the line means; `None` for an ordinary one. The first rule that fits decides, then the level that the
+    /// line states, and only where it states none its words.
     pub fn classify(&self, line: &LogLine<'_>) -> Option<Match> {
         let hits = self.set.matches(line.text.as_bytes());
+        let mut most = Severity::Critical;
         if hits.matched_any() {
             for rule in &self.rules {
-                if rule.fits(line, &hits) {
-                    if rule.drop {
-                        return None;
-                    }
-                    // The words rule asks only where the line states no level of its own.
-                    let by_words = rule.source.is_some() && rule.class == Class::LogError;
-                    if by_words && line.level.is_some() {
-                        continue;
-                    }
-                    return Some(rule.found(line));
+                if !rule.fits(line, &hits) {
+                    continue;
+                }
+                match (rule.drop, rule.at_most) {
+                    (true, _) => return None,
+                    (false, true) => most = most.min(rule.severity),
+                    (false, false) => return Some(rule.found(line)),
                 }
             }
         }
-        let severity = match line.level? {
-            Level::Critical => Severity::Critical,
-            Level::Error => Severity::Error,
-            Level::Warning | Level::Notice | Level::Info | Level::Debug => return None,
+        let severity = match line.level {
+            Some(Level::Critical) => Severity::Critical,
+            Some(Level::Error) => Severity::Error,
+            Some(Level::Warning | Level::Notice | Level::Info | Level::Debug) => return None,
+            // The line before it told of the fault: this is where it happened.
+            None if line.continues => return None,
+            None => match self.lexicon.judge(line.message)? {
+                Trouble::Sure => Severity::Error,
+                Trouble::Likely => Severity::Warning,
+            },
         };
         Some(Match {
             class: Class::LogError,
             subject: line.subject().to_owned(),
-            severity,
+            severity: severity.min(most),
         })
     }
 
@@ -178,6 +192,7 @@ impl RuleSet {
                     unit: "",
                     identifier: unit,
                     level: None,
+                    continues: false,
                     origin,
                 };
                 if rule.fits(&line, &self.set.matches(text.as_bytes())) != want {
@@ -252,12 +267,12 @@ fn resolve(written: Written, file: &str, patterns: &mut Vec<String>) -> Result<R
     };
     let mut captures = Vec::new();
     // The built-in patterns are checked by a test; compiling each once more at every start costs memory.
-    let unchecked = file == BUILTIN_NAME;
+    let unchecked = |pattern: &str| file == BUILTIN_NAME && !pattern.contains("(?P<subject>");
     for pattern in written
         .r#match
         .iter()
         .chain(&written.ignore)
-        .filter(|_| !unchecked)
+        .filter(|pattern| !unchecked(pattern))
     {
         // Each pattern by itself first, so that the error names the rule.
         let regex = RegexBuilder::new(pattern)
@@ -286,6 +301,7 @@ fn resolve(written: Written, file: &str, patterns: &mut Vec<String>) -> Result<R
         file: file.to_owned(),
         patterns: (first, ignores, patterns.len()),
         drop: written.drop,
+        at_most: written.at_most,
         class,
         severity,
         subject: written.subject,
@@ -310,6 +326,7 @@ mod tests {
             unit: "app.service",
             identifier: "app",
             level: Some(Level::of_syslog(priority)),
+            continues: false,
             origin: Origin::Leveled,
         }
     }
@@ -338,10 +355,10 @@ mod tests {
             (Class::LogError, "app.service")
         );
         assert_eq!(rules.classify(&leveled("an error was avoided", 4)), None);
-        assert_eq!(
-            rules.classify(&leveled("recv() failed (104: Connection reset by peer)", 3)),
-            None
-        );
+        let client =
+            "recv() failed (104: Connection reset by peer) while reading client request line";
+        let hit = rules.classify(&leveled(client, 3)).unwrap();
+        assert_eq!(hit.severity, Severity::Warning);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct LogLine<'a> {
     pub identifier: &'a str,
     /// The level that it states, or its carrier for it.
     pub level: Option<Level>,
+    /// It goes on with what the line before it began: a frame of a stack trace.
+    pub continues: bool,
     pub origin: Origin,
 }
 
@@ -37,6 +39,7 @@ impl<'a> LogLine<'a> {
             unit,
             identifier: &spoken.program,
             level: spoken.level,
+            continues: spoken.continues,
             origin: Origin::Text,
         }
     }

@@ -20,4 +20,5 @@ pub mod shape;
 pub mod unit_file;
 pub mod unit_state;
 pub mod wanted;
+pub mod words;
 pub mod writer;

@@ -59,6 +59,8 @@ pub struct Spoken<'a> {
     pub level: Option<Level>,
     /// The kernel's own words; [`split_console`] finds their times.
     pub kernel: bool,
+    /// It is indented below another line.
+    pub continues: bool,
     shapes: [Option<Shape>; 2 * DEPTH],
 }
 
@@ -78,6 +80,7 @@ impl<'a> Spoken<'a> {
             host: Cow::Borrowed(""),
             level: None,
             kernel: false,
+            continues: false,
             shapes: [None; 2 * DEPTH],
         }
     }
@@ -192,6 +195,10 @@ pub fn read_text(text: &str, level: Option<Level>) -> Spoken<'_> {
 }
 
 fn said(mut spoken: Spoken<'_>) -> Spoken<'_> {
+    spoken.continues = spoken.text.starts_with([' ', '\t']) || spoken.text.starts_with("---");
+    if !spoken.program.is_empty() && spoken.continues {
+        spoken.text = trimmed(spoken.text);
+    }
     spoken.message = spoken.text.clone();
     if spoken.kernel {
         return spoken;
@@ -255,6 +262,13 @@ fn programs(text: &str) -> Option<Layer<'_>> {
         b'a'..=b'z' => pairs::read(text).or_else(|| head::read(text)),
         b'0'..=b'9' | b'[' | b'(' | b'<' | b'|' | b'*' => head::read(text),
         _ => None,
+    }
+}
+
+fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim_start()),
+        Cow::Owned(text) => Cow::Owned(text.trim_start().to_owned()),
     }
 }
 

@@ -178,6 +178,6 @@ fn tagged(text: &str) -> Option<Layer<'_>> {
     Some(Layer {
         program: name.into(),
         kernel: name == "kernel",
-        ..Layer::new(Shape::Syslog, message.trim_start_matches(' '))
+        ..Layer::new(Shape::Syslog, message)
     })
 }

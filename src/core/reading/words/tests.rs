@@ -1,0 +1,71 @@
+use super::*;
+
+fn judge(line: &str) -> Option<Trouble> {
+    Lexicon::default().judge(line)
+}
+
+#[test]
+fn words_tell_of_faults() {
+    for (line, want) in [
+        ("failed to connect to broker", Trouble::Likely),
+        ("Cannot create the socket: Permission denied", Trouble::Sure),
+        ("Could not open the serial port", Trouble::Likely),
+        ("write failed: No space left on device", Trouble::Sure),
+        ("accept: Too many open files", Trouble::Sure),
+        (
+            "bind() to 0.0.0.0:80 failed (98: Address already in use)",
+            Trouble::Sure,
+        ),
+        (
+            "cannot read the sensor: [Errno 5] Input/output error",
+            Trouble::Sure,
+        ),
+        ("connect: Connection refused", Trouble::Likely),
+        ("ValueError: bad literal", Trouble::Likely),
+        (
+            "java.net.ConnectException: connect: No route to host",
+            Trouble::Likely,
+        ),
+    ] {
+        assert!(judge(line) >= Some(want), "{line}: {:?}", judge(line));
+    }
+}
+
+#[test]
+fn what_counts_none_goes_on_or_is_a_name_is_no_fault() {
+    for line in [
+        "no errors found",
+        "no fatal errors",
+        "errors: 0",
+        "Error: none",
+        "error=null",
+        "poll finished, failures: none",
+        "RX errors 0  dropped 0",
+        "completed with 0 errors",
+        "continue without error",
+        "writing error.log",
+        "loaded error-handler",
+        "libgpg-error0 installed",
+        "bad CRC, using default environment",
+        "retrying after a failed attempt",
+        "waiting 30 s before the next attempt",
+        "limit of open files raised to 4096",
+        "eth0: address 10.0.0.7 already in lease file, rebinding",
+        "\"error\":\"\"",
+        "all good",
+        "",
+    ] {
+        assert_eq!(judge(line), None, "{line}");
+    }
+}
+
+#[test]
+fn the_table_has_room() {
+    let used = Lexicon::default()
+        .slots
+        .iter()
+        .filter(|slot| slot.key != 0)
+        .count();
+    assert!(used > 300 && used * 2 < SLOTS, "{used}");
+    assert!(CLASSES.len() < 64);
+}
