@@ -37,6 +37,7 @@ fn asked_for_a_drop_in() -> Gateway {
     gateway.write(FRAGMENT, "[Service]\nExecStart=/opt/app/bin/run\n");
     gateway.program(FOUND);
     gateway.write(FOUND, HELD);
+    gateway.ships(FRAGMENT, FOUND);
     gateway.units.put(UNIT, "active");
     gateway
         .units
@@ -102,6 +103,9 @@ fn other_mode(root: &Path) {
 fn other_place(root: &Path) {
     let place = on_host(root, "/opt/app/bin-3");
     fs::rename(on_host(root, "/opt/app/bin-2"), place).unwrap();
+    // The package that brings it says so.
+    let list = "/.\n/etc/systemd/system/app.service\n/opt/app/bin-3/run\n";
+    fs::write(on_host(root, "/var/lib/dpkg/info/app.list"), list).unwrap();
 }
 
 fn other_line(root: &Path) {

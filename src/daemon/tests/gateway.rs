@@ -260,6 +260,12 @@ impl Gateway {
         asked.iter().filter(start).count()
     }
 
+    /// One package brings the unit file and, at its new place, the program.
+    pub fn ships(&self, fragment: &str, program: &str) {
+        let list = format!("/.\n{fragment}\n{program}\n");
+        self.write("/var/lib/dpkg/info/app.list", &list);
+    }
+
     /// States of the issues about the host; those about the program itself are left out.
     pub fn issue_states(&self) -> Vec<String> {
         let mut all = self.issues.all();

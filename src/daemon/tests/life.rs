@@ -72,6 +72,7 @@ fn moved(gateway: &mut Gateway) {
     let fragment = "/etc/systemd/system/app.service";
     gateway.write(fragment, "[Service]\nExecStart=/opt/app/bin/run\n");
     gateway.program("/opt/app/bin-2/run");
+    gateway.ships(fragment, "/opt/app/bin-2/run");
     gateway.units.put(UNIT, "active");
     gateway
         .units
