@@ -6,7 +6,7 @@ use std::io;
 
 use crate::core::model::healthy::{HealthyUnit, KnownFile, MainProgram, ProcessKey};
 use crate::core::model::unit::UnitState;
-use crate::core::reading::innocence::{Place, Suspect, place_of};
+use crate::core::reading::innocence::{Owner, Suspect, place_of};
 use crate::core::reading::unit_file::{Need, needs};
 use crate::host::net::listeners::{self, Listener};
 use crate::host::procfs::Process;
@@ -51,7 +51,7 @@ impl Census {
     /// What runs in `unit`: in its control group, or where it has none below its main process.
     fn of(&self, unit: &UnitState) -> Vec<&Counted> {
         if !unit.control_group.is_empty() {
-            let place = Place::Unit(unit.name.clone());
+            let place = Owner::Unit(unit.name.clone());
             let inside = |one: &&Counted| place_of(&one.group) == place;
             return self.processes.iter().filter(inside).collect();
         }

@@ -8,7 +8,7 @@ use crate::core::model::unit::{UnitState, unit_of_cgroup};
 
 /// Where a process runs, by its control group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Owner {
     /// A unit of the system's manager.
     Unit(String),
     /// What somebody who logged in runs, or left behind.
@@ -107,19 +107,19 @@ const ENGINE_PREFIXES: &[&str] = &[
 const CONTAINER_ID: usize = 64;
 
 /// Reads a control group's path, as it stands below the service manager's own.
-pub fn place_of(group: &str) -> Place {
+pub fn place_of(group: &str) -> Owner {
     let mut parts = group.split('/').filter(|part| !part.is_empty());
     let engine = parts.clone().find(|part| is_of_engine(part));
     if let Some(part) = engine {
-        return Place::Container(part.to_owned());
+        return Owner::Container(part.to_owned());
     }
     let of_users = parts.next() == Some("user.slice");
     match unit_of_cgroup(group) {
-        Some("init.scope") => Place::Nowhere,
-        Some(unit) if of_users || is_of_login(unit) => Place::Session(unit.to_owned()),
-        None if of_users => Place::Session("user.slice".to_owned()),
-        Some(unit) => Place::Unit(unit.to_owned()),
-        None => Place::Nowhere,
+        Some("init.scope") => Owner::Nowhere,
+        Some(unit) if of_users || is_of_login(unit) => Owner::Session(unit.to_owned()),
+        None if of_users => Owner::Session("user.slice".to_owned()),
+        Some(unit) => Owner::Unit(unit.to_owned()),
+        None => Owner::Nowhere,
     }
 }
 
@@ -139,17 +139,17 @@ pub fn leftover(unit: &UnitState, known: &HealthyUnits, suspect: &Suspect) -> Re
     }
     let record = known.of(&unit.name);
     let place = place_of(&suspect.group);
-    if place == Place::Unit(unit.name.clone()) {
+    if place == Owner::Unit(unit.name.clone()) {
         return in_its_group(unit, suspect);
     }
     // A service without a group of its own shares that of who started it.
     let beside =
         record.is_some_and(|one| !suspect.group.is_empty() && one.control_group == suspect.group);
     match place {
-        Place::Unit(other) if !beside => return Err(Doubt::OfUnit(other)),
-        Place::Session(of) if !beside => return Err(Doubt::OfSession(of)),
-        Place::Container(of) if !beside => return Err(Doubt::OfContainer(of)),
-        Place::Unit(_) | Place::Session(_) | Place::Container(_) | Place::Nowhere => {}
+        Owner::Unit(other) if !beside => return Err(Doubt::OfUnit(other)),
+        Owner::Session(of) if !beside => return Err(Doubt::OfSession(of)),
+        Owner::Container(of) if !beside => return Err(Doubt::OfContainer(of)),
+        Owner::Unit(_) | Owner::Session(_) | Owner::Container(_) | Owner::Nowhere => {}
     }
     let record = record.ok_or(Doubt::UnitUnknown)?;
     if let Some(other) = another_that_ran(unit, known, suspect) {
@@ -158,7 +158,7 @@ pub fn leftover(unit: &UnitState, known: &HealthyUnits, suspect: &Suspect) -> Re
     if record.ran(&suspect.boot, suspect.key) {
         return Ok(Proof::Ran);
     }
-    if place == Place::Nowhere && !suspect.apart && is_own_program(unit, known, record, suspect) {
+    if place == Owner::Nowhere && !suspect.apart && is_own_program(unit, known, record, suspect) {
         return Ok(Proof::OwnProgram);
     }
     Err(Doubt::NeverSeen)

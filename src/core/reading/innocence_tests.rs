@@ -73,46 +73,46 @@ fn groups_name_their_owner() {
     for (group, want) in [
         (
             "/system.slice/a.service",
-            Place::Unit("a.service".to_owned()),
+            Owner::Unit("a.service".to_owned()),
         ),
         (
             "/system.slice/a.service/sub",
-            Place::Unit("a.service".to_owned()),
+            Owner::Unit("a.service".to_owned()),
         ),
         (
             "/user.slice/user-0.slice/session-3.scope",
-            Place::Session("session-3.scope".to_owned()),
+            Owner::Session("session-3.scope".to_owned()),
         ),
         (
             "/system.slice/user@1000.service/a.service",
-            Place::Session("user@1000.service".to_owned()),
+            Owner::Session("user@1000.service".to_owned()),
         ),
         (
             "/user.slice/user-0.slice",
-            Place::Session("user.slice".to_owned()),
+            Owner::Session("user.slice".to_owned()),
         ),
-        ("/docker/0a1b", Place::Container("docker".to_owned())),
+        ("/docker/0a1b", Owner::Container("docker".to_owned())),
         (
             "/system.slice/docker-0a.scope",
-            Place::Container("docker-0a.scope".to_owned()),
+            Owner::Container("docker-0a.scope".to_owned()),
         ),
         (
             "/machine.slice/libpod-0a.scope/container",
-            Place::Container("machine.slice".to_owned()),
+            Owner::Container("machine.slice".to_owned()),
         ),
         (
             "/system.slice/a.service/libpod-payload-0a",
-            Place::Container("libpod-payload-0a".to_owned()),
+            Owner::Container("libpod-payload-0a".to_owned()),
         ),
         (
             "/lxc.payload.web/init.scope",
-            Place::Container("lxc.payload.web".to_owned()),
+            Owner::Container("lxc.payload.web".to_owned()),
         ),
-        (&format!("/other/{id}"), Place::Container(id.clone())),
-        ("/init.scope", Place::Nowhere),
-        ("/cat-orphan", Place::Nowhere),
-        ("/", Place::Nowhere),
-        ("", Place::Nowhere),
+        (&format!("/other/{id}"), Owner::Container(id.clone())),
+        ("/init.scope", Owner::Nowhere),
+        ("/cat-orphan", Owner::Nowhere),
+        ("/", Owner::Nowhere),
+        ("", Owner::Nowhere),
     ] {
         assert_eq!(place_of(group), want, "{group}");
     }
@@ -232,7 +232,7 @@ proptest! {
     ) {
         let one = Suspect { key: key(pid, ticks), command, user, ..suspect(&group, pid) };
         let told = leftover(&down(), &HealthyUnits::default(), &one);
-        let inside = place_of(&group) == Place::Unit("a.service".to_owned());
+        let inside = place_of(&group) == Owner::Unit("a.service".to_owned());
         prop_assert_eq!(told.is_ok(), inside);
     }
 }

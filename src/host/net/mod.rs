@@ -66,8 +66,11 @@ pub fn dial(address: &str, end: Instant) -> io::Result<Connection> {
     connect(&resolve(address, end)?, end)
 }
 
+/// A connection within this machine.
+pub type Local = UnixStream;
+
 /// Connects to a socket of this machine.
-pub fn local(path: &Path, end: Instant) -> io::Result<Until<UnixStream>> {
+pub fn local(path: &Path, end: Instant) -> io::Result<Until<Local>> {
     Ok(Until::new(UnixStream::connect(path)?, end))
 }
 

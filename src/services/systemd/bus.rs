@@ -4,7 +4,6 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::ops::Range;
-use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use nix::unistd::geteuid;
@@ -94,7 +93,7 @@ pub type Take<'a> = dyn FnMut(usize, Option<&Message<'_>>) -> Result<(), WireErr
 
 #[derive(Debug)]
 pub struct Connection {
-    socket: Until<UnixStream>,
+    socket: Until<net::Local>,
     buffer: Vec<u8>,
     /// What of the buffer was handed out.
     read: usize,

@@ -12,7 +12,7 @@ pub use self::markup::{fit, title_line};
 use crate::core::human::feedback::approving_label;
 use crate::core::human::redact::Redactor;
 use crate::core::model::case::{Case, Member};
-use crate::core::model::cause::Advice;
+use crate::core::model::cause::Guidance;
 use crate::core::model::class::Clearing;
 use crate::core::model::facts::Key;
 use crate::core::model::finding::Severity;
@@ -57,7 +57,7 @@ pub struct IssueFacts<'a> {
     /// The diagnosis in a sentence; empty = none.
     pub cause: &'a str,
     /// What helps against it.
-    pub advice: Advice,
+    pub advice: Guidance,
     /// Commands for a human, each one line.
     pub steps: &'a [String],
     pub snippets: &'a [Citation],

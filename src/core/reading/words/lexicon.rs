@@ -1,7 +1,7 @@
 //! Words of trouble and of its absence, by what they say. A class weighs once, however many of its words a line has.
 
 /// Words with one sense.
-pub(super) struct Class {
+pub(super) struct Sense {
     /// Added where one of them occurs.
     pub weight: i16,
     /// Added where one of them opens the line.
@@ -16,30 +16,30 @@ pub(super) struct Class {
 pub(super) const SENSES: usize = 15;
 
 /// The first [`SENSES`] are senses of trouble: two of them in one line are surer than one.
-pub(super) const CLASSES: &[Class] = &[
+pub(super) const CLASSES: &[Sense] = &[
     // Inability.
-    Class {
+    Sense {
         weight: 7,
         first: 6,
         trouble: "cannot can't couldn't unable can+not could+not",
         others: "",
     },
     // Failing.
-    Class {
+    Sense {
         weight: 4,
         first: 4,
         trouble: "fail failed fails failing failure failures",
         others: "",
     },
     // The word itself.
-    Class {
+    Sense {
         weight: 7,
         first: 6,
         trouble: "error errors errored",
         others: "",
     },
     // What ends a program.
-    Class {
+    Sense {
         weight: 2,
         first: 2,
         trouble: "exception exceptions traceback panic panicked fatal critical crash crashed abort aborted \
@@ -48,7 +48,7 @@ pub(super) const CLASSES: &[Class] = &[
         others: "unhandled",
     },
     // What is not as it should be.
-    Class {
+    Sense {
         weight: 6,
         first: 2,
         trouble: "invalid illegal bad wrong incorrect incorrectly improper improperly corrupt \
@@ -57,7 +57,7 @@ pub(super) const CLASSES: &[Class] = &[
         others: "malformed misconfigured bogus inconsistent mismatch mismatched mismatches ambiguous truncated incomplete",
     },
     // What nobody expected.
-    Class {
+    Sense {
         weight: 1,
         first: 6,
         trouble: "unknown unexpected unexpectedly unsupported undefined \
@@ -65,21 +65,21 @@ pub(super) const CLASSES: &[Class] = &[
         others: "unavailable unrecognised unrecognized unresolved unspecified",
     },
     // What is not there.
-    Class {
+    Sense {
         weight: 1,
         first: 2,
         trouble: "missing absent lacks lacking",
         others: "",
     },
     // A demand.
-    Class {
+    Sense {
         weight: -3,
         first: 0,
         trouble: "mustn't shouldn't",
         others: "must required requires require must+not",
     },
     // A verb that is denied.
-    Class {
+    Sense {
         weight: -6,
         first: 0,
         trouble: "didn't doesn't isn't aren't wasn't weren't hasn't haven't don't wouldn't does+not did+not \
@@ -87,21 +87,21 @@ pub(super) const CLASSES: &[Class] = &[
         others: "",
     },
     // A denial.
-    Class {
+    Sense {
         weight: -2,
         first: -1,
         trouble: "not never",
         others: "neither nor",
     },
     // Absence.
-    Class {
+    Sense {
         weight: -6,
         first: 2,
         trouble: "no without",
         others: "",
     },
     // A refusal.
-    Class {
+    Sense {
         weight: -4,
         first: 0,
         trouble: "refused refuses refusing denied denies rejected reject rejects rejecting forbidden \
@@ -109,49 +109,49 @@ pub(super) const CLASSES: &[Class] = &[
         others: "",
     },
     // A limit.
-    Class {
+    Sense {
         weight: -1,
         first: 3,
         trouble: "exceeded exceeds exceed overflow overflowed underrun underflow too oversized",
         others: "insufficient exhausted full",
     },
     // Time that ran out.
-    Class {
+    Sense {
         weight: -3,
         first: 0,
         trouble: "timeout timed expired expire",
         others: "stale deadline",
     },
     // A link that is gone.
-    Class {
+    Sense {
         weight: -5,
         first: 0,
         trouble: "lost unreachable disconnect",
         others: "reset hung stuck dead interrupted",
     },
     // A refusal to come.
-    Class {
+    Sense {
         weight: -2,
         first: 0,
         trouble: "",
         others: "won't will+not",
     },
     // An end that may be wanted.
-    Class {
+    Sense {
         weight: -3,
         first: 0,
         trouble: "",
         others: "disconnected disconnecting dropped dropping drop closed killed terminated stopped",
     },
     // What is there twice.
-    Class {
+    Sense {
         weight: -1,
         first: 0,
         trouble: "",
         others: "already duplicate duplicated duplicates conflict conflicts conflicting only exists",
     },
     // The program goes on without it.
-    Class {
+    Sense {
         weight: -7,
         first: -3,
         trouble: "",
@@ -161,7 +161,7 @@ pub(super) const CLASSES: &[Class] = &[
             not+fatal",
     },
     // It is tried again.
-    Class {
+    Sense {
         weight: -6,
         first: 0,
         trouble: "",
@@ -169,28 +169,28 @@ pub(super) const CLASSES: &[Class] = &[
             reconnect reconnecting",
     },
     // Something else is used.
-    Class {
+    Sense {
         weight: -6,
         first: 0,
         trouble: "",
         others: "using use used",
     },
     // A condition or an intention.
-    Class {
+    Sense {
         weight: -2,
         first: 0,
         trouble: "",
         others: "will would may might should could can if unless whether until",
     },
     // The circumstance.
-    Class {
+    Sense {
         weight: 3,
         first: 0,
         trouble: "",
         others: "when while during after before because since",
     },
     // Work that goes on.
-    Class {
+    Sense {
         weight: -4,
         first: -3,
         trouble: "",
@@ -199,21 +199,21 @@ pub(super) const CLASSES: &[Class] = &[
             receiving connecting connected processing next",
     },
     // Success.
-    Class {
+    Sense {
         weight: -5,
         first: 0,
         trouble: "",
         others: "success successful successfully ok okay done completed finished ready",
     },
     // A switch.
-    Class {
+    Sense {
         weight: -4,
         first: 0,
         trouble: "",
         others: "enabled disabled enabling disabling enable disable active inactive",
     },
     // Somebody else's doing.
-    Class {
+    Sense {
         weight: -5,
         first: -8,
         trouble: "",
@@ -221,28 +221,28 @@ pub(super) const CLASSES: &[Class] = &[
             session sender caller",
     },
     // Now and before.
-    Class {
+    Sense {
         weight: -6,
         first: 0,
         trouble: "",
         others: "longer previous previously last current currently now",
     },
     // An appeal to the reader.
-    Class {
+    Sense {
         weight: -2,
         first: -5,
         trouble: "",
         others: "please report check see ensure make sure verify",
     },
     // Memory.
-    Class {
+    Sense {
         weight: 2,
         first: 0,
         trouble: "",
         others: "memory allocate allocating allocation malloc alloc calloc",
     },
     // Files and reading.
-    Class {
+    Sense {
         weight: 2,
         first: 0,
         trouble: "",
@@ -250,7 +250,7 @@ pub(super) const CLASSES: &[Class] = &[
             format decode decoding",
     },
     // Settings.
-    Class {
+    Sense {
         weight: 4,
         first: 0,
         trouble: "",
@@ -258,7 +258,7 @@ pub(super) const CLASSES: &[Class] = &[
             line key field",
     },
     // What was to be done.
-    Class {
+    Sense {
         weight: 2,
         first: 0,
         trouble: "",
@@ -266,63 +266,63 @@ pub(super) const CLASSES: &[Class] = &[
             register update delete execute execute run find",
     },
     // Auxiliaries.
-    Class {
+    Sense {
         weight: -2,
         first: 0,
         trouble: "",
         others: "was were been had has have is are be",
     },
     // A type that is thrown: `ValueError`, `java.io.IOException`, by the end of its name.
-    Class {
+    Sense {
         weight: 6,
         first: 4,
         trouble: "thrown=type",
         others: "",
     },
     // Phrases: what was to be done.
-    Class {
+    Sense {
         weight: 6,
         first: 0,
         trouble: "",
         others: "failed=to failure=to fails=to",
     },
     // Phrases: time.
-    Class {
+    Sense {
         weight: 5,
         first: 0,
         trouble: "",
         others: "timed=out",
     },
     // Phrases: absence with an object.
-    Class {
+    Sense {
         weight: 3,
         first: 0,
         trouble: "",
         others: "no=such",
     },
     // Phrases: what was looked for.
-    Class {
+    Sense {
         weight: 2,
         first: 0,
         trouble: "",
         others: "not=found not=available",
     },
     // Phrases: it goes on in another way.
-    Class {
+    Sense {
         weight: -3,
         first: 0,
         trouble: "",
         others: "falling=back fall=back not=exist",
     },
     // Phrases: no more.
-    Class {
+    Sense {
         weight: -2,
         first: 0,
         trouble: "",
         others: "no=longer",
     },
     // What the system answered: errno texts and names, as libc, Go, Rust, Java, Node and Python spell them.
-    Class {
+    Sense {
         weight: 6,
         first: 0,
         trouble: "such=file such=device such=process such=host permission=denied connection=refused space=left \
@@ -338,7 +338,7 @@ pub(super) const CLASSES: &[Class] = &[
             context=canceled protocol=error file=exists operation=not",
     },
     // Of these, what a host does not get over by itself.
-    Class {
+    Sense {
         weight: 15,
         first: 0,
         trouble: "space=left enospc erofs read-only=file many=open emfile address=already address=in \
@@ -346,7 +346,7 @@ pub(super) const CLASSES: &[Class] = &[
         others: "",
     },
     // Of these, what may pass.
-    Class {
+    Sense {
         weight: 4,
         first: 0,
         trouble: "connection=refused econnrefused no=route ehostunreach enetunreach network=unreachable \
