@@ -143,7 +143,8 @@ impl Action for UnitOrder {
         }
         let unknown = |why: ServiceError| ActionError::PreconditionGone(why.to_string());
         let (manager, state) = services::find(context.managers, &self.unit).map_err(unknown)?;
-        let why = services::unwanted(manager.as_ref(), &state, context.config).map_err(unknown)?;
+        let why = services::unwanted(manager.as_ref(), &state, context.host, context.config)
+            .map_err(unknown)?;
         Ok(why.map(|why| NotWanted {
             unit: self.unit.to_string(),
             why,

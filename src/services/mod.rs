@@ -20,6 +20,7 @@ use std::time::Duration;
 use crate::core::config::Config;
 use crate::core::model::manager_event::{JobResult, ManagerEvent, ManagerState};
 use crate::core::model::unit::{UnitEnd, UnitName, UnitState};
+use crate::core::reading::unit_file;
 use crate::core::reading::wanted::{self, Around, Unwanted};
 use crate::host::exec::ExecError;
 use crate::host::{Host, READ_CAP};
@@ -199,8 +200,16 @@ pub fn unit_files(host: &Host, unit: &UnitState) -> Vec<String> {
 pub fn unwanted(
     manager: &dyn ServiceManager,
     unit: &UnitState,
+    host: &Host,
     config: &Config,
 ) -> Result<Option<Unwanted>, ServiceError> {
+    if !unit.is_active() {
+        let flags = unit_file::flags(&unit_files(host, unit));
+        let mut set = flags.into_iter().filter(|path| host.path(path).exists());
+        if let Some(path) = set.next() {
+            return Ok(Some(Unwanted::Flag(path)));
+        }
+    }
     let state = manager.state()?;
     let judge = |units: &[UnitState]| {
         let around = Around {

@@ -33,6 +33,31 @@ pub struct Needs {
     pub commands: Vec<String>,
 }
 
+/// The paths whose presence keeps systemd from starting a unit (`ConditionPathExists=!…`), as its files say: flags that
+/// somebody sets. Those that only count together with others (`|`) are left out; an empty value forgets those before.
+pub fn flags(texts: &[String]) -> Vec<String> {
+    let mut flags = Vec::new();
+    let settings = texts.iter().flat_map(|text| text.lines());
+    for line in settings {
+        let Some((key, value)) = line.split_once('=') else {
+            continue;
+        };
+        if key.trim() != "ConditionPathExists" {
+            continue;
+        }
+        match value.trim() {
+            "" => flags.clear(),
+            value => flags.extend(
+                value
+                    .strip_prefix('!')
+                    .filter(|path| path.starts_with('/') && !path.contains('%'))
+                    .map(str::to_owned),
+            ),
+        }
+    }
+    flags
+}
+
 /// Directories that systemd itself creates below these places.
 const CREATED: &[(&str, &str)] = &[
     ("RuntimeDirectory", "/run/"),
@@ -420,5 +445,20 @@ mod tests {
         let tie = names(&["/opt/app/v2/bin/run", "/opt/app/v3/bin/run"]);
         assert_eq!(best_candidate(lost, &tie), None);
         assert_eq!(best_candidate(lost, &names(&["/opt/other"])), None);
+    }
+
+    #[test]
+    fn a_path_that_must_not_be_there_is_a_flag() {
+        let of = |text: &str| flags(&[text.to_owned()]);
+        assert_eq!(of("[Unit]\nConditionPathExists=!/run/off\n"), ["/run/off"]);
+        for other in [
+            "ConditionPathExists=/dev/ttyUSB0",
+            "ConditionPathExists=|!/run/off",
+            "ConditionPathExists=!/run/%n",
+            "#ConditionPathExists=!/run/off",
+            "ConditionPathExists=!/run/off\nConditionPathExists=",
+        ] {
+            assert_eq!(of(other), Vec::<String>::new(), "{other}");
+        }
     }
 }

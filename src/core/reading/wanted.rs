@@ -45,6 +45,8 @@ pub enum Unwanted {
     NotKnown,
     /// Its condition was false at the last start.
     Condition,
+    /// While this path is there its file asks that it is not started: somebody put it there.
+    Flag(String),
     /// Disabled, and nothing that runs wants it.
     Disabled,
     /// Nothing that runs wants it.
@@ -63,6 +65,8 @@ pub enum Unwanted {
     Prevented(String),
     /// `RefuseManualStart=`.
     Refuses,
+    /// Its failure started this one, which is still at work.
+    Repairing(String),
     /// Its start would stop this one, which runs in its place.
     InPlaceOf(String),
     /// Its start would start this one, too, which is down on purpose.
@@ -74,7 +78,14 @@ pub enum Unwanted {
 impl Unwanted {
     /// True for what passes without anybody's doing, and for what a human who did it knows: nobody is told.
     pub const fn is_quiet(&self) -> bool {
-        matches!(self, Self::Manager(_) | Self::Disabled | Self::Socket(_))
+        matches!(
+            self,
+            Self::Manager(_)
+                | Self::Disabled
+                | Self::Socket(_)
+                | Self::Flag(_)
+                | Self::Repairing(_)
+        )
     }
 }
 
@@ -87,6 +98,11 @@ impl fmt::Display for Unwanted {
                 "is down, and it is not known how it came so: it may have been stopped by somebody",
             ),
             Self::Condition => f.write_str("has a condition that is false"),
+            Self::Flag(path) => write!(f, "is not to run while {path} is there, says its file"),
+            Self::Repairing(other) => write!(
+                f,
+                "waits for {other}, which its failure started and which is still at work"
+            ),
             Self::Disabled => f.write_str("is disabled"),
             Self::Nobody => f.write_str("is wanted by nothing that runs"),
             Self::OnDemand(by) => write!(f, "is started on demand, by {by}"),
@@ -263,6 +279,11 @@ fn of_others(unit: &UnitState, around: &Around<'_>) -> Option<Unwanted> {
     };
     if let Some(other) = unit.on_failure.iter().find(is_fallback) {
         return Some(Unwanted::InPlaceOf(other.clone()));
+    }
+    let is_at_work =
+        |name: &&String| find(name, around).is_some_and(|other| other.active_state == "activating");
+    if let Some(other) = unit.on_failure.iter().find(is_at_work) {
+        return Some(Unwanted::Repairing(other.clone()));
     }
     for name in unit.requires.iter().chain(&unit.binds_to) {
         if let Some(other) = find(name, around)

@@ -218,6 +218,19 @@ fn what_works_in_its_place_is_not_pushed_aside() {
     assert_eq!(why(&falls_back("runs.service")), in_place("runs.service"));
     assert_eq!(why(&falls_back("mails.service")), None);
     assert_eq!(why(&falls_back("nobody.service")), None);
+    let mends = UnitState {
+        active_state: "activating".to_owned(),
+        service_type: "oneshot".to_owned(),
+        ..unit("mends.service")
+    };
+    let broken = falls_back("mends.service");
+    let around = Around {
+        units: &[mends],
+        manager: ManagerState::Running,
+        listed: &["*".to_owned()],
+    };
+    let repairing = Some(Unwanted::Repairing("mends.service".to_owned()));
+    assert_eq!(unwanted(&broken, &around), repairing);
 }
 
 #[test]
