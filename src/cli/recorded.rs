@@ -8,12 +8,13 @@ use crate::core::identity::Fingerprint;
 use crate::core::model::finding::Finding;
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
-use crate::core::reading::journal_entry::{JournalJudge, OWN_NAME};
+use crate::core::reading::journal_entry::{JournalJudge, OWN_NAME, failed_unit};
 use crate::core::reading::kernel::{KernelFault, KernelLine, KernelReader};
 use crate::core::reading::level::Level;
 use crate::core::reading::lines::{LINE_CAP, LineSplitter};
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::reading::logline::LogLine;
+use crate::core::reading::manager_lines;
 use crate::core::reading::shape::{self, Spoken, split_console};
 use crate::detectors::journal::Entry;
 
@@ -207,8 +208,11 @@ impl<'a> Replay<'a> {
     }
 
     fn program(&mut self, spoken: &Spoken<'_>) {
-        // The service manager's words become facts through its state, not through its log.
-        if spoken.program.starts_with(OWN_NAME) || spoken.program == "systemd" {
+        if spoken.program.starts_with(OWN_NAME) {
+            return;
+        }
+        if spoken.program == "systemd" {
+            self.manager(spoken);
             return;
         }
         let judged = LogLine::spoken(spoken, &spoken.program);
@@ -218,6 +222,22 @@ impl<'a> Replay<'a> {
             let (subject, message) = (&hit.subject, &spoken.message);
             self.add(Finding::new(
                 class, subject, severity, message, "replay", at,
+            ));
+        }
+    }
+
+    /// Of the service manager's words only a failure counts, and not of what users run.
+    fn manager(&mut self, spoken: &Spoken<'_>) {
+        if spoken.pid.is_some_and(|pid| pid != 1) {
+            return;
+        }
+        let message = &spoken.message;
+        if let Some(failed) = manager_lines::failed_unit(message) {
+            self.add(failed_unit(
+                &failed,
+                message,
+                "replay",
+                Timestamp::default(),
             ));
         }
     }
@@ -358,6 +378,29 @@ mod tests {
         let recording = replayed(&lines);
         let classes: Vec<Class> = recording.seen.iter().map(|one| one.finding.class).collect();
         assert_eq!(classes, [Class::KernelMemorySafety, Class::KernelOops]);
+    }
+
+    #[test]
+    fn a_recorded_failure_of_a_unit_is_told_once_and_none_of_a_users() {
+        let recording = replayed(&[
+            "May  1 10:00:02 gw systemd[1]: a.service: Main process exited, code=exited, status=1/FAILURE",
+            "May  1 10:00:02 gw systemd[1]: a.service: Unit entered failed state.",
+            "May  1 10:00:02 gw systemd[1]: a.service: Failed with result 'exit-code'.",
+            "May  1 10:00:03 gw systemd[812]: b.service: Failed with result 'exit-code'.",
+            "May  1 10:00:03 gw app[7]: c.service: Failed with result 'exit-code'.",
+            r#"{"__REALTIME_TIMESTAMP":"1","SYSLOG_IDENTIFIER":"systemd","_PID":"1","_UID":"0","_SYSTEMD_UNIT":"init.scope","UNIT":"d.service","MESSAGE":"d.service: Failed with result 'watchdog'."}"#,
+        ]);
+        let told: Vec<_> = recording
+            .seen
+            .iter()
+            .filter(|one| one.finding.class != Class::LogError)
+            .map(|one| (one.finding.class, one.finding.subject.as_str()))
+            .collect();
+        let want = [
+            (Class::ServiceFailed, "a.service"),
+            (Class::ServiceWatchdog, "d.service"),
+        ];
+        assert_eq!(told, want);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::core::reading::kernel::{KernelFault, KernelLine, KernelReader};
 use crate::core::reading::level::Level;
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::reading::logline::{LogLine, Origin};
+use crate::core::reading::manager_lines::{self, FailedUnit, is_watched};
 use crate::core::reading::shape;
 use crate::core::reading::writer::{Trusted, Writer, is_lasting, is_users_manager, program};
 
@@ -86,8 +87,9 @@ impl JournalJudge {
         match writer {
             Writer::Kernel => self.of_kernel_log(line, at),
             Writer::Manager if line.identifier == "systemd" => Verdict {
-                // Its own words about a unit become facts through the unit sweep, not through the text.
+                // Its own words about a unit become facts through the unit sweep, not through the text, while there is one.
                 poke: is_watched(line.about),
+                finding: self.in_a_recording(line.message, at),
                 ..Verdict::default()
             },
             // The same words of a user's manager, about units of that user.
@@ -109,6 +111,11 @@ impl JournalJudge {
             | Writer::Root
             | Writer::User(_) => of_rules(line, writer, rules, at),
         }
+    }
+
+    fn in_a_recording(&self, message: &str, at: Timestamp) -> Option<Finding> {
+        let failed = manager_lines::failed_unit(message).filter(|_| self.recorded)?;
+        Some(failed_unit(&failed, message, "journal", at))
     }
 
     /// The kernel's own lines; what root wrote into its log has a name of its own.
@@ -202,13 +209,14 @@ fn kernels(fault: &KernelFault, source: &str, at: Timestamp) -> Finding {
     .with(device)
 }
 
-/// Unit kinds whose state a sweep judges; sessions and slices come and go all day.
-fn is_watched(unit: &str) -> bool {
-    [
-        ".service", ".socket", ".mount", ".target", ".swap", ".path", ".timer",
-    ]
-    .iter()
-    .any(|kind| unit.ends_with(kind))
+/// A unit that failed in a recording, whose state nobody can ask for.
+pub fn failed_unit(failed: &FailedUnit<'_>, message: &str, source: &str, at: Timestamp) -> Finding {
+    let class = match failed.result {
+        "watchdog" => Class::ServiceWatchdog,
+        _ => Class::ServiceFailed,
+    };
+    Finding::new(class, failed.unit, Severity::Error, message, source, at)
+        .with(Fact::Unit(failed.unit))
 }
 
 /// True for what programs print when an address is taken.

@@ -44,6 +44,36 @@ pub fn happening(line: &ManagerLine<'_>) -> Option<Happening> {
     }
 }
 
+/// A unit that failed, by the manager's text alone: where nobody can ask for its state any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailedUnit<'a> {
+    pub unit: &'a str,
+    /// Empty where the manager is too old to say it.
+    pub result: &'a str,
+}
+
+/// `a.service: Failed with result 'exit-code'.`, before version 220 `Unit a.service entered failed state.` Each version
+/// says one of them once a failure; it says more, and none of it without these.
+pub fn failed_unit(message: &str) -> Option<FailedUnit<'_>> {
+    let told = message.split_once(": Failed with result '");
+    let (unit, result) = match told {
+        Some((unit, result)) => (unit, result.strip_suffix("'.")?),
+        None => {
+            let unit = message.strip_prefix("Unit ")?;
+            (unit.strip_suffix(" entered failed state.")?, "")
+        }
+    };
+    is_watched(unit).then_some(FailedUnit { unit, result })
+}
+
+/// Unit kinds whose state a sweep judges; sessions and slices come and go all day.
+pub fn is_watched(unit: &str) -> bool {
+    const KINDS: [&str; 7] = [
+        ".service", ".socket", ".mount", ".target", ".swap", ".path", ".timer",
+    ];
+    !unit.contains(' ') && KINDS.iter().any(|kind| unit.ends_with(kind))
+}
+
 fn of_job(line: &ManagerLine<'_>, id: u32) -> Happening {
     let unit = line.unit.to_owned();
     let kind = JobKind::of(line.job_type);
@@ -153,6 +183,37 @@ mod tests {
             }
         }
         assert!(asked > 30, "{asked}");
+    }
+
+    #[test]
+    fn each_version_of_the_manager_tells_a_failed_unit_once() {
+        let told = |message| failed_unit(message).map(|failed| (failed.unit, failed.result));
+        for (message, want) in [
+            (
+                "a.service: Failed with result 'exit-code'.",
+                Some(("a.service", "exit-code")),
+            ),
+            (
+                "srv-usb.mount: Failed with result 'timeout'.",
+                Some(("srv-usb.mount", "timeout")),
+            ),
+            (
+                "Unit vpn@wg0.service entered failed state.",
+                Some(("vpn@wg0.service", "")),
+            ),
+            ("a.service: Unit entered failed state.", None),
+            (
+                "a.service: Main process exited, code=exited, status=1/FAILURE",
+                None,
+            ),
+            ("a.service failed.", None),
+            ("session-3.scope: Failed with result 'timeout'.", None),
+            ("Unit of measure entered failed state.", None),
+            ("a.service: Failed with result '", None),
+            ("", None),
+        ] {
+            assert_eq!(told(message), want, "{message}");
+        }
     }
 
     #[test]

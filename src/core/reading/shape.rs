@@ -61,26 +61,22 @@ pub struct Spoken<'a> {
     pub kernel: bool,
     /// It is indented below another line.
     pub continues: bool,
+    /// Process of the program, by the carrier, where it says so.
+    pub pid: Option<u32>,
     shapes: [Option<Shape>; 2 * DEPTH],
 }
 
 impl<'a> Spoken<'a> {
     fn plain(text: &'a str) -> Self {
-        const ENDS: [char; 2] = ['\r', '\n'];
-        let text = text.trim_end_matches(ENDS);
-        let text = match text.contains('\u{1b}') {
-            // A colour may end behind the line's own end.
-            true => Cow::Owned(without_colours(text).trim_end_matches(ENDS).to_owned()),
-            false => Cow::Borrowed(text),
-        };
         Self {
-            text,
+            text: uncoloured(Cow::Borrowed(text.trim_end_matches(ENDS))),
             message: Cow::Borrowed(""),
             program: Cow::Borrowed(""),
             host: Cow::Borrowed(""),
             level: None,
             kernel: false,
             continues: false,
+            pid: None,
             shapes: [None; 2 * DEPTH],
         }
     }
@@ -118,7 +114,9 @@ impl<'a> Spoken<'a> {
         }
         self.level = layer.level.or(self.level);
         self.kernel = layer.kernel;
-        self.text = layer.message;
+        self.pid = layer.pid.or(self.pid);
+        // What was JSON or escaped shows its colours only now.
+        self.text = uncoloured(layer.message);
     }
 }
 
@@ -131,6 +129,7 @@ struct Layer<'a> {
     host: &'a str,
     level: Option<Level>,
     kernel: bool,
+    pid: Option<u32>,
     /// Its level is a word at the start: the carrier's own counts for more.
     weak: bool,
 }
@@ -144,6 +143,7 @@ impl<'a> Layer<'a> {
             host: "",
             level: None,
             kernel: false,
+            pid: None,
             weak: false,
         }
     }
@@ -162,6 +162,7 @@ impl<'a> Layer<'a> {
             message: Cow::Owned(self.message.into_owned()),
             program: Cow::Owned(self.program.into_owned()),
             host: "",
+            pid: self.pid,
             ..Layer::of(self.shape, Cow::Borrowed("")).with(self.level, self.kernel, self.weak)
         }
     }
@@ -269,6 +270,17 @@ fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim_start()),
         Cow::Owned(text) => Cow::Owned(text.trim_start().to_owned()),
+    }
+}
+
+/// What ends a line.
+const ENDS: [char; 2] = ['\r', '\n'];
+
+fn uncoloured(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text.contains('\u{1b}') {
+        // A colour may end behind the line's own end.
+        true => Cow::Owned(without_colours(&text).trim_end_matches(ENDS).to_owned()),
+        false => text,
     }
 }
 

@@ -178,6 +178,10 @@ fn tagged(text: &str) -> Option<Layer<'_>> {
     Some(Layer {
         program: name.into(),
         kernel: name == "kernel",
+        pid: tag
+            .split(['[', ']'])
+            .nth(1)
+            .and_then(|pid| pid.parse().ok()),
         ..Layer::new(Shape::Syslog, message)
     })
 }
