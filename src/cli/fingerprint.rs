@@ -100,7 +100,21 @@ fn keep(partial: &mut Vec<u8>, part: &[u8]) {
 
 /// What a line says, whatever wraps it: the same fault has one fingerprint in every log.
 fn said(line: &str) -> Cow<'_, str> {
-    shape::read(line).message
+    let spoken = shape::read(line);
+    if !spoken.kernel {
+        return spoken.message;
+    }
+    // The kernel's stamp and caller are of this one line.
+    match spoken.message {
+        Cow::Borrowed(message) => Cow::Borrowed(kernel_text(message)),
+        Cow::Owned(message) => Cow::Owned(kernel_text(&message).to_owned()),
+    }
+}
+
+fn kernel_text(message: &str) -> &str {
+    shape::split_console(message)
+        .find(|(at, _)| at.is_some())
+        .map_or(message, |(_, text)| text)
 }
 
 struct Work {
@@ -166,6 +180,18 @@ mod tests {
         );
         assert_eq!(run(b"", 64, false), (0, vec![]));
         assert_eq!(run(b"\n", 64, true), (1, vec![String::new()]));
+    }
+
+    #[test]
+    fn the_stamp_of_the_kernel_is_no_part_of_its_message() {
+        for line in [
+            "[76261.584586] eth0: link lost",
+            "[    1.117733][ T4562] eth0: link lost",
+            "Oct  8 02:11:36 gw kernel: [  912.004120] eth0: link lost",
+            "login: [   59.806466] eth0: link lost",
+        ] {
+            assert_eq!(said(line), "eth0: link lost", "{line}");
+        }
     }
 
     #[test]
