@@ -38,9 +38,10 @@ rows! { Usb
         no "usb usb1-port1: over-current change #2";
     // A host controller died: every device on it is gone.
     DeviceFault Critical ["{}: HC died; cleaning up", "{}: xHCI host controller not responding, assume dead",
-        "{}: Host System Error", "_hcd {}: fatal error", "{}: Host controller not halted, aborting reset"]
+        "{}: WARNING: Host System Error", "{}: Host System Error", "_hcd {}: fatal error", "{}: Host controller not halted, aborting reset"]
         yes "xhci_hcd 0000:01:00.0: HC died; cleaning up" = "0000:01:00.0",
             "xhci_hcd 0000:01:00.0: xHCI host controller not responding, assume dead" = "0000:01:00.0",
+            "xhci_hcd 0000:01:00.0: WARNING: Host System Error" = "0000:01:00.0",
             "xhci-hcd xhci-hcd.0.auto: Host System Error" = "xhci-hcd.0.auto",
             "ehci-pci 0000:00:1d.0: HC died; cleaning up" = "0000:00:1d.0",
             "ehci_hcd 0000:00:1d.7: fatal error" = "0000:00:1d.7";
