@@ -104,7 +104,11 @@ pub(super) fn stamped(text: &str) -> Option<Layer<'_>> {
                 .is_some_and(|head| head.ends_with(']'));
             (offset || process || layer.kernel).then_some(layer)
         }
-        Form::Epoch => hosted(rest).filter(|_| !text.contains("{")),
+        // With a colon behind the number it is a program's own, as Mosquitto's.
+        Form::Epoch => {
+            let colon = text.bytes().find(|c| !c.is_ascii_digit()) == Some(b':');
+            hosted(rest).filter(|_| !colon && !text.contains("{"))
+        }
         Form::Clock | Form::Other => None,
     }
 }

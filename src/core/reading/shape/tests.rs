@@ -329,3 +329,21 @@ fn a_colour_behind_the_end_of_a_line_leaves_no_end_in_it() {
         );
     }
 }
+
+#[test]
+fn an_epoch_with_a_colon_is_no_carriers() {
+    let spoken = read("1669800002: Connection Refused: not authorised");
+    assert_eq!(spoken.program, "");
+    assert_eq!(spoken.message, "Connection Refused: not authorised");
+    let spoken = read("1669800002.123456 gw app[7]: ready");
+    assert_eq!((&*spoken.program, spoken.pid), ("app", Some(7)));
+}
+
+#[test]
+fn colours_within_json_are_none_of_the_message() {
+    let spoken = read(
+        "{\"log\":\"[2026-05-01 10:00:02] \\u001b[31merror\\u001b[39m: \\tdead\\n\",\"stream\":\"stdout\",\"time\":\"x\"}",
+    );
+    assert_eq!(spoken.level, Some(Level::Error));
+    assert_eq!(spoken.message.trim(), "dead");
+}
