@@ -42,6 +42,8 @@ section! {
         drop: bool = false,
         /// Makes no finding, but one that the line makes by its level or words is at most of this severity.
         at_most: bool = false,
+        /// Makes at least this severity of a line, however low the level that it states; debug stays debug.
+        at_least: bool = false,
         class: Option<String> = None,
         subject: Option<String> = None,
         severity: Option<String> = None,
@@ -53,6 +55,15 @@ section! {
     }
 }
 
+/// What a rule that fits does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Drops,
+    AtMost,
+    AtLeast,
+    Finds,
+}
+
 /// A rule with its meaning resolved.
 #[derive(Debug)]
 struct Rule {
@@ -60,8 +71,7 @@ struct Rule {
     file: String,
     /// Pattern numbers in the set: first, one past the last match, one past the last ignore.
     patterns: (usize, usize, usize),
-    drop: bool,
-    at_most: bool,
+    kind: Kind,
     class: Class,
     severity: Severity,
     subject: Option<String>,
@@ -148,34 +158,39 @@ impl RuleSet {
     pub fn classify(&self, line: &LogLine<'_>) -> Option<Match> {
         let hits = self.set.matches(line.text.as_bytes());
         let mut most = Severity::Critical;
+        let mut least = None;
         if hits.matched_any() {
-            for rule in &self.rules {
-                if !rule.fits(line, &hits) {
-                    continue;
-                }
-                match (rule.drop, rule.at_most) {
-                    (true, _) => return None,
-                    (false, true) => most = most.min(rule.severity),
-                    (false, false) => return Some(rule.found(line)),
+            for rule in self.rules.iter().filter(|rule| rule.fits(line, &hits)) {
+                match rule.kind {
+                    Kind::Drops => return None,
+                    Kind::AtMost => most = most.min(rule.severity),
+                    Kind::AtLeast => least = least.max(Some(rule.severity)),
+                    Kind::Finds => return Some(rule.found(line)),
                 }
             }
         }
-        let severity = match line.level {
-            Some(Level::Critical) => Severity::Critical,
-            Some(Level::Error) => Severity::Error,
-            Some(Level::Warning | Level::Notice | Level::Info | Level::Debug) => return None,
-            // The line before it told of the fault: this is where it happened.
-            None if line.continues => return None,
-            None => match self.lexicon.judge(line.message)? {
-                Trouble::Sure => Severity::Error,
-                Trouble::Likely => Severity::Warning,
-            },
-        };
+        let tells = line.level != Some(Level::Debug) && !line.continues;
+        let severity = self.own_severity(line).max(least.filter(|_| tells))?;
         Some(Match {
             class: Class::LogError,
             subject: line.subject().to_owned(),
             severity: severity.min(most),
         })
+    }
+
+    /// By the level that the line states, else by its words.
+    fn own_severity(&self, line: &LogLine<'_>) -> Option<Severity> {
+        match line.level {
+            Some(Level::Critical) => Some(Severity::Critical),
+            Some(Level::Error) => Some(Severity::Error),
+            Some(Level::Warning | Level::Notice | Level::Info | Level::Debug) => None,
+            // The line before it told of the fault: this is where it happened.
+            None if line.continues => None,
+            None => match self.lexicon.judge(line.message)? {
+                Trouble::Sure => Some(Severity::Error),
+                Trouble::Likely => Some(Severity::Warning),
+            },
+        }
     }
 
     /// Runs every rule's samples. All failures are returned, not only the first.
@@ -243,7 +258,17 @@ impl Rule {
     }
 }
 
+const fn kind_of(written: &Written) -> Kind {
+    match (written.drop, written.at_most, written.at_least) {
+        (true, _, _) => Kind::Drops,
+        (false, true, _) => Kind::AtMost,
+        (false, false, true) => Kind::AtLeast,
+        (false, false, false) => Kind::Finds,
+    }
+}
+
 fn resolve(written: Written, file: &str, patterns: &mut Vec<String>) -> Result<Rule, RuleMistake> {
+    let kind = kind_of(&written);
     let Some(name) = written.name.map(Spanned::into_inner) else {
         return Err(RuleMistake::NoName);
     };
@@ -300,8 +325,7 @@ fn resolve(written: Written, file: &str, patterns: &mut Vec<String>) -> Result<R
         name,
         file: file.to_owned(),
         patterns: (first, ignores, patterns.len()),
-        drop: written.drop,
-        at_most: written.at_most,
+        kind,
         class,
         severity,
         subject: written.subject,
@@ -339,6 +363,29 @@ mod tests {
     fn built_in_patterns_hold_as_an_operators_would() {
         let own = [("copy.toml".to_owned(), BUILTIN.to_owned())];
         assert!(RuleSet::load(&own).is_ok());
+    }
+
+    #[test]
+    fn what_a_host_runs_out_of_is_told_at_any_level_but_debug() {
+        let rules = RuleSet::builtin().unwrap();
+        let severity = |line| text(&rules, line).map(|hit| hit.severity);
+        let warning = Some(Severity::Warning);
+        for (line, want) in [
+            ("level=warn msg=x error=\"cannot allocate memory\"", warning),
+            (
+                "level=info msg=\"fork/exec /bin/a: cannot allocate memory\"",
+                warning,
+            ),
+            (
+                "level=error msg=\"x error: cannot allocate memory\"",
+                Some(Severity::Error),
+            ),
+            ("level=debug msg=x error=\"cannot allocate memory\"", None),
+            ("level=warn msg=\"option is deprecated\"", None),
+            ("    error: cannot allocate memory", None),
+        ] {
+            assert_eq!(severity(line), want, "{line}");
+        }
     }
 
     #[test]
