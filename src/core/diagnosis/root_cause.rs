@@ -76,6 +76,14 @@ impl OpenCondition {
         self.is_down() && other.is_down() && other.unit().is_some_and(required)
     }
 
+    /// True of a failure after which the manager no longer restarts, where `flapping` tells of its restarts before: they
+    /// are over, and what it failed of is nearer to the root.
+    fn gave_up(&self, flapping: &Self) -> bool {
+        self.class == Class::ServiceFailed
+            && self.evidence.start_limit()
+            && flapping.class == Class::ServiceFlapping
+    }
+
     /// The unit it is about, if any.
     fn unit(&self) -> Option<&str> {
         self.evidence.text(Key::Unit).or_else(|| {
@@ -110,7 +118,11 @@ fn root_of<'a>(
     let own = symptom.class.row().rank?;
     let unit = symptom.unit();
     let about = |other: &OpenCondition| {
-        let nearer = rank_as_root(other).is_some_and(|rank| rank < own);
+        let nearer = match (symptom.gave_up(other), other.gave_up(symptom)) {
+            (true, _) => false,
+            (_, true) => true,
+            (false, false) => rank_as_root(other).is_some_and(|rank| rank < own),
+        };
         unit.is_some() && other.unit() == unit && nearer
     };
     open.iter()
@@ -192,6 +204,23 @@ mod tests {
         assert_eq!(root_of(&failed, Cause::Unknown, &open), Some(&root));
         assert_eq!(root_of(&line, Cause::Unknown, &open), Some(&root));
         assert_eq!(root_of(&root, Cause::Unknown, &open), None);
+    }
+
+    #[test]
+    fn a_unit_that_its_manager_gave_up_is_no_symptom_of_its_flapping() {
+        let flapping = condition(1, Class::ServiceFlapping, "a.service");
+        let mut failed = condition(2, Class::ServiceFailed, "a.service");
+        let root = |own: &OpenCondition, other: &OpenCondition| {
+            let open = [other.clone()];
+            root_of(own, Cause::Unknown, &open).map(|root| root.task_id)
+        };
+        assert_eq!(root(&failed, &flapping), Some(flapping.task_id));
+        assert_eq!(root(&flapping, &failed), None);
+        failed.evidence.set("start_limit", "yes");
+        assert_eq!(root(&failed, &flapping), None);
+        assert_eq!(root(&flapping, &failed), Some(failed.task_id));
+        let other = condition(3, Class::ServiceFlapping, "b.service");
+        assert_eq!(root(&other, &failed), None);
     }
 
     #[test]
