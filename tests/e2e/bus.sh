@@ -26,7 +26,7 @@ UNIT
 
 # hide PATH…: an empty file over each for this namespace and its children.
 way() {
-  local name=$1 hidden
+  local name=$1
   shift
   local state=$WORK/$name
   mkdir -p "$state"
