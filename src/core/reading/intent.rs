@@ -145,6 +145,14 @@ impl Course {
     }
 
     fn job_removed(&mut self, word: u64, id: u32, kind: JobKind, result: JobResult) {
+        let known = self.job.filter(|(known, _)| *known == id);
+        let kind = match (kind, known) {
+            (JobKind::Other, Some((_, known))) if known != JobKind::Other => known,
+            // It was over before it could be asked for: what came of it tells.
+            (JobKind::Other, _) if result == JobResult::Done && self.active => JobKind::Start,
+            (JobKind::Other, _) if result == JobResult::Done => JobKind::Stop,
+            (kind, _) => kind,
+        };
         self.job = self.job.filter(|(known, _)| *known != id);
         match (kind, result) {
             (JobKind::Stop, JobResult::Canceled) => self.not_stopped(id),

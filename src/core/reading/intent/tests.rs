@@ -375,3 +375,30 @@ proptest! {
         prop_assert_eq!(left_among(&story, &chain(), "a"), stopped());
     }
 }
+
+/// Over the bus a job that is quick is gone before its kind can be asked for, and its end names none.
+#[test]
+fn a_job_whose_kind_was_not_heard_is_known_by_what_came_of_it() {
+    let quick = |job: u32, unit: &str, state: &str| {
+        format!("{job} other {unit}\n{unit} {state}\n{job} other {unit} done\n")
+    };
+    let up = quick(1, "a", "active");
+    let stopped_quickly = quick(2, "a", "inactive");
+    assert_eq!(left(&format!("{up}{stopped_quickly}")), stopped());
+    let again = quick(3, "a", "active");
+    let killed = format!("{up}{stopped_quickly}{again}a failed\n");
+    assert_eq!(left(&killed), Left::ByItself, "started since, and killed");
+    let kind_known = format!("{up}2 stop a\na inactive\n2 other a done\n");
+    assert_eq!(left(&kind_known), stopped());
+    let bound = UnitState {
+        binds_to: vec!["a".to_owned()],
+        ..unit("b")
+    };
+    let story = format!(
+        "{up}{}a failed\na auto-restart\n{}{}",
+        quick(2, "b", "active"),
+        quick(3, "b", "inactive"),
+        quick(4, "a", "active"),
+    );
+    assert_eq!(left_among(&story, &[unit("a"), bound], "b"), along("a"));
+}
