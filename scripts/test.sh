@@ -4,7 +4,8 @@
 #   scripts/test.sh [--long] [SECTION…]
 #
 # Sections in order: format clippy test scripts static arm64 import badinput
-# complete story e2e bus hostile install footprint; with --long also
+# complete story e2e hostile install footprint; with --long also
+#   bus           systemd over its own socket, the system bus and systemctl, a kill each
 #   crash         1,000 kills and 200 power cuts of the store, 10 GB of findings in a day
 #   powercut      60 power cuts of an emulated machine whose disk forgets
 #   breaks        nine deliberate breaks of the decision, each of which a test must notice
@@ -31,8 +32,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
-DEFAULT=(format clippy test scripts static arm64 import badinput complete story e2e bus hostile install footprint)
-LONG=(crash powercut breaks mutants simulation completelong latency classes catalogue hostilelong kills deploy soak fuzz)
+DEFAULT=(format clippy test scripts static arm64 import badinput complete story e2e hostile install footprint)
+LONG=(bus crash powercut breaks mutants simulation completelong latency classes catalogue hostilelong kills deploy soak fuzz)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
 SKIP=77

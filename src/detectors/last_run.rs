@@ -16,6 +16,9 @@ const LINES_UNKNOWN: &str = "60";
 const DEADLINE: Duration = Duration::from_secs(5);
 /// It is read for this many units of one sweep: a storm must not fork for each.
 const RUNS_MOST: usize = 8;
+/// The manager's bus is faster than the journal: what a program said before it ended may come this much later.
+const LATE: Duration = Duration::from_millis(50);
+const LATE_MOST: usize = 5;
 
 /// Adds its last run to each of `found` that is new: a standing condition was given it when it was.
 pub fn with_last_runs(look: &Snapshot<'_>, found: Vec<Finding>) -> Vec<Finding> {
@@ -80,7 +83,7 @@ fn log(host: &Host, finding: &Finding, invocation: &str) -> String {
     let refused = finding.fact(Key::Result) == Some("dependency");
     let mut lines = match invocation.is_empty() || refused {
         true => String::new(),
-        false => journal(host, &of_run),
+        false => run(host, finding, &of_run),
     };
     if lines.trim().is_empty() {
         lines = journal(host, &of_unit);
@@ -91,6 +94,23 @@ fn log(host: &Host, finding: &Finding, invocation: &str) -> String {
         class: finding.class,
     };
     bounded(&lines, |line| rules.name(place, line).is_some())
+}
+
+/// The lines of a run that ended by itself, once the manager's word of its end is among them: what the program said is
+/// older. One that was killed is not waited for.
+fn run(host: &Host, finding: &Finding, what: &[&str]) -> String {
+    let ended = finding.fact(Key::ExitCode) == Some("exited");
+    let is_whole =
+        |lines: &str| lines.contains("Main process exited") || lines.contains("Failed with result");
+    let mut lines = journal(host, what);
+    for _ in 0..LATE_MOST {
+        if !ended || is_whole(&lines) {
+            break;
+        }
+        host.clock.pass(LATE, std::thread::sleep);
+        lines = journal(host, what);
+    }
+    lines
 }
 
 fn journal(host: &Host, what: &[&str]) -> String {

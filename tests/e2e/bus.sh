@@ -10,7 +10,7 @@ mkdir -p $WORK /etc/$NAME
 # systemctl as a host has it that hides its sockets from us alone: it runs beside us.
 cat >/usr/local/sbin/systemctl <<'SH'
 #!/bin/sh
-echo x >>/root/bus/forks
+echo "$*" >>/root/bus/forks
 exec nsenter -t 1 -m /usr/bin/systemctl "$@"
 SH
 chmod +x /usr/local/sbin/systemctl
@@ -56,9 +56,11 @@ way() {
     [ "${BUS_ROUNDS:-1}" -gt "$round" ] || break
   done
   echo "ok    $name: the killed service runs again; systemctl was run $(wc -l <$WORK/forks) times"
+  # What a unit asks of its sandbox is read by one `show` when it is first seen down; units and orders are not.
+  sed -i '/^show --property=/d' $WORK/forks
   case $name in
     systemctl) [ -s $WORK/forks ] || { echo "FAIL  systemctl was not the way"; exit 1; } ;;
-    *) [ ! -s $WORK/forks ] || { echo "FAIL  systemctl was run"; exit 1; } ;;
+    *) [ ! -s $WORK/forks ] || { echo "FAIL  systemctl was run: $(cat $WORK/forks)"; exit 1; } ;;
   esac
   kill "$daemon"
   wait "$daemon" || true

@@ -42,7 +42,9 @@ severity = "critical"
 TOML
   printf '[Service]\nExecStart=/usr/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n' \
     | tee /etc/systemd/system/web.service >/etc/systemd/system/nginx.service
-  printf '[Service]\nExecStart=/usr/bin/python3 -m http.server 8088\n[Install]\nWantedBy=multi-user.target\n' \
+  # Its command says where it listens: no other port of its counts as its own.
+  printf 'import http.server, sys\nhttp.server.test(port=int(sys.argv[2]))\n' >/opt/shop.py
+  printf '[Service]\nExecStart=/usr/bin/python3 /opt/shop.py --port 8088\n[Install]\nWantedBy=multi-user.target\n' \
     >/etc/systemd/system/shop.service
   $NAME install >/dev/null
   systemctl daemon-reload
