@@ -17,6 +17,7 @@ const MASKS: &[(&str, &str)] = &[
     (r"127\.0\.0\.1:[0-9]+|tcp/[0-9]+", "PORT"),
     (r"process [0-9]+", "process PID"),
     (r"[0-9]+ events, head [0-9a-f]+", "EVENTS"),
+    (r"^[0-9]+ tasks closed as fixed", "N tasks closed as fixed"),
     (r"^event found +(probe|service)_.*", "event found FAULT"),
     (
         r"^event diagnosed +(process_killed|connection|health).*",
@@ -28,7 +29,7 @@ const MASKS: &[(&str, &str)] = &[
 ];
 
 /// Seen in those runs alone in which one detector finds the root and another its symptom.
-const SELDOM: &str = "over with its root cause";
+const SELDOM: [&str; 2] = ["over with its root cause", "gone before anything was done"];
 
 fn masked(text: &str) -> Vec<String> {
     let masks: Vec<_> = MASKS
@@ -42,7 +43,9 @@ fn masked(text: &str) -> Vec<String> {
     };
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     lines
-        .filter(|line| !line.starts_with("```") && !line.contains(SELDOM))
+        .filter(|line| {
+            !line.starts_with("```") && !SELDOM.iter().any(|seldom| line.contains(seldom))
+        })
         .map(|line| mask(line.trim_end()).trim_end().to_owned())
         .collect()
 }
