@@ -42,7 +42,15 @@ PY
   runuser -u eve -- python3 /tmp/lines.py
 }
 
-# A program whose own name drives a terminal holds the port of a unit.
+# A service that declares no port and does not say which one it was refused: the daemon knows it from what it was seen to
+# listen on while it was well.
+serve() {
+  printf '[Service]\nExecStart=/usr/bin/python3 -m http.server 8090\n[Install]\nWantedBy=multi-user.target\n' >/etc/systemd/system/shop.service
+  systemctl daemon-reload
+  systemctl enable -q --now shop
+}
+
+# A program whose own name drives a terminal squats the port while the service is stopped, which then fails to start.
 hold_a_port() {
   cat >/tmp/hold.py <<'PY'
 import ctypes, socket, time
@@ -53,14 +61,13 @@ held.bind(("0.0.0.0", 8090))
 held.listen()
 time.sleep(1000)
 PY
+  systemctl stop shop
   systemd-run -q --unit=holder -p User=eve python3 /tmp/hold.py
-  printf '[Service]\nExecStart=/usr/bin/python3 -m http.server 8090\n[Install]\nWantedBy=multi-user.target\n' >/etc/systemd/system/shop.service
-  systemctl daemon-reload
-  until_so 20 sh -c "ss -ltn | grep -q ':8090 '"
-  systemctl enable -q shop
+  until_so 60 sh -c "ss -ltn | grep -q ':8090 '"
   systemctl start shop || true
 }
 
+seen_listening() { some "SELECT 1 FROM healthy WHERE unit = 'shop.service' AND record LIKE '%tcp/8090%'"; }
 recorded() { [ "$(sql "SELECT count(*) FROM tasks WHERE said_by LIKE 'uid %' OR said_by LIKE 'file:%'")" -ge 5 ]; }
 # Lines of ours at a priority that we never use, or that begin like a forged one.
 forged() {
@@ -76,10 +83,12 @@ if [ $# = 1 ]; then
   exit
 fi
 prepare
+serve
 write_lines
+check "the service is seen to listen" until_so 120 seen_listening
 hold_a_port
-check "the lines became tasks" until_so 60 recorded
-check "the holder of the port is told" until_so 60 some "SELECT 1 FROM tasks WHERE issue_type = 'port_conflict'"
+check "the lines became tasks" until_so 120 recorded
+check "the holder of the port is told" until_so 120 some "SELECT 1 FROM tasks WHERE issue_type = 'port_conflict'"
 check "no line of our own log is forged" not_forged
 for id in $(sql "SELECT id FROM tasks"); do
   for command in "tasks show $id" "explain $id" "history $id" "escalations show $id"; do
