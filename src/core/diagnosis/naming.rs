@@ -50,6 +50,7 @@ pub fn name_cause(finding: &Finding, rules: &CauseRules) -> Named {
     by_facts(finding)
         .or_else(|| by_setup_status(finding, rules))
         .or_else(|| by_sure_result(finding))
+        .or_else(|| by_signal(finding, rules))
         .or_else(|| by_needs(finding).filter(|_| never_started(finding)))
         .or_else(|| by_words(finding, rules).filter(|named| !counts(named.cause)))
         .or_else(|| by_result(finding))
@@ -170,6 +171,37 @@ fn by_sure_result(finding: &Finding) -> Option<Named> {
     }
 }
 
+/// A signal that no program ends itself with on purpose: what it said in its run, however long, is no reason. Memory
+/// that ran out and data that it choked on are.
+fn by_signal(finding: &Finding, rules: &CauseRules) -> Option<Named> {
+    let ended = |code| matches!(code, "killed" | "dumped");
+    let result = finding.fact(Key::Result).unwrap_or("");
+    let told = tells_unit_state(finding) && finding.fact(Key::ExitCode).is_some_and(ended);
+    if !told || result == "timeout" {
+        return None;
+    }
+    let status = finding.evidence.exit_status()?;
+    let (cause, confidence) = match status {
+        4 | 8 | 11 => (Cause::ProcessCrashed, 0.9),
+        9 => (Cause::ProcessKilled, 0.85),
+        31 => (Cause::SandboxDenies, 0.9),
+        _ => return None,
+    };
+    let reason = [
+        Cause::OutOfMemory,
+        Cause::DataCorrupt,
+        Cause::DataFileDestroyed,
+        Cause::MediaError,
+    ];
+    let reason = by_words(finding, rules).filter(|named| reason.contains(&named.cause));
+    let by = match status {
+        31 => ": SystemCallFilter= ended it",
+        _ => "",
+    };
+    let why = format!("Result={result}: signal {status}{by}");
+    Some(reason.unwrap_or_else(|| Named::new(cause, confidence, why)))
+}
+
 /// What the manager says of any unit that failed, whatever the reason was.
 fn counts(cause: Cause) -> bool {
     matches!(
@@ -286,11 +318,6 @@ fn by_result(finding: &Finding) -> Option<Named> {
         _ => {}
     }
     match (code, status) {
-        ("killed" | "dumped", 31) => named(
-            Cause::SandboxDenies,
-            0.9,
-            "signal 31: SystemCallFilter= ended it",
-        ),
         ("killed" | "dumped", 4 | 6 | 7 | 8 | 11) | ("dumped", _) => {
             named(Cause::ProcessCrashed, 0.9, &format!("signal {status}"))
         }

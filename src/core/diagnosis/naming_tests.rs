@@ -153,6 +153,31 @@ fn the_reason_comes_before_how_the_manager_counted_it_and_before_mere_remarks() 
 }
 
 #[test]
+fn a_signal_that_no_program_sends_itself_outweighs_what_was_said_before() {
+    let ended = |code, status, log: &str| {
+        failed(log)
+            .with(Fact::Result("signal"))
+            .with(Fact::Exit { code, status })
+    };
+    let long_ago = "ERROR upstream: connection refused";
+    let memory = "app.service: A process of this unit has been killed by the OOM killer.";
+    for (finding, cause) in [
+        (ended("dumped", 11, long_ago), Cause::ProcessCrashed),
+        (ended("killed", 9, long_ago), Cause::ProcessKilled),
+        (ended("killed", 31, long_ago), Cause::SandboxDenies),
+        (ended("killed", 9, memory), Cause::OutOfMemory),
+        (
+            ended("dumped", 11, "page 7: wrong checksum"),
+            Cause::DataCorrupt,
+        ),
+        // A program that gives up ends itself with this one, and says why.
+        (ended("dumped", 6, long_ago), Cause::ConnectionRefused),
+    ] {
+        assert_eq!(cause_of(&finding), cause, "{:?}", finding.evidence);
+    }
+}
+
+#[test]
 fn a_setting_of_the_sandbox_is_named_where_it_denies_the_path() {
     let line = "error creating output file /srv/app/x.tmp: Read-only file system";
     assert_eq!(cause_of(&failed(line)), Cause::ReadonlyAfterError);
