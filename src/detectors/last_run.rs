@@ -97,20 +97,24 @@ fn log(host: &Host, finding: &Finding, invocation: &str) -> String {
 }
 
 /// The lines of a run that ended by itself, once the manager's word of its end is among them: what the program said is
-/// older. One that was killed is not waited for.
+/// older. One that was killed is not waited for. Nothing where that word stays away: its manager has started it again
+/// meanwhile, and the run that failed is the one before.
 fn run(host: &Host, finding: &Finding, what: &[&str]) -> String {
     let ended = finding.fact(Key::ExitCode) == Some("exited");
     let is_whole =
-        |lines: &str| lines.contains("Main process exited") || lines.contains("Failed with result");
+        |lines: &str| lines.contains("process exited") || lines.contains("Failed with result");
     let mut lines = journal(host, what);
     for _ in 0..LATE_MOST {
         if !ended || is_whole(&lines) {
-            break;
+            return lines;
         }
         host.clock.pass(LATE, std::thread::sleep);
         lines = journal(host, what);
     }
-    lines
+    match is_whole(&lines) {
+        true => lines,
+        false => String::new(),
+    }
 }
 
 fn journal(host: &Host, what: &[&str]) -> String {
