@@ -67,7 +67,7 @@ pub(super) fn reason(
     task: &Task,
     finding: &Finding,
 ) -> Result<Reasoned, StoreError> {
-    let named = naming::name_cause(finding, &loaded.causes);
+    let named = unless_it_came(host, naming::name_cause(finding, &loaded.causes));
     let told = named.told(finding);
     let candidates = runbook::select(&loaded.runbooks, &told, named.cause);
     let suggested = runbook::suggestions(&loaded.runbooks, &told, named.cause);
@@ -109,6 +109,23 @@ pub(super) fn reason(
         learned,
         outdated,
     })
+}
+
+/// A device file that was not there when the unit ended, and is now: nothing is missing any more.
+fn unless_it_came(host: &Host, named: Named) -> Named {
+    let device = named.path.as_deref().filter(|path| {
+        let absent = named.cause == Cause::DeviceMissing
+            && named.why.to_ascii_lowercase().contains("no such file");
+        absent && path.starts_with("/dev/") && host.path(path).exists()
+    });
+    let Some(device) = device else {
+        return named;
+    };
+    Named {
+        cause: Cause::ProcessExited,
+        why: format!("{device} is there now; {}", named.why),
+        ..named
+    }
 }
 
 /// A unit or program that is another one now has to prove its repairs again.
@@ -286,5 +303,31 @@ pub(super) fn offers(
                 confidence: agreed.confidence,
             }),
         disagreement: consensus.reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::host::clock::Clock;
+
+    #[test]
+    fn a_device_that_came_back_is_missing_no_more_and_one_that_does_not_answer_is() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::at(root.path(), Clock::manual(Timestamp::from_millis(0)));
+        let named = |line: &str| Named {
+            cause: Cause::DeviceMissing,
+            confidence: 0.9,
+            why: line.to_owned(),
+            path: Some("/dev/pps1".to_owned()),
+        };
+        let absent = "Could not open /dev/pps1 : No such file or directory";
+        let cause = |line| unless_it_came(&host, named(line)).cause;
+        assert_eq!(cause(absent), Cause::DeviceMissing);
+        std::fs::create_dir(root.path().join("dev")).unwrap();
+        std::fs::write(root.path().join("dev/pps1"), "").unwrap();
+        assert_eq!(cause(absent), Cause::ProcessExited);
+        assert_eq!(cause("/dev/pps1: No such device"), Cause::DeviceMissing);
     }
 }

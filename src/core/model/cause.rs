@@ -131,7 +131,8 @@ causes! {
         helps_not: "starting it again", wait: "nothing"
     } [
         "systemctl cat {unit}",
-        "ls -l {path}",
+        "ls -ld {path}",
+        "ls -ld {namesake}   # of the same name: a backup, another release? nothing says that it is the one",
         "journalctl -u {unit} -n 50 --no-pager",
         "systemctl edit {unit}   # correct it, then:",
         "systemctl daemon-reload && systemctl restart {unit}",
