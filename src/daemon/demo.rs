@@ -30,13 +30,8 @@ const REPAIR_DEADLINE: Duration = Duration::from_secs(60);
 /// Stability window of the demo; the default is 60 s.
 const WINDOW_S: u64 = 1;
 const SERVICE: &str = "demo-web";
-/// Detectors that the demo needs; the others would report on the host it runs on.
-const DETECTORS: &[&str] = &[
-    "service_failed",
-    "service_inactive",
-    "port_conflict",
-    "probe_failed",
-];
+/// Detectors that watch until the service runs.
+const AT_FIRST: &[&str] = &["service_inactive"];
 
 /// Runs the demo, printing to `out`. `Ok(false)` when a repair did not come in time.
 pub fn run(out: &mut dyn Write) -> Result<bool, DemoError> {
@@ -44,7 +39,8 @@ pub fn run(out: &mut dyn Write) -> Result<bool, DemoError> {
     writeln!(
         out,
         "A web service of our own on 127.0.0.1:{} in {} is watched and repaired.\n\
-         Shortened for the demo: stability window {WINDOW_S} s instead of 60 s, sweeps every second.\n",
+         Shortened for the demo: stability window {WINDOW_S} s instead of 60 s, sweeps every second.\n\
+         Each fault is left to the detectors named with it: which of all was first would be chance.\n",
         stage.port,
         stage.directory.display()
     )
@@ -54,12 +50,10 @@ pub fn run(out: &mut dyn Write) -> Result<bool, DemoError> {
         config_named: true,
         state_dir: None,
         dry_run: false,
-        timing: Timing {
-            clear_hold: Some(Duration::from_secs(1)),
-        },
+        timing: Timing::default(),
     };
-    let runtime =
-        Runtime::start(Host::real(), stage.config()?, &options).map_err(DemoError::Start)?;
+    let runtime = Runtime::start(Host::real(), stage.config(AT_FIRST)?, &options)
+        .map_err(DemoError::Start)?;
     let mut good = true;
     std::thread::scope(|scope| -> Result<(), DemoError> {
         let daemon = scope.spawn(|| daemon::run(&runtime).map_err(DemoError::Store));
@@ -79,7 +73,9 @@ fn play(
     good: &mut bool,
 ) -> Result<(), DemoError> {
     let mut watch = Watch::new(runtime);
-    writeln!(out, "0. It was never started.").map_err(DemoError::Output)?;
+    let watched_by = AT_FIRST.join(", ");
+    writeln!(out, "0. It was never started. Watched by {watched_by}.")
+        .map_err(DemoError::Output)?;
     // Closed as well: a fault right after the first green would be the same task's.
     if !watch.until(out, |open| open.is_empty() && stage.answers())? {
         *good = false;
@@ -89,7 +85,16 @@ fn play(
         .into_iter()
         .enumerate()
     {
-        writeln!(out, "\n{}. {}", number + 1, fault.title()).map_err(DemoError::Output)?;
+        let (title, watched_by) = (fault.title(), fault.watched_by());
+        writeln!(
+            out,
+            "\n{}. {title} Watched by {}.",
+            number + 1,
+            watched_by.join(", ")
+        )
+        .map_err(DemoError::Output)?;
+        let config = stage.config(watched_by)?;
+        runtime.take_over(config).map_err(DemoError::TakeOver)?;
         let repaired = stage.inject(fault, runtime)? && watch.repair(out)? && stage.answers();
         if !repaired {
             *good = false;
@@ -145,6 +150,15 @@ impl Fault {
             }
         }
     }
+
+    /// Detectors that are on. All but these are off: they would report on the host, or see this fault as well.
+    const fn watched_by(self) -> &'static [&'static str] {
+        match self {
+            Self::Killed => &["service_failed"],
+            Self::Hung => &["probe_failed"],
+            Self::PortTaken => &["port_conflict", "service_failed"],
+        }
+    }
 }
 
 /// The temporary directory, the port, and what is played on them.
@@ -178,18 +192,19 @@ impl Stage {
         self.directory.join("demo-web.pid")
     }
 
-    /// The configuration, written out so that `--config` can be tried on it by hand.
-    fn config(&self) -> Result<Config, DemoError> {
+    /// The configuration with these detectors on, written out so that `--config` can be tried on it by hand. One worker:
+    /// what two do at once is told in one order here and in another there.
+    fn config(&self, watched_by: &[&str]) -> Result<Config, DemoError> {
         let disabled: Vec<&str> = detectors::all()
             .iter()
             .map(|detector| detector.name())
-            .filter(|name| !DETECTORS.contains(name))
+            .filter(|name| !watched_by.contains(name))
             .collect();
         let dir = self.directory.display();
         let text = format!(
             "[daemon]\nstate_dir = \"{dir}/state\"\nruntime_dir = \"{dir}\"\nkill_switch = \"{dir}/disable\"\n\
              rules_dir = \"{dir}/rules.d\"\nrunbooks_dir = \"{dir}/runbooks.d\"\nbundle = \"{dir}/none\"\n\
-             startup_grace_s = 0\nlog_level = \"error\"\nmanagers = [\"declared\"]\nworkers = 2\n\
+             startup_grace_s = 0\nlog_level = \"error\"\nmanagers = [\"declared\"]\nworkers = 1\n\
              [mode]\nmedium = \"auto\"\n\
              [detect]\njournal = false\nkernel_log = false\nunit_sweep_s = 1\nstale_after_s = 0\ndisabled = {disabled:?}\n\
              [fix]\nstability_s = {WINDOW_S}\nquick_deadline_s = 10\n\
@@ -225,7 +240,8 @@ impl Stage {
             Fault::Hung => self.signal(Signal::SIGSTOP)?,
             Fault::PortTaken => {
                 get(self.port, WORKER);
-                // Only what was seen in the service while it was well is its own.
+                // Only what was seen in the service while it was well is its own. Noted at the end of a sweep, so that the
+                // next one, a second later, is the first to see what is done now.
                 let end = end_after(REPAIR_DEADLINE);
                 while Self::processes(runtime)? < 2 {
                     if Instant::now() >= end {
@@ -324,7 +340,7 @@ impl<'a> Watch<'a> {
                 .join(" — ");
             writeln!(
                 out,
-                "   {at:5.1} s  task {task_id}  {:<12} {what:.100}",
+                "   {at:5.1} s  task {task_id}  {:<12} {what}",
                 event.action
             )
             .map_err(DemoError::Output)?;

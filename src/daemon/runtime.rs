@@ -207,6 +207,11 @@ impl Runtime {
         if let Some(dir) = &self.state_dir {
             dir.clone_into(&mut config.daemon.state_dir);
         }
+        self.take_over(config)
+    }
+
+    /// From the next step of each thread on `config` holds, with all that it names.
+    pub(crate) fn take_over(&self, config: Config) -> Result<(), LoadError> {
         let fresh = Arc::new(LoadedConfig::load(&self.host, config)?);
         for old in &self.loaded().managers {
             let ends = old.ends();

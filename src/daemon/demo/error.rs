@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 
 use crate::core::config::ConfigError;
 use crate::core::model::hint::Hint;
+use crate::daemon::loaded_config::LoadError;
 use crate::daemon::runtime::StartError;
 use crate::store::StoreError;
 
@@ -21,6 +22,7 @@ pub enum DemoError {
     Stage(String, io::Error),
     Config(ConfigError),
     Start(StartError),
+    TakeOver(LoadError),
     Store(StoreError),
     /// The demo's service wrote no pid file, so that it cannot be broken.
     NoPidFile,
@@ -40,6 +42,7 @@ impl fmt::Display for DemoError {
             Self::Stage(what, why) => write!(f, "{what}: {why}"),
             Self::Config(why) => write!(f, "demo configuration: {why}"),
             Self::Start(why) => why.fmt(f),
+            Self::TakeOver(why) => write!(f, "demo configuration: {why}"),
             Self::Store(why) => why.fmt(f),
             Self::NoPidFile => f.write_str("the demo service has no pid file"),
             Self::Signal(signal, why) => write!(f, "{signal}: {why}"),
@@ -54,6 +57,7 @@ impl Error for DemoError {
             Self::Output(why) | Self::Stage(_, why) => Some(why),
             Self::Config(why) => Some(why),
             Self::Start(why) => Some(why),
+            Self::TakeOver(why) => Some(why),
             Self::Store(why) => Some(why),
             Self::Signal(_, why) => Some(why),
             Self::NoPidFile | Self::Panicked => None,
@@ -65,6 +69,7 @@ impl Hint for DemoError {
     fn hint(&self) -> Cow<'static, str> {
         match self {
             Self::Start(why) => why.hint(),
+            Self::TakeOver(why) => why.hint(),
             Self::Store(why) => why.hint(),
             Self::Output(_)
             | Self::Stage(..)
