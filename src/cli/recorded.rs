@@ -25,6 +25,9 @@ const CONSOLE_PERCENT: usize = 20;
 const READ_CHUNK: usize = 64 << 10;
 /// Longest journal entry on one line, bytes.
 const ENTRY_CAP: usize = 256 << 10;
+/// Lines of one finding that are shown, and bytes of each.
+const SHOWN_LINES: usize = 20;
+const SHOWN_BYTES: usize = 1024;
 
 /// True for a recording of a console: who else wrote there has no stamp and is no program of a log.
 fn is_console(head: &str) -> bool {
@@ -65,6 +68,8 @@ pub(super) struct Seen {
     pub(super) last_line: u64,
     /// How its first line is written.
     pub(super) shape: String,
+    /// The first of its lines, as they stand in the file.
+    pub(super) lines: Vec<String>,
 }
 
 /// What a file holds.
@@ -105,6 +110,8 @@ struct Replay<'a> {
     line: u64,
     /// Of the line being read.
     shape: String,
+    /// That line as it stands in the file, as much of it as is shown.
+    raw: String,
 }
 
 impl<'a> Replay<'a> {
@@ -121,6 +128,7 @@ impl<'a> Replay<'a> {
             index: HashMap::new(),
             line: 0,
             shape: String::new(),
+            raw: String::new(),
         }
     }
 
@@ -154,6 +162,8 @@ impl<'a> Replay<'a> {
 
     fn text(&mut self, line: &str) {
         self.line = self.line.saturating_add(1);
+        self.raw.clear();
+        self.raw.push_str(cut(line, SHOWN_BYTES));
         if self.list(line) {
             return;
         }
@@ -322,12 +332,16 @@ impl<'a> Replay<'a> {
                 seen.finding.count = seen.finding.count.saturating_add(1);
                 seen.finding.severity = seen.finding.severity.max(finding.severity);
                 seen.last_line = self.line;
+                if seen.lines.len() < SHOWN_LINES {
+                    seen.lines.push(self.raw.clone());
+                }
             }
             None => seen.push(Seen {
                 finding,
                 first_line: self.line,
                 last_line: self.line,
                 shape: self.shape.clone(),
+                lines: vec![self.raw.clone()],
             }),
         }
     }
@@ -401,6 +415,20 @@ mod tests {
             (Class::ServiceWatchdog, "d.service"),
         ];
         assert_eq!(told, want);
+    }
+
+    #[test]
+    fn a_finding_shows_its_lines_as_they_stand_in_the_file() {
+        let off = |n: u64| format!("May  1 10:00:0{n} gw a[1]: ERROR pump {n} is off");
+        let all = [off(2), off(3)];
+        let recording = replayed(&[&all[0], "May  1 10:00:02 gw a[1]: on", &all[1]]);
+        let lines: Vec<_> = recording.seen.iter().map(|one| &one.lines).collect();
+        assert_eq!(lines, [&all]);
+        let many: Vec<String> = (0..100).map(|_| off(2)).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let recording = replayed(&many);
+        let shown: Vec<_> = recording.seen.iter().map(|one| one.lines.len()).collect();
+        assert_eq!(shown, [SHOWN_LINES]);
     }
 
     #[test]

@@ -102,5 +102,6 @@ fn as_json(file: &str, seen: &Seen, named: &Named, told: &str) -> Value {
         "count": seen.finding.count,
         "first_line": seen.first_line,
         "last_line": seen.last_line,
+        "lines": seen.lines,
     })
 }
