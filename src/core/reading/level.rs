@@ -115,6 +115,10 @@ impl Level {
 
     /// By a word before a colon: in capitals any, else none that also opens ordinary sentences.
     pub fn of_caption(word: &str) -> Option<Self> {
+        // What a run time prints before what was thrown; nobody calls a level so.
+        if word.eq_ignore_ascii_case("exception") {
+            return Some(Self::Error);
+        }
         let level = Self::of_word(word)?;
         let shouted = word.bytes().all(|c| c.is_ascii_uppercase());
         let ordinary = is_one(word, CAPTIONS) || is_one(word, ORDINARY);
@@ -203,5 +207,7 @@ mod tests {
         assert_eq!(Level::of_caption("LOG"), Some(Level::Info));
         assert_eq!(Level::of_caption("log"), None);
         assert_eq!(Level::of_caption("Error"), Some(Level::Error));
+        assert_eq!(Level::of_caption("exception"), Some(Level::Error));
+        assert_eq!(Level::of_mark("exception"), None);
     }
 }
