@@ -7,11 +7,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::core::identity;
 use crate::core::model::audit;
-use crate::core::model::finding::Finding;
+use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::id::TaskId;
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::meta::gateway_id;
+use crate::store::rows::parsed;
 use crate::store::tx::Tx;
 use crate::store::types::{Intake, Recorded};
 use crate::store::{adopted, enqueue, history};
@@ -79,9 +80,11 @@ pub(super) fn as_repeats(
     let mut recorded = Vec::with_capacity(batch.findings.len());
     for finding in &batch.findings {
         match open_task(connection, &finding.fingerprint().to_string())? {
-            // A repeat of something already put before a human may owe a comment: not held back.
-            Some((one, status))
-                if status != "escalated" || enqueue::is_told(connection, one.task_id)? =>
+            // A repeat of something already put before a human may owe a comment, and one that is worse is decided
+            // anew: not held back.
+            Some((one, status, severity))
+                if finding.severity <= severity
+                    && (status != "escalated" || enqueue::is_told(connection, one.task_id)?) =>
             {
                 recorded.push(Recorded {
                     seen_count: one.seen_count + held.waiting(one.task_id) + finding.count,
@@ -97,10 +100,11 @@ pub(super) fn as_repeats(
 fn open_task(
     connection: &Connection,
     hash: &str,
-) -> Result<Option<(Recorded, String)>, StoreError> {
+) -> Result<Option<(Recorded, String, Severity)>, StoreError> {
     Ok(connection
         .prepare_cached(
-            "SELECT id, seen_count, episode, previous_id, status FROM tasks WHERE issue_hash = ?1 AND status <> 'closed'",
+            "SELECT id, seen_count, episode, previous_id, status, severity FROM tasks
+             WHERE issue_hash = ?1 AND status <> 'closed'",
         )?
         .query_row([hash], |row| {
             let recorded = Recorded {
@@ -110,7 +114,8 @@ fn open_task(
                 episode: row.get(2)?,
                 previous_id: row.get(3)?,
             };
-            Ok((recorded, row.get(4)?))
+            let severity = parsed(row.get(5)?).unwrap_or(Severity::Error);
+            Ok((recorded, row.get(4)?, severity))
         })
         .optional()?)
 }
@@ -150,10 +155,13 @@ pub(super) fn record(
     if let Some(created) = create(tx, finding, &hash, before, now)? {
         return Ok(created);
     }
-    let (open, status) = open_task(tx, &hash)?.ok_or_else(|| {
+    let (open, status, severity) = open_task(tx, &hash)?.ok_or_else(|| {
         StoreError::Corrupt("an open task vanished inside a transaction".to_owned())
     })?;
     raise(tx, open.task_id, finding.count, finding.seen_at)?;
+    if finding.severity > severity {
+        worsen(tx, open.task_id, finding, severity, now)?;
+    }
     if status == "escalated" {
         enqueue::recurrence(tx, open.task_id, finding, now)?;
     }
@@ -247,6 +255,33 @@ fn raise(tx: &Tx<'_>, task_id: TaskId, count: u64, at: Timestamp) -> Result<(), 
     )?
     .execute(params![task_id, count, at.to_string()])?;
     Ok(())
+}
+
+/// The same fault is worse than it was: who waited only because it was harmless is decided about anew.
+fn worsen(
+    tx: &Tx<'_>,
+    task_id: TaskId,
+    finding: &Finding,
+    before: Severity,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE tasks SET severity = ?2,
+                next_attempt_at = CASE WHEN status = 'waiting' AND waiting_gate IS NULL
+                                       THEN min(next_attempt_at, ?3) ELSE next_attempt_at END
+         WHERE id = ?1",
+    )?
+    .execute(params![task_id, finding.severity.as_str(), now.to_string()])?;
+    let details = format!("{before} to {}: {}", finding.severity, finding.message);
+    history::append(
+        tx,
+        Some(task_id),
+        "worsened",
+        &details,
+        &finding.source,
+        "",
+        now,
+    )
 }
 
 pub(super) fn move_cursor(

@@ -21,7 +21,7 @@ pub(super) const OUTBOX_COLUMNS: &str = "id, task_id, destination, operation, st
 
 /// A stored text that must be one of a closed set; an unknown one falls back, since a reader must be
 /// able to show a row that an adoption or a newer tool wrote.
-fn parsed<T: std::str::FromStr>(text: Option<String>) -> Option<T> {
+pub(super) fn parsed<T: std::str::FromStr>(text: Option<String>) -> Option<T> {
     text.and_then(|text| text.parse().ok())
 }
 

@@ -117,6 +117,43 @@ fn repeats_are_coalesced_and_written_with_the_next_commit_or_at_close() {
 }
 
 #[test]
+fn a_worse_repeat_raises_the_open_task_and_is_decided_about_at_once() {
+    let bench = bench();
+    let said = |severity| Finding {
+        severity,
+        ..finding("boom")
+    };
+    let task = bench.store.create_task(said(Severity::Warning), NOW);
+    let task = task.unwrap().task_id;
+    let wait = Transition::Wait {
+        until: NOW.plus(Duration::from_secs(3_600)),
+        reason: "only a warning".to_owned(),
+        waits_for: WaitsFor::Time,
+    };
+    bench.store.transition(task, wait, "t", NOW).unwrap();
+    let claimed = |name| bench.store.claim_next(name, NOW).unwrap();
+    bench.store.create_task(said(Severity::Info), NOW).unwrap();
+    assert_eq!(claimed("worker-1"), None);
+    let worse = bench.store.create_task(said(Severity::Critical), NOW);
+    assert!(!worse.unwrap().created);
+    let due = claimed("worker-1").unwrap();
+    assert_eq!((due.id, due.severity), (task, Severity::Critical));
+    bench.store.create_task(said(Severity::Error), NOW).unwrap();
+    let events = bench
+        .store
+        .reader()
+        .unwrap()
+        .history(Some(task), 99)
+        .unwrap();
+    let worsened: Vec<_> = events
+        .iter()
+        .filter(|event| event.action == "worsened")
+        .map(|event| event.details.as_str())
+        .collect();
+    assert_eq!(worsened, ["warning to critical: boom"]);
+}
+
+#[test]
 fn transitions_check_their_start_state() {
     let bench = bench();
     let task = one(&bench.store, "boom").task_id;
