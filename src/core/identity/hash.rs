@@ -55,7 +55,7 @@ impl Hasher {
             &b"ao-fp"[..],
             &ALGORITHM_VERSION.to_le_bytes(),
             class.as_bytes(),
-            subject.as_bytes(),
+            whose(subject).as_bytes(),
         ] {
             fields.extend_from_slice(&length(field));
             fields.extend_from_slice(field);
@@ -125,6 +125,14 @@ impl Hasher {
             *bytes = word.to_be_bytes();
         }
         Some(Fingerprint(digest))
+    }
+}
+
+/// A service is the same whether its unit is known (the journal) or its program alone (a file).
+fn whose(subject: &str) -> &str {
+    match subject.strip_suffix(".service") {
+        Some(name) if !name.is_empty() => name,
+        _ => subject,
     }
 }
 

@@ -32,7 +32,7 @@ use crate::core::model::finding::Finding;
 use crate::core::model::hex;
 
 /// Version of template and hash layout; a change of either raises it, and open tasks are re-keyed.
-pub const ALGORITHM_VERSION: u32 = 2;
+pub const ALGORITHM_VERSION: u32 = 3;
 
 /// Only the first 4096 bytes of a message count: what comes later is payload, not identity.
 pub const MESSAGE_CAP: usize = 4096;

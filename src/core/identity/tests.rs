@@ -287,13 +287,21 @@ fn fields_do_not_run_into_one_another() {
     assert_ne!(fingerprint("a", "b", "cd"), fingerprint("a", "bc", "d"));
 }
 
+#[test]
+fn a_service_is_its_unit_and_its_program() {
+    let of = |subject| fingerprint("log_error", subject, "disk is full");
+    assert_eq!(of("collector"), of("collector.service"));
+    assert_ne!(of("collector"), of("collector.socket"));
+    assert_ne!(of(""), of(".service"));
+}
+
 /// The identity of every stored task hangs on this: a change needs a new [`ALGORITHM_VERSION`].
 #[test]
-fn the_hash_of_version_2_is_fixed() {
+fn the_hash_of_version_3_is_fixed() {
     let print = fingerprint("log_error", "", "connection from 10.0.0.1 refused");
     assert_eq!(
         print.to_string(),
-        "e102dd7557f7d4d115f2b6d179d3384f34eec00e13a258139856d3df5d3f3039"
+        "3e184f05ed1a5853a12316cbe503a3e215e812a857a3475b339dd7d47448b067"
     );
     assert_eq!(print.to_string().parse(), Ok(print));
     assert_eq!("xyz".parse::<Fingerprint>(), Err(ParseError));
