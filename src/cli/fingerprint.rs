@@ -8,6 +8,7 @@ use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::core::identity::{MESSAGE_CAP, Memo, lossy_line, template_into};
 use crate::core::model::class::Class;
+use crate::core::model::inert;
 use crate::core::reading::shape;
 
 /// Enough for thousands of lines a system call.
@@ -131,8 +132,8 @@ impl Work {
         self.lines += 1;
         if self.as_template {
             template_into(&said(&message), &mut self.template);
-            self.template.push('\n');
-            return output.write_all(self.template.as_bytes());
+            output.write_all(inert::line(&self.template).as_bytes())?;
+            return output.write_all(b"\n");
         }
         let mut text = [b'\n'; 65];
         let hex = self.memo.hex(&message, said, &mut self.template);
@@ -206,6 +207,12 @@ mod tests {
         for buffer in [1, 2, 3, 7, 64] {
             assert_eq!(run(&input, buffer, true), whole);
         }
+    }
+
+    #[test]
+    fn a_template_drives_no_terminal() {
+        let (_, out) = run(inert::HOSTILE.as_bytes(), 64, true);
+        assert!(!out.concat().chars().any(inert::is_active), "{out:?}");
     }
 
     #[test]

@@ -193,7 +193,7 @@ fn batch(bundle: &Bundle, limit: usize) -> Result<Exit, CliError> {
             continue;
         };
         for (snippet, score) in bundle.rank(&Query::of_text(text), limit)? {
-            writeln!(out, "{id}\t{snippet}\t{score:.6}")?;
+            writeln!(out, "{}\t{snippet}\t{score:.6}", inert::line(id))?;
         }
     }
     out.flush()?;

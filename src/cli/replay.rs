@@ -37,7 +37,9 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
             // A closed standard error leaves nobody to tell.
             let _ = writeln!(
                 io::stderr(),
-                "replay: {file}: {why}: check the path and your permission"
+                "replay: {}: {}: check the path and your permission",
+                inert::line(&file),
+                inert::line(&why.to_string())
             );
         }
         shapes.push((file.clone(), recording.shapes));
