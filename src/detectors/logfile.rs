@@ -229,7 +229,8 @@ impl Tail {
                 self.open = Some(file);
                 return true;
             }
-            if self.host.path(&self.path).exists() {
+            // What cannot be opened is told of there; whether lines were lost is known once a file stands there again.
+            if self.open_path(now).is_some() {
                 let what = "the rotated log file with the last line read is gone: its rest was not judged; keep one rotated file uncompressed (delaycompress)";
                 self.collector.gap(what, now);
             } else {

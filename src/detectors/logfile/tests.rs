@@ -337,6 +337,31 @@ fn turned(bed: &Bed, tails: &mut [Tail]) -> Vec<(String, String)> {
 }
 
 #[test]
+fn what_took_the_files_place_before_a_start_is_told_once_and_as_nothing_else() {
+    let mut bed = Bed::new();
+    bed.append("app.log", "start\n");
+    let mut tail = bed.tail();
+    bed.drain(&mut tail);
+    fs::remove_file(bed.path("app.log")).unwrap();
+    let mode = nix::sys::stat::Mode::from_bits_truncate(0o666);
+    nix::unistd::mkfifo(&bed.path("app.log"), mode).unwrap();
+    let mut again = bed.tail();
+    bed.drain(&mut again);
+    bed.drain(&mut again);
+    let told = bed.seen();
+    assert!(
+        matches!(told.as_slice(), [(what, 1)] if what.contains("is a FIFO")),
+        "{told:?}"
+    );
+    // Only then is it certain that the old one is not there any more.
+    fs::remove_file(bed.path("app.log")).unwrap();
+    bed.append("app.log", "ERROR anew\n");
+    bed.drain(&mut again);
+    assert_eq!(bed.seen.get("ERROR anew"), Some(&1));
+    assert!(bed.seen.keys().any(|m| m.contains("rotated log file")));
+}
+
+#[test]
 fn what_is_no_log_file_is_told_once_and_blinds_no_other() {
     let mut bed = Bed::new();
     fs::create_dir(bed.path("root")).unwrap();
