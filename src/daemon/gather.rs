@@ -258,6 +258,8 @@ fn tried(attempts: &[Attempt]) -> Vec<Tried> {
                 phase: Phase::from_number(i64::from(attempt.phase)),
                 kind: attempt.action_kind.parse().ok()?,
                 acted: attempt.outcome != Some(Outcome::Refused),
+                // How it would be taken back is known of what was booked alone.
+                booked: !attempt.undo.is_empty(),
                 at: attempt.started_at,
             })
         })

@@ -37,6 +37,8 @@ pub struct Tried {
     pub kind: ActionKind,
     /// False when a gate or precondition stopped it before anything was touched.
     pub acted: bool,
+    /// All gates were open for it: if it was refused then, the host had become another one since the decision.
+    pub booked: bool,
     /// When it began.
     pub at: Timestamp,
 }
@@ -58,7 +60,7 @@ pub enum Plan {
     },
 }
 
-/// Anything but a start that failed this often in one round is not tried again in it.
+/// Anything but a start that failed, or found another host than was decided on, this often in one round is not tried again in it.
 const FAILURES_MOST: usize = 2;
 
 /// Walks the phases from `phase` on and returns the first step that is due. A start may be tried in each phase that
@@ -97,8 +99,10 @@ fn offered_in(offers: &Offers, phase: Phase) -> Option<&[Offer]> {
     }
 }
 
+/// What was refused is not offered again in its round; where the host had become another one it is decided anew.
 fn refused(tried: &[Tried], kind: ActionKind) -> bool {
-    tried.iter().any(|one| one.kind == kind && !one.acted)
+    let refused = tried.iter().filter(|one| one.kind == kind && !one.acted);
+    refused.clone().any(|one| !one.booked) || refused.count() >= FAILURES_MOST
 }
 
 /// The best offer of `phase` with attempts left: untried ones first, then a second try.

@@ -212,11 +212,17 @@ fn a_file_that_is_replaced_between_the_approval_and_the_act_is_refused_with_both
 fn every_change_between_the_approval_and_the_act_leaves_the_host_as_it_was() {
     for (name, change, _) in CHANGES {
         let mut gateway = asked_for_a_drop_in();
+        let before = proposal(&gateway, UNIT);
         once_booked(&gateway, *change);
         gateway.approve(UNIT, HOUR);
         gateway.runs_for(MINUTE);
         assert!(!gateway.exists(DROP_IN), "{name}");
         assert_eq!(count(&gateway, UNIT, "refused"), 1, "{name}");
+        // A human is asked for what stands there now, and what was asked for then is done.
+        assert_ne!(proposal(&gateway, UNIT).digest(), before.digest(), "{name}");
+        gateway.approve(UNIT, HOUR);
+        gateway.runs_for(MINUTE);
+        assert!(gateway.exists(DROP_IN), "{name}: what was asked for again");
     }
 }
 

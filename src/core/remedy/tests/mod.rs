@@ -127,6 +127,7 @@ fn tried(phase: Phase, kind: ActionKind) -> Tried {
         phase,
         kind,
         acted: true,
+        booked: true,
         at: ago(30),
     }
 }
@@ -134,6 +135,7 @@ fn tried(phase: Phase, kind: ActionKind) -> Tried {
 fn refused(phase: Phase, kind: ActionKind) -> Tried {
     Tried {
         acted: false,
+        booked: false,
         ..tried(phase, kind)
     }
 }

@@ -186,3 +186,16 @@ fn every_walk_ends_within_the_limits_of_all_phases() {
     assert!(starts <= STARTS, "{done:?}");
     assert!(done.len() <= 2 + 3 + 2 + STARTS, "{done:?}");
 }
+
+#[test]
+fn what_another_host_was_found_for_is_decided_anew_and_not_without_end() {
+    let all = offers(&[PATH], &[], None);
+    let overtaken = Tried {
+        booked: true,
+        ..refused(Phase::QuickFix, PATH)
+    };
+    assert_eq!(due(Phase::QuickFix, &all, &[overtaken]), Some((1, PATH)));
+    assert_eq!(due(Phase::QuickFix, &all, &[overtaken; 2]), None);
+    let gate = refused(Phase::QuickFix, PATH);
+    assert_eq!(due(Phase::QuickFix, &all, &[gate]), None);
+}
