@@ -4,6 +4,7 @@
 //! anybody, link anywhere or pass for one of our hidden markers, and is redacted.
 
 mod markup;
+mod title;
 
 use std::fmt::Write as _;
 
@@ -146,24 +147,10 @@ pub fn render(facts: &IssueFacts<'_>) -> Rendered {
     evidence_fold(&mut out, facts.task, &clean);
     footer(&mut out, facts);
     Rendered {
-        title: title(facts, &clean),
+        title: title::title(facts, &clean),
         body: fit(&out, BODY_CAP),
         status,
     }
-}
-
-/// `host: subject: cause`, on one line.
-fn title(facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> String) -> String {
-    let task = facts.task;
-    let what = match first_line(facts.cause) {
-        "" => task.class.row().words.to_owned(),
-        cause => clean(cause),
-    };
-    let subject = match task.subject.as_str() {
-        "" => String::new(),
-        subject => format!("{}: ", clean(subject)),
-    };
-    title_line(&format!("{}: {subject}{what}", facts.host))
 }
 
 fn headline(out: &mut String, facts: &IssueFacts<'_>) {

@@ -351,3 +351,110 @@ fn the_case_is_named_on_the_issue_of_its_root_and_of_its_members() {
     assert_eq!(body.matches(": disk_full @all").count(), 20, "{body}");
     assert!(body.contains("\n- and 5 more\n"));
 }
+
+#[test]
+fn the_title_of_a_case_names_root_and_effect() {
+    let mut task = task();
+    let member = |id, class, subject: &str| Member {
+        task: TaskId::from_number(id),
+        class,
+        subject: subject.to_owned(),
+    };
+    let stopped = |count| -> Vec<Member> {
+        let one = |n: i64| member(50 + n, Class::ServiceFailed, &format!("a{n}.service"));
+        (0..count).map(one).collect()
+    };
+    let line = member(80, Class::LogError, "a0.service");
+    let both = [stopped(2), vec![line.clone()]].concat();
+    for (class, subject, members, title) in [
+        (
+            Class::DiskFull,
+            "/data",
+            stopped(16),
+            "/data is full: 16 services stopped",
+        ),
+        (
+            Class::DiskFull,
+            "/data",
+            both,
+            "/data is full: 2 services stopped",
+        ),
+        (
+            Class::NetworkDown,
+            "eth0",
+            stopped(1),
+            "eth0 is down: a0.service stopped",
+        ),
+        (
+            Class::NetworkDown,
+            "eth0",
+            vec![line.clone()],
+            "eth0 is down: a0.service: repeated error in a log",
+        ),
+        (
+            Class::ServiceFailed,
+            "db.service",
+            stopped(3),
+            "db.service: it broke: 3 services stopped",
+        ),
+        (
+            Class::DiskFull,
+            "/data",
+            vec![line.clone(), line],
+            "/data is full: 2 more faults",
+        ),
+    ] {
+        task.class = class;
+        subject.clone_into(&mut task.subject);
+        let case = Case {
+            root: member(task.id.number(), class, subject),
+            members,
+        };
+        let mut facts = facts(&task, &[], &[], &[]);
+        (facts.cause, facts.case) = ("It broke.\nin detail", Some(&case));
+        assert_eq!(
+            render(&facts).title.to_lowercase(),
+            format!("iac1: {title}")
+        );
+    }
+}
+
+#[test]
+fn the_title_of_what_hangs_on_something_names_that_and_a_long_root_leaves_room_for_its_effect() {
+    let mut task = task();
+    task.class = Class::ServiceFailed;
+    task.subject = "a.service".to_owned();
+    let disk = Member {
+        task: TaskId::from_number(12),
+        class: Class::DiskFull,
+        subject: "/data".to_owned(),
+    };
+    let own = Member {
+        task: task.id,
+        class: task.class,
+        subject: task.subject.clone(),
+    };
+    let told = |root: &Member, member: &Member, cause| {
+        let case = Case {
+            root: root.clone(),
+            members: vec![member.clone()],
+        };
+        let mut facts = facts(&task, &[], &[], &[]);
+        (facts.cause, facts.case) = (cause, Some(&case));
+        render(&facts).title
+    };
+    assert_eq!(
+        told(&disk, &own, ""),
+        "iac1: a.service stopped: /data is full"
+    );
+    let other = Member {
+        subject: "b.service".to_owned(),
+        class: Class::ServiceFailed,
+        ..disk
+    };
+    let long = told(&own, &other, &"why ".repeat(100));
+    assert!(
+        long.len() <= TITLE_CAP && long.ends_with("…: b.service stopped"),
+        "{long}"
+    );
+}
