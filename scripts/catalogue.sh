@@ -3,12 +3,13 @@
 # each fault on a fresh database, with the service that `install` wrote, judged
 # by the host and by what its file declared beforehand.
 #
-#   scripts/catalogue.sh [--dir DIR] [--with monit] [--with restart] [--init openrc|sysv]
+#   scripts/catalogue.sh [--dir DIR | --suite NAME] [--with monit] [--with restart] [--init openrc|sysv]
 #                        [--beds N] [--repeat N] [--kill] [--json FILE] [BINARY] [FAULT…]
 #
 # BINARY defaults to dist/autonomous-orchestrator-<native>-unknown-linux-musl,
 # built when missing. Without FAULT all of them. --dir: the faults of another folder
-# (DIR/*.toml and the files they use; the words of steps.sh are the catalogue's). --with
+# (DIR/*.toml and the files they use; the words of steps.sh are the catalogue's). --suite:
+# the same for tests/NAME (third-party: kinds of other people's fault lists). --with
 # runs the same faults for Monit (Debian's package, at its fastest cycle) and for
 # Restart=on-failure, and prints them side by side. --beds: how many at a time (default
 # 4: they mostly wait), each in a bed of its own. --repeat: each fault so often. --kill:
@@ -35,6 +36,7 @@ while [ $# -gt 0 ]; do
     --repeat) repeat=$2; shift ;;
     --kill) kill=1 ;;
     --json) json=$2; shift ;;
+    --suite) dir=$ROOT/tests/$2; [ -d "$dir" ] || die "no suite $2"; shift ;;
     --dir) dir=$(cd "$2" && pwd) || die "no folder $2"; shift ;;
     -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
     -*) die "unknown option $1" ;;
