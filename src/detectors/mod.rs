@@ -22,6 +22,7 @@ pub mod probe;
 pub mod readonly_fs;
 pub mod service_failed;
 pub mod service_flapping;
+pub mod service_hung;
 pub mod service_inactive;
 pub mod stale_process;
 pub mod stream;
@@ -209,6 +210,7 @@ pub fn all() -> Vec<Box<dyn Detector>> {
         Box::new(config_drift::ConfigDrift::default()),
         Box::new(containers::Containers),
         Box::new(probe::Probes::default()),
+        Box::new(service_hung::ServiceHung::default()),
         Box::new(stale_process::StaleProcess::default()),
         Box::new(network::Network),
         Box::new(thermal::Thermal),

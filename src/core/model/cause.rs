@@ -236,6 +236,17 @@ causes! {
         "systemctl show {unit} -p WatchdogUSec",
         "journalctl -u {unit} -n 50 --no-pager",
     ];
+    Hung "hung" "It runs and does nothing: its process is stopped, or it takes no connection."
+    {
+        helps: "continuing a process that somebody stopped; else a restart, after a look at what it hangs on",
+        helps_not: "waiting: those who connect wait, too", wait: "the end of the load, where the host is busy"
+    } [
+        "systemctl status {unit}",
+        "ss -ltn   # Recv-Q: connections that wait to be taken",
+        "grep -H ^State /proc/$(systemctl show {unit} -P MainPID)/status   # T: stopped by a signal",
+        "kill -CONT $(systemctl show {unit} -P MainPID)   # where it is stopped, and nobody wants it so",
+        "systemctl restart {unit}   # else, once what it hangs on is known",
+    ];
     DiskFull "disk_full" "A file system has no space left."
     {
         helps: "removing or moving what is large; rotating logs",

@@ -170,6 +170,16 @@ table! {
             start_helps: true, waits: Waits::Never,
             steps: UNIT_STEPS,
         }
+        /// A unit runs and does nothing any more: its main process is stopped, or it takes no connection. Told, never
+        /// acted on: whether it may be restarted is for a human, and a probe that fails as well knows better.
+        ServiceHung = "service_hung" {
+            clearing: Clearing::Sweep, words: "service hangs", only_kernel: false,
+            subject: Some(Key::Unit), moves_with: MovesWith::Nothing,
+            told_by: ToldBy::Words, cause: Some((Cause::Hung, 0.85)),
+            rank: Some(6), root_with: None, explains: &[],
+            start_helps: false, waits: Waits::Never,
+            steps: UNIT_STEPS,
+        }
         /// Something else holds a port that a unit needs.
         PortConflict = "port_conflict" {
             clearing: Clearing::Sweep, words: "port is held by another process", only_kernel: false,

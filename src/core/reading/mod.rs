@@ -3,6 +3,7 @@
 // Numbers from outside must not overflow; tests know theirs.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+pub mod accept_queue;
 pub mod container;
 pub mod innocence;
 pub mod intent;

@@ -1,0 +1,361 @@
+//! Services that run and do nothing any more: stopped by a signal, or deaf to those who connect.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::core::config::Config;
+use crate::core::model::class::Class;
+use crate::core::model::facts::Fact;
+use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::port::Port;
+use crate::core::model::time::Timestamp;
+use crate::core::model::unit::UnitState;
+use crate::core::reading::accept_queue::{Queues, Untaken};
+use crate::core::reading::unit_state::is_excluded;
+use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
+use crate::host::net::listeners::sockets_of;
+use crate::host::{Host, procfs};
+
+/// Most bytes read of one table of sockets.
+const TABLE_CAP: u64 = 8 << 20;
+/// A program that is only busy takes a connection within this many times `stale_after_s`.
+const BUSY_FACTOR: u32 = 2;
+
+/// What shows that a service hangs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Sign {
+    /// Its main process, by number and start, is in state `T`.
+    Stopped(u32, u64),
+    /// This connection waits to be taken.
+    Untaken(Untaken),
+}
+
+/// Since when each sign has been there without a break.
+#[derive(Debug, Default)]
+pub struct ServiceHung {
+    since: Mutex<BTreeMap<Sign, Timestamp>>,
+}
+
+impl Detector for ServiceHung {
+    fn name(&self) -> &'static str {
+        "service_hung"
+    }
+
+    fn classes(&self) -> &'static [Class] {
+        &[Class::ServiceHung]
+    }
+
+    fn interval(&self, config: &Config) -> Duration {
+        super::host_interval(config)
+    }
+
+    fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
+        if look.managers.is_empty() {
+            return Ok(Sweep::Absent("no service manager".to_owned()));
+        }
+        let ignored = &look.config.detect.ignore_units;
+        let judged = |unit: &&UnitState| {
+            unit.is_active() && !super::is_own(&unit.name) && !is_excluded(unit, ignored)
+        };
+        let units: Vec<&UnitState> = look.units()?.iter().filter(judged).collect();
+        let queues = queues(look.host)?;
+        let stopped = stopped(look.host, &units);
+        let ages = self.ages(&queues, stopped.iter().map(|(sign, _)| sign), look.now)?;
+        let patience = Duration::from_secs(look.config.detect.stale_after_s);
+        let hung = Hung {
+            look,
+            patience: patience.saturating_mul(BUSY_FACTOR),
+            ages,
+        };
+        let mut found: Vec<Finding> = stopped
+            .iter()
+            .filter_map(|(sign, unit)| hung.standing_still(sign, unit))
+            .collect();
+        let told: BTreeSet<String> = found.iter().map(|one| one.subject.clone()).collect();
+        let deaf = hung.deaf(&queues, &units).into_iter();
+        found.extend(deaf.filter(|one| !told.contains(&one.subject)));
+        Ok(Sweep::Present(found))
+    }
+}
+
+impl ServiceHung {
+    /// How long each sign has been there. What is gone is forgotten.
+    fn ages<'a>(
+        &self,
+        queues: &Queues,
+        stopped: impl Iterator<Item = &'a Sign>,
+        now: Timestamp,
+    ) -> Result<BTreeMap<Sign, Duration>, DetectError> {
+        let mut since = self.since.lock().map_err(|_| DetectError::Poisoned)?;
+        let untaken = queues.untaken.iter().cloned().map(Sign::Untaken);
+        let signs = stopped.cloned().chain(untaken);
+        let known = signs.map(|sign| {
+            let first = since.get(&sign).copied().unwrap_or(now);
+            (sign, first)
+        });
+        *since = known.collect();
+        let aged = since
+            .iter()
+            .map(|(sign, first)| (sign.clone(), now.since(*first)));
+        Ok(aged.collect())
+    }
+}
+
+fn queues(host: &Host) -> Result<Queues, DetectError> {
+    let mut tables = Vec::new();
+    for file in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        tables.extend(super::told(file, host.read(file, TABLE_CAP))?);
+    }
+    Ok(Queues::read(&tables))
+}
+
+/// Units whose main process was stopped by a signal; a debugger's hold is another state (`t`).
+fn stopped<'a>(host: &Host, units: &[&'a UnitState]) -> Vec<(Sign, &'a UnitState)> {
+    let stopped = |unit: &&'a UnitState| {
+        let stat = host
+            .read(format!("/proc/{}/stat", unit.main_pid), 1024)
+            .ok()?;
+        let process = procfs::parse_stat(&stat).filter(|process| process.state == 'T')?;
+        Some((Sign::Stopped(process.pid, process.start_ticks), *unit))
+    };
+    let running = units.iter().filter(|unit| unit.main_pid > 0);
+    running.filter_map(stopped).collect()
+}
+
+/// One look, with the ages of all signs.
+struct Hung<'a> {
+    look: &'a Snapshot<'a>,
+    patience: Duration,
+    ages: BTreeMap<Sign, Duration>,
+}
+
+impl Hung<'_> {
+    /// Long enough to be told, or told already: a program that was started anew does not know since when.
+    fn counts(&self, sign: &Sign, unit: &str) -> bool {
+        let age = self.ages.get(sign).copied().unwrap_or_default();
+        age >= self.patience || self.look.open.contains(Class::ServiceHung, unit)
+    }
+
+    fn standing_still(&self, sign: &Sign, unit: &UnitState) -> Option<Finding> {
+        let message = format!(
+            "its main process {} is stopped by a signal and does nothing",
+            unit.main_pid
+        );
+        self.counts(sign, &unit.name)
+            .then(|| self.finding(&unit.name, &message))
+    }
+
+    /// Units of `units` with a connection that they do not take. Whose a port is costs a look at every process, and is
+    /// asked only where something waits.
+    fn deaf(&self, queues: &Queues, units: &[&UnitState]) -> Vec<Finding> {
+        let may_count = |one: &&Untaken| {
+            let sign = Sign::Untaken((*one).clone());
+            units.iter().any(|unit| self.counts(&sign, &unit.name))
+        };
+        let ports: BTreeSet<u16> = queues
+            .untaken
+            .iter()
+            .filter(may_count)
+            .map(|one| one.port)
+            .collect();
+        let mut found: BTreeMap<String, Finding> = BTreeMap::new();
+        for port in ports {
+            let inodes = queues.listening.iter().filter(|one| one.port == port);
+            let inodes: BTreeSet<u64> = inodes.map(|one| one.inode).collect();
+            for name in self.holders(&inodes, units) {
+                if let Some(one) = self.deaf_on(port, queues, &name) {
+                    found.entry(name).or_insert(one);
+                }
+            }
+        }
+        found.into_values().collect()
+    }
+
+    /// The units, not the manager, that hold one of these sockets.
+    fn holders(&self, inodes: &BTreeSet<u64>, units: &[&UnitState]) -> BTreeSet<String> {
+        let host = self.look.host;
+        let holds = |pid: &u32| *pid > 1 && !sockets_of(host, *pid).is_disjoint(inodes);
+        let pids = procfs::pids(host).into_iter().filter(holds);
+        let unit = |pid| {
+            let mut managers = self.look.managers.iter();
+            managers.find_map(|manager| manager.unit_of(pid))
+        };
+        let known = |name: &String| units.iter().any(|unit| unit.name == *name);
+        pids.filter_map(unit).filter(known).collect()
+    }
+
+    fn deaf_on(&self, port: u16, queues: &Queues, unit: &str) -> Option<Finding> {
+        let waiting = queues.untaken.iter().filter(|one| one.port == port);
+        let signs: Vec<Sign> = waiting.cloned().map(Sign::Untaken).collect();
+        let longest = signs.iter().filter_map(|sign| self.ages.get(sign)).max()?;
+        let counts = signs.iter().any(|sign| self.counts(sign, unit));
+        let message = format!(
+            "it listens on tcp/{port} and takes no connection: {} wait, the first for {} s",
+            signs.len(),
+            longest.as_secs()
+        );
+        let port = Fact::Port(Port::tcp(port));
+        counts.then(|| self.finding(unit, &message).with(port))
+    }
+
+    fn finding(&self, unit: &str, message: &str) -> Finding {
+        let (class, now) = (Class::ServiceHung, self.look.now);
+        Finding::new(class, unit, Severity::Error, message, "service_hung", now)
+            .with(Fact::Unit(unit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::unreachable)]
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::core::model::unit::UnitName;
+    use crate::detectors::Open;
+    use crate::host::clock::Clock;
+    use crate::services::{Order, Ordered, ServiceError, ServiceManager};
+
+    /// A manager with one unit, to which every process belongs.
+    #[derive(Debug)]
+    struct One(UnitState);
+
+    impl ServiceManager for One {
+        fn name(&self) -> &'static str {
+            "one"
+        }
+
+        fn units(&self) -> Result<Vec<UnitState>, ServiceError> {
+            Ok(vec![self.0.clone()])
+        }
+
+        fn unit(&self, _: &UnitName) -> Result<UnitState, ServiceError> {
+            Ok(self.0.clone())
+        }
+
+        fn order(&self, _: Order, _: &UnitName, _: Duration) -> Result<Ordered, ServiceError> {
+            Ok(Ordered::DONE)
+        }
+
+        fn reload(&self) -> Result<(), ServiceError> {
+            Ok(())
+        }
+
+        fn unit_of(&self, _pid: u32) -> Option<String> {
+            Some(self.0.name.clone())
+        }
+    }
+
+    struct Bench {
+        dir: tempfile::TempDir,
+        host: Host,
+        detector: ServiceHung,
+        open: Open,
+    }
+
+    impl Bench {
+        /// Process 70 listens on 9305 by the socket 41206.
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            fs::create_dir_all(dir.path().join("proc/70/fd")).unwrap();
+            fs::create_dir_all(dir.path().join("proc/net")).unwrap();
+            symlink("socket:[41206]", dir.path().join("proc/70/fd/3")).unwrap();
+            let host = Host::at(dir.path(), Clock::manual(Timestamp::from_millis(0)));
+            let detector = ServiceHung::default();
+            let bench = Self {
+                dir,
+                host,
+                detector,
+                open: Open::default(),
+            };
+            bench.is('S');
+            bench.waits(&[]);
+            bench
+        }
+
+        fn is(&self, state: char) {
+            let stat =
+                format!("70 (meterd) {state} 1 70 70 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 10000 0");
+            fs::write(self.dir.path().join("proc/70/stat"), stat).unwrap();
+        }
+
+        fn waits(&self, peers: &[&str]) {
+            let mut table =
+                "header\n 0: 00000000:2459 00000000:0000 0A 0:0 0:0 0 0 0 41206 1\n".to_owned();
+            for peer in peers {
+                table += &format!(" 1: 0100007F:2459 0100007F:{peer} 01 0:0 0:0 0 0 0 0 1\n");
+            }
+            fs::write(self.dir.path().join("proc/net/tcp"), table).unwrap();
+        }
+
+        /// The messages of a look, `seconds` after the one before.
+        fn after(&self, seconds: u64) -> Vec<String> {
+            self.host.clock.advance(Duration::from_secs(seconds));
+            let config = Config::default();
+            let unit = UnitState {
+                name: "meter.service".to_owned(),
+                load_state: "loaded".to_owned(),
+                active_state: "active".to_owned(),
+                main_pid: 70,
+                ..UnitState::default()
+            };
+            let managers: [Arc<dyn ServiceManager>; 1] = [Arc::new(One(unit))];
+            let look = Snapshot::new(&self.host, &config, &managers, &self.open);
+            match self.detector.examine(&look) {
+                Ok(Sweep::Present(found)) => found.into_iter().map(|one| one.message).collect(),
+                other => unreachable!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_stopped_main_process_is_told_after_a_while_and_a_debuggers_is_not() {
+        let bench = Bench::new();
+        bench.is('T');
+        assert!(bench.after(0).is_empty());
+        assert!(bench.after(59).is_empty());
+        let told = ["its main process 70 is stopped by a signal and does nothing"];
+        assert_eq!(bench.after(1), told);
+        bench.is('t');
+        assert!(bench.after(1).is_empty());
+        bench.is('T');
+        assert!(bench.after(100).is_empty(), "patience begins anew");
+    }
+
+    #[test]
+    fn a_connection_that_nobody_takes_is_told_and_a_burst_is_not() {
+        let bench = Bench::new();
+        assert!(bench.after(0).is_empty(), "quiet");
+        for peer in ["A001", "A002", "A003"] {
+            bench.waits(&[peer]);
+            assert!(
+                bench.after(40).is_empty(),
+                "each is another one: they are taken"
+            );
+        }
+        bench.waits(&["A004", "A005"]);
+        assert!(bench.after(0).is_empty());
+        bench.waits(&["A004", "A005", "A006"]);
+        let told = ["it listens on tcp/9305 and takes no connection: 3 wait, the first for 60 s"];
+        assert_eq!(bench.after(60), told);
+        bench.waits(&[]);
+        assert!(bench.after(1).is_empty());
+    }
+
+    #[test]
+    fn what_stands_open_needs_no_patience_and_sockets_of_the_manager_alone_are_nobodys() {
+        let mut bench = Bench::new();
+        bench.open = Open::new([(Class::ServiceHung, "meter.service".to_owned())]);
+        bench.waits(&["A004"]);
+        assert_eq!(bench.after(0).len(), 1);
+        fs::rename(
+            bench.dir.path().join("proc/70"),
+            bench.dir.path().join("proc/1"),
+        )
+        .unwrap();
+        assert!(bench.after(100).is_empty());
+    }
+}
