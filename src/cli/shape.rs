@@ -1,7 +1,6 @@
 //! How stored rows look to a human and to a program.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -12,6 +11,7 @@ use crate::core::model::inert;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Status, Task};
 use crate::core::model::time::Timestamp;
+pub(super) use crate::core::model::time::brief as span;
 use crate::store::{Attempt, AuditEvent, DetectorRun, EscalationRow, OutboxRow};
 
 /// The documented JSON object of a task.
@@ -200,16 +200,6 @@ pub(super) fn status_cell(status: Status) -> Cell {
     Cell::new(status.as_str(), tone)
 }
 
-/// `45 s`, `12 m`, `3 h`, `5 d`: the largest unit that says enough.
-pub(super) fn span(span: Duration) -> String {
-    match span.as_secs() {
-        s @ 0..=119 => format!("{s} s"),
-        s @ 120..=7_199 => format!("{} m", s / 60),
-        s @ 7_200..=172_799 => format!("{} h", s / 3_600),
-        s => format!("{} d", s / 86_400),
-    }
-}
-
 /// How long ago.
 pub(super) fn age(at: Timestamp, now: Timestamp) -> String {
     span(now.since(at))
@@ -219,22 +209,4 @@ pub(super) fn age(at: Timestamp, now: Timestamp) -> String {
 pub(super) fn second(at: Timestamp) -> String {
     let text = at.to_string();
     text.get(..19).map_or(text.clone(), str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_are_short() {
-        for (seconds, text) in [
-            (0, "0 s"),
-            (119, "119 s"),
-            (120, "2 m"),
-            (7_200, "2 h"),
-            (172_800, "2 d"),
-        ] {
-            assert_eq!(span(Duration::from_secs(seconds)), text);
-        }
-    }
 }

@@ -30,6 +30,7 @@ use crate::daemon::diagnose::{self, Reasoned};
 use crate::daemon::ends;
 use crate::daemon::gather::{self, Facts, Gather};
 use crate::daemon::loaded_config::{LoadError, LoadedConfig};
+use crate::daemon::memory;
 use crate::daemon::runtime::store_options;
 use crate::daemon::status::Daemon;
 use crate::detectors;
@@ -80,6 +81,7 @@ pub fn explain(host: &Host, config: Config, id: TaskId) -> Result<Explained, Exp
     let loaded = LoadedConfig::load(host, config)?;
     ends::recall(host, &reader, &loaded.managers)?;
     let detectors = detectors::all();
+    memory::recall(&reader, &detectors)?;
     let gather = Gather {
         host,
         loaded: &loaded,

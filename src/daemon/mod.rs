@@ -24,6 +24,7 @@ pub mod llm;
 pub mod loaded_config;
 pub mod logging;
 pub mod manager;
+mod memory;
 pub mod once;
 pub mod ourselves;
 pub mod outbox;

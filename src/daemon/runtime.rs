@@ -26,6 +26,7 @@ use crate::daemon::ends;
 use crate::daemon::gather::{self, Life};
 use crate::daemon::llm;
 use crate::daemon::loaded_config::{self, LoadError, LoadedConfig};
+use crate::daemon::memory;
 use crate::daemon::safe_start::SafeStart;
 use crate::daemon::storm_limit::StormLimit;
 use crate::detectors::suspects::Suspects;
@@ -157,17 +158,15 @@ impl Runtime {
         let loaded = LoadedConfig::load(&host, config).map_err(StartError::Config)?;
         let (store, report) =
             Store::open(&store_options(&host, &loaded.config), now).map_err(StartError::Store)?;
-        ends::recall(
-            &host,
-            &store.reader().map_err(StartError::Store)?,
-            &loaded.managers,
-        )
-        .map_err(StartError::Store)?;
+        let detectors = detectors::all();
+        let reader = store.reader().map_err(StartError::Store)?;
+        ends::recall(&host, &reader, &loaded.managers).map_err(StartError::Store)?;
+        memory::recall(&reader, &detectors).map_err(StartError::Store)?;
         for line in &report.messages {
             log::warn!("store: {line}");
         }
         Ok(Self {
-            detectors: detectors::all(),
+            detectors,
             dry_run: options.dry_run,
             timing: options.timing,
             started_at: now,

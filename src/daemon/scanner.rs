@@ -19,6 +19,7 @@ use crate::core::remedy::step::Reason;
 use crate::daemon::ends::Kept;
 use crate::daemon::healthy::Notes;
 use crate::daemon::job::Job;
+use crate::daemon::memory::Memories;
 use crate::daemon::{Runtime, attempt, gather, loaded_config, ourselves};
 use crate::detectors::{Detector, Open, Snapshot, Sweep};
 use crate::host::clock::end_after;
@@ -50,6 +51,7 @@ pub struct Schedule {
     /// Detectors whose last look found something, or failed.
     unclean: BTreeSet<&'static str>,
     ends: Kept,
+    memories: Memories,
     /// The restore after which every detector has to look anew.
     restored: Option<Timestamp>,
 }
@@ -105,6 +107,9 @@ pub fn run(runtime: &Runtime) {
     }
     if let Err(why) = schedule.notes.flush(runtime, runtime.host.clock.now()) {
         log::warn!("what was healthy is not written down: {why}");
+    }
+    if let Err(why) = schedule.memories.flush(&runtime.store, &runtime.detectors) {
+        log::warn!("what the detectors remember is not written down: {why}");
     }
 }
 
@@ -251,6 +256,9 @@ pub fn sweep(
     schedule
         .ends
         .keep(&runtime.host, &runtime.store, &loaded.managers, now)?;
+    schedule
+        .memories
+        .keep(&runtime.store, &runtime.detectors, now)?;
     let pass = record(runtime, schedule, &tasks, found, &covered, now)?;
     runtime.store.health().told(&troubles);
     Ok(pass)

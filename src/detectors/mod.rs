@@ -169,6 +169,13 @@ pub trait Detector: Send + Sync + fmt::Debug {
     fn interval(&self, config: &Config) -> Duration;
     /// Looks now. A source that does not exist on this host is [`Sweep::Absent`], no error.
     fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError>;
+    /// What a later life of this program has to know, in a text of its own that changes only with what it says;
+    /// none where nothing of the kind was seen.
+    fn memory(&self) -> Option<String> {
+        None
+    }
+    /// Takes back what an earlier life gave as its `memory`. What cannot be read is not known.
+    fn recall(&self, _memory: &str) {}
 }
 
 /// What a source says; `None` where this host does not have it. One that is there and cannot be read is no answer:

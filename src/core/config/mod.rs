@@ -131,6 +131,8 @@ section! {
         flap_restarts: u32 = 5,
         /// …within this many seconds is flapping.
         flap_window_s: u64 = 600,
+        /// So many crashes, spread over a day, are a loop however slow it is.
+        flap_per_day: u32 = 8,
         /// New kinds of log messages in 10 minutes that get a task each; more share one. 0 = no limit.
         storm_kinds: u32 = 50,
         /// Quiet time after which a log finding counts as over.

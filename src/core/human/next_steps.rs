@@ -86,6 +86,8 @@ fn word(key: Key, finding: &Finding) -> Option<String> {
         | Key::ExitCode
         | Key::ExitStatus
         | Key::Restarts
+        | Key::Crashes
+        | Key::CrashingFor
         | Key::Requires
         | Key::StartLimit
         | Key::Setting

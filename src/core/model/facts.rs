@@ -22,6 +22,10 @@ named! {
         /// Exit status, or the signal's number.
         ExitStatus = "exit_status",
         Restarts = "n_restarts",
+        /// Crashes of a loop that is minutes slow.
+        Crashes = "crashes",
+        /// Seconds from the first of them to the last.
+        CrashingFor = "crashing_for_s",
         /// Units without which this one does not run, separated by blanks.
         Requires = "requires",
         /// `yes` when the service manager refuses to start the unit again so soon.
@@ -130,6 +134,13 @@ pub enum Fact<'a> {
     },
     /// How often the service manager started the unit again by itself.
     Restarts(u32),
+    /// It crashes again and again, minutes apart.
+    Crashing {
+        /// So often.
+        times: u32,
+        /// From the first to the last; whole seconds are kept.
+        span: Duration,
+    },
     /// Units without which this one does not run, separated by blanks.
     Requires(&'a str),
     /// The service manager refuses to start the unit again so soon.
@@ -199,6 +210,10 @@ impl Facts {
                 self.put(Key::ExitStatus, status.to_string());
             }
             Fact::Restarts(times) => self.put(Key::Restarts, times.to_string()),
+            Fact::Crashing { times, span } => {
+                self.put(Key::Crashes, times.to_string());
+                self.put(Key::CrashingFor, span.as_secs().to_string());
+            }
             Fact::Requires(units) => self.put(Key::Requires, units),
             Fact::StartLimit => self.put(Key::StartLimit, YES),
             Fact::Setting(setting) => self.put(Key::Setting, setting),
@@ -255,6 +270,11 @@ impl Facts {
 
     pub(crate) fn exit_status(&self) -> Option<i32> {
         self.parsed(Key::ExitStatus)
+    }
+
+    /// For how long it has crashed again and again, minutes apart.
+    pub fn crashing_for(&self) -> Option<Duration> {
+        self.parsed(Key::CrashingFor).map(Duration::from_secs)
     }
 
     /// True when the service manager refuses to start the unit again so soon.

@@ -46,6 +46,16 @@ impl Timestamp {
     }
 }
 
+/// `45 s`, `12 m`, `3 h`, `5 d`: the largest unit that says enough.
+pub fn brief(span: Duration) -> String {
+    match span.as_secs() {
+        s @ 0..=119 => format!("{s} s"),
+        s @ 120..=7_199 => format!("{} m", s / 60),
+        s @ 7_200..=172_799 => format!("{} h", s / 3_600),
+        s => format!("{} d", s / 86_400),
+    }
+}
+
 fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
@@ -137,6 +147,19 @@ impl FromStr for Timestamp {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn spans_are_short() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (120, "2 m"),
+            (7_200, "2 h"),
+            (172_800, "2 d"),
+        ] {
+            assert_eq!(brief(Duration::from_secs(seconds)), text);
+        }
+    }
 
     #[test]
     fn text_round_trips_and_sorts() {

@@ -170,7 +170,7 @@ pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> D
     {
         return step.into();
     }
-    if let Some((until, reason)) = too_early(situation, offers, now) {
+    if let Some((until, reason)) = too_early(situation, finding, offers, now) {
         return wait(until, reason).into();
     }
     let starts_most = situation.settings.fix.spacing_s.len();
@@ -286,6 +286,7 @@ fn not_lasting(situation: &Situation<'_>, offers: &Offers, now: Timestamp) -> Op
 /// units that their own manager still restarts (its restarts leave the window one window after the last).
 fn too_early(
     situation: &Situation<'_>,
+    finding: &Finding,
     offers: &Offers,
     now: Timestamp,
 ) -> Option<(Timestamp, Reason)> {
@@ -299,7 +300,11 @@ fn too_early(
         Told::IfItLasts(patience) => patience,
     };
     let lasted = match task.class.row().waits {
-        Waits::FlapWindow => now.since(task.detected_at),
+        // What is found late has lasted since before it was found.
+        Waits::FlapWindow => {
+            let before = finding.evidence.crashing_for();
+            now.since(task.detected_at).max(before.unwrap_or_default())
+        }
         Waits::GoesOn | Waits::Never => task.last_seen_at.since(task.detected_at),
     };
     // Every look is written down: not before the answer can have changed.

@@ -29,6 +29,10 @@ fn all(text: &str, number: u64) -> Vec<Fact<'_>> {
             status: small.cast_signed(),
         },
         Fact::Restarts(small),
+        Fact::Crashing {
+            times: small,
+            span: Duration::from_secs(number),
+        },
         Fact::Requires(text),
         Fact::StartLimit,
         Fact::Setting(text),
@@ -81,6 +85,10 @@ fn is_read_back(facts: &Facts, fact: Fact<'_>) -> bool {
             facts.text(Key::ExitCode) == Some(code) && facts.exit_status() == Some(status)
         }
         Fact::Restarts(times) => number(Key::Restarts) == Some(times.into()),
+        Fact::Crashing { times, span } => {
+            number(Key::Crashes) == Some(times.into())
+                && facts.crashing_for().map(|span| span.as_secs()) == Some(span.as_secs())
+        }
         Fact::Requires(units) => facts.text(Key::Requires) == Some(units),
         Fact::StartLimit => facts.start_limit(),
         Fact::Setting(text) => facts.text(Key::Setting) == Some(text),

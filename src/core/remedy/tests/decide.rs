@@ -408,6 +408,14 @@ fn a_unit_that_its_manager_restarts_is_given_two_windows() {
             tell(Reason::NothingSafe, None),
         ),
         (
+            "found late, by its count over a day",
+            |s| {
+                lasted(s, 11);
+                s.finding.evidence.set("crashing_for_s", "1680");
+            },
+            tell(Reason::NothingSafe, None),
+        ),
+        (
             "however bad",
             |s| {
                 lasted(s, 600);
