@@ -34,7 +34,7 @@ pub use core::model::class::{Class, Clearing};
 pub use core::model::facts::{Fact, Facts};
 pub use core::model::finding::{Finding, Severity};
 pub use core::model::gate::Gate;
-pub use core::model::id::{OutboxId, TaskId};
+pub use core::model::id::{IssueNumber, OutboxId, TaskId};
 pub use core::model::proposal::{Digest, Proposal, Terms};
 pub use core::model::task::{Phase, Resolution, Status, Task, Transition, WaitsFor};
 pub use core::model::time::Timestamp;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::core::config;
 use crate::core::human::feedback::{self, Feedback, Standing, Wish};
 use crate::core::model::hint::Hint;
-use crate::core::model::id::TaskId;
+use crate::core::model::id::{IssueEventId, IssueNumber, TaskId};
 use crate::core::model::task::{Resolution, Task};
 use crate::core::model::time::Timestamp;
 use crate::daemon::{Runtime, transports};
@@ -70,13 +70,13 @@ impl ReplyPoller {
 
     fn round(&mut self, runtime: &Runtime, now: Timestamp) -> Result<(), StoreError> {
         let reader = runtime.store.reader()?;
-        let open: Vec<(TaskId, i64)> = reader
+        let open: Vec<(TaskId, IssueNumber)> = reader
             .escalations(true)?
             .iter()
             .filter_map(|row| Some((row.task_id, row.issue_number?)))
             .take(ISSUES_MOST)
             .collect();
-        let numbers: Vec<i64> = open.iter().map(|(_, number)| *number).collect();
+        let numbers: Vec<IssueNumber> = open.iter().map(|(_, number)| *number).collect();
         self.events.keep(&numbers);
         for (task_id, number) in open {
             if runtime.stopping() {
@@ -109,13 +109,14 @@ impl ReplyPoller {
         &self,
         runtime: &Runtime,
         task: &Task,
-        number: i64,
+        number: IssueNumber,
         events: &[feedback::IssueEvent],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let key = format!("heard:{}", task.id);
         let known = runtime.store.meta(&key)?;
         let after = known.as_deref().and_then(|text| text.parse().ok());
+        let after = after.map(IssueEventId::from_number);
         let (listed, others, last) =
             feedback::heard(events, &self.logins, after.unwrap_or_default());
         if last == after.unwrap_or_default() {
@@ -140,11 +141,11 @@ impl ReplyPoller {
             }
         }
         // After the deed: one cut short is done again, which changes nothing.
-        runtime.store.set_meta(&key, &last.to_string())
+        runtime.store.set_meta(&key, &last.number().to_string())
     }
 }
 
-fn taken_over(runtime: &Runtime, task: &Task, number: i64) -> Result<bool, StoreError> {
+fn taken_over(runtime: &Runtime, task: &Task, number: IssueNumber) -> Result<bool, StoreError> {
     let Some(previous) = task.previous_id else {
         return Ok(false);
     };
@@ -159,7 +160,7 @@ impl ReplyPoller {
         runtime: &Runtime,
         task: &Task,
         one: &Feedback,
-        number: i64,
+        number: IssueNumber,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let who = format!("github:{}", one.login);

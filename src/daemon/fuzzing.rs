@@ -16,6 +16,7 @@ use crate::core::human::redact::Redactor;
 use crate::core::human::reply::{Reply, http_date};
 use crate::core::identity;
 use crate::core::model::action::ActionKind;
+use crate::core::model::id::IssueEventId;
 use crate::core::model::inert;
 use crate::core::model::text::matches_glob;
 use crate::core::model::time::Timestamp;
@@ -170,7 +171,7 @@ fn issue_replies(data: &[u8]) {
     let _ = serde_json::from_str::<Vec<Issue>>(&text);
     if let Ok(events) = serde_json::from_str::<Vec<crate::core::human::feedback::IssueEvent>>(&text)
     {
-        let _ = heard(&events, &["ann".to_owned()], 7);
+        let _ = heard(&events, &["ann".to_owned()], IssueEventId::from_number(7));
     }
     let _ = Payload::parse(&text);
     let _ = issue::replace_status(&text, "x");

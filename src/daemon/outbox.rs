@@ -4,7 +4,7 @@ use crate::core::human::delivery::{Counted, Delivery};
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::hint::Hint;
-use crate::core::model::id::OutboxId;
+use crate::core::model::id::{IssueNumber, OutboxId};
 use crate::core::model::task::{Resolution, Transition};
 use crate::core::model::time::Timestamp;
 use crate::escalation::outbox::{Outbox, OutboxError};
@@ -65,7 +65,7 @@ impl Outbox for StoreOutbox<'_> {
     fn confirmed(
         &self,
         id: OutboxId,
-        issue_number: Option<i64>,
+        issue_number: Option<IssueNumber>,
         url: Option<&str>,
         now: Timestamp,
     ) -> Result<(), OutboxError> {

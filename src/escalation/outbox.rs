@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::core::human::delivery::{Counted, Delivery};
 use crate::core::model::hint::Hint;
-use crate::core::model::id::OutboxId;
+use crate::core::model::id::{IssueNumber, OutboxId};
 use crate::core::model::named::UnknownName;
 use crate::core::model::time::Timestamp;
 
@@ -62,7 +62,7 @@ pub trait Outbox {
     fn confirmed(
         &self,
         id: OutboxId,
-        issue_number: Option<i64>,
+        issue_number: Option<IssueNumber>,
         url: Option<&str>,
         now: Timestamp,
     ) -> Result<(), OutboxError>;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::core::human::issue;
 use crate::core::model::finding::Finding;
-use crate::core::model::id::{OutboxId, TaskId};
+use crate::core::model::id::{IssueNumber, OutboxId, TaskId};
 use crate::core::model::task::{Resolution, Task};
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
@@ -101,7 +101,7 @@ pub(super) fn enqueue(
 /// A problem that came back takes over the issue of its last life; whether that is reopened or followed by a new
 /// one that links it, the courier decides by the time since it was closed. False = there is none.
 pub(super) fn take_over_issue(tx: &Tx<'_>, task_id: TaskId) -> Result<bool, StoreError> {
-    let last_life: Option<(TaskId, i64)> = tx
+    let last_life: Option<(TaskId, IssueNumber)> = tx
         .query_row(
             "SELECT old.id, old.github_issue_number FROM tasks JOIN tasks AS old ON old.id = tasks.previous_id
              WHERE tasks.id = ?1 AND old.github_issue_number IS NOT NULL",

@@ -10,7 +10,7 @@ use super::*;
 use crate::core::config::Budget;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
-use crate::core::model::id::TaskId;
+use crate::core::model::id::{IssueNumber, TaskId};
 use crate::core::model::task::Resolution;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::step::Spent;
@@ -464,11 +464,13 @@ fn a_recurrence_after_retention_counts_its_episode_on() {
     let create_row = store.outbox_next("github", NOW).unwrap().unwrap();
     store.outbox_sending(create_row.id, NOW).unwrap();
     store
-        .outbox_confirmed(create_row.id, Some(1), None, NOW)
+        .outbox_confirmed(create_row.id, Some(IssueNumber::from_number(1)), None, NOW)
         .unwrap();
     store.close_task(id, Resolution::Human, NOW).unwrap();
     let row = store.outbox_next("github", NOW).unwrap().unwrap();
-    store.outbox_confirmed(row.id, Some(1), None, NOW).unwrap();
+    store
+        .outbox_confirmed(row.id, Some(IssueNumber::from_number(1)), None, NOW)
+        .unwrap();
     create(&store, "newest");
     assert_eq!(store.maintain(NOW.plus(DAY * 400)).unwrap().pruned_tasks, 1);
     let again = create(&store, "a");

@@ -2,7 +2,7 @@
 
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
-use crate::core::model::id::{AttemptId, EscalationId, EventId, OutboxId, TaskId};
+use crate::core::model::id::{AttemptId, EscalationId, EventId, IssueNumber, OutboxId, TaskId};
 
 macro_rules! column {
     ($($id:ident),+) => { $(
@@ -20,4 +20,11 @@ macro_rules! column {
     )+ };
 }
 
-column!(AttemptId, EscalationId, EventId, OutboxId, TaskId);
+column!(
+    AttemptId,
+    EscalationId,
+    EventId,
+    IssueNumber,
+    OutboxId,
+    TaskId
+);

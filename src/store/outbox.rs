@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
 use crate::core::human::delivery::{Counted, PUT_OFF_MOST};
-use crate::core::model::id::{OutboxId, TaskId};
+use crate::core::model::id::{IssueNumber, OutboxId, TaskId};
 use crate::core::model::proposal::Digest;
 use crate::core::model::task::Transition;
 use crate::core::model::time::Timestamp;
@@ -152,7 +152,7 @@ impl Store {
     pub fn outbox_confirmed(
         &self,
         id: OutboxId,
-        issue_number: Option<i64>,
+        issue_number: Option<IssueNumber>,
         remote_url: Option<&str>,
         now: Timestamp,
     ) -> Result<(), StoreError> {

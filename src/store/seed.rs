@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use crate::core::model::finding::Finding;
-use crate::core::model::id::TaskId;
+use crate::core::model::id::{IssueNumber, TaskId};
 use crate::core::model::task::{Resolution, Transition};
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
@@ -47,7 +47,7 @@ impl Store {
     pub fn update_task_github(
         &self,
         task_id: TaskId,
-        issue_number: i64,
+        issue_number: IssueNumber,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |tx| {

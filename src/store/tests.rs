@@ -1,4 +1,3 @@
-use crate::core::model::id::EventId;
 use rusqlite::Connection;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use crate::core::config::Budget;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::gate::Gate;
-use crate::core::model::id::TaskId;
+use crate::core::model::id::{EventId, IssueNumber, TaskId};
 use crate::core::model::task::{Phase, Resolution, Status, Transition, WaitsFor};
 use crate::core::model::time::Timestamp;
 
@@ -336,7 +335,12 @@ fn an_escalation_and_its_outbox_row_commit_together_and_once() {
     bench.store.outbox_sending(row.id, NOW).unwrap();
     bench
         .store
-        .outbox_confirmed(row.id, Some(7), Some("https://x/7"), NOW)
+        .outbox_confirmed(
+            row.id,
+            Some(IssueNumber::from_number(7)),
+            Some("https://x/7"),
+            NOW,
+        )
         .unwrap();
     assert!(bench.store.outbox_next("github", NOW).unwrap().is_none());
     bench
@@ -346,7 +350,7 @@ fn an_escalation_and_its_outbox_row_commit_together_and_once() {
     let close = bench.store.outbox_next("github", NOW).unwrap().unwrap();
     assert_eq!(
         (close.operation.as_str(), close.issue_number),
-        ("close", Some(7))
+        ("close", Some(IssueNumber::from_number(7)))
     );
 }
 
@@ -370,7 +374,7 @@ fn told(bench: &Bench, message: &str) -> TaskId {
     bench.store.outbox_sending(row.id, NOW).unwrap();
     bench
         .store
-        .outbox_confirmed(row.id, Some(7), None, NOW)
+        .outbox_confirmed(row.id, Some(IssueNumber::from_number(7)), None, NOW)
         .unwrap();
     task
 }
@@ -416,7 +420,7 @@ fn a_problem_that_comes_back_takes_over_its_issue() {
     let row = bench.store.outbox_next("github", NOW).unwrap().unwrap();
     assert_eq!(
         (row.operation.as_str(), row.issue_number, row.task_id),
-        ("reopen", Some(7), again),
+        ("reopen", Some(IssueNumber::from_number(7)), again),
         "the unsent close of the last life is given up"
     );
     // Over again before that was sent: the issue still stands open from the life before.
@@ -427,11 +431,11 @@ fn a_problem_that_comes_back_takes_over_its_issue() {
     let row = bench.store.outbox_next("github", NOW).unwrap().unwrap();
     assert_eq!(
         (row.operation.as_str(), row.issue_number, row.task_id),
-        ("close", Some(7), again)
+        ("close", Some(IssueNumber::from_number(7)), again)
     );
     bench
         .store
-        .outbox_confirmed(row.id, Some(7), None, NOW)
+        .outbox_confirmed(row.id, Some(IssueNumber::from_number(7)), None, NOW)
         .unwrap();
     let third = one(&bench.store, "boom").task_id;
     bench.store.escalate(third, escalation(), "t", NOW).unwrap();

@@ -1,7 +1,7 @@
 //! Rows and arguments of the store.
 
 use crate::core::model::finding::{Finding, Severity};
-use crate::core::model::id::{AttemptId, EscalationId, EventId, OutboxId, TaskId};
+use crate::core::model::id::{AttemptId, EscalationId, EventId, IssueNumber, OutboxId, TaskId};
 use crate::core::model::named::named;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::Task;
@@ -156,7 +156,7 @@ pub struct EscalationRow {
     pub severity: String,
     pub created_at: Timestamp,
     pub resolved_at: Option<Timestamp>,
-    pub issue_number: Option<i64>,
+    pub issue_number: Option<IssueNumber>,
 }
 
 /// One row of `outbox`.
@@ -179,7 +179,7 @@ pub struct OutboxRow {
     /// 64 hex.
     pub delivery_key: String,
     /// Of its task; `None` while there is no issue.
-    pub issue_number: Option<i64>,
+    pub issue_number: Option<IssueNumber>,
     /// 0 is critical, 3 is info: the lowest goes first.
     pub severity_rank: u8,
     /// When the change that it tells of was committed.

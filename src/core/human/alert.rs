@@ -177,7 +177,7 @@ mod tests {
     use crate::core::model::class::Class;
     use crate::core::model::facts::Facts;
     use crate::core::model::finding::Severity;
-    use crate::core::model::id::TaskId;
+    use crate::core::model::id::{IssueNumber, TaskId};
     use crate::core::model::task::{Phase, Resolution};
 
     const NOW: Timestamp = Timestamp::from_millis(1_763_878_648_000);
@@ -204,7 +204,7 @@ mod tests {
             fix_attempted: false,
             fix_successful: false,
             fix_message: None,
-            github_issue_number: Some(12),
+            github_issue_number: Some(IssueNumber::from_number(12)),
             waiting_reason: None,
             next_attempt_at: None,
             stable_until: None,

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::core::model::finding::Severity;
 use crate::core::model::hex::hex;
-use crate::core::model::id::{OutboxId, TaskId};
+use crate::core::model::id::{IssueNumber, OutboxId, TaskId};
 use crate::core::model::named::named;
 use crate::core::model::time::Timestamp;
 
@@ -119,7 +119,7 @@ pub struct Delivery {
     /// 64 hex, see [`crate::core::model::audit::delivery_key`].
     pub delivery_key: String,
     /// Of the task; `None` while there is no issue.
-    pub issue_number: Option<i64>,
+    pub issue_number: Option<IssueNumber>,
     /// When the change that it tells of was committed.
     pub created_at: Timestamp,
     /// Not tried before.
@@ -208,7 +208,7 @@ pub struct Payload {
     /// One sentence, used where `comment` is empty.
     pub message: String,
     /// Issue of the previous episode, which a new issue links to.
-    pub previous_issue: Option<i64>,
+    pub previous_issue: Option<IssueNumber>,
     /// Digest of the action that the text shows and asks for.
     pub proposal: Option<String>,
     /// The task in single words, for destinations that do not read Markdown.
@@ -352,7 +352,7 @@ pub fn after_empty_look(state: State, note: &Note, remote_now: Timestamp) -> Aft
 #[derive(Clone, Debug, PartialEq)]
 pub enum DeliveryStep {
     Confirmed {
-        number: Option<i64>,
+        number: Option<IssueNumber>,
         url: Option<String>,
     },
     /// Nothing was done, or all that was done may be repeated.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::core::model::id::IssueEventId;
 use crate::core::model::proposal::Digest;
 use crate::core::model::time::Timestamp;
 
@@ -69,7 +70,7 @@ impl Wish {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct IssueEvent {
-    pub id: i64,
+    pub id: IssueEventId,
     pub event: String,
     /// `null` for an account that is gone.
     pub actor: Option<Actor>,
@@ -201,8 +202,8 @@ pub fn allows(
 pub fn heard(
     events: &[IssueEvent],
     allowed: &[String],
-    after: i64,
-) -> (Vec<Feedback>, Vec<Feedback>, i64) {
+    after: IssueEventId,
+) -> (Vec<Feedback>, Vec<Feedback>, IssueEventId) {
     let mut sorted: Vec<&IssueEvent> = events.iter().filter(|event| event.id > after).collect();
     sorted.sort_by_key(|event| event.id);
     let last = sorted.last().map_or(after, |event| event.id);
@@ -250,17 +251,17 @@ mod tests {
         )
         .unwrap();
         let allowed = ["ann".to_owned()];
-        let (listed, others, last) = heard(&events, &allowed, 4);
+        let (listed, others, last) = heard(&events, &allowed, IssueEventId::from_number(4));
         let wishes: Vec<Wish> = listed.into_iter().map(|one| one.wish).collect();
         assert_eq!(wishes, [Wish::Acknowledge, Wish::Retry]);
         assert_eq!(others.first().unwrap().login, "eve");
-        assert_eq!(last, 10);
-        let (listed, ..) = heard(&events, &allowed, 0);
+        assert_eq!(last, IssueEventId::from_number(10));
+        let (listed, ..) = heard(&events, &allowed, IssueEventId::default());
         assert_eq!(
             listed.first().unwrap().wish,
             Wish::Close { not_a_fault: true }
         );
-        assert!(heard(&events, &[], 0).0.is_empty());
+        assert!(heard(&events, &[], IssueEventId::default()).0.is_empty());
     }
 
     fn digest(digit: &str) -> Digest {

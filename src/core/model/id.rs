@@ -1,10 +1,12 @@
-//! Numbers of rows, each table's of its own type: a task's never stands where an attempt's belongs.
+//! Numbers of rows, each table's of its own type, and those that a tracker gives: a task's never stands where an issue's
+//! belongs.
 
 /// Declares such a type; its text and its JSON are the number.
 macro_rules! id {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(serde::Serialize, serde::Deserialize)]
         pub struct $type(i64);
 
         impl $type {
@@ -52,9 +54,26 @@ id! {
     EventId
 }
 
+id! {
+    /// An issue, by the number that its tracker gave it.
+    IssueNumber
+}
+
+id! {
+    /// An event of an issue: grows with the order in which its tracker saw them.
+    IssueEventId
+}
+
 impl EventId {
     /// Before the first event.
     pub const START: Self = Self(0);
+}
+
+impl Default for IssueEventId {
+    /// Before the first event.
+    fn default() -> Self {
+        Self(0)
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::core::model::class::Class;
 use crate::core::model::facts::Facts;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::gate::Gate;
-use crate::core::model::id::TaskId;
+use crate::core::model::id::{IssueNumber, TaskId};
 use crate::core::model::named::named;
 use crate::core::model::proposal::{Digest, Proposal};
 use crate::core::model::time::Timestamp;
@@ -144,7 +144,7 @@ pub struct Task {
     /// What came of the last attempt, or why it was closed; `None` before either.
     pub fix_message: Option<String>,
     /// An issue of the last episode is taken over; `None` while there is none.
-    pub github_issue_number: Option<i64>,
+    pub github_issue_number: Option<IssueNumber>,
     /// What it waits for, or why a human was told; `None` once claimed.
     pub waiting_reason: Option<String>,
     /// When it is due by itself; `None`: at once, or, once escalated, when a human says so.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::core::human::delivery::{Delivery, DeliveryStep, Hold, Operation};
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
-use crate::core::model::id::TaskId;
+use crate::core::model::id::{IssueNumber, TaskId};
 use crate::core::model::task::{Resolution, Status};
 use crate::core::model::time::Timestamp;
 use crate::daemon::outbox::StoreOutbox;
@@ -53,7 +53,8 @@ impl Tracker for Wire {
         }
         begin().unwrap();
         place.took.push((delivery.task_id, delivery.operation));
-        let number = delivery.issue_number.unwrap_or(delivery.task_id.number());
+        let number = delivery.issue_number;
+        let number = number.unwrap_or(IssueNumber::from_number(delivery.task_id.number()));
         DeliveryStep::Confirmed {
             number: Some(number),
             url: None,

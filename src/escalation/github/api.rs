@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::core::human::delivery::is_marked;
 use crate::core::human::feedback::IssueEvent;
 use crate::core::human::reply::{Reply, ReplyJudgement};
+use crate::core::model::id::IssueNumber;
 use crate::core::model::time::Timestamp;
 use crate::escalation::http::{Request, Response, SendError, Transport, Verb, encode};
 use crate::escalation::token::Secret;
@@ -63,7 +64,7 @@ impl Label {
 /// An issue, as far as it matters.
 #[derive(Debug, Deserialize)]
 pub struct Issue {
-    pub number: i64,
+    pub number: IssueNumber,
     #[serde(default)]
     pub html_url: String,
     #[serde(default)]
@@ -226,7 +227,7 @@ impl Api {
         }
     }
 
-    pub fn issue(&mut self, number: i64, now: Timestamp) -> Result<Issue, Failure> {
+    pub fn issue(&mut self, number: IssueNumber, now: Timestamp) -> Result<Issue, Failure> {
         let path = format!("{}/issues/{number}", self.repo);
         parse(&self.call(Verb::Get, &path, None, now)?)
     }
@@ -237,13 +238,14 @@ impl Api {
         &mut self,
         issue: Value,
         now: Timestamp,
-    ) -> Result<(Option<Issue>, Option<i64>), Failure> {
+    ) -> Result<(Option<Issue>, Option<IssueNumber>), Failure> {
         let path = format!("{}/issues", self.repo);
         let response = self.call(Verb::Post, &path, Some(issue), now)?;
         let by_location = response
             .header("location")
             .and_then(|url| url.rsplit_once("/issues/"))
-            .and_then(|(_, number)| number.parse().ok());
+            .and_then(|(_, number)| number.parse().ok())
+            .map(IssueNumber::from_number);
         Ok((parse(&response).ok(), by_location))
     }
 
@@ -251,7 +253,7 @@ impl Api {
     #[allow(clippy::type_complexity)] // Three plain things that are taken apart at once.
     pub fn events(
         &mut self,
-        number: i64,
+        number: IssueNumber,
         page: u32,
         etag: Option<&str>,
         now: Timestamp,
@@ -272,13 +274,23 @@ impl Api {
         }
     }
 
-    pub fn comment(&mut self, number: i64, body: &str, now: Timestamp) -> Result<(), Failure> {
+    pub fn comment(
+        &mut self,
+        number: IssueNumber,
+        body: &str,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
         let path = format!("{}/issues/{number}/comments", self.repo);
         self.call(Verb::Post, &path, Some(json!({ "body": body })), now)
             .map(|_| ())
     }
 
-    pub fn change(&mut self, number: i64, change: Value, now: Timestamp) -> Result<(), Failure> {
+    pub fn change(
+        &mut self,
+        number: IssueNumber,
+        change: Value,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
         let path = format!("{}/issues/{number}", self.repo);
         self.call(Verb::Patch, &path, Some(change), now).map(|_| ())
     }
@@ -327,7 +339,7 @@ impl Api {
 
     pub fn find_comment(
         &mut self,
-        number: i64,
+        number: IssueNumber,
         since: Timestamp,
         marker: &str,
         now: Timestamp,

@@ -8,6 +8,7 @@ use super::api::{Api, Failure};
 use crate::core::human::feedback::IssueEvent;
 use crate::core::human::reply::ReplyJudgement;
 use crate::core::model::hint::Hint;
+use crate::core::model::id::IssueNumber;
 use crate::core::model::time::Timestamp;
 use crate::escalation::http::Transport;
 use crate::escalation::token;
@@ -36,7 +37,7 @@ struct Place {
 pub struct Events {
     settings: Settings,
     api: Api,
-    places: BTreeMap<i64, Place>,
+    places: BTreeMap<IssueNumber, Place>,
 }
 
 impl Events {
@@ -56,12 +57,12 @@ impl Events {
     }
 
     /// Forgets all but these issues.
-    pub fn keep(&mut self, numbers: &[i64]) {
+    pub fn keep(&mut self, numbers: &[IssueNumber]) {
         self.places.retain(|number, _| numbers.contains(number));
     }
 
     /// Events of an issue since the last look, or of all of it at the first; some may come twice.
-    pub fn of(&mut self, number: i64, now: Timestamp) -> Result<Vec<IssueEvent>, NotRead> {
+    pub fn of(&mut self, number: IssueNumber, now: Timestamp) -> Result<Vec<IssueEvent>, NotRead> {
         let file = std::path::PathBuf::from(&self.settings.github.token_file);
         let read = token::read(&file, self.settings.credentials.as_deref());
         self.api.token = Some(read.map_err(|error| NotRead {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use autonomous_orchestrator::{
-    Counted, Delivery, Operation, Outbox, OutboxError, OutboxId, PUT_OFF_MOST, Severity, State,
-    TaskId, Timestamp,
+    Counted, Delivery, IssueNumber, Operation, Outbox, OutboxError, OutboxId, PUT_OFF_MOST,
+    Severity, State, TaskId, Timestamp,
 };
 
 /// One row and when it was marked as sending.
@@ -14,14 +14,14 @@ use autonomous_orchestrator::{
 pub struct Row {
     pub delivery: Delivery,
     pub sent_at: Option<Timestamp>,
-    pub confirmed_number: Option<i64>,
+    pub confirmed_number: Option<IssueNumber>,
 }
 
 #[derive(Debug, Default)]
 pub struct Memory {
     pub rows: RefCell<BTreeMap<OutboxId, Row>>,
     /// Issue number of each task, as the store keeps it.
-    pub numbers: RefCell<BTreeMap<TaskId, i64>>,
+    pub numbers: RefCell<BTreeMap<TaskId, IssueNumber>>,
     pub parked: RefCell<Option<String>>,
     pub times_parked: Cell<u32>,
     pub writes: Cell<u32>,
@@ -156,7 +156,7 @@ impl Outbox for Memory {
     fn confirmed(
         &self,
         id: OutboxId,
-        issue_number: Option<i64>,
+        issue_number: Option<IssueNumber>,
         _: Option<&str>,
         _: Timestamp,
     ) -> Result<(), OutboxError> {

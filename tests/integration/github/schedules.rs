@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use autonomous_orchestrator::{
-    Courier, GitHub, Limits, Operation, Outbox, Settings, Severity, State, TaskId, Timestamp,
-    config, delivery_key, is_marked, marker,
+    Courier, GitHub, IssueNumber, Limits, Operation, Outbox, Settings, Severity, State, TaskId,
+    Timestamp, config, delivery_key, is_marked, marker,
 };
 use serde_json::json;
 
@@ -452,7 +452,7 @@ fn reopened_issues_count_in_the_caps() {
         .outbox
         .numbers
         .borrow_mut()
-        .insert(TaskId::from_number(9), 1);
+        .insert(TaskId::from_number(9), IssueNumber::from_number(1));
     let key = delivery_key("gateway-a", "f", 9);
     let again = json!({ "title": "again", "body": "b", "comment": "back" }).to_string();
     gateway
@@ -538,7 +538,7 @@ fn recurrence_reopens_within_the_window_and_links_after_it() {
             .outbox
             .numbers
             .borrow_mut()
-            .insert(TaskId::from_number(task), 1);
+            .insert(TaskId::from_number(task), IssueNumber::from_number(1));
         let key = delivery_key("gateway-a", "f", task as u64);
         gateway
             .outbox

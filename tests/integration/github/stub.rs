@@ -7,8 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use autonomous_orchestrator::{
-    Clock, Courier, Detector, GitHub, Host, Https, Limits, Open, Operation, OutboxId, Probes,
-    Settings, Severity, Snapshot, State, Sweep, Timestamp, check_github, config, delivery_key,
+    Clock, Courier, Detector, GitHub, Host, Https, IssueNumber, Limits, Open, Operation, OutboxId,
+    Probes, Settings, Severity, Snapshot, State, Sweep, Timestamp, check_github, config,
+    delivery_key,
 };
 use serde_json::{Value, json};
 
@@ -239,7 +240,7 @@ fn a_write_that_arrived_without_an_answer_is_found_not_repeated() {
         assert_eq!(stub.issues().len(), 1, "{mode}");
         assert_eq!(
             outbox.rows.borrow()[&FIRST].confirmed_number,
-            Some(1),
+            Some(IssueNumber::from_number(1)),
             "{mode}"
         );
         let posts = stub

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use autonomous_orchestrator::{
-    ActionKind, Booked, Booking, Class, Cursor, Finding, Gate, Intake, NewEscalation, OutboxId,
-    Outcome, Phase, Proposal, Proposed, Resolution, RunOutcome, Severity, Store, StoreOptions,
-    TaskId, Terms, Timestamp, Transition, WaitsFor, config::Budget,
+    ActionKind, Booked, Booking, Class, Cursor, Finding, Gate, Intake, IssueNumber, NewEscalation,
+    OutboxId, Outcome, Phase, Proposal, Proposed, Resolution, RunOutcome, Severity, Store,
+    StoreOptions, TaskId, Terms, Timestamp, Transition, WaitsFor, config::Budget,
 };
 use rusqlite::Connection;
 
@@ -105,9 +105,12 @@ impl Gateway {
     fn delivered(&mut self, number: i64) {
         let (row, now) = (self.sending(), self.tick());
         let url = format!("https://sim/o/r/issues/{number}");
-        let done = self
-            .store
-            .outbox_confirmed(row, Some(number), Some(&url), now);
+        let done = self.store.outbox_confirmed(
+            row,
+            Some(IssueNumber::from_number(number)),
+            Some(&url),
+            now,
+        );
         done.unwrap();
     }
 

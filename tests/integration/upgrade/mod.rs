@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use autonomous_orchestrator::{
-    Class, Courier, Gate, GitHub, Limits, NewEscalation, OutboxRow, Proposed, Resolution, Settings,
-    Status, Store, StoreError, StoreOptions, StoreOutbox, Task, TaskFilter, TaskId, Timestamp,
-    config, delivery_key, label, marker,
+    Class, Courier, Gate, GitHub, IssueNumber, Limits, NewEscalation, OutboxRow, Proposed,
+    Resolution, Settings, Status, Store, StoreError, StoreOptions, StoreOutbox, Task, TaskFilter,
+    TaskId, Timestamp, config, delivery_key, label, marker,
 };
 use rusqlite::Connection;
 
@@ -230,7 +230,7 @@ fn on_its_way(mut gateway: Upgraded) {
     let number = |subject: &str| gateway.task(subject).github_issue_number;
     assert_eq!(
         number("arrived.service"),
-        Some(7),
+        Some(IssueNumber::from_number(7)),
         "the one that stands there"
     );
     for subject in gateway.keys.keys() {
@@ -362,7 +362,10 @@ fn each_problem_goes_on_in_the_issue_that_it_has() {
         .unwrap();
     // Of the Python daemon, seen again: its task and its issue are taken over.
     let adopted = gateway.seen(ADOPTED);
-    assert_eq!(gateway.task(ADOPTED).github_issue_number, Some(1));
+    assert_eq!(
+        gateway.task(ADOPTED).github_issue_number,
+        Some(IssueNumber::from_number(1))
+    );
     // Back after its end: a new episode, in the issue of the last.
     let over = gateway.task("over.service").id;
     let back = gateway.seen("over.service");
