@@ -2,7 +2,8 @@
 //! proves the repair and escalates the rest exactly once. `ARCHITECTURE.md` draws the flow.
 //!
 //! The library is there for the program, its tests and its benches: what they need is named here, everything
-//! else is private, so that the compiler finds what nobody uses. None of it is promised to other programs.
+//! else is private, so that the compiler finds what nobody uses (`tests/integration/face.rs` finds what nobody needs
+//! here). None of it is promised to other programs.
 #![deny(missing_docs, rustdoc::broken_intra_doc_links)]
 
 mod actions;
@@ -19,7 +20,7 @@ mod store;
 pub use bundle::Bundle;
 pub use cli::main;
 pub use core::diagnosis::advisors::Advisor;
-pub use core::diagnosis::cause_rules::{CauseRules, Context, Hit, Place};
+pub use core::diagnosis::cause_rules::{CauseRules, Context, Place};
 pub use core::diagnosis::naming::name_cause;
 pub use core::diagnosis::retrieval::Query;
 pub use core::human::alert::{Alert, Speaker, alerts};
@@ -35,7 +36,7 @@ pub use core::model::facts::{Fact, Facts};
 pub use core::model::finding::{Finding, Severity};
 pub use core::model::gate::Gate;
 pub use core::model::id::{IssueNumber, OutboxId, TaskId};
-pub use core::model::proposal::{Digest, Proposal, Terms};
+pub use core::model::proposal::{Proposal, Terms};
 pub use core::model::task::{Phase, Resolution, Status, Task, Transition, WaitsFor};
 pub use core::model::time::Timestamp;
 pub use core::remedy::phases::{Plan, plan};

@@ -12,6 +12,7 @@ mod cli_install;
 mod cli_tool;
 mod docs;
 mod drain;
+mod face;
 mod fixtures;
 mod fleet;
 mod flood;
