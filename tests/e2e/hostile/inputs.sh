@@ -163,11 +163,11 @@ fifos() {
   systemctl enable -q --now web
   sleep 3
   kill -9 "$(systemctl show -P MainPID web)"
-  check "a killed service runs again beside FIFOs everywhere" until_so 30 systemctl is-active -q web
-  check "a FIFO as log file is told" until_so 20 some "SELECT 1 FROM tasks WHERE issue_message LIKE '%is a FIFO%'"
+  check "a killed service runs again beside FIFOs everywhere" until_so 120 systemctl is-active -q web
+  check "a FIFO as log file is told" until_so 120 some "SELECT 1 FROM tasks WHERE issue_message LIKE '%is a FIFO%'"
   check "doctor waits for none" sh -c "timeout 30 $NAME doctor --offline >/dev/null 2>&1; [ \$? -le 1 ]"
-  check "a service whose program is a user's is a finding" until_so 20 some "SELECT 1 FROM tasks WHERE subject = 'eves'"
-  check "why it is not started is told" until_so 30 some "SELECT 1 FROM task_history WHERE details LIKE '%/home/eve/bin/eves%'"
+  check "a service whose program is a user's is a finding" until_so 120 some "SELECT 1 FROM tasks WHERE subject = 'eves'"
+  check "why it is not started is told" until_so 120 some "SELECT 1 FROM task_history WHERE details LIKE '%/home/eve/bin/eves%'"
   check "it is not started for root" not test -e /tmp/eves.ran
   from=$SECONDS
   systemctl stop $NAME

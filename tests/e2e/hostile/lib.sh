@@ -28,6 +28,13 @@ until_so() {
   done
 }
 
+# shop UNIT PORT: a service whose command says where it listens.
+shop() {
+  printf 'import http.server, sys\nhttp.server.test(port=int(sys.argv[2]))\n' >/opt/shop.py
+  printf '[Service]\nExecStart=/usr/bin/python3 /opt/shop.py --port %s\n[Install]\nWantedBy=multi-user.target\n' "$2" \
+    >"/etc/systemd/system/$1.service"
+}
+
 not() { ! "$@"; }
 as() { runuser -u "$1" -- sh -c "$2"; } # USER SCRIPT
 sql() { python3 -c 'import sqlite3,sys; [print(*row, sep="|") for row in sqlite3.connect("file:/var/lib/autonomous-orchestrator/tasks.db?mode=ro", uri=True).execute(sys.argv[1])]' "$1"; }

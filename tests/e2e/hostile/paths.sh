@@ -213,7 +213,7 @@ case_better_namesake() { not drop_in pump && not marked right && not marked wron
 case_no_foreign_program() { not marked wrong; }
 case_folder_of_a_user() { not drop_in ofeve; }
 case_folder_open_to_all() { not drop_in open; }
-case_units_own_user() { until_so 40 marked own && [ "$(sort -u /var/mark/own)" = gw ]; }
+case_units_own_user() { until_so 120 marked own && [ "$(sort -u /var/mark/own)" = gw ]; }
 case_unit_lends_root() { not drop_in lends; }
 case_users_folder_as_root() { not drop_in asroot; }
 case_prose_of_a_bundle() { not drop_in prose; }
@@ -222,11 +222,11 @@ case_environment_file() { not drop_in envd; }
 case_fifo_blinds_no_other() {
   as svc 'rm /var/log/svc/fifo.log; mkfifo /var/log/svc/fifo.log'
   echo 'ERROR beside the fifo' >>/var/log/other/app.log
-  until_so 15 findings 'beside the fifo' && until_so 15 findings '/var/log/svc/fifo.log is a FIFO'
+  until_so 120 findings 'beside the fifo' && until_so 120 findings '/var/log/svc/fifo.log is a FIFO'
 }
 case_link_reads_no_secret() {
   as svc 'rm /var/log/svc/link.log; ln -s /root/secret.log /var/log/svc/link.log'
-  until_so 15 findings '/var/log/svc/link.log is a link'
+  until_so 120 findings '/var/log/svc/link.log is a link'
   echo 'ERROR another secret of root' >>/root/secret.log
   sleep 1
   not findings 'secret of root'
@@ -238,7 +238,7 @@ case_second_name_reads_no_secret() {
   chmod 600 /var/log/apart/secret
   rm /var/log/svc/hard.log
   ln /var/log/apart/secret /var/log/svc/hard.log
-  until_so 15 findings '/var/log/svc/hard.log is a second name'
+  until_so 120 findings '/var/log/svc/hard.log is a second name'
   not findings 'behind a second name' || not findings 'secret of root behind'
 }
 case_raced_link_reads_no_secret() {
@@ -283,10 +283,10 @@ case_scanner_still_sees() {
   systemctl daemon-reload
   systemctl start late 2>/dev/null || true
   systemctl enable -q late
-  until_so 15 findings late.service
+  until_so 120 findings late.service
 }
 case_metrics_touch_no_victim() {
-  until_so 15 test -f /var/lib/nodexp/autonomous_orchestrator.prom
+  until_so 120 test -f /var/lib/nodexp/autonomous_orchestrator.prom
   [ "$(cat /root/victim)" = precious ] && [ "$(stat -c %a /root/victim)" = 600 ]
 }
 case_metrics_raced() {
@@ -294,19 +294,19 @@ case_metrics_raced() {
   for ((i = 0; i < ROUNDS; i++)); do
     as svc 'rm -f /var/lib/nodexp/autonomous_orchestrator.prom; ln -sf /root/victim /var/lib/nodexp/autonomous_orchestrator.prom' || return 1
   done
-  until_so 15 test ! -L /var/lib/nodexp/autonomous_orchestrator.prom
+  until_so 120 test ! -L /var/lib/nodexp/autonomous_orchestrator.prom
   [ "$(cat /root/victim)" = precious ]
 }
 case_metrics_can_be_read() {
-  until_so 15 as svc 'test ! -L /var/lib/nodexp/autonomous_orchestrator.prom && grep -q orchestrator /var/lib/nodexp/autonomous_orchestrator.prom'
+  until_so 120 as svc 'test ! -L /var/lib/nodexp/autonomous_orchestrator.prom && grep -q orchestrator /var/lib/nodexp/autonomous_orchestrator.prom'
 }
 told_by_the_manager() { grep -qE '^(NOTIFY_SOCKET|WATCHDOG_USEC|WATCHDOG_PID|JOURNAL_STREAM|LISTEN_[A-Z]*)=' "$1"; }
-case_systemctl_knows_nothing() { until_so 15 marked systemctl-env && not told_by_the_manager /var/mark/systemctl-env; }
-case_probe_knows_nothing() { until_so 15 marked probe-user && not told_by_the_manager /var/mark/probe-env; }
-case_probe_runs_as_its_user() { until_so 15 marked probe-user && [ "$(cat /var/mark/probe-user)" = svc ]; }
+case_systemctl_knows_nothing() { until_so 120 marked systemctl-env && not told_by_the_manager /var/mark/systemctl-env; }
+case_probe_knows_nothing() { until_so 120 marked probe-user && not told_by_the_manager /var/mark/probe-env; }
+case_probe_runs_as_its_user() { until_so 120 marked probe-user && [ "$(cat /var/mark/probe-user)" = svc ]; }
 case_declared_runs_as_its_user() {
   logger -t hostile-ok -p user.err 'please run it: ERROR'
-  until_so 20 grep -q '^/' /var/mark/declared && [ "$(head -1 /var/mark/declared)" = svc ] && grep -q 65536 /var/mark/declared
+  until_so 120 grep -q '^/' /var/mark/declared && [ "$(head -1 /var/mark/declared)" = svc ] && grep -q 65536 /var/mark/declared
 }
 case_declared_of_a_user_is_refused() {
   logger -t hostile-eve -p user.err 'please run it: ERROR'

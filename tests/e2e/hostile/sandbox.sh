@@ -18,10 +18,7 @@ prepare() {
   useradd -m eve
   mkdir -p $ETC
   printf '[daemon]\nstartup_grace_s = 0\n[detect]\nunit_sweep_s = 2\nkernel_log = false\n' >$ETC/config.toml
-  for port in 8081 8082 8083; do
-    printf '[Service]\nExecStart=/usr/bin/python3 -m http.server %s\nRestart=no\n[Install]\nWantedBy=multi-user.target\n' \
-      $port >/etc/systemd/system/shop$port.service
-  done
+  for port in 8081 8082 8083; do shop "shop$port" "$port"; done
   $NAME install >/dev/null
   start_daemon
 }
@@ -101,7 +98,7 @@ held.listen()
 time.sleep(1000)
 PY
   systemd-run -q --unit="box$1" -p User=eve -p Delegate=yes -p Slice=user.slice python3 /tmp/squat.py "$1" "$2"
-  until_so 20 sh -c "ss -ltn | grep -q ':$1 '"
+  until_so 120 sh -c "ss -ltn | grep -q ':$1 '"
   systemctl enable -q "shop$1"
   systemctl start "shop$1" || true
 }
@@ -112,7 +109,7 @@ squats() {
   squat 8083 deep
   local port
   for port in 8081 8082 8083; do
-    check "the squat on $port is seen, and whose it is" until_so 40 some "SELECT 1 FROM tasks WHERE issue_type = 'port_conflict'
+    check "the squat on $port is seen, and whose it is" until_so 120 some "SELECT 1 FROM tasks WHERE issue_type = 'port_conflict'
       AND subject = 'shop$port.service' AND json_extract(evidence, '\$.holder_unit') = 'box$port.service'"
     check "another unit's process on $port is not ended" systemctl is-active -q "box$port"
   done
@@ -135,7 +132,7 @@ head_of() { awk '/^head /{print $2}'; }
 
 history_holds() {
   local head event
-  check "the head of the history stands in the log" until_so 75 sh -c "journalctl -u $NAME --no-pager -o cat | grep -q '^audit head'"
+  check "the head of the history stands in the log" until_so 120 sh -c "journalctl -u $NAME --no-pager -o cat | grep -q '^audit head'"
   systemctl stop $NAME
   head=$($NAME audit verify | head_of)
   event="(SELECT max(id) - 2 FROM task_history)"

@@ -63,7 +63,7 @@ time.sleep(1000)
 PY
   systemctl stop shop
   systemd-run -q --unit=holder -p User=eve python3 /tmp/hold.py
-  until_so 60 sh -c "ss -ltn | grep -q ':8090 '"
+  until_so 120 sh -c "ss -ltn | grep -q ':8090 '"
   systemctl start shop || true
 }
 

@@ -84,13 +84,15 @@ else:
         for _ in range(count):
             file.write(f"Nov 28 12:00:00 gw real.service: CRITICAL {text()}\n")
 PY
-  # First, or the storm would take their places.
-  runuser -u eve -- python3 /tmp/write.py names 20 &
-  sleep 1
-  runuser -u eve -- python3 /tmp/write.py journal "$LINES_EACH" &
-  runuser -u bob -- python3 /tmp/write.py syslog "$LINES_EACH" &
-  systemd-run -q --wait --uid=eve python3 /tmp/write.py output "$LINES_EACH" &
-  runuser -u svc -- python3 /tmp/write.py file "$LINES_EACH" &
+  # First, or the storm would take their places; it goes on until it is told.
+  runuser -u eve -- python3 /tmp/write.py names 300 &
+  NAMES=$!
+  until_so 120 some "SELECT 1 FROM tasks WHERE subject LIKE '%all is well%'" || true
+  STORM=()
+  runuser -u eve -- python3 /tmp/write.py journal "$LINES_EACH" & STORM+=($!)
+  runuser -u bob -- python3 /tmp/write.py syslog "$LINES_EACH" & STORM+=($!)
+  systemd-run -q --wait --uid=eve python3 /tmp/write.py output "$LINES_EACH" & STORM+=($!)
+  runuser -u svc -- python3 /tmp/write.py file "$LINES_EACH" & STORM+=($!)
 }
 
 break_something() {
@@ -134,8 +136,9 @@ FROM=$SECONDS
 break_something
 check "what is broken has its issue within 60 s" until_so 60 told_of real.service
 echo "      after $((SECONDS - FROM)) s"
-wait
-check "the line whose name is long and breaks lines is told" until_so 60 told_of 'all is well'
+wait "${STORM[@]}"
+check "the line whose name is long and breaks lines is told" until_so 120 told_of 'all is well'
+kill "$NAMES" || true
 check "no line of a user's is worse than error" none \
   "SELECT 1 FROM tasks WHERE severity = 'critical' AND said_by LIKE 'uid %'"
 check "no line of a user's names a unit" none \
