@@ -3,8 +3,8 @@
 #
 #   scripts/test.sh [--long] [SECTION…]
 #
-# Sections in order: format clippy test scripts static arm64 import badinput
-# complete story e2e hostile install footprint; with --long also
+# Sections in order: format scripts static clippy test arm64 import badinput
+# complete story e2e issues hostile install footprint; with --long also
 #   bus           systemd over its own socket, the system bus and systemctl, a kill each
 #   crash         1,000 kills and 200 power cuts of the store, 10 GB of findings in a day
 #   powercut      60 power cuts of an emulated machine whose disk forgets
@@ -22,21 +22,29 @@
 #   fuzz          every reader of foreign bytes, a fixed count of inputs each
 # Only the named ones run when any is named.
 #
+# What mostly waits runs beside others, in beds of its own, and is printed at its
+# place: `issues` as soon as the binary is built, `story` `e2e` `hostile` and `install`
+# together. Nothing runs beside `footprint`, which measures.
+#
 # What a section needs is installed (Debian). Sections that need root or
 # namespaces skip elsewhere; with CI=true a skip is a failure, and the static
 # builds take their standard library from Debian's sources, so that the result
 # never depends on which host answers. The last line is
-# `N passed, N failed, N skipped`.
+# `N passed, N failed, N skipped in N s`.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
-DEFAULT=(format clippy test scripts static arm64 import badinput complete story e2e hostile install footprint)
+DEFAULT=(format scripts static clippy test arm64 import badinput complete story e2e issues hostile install footprint)
 LONG=(bus crash powercut breaks mutants simulation completelong latency classes catalogue hostilelong kills deploy soak fuzz)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
 SKIP=77
+# Waits for minutes and asks for little: begun once the binary is there.
+EARLY=(issues)
+# Begun together when the first of them is due.
+TOGETHER=(story e2e hostile install)
 [ "${CI:-}" != true ] || export MUSL_STD=${MUSL_STD:-debian}
 export CARGO_TERM_COLOR=never
 
@@ -46,14 +54,15 @@ need_bed() {
   need_root
   unshare --mount --pid --fork true 2>/dev/null || skip "namespaces cannot be made here"
 }
-# Built again each time: without a change that takes a second, and a test of
-# yesterday's binary is worse than none.
-native_binary() {
-  local target
-  target=$(uname -m)-unknown-linux-musl
-  scripts/build.sh "$target" >&2 || return 1
-  echo "$ROOT/dist/$NAME-$target"
+# binary_for TARGET: built in the first section that needs it, once a run; a test of yesterday's binary is worse than none.
+binary_for() {
+  (
+    flock 9
+    [ -e "$WORK/built-$1" ] || { scripts/build.sh "$1" >&2 && touch "$WORK/built-$1"; }
+  ) 9>"$WORK/building" || return 1
+  echo "$ROOT/dist/$NAME-$1"
 }
+native_binary() { binary_for "$(uname -m)-unknown-linux-musl"; }
 
 section_format() { cargo fmt --all --check; }
 section_clippy() {
@@ -80,12 +89,15 @@ PY
   python3 -B tests/e2e/github_stub.py selftest
 }
 
-section_static() { scripts/build.sh "${TARGETS[@]}"; }
+section_static() {
+  scripts/build.sh "${TARGETS[@]}"
+  touch "${TARGETS[@]/#/$WORK/built-}"
+}
 
 section_arm64() {
   need_root
-  local binary=dist/$NAME-aarch64-unknown-linux-musl
-  scripts/build.sh aarch64-unknown-linux-musl
+  local binary
+  binary=$(binary_for aarch64-unknown-linux-musl)
   apt_need qemu-aarch64-static:qemu-user-static
   run_emulated "$binary" demo
 }
@@ -161,6 +173,16 @@ section_e2e() {
   local binary
   binary=$(native_binary)
   tests/e2e/run.sh "$binary"
+}
+
+# Lost answers and kills of the daemon leave exactly one issue. It waits for the courier's second look, minutes after an
+# answer that left open whether the issue was created.
+section_issues() {
+  need_bed
+  local binary file files=()
+  binary=$(native_binary)
+  for file in exactly_once.py github_stub.py github_schema.json; do files+=("tests/e2e/$file:/root/e2e/$file"); done
+  BED_TIMEOUT=900 scripts/bed.sh run systemd tests/e2e/exactly_once.sh "$binary:/usr/local/bin/$NAME" "${files[@]}"
 }
 
 # A killed service runs again whichever way systemd is asked.
@@ -286,7 +308,7 @@ section_kills() {
 
 section_deploy() {
   need_root
-  scripts/build.sh aarch64-unknown-linux-musl
+  binary_for aarch64-unknown-linux-musl >/dev/null
   tests/e2e/deploy-arm64.sh
 }
 
@@ -344,31 +366,68 @@ fi
 # Five minutes as the goal is stated, less where the whole run must stay short.
 FOOTPRINT_SECONDS=${FOOTPRINT_SECONDS:-$([ $want_long = yes ] && echo 300 || echo 45)}
 
+WORK=$(mktemp -d) begun=()
+# Each of those begun is a group of its own: its beds go with it, whatever ends the run.
+cleanup() {
+  local group
+  for group in "${begun[@]}"; do kill -- "-$group" 2>/dev/null || true; done
+  rm -rf "$WORK"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM HUP
+
+# carry_out SECTION: its verdict is in a file; what it prints goes where it is called.
+carry_out() {
+  local began=$SECONDS status=0
+  # A process of its own: errexit holds inside it, and it is not in a condition.
+  set +e
+  (set -e; "section_$1")
+  status=$?
+  set -e
+  echo "$status $((SECONDS - began))" >"$WORK/$1.verdict"
+}
+
+# begin SECTION…: those of them that were chosen, beside what follows.
+begin() {
+  local name
+  for name; do
+    [[ " ${selected[*]} " == *" $name "* && ! -e $WORK/$name.pid ]] || continue
+    set -m
+    carry_out "$name" </dev/null >"$WORK/$name.out" 2>&1 &
+    set +m
+    begun+=($!)
+    echo $! >"$WORK/$name.pid"
+  done
+}
+
 passed=0 failed=0 skipped=0 report=()
 for name in "${selected[@]}"; do
   echo
   echo "=== $name"
-  began=$SECONDS status=0
-  # A process of its own: errexit holds inside it, and it is not in a condition.
-  set +e
-  (set -e; "section_$name")
-  status=$?
-  set -e
-  took=$((SECONDS - began))
-  if [ $status = 0 ]; then
+  # One that is alone is seen while it runs.
+  if [[ ${#selected[@]} -gt 1 && " ${TOGETHER[*]} " == *" $name "* ]]; then begin "${TOGETHER[@]}"; fi
+  if [ -e "$WORK/$name.pid" ]; then
+    wait "$(cat "$WORK/$name.pid")" || true
+    cat "$WORK/$name.out"
+  else
+    carry_out "$name"
+  fi
+  read -r status took <"$WORK/$name.verdict"
+  if [ "$status" = 0 ]; then
     passed=$((passed + 1)) verdict=passed
-  elif [ $status = $SKIP ] && [ "${CI:-}" != true ]; then
+  elif [ "$status" = $SKIP ] && [ "${CI:-}" != true ]; then
     skipped=$((skipped + 1)) verdict=skipped
   else
     failed=$((failed + 1)) verdict=FAILED
-    [ $status != $SKIP ] || verdict='FAILED (skipped in CI)'
+    [ "$status" != $SKIP ] || verdict='FAILED (skipped in CI)'
   fi
   echo "=== $name: $verdict after $took s"
-  report+=("$(printf '%-10s %5d s  %s' "$name" "$took" "$verdict")")
+  report+=("$(printf '%-12s %5d s  %s' "$name" "$took" "$verdict")")
+  [ "$name" != static ] || begin "${EARLY[@]}"
 done
 
 echo
 printf '%s\n' "${report[@]}"
 echo
-echo "$passed passed, $failed failed, $skipped skipped"
+echo "$passed passed, $failed failed, $skipped skipped in $SECONDS s"
 [ $failed = 0 ]

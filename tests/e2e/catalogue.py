@@ -265,11 +265,21 @@ def start_daemon(fault):
         sh("systemctl", "unset-environment", "AO_KILL_AT")
     if started != 0:
         raise RuntimeError("the daemon does not start")
-    end = time.time() + 15
-    while not os.path.exists(DATABASE) and time.time() < end:
-        time.sleep(0.05)
-    # Its first sweep over everything: what is writable, how often units restarted.
+    # Its first sweep over everything: what is writable, how often units restarted. On a busy machine that takes its time.
     time.sleep(1.5)
+    end = time.time() + 15
+    while not knows(fault.watched()) and time.time() < end:
+        time.sleep(0.1)
+
+
+def knows(units):
+    """Those of the units that run are written down as healthy, which is the last thing that a sweep does."""
+    try:
+        with sqlite3.connect(f"file:{DATABASE}?mode=ro", uri=True, timeout=10) as database:
+            known = {name.removesuffix(".service") for (name,) in database.execute("SELECT unit FROM healthy")}
+    except sqlite3.Error:
+        return False
+    return all(unit in known for unit in units if active(unit))
 
 
 def read_database():

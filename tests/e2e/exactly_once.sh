@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs INSIDE the systemd bed as root (see run.sh): GitHub stub, configuration,
+# Runs INSIDE the systemd bed as root (see section issues of scripts/test.sh): GitHub stub, configuration,
 # `install`, start, two faults that nothing repairs. Exit status 0 when every
 # expectation held.
 set -euo pipefail
