@@ -197,7 +197,7 @@ pub fn of_kernel(fault: &KernelFault, source: &str, at: Timestamp) -> Verdict {
 fn kernels(fault: &KernelFault, source: &str, at: Timestamp) -> Finding {
     let is_device = fault.class.row().subject == Some(Key::Device) && fault.subject != KERNEL;
     let device = is_device.then_some(Fact::Device(&fault.subject));
-    Finding::new(
+    let finding = Finding::new(
         fault.class,
         &fault.subject,
         fault.severity,
@@ -206,7 +206,12 @@ fn kernels(fault: &KernelFault, source: &str, at: Timestamp) -> Finding {
         at,
     )
     .with(Fact::Unit(&fault.unit))
-    .with(device)
+    .with(device);
+    match fault.of_program {
+        // Anybody makes new ones, as many as he likes: they are counted like any other words.
+        true => finding.said_by(&Writer::Kernel.name()),
+        false => finding,
+    }
 }
 
 /// A unit that failed in a recording, whose state nobody can ask for.

@@ -2,13 +2,14 @@
 
 mod burst;
 mod oom;
+mod program;
 
 use crate::core::model::class::{Class, KERNEL};
 use crate::core::model::finding::Severity;
 use crate::core::model::text::cut;
 use crate::core::reading::kernel_table::{self, Area, Fit, bare, device_of_head, plain};
 use crate::core::reading::level::Level;
-use crate::core::reading::writer::program;
+use crate::core::reading::writer;
 
 use self::burst::Bursts;
 use self::oom::OomReader;
@@ -46,6 +47,8 @@ pub struct KernelFault {
     pub message: String,
     /// Unit the fault belongs to (OOM victim); empty when unknown.
     pub unit: String,
+    /// Its subject is a program, by the name that this program, or who started it, chose.
+    pub of_program: bool,
 }
 
 /// A report is over when the kernel was silent for this long, microseconds.
@@ -85,10 +88,11 @@ impl KernelReader {
     pub fn line(&mut self, line: &KernelLine<'_>) -> Option<KernelFault> {
         let text = line.text.trim_end();
         self.pass(line.at_us);
-        if let Some(fault) = self.special(text) {
+        let (program, own) = program::told_of(text);
+        if let Some(fault) = self.special(text, program, own) {
             return Some(fault);
         }
-        let head = bare(text);
+        let head = bare(own);
         if head.starts_with("---[ end") || head.starts_with("Kernel Offset:") {
             self.end_mark();
             return self.unnamed();
@@ -133,19 +137,19 @@ impl KernelReader {
     }
 
     /// Lines whose meaning hangs on those before them, or whose subject is a program.
-    fn special(&mut self, text: &str) -> Option<KernelFault> {
-        if let Some(fault) = self.oom.line(text) {
+    fn special(&mut self, text: &str, program: Option<&str>, own: &str) -> Option<KernelFault> {
+        if let Some(fault) = self.oom.line(own) {
             return Some(fault);
         }
-        if let Some(name) = segfault_of(text) {
-            return Some(fault(
-                Class::LogError,
-                &program(name),
-                Severity::Warning,
-                text,
-            ));
+        if let Some(name) = program.filter(|_| own.starts_with(": segfault at ")) {
+            let subject = writer::program(name);
+            let fault = fault(Class::LogError, &subject, Severity::Warning, text);
+            return Some(KernelFault {
+                of_program: true,
+                ..fault
+            });
         }
-        usb_reset(text).and_then(|device| self.usb_reset(device, text))
+        usb_reset(own).and_then(|device| self.usb_reset(device, text))
     }
 
     fn known(&mut self, hit: Fit<'_>, text: &str) -> Option<KernelFault> {
@@ -258,6 +262,7 @@ fn fault(class: Class, subject: &str, severity: Severity, text: &str) -> KernelF
         severity,
         message: text.trim().to_owned(),
         unit: String::new(),
+        of_program: false,
     }
 }
 
@@ -266,14 +271,6 @@ fn is_closing(head: &str) -> bool {
     ["Kernel panic", "Oops", "Internal error"]
         .iter()
         .any(|start| head.starts_with(start))
-}
-
-/// `name[123]: segfault at 0 ip …`
-fn segfault_of(text: &str) -> Option<&str> {
-    let (who, _) = text.split_once("]: segfault at ")?;
-    let (name, pid) = who.rsplit_once('[')?;
-    let sane = !name.is_empty() && name.len() <= 16 && pid.bytes().all(|c| c.is_ascii_digit());
-    sane.then_some(name)
 }
 
 /// `usb 1-1: reset high-speed USB device number 2 using xhci_hcd`

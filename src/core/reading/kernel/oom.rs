@@ -28,9 +28,12 @@ impl OomReader {
             "" => program(name),
             unit => unit.to_owned(),
         };
-        let mut fault = fault(Class::OomKill, &subject, Severity::Error, text);
-        fault.unit = unit;
-        Some(fault)
+        let of_program = unit.is_empty();
+        Some(KernelFault {
+            unit,
+            of_program,
+            ..fault(Class::OomKill, &subject, Severity::Error, text)
+        })
     }
 }
 
