@@ -43,6 +43,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("kernel_line", kernel_line),
     ("unit_file", unit_files),
     ("unit_state", unit_states),
+    ("bus", systemd::read_bus),
     ("config", config),
     ("rules", rules),
     ("cause_rules", cause_rules),

@@ -170,17 +170,19 @@ impl Swept {
 
 fn list(connection: &mut Connection, end: Instant) -> Result<Vec<Listed>, BusError> {
     let call = connection.manager("ListUnits", &[]);
-    connection.ask(&call, end, &mut |_| {}, |message| {
-        let mut rows = message.body().entries()?;
-        let mut listed = Vec::new();
-        while rows.next_entry() {
-            let unit = Listed::read(&mut rows)?;
-            if is_watched(&unit.name) {
-                listed.push(unit);
-            }
+    connection.ask(&call, end, &mut |_| {}, rows)
+}
+
+fn rows(message: &Message<'_>) -> Result<Vec<Listed>, WireError> {
+    let mut rows = message.body().entries()?;
+    let mut listed = Vec::new();
+    while rows.next_entry() {
+        let unit = Listed::read(&mut rows)?;
+        if is_watched(&unit.name) {
+            listed.push(unit);
         }
-        Ok(listed)
-    })
+    }
+    Ok(listed)
 }
 
 /// The manager as a whole.
@@ -237,4 +239,11 @@ fn properties(message: &Message<'_>) -> Result<Option<UnitState>, WireError> {
         }
     }
     Ok(draft.finish())
+}
+
+/// Reads an answer in both ways, for the fuzzer.
+#[cfg(fuzzing)]
+pub fn read_answer(message: &Message<'_>) {
+    let _ = rows(message);
+    let _ = properties(message);
 }

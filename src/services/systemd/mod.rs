@@ -4,6 +4,8 @@ mod bus;
 mod decode;
 mod events;
 mod follow;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod heard;
 mod jobs;
 mod known;
@@ -24,6 +26,8 @@ use crate::services::systemd::known::Known;
 use crate::services::systemd::systemctl::Systemctl;
 use crate::services::{Ear, ORDER_DEADLINE, Order, Ordered, ServiceError, ServiceManager};
 
+#[cfg(fuzzing)]
+pub use fuzzing::read_bus;
 #[cfg(fuzzing)]
 pub use systemctl::parse_show;
 

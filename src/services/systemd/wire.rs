@@ -166,6 +166,12 @@ impl<'a> Reader<'a> {
         self.at >= self.bytes.len()
     }
 
+    /// Bytes that are not read yet, for the fuzzer.
+    #[cfg(fuzzing)]
+    pub fn left(&self) -> usize {
+        self.bytes.len().saturating_sub(self.at)
+    }
+
     fn align(&mut self, to: usize) {
         self.at = self.at.next_multiple_of(to);
     }
@@ -453,6 +459,16 @@ fn message(kind: u8, serial: u32, fields: &Writer, body: &Writer) -> Vec<u8> {
     message.align(8);
     message.0.extend(&body.0);
     message.0
+}
+
+/// A change of a unit's with this body, for the fuzzer: what stands behind a head that holds is read at all.
+#[cfg(fuzzing)]
+pub fn change_with(body: &[u8]) -> Vec<u8> {
+    let mut fields = Writer::default();
+    fields.field(1, "o", "/org/freedesktop/systemd1/unit/web_2eservice");
+    fields.field(2, "s", "org.freedesktop.DBus.Properties");
+    fields.field(3, "s", "PropertiesChanged");
+    message(4, 1, &fields, &Writer(body.to_vec()))
 }
 
 /// Writes values one after the other, each where its type stands.
