@@ -17,11 +17,11 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-VM_REV=2
+VM_REV=3
 VM_MEM=${VM_MEM:-384}
 DIR=$CACHE/vm-arm64-$VM_REV-$VM_MEM
 KERNEL_ARGS="console=ttyAMA0 root=/dev/vda rw quiet loglevel=4 net.ifnames=0 mitigations=off nokaslr random.trust_cpu=on systemd.show_status=0 audit=0 apparmor=0"
-PACKAGES="base-files,base-passwd,bash,coreutils,dash,debianutils,diffutils,findutils,grep,gzip,hostname,init-system-helpers,libc-bin,login,mount,util-linux,passwd,sed,tar,mawk,ncurses-base,perl-base,sysvinit-utils,systemd,systemd-sysv,dbus,udev,kmod,iproute2,procps,openssh-server,openssh-sftp-server,busybox-static,e2fsprogs,socat,linux-image-cloud-arm64"
+PACKAGES="base-files,base-passwd,bash,coreutils,dash,debianutils,diffutils,findutils,grep,gzip,hostname,init-system-helpers,libc-bin,login,mount,util-linux,passwd,sed,tar,mawk,ncurses-base,perl-base,sysvinit-utils,systemd,systemd-sysv,dbus,udev,kmod,iproute2,procps,openssh-server,openssh-sftp-server,busybox-static,e2fsprogs,socat,python3,linux-image-cloud-arm64"
 
 WORK='' QEMU_PID='' PORT=''
 log() { printf '[vm %3ds] %s\n' "$SECONDS" "$*" >&2; }
