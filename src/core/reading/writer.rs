@@ -65,7 +65,7 @@ impl<'a> Writer<'a> {
             Self::Service(unit) => Cow::Borrowed(unit),
             Self::Root => Cow::Borrowed("root"),
             Self::User("") => Cow::Borrowed("unknown user"),
-            Self::User(uid) => Cow::Owned(format!("uid {uid}")),
+            Self::User(uid) => Cow::Owned(share_of(uid)),
         }
     }
 
@@ -80,11 +80,27 @@ impl<'a> Writer<'a> {
     /// What a line is about that names no unit: `name` with its writer behind it where anybody may choose it. With
     /// a blank in it no unit, and no subject that a runbook or a root cause goes by, can be called so.
     pub fn subject(self, name: &str) -> String {
-        if matches!(self, Self::User(_)) {
-            format!("{name} ({})", self.name())
-        } else {
-            name.to_owned()
+        let Self::User(uid) = self else {
+            return name.to_owned();
+        };
+        match uid {
+            "" => format!("{name} (unknown user)"),
+            uid => format!("{name} (uid {uid})"),
         }
+    }
+}
+
+/// Above the first block user ids are handed out in whole blocks, to users and containers: who has one can write under
+/// each id of it (subuid(5)). A block that does not begin at a multiple is two.
+const BLOCK: u32 = 65_536;
+
+fn share_of(uid: &str) -> String {
+    match uid.parse::<u32>().map(|id| id / BLOCK) {
+        Ok(block) if block > 0 => {
+            let first = block.saturating_mul(BLOCK);
+            format!("uids {first}-{}", first.saturating_add(BLOCK - 1))
+        }
+        Ok(_) | Err(_) => format!("uid {uid}"),
     }
 }
 
@@ -158,6 +174,24 @@ mod tests {
         ] {
             assert_eq!(writer, want);
         }
+    }
+
+    #[test]
+    fn all_the_ids_that_one_user_was_handed_are_one_writer() {
+        for (uid, share) in [
+            ("1001", "uid 1001"),
+            ("65535", "uid 65535"),
+            ("100000", "uids 65536-131071"),
+            ("131071", "uids 65536-131071"),
+            ("131072", "uids 131072-196607"),
+            ("4294967295", "uids 4294901760-4294967295"),
+            ("x", "uid x"),
+            ("", "unknown user"),
+        ] {
+            assert_eq!(Writer::User(uid).name(), share, "{uid}");
+        }
+        let subordinate = Writer::User("100007");
+        assert_eq!(subordinate.subject("app"), "app (uid 100007)");
     }
 
     #[test]
