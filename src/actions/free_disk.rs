@@ -50,8 +50,9 @@ fn candidates(context: &ActionContext<'_>, mount: &str) -> Result<Vec<Matched>, 
         .filter(|file| file.device == device)
         .collect();
     if !found.is_empty() {
-        let open = procfs::open_files(context.host);
-        found.retain(|file| !open.contains(&(file.device, file.inode)));
+        let identity = |file: &Matched| (file.device, file.inode);
+        let open = procfs::open_among(context.host, &found.iter().map(identity).collect());
+        found.retain(|file| !open.contains(&identity(file)));
     }
     found.sort_by(|a, b| (a.modified_s, &a.path).cmp(&(b.modified_s, &b.path)));
     found.dedup_by(|a, b| a.path == b.path);

@@ -432,6 +432,9 @@ fn open_foreign(host: &Host, path: &str) -> Result<File, Untrusted> {
     trusted::open(host, path, &Owners::anybody(host)).map(File::from)
 }
 
+/// Siblings of a log file that are looked at: in a folder of his own anybody may make as many as he likes.
+const FAMILY_MOST: usize = 1_000;
+
 /// The log file and its uncompressed rotated siblings, oldest first.
 fn family(host: &Host, path: &str) -> Vec<(String, Metadata)> {
     let Some((folder, name)) = path.rsplit_once('/') else {
@@ -445,10 +448,14 @@ fn family(host: &Host, path: &str) -> Vec<(String, Metadata)> {
         .filter_map(|entry| {
             let other = entry.file_name().into_string().ok()?;
             let is_one = other == name || other.strip_prefix(name).is_some_and(is_rotation);
+            if !is_one {
+                return None;
+            }
             // Of the entry itself: a link is none.
             let meta = entry.metadata().ok()?;
-            (is_one && meta.is_file()).then(|| (format!("{folder}/{other}"), meta))
+            meta.is_file().then(|| (format!("{folder}/{other}"), meta))
         })
+        .take(FAMILY_MOST)
         .collect();
     found.sort_by_key(|(other, meta)| {
         let newest = other == path;

@@ -95,15 +95,15 @@ pub fn pids(host: &Host) -> Vec<u32> {
     pids
 }
 
-/// Device and inode of every regular file that a process has open, as far as we may look.
-pub fn open_files(host: &Host) -> BTreeSet<(u64, u64)> {
+/// Which of `files`, by device and inode, a process has open, as far as we may look.
+pub fn open_among(host: &Host, files: &BTreeSet<(u64, u64)>) -> BTreeSet<(u64, u64)> {
     pids(host)
         .into_iter()
         .filter_map(|pid| std::fs::read_dir(host.path(format!("/proc/{pid}/fd"))).ok())
         .flat_map(|entries| entries.flatten())
         .filter_map(|entry| std::fs::metadata(entry.path()).ok())
-        .filter(std::fs::Metadata::is_file)
         .map(|meta| (meta.dev(), meta.ino()))
+        .filter(|file| files.contains(file))
         .collect()
 }
 
