@@ -15,7 +15,7 @@
 #   latency       log line to task, beside Monit
 #   classes       each finding class on four kinds of host
 #   catalogue     a hundred scripted faults on a real systemd
-#   hostilelong   storms of lines, approvals raced, a store full of tasks, on a real systemd
+#   hostilelong   storms of lines, approvals raced, whom root could be made to end, a store full of tasks, on a real systemd
 #   kills         the daemon killed at each step of each kind of action, on a real systemd
 #   deploy        an emulated arm64 machine
 #   soak          half an hour under load
@@ -240,12 +240,12 @@ hostile_scripts() {
 }
 
 # What unprivileged users can do to it.
-section_hostile() { hostile_scripts paths inputs forged text tracker sandbox; }
+section_hostile() { hostile_scripts paths inputs forged text tracker sandbox programs; }
 
 # What is measured in milliseconds goes alone.
 section_hostilelong() {
   local status=0
-  hostile_scripts approvals full-store || status=1
+  hostile_scripts approvals victim-process full-store || status=1
   STORM_SECONDS=60 STORM_FORGED=3000 hostile_scripts storm || status=1
   return $status
 }
