@@ -220,10 +220,11 @@ build() {
   rm -rf --one-file-system "$r" "$WORK/base.raw"
   mv "$DIR.new" "$DIR"
   log "image made ($(du -sm "$DIR/snap.qcow2" | cut -f1) MB), first boot"
+  local up_until=$((SECONDS + 1200))
   start_vm "$DIR/snap.qcow2"
-  for _ in $(seq 3000); do
-    grep -aq BED-READY "$WORK/console" 2>/dev/null && break
+  until grep -aq BED-READY "$WORK/console" 2>/dev/null; do
     alive
+    [ $SECONDS -lt $up_until ] || die "the machine did not come up"
     sleep .1
   done
   in_vm 'systemctl is-system-running --wait; sync' || true
