@@ -28,6 +28,8 @@ prepare() {
   cat >$ETC/config.toml <<TOML
 [daemon]
 startup_grace_s = 0
+[mode]
+low = "suggest"
 [detect]
 unit_sweep_s = 2
 path_sweep_s = 2
@@ -41,6 +43,8 @@ repository = "acme/gateways"
 token_file = "$ETC/github-token"
 api_url = "https://localhost:8443"
 ca_file = "$ETC/github-ca.pem"
+replies_from = ["ann"]
+replies_every_s = 5
 [[log_file]]
 path = "/var/log/svc/app.log"
 TOML
@@ -116,6 +120,40 @@ for issue in (issue for repo in state["repos"].values() for issue in repo["issue
         print(json.dumps(re.sub(r"```.*?```|`[^`\n]*`", "", issue["body"], flags=re.S)))
 PY
 }
+number_of() {
+  python3 - "$1" <<'PY'
+import json, sys
+with open("/root/e2e/github/state.json", encoding="utf-8") as file:
+    state = json.load(file)
+print(next(one["number"] for repo in state["repos"].values() for one in repo["issues"] if sys.argv[1] in one["title"]))
+PY
+}
+# labelled NUMBER ID LOGIN TIME: what happened on the issue, and nothing else
+labelled() {
+  printf '{"%s": [{"id": %s, "event": "labeled", "created_at": "%s", "actor": {"login": "%s"}, "label": {"name": "orchestrator:approve"}}]}' \
+    "$1" "$2" "$4" "$3" >$STUB/events.new
+  mv $STUB/events.new $STUB/events.json
+}
+ignored() { some "SELECT 1 FROM task_history WHERE action = 'reply_ignored' AND actor = 'github:$1'"; }
+# A start that waits for a human's leave, and labels that give none.
+approvals() {
+  local number
+  printf '[Service]\nExecStart=/usr/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n' >/etc/systemd/system/asked.service
+  systemctl daemon-reload
+  systemctl enable -q --now asked
+  sleep 3
+  kill -9 "$(systemctl show -P MainPID asked)"
+  check "a human is asked for a start" until_so 60 told_of asked.service
+  sleep 2
+  number=$(number_of asked.service)
+  labelled "$number" 7 ann 2020-01-01T00:00:00Z
+  check "a label of 2020 counts for nothing" until_so 30 ignored ann
+  labelled "$number" 8 eve "$(date -u +%FT%TZ)"
+  check "nor does one of somebody who is not listed" until_so 30 ignored eve
+  check "and nothing was started" not systemctl is-active -q asked
+  labelled "$number" 9 ann "$(date -u +%FT%TZ)"
+  check "one of now by who is listed does" until_so 30 systemctl is-active -q asked
+}
 told_of() { issues titles | grep -F -- "$1"; }
 titles_are_inert() {
   issues titles >/tmp/titles
@@ -148,6 +186,7 @@ check "one writer made at most three quarters of them" none \
   "SELECT said_by FROM tasks WHERE said_by IS NOT NULL GROUP BY said_by HAVING count(*) > 40"
 check "what was not let in is counted" some "SELECT 1 FROM tasks WHERE issue_type = 'log_error' AND subject LIKE '%new kinds%'
   OR issue_message LIKE '%new kinds%' OR issue_type = 'self_gap'"
+approvals
 # Where a line is told of at all: titles in one line, of a length that the tracker takes.
 check "titles are in one line and not too long" titles_are_inert
 check "texts are inert" texts_are_inert
