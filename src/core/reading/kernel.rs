@@ -106,6 +106,7 @@ impl KernelReader {
             return earlier;
         }
         match kernel_table::find(head) {
+            Some(hit) if is_quoted(&hit, line.level) => None,
             Some(hit) => self.known(hit, text),
             None => self.unknown(line.level, head, text),
         }
@@ -264,6 +265,15 @@ fn fault(class: Class, subject: &str, severity: Severity, text: &str) -> KernelF
         unit: String::new(),
         of_program: false,
     }
+}
+
+/// The kernel tells of no report of its own below a warning. What looks like one there begins with a name that somebody
+/// chose, as of a network interface: `BUG: renamed from veth0`.
+fn is_quoted(hit: &Fit<'_>, level: Option<Level>) -> bool {
+    let report = hit.row.area == Area::Report;
+    let leak = matches!(hit.row.meaning, Some((Class::KernelLeak, _)));
+    let low = matches!(level, Some(Level::Notice | Level::Info | Level::Debug));
+    report && low && !leak
 }
 
 /// Lines that end a report rather than start one.

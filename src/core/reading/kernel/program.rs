@@ -1,11 +1,15 @@
-//! Lines that the kernel begins with the name of a program. Any user may call his program `Kernel panic: `, so only the
-//! kernel's own words behind the name tell what happened.
+//! Lines that the kernel begins with the name of a program, or of a network interface in a namespace of a user's. Anybody
+//! may call his program `Kernel panic: `, so only the kernel's own words behind the name tell what happened.
 
-/// Longest name of a program, bytes (`TASK_COMM_LEN` without its end).
+/// Longest name, bytes (`TASK_COMM_LEN` and `IFNAMSIZ` without their end).
 const NAME_MOST: usize = 15;
 
 /// What the kernel says right behind a name without a process id.
 const BEHIND_A_NAME: &[&str] = &[
+    ": received packet on ",
+    ": (slave ",
+    ": hw csum failure",
+    ": renamed from ",
     " invoked oom-killer: ",
     ": page allocation failure",
     ": page allocation stalls for ",
@@ -55,8 +59,12 @@ mod tests {
     use crate::core::reading::level::Level;
 
     /// What the kernel says of a program of this name.
-    fn lines(name: &str) -> [String; 7] {
+    fn lines(name: &str) -> [String; 9] {
         [
+            format!(
+                "{name}: received packet on veth0 with own address as source address (addr:02)"
+            ),
+            format!("{name}: (slave veth0): Error: Device can not be enslaved while up"),
             format!("{name}[812]: segfault at 0 ip 000055 sp 00007ffd error 4 in app[55+1]"),
             format!("{name}[812] bad frame in rt_sigreturn frame:00007ffd ip:7feb sp:2000 orax:0"),
             format!(
@@ -75,9 +83,13 @@ mod tests {
 
     /// The fault without its subject.
     fn told(text: &str) -> Option<String> {
+        told_at(Level::Warning, text)
+    }
+
+    fn told_at(level: Level, text: &str) -> Option<String> {
         let line = KernelLine {
             at_us: None,
-            level: Some(Level::Info),
+            level: Some(level),
             text,
         };
         let told = KernelReader::default().line(&line)?;
@@ -113,6 +125,18 @@ mod tests {
         fn whatever_a_program_is_called_the_kernel_says_the_same(name in "[!-~][ -~]{0,14}") {
             like_any_other(&name);
         }
+    }
+
+    #[test]
+    fn what_is_told_below_a_warning_is_no_report() {
+        for line in [
+            "BUG: port 1(veth0) entered disabled state",
+            "PANIC: left promiscuous mode",
+        ] {
+            assert_eq!(told_at(Level::Info, line), None, "{line}");
+        }
+        let leaks = "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)";
+        assert!(told_at(Level::Info, leaks).is_some());
     }
 
     #[test]
