@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What an unprivileged user can do by the names of his programs and files, and by the user ids that he was handed: a
-# program called like a kernel fault crashes, hundreds crash under new names, a log file gets as many siblings as fit, and
-# every line is written under another id.
+# What an unprivileged user can do by the names of his programs, interfaces and files, and by the user ids that he was
+# handed: what is called like a kernel fault crashes or is renamed, many crash under new names, a log file gets as many
+# siblings as fit, and every line is written under another id.
 #
 #   tests/e2e/hostile/programs.sh BINARY  on this machine: runs the bed
 #   programs.sh                           what runs in the bed
@@ -48,6 +48,8 @@ for name in sys.argv[1:]:
         crash(name, how)
 PY
   runuser -u eve -- python3 /tmp/crash.py 'Kernel panic: ' 'PANICOops: ' 'BUG: '
+  # The same by the name of a network interface of her own; where users may have none, there is nothing to show.
+  as eve 'unshare -Urn sh -c "ip link add x type dummy && ip link set x name BUG && ip link set BUG name PANIC"' || true
   cat >/tmp/many.py <<'PY'
 import random, string, sys, time
 sys.argv[1:] = []
@@ -105,8 +107,9 @@ check "sixty ids of one user have the share of one" [ "$(sql "SELECT count(*) FR
 crash
 check "the kernel's own log is read" until_so 40 some "SELECT 1 FROM tasks WHERE issue_message LIKE '%segfault at%'"
 sleep 5
-check "no program is a kernel fault by its name" none "SELECT 1 FROM tasks WHERE issue_message LIKE 'Kernel panic: [%'
-  OR issue_message LIKE '%PANICOops: [%' OR issue_message LIKE 'BUG: [%'"
+check "no program and no interface is a kernel fault by its name" none "SELECT 1 FROM tasks WHERE issue_message LIKE 'Kernel panic: [%'
+  OR issue_message LIKE '%PANICOops: [%' OR issue_message LIKE 'BUG: [%'
+  OR issue_message LIKE '%: renamed from %'"
 check "crashes under new names are words" none "SELECT 1 FROM tasks WHERE issue_message LIKE '%segfault at%' AND said_by IS NULL"
 siblings
 check "the log file is read beside its $SIBLINGS siblings" until_so 60 some "SELECT 1 FROM tasks WHERE issue_message LIKE '%after them all%'"
