@@ -11,7 +11,7 @@ outside() {
   local here pass
   here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
   pass=$(env | grep '^STORM_' || true)
-  BED_ENV="${BED_ENV:-} ${pass//$'\n'/ }" "$here/../../../scripts/bed.sh" run systemd "$here/storm.sh" \
+  BED_TIMEOUT=${BED_TIMEOUT:-1200} BED_ENV="${BED_ENV:-} ${pass//$'\n'/ }" "$here/../../../scripts/bed.sh" run systemd "$here/storm.sh" \
     "$1:/usr/local/bin/$NAME" "$here/storm.py:/root/e2e/hostile/storm.py"
 }
 
