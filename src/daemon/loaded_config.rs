@@ -130,7 +130,7 @@ pub fn recall(host: &Host, managers: &[Arc<dyn ServiceManager>]) {
     if forgetful.peek().is_none() || !journal::is_present(host) {
         return;
     }
-    match journal::manager_words(host) {
+    match services::systemd::words_of_boot(host) {
         Ok(words) => forgetful.for_each(|manager| manager.recall(&words)),
         Err(why) => {
             log::warn!("the service manager's words are not read back: {why}");

@@ -23,10 +23,6 @@ use crate::host::exec::{Command, ExecError};
 pub const STREAM: &str = "journal";
 
 const FIELDS: &str = "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT,UNIT,JOB_ID,JOB_TYPE,JOB_RESULT,UNIT_RESULT,INVOCATION_ID,MESSAGE_ID,_PID,_UID,_AUDIT_LOGINUID,_TRANSPORT,COREDUMP_UNIT,COREDUMP_COMM,CONTAINER_NAME";
-/// What is read of an entry of the service manager.
-const WORD_FIELDS: &str = "--output-fields=MESSAGE,UNIT,JOB_ID,JOB_TYPE,JOB_RESULT,UNIT_RESULT,INVOCATION_ID,MESSAGE_ID,_PID";
-/// Most entries that are read back: about 3 MB of text, below the cap of a command's output.
-const WORDS_MOST: &str = "4000";
 const FOLLOW: [&str; 7] = [
     "-q",
     "-o",
@@ -264,26 +260,6 @@ pub fn run(context: &StreamContext<'_>, sink: &mut Sink<'_>) -> Result<StreamEnd
         context.pause(backoff);
         backoff = backoff.saturating_mul(2).min(BACKOFF_MOST);
     }
-}
-
-/// What the service manager said since the boot, the last [`WORDS_MOST`] entries of it.
-pub fn manager_words(host: &Host) -> Result<Vec<ManagerEvent>, ExecError> {
-    let args = [
-        "-b",
-        "-q",
-        "-o",
-        "json",
-        "--no-pager",
-        "-n",
-        WORDS_MOST,
-        WORD_FIELDS,
-        "_PID=1",
-    ];
-    let out = host.run("journalctl", &args, QUERY_DEADLINE)?;
-    let now = host.clock.now();
-    let lines = out.stdout.split(|c| *c == b'\n');
-    let words = lines.filter_map(Entry::parse);
-    Ok(words.filter_map(|entry| entry.word(now)).collect())
 }
 
 /// Cursor of the newest entry; empty for an empty journal, which is then read from its start.

@@ -207,6 +207,8 @@ pub struct UnitState {
     pub active_enter_us: u64,
     pub inactive_enter_us: u64,
     pub inactive_exit_us: u64,
+    /// Of its last run, 32 lower-case hex digits; empty when it has not run since it was loaded.
+    pub invocation: String,
     pub left: Left,
     /// Its time stamps look like a stop by a job. Only where the manager's words are not known does it count.
     pub stopped_by_job: bool,

@@ -21,6 +21,9 @@ const ENDS_MOST: usize = 4;
 const LEVELS_MOST: u32 = 16;
 /// A signal that somebody had sent counts as long as a stop is waited for (`DefaultTimeoutStopSec=`).
 const SIGNAL_COUNTS: Duration = Duration::from_secs(90);
+/// A signal's word comes with the journal, the unit's end over the bus: it may come this much later than an end
+/// that it brought about, and is stamped by who wrote it down.
+const SIGNAL_LATE: Duration = Duration::from_secs(5);
 /// Signals by which somebody ends a unit.
 const ENDING: [&str; 5] = ["SIGTERM", "SIGKILL", "SIGINT", "SIGQUIT", "SIGABRT"];
 
@@ -37,22 +40,34 @@ enum Way {
     NotStarted(JobResult),
 }
 
+impl Way {
+    /// Nobody is known to have wanted it.
+    const fn is_its_own(self) -> bool {
+        matches!(self, Self::Ended | Self::NotStarted(JobResult::Failed))
+    }
+}
+
 /// One end of a unit. Words are counted as they come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct End {
     word: u64,
     way: Way,
+    seen: Timestamp,
     /// The word that told that it was up before.
     up: u64,
     /// The job that had started it then; 0 where unknown.
     start_job: u32,
 }
 
+/// The number of a word, and when it was heard.
+type Word = (u64, Timestamp);
+
 /// What is known of one unit.
 #[derive(Clone, Debug, Default)]
 struct Course {
     /// Word that told that it was up, or on its way there; 0 for never.
     up: u64,
+    up_seen: Timestamp,
     start_job: u32,
     /// The last state that was told.
     active: bool,
@@ -71,13 +86,22 @@ impl Course {
         self.ends.back().copied().filter(|end| end.word > self.up)
     }
 
-    fn went_down(&mut self, word: u64, way: Way) {
+    fn went_down(&mut self, word: u64, seen: Timestamp, way: Way) {
         self.active = false;
-        self.signalled = None;
+        let asked = self
+            .signalled
+            .take()
+            .is_some_and(|at| seen.since(at) <= SIGNAL_COUNTS);
+        let way = if asked && way.is_its_own() {
+            Way::Signalled
+        } else {
+            way
+        };
         let known = self.end();
         let word = match (known.map(|end| end.way), way) {
             // It is down already: only a job says more about it.
             (Some(_), Way::Ended | Way::Signalled) => return,
+            (Some(Way::Signalled), way) if way.is_its_own() => return,
             (Some(Way::Stopped(known_job)), Way::Stopped(job)) if known_job == job => {
                 known.map_or(word, |end| end.word)
             }
@@ -103,14 +127,34 @@ impl Course {
         let _ = self.ends.push_back(End {
             word,
             way,
+            seen,
             up,
             start_job,
         });
     }
 
-    fn came_up(&mut self, word: u64) {
+    /// Somebody had a signal sent at this time: what ended by it may be known to be down already.
+    fn was_signalled(&mut self, at: Timestamp) {
+        let Some(end) = self.end() else {
+            // One that ended its last run says nothing of this one.
+            if at >= self.up_seen {
+                self.signalled = Some(at);
+            }
+            return;
+        };
+        let brought_about = at <= end.seen.plus(SIGNAL_LATE) && end.seen.since(at) <= SIGNAL_COUNTS;
+        if end.way.is_its_own()
+            && brought_about
+            && let Some(last) = self.ends.back_mut()
+        {
+            last.way = Way::Signalled;
+        }
+    }
+
+    fn came_up(&mut self, word: u64, seen: Timestamp) {
         if self.up == 0 || self.end().is_some() {
             self.up = word;
+            self.up_seen = seen;
         }
         self.signalled = None;
     }
@@ -121,16 +165,16 @@ impl Course {
             .is_some_and(|(_, kind)| kind.stops() || kind == JobKind::Other)
     }
 
-    fn job_new(&mut self, word: u64, id: u32, kind: JobKind) {
+    fn job_new(&mut self, (word, seen): Word, id: u32, kind: JobKind) {
         self.job = Some((id, kind));
         match kind {
             JobKind::Stop => {
                 let active = self.active;
-                self.went_down(word, Way::Stopped(id));
+                self.went_down(word, seen, Way::Stopped(id));
                 self.active = active;
             }
             JobKind::Start => {
-                self.came_up(word);
+                self.came_up(word, seen);
                 self.start_job = id;
             }
             JobKind::VerifyActive
@@ -144,7 +188,7 @@ impl Course {
         }
     }
 
-    fn job_removed(&mut self, word: u64, id: u32, kind: JobKind, result: JobResult) {
+    fn job_removed(&mut self, (word, seen): Word, id: u32, kind: JobKind, result: JobResult) {
         let known = self.job.filter(|(known, _)| *known == id);
         let kind = match (kind, known) {
             (JobKind::Other, Some((_, known))) if known != JobKind::Other => known,
@@ -156,9 +200,9 @@ impl Course {
         self.job = self.job.filter(|(known, _)| *known != id);
         match (kind, result) {
             (JobKind::Stop, JobResult::Canceled) => self.not_stopped(id),
-            (JobKind::Stop, _) => self.went_down(word, Way::Stopped(id)),
+            (JobKind::Stop, _) => self.went_down(word, seen, Way::Stopped(id)),
             (JobKind::Start, JobResult::Done) => {
-                self.came_up(word);
+                self.came_up(word, seen);
                 self.start_job = id;
                 self.active = true;
                 self.job = None;
@@ -167,11 +211,12 @@ impl Course {
             (JobKind::Restart | JobKind::TryRestart, JobResult::Done) => {
                 self.not_stopped(id);
                 self.up = word;
+                self.up_seen = seen;
                 self.start_job = id;
                 self.active = false;
             }
             (JobKind::Start | JobKind::Restart | JobKind::TryRestart, why) if !self.active => {
-                self.went_down(word, Way::NotStarted(why));
+                self.went_down(word, seen, Way::NotStarted(why));
             }
             _ => {}
         }
@@ -184,7 +229,7 @@ impl Course {
         }
     }
 
-    fn changed(&mut self, word: u64, change: &UnitChange, seen: Timestamp) {
+    fn changed(&mut self, (word, seen): Word, change: &UnitChange) {
         match change.job {
             Some(0) => self.job = None,
             Some(id) if self.job.is_none_or(|(known, _)| known != id) => {
@@ -198,7 +243,7 @@ impl Course {
             "active" | "reloading" => {
                 self.active = true;
                 if !self.is_being_stopped() {
-                    self.came_up(word);
+                    self.came_up(word, seen);
                 }
             }
             "inactive" | "failed" | "deactivating" | "maintenance" => self.ended(word, seen),
@@ -212,11 +257,7 @@ impl Course {
         if self.is_being_stopped() {
             return;
         }
-        let asked = self
-            .signalled
-            .is_some_and(|at| seen.since(at) <= SIGNAL_COUNTS);
-        let way = if asked { Way::Signalled } else { Way::Ended };
-        self.went_down(word, way);
+        self.went_down(word, seen, Way::Ended);
     }
 
     /// Was it down when word `at` was said, and how had it gone down?
@@ -243,7 +284,7 @@ impl Intents {
     /// Takes one word in, in the manager's order; one that is heard twice changes nothing.
     pub fn hear(&mut self, event: &ManagerEvent) {
         self.words = self.words.saturating_add(1);
-        let word = self.words;
+        let word = (self.words, event.seen);
         match &event.what {
             Happening::JobNew { id, unit, kind } => self.course(unit).job_new(word, *id, *kind),
             Happening::JobRemoved {
@@ -253,10 +294,10 @@ impl Intents {
                 result,
             } => self.course(unit).job_removed(word, *id, *kind, *result),
             Happening::UnitChanged(change) => {
-                self.course(&change.unit).changed(word, change, event.seen);
+                self.course(&change.unit).changed(word, change);
             }
             Happening::Signal { unit, signal } if ENDING.contains(&signal.as_str()) => {
-                self.course(unit).signalled = Some(event.seen);
+                self.course(unit).was_signalled(event.seen);
             }
             // What was not heard is not known.
             Happening::Gap => self.courses.clear(),
@@ -292,10 +333,23 @@ impl Intents {
         end.is_some_and(|end| matches!(end.way, Way::Stopped(_)))
     }
 
+    /// As far as it is known nobody wanted this unit's last end.
+    pub fn seems_its_own(&self, unit: &str) -> bool {
+        let end = self.courses.get(unit).and_then(Course::end);
+        end.is_none_or(|end| end.way.is_its_own())
+    }
+
     /// How `unit`, which is not up now, went down. `find` knows what it is bound to.
     pub fn left(&self, unit: &UnitState, find: &Find<'_>) -> Left {
-        let end = self.courses.get(&unit.name).and_then(Course::end);
-        end.map_or(Left::Unknown, |end| self.by(unit, end, find, LEVELS_MOST))
+        let course = self.courses.get(&unit.name);
+        match course.and_then(Course::end) {
+            Some(end) => self.by(unit, end, find, LEVELS_MOST),
+            // It is seen to be down before its end is told.
+            None if course.is_some_and(|course| course.signalled.is_some()) => {
+                Left::OnPurpose(Purpose::Signalled)
+            }
+            None => Left::Unknown,
+        }
     }
 
     fn by(&self, unit: &UnitState, end: End, find: &Find<'_>, levels: u32) -> Left {

@@ -185,6 +185,7 @@ const PROPERTIES: &[(&str, Take)] = &[
     ("InactiveExitTimestampMonotonic", |d, v| {
         d.unit.inactive_exit_us = v.number()
     }),
+    ("InvocationID", |d, v| d.unit.invocation = v.text()),
     ("LoadState", |d, v| d.unit.load_state = v.text()),
     ("MainPID", |d, v| d.unit.main_pid = v.small()),
     ("NRestarts", |d, v| {

@@ -1,18 +1,26 @@
 //! What was heard of the manager's words, shared by who listens and who asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::core::model::manager_event::{Happening, ManagerEvent};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::{Left, Purpose, UnitEnd, UnitState};
 use crate::core::reading::intent::Intents;
+use crate::services::systemd::words::RUNS_MOST;
 
 /// Ends remembered; on a host with more units down than that the rest is read from the journal alone.
 const ENDS_MOST: usize = 1_024;
 
-#[derive(Debug)]
-pub struct Heard(Mutex<Memory>);
+/// Runs remembered of which all words were heard; the rest is asked for again.
+const RUNS_KNOWN_MOST: usize = 4_096;
+
+#[derive(Debug, Default)]
+pub struct Heard {
+    memory: Mutex<Memory>,
+    /// Runs, by their invocation, of which all words were heard. Held while they are read: who comes meanwhile waits.
+    heard_out: Mutex<BTreeSet<String>>,
+}
 
 #[derive(Debug)]
 struct Memory {
@@ -25,20 +33,49 @@ struct Memory {
     ends: BTreeMap<String, (u64, Left)>,
 }
 
-impl Default for Heard {
+impl Default for Memory {
     fn default() -> Self {
-        Self(Mutex::new(Memory {
+        Self {
             intents: Intents::default(),
             until: Timestamp::from_millis(0),
             gap: true,
             ends: BTreeMap::new(),
-        }))
+        }
     }
 }
 
 impl Heard {
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hears what `read` knows of the last runs of those among `units` that seem to have ended by themselves: that
+    /// somebody had them signalled is not told over the bus. Once for each run.
+    pub fn hear_out(&self, units: &[UnitState], read: impl Fn(&[&UnitState]) -> Vec<ManagerEvent>) {
+        let ended: Vec<&UnitState> = units.iter().filter(|unit| may_be_signalled(unit)).collect();
+        if ended.is_empty() {
+            return;
+        }
+        let mut known = self
+            .heard_out
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let asks = |unit: &&UnitState| {
+            !known.contains(&unit.invocation) && self.memory().intents.seems_its_own(&unit.name)
+        };
+        let asked: Vec<&UnitState> = ended.into_iter().filter(asks).collect();
+        if known.len() > RUNS_KNOWN_MOST {
+            known.clear();
+        }
+        for some in asked.chunks(RUNS_MOST) {
+            let mut words = read(some);
+            // The rest was told in its own time and order.
+            words.retain(|word| matches!(word.what, Happening::Signal { .. }));
+            words
+                .iter()
+                .for_each(|word| self.memory().intents.hear(word));
+            known.extend(some.iter().map(|unit| unit.invocation.clone()));
+        }
     }
 
     /// Words as they come.
@@ -63,6 +100,14 @@ impl Heard {
         memory.intents = intents;
         memory.until = until.unwrap_or(Timestamp::from_millis(0));
         memory.gap = false;
+    }
+
+    #[cfg(test)]
+    pub fn forget_runs(&self) {
+        self.heard_out
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     pub fn wants_recall(&self) -> bool {
@@ -137,6 +182,15 @@ impl Memory {
         }
         left
     }
+}
+
+/// It ran and is down: only services are sent signals by hand.
+fn may_be_signalled(unit: &UnitState) -> bool {
+    let is_down = unit.is_failed()
+        || unit.active_state == "inactive"
+        || unit.sub_state.starts_with("auto-restart");
+    let is_done = unit.service_type == "oneshot" && !unit.is_failed();
+    is_down && !is_done && !unit.invocation.is_empty() && unit.name.ends_with(".service")
 }
 
 /// Where no word is known the time stamps count, if they look like a stop.

@@ -13,6 +13,7 @@ mod systemctl;
 #[cfg(test)]
 mod tests;
 mod wire;
+mod words;
 
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ use crate::services::{Ear, ORDER_DEADLINE, Order, Ordered, ServiceError, Service
 pub use fuzzing::read_bus;
 #[cfg(fuzzing)]
 pub use systemctl::parse_show;
+pub use words::of_boot as words_of_boot;
 
 /// Longest a query may take before the manager counts as stuck.
 const QUERY_DEADLINE: Duration = Duration::from_secs(15);
@@ -64,6 +66,17 @@ impl Systemd {
         or_else(sweep(), || self.systemctl.units())
     }
 
+    /// Fills in how these left `active`, once the manager's words about each end are all heard.
+    fn tell_left(&self, units: &mut [UnitState]) {
+        self.heard.hear_out(units, |ended| {
+            words::of_last_runs(&self.host, ended).unwrap_or_else(|why| {
+                log::debug!("the manager's words about an end: {why}");
+                Vec::new()
+            })
+        });
+        self.heard.fill(units);
+    }
+
     /// Units of these names; `not-found` where there is none.
     fn read(&self, names: &[&str]) -> Result<Vec<UnitState>, ServiceError> {
         let read = || {
@@ -95,7 +108,7 @@ impl ServiceManager for Systemd {
 
     fn units(&self) -> Result<Vec<UnitState>, ServiceError> {
         let mut units = self.sweep()?;
-        self.heard.fill(&mut units);
+        self.tell_left(&mut units);
         Ok(units)
     }
 
@@ -106,7 +119,7 @@ impl ServiceManager for Systemd {
             others.retain(|other| other.name != unit.as_str());
             found.extend(others);
         }
-        self.heard.fill(&mut found);
+        self.tell_left(&mut found);
         found
             .into_iter()
             .next()
@@ -119,7 +132,7 @@ impl ServiceManager for Systemd {
             return Ok(Vec::new());
         }
         let mut found = self.read(units)?;
-        self.heard.fill(&mut found);
+        self.tell_left(&mut found);
         Ok(found)
     }
 

@@ -16,6 +16,7 @@ use crate::core::model::manager_event::{
     Happening, JobKind, JobResult, ManagerEvent, ManagerState, UnitChange,
 };
 use crate::core::model::time::Timestamp;
+use crate::core::model::unit::{Left, Purpose};
 use crate::host::clock::Clock;
 use crate::host::exec::scripted::{Answer, Scripted, fails, says};
 
@@ -36,6 +37,8 @@ struct State {
     signals: Vec<Vec<u8>>,
     /// In place of the next answer; the connection ends after it.
     garbage: Option<Vec<u8>>,
+    /// What the journal says, one answer after the other; the last one stays.
+    journal: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -62,6 +65,16 @@ impl Fake {
         let mut state = self.lock();
         let unit = state.units.get_mut(unit).unwrap();
         unit.insert(name, value.to_owned());
+    }
+
+    fn journalctl(&self, words: &[&str]) -> Answer {
+        let mut state = self.lock();
+        state.asked.push(words.join(" "));
+        match state.journal.len() {
+            0 => says(""),
+            1 => says(state.journal[0].as_str()),
+            _ => says(state.journal.remove(0)),
+        }
     }
 
     /// What was asked since the last time.
@@ -302,6 +315,8 @@ fn gateway(way: Way) -> Gateway {
     let script = Arc::new(Scripted::default());
     let clock = Clock::manual(Timestamp::from_millis(5));
     let host = Host::at(dir.path(), clock).with_executor(script.clone());
+    let journal = fake.clone();
+    script.on("journalctl", move |words| journal.journalctl(words));
     match way {
         Way::Own => fake.listen(&host, "/run/systemd/private", ""),
         Way::Bus => fake.listen(&host, "/run/dbus/system_bus_socket", SYSTEMD),
@@ -357,6 +372,57 @@ fn the_units_are_the_same_whichever_way_they_are_asked_for() {
         assert_eq!(one.result, "resources", "{way:?}");
         let none = gateway.systemd.unit(&name("c.service"));
         assert!(matches!(none, Err(ServiceError::UnknownUnit(_))), "{way:?}");
+    });
+}
+
+/// An entry of the manager's about the run `ab` of a.service.
+fn entry(fields: &str) -> String {
+    format!(r#"{{"_PID":"1","UNIT":"a.service","INVOCATION_ID":"ab",{fields}}}"#) + "\n"
+}
+
+#[test]
+fn whose_an_end_was_is_told_when_all_words_about_it_are_heard() {
+    let started = entry(r#""JOB_ID":"7","JOB_TYPE":"start","JOB_RESULT":"done""#);
+    let order = entry(
+        r#""MESSAGE":"a.service: Sent signal SIGKILL to main process 12 (a) on client request.""#,
+    );
+    let over = entry(r#""MESSAGE_ID":"d9b373ed55a64feb8242e02dbe79a49c""#);
+    let ordered = format!("{started}{order}{over}");
+    let by_itself = format!("{started}{over}");
+    let somebodys = Left::OnPurpose(Purpose::Signalled);
+    let late = vec![started.clone(), started.clone(), ordered];
+    each_way(|way, gateway| {
+        for (journal, reads, want) in [
+            (late.clone(), 3, &somebodys),
+            (vec![by_itself.clone()], 1, &Left::ByItself),
+            (vec![String::new()], 1, &Left::ByItself),
+        ] {
+            gateway.systemd.recall(&[]);
+            gateway.systemd.heard.forget_runs();
+            gateway.fake.put("a.service", "failed");
+            gateway.fake.set("a.service", "InvocationID", "ab");
+            gateway.fake.lock().journal = journal;
+            gateway.systemd.hear(&[ManagerEvent {
+                seen: Timestamp::from_millis(4),
+                what: Happening::UnitChanged(UnitChange {
+                    unit: "a.service".to_owned(),
+                    active: Some("failed".to_owned()),
+                    ..UnitChange::default()
+                }),
+            }]);
+            gateway.fake.asked();
+            for _ in 0..2 {
+                let one = gateway.systemd.unit(&name("a.service")).unwrap();
+                assert_eq!(one.left, *want, "{way:?}");
+            }
+            let asked = gateway.fake.asked();
+            let read = |line: &&String| line.contains("INVOCATION_ID=ab");
+            assert_eq!(
+                asked.iter().filter(read).count(),
+                reads,
+                "{way:?} {asked:?}"
+            );
+        }
     });
 }
 

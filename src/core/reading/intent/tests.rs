@@ -191,6 +191,70 @@ fn a_signal_that_the_manager_was_asked_to_send_is_somebodys() {
     assert_eq!(left(&much_later), Left::ByItself);
 }
 
+/// The bus tells of the end at once, the journal of the order a moment later.
+#[test]
+fn a_signal_that_is_told_after_the_end_it_brought_about_is_somebodys() {
+    let signalled = Left::OnPurpose(Purpose::Signalled);
+    for (form, story, want) in [
+        (
+            "running",
+            "1 start a done\na failed\nkill a SIGKILL",
+            &signalled,
+        ),
+        (
+            "told twice",
+            "1 start a done\na failed\nkill a SIGKILL\nkill a SIGKILL\na failed",
+            &signalled,
+        ),
+        (
+            "to be restarted",
+            "1 start a done\na auto-restart\nkill a SIGTERM",
+            &signalled,
+        ),
+        (
+            "starting",
+            "1 start a\na failed\nkill a SIGTERM\n1 start a failed",
+            &signalled,
+        ),
+        (
+            "its start was over",
+            "1 start a\na failed\n1 start a failed\nkill a SIGTERM",
+            &signalled,
+        ),
+        (
+            "stopped",
+            "1 start a done\n2 stop a\n2 stop a done\nkill a SIGTERM",
+            &stopped(),
+        ),
+        (
+            "a leftover, long after",
+            "1 start a done\na failed\n\n\n\n\n\n\nkill a SIGTERM",
+            &Left::ByItself,
+        ),
+        (
+            "another signal",
+            "1 start a done\na failed\nkill a SIGHUP",
+            &Left::ByItself,
+        ),
+    ] {
+        assert_eq!(left(story), *want, "{form}");
+    }
+}
+
+#[test]
+fn a_signal_of_an_earlier_run_says_nothing_of_this_one() {
+    let mut intents = told("1 start a done\na failed\n2 start a done");
+    let late = Happening::Signal {
+        unit: "a".to_owned(),
+        signal: "SIGKILL".to_owned(),
+    };
+    for (at, what) in [(1, late), (3, changed("a", "failed", ""))] {
+        let seen = Timestamp::from_millis(at * PAUSE_MS);
+        intents.hear(&ManagerEvent { seen, what });
+    }
+    assert_eq!(intents.left(&unit("a"), &|_| None), Left::ByItself);
+}
+
 #[test]
 fn a_mount_that_goes_without_a_job_was_unmounted() {
     let story =
