@@ -1,7 +1,7 @@
 //! Keeps the record of what is healthy: when units are looked at for it, and when what was seen is written.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
@@ -10,6 +10,7 @@ use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::journal_entry::OWN_NAME;
 use crate::daemon::Runtime;
+use crate::host::clock::end_after;
 use crate::services::census::{self, Census, Listening};
 use crate::store::{Reader, StoreError};
 
@@ -19,6 +20,8 @@ const EVERY: Duration = Duration::from_secs(60);
 const SETTLING: Duration = Duration::from_secs(30);
 /// Commits in an hour, each some 16 KiB on the medium: what a host changes all the time is written with the next one.
 const COMMITS_AN_HOUR: usize = 30;
+/// Time that one look gives to new files, whose content is read; the rest comes with the next one.
+const LOOK_MOST: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// What was noted, and when it was written.
@@ -45,6 +48,11 @@ impl Notes {
         Ok(&self.known)
     }
 
+    /// Nothing was looked at since this start.
+    pub const fn is_new(&self) -> bool {
+        self.due.is_none()
+    }
+
     /// Looks at those of `units` that are well and due, and writes what changed.
     pub fn keep(
         &mut self,
@@ -61,11 +69,9 @@ impl Notes {
             .into_iter()
             .filter(|unit| self.is_settling(unit, now) || all)
             .collect();
+        let whole = looked.is_empty() || self.look(runtime, &looked);
         if all {
-            self.due = Some(now.plus(EVERY));
-        }
-        if !looked.is_empty() {
-            self.look(runtime, &looked);
+            self.due = Some(if whole { now.plus(EVERY) } else { now });
         }
         self.write(runtime, now)
     }
@@ -82,13 +88,18 @@ impl Notes {
         now.since(entry.1) < SETTLING
     }
 
-    fn look(&mut self, runtime: &Runtime, units: &[&UnitState]) {
+    /// False when its time was over before all were looked at: what is known already takes none.
+    fn look(&mut self, runtime: &Runtime, units: &[&UnitState]) -> bool {
+        let end = end_after(LOOK_MOST);
         let host = &runtime.host;
         let census = Census::take(host);
         if let Err(why) = self.listening.refresh(host, &census) {
             log::debug!("who listens where: {why}");
         }
         for unit in units {
+            if Instant::now() >= end {
+                return false;
+            }
             let before = self.known.of(&unit.name);
             let seen = census::record(host, &census, &self.listening, unit, before);
             if before != Some(&seen) {
@@ -96,6 +107,7 @@ impl Notes {
                 self.unwritten.insert(unit.name.clone(), seen);
             }
         }
+        true
     }
 
     fn write(&mut self, runtime: &Runtime, now: Timestamp) -> Result<(), StoreError> {

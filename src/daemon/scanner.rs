@@ -169,12 +169,19 @@ pub fn sweep(
     loaded_config::recall(&runtime.host, &loaded.managers);
     let tasks = runtime.store.reader()?.open_conditions()?;
     let open = Open::new(tasks.iter().map(|task| (task.class, task.subject.clone())));
-    // What follows units looks anew; the others may lean on its last look until the next one is due.
-    if poked || due.iter().any(|one| follows_units(*one)) {
-        schedule.units = None;
-    }
     // Out of the schedule, which changes while it is leaned on.
     let mut notes = std::mem::take(&mut schedule.notes);
+    // What follows units looks anew; the others may lean on its last look until the next one is due.
+    if notes.is_new() {
+        // Noted before anything else is looked at, which takes its time: what runs may move or end at any moment.
+        let look = Snapshot::new(&runtime.host, &loaded.config, &loaded.managers, &open);
+        if let Ok(units) = look.units() {
+            notes.keep(runtime, units, now)?;
+        }
+        schedule.units = look.into_units();
+    } else if poked || due.iter().any(|one| follows_units(*one)) {
+        schedule.units = None;
+    }
     let known = notes.known(&runtime.store.reader()?)?;
     let look = Snapshot::new(&runtime.host, &loaded.config, &loaded.managers, &open)
         .remembering(known)

@@ -208,7 +208,12 @@ fn files(host: &Host, unit: &UnitState, before: Option<&HealthyUnit>) -> Vec<Kno
     let view = host.of_init();
     let known = |path: &str| {
         let before = before.and_then(|one| one.file(path));
-        known_files::known(&view, path, path, before).ok()
+        match known_files::known(&view, path, path, before) {
+            Ok(known) => Some(known),
+            // It runs on without it: what stood there last is how it is known again elsewhere.
+            Err(why) if why.kind() == io::ErrorKind::NotFound => before.cloned(),
+            Err(_) => None,
+        }
     };
     paths.into_iter().filter_map(known).collect()
 }
@@ -363,13 +368,9 @@ mod tests {
             fragment_path: "/a.service".to_owned(),
             ..unit("", 0)
         };
-        let found = record(
-            &host,
-            &Census::take(&host),
-            &Listening::default(),
-            &unit,
-            None,
-        );
+        let listening = Listening::default();
+        let look = |before| record(&host, &Census::take(&host), &listening, &unit, before);
+        let found = look(None);
         let names: Vec<(&str, bool)> = found
             .files
             .iter()
@@ -377,6 +378,16 @@ mod tests {
             .collect();
         assert_eq!(names, [("/opt/a/run", false), ("/opt/a", true)]);
         assert_eq!(found.files[0].sha256.as_deref().map(str::len), Some(64));
+        fs::rename(dir.path().join("opt/a/run"), dir.path().join("opt/run")).unwrap();
+        let moved_while_it_runs = look(Some(&found));
+        assert_eq!(moved_while_it_runs.files, found.files);
+        fs::write(
+            dir.path().join("a.service"),
+            "[Service]\nWorkingDirectory=/opt/a\n",
+        )
+        .unwrap();
+        let named_no_more = look(Some(&found));
+        assert_eq!(named_no_more.files, found.files[1..]);
     }
 
     #[test]
