@@ -69,6 +69,14 @@ impl Action for RemountRw {
         if !mount.read_only {
             return gone("is writable again");
         }
+        if !mount.is_turned_by_kernel() {
+            return gone("was made read-only by whoever mounted it so, not by an error");
+        }
+        if mount.is_shut() {
+            return gone(
+                "stays read-only until it is unmounted, checked and mounted again: the kernel shut it",
+            );
+        }
         let protected = context
             .host
             .read(format!("/sys/dev/block/{}/ro", mount.number), 16)

@@ -1,4 +1,5 @@
-//! File systems that the kernel, or something else, turned read-only.
+//! File systems that the kernel turned read-only, and those that /etc/fstab wants writable and nobody saw so. What was
+//! writable and was remounted or bound read-only was so by somebody: no fault.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -16,7 +17,7 @@ use crate::host::mounts::{self, Mount};
 
 const FSTAB: &str = "/etc/fstab";
 
-/// Remembers which mounts were writable; after a restart /etc/fstab and the open conditions tell.
+/// Remembers which mounts were writable in its time.
 #[derive(Debug, Default)]
 pub struct ReadonlyFs {
     writable: Mutex<BTreeSet<String>>,
@@ -58,9 +59,9 @@ impl Detector for ReadonlyFs {
                 writable.insert(mount.point.clone());
                 continue;
             }
-            let was = writable.contains(&mount.point)
-                || look.open.contains(Class::ReadonlyFs, &mount.point);
-            if let Some(why) = judge(mount, wanted_writable(&fstab, &mount.point), was) {
+            let by_hand = writable.contains(&mount.point);
+            let wanted = wanted_writable(&fstab, &mount.point) && !by_hand;
+            if let Some(why) = judge(mount, wanted) {
                 found.push(finding(mount, why, look));
             }
         }
@@ -69,14 +70,11 @@ impl Detector for ReadonlyFs {
 }
 
 /// Why a read-only mount is a fault; `None` when it is meant to be so.
-fn judge(mount: &Mount, wanted: bool, was_writable: bool) -> Option<&'static str> {
-    if mount.fs_read_only && !mount.mount_read_only {
-        // A remount by hand sets both: this one is the kernel's answer to an error.
+fn judge(mount: &Mount, wanted: bool) -> Option<&'static str> {
+    if mount.is_turned_by_kernel() {
         Some("the kernel turned it read-only after an error")
     } else if wanted {
         Some("/etc/fstab wants it writable")
-    } else if was_writable {
-        Some("it was writable before")
     } else {
         None
     }
@@ -114,7 +112,13 @@ fn finding(mount: &Mount, why: &str, look: &Snapshot<'_>) -> Finding {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::fs;
+
     use super::*;
+    use crate::core::model::time::Timestamp;
+    use crate::detectors::Open;
+    use crate::host::Host;
+    use crate::host::clock::Clock;
 
     #[test]
     fn only_an_unwanted_change_is_a_fault() {
@@ -124,10 +128,42 @@ mod tests {
         let [kernel, plain] = mounts.as_slice() else {
             return;
         };
-        assert!(judge(kernel, false, false).unwrap().contains("kernel"));
-        assert_eq!(judge(plain, false, false), None);
-        assert!(judge(plain, true, false).is_some());
-        assert!(judge(plain, false, true).is_some());
+        assert!(judge(kernel, false).unwrap().contains("kernel"));
+        assert_eq!(judge(plain, false), None);
+        assert!(judge(plain, true).is_some());
+    }
+
+    #[test]
+    fn what_somebody_made_read_only_while_we_looked_is_no_fault() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host::at(dir.path(), Clock::manual(Timestamp::default()));
+        fs::create_dir_all(dir.path().join("etc")).unwrap();
+        fs::create_dir_all(dir.path().join("proc/self")).unwrap();
+        fs::write(dir.path().join("etc/fstab"), "/dev/sda1 /a ext4 rw\n").unwrap();
+        let detector = ReadonlyFs::default();
+        let found = |detector: &ReadonlyFs, own: &str, of_fs: &str| {
+            let mounted = format!("1 0 8:1 / /a {own} - ext4 /dev/sda1 {of_fs}\n");
+            fs::write(dir.path().join("proc/self/mountinfo"), mounted).unwrap();
+            let (config, open) = (Config::default(), Open::default());
+            match detector.examine(&Snapshot::new(&host, &config, &[], &open)) {
+                Ok(Sweep::Present(found)) => found.len(),
+                _ => usize::MAX,
+            }
+        };
+        assert_eq!(found(&detector, "rw", "rw"), 0);
+        assert_eq!(found(&detector, "ro", "ro"), 0, "remount,ro");
+        assert_eq!(found(&detector, "ro", "rw"), 0, "a read-only bind mount");
+        assert_eq!(found(&detector, "rw", "ro"), 1, "the kernel");
+        assert_eq!(
+            found(&detector, "rw", "rw,emergency_ro"),
+            1,
+            "the kernel since 6.13"
+        );
+        assert_eq!(
+            found(&ReadonlyFs::default(), "ro", "ro"),
+            1,
+            "never seen writable"
+        );
     }
 
     #[test]

@@ -21,6 +21,19 @@ pub struct Mount {
     pub read_only: bool,
 }
 
+impl Mount {
+    /// The kernel's answer to an error: a remount or a bind mount by hand makes the mount itself read-only.
+    pub fn is_turned_by_kernel(&self) -> bool {
+        self.fs_read_only && !self.mount_read_only
+    }
+
+    /// Since 6.13 ext4 refuses to be writable again until it is unmounted.
+    pub fn is_shut(&self) -> bool {
+        let has = |one: &str| self.options.iter().any(|option| option == one);
+        has("emergency_ro") || has("shutdown")
+    }
+}
+
 /// How full a file system is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {

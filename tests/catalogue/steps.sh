@@ -181,6 +181,13 @@ small_fs() {
   mkdir -p "$SMALL/log" "$SMALL/data"
 }
 
+# fs_error MOUNT: as the kernel leaves it after an error: the file system is read-only, its mount is not. (A real error
+# since Linux 6.13 is for good.)
+fs_error() {
+  mount -o remount,ro "$1"
+  mount -o remount,bind,rw "$1"
+}
+
 # fill FILE KiB: may end early, the file system is then full.
 fill() {
   mkdir -p "$(dirname "$1")"
