@@ -295,7 +295,11 @@ pub(super) fn offers(
             .collect(),
         agreed: consensus
             .agreed
-            .filter(|agreed| allowed(agreed.action))
+            // However many agree, what only a document tells does not become surer by it.
+            .filter(|agreed| {
+                let of_kind = |candidate: &&Candidate| candidate.kind == agreed.action;
+                candidates.iter().find(of_kind).is_some_and(|one| !one.told)
+            })
             .map(|agreed| Offer {
                 kind: agreed.action,
                 command: command(agreed.action),
@@ -311,6 +315,34 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::host::clock::Clock;
+
+    #[test]
+    fn no_vote_makes_certain_what_only_a_document_tells() {
+        use crate::core::diagnosis::advisors::Advisor;
+        use crate::core::model::action::ActionKind;
+        let kind = ActionKind::PathDropIn;
+        let advice =
+            [Advisor::Operator, Advisor::Historian, Advisor::Analyst].map(|advisor| Advice {
+                advisor,
+                cause: Cause::PathMoved,
+                confidence: 1.0,
+                actions: vec![(kind, 1.0)],
+                evidence: String::new(),
+            });
+        let agreed = |told| {
+            let candidate = Candidate {
+                kind,
+                command: None,
+                runbook_id: "r".to_owned(),
+                step: 1,
+                certain: true,
+                told,
+            };
+            let now = Timestamp::from_millis(0);
+            offers(&[candidate], &advice, &[], now).agreed.is_some()
+        };
+        assert!(agreed(false) && !agreed(true));
+    }
 
     #[test]
     fn a_device_that_came_back_is_missing_no_more_and_one_that_does_not_answer_is() {

@@ -211,6 +211,9 @@ pub fn unwanted(
         }
     }
     let state = manager.state()?;
+    if let Some(why) = wanted::whatever_others(unit, state) {
+        return Ok(Some(why));
+    }
     let judge = |units: &[UnitState]| {
         let around = Around {
             units,
@@ -221,9 +224,9 @@ pub fn unwanted(
     };
     let names: Vec<&str> = wanted::named_by(unit).collect();
     match judge(&manager.named(&names)?) {
-        None => Ok(None),
         // One of the others may be wanted, or down, through units further away.
-        Some(_) => Ok(judge(&manager.units()?)),
+        Some(why) if why.hangs_on_others() => Ok(judge(&manager.units()?)),
+        known => Ok(known),
     }
 }
 

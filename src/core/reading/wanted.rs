@@ -76,6 +76,14 @@ pub enum Unwanted {
 }
 
 impl Unwanted {
+    /// True where units further away than those that it names may change the answer.
+    pub const fn hangs_on_others(&self) -> bool {
+        matches!(
+            self,
+            Self::OnDemand(_) | Self::Disabled | Self::Nobody | Self::ByHand | Self::Needs(..)
+        )
+    }
+
     /// True for what passes without anybody's doing, and for what a human who did it knows: nobody is told.
     pub const fn is_quiet(&self) -> bool {
         matches!(
@@ -141,8 +149,21 @@ impl fmt::Display for Unwanted {
 
 /// Why `unit` is not to be started now, if so. Of one that runs only what holds for a restart is asked.
 pub fn unwanted(unit: &UnitState, around: &Around<'_>) -> Option<Unwanted> {
-    if !around.manager.is_settled() {
-        return Some(Unwanted::Manager(around.manager));
+    if let Some(why) = whatever_others(unit, around.manager) {
+        return Some(why);
+    }
+    if unit.is_active() {
+        return None;
+    }
+    of_its_kind(unit, around)
+        .or_else(|| of_no_words(unit))
+        .or_else(|| of_others(unit, around))
+}
+
+/// What the unit alone and the manager say, whatever the other units are.
+pub fn whatever_others(unit: &UnitState, manager: ManagerState) -> Option<Unwanted> {
+    if !manager.is_settled() {
+        return Some(Unwanted::Manager(manager));
     }
     if unit.refuse_manual_start {
         return Some(Unwanted::Refuses);
@@ -151,9 +172,6 @@ pub fn unwanted(unit: &UnitState, around: &Around<'_>) -> Option<Unwanted> {
         return None;
     }
     of_its_end(unit)
-        .or_else(|| of_its_kind(unit, around))
-        .or_else(|| of_no_words(unit))
-        .or_else(|| of_others(unit, around))
 }
 
 /// What the way it went down says.

@@ -63,7 +63,7 @@ impl Systemd {
             self.known
                 .sweep(&mut Connection::open(&self.host, end)?, end)
         };
-        or_else(sweep(), || self.systemctl.units())
+        told_or_else(sweep(), || self.systemctl.units())
     }
 
     /// Fills in how these left `active`, once the manager's words about each end are all heard.
@@ -84,7 +84,21 @@ impl Systemd {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             known::read(&mut Connection::open(&self.host, end)?, &names, end)
         };
-        or_else(read(), || self.systemctl.named(names))
+        told_or_else(read(), || self.systemctl.named(names))
+    }
+}
+
+/// What the bus told; where it could not be asked, or its answer cannot be read, the other way: to ask twice harms nobody.
+fn told_or_else<T>(
+    of_bus: Result<T, BusError>,
+    other: impl FnOnce() -> Result<T, ServiceError>,
+) -> Result<T, ServiceError> {
+    match of_bus {
+        Err(why @ BusError::Wire(_)) => {
+            log::warn!("{why}: systemctl is asked");
+            other()
+        }
+        told => or_else(told, other),
     }
 }
 
@@ -141,7 +155,7 @@ impl ServiceManager for Systemd {
             let end = end_after(QUERY_DEADLINE);
             known::manager_state(&mut Connection::open(&self.host, end)?, end)
         };
-        or_else(state(), || self.systemctl.state())
+        told_or_else(state(), || self.systemctl.state())
     }
 
     fn hear(&self, events: &[ManagerEvent]) {

@@ -320,11 +320,10 @@ fn gateway(way: Way) -> Gateway {
     match way {
         Way::Own => fake.listen(&host, "/run/systemd/private", ""),
         Way::Bus => fake.listen(&host, "/run/dbus/system_bus_socket", SYSTEMD),
-        Way::Systemctl => {
-            let fake = fake.clone();
-            script.on("systemctl", move |words| fake.systemctl(words));
-        }
+        Way::Systemctl => {}
     }
+    let show = fake.clone();
+    script.on("systemctl", move |words| show.systemctl(words));
     let systemd = Systemd::present(&host).unwrap();
     Gateway {
         _dir: dir,
@@ -618,21 +617,28 @@ fn a_sweep_reads_the_properties_of_what_changed_or_failed_alone() {
 }
 
 #[test]
-fn a_torn_or_hostile_answer_is_an_error_and_no_answer() {
+fn a_torn_answer_is_an_error_and_instead_of_a_hostile_one_systemctl_is_asked() {
     let gateway = gateway(Way::Own);
     gateway.fake.put("a.service", "active");
     let torn = reply(1, "", "a(ssssssouso)", &[gateway.fake.lock().list()]);
-    for garbage in [
-        torn[..torn.len() / 2].to_vec(),
-        Vec::new(),
-        vec![0xff; 64],
-        b"l\x02\0\x01\xff\xff\xff\xff\x01\0\0\0\xff\xff\xff\xff".to_vec(),
+    let endless = b"l\x02\0\x01\xff\xff\xff\xff\x01\0\0\0\xff\xff\xff\xff";
+    for (garbage, told_by_systemctl) in [
+        (torn[..torn.len() / 2].to_vec(), false),
+        (Vec::new(), false),
+        (vec![0xff; 64], true),
+        (endless.to_vec(), true),
     ] {
+        gateway.fake.asked();
         gateway.fake.lock().garbage = Some(garbage);
-        assert!(matches!(
-            gateway.systemd.units(),
-            Err(ServiceError::Lost(_))
-        ));
+        match gateway.systemd.units() {
+            Ok(units) => assert!(told_by_systemctl && units.len() == 1),
+            Err(why) => assert!(matches!(why, ServiceError::Lost(_)) && !told_by_systemctl),
+        }
+        let asked = gateway.fake.asked();
+        let forked = asked
+            .iter()
+            .any(|words| words.starts_with("systemctl show"));
+        assert_eq!(forked, told_by_systemctl, "{asked:?}");
     }
     assert_eq!(
         gateway.systemd.units().unwrap().len(),
