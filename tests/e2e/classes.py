@@ -126,6 +126,12 @@ def loop(name, size="8M", *options):
     return point
 
 
+def fs_error(point):
+    """As the kernel leaves it after an error: the file system is read-only, its mount is not. By hand both would be."""
+    sh("mount", "-o", "remount,ro", point)
+    sh("mount", "-o", "remount,bind,rw", point)
+
+
 # --- container engine -----------------------------------------------------------
 
 
@@ -319,7 +325,7 @@ def rows():
         Row("inode_full", "ext4 on a loop device", "/srv/inodes", lambda: many(loop("inodes", "8M", "-N", "64")),
             lambda: [os.remove(f"/srv/inodes/{n}") for n in os.listdir("/srv/inodes") if n.isdigit()]),
         Row("memory_pressure", "meminfo", "memory", meminfo, lambda: sh("umount", "/proc/meminfo")),
-        Row("readonly_fs", "ext4 on a loop device", "/srv/ro", lambda: (loop("ro"), time.sleep(5), sh("mount", "-o", "remount,ro", "/srv/ro")),
+        Row("readonly_fs", "ext4 on a loop device", "/srv/ro", lambda: (loop("ro"), time.sleep(5), fs_error("/srv/ro")),
             lambda: sh("mount", "-o", "remount,rw", "/srv/ro")),
         Row("storage_wear", "mmc life_time (worn)", "mmcblk0", lambda: over("/sys/block", {"mmcblk0/device/life_time": "0x0b 0x02\n", "mmcblk0/device/pre_eol_info": "0x02\n"}),
             lambda: put("/sys/block/mmcblk0/device/life_time", "0x01 0x01\n") or put("/sys/block/mmcblk0/device/pre_eol_info", "0x01\n")),
