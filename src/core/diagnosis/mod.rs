@@ -6,6 +6,7 @@ pub mod knowledge;
 pub mod learning;
 pub mod llm;
 pub mod naming;
+pub mod parts;
 pub mod phrases;
 pub mod retrieval;
 pub mod root_cause;

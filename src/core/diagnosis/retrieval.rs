@@ -1,6 +1,7 @@
 //! From text to weighted terms: tokens, stems, bigrams, and the query that a finding makes. Pure: the
 //! index is built and asked with the same functions, so they cannot drift apart.
 
+use crate::core::diagnosis::parts::{Part, parts};
 use crate::core::diagnosis::stem::stem;
 use crate::core::model::facts::Key;
 use crate::core::model::finding::Finding;
@@ -285,8 +286,18 @@ impl Query {
         query
     }
 
-    /// Adds the words of `text`; a word said twice counts once, with its greater weight.
+    /// Adds the words of `text`, its sentence before its pairs; a word said twice counts once, with its greater weight.
     pub(crate) fn add_text(&mut self, text: &str, weight: f32) {
+        let mut all: Vec<Part<'_>> = Vec::new();
+        parts(text, &mut |part| all.push(part));
+        // What is most to the point first: a query holds so many words and no more.
+        all.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+        for part in all {
+            self.add_part(part.text, weight * part.weight);
+        }
+    }
+
+    fn add_part(&mut self, text: &str, weight: f32) {
         let mut before: Option<usize> = None;
         for stem in stems(text) {
             let at = self.add_word(stem, weight);
@@ -459,6 +470,18 @@ mod tests {
                 .any(|word| word.stem == "disk" && word.weight < 1.0)
         );
         assert!(Query::of_text("the of and").words.is_empty());
+    }
+
+    #[test]
+    fn the_pairs_of_a_line_never_outvote_its_sentence() {
+        let noise: String = (0..200).map(|n| format!("field_{n}=value_{n} ")).collect();
+        let query = Query::of_text(&format!("{noise}msg=\"certificate expired\""));
+        let weight = |stem| {
+            let word = query.words.iter().find(|word| word.stem == stem);
+            word.map_or(0.0, |word| word.weight)
+        };
+        assert!(weight("certif") == 1.0 && weight("expir") == 1.0);
+        assert!(weight("field") < weight("valu") && weight("valu") < 0.5);
     }
 
     #[test]
