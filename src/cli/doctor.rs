@@ -183,6 +183,7 @@ fn check_paused(page: &mut Page, host: &Host, config: &Config) {
             | Reason::Precondition { .. }
             | Reason::Deployment(_)
             | Reason::SymptomOf { .. }
+            | Reason::SameAs { .. }
             | Reason::Mode(_)
             | Reason::Changed(_)
             | Reason::Budget(_)

@@ -63,6 +63,7 @@ pub(super) fn case(case: &Case) -> Value {
     json!({
         "root": part(&case.root),
         "members": case.members.iter().map(part).collect::<Vec<_>>(),
+        "shared": case.shared,
     })
 }
 

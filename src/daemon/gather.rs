@@ -10,7 +10,7 @@ use crate::core::diagnosis::learning;
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::case::Case;
 use crate::core::model::class::{Class, ToldBy};
-use crate::core::model::facts::{Fact, Key};
+use crate::core::model::facts::{Fact, Facts as Evidence, Key};
 use crate::core::model::finding::Finding;
 use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::proposal::{Proposal, Terms};
@@ -25,7 +25,7 @@ use crate::core::remedy::phases::{Offer, Tried};
 use crate::core::remedy::spacing;
 use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::{diagnose, healthy, verify};
-use crate::detectors::Detector;
+use crate::detectors::{Detector, last_run};
 use crate::host::Host;
 use crate::services::{self, deployment};
 use crate::store::{Attempt, Outcome, Reader, StoreError, TaskFilter};
@@ -34,6 +34,9 @@ use crate::store::{Attempt, Outcome, Reader, StoreError, TaskFilter};
 const REFUSED: &str = "refused: ";
 /// Errors of the unit's own log that go with its evidence.
 const SAID_MOST: u32 = 8;
+
+/// A run that was read with the first sight is not read again within this time.
+const JUST_READ: Duration = Duration::from_secs(5);
 
 /// Exit statuses by which systemd says that a folder, program or file was missing (systemd.exec(5)).
 const MISSING: [i32; 3] = [200, 203, 226];
@@ -53,6 +56,8 @@ pub struct Facts {
     pub seen: Seen,
     /// The finding as it is now, with what else this host knows about it.
     pub finding: Finding,
+    /// Its evidence, where another run of its unit was read than the one that the task tells of.
+    pub read_again: Option<Evidence>,
     pub open: Vec<OpenCondition>,
     pub past: Past,
     pub deployment: Option<Deployment>,
@@ -91,16 +96,39 @@ impl Gather<'_> {
         };
         let open = self.reader.open_conditions()?;
         let attempts = self.reader.attempts(task.id)?;
-        let now = self.with_words(now, task, &attempts)?;
+        let newer = self.newer_run(&now, task, &attempts);
+        let is_news = |key| {
+            newer
+                .as_ref()
+                .is_some_and(|newer| newer.fact(key) != task.evidence.text(key))
+        };
+        let is_news = [Key::Run, Key::Log, Key::Needs].into_iter().any(is_news);
+        let read_again = newer.as_ref().filter(|_| is_news);
+        let read_again = read_again.map(|newer| newer.evidence.clone());
+        let now = self.with_words(newer.unwrap_or(now), task, &attempts)?;
         let finding = diagnose::enrich(self.host, self.loaded, now, task, &open);
         let deployment = self.deployment(&finding);
         Ok(Facts {
             seen,
             deployment,
             finding,
+            read_again,
             open: conditions(&open),
             past: self.past(task, &attempts)?,
         })
+    }
+
+    /// What was killed first may have ended of something else since: its last run is read at each look, but for what was
+    /// read a moment ago.
+    fn newer_run(&self, finding: &Finding, task: &Task, attempts: &[Attempt]) -> Option<Finding> {
+        if task.class.row().told_by != ToldBy::UnitState {
+            return None;
+        }
+        let age = self.host.clock.now().since(task.detected_at);
+        let was_read = finding.fact(Key::Run).is_some() && attempts.is_empty() && age < JUST_READ;
+        (!was_read)
+            .then(|| last_run::with_newer_run(self.host, finding))
+            .flatten()
     }
 
     /// What else was said of a unit that is down: the manager's answer to our last start, and the errors of its own log

@@ -80,6 +80,9 @@ fn handle(job: &Job<'_>) -> Result<(), StoreError> {
         detectors: &runtime.detectors,
     };
     let facts = gather.facts(task)?;
+    if let Some(evidence) = &facts.read_again {
+        runtime.store.keep_evidence(task.id, evidence)?;
+    }
     let mut situation = facts.situation(task, &job.loaded, runtime.host_facts(&job.loaded)?);
     let mut prepared = carry_out::Prepared::default();
     for _ in 0..QUESTIONS_MOST {

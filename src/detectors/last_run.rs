@@ -39,11 +39,32 @@ fn with_last_run(host: &Host, finding: Finding) -> Finding {
         return finding;
     }
     let about = about(host, &finding.subject);
+    read(host, finding, &about)
+}
+
+/// The finding with another run than the one it tells of, where there was one since: it may have ended of something else.
+pub fn with_newer_run(host: &Host, finding: &Finding) -> Option<Finding> {
+    if finding.subject.starts_with('-') {
+        return None;
+    }
+    let about = about(host, &finding.subject);
+    let known = finding.fact(Key::Run).unwrap_or("");
+    let is_read = known == about.invocation && finding.fact(Key::Log).is_some();
+    // A manager that does not answer is no news.
+    let unknown = about.invocation.is_empty() && !known.is_empty();
+    (!is_read && !unknown).then(|| read(host, finding.clone(), &about))
+}
+
+fn read(host: &Host, mut finding: Finding, about: &About) -> Finding {
     let log = log(host, &finding, &about.invocation);
     let required = needs_now(host, &about.requires);
+    for key in [Key::Sandbox, Key::Needs, Key::Run, Key::Log] {
+        finding.evidence.forget(key);
+    }
     finding
         .with(Fact::Sandbox(&about.sandbox))
         .with(Fact::Needs(&required))
+        .with(Fact::Run(&about.invocation))
         .with(Fact::Log(&log))
 }
 

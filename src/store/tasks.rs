@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::{OptionalExtension, params};
 
+use crate::core::model::facts::Facts;
 use crate::core::model::gate::Gate;
 use crate::core::model::id::TaskId;
 use crate::core::model::proposal::Digest;
@@ -103,6 +104,23 @@ impl Store {
                 ],
             )?;
             history::append(tx, Some(task_id), "diagnosed", &cause, &actor, &why, now)
+        })
+    }
+
+    /// What was read again of an open task's unit takes the place of what its first sight told.
+    pub(crate) fn keep_evidence(
+        &self,
+        task_id: TaskId,
+        evidence: &Facts,
+    ) -> Result<(), StoreError> {
+        let evidence =
+            serde_json::to_string(evidence).map_err(|why| StoreError::Corrupt(why.to_string()))?;
+        self.write(move |tx| {
+            tx.run(
+                "UPDATE tasks SET evidence = ?2 WHERE id = ?1 AND status <> 'closed'",
+                params![task_id, evidence],
+            )?;
+            Ok(())
         })
     }
 

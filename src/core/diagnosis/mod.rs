@@ -11,4 +11,5 @@ pub mod phrases;
 pub mod retrieval;
 pub mod root_cause;
 pub mod sandbox;
+pub mod shared_root;
 pub mod stem;

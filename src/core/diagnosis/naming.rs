@@ -23,6 +23,8 @@ pub struct Named {
     pub why: String,
     /// The path that the deciding line tells of.
     pub path: Option<String>,
+    /// The deciding line, where words decided.
+    pub line: Option<String>,
 }
 
 impl Named {
@@ -32,6 +34,7 @@ impl Named {
             confidence,
             why: why.into(),
             path: None,
+            line: None,
         }
     }
 
@@ -244,16 +247,25 @@ fn by_line(
     let cause = hit.map_or(Cause::Unknown, |hit| hit.cause);
     let shown = cut(line.trim(), 160);
     let path = sandbox::paths(line).last().map(str::to_owned);
+    let said = Some(shown.to_owned());
     let settings = finding.fact(Key::Sandbox).unwrap_or("");
     if let Some(setting) = sandbox::denied_by(settings, cause, line) {
         let why = format!("{setting}= of the unit's own sandbox, in: {shown}");
         let named = Named::new(Cause::SandboxDenies, 0.93, why);
-        return Some(Named { path, ..named });
+        return Some(Named {
+            path,
+            line: said,
+            ..named
+        });
     }
     let hit = hit.filter(|hit| hit.cause != Cause::Unknown)?;
     let why = format!("words '{}' in: {shown}", hit.words);
     let named = Named::new(hit.cause, hit.confidence, why);
-    Some(Named { path, ..named })
+    Some(Named {
+        path,
+        line: said,
+        ..named
+    })
 }
 
 /// Of what it requires something is not there, or is down.

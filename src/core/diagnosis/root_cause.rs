@@ -1,10 +1,11 @@
-//! Cases: which open condition hangs on which other, up to the root. Pure over the open conditions, which live in
-//! the store, so it survives a restart by itself.
+//! Cases: which open condition hangs on which other, up to the root, and who speaks for those that fail of one thing
+//! which is no condition. Pure over the open conditions, which live in the store, so it survives a restart by itself.
 
 use std::collections::BTreeMap;
 
 use crate::core::diagnosis::cause_rules::CauseRules;
-use crate::core::diagnosis::naming::name_cause;
+use crate::core::diagnosis::naming::{Named, name_cause};
+use crate::core::diagnosis::shared_root::SharedRoot;
 use crate::core::model::case::{Case, Member};
 use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
@@ -23,6 +24,10 @@ pub struct OpenCondition {
     pub status: Status,
     pub message: String,
     pub evidence: Facts,
+    /// When it was first seen.
+    pub since: Timestamp,
+    /// Something was tried about it.
+    pub tried: bool,
 }
 
 impl OpenCondition {
@@ -35,11 +40,17 @@ impl OpenCondition {
             status: task.status,
             message: finding.message.clone(),
             evidence: finding.evidence.clone(),
+            since: task.detected_at,
+            tried: task.fix_attempted,
         }
     }
 
-    /// Named only where it is asked for: most conditions hang on nothing.
     fn cause(&self) -> Cause {
+        self.named().cause
+    }
+
+    /// Named only where it is asked for: most conditions hang on nothing.
+    fn named(&self) -> Named {
         let evidence = self.evidence.clone();
         let (subject, message) = (&self.subject, &self.message);
         let now = Timestamp::default();
@@ -48,7 +59,19 @@ impl OpenCondition {
             evidence,
             ..finding
         };
-        name_cause(&finding, CauseRules::builtin()).cause
+        name_cause(&finding, CauseRules::builtin())
+    }
+
+    /// What it fails of, where other units may fail of the same.
+    fn shared_root(&self) -> Option<SharedRoot> {
+        let is_start = self.is_down() || self.class == Class::InvalidUnitPath;
+        let unit = self.unit().filter(|_| is_start)?;
+        SharedRoot::of(unit, &self.named(), &self.evidence)
+    }
+
+    /// Of those that fail of one thing the first that was tried speaks, else the oldest.
+    fn turn(&self) -> (bool, TaskId) {
+        (!self.tried, self.task_id)
     }
 
     fn member(&self) -> Member {
@@ -162,21 +185,81 @@ pub fn first_broken<'a>(above: &[&'a OpenCondition]) -> Option<&'a OpenCondition
     from_root.find(|one| one.status != Status::Fixed)
 }
 
+/// Those of the open conditions that hang on no other and fail of something that others may fail of too: named once,
+/// for all who are asked about.
+struct Sharing<'a>(Vec<(&'a OpenCondition, SharedRoot)>);
+
+impl<'a> Sharing<'a> {
+    fn of(open: &'a [OpenCondition]) -> Self {
+        let broken = open.iter().filter(|one| one.status != Status::Fixed);
+        let sharing = broken.filter_map(|one| Some((one, one.shared_root()?)));
+        Self(
+            sharing
+                .filter(|(one, _)| above(one, open).is_empty())
+                .collect(),
+        )
+    }
+
+    /// Who speaks for `own`, where that is another one, and of what both fail.
+    fn speaker(&self, own: &OpenCondition) -> Option<(&'a OpenCondition, &SharedRoot)> {
+        let shared = own.shared_root()?;
+        let others = self.0.iter().filter(|(other, theirs)| {
+            other.turn() < own.turn()
+                && other.unit() != own.unit()
+                && shared.is_also(theirs, own.since, other.since)
+        });
+        let first = others.min_by_key(|(other, _)| other.turn());
+        first.map(|(other, theirs)| (*other, theirs))
+    }
+}
+
+/// Who is tried first and told for all that fail of what `own` fails of, where that is another one; for what hangs on
+/// no condition. A speaker that is green again holds nobody up.
+pub fn speaker<'a>(own: &OpenCondition, open: &'a [OpenCondition]) -> Option<&'a OpenCondition> {
+    own.shared_root()?;
+    let sharing = Sharing::of(open);
+    sharing.speaker(own).map(|(speaker, _)| speaker)
+}
+
 /// The cases of all that is open, by the age of their roots. What hangs on nothing, and nothing on it, is in none.
 pub fn cases(open: &[OpenCondition]) -> Vec<Case> {
+    let sharing = Sharing::of(open);
     let mut cases: BTreeMap<TaskId, Case> = BTreeMap::new();
     for own in open {
-        let Some(root) = above(own, open).last().copied() else {
+        let top = above(own, open).last().copied().unwrap_or(own);
+        let speaks = sharing.speaker(top);
+        let root = speaks.map_or(top, |(speaker, _)| speaker);
+        if root.task_id == own.task_id {
             continue;
-        };
+        }
         let case = cases.entry(root.task_id).or_insert_with(|| Case {
             root: root.member(),
             members: Vec::new(),
+            shared: None,
         });
         case.members.push(own.member());
         case.members.sort_by_key(|member| member.task);
+        if let Some((_, shared)) = speaks {
+            case.shared = Some(shared.to_string());
+        }
     }
     cases.into_values().collect()
+}
+
+/// When the youngest was first seen of what hangs on `root`.
+pub fn joined_last(root: TaskId, open: &[OpenCondition]) -> Option<Timestamp> {
+    let cases = cases(open);
+    let members = cases
+        .iter()
+        .find(|case| case.root.task == root)?
+        .members
+        .iter();
+    let since = |task: TaskId| {
+        open.iter()
+            .find(|one| one.task_id == task)
+            .map(|one| one.since)
+    };
+    members.filter_map(|member| since(member.task)).max()
 }
 
 #[cfg(test)]
@@ -192,6 +275,8 @@ mod tests {
             status: Status::Detected,
             message: String::new(),
             evidence: Facts::stored(&[("unit", unit)]),
+            since: Timestamp::default(),
+            tried: false,
         }
     }
 
@@ -499,6 +584,154 @@ mod tests {
                 &[(3, None)],
             ),
         ]
+    }
+
+    /// A unit that failed of what its last run says.
+    fn says(task_id: i64, unit: &str, line: &str) -> OpenCondition {
+        let mut failed = failed(task_id, unit, "");
+        failed.evidence.set("result", "exit-code");
+        failed.evidence.set("log", line);
+        failed
+    }
+
+    const DNS: &str = "broker.example.com: Temporary failure in name resolution";
+    const NO_DEVICE: &str = "open /dev/ttyUSB0: No such file or directory";
+
+    #[test]
+    fn of_those_that_fail_of_one_thing_the_first_tried_speaks_else_the_oldest() {
+        let tried = |mut one: OpenCondition| {
+            one.tried = true;
+            one
+        };
+        let after = |mut one: OpenCondition, seconds: u64| {
+            one.since = Timestamp::default().plus(std::time::Duration::from_secs(seconds));
+            one
+        };
+        let a = || says(1, "a.service", NO_DEVICE);
+        let b = || says(2, "b.service", NO_DEVICE);
+        let c = || says(3, "c.service", NO_DEVICE);
+        let disk = condition(9, Class::DiskFull, "/data");
+        let full = |task, unit| says(task, unit, "write: No space left on device");
+        let mut line = says(4, "d.service", NO_DEVICE);
+        line.class = Class::LogError;
+        let path = |task, unit| {
+            let mut path = condition(task, Class::InvalidUnitPath, unit);
+            path.evidence.set("setting", "ExecStart");
+            path.evidence.set("path", "/opt/agent");
+            path
+        };
+        let same_unit = {
+            let mut one = a();
+            one.class = Class::ServiceFlapping;
+            one.evidence.set("unit", "b.service");
+            one
+        };
+        type Row = (
+            &'static str,
+            Vec<OpenCondition>,
+            &'static [(i64, Option<i64>)],
+        );
+        let rows: Vec<Row> = vec![
+            ("one alone", vec![a()], &[(1, None)]),
+            (
+                "the oldest",
+                vec![a(), b(), c()],
+                &[(1, None), (2, Some(1)), (3, Some(1))],
+            ),
+            (
+                "the first that was tried",
+                vec![a(), tried(b()), tried(c())],
+                &[(1, Some(2)), (2, None), (3, Some(2))],
+            ),
+            (
+                "one that is green holds nobody up",
+                vec![green(a()), b(), c()],
+                &[(2, None), (3, Some(2))],
+            ),
+            (
+                "another device",
+                vec![
+                    says(
+                        1,
+                        "a.service",
+                        "open /dev/ttyUSB7: No such file or directory",
+                    ),
+                    b(),
+                ],
+                &[(2, None)],
+            ),
+            (
+                "how it ended is no root",
+                vec![says(1, "a.service", ""), says(2, "b.service", "")],
+                &[(2, None)],
+            ),
+            (
+                "the resolver",
+                vec![
+                    says(1, "a.service", DNS),
+                    after(says(2, "b.service", "no such host: x"), 600),
+                ],
+                &[(2, Some(1))],
+            ),
+            (
+                "names that fail apart",
+                vec![
+                    says(1, "a.service", DNS),
+                    after(says(2, "b.service", "no such host: x"), 601),
+                ],
+                &[(2, None)],
+            ),
+            (
+                "a condition is the root",
+                vec![disk.clone(), full(1, "a.service"), full(2, "b.service")],
+                &[(2, None)],
+            ),
+            (
+                "what lines alone tell",
+                vec![a(), line.clone()],
+                &[(4, None)],
+            ),
+            (
+                "one file of many units",
+                vec![path(1, "a.service"), path(2, "b.service")],
+                &[(2, Some(1))],
+            ),
+            ("of one unit", vec![same_unit, b()], &[(2, None)]),
+        ];
+        for (name, open, wanted) in rows {
+            for (task, speaks) in wanted {
+                let own = open
+                    .iter()
+                    .find(|one| one.task_id.number() == *task)
+                    .unwrap();
+                let found = speaker(own, &open).map(|one| one.task_id.number());
+                assert_eq!(found, *speaks, "{name}: {task}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_case_of_one_shared_root_holds_all_of_it_and_tells_when_the_last_came() {
+        let at = |seconds| Timestamp::default().plus(std::time::Duration::from_secs(seconds));
+        let mut open: Vec<OpenCondition> = (1..=16)
+            .map(|task| says(task, &format!("cat-{task}.service"), NO_DEVICE))
+            .collect();
+        for (one, seconds) in open.iter_mut().zip(0..) {
+            one.since = at(seconds);
+        }
+        let mut symptom = condition(17, Class::LogError, "cat-3.service");
+        symptom.since = at(40);
+        open.push(symptom);
+        let found = cases(&open);
+        assert_eq!(found.len(), 1);
+        let case = found.first().unwrap();
+        assert_eq!(case.root.task.number(), 1);
+        let members: Vec<i64> = case.members.iter().map(|one| one.task.number()).collect();
+        assert_eq!(members, (2..=17).collect::<Vec<i64>>());
+        assert_eq!(case.shared.as_deref(), Some("device_missing: /dev/ttyUSB0"));
+        let root = TaskId::from_number(1);
+        assert_eq!(joined_last(root, &open), Some(at(40)));
+        assert_eq!(joined_last(TaskId::from_number(2), &open), None);
     }
 
     #[test]

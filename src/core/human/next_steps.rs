@@ -106,7 +106,8 @@ fn word(key: Key, finding: &Finding) -> Option<String> {
         | Key::Needs
         | Key::Sandbox
         | Key::Log
-        | Key::Detectors => None,
+        | Key::Detectors
+        | Key::Run => None,
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Case {
     pub root: Member,
     /// What hangs on the root, the oldest first; never empty.
     pub members: Vec<Member>,
+    /// What they all fail of, where that is no condition: the root of the case then speaks for the others.
+    pub shared: Option<String>,
 }
 
 impl Case {
@@ -42,6 +44,10 @@ impl Case {
             return format!("belongs to {}", self.root);
         }
         let members: Vec<String> = self.members.iter().map(Member::to_string).collect();
-        format!("on it hangs {}", members.join(", "))
+        let members = members.join(", ");
+        match &self.shared {
+            Some(shared) => format!("of the same ({shared}) fails {members}"),
+            None => format!("on it hangs {members}"),
+        }
     }
 }

@@ -69,6 +69,8 @@ named! {
         Needs = "needs",
         /// Settings of the unit's sandbox, one `Name=value` a line.
         Sandbox = "sandbox",
+        /// The run of the unit that the lines are of, as its manager numbers it.
+        Run = "run",
         /// Lines of the unit's last run, newest first.
         Log = "log",
     }
@@ -190,6 +192,8 @@ pub enum Fact<'a> {
     Needs(&'a str),
     /// Settings of the unit's sandbox, one `Name=value` a line.
     Sandbox(&'a str),
+    /// The run of the unit that the lines are of, as its manager numbers it.
+    Run(&'a str),
     /// Lines of the unit's last run, newest first, separated by newlines.
     Log(&'a str),
 }
@@ -244,6 +248,7 @@ impl Facts {
             Fact::Detectors(names) => self.put(Key::Detectors, names),
             Fact::Needs(units) => self.put(Key::Needs, units),
             Fact::Sandbox(settings) => self.put(Key::Sandbox, settings),
+            Fact::Run(run) => self.put(Key::Run, run),
             Fact::Log(lines) => self.put(Key::Log, lines),
         }
     }

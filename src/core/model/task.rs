@@ -117,7 +117,7 @@ pub struct Task {
     pub source: String,
     /// Of the finding that opened it; at most `MESSAGE_CAP` bytes.
     pub message: String,
-    /// Of the finding that opened it.
+    /// Of the finding that opened it; what its unit's last run says, as it was read last.
     pub evidence: Facts,
     /// Open is everything but closed.
     pub status: Status,

@@ -24,6 +24,8 @@ use crate::core::remedy::target::TargetError;
 /// Nobody is told sooner after the first sight: the root cause may be found a sweep later than its
 /// symptom, and most blips are over by then.
 const SETTLE: Duration = Duration::from_secs(10);
+/// Nor is a case told while it grows, up to this age of its root.
+const CASE_SETTLES: Duration = Duration::from_secs(30);
 /// What is too young to bother a human is looked at again this often.
 const YOUNG_RECHECK: Duration = Duration::from_secs(30);
 /// A line's warning may have become an error.
@@ -155,13 +157,20 @@ pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> D
     let own = OpenCondition::of(task, finding);
     let above = root_cause::above(&own, situation.open);
     if let Some(broken) = root_cause::first_broken(&above) {
-        return inhibited(situation, broken, now).into();
+        return inhibited(situation, symptom_of(broken), now).into();
     }
     if let Some(step) = deployment(situation, now) {
         return step.into();
     }
     // All that it hangs on is green.
     let healing = above.last().copied();
+    let speaker = match healing {
+        None => root_cause::speaker(&own, situation.open),
+        Some(_) => None,
+    };
+    if let Some(speaker) = speaker.filter(|speaker| is_waited_for(situation, speaker, now)) {
+        return inhibited(situation, same_as(speaker), now).into();
+    }
     let Some(offers) = &situation.offers else {
         return Question::Offers.into();
     };
@@ -175,12 +184,10 @@ pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> D
     }
     let starts_most = situation.settings.fix.spacing_s.len();
     let tried = &situation.past.tried;
-    match (
-        phases::plan(task.phase, offers, tried, starts_most),
-        healing,
-    ) {
-        // The root is green but not yet proven: what is left of it is no reason to tell a human.
-        (Plan::Escalate { .. }, Some(root)) => inhibited(situation, root, now).into(),
+    // A root that is green but not yet proven, and one who speaks for both: what is left is no reason to tell a human.
+    let above = healing.map(symptom_of).or(speaker.map(same_as));
+    match (phases::plan(task.phase, offers, tried, starts_most), above) {
+        (Plan::Escalate { .. }, Some(above)) => inhibited(situation, above, now).into(),
         (Plan::Escalate { reason }, None) => {
             // What it lacks may come: then there is something to do again.
             let lacks = finding.evidence.unmet().next().is_some();
@@ -255,20 +262,35 @@ fn blind(situation: &Situation<'_>, why: &str, now: Timestamp) -> Step {
     }
 }
 
-/// A symptom waits for its root, unless a gate before it is closed.
-fn inhibited(situation: &Situation<'_>, root: &OpenCondition, now: Timestamp) -> Step {
+/// It waits for another task, unless a gate before that is closed.
+fn inhibited(situation: &Situation<'_>, reason: Reason, now: Timestamp) -> Step {
     let facts = gate_facts(situation, now);
     match gates::before_root(&facts, now) {
         Some(closed) => wait(closed.until, closed.reason),
-        None => wait(
-            now.plus(gates::later_symptom(facts.age)),
-            Reason::SymptomOf {
-                task: root.task_id,
-                class: root.class,
-                subject: root.subject.clone(),
-            },
-        ),
+        None => wait(now.plus(gates::later_symptom(facts.age)), reason),
     }
+}
+
+fn symptom_of(root: &OpenCondition) -> Reason {
+    Reason::SymptomOf {
+        task: root.task_id,
+        class: root.class,
+        subject: root.subject.clone(),
+    }
+}
+
+fn same_as(speaker: &OpenCondition) -> Reason {
+    Reason::SameAs {
+        task: speaker.task_id,
+        class: speaker.class,
+        subject: speaker.subject.clone(),
+    }
+}
+
+/// What fails of the same as `speaker` is tried after it, once that was tried. Where that is not, as what nobody wants
+/// up, it is waited for no longer than until all is known.
+fn is_waited_for(situation: &Situation<'_>, speaker: &OpenCondition, now: Timestamp) -> bool {
+    speaker.tried || now.since(situation.task.detected_at) < SETTLE
 }
 
 /// A problem that comes back after each verified repair is put before a human once, with that evidence. Then it
@@ -399,12 +421,17 @@ fn tell(
     })
 }
 
-/// Too young to tell of; what the kernel calls critical is never.
+/// Too young to tell of, or something has just come to hang on it that the first text shall name; what the kernel calls
+/// critical is never.
 fn unsettled(situation: &Situation<'_>, now: Timestamp) -> Option<Step> {
     let task = situation.task;
-    let at_once = task.severity == Severity::Critical && task.class.row().only_kernel;
-    let settled = task.detected_at.plus(SETTLE);
-    (now < settled && !at_once).then(|| wait(settled, Reason::MayStillShow))
+    if task.severity == Severity::Critical && task.class.row().only_kernel {
+        return None;
+    }
+    let last = root_cause::joined_last(task.id, situation.open).unwrap_or(task.detected_at);
+    let settled = last.max(task.detected_at).plus(SETTLE);
+    let settled = settled.min(task.detected_at.plus(CASE_SETTLES));
+    (now < settled).then(|| wait(settled, Reason::MayStillShow))
 }
 
 /// The gates before an action, in their order.

@@ -147,6 +147,12 @@ pub enum Reason {
         class: Class,
         subject: String,
     },
+    /// Another open task fails of the same: it is tried first, and told for both.
+    SameAs {
+        task: TaskId,
+        class: Class,
+        subject: String,
+    },
     /// Something is being installed: what.
     Deployment(String),
     /// The mode wants a human.
@@ -219,7 +225,7 @@ impl Reason {
             Self::StartupGrace => Some(Gate::StartupGrace),
             Self::NoTarget { .. } | Self::Precondition { .. } => Some(Gate::Precondition),
             Self::Unwanted(_) => Some(Gate::Wanted),
-            Self::SymptomOf { .. } => Some(Gate::Inhibition),
+            Self::SymptomOf { .. } | Self::SameAs { .. } => Some(Gate::Inhibition),
             Self::Deployment(_) => Some(Gate::Deployment),
             Self::Mode(_) | Self::Changed(_) => Some(Gate::Mode),
             Self::Budget(_) => Some(Gate::Budget),
@@ -246,7 +252,7 @@ impl Reason {
     /// What ends a wait of this reason before its time.
     pub fn waits_for(&self) -> WaitsFor {
         match (self, self.gate()) {
-            (Self::SymptomOf { task, .. }, _) => WaitsFor::Root(*task),
+            (Self::SymptomOf { task, .. } | Self::SameAs { task, .. }, _) => WaitsFor::Root(*task),
             (_, Some(gate)) => WaitsFor::Gate(gate),
             (_, None) => WaitsFor::Time,
         }
@@ -273,6 +279,11 @@ impl fmt::Display for Reason {
                 class,
                 subject,
             } => write!(f, "symptom of task {task} ({class} {subject})"),
+            Self::SameAs {
+                task,
+                class,
+                subject,
+            } => write!(f, "fails of the same as task {task} ({class} {subject})"),
             Self::Mode(Mode::Suggest) => f.write_str("mode suggest: a human must approve"),
             Self::Mode(Mode::Observe) => f.write_str("mode observe: nothing is touched"),
             Self::Mode(Mode::Auto) => f.write_str("mode auto"),

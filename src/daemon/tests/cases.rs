@@ -18,6 +18,70 @@ fn both_down(root: OnStart) -> Gateway {
     gateway
 }
 
+const DNS: &str =
+    "broker.example.com: Temporary failure in name resolution\nMain process exited, code=exited";
+
+fn name(number: usize) -> String {
+    format!("svc-{number}.service")
+}
+
+/// So many units fail of what they say.
+fn all_fail(count: usize, says: &'static str) -> Gateway {
+    let gateway = Gateway::with(|_| {});
+    for number in 0..count {
+        gateway.units.fail_saying(&name(number), says);
+    }
+    gateway
+}
+
+#[test]
+fn sixteen_that_fail_of_one_thing_are_one_message_and_one_is_tried() {
+    let mut gateway = all_fail(16, DNS);
+    gateway.runs_for(10 * MINUTE);
+    let tried = starts(&gateway);
+    assert!(tried.len() >= 3, "{tried:?}");
+    assert!(tried.iter().all(|unit| *unit == tried[0]), "{tried:?}");
+    assert_eq!(gateway.issue_states(), ["open"]);
+    let told = gateway.issues.bodies().concat();
+    for number in (0..16).map(name).filter(|unit| *unit != tried[0]) {
+        assert!(
+            told.contains(&format!("service_failed {number}`")),
+            "{told}"
+        );
+    }
+    // It resolves again: the one is tried, and then all others at once.
+    for number in 0..16 {
+        gateway
+            .units
+            .change(&name(number), |unit| unit.on_start = OnStart::Runs);
+    }
+    gateway.runs_for(60 * MINUTE);
+    for number in 0..16 {
+        assert_eq!(
+            gateway.task(&name(number)).resolution,
+            Some(Resolution::Fixed)
+        );
+    }
+    assert_eq!(gateway.issue_states(), ["closed"]);
+}
+
+#[test]
+fn what_was_killed_and_then_fails_of_another_thing_is_told_as_that() {
+    let mut gateway = Gateway::with(|_| {});
+    gateway
+        .units
+        .fail_saying(UNIT, "Main process exited, code=killed");
+    gateway.sweep();
+    let says = "TLS: peer certificate has expired (2025-11-01)\nMain process exited";
+    gateway.units.change(UNIT, |unit| unit.says = says);
+    gateway.runs_for(5 * MINUTE);
+    let task = gateway.task(UNIT);
+    assert_eq!(starts(&gateway), [UNIT]);
+    assert_eq!(task.cause.as_deref(), Some("peer_certificate"));
+    assert_eq!(task.status, Status::Escalated);
+    assert!(task.evidence.log().any(|line| line.starts_with("TLS:")));
+}
+
 fn starts(gateway: &Gateway) -> Vec<String> {
     let asked = gateway.script.asked();
     let name = |line: String| {

@@ -52,6 +52,10 @@ pub struct Unit {
     /// Its conditions were met at its last start.
     pub condition_result: bool,
     pub on_start: OnStart,
+    /// Number of its last run; 0 where the manager does not say.
+    pub run: u64,
+    /// What it says at each run.
+    pub says: &'static str,
 }
 
 #[derive(Debug)]
@@ -93,7 +97,8 @@ impl Units {
             }
             says("")
         });
-        script.on("journalctl", |_| says(""));
+        let read = self.clone();
+        script.on("journalctl", move |words| read.journal(words));
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
@@ -116,6 +121,8 @@ impl Units {
             drop_in: false,
             condition_result: true,
             on_start: OnStart::Runs,
+            run: 0,
+            says: "",
         };
         self.lock().units.insert(name.to_owned(), unit);
     }
@@ -124,6 +131,29 @@ impl Units {
     pub fn fail(&self, name: &str, on_start: OnStart) {
         self.put(name, "failed");
         self.change(name, |unit| unit.on_start = on_start);
+    }
+
+    /// A unit that failed, says why, and says it again at each start.
+    pub fn fail_saying(&self, name: &str, says: &'static str) {
+        self.fail(name, OnStart::Fails);
+        let run = self.next_run();
+        self.change(name, |unit| (unit.run, unit.says) = (run, says));
+    }
+
+    fn next_run(&self) -> u64 {
+        let state = self.lock();
+        state.units.values().map(|unit| unit.run).max().unwrap_or(0) + 1
+    }
+
+    /// The lines of a run, or of a unit.
+    fn journal(&self, words: &[&str]) -> Answer {
+        let state = self.lock();
+        let asked = |name: &str, unit: &Unit| {
+            let run = format!("_SYSTEMD_INVOCATION_ID={:032x}", unit.run);
+            words.contains(&run.as_str()) || words.ends_with(&["-u", name])
+        };
+        let found = state.units.iter().find(|(name, unit)| asked(name, unit));
+        says(found.map_or("", |(_, unit)| unit.says))
     }
 
     pub fn change(&self, name: &str, change: impl FnOnce(&mut Unit)) {
@@ -163,6 +193,7 @@ impl Units {
 
     fn order(&self, words: &[&str], clock: &Clock) -> Answer {
         let (verb, name) = (words[1], words[words.len() - 1]);
+        let run = self.next_run();
         let mut state = self.lock();
         let Some(unit) = state.units.get_mut(name) else {
             return fails(5, "Unit not found.");
@@ -170,6 +201,9 @@ impl Units {
         if verb == "stop" {
             (unit.active_state, unit.result) = ("inactive", "success");
             return says("");
+        }
+        if unit.run > 0 {
+            unit.run = run;
         }
         match unit.on_start {
             OnStart::Runs => {
@@ -217,6 +251,9 @@ fn block(text: &mut String, name: &str, unit: Option<&Unit>) {
         unit.requires,
         if unit.condition_result { "yes" } else { "no" }
     );
+    if unit.run > 0 {
+        let _ = writeln!(text, "InvocationID={:032x}", unit.run);
+    }
     if unit.drop_in {
         let _ = writeln!(text, "DropInPaths={DROP_IN}");
     }

@@ -246,7 +246,16 @@ fn case(out: &mut String, facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> Strin
         );
         return;
     }
-    out.push_str("\n**What hangs on it**, and is repaired after it:\n\n");
+    match &case.shared {
+        Some(shared) => {
+            let shared = code(&clean(cut(shared, CELL_CAP)));
+            let _ = write!(
+                out,
+                "\n**Of the same** ({shared}) fail these too, and are repaired after it:\n\n"
+            );
+        }
+        None => out.push_str("\n**What hangs on it**, and is repaired after it:\n\n"),
+    }
     for member in case.members.iter().take(MEMBERS_MAX) {
         let _ = writeln!(out, "- {}", part(member));
     }

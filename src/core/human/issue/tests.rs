@@ -337,6 +337,7 @@ fn the_case_is_named_on_the_issue_of_its_root_and_of_its_members() {
     let member_of = Case {
         root: member(TaskId::from_number(12), "/data"),
         members: vec![member(task.id, "a.service")],
+        shared: None,
     };
     let body = told(&member_of);
     assert!(body.contains("**Belongs to** `task 12: disk_full /data`: that is repaired first."));
@@ -345,11 +346,19 @@ fn the_case_is_named_on_the_issue_of_its_root_and_of_its_members() {
         members: (20..45)
             .map(|id| member(TaskId::from_number(id), "@all `x`"))
             .collect(),
+        shared: None,
     };
     let body = told(&root_of);
     assert!(body.contains("**What hangs on it**, and is repaired after it:\n\n- "));
     assert_eq!(body.matches(": disk_full @all").count(), 20, "{body}");
     assert!(body.contains("\n- and 5 more\n"));
+    let alike = Case {
+        shared: Some("device_missing: /dev/ttyUSB0".to_owned()),
+        ..root_of
+    };
+    let body = told(&alike);
+    let heading = "**Of the same** (`device_missing: /dev/ttyUSB0`) fail these too, and are repaired after it:\n\n- ";
+    assert!(body.contains(heading), "{body}");
 }
 
 #[test]

@@ -71,6 +71,7 @@ fn all(text: &str, number: u64) -> Vec<Fact<'_>> {
         Fact::Detectors(text),
         Fact::Needs(text),
         Fact::Sandbox(text),
+        Fact::Run(text),
         Fact::Log(text),
     ]
 }
@@ -115,6 +116,7 @@ fn is_read_back(facts: &Facts, fact: Fact<'_>) -> bool {
         Fact::Detectors(text) => facts.text(Key::Detectors) == Some(text),
         Fact::Needs(text) => facts.text(Key::Needs) == Some(text),
         Fact::Sandbox(text) => facts.text(Key::Sandbox) == Some(text),
+        Fact::Run(text) => facts.text(Key::Run) == Some(text),
         Fact::Log(text) => facts.log().eq(text.lines()),
     }
 }

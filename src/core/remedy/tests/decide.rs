@@ -1,5 +1,6 @@
 use super::*;
 use crate::core::config::{Maintenance, Mode};
+use crate::core::model::facts::Fact;
 use crate::core::model::id::TaskId;
 use crate::core::model::task::Resolution;
 use crate::core::remedy::decide::Question;
@@ -163,6 +164,129 @@ fn what_nobody_can_look_at_waits_ten_minutes_before_a_human_is_told_once() {
                 s.past.told = 1;
             },
             wait(900, blind()),
+        ),
+    ]);
+}
+
+/// Both fail of a device that is not there.
+fn same_device(s: &mut Scene, speaker_tried: bool) {
+    let log = "open /dev/ttyUSB0: No such file or directory";
+    s.finding = finding(Class::ServiceFailed, UNIT).with(Fact::Log(log));
+    let mut other = root(Status::Waiting);
+    other.class = Class::ServiceFailed;
+    "b.service".clone_into(&mut other.subject);
+    other.evidence = s.finding.evidence.clone();
+    other.since = s.task.detected_at;
+    other.tried = speaker_tried;
+    s.open = vec![other];
+}
+
+fn same() -> Reason {
+    Reason::SameAs {
+        task: TaskId::from_number(3),
+        class: Class::ServiceFailed,
+        subject: "b.service".to_owned(),
+    }
+}
+
+#[test]
+fn of_those_that_fail_of_one_thing_one_is_tried_and_told() {
+    hold(&[
+        (
+            "the other was tried",
+            |s| same_device(s, true),
+            wait(900, same()),
+        ),
+        (
+            "nobody was tried yet",
+            |s| {
+                s.first_seen(9);
+                same_device(s, false);
+            },
+            wait(9, same()),
+        ),
+        (
+            "nobody was tried, and all is known",
+            |s| {
+                s.first_seen(10);
+                same_device(s, false);
+            },
+            start(),
+        ),
+        (
+            "nothing can be tried: the other one is told for both",
+            |s| {
+                same_device(s, false);
+                s.offers = Some(Offers::default());
+            },
+            wait(900, same()),
+        ),
+        (
+            "this one was tried first",
+            |s| {
+                same_device(s, false);
+                s.task.fix_attempted = true;
+            },
+            start(),
+        ),
+        (
+            "the other one is green",
+            |s| {
+                same_device(s, true);
+                s.open[0].status = Status::Fixed;
+            },
+            start(),
+        ),
+        (
+            "it hangs on a condition",
+            |s| {
+                same_device(s, true);
+                let mut path = root(Status::Fixed);
+                path.task_id = TaskId::from_number(4);
+                s.open.push(path);
+            },
+            start(),
+        ),
+        (
+            "a gate before it is closed",
+            |s| {
+                same_device(s, true);
+                s.host.clock_sane = false;
+            },
+            wait(30, Reason::Clock),
+        ),
+    ]);
+}
+
+#[test]
+fn a_case_is_told_when_it_no_longer_grows() {
+    fn joined(s: &mut Scene, age: u64, seconds_ago: u64) {
+        s.first_seen(age);
+        s.offers = Some(Offers::default());
+        let own = OpenCondition::of(&s.task, &s.finding);
+        let mut line = own.clone();
+        line.task_id = TaskId::from_number(8);
+        line.class = Class::LogError;
+        line.evidence.set("unit", UNIT);
+        line.since = ago(seconds_ago);
+        s.open = vec![own, line];
+    }
+    let early = || Reason::MayStillShow;
+    let told = || tell(Reason::NothingSafe, None);
+    hold(&[
+        (
+            "a symptom of this moment",
+            |s| joined(s, 12, 0),
+            wait(10, early()),
+        ),
+        ("of ten seconds", |s| joined(s, 12, 10), told()),
+        ("of nine", |s| joined(s, 12, 9), wait(1, early())),
+        ("not for ever", |s| joined(s, 29, 0), wait(1, early())),
+        ("half a minute", |s| joined(s, 30, 0), told()),
+        (
+            "older than its root",
+            |s| joined(s, 9, 60),
+            wait(1, early()),
         ),
     ]);
 }

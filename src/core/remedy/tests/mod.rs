@@ -110,6 +110,8 @@ fn root(status: Status) -> OpenCondition {
         status,
         message: String::new(),
         evidence: Facts::default(),
+        since: ago(3_600),
+        tried: false,
     }
 }
 

@@ -59,6 +59,18 @@ fn each_reason_has_its_gate_and_its_words() {
             "symptom of task 3 (disk_full /var)",
         ),
         (
+            {
+                let (task, class, subject) = root();
+                Reason::SameAs {
+                    task,
+                    class,
+                    subject,
+                }
+            },
+            Some(Gate::Inhibition),
+            "fails of the same as task 3 (disk_full /var)",
+        ),
+        (
             Reason::Mode(Mode::Suggest),
             Some(Gate::Mode),
             "mode suggest: a human must approve",

@@ -1,0 +1,261 @@
+//! What several units fail of alike: a device, a file, a peer, the resolver. It need not be a condition of its own to be
+//! the root of a case. Pure.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::core::diagnosis::naming::Named;
+use crate::core::model::cause::Cause;
+use crate::core::model::facts::{Facts, Key};
+use crate::core::model::time::Timestamp;
+use crate::core::reading::shape;
+
+/// Units that fail of what the whole host has one of (its resolver, its route) within this time fail of one thing, though
+/// each names another host.
+const TOGETHER: Duration = Duration::from_secs(600);
+
+/// What lies outside of a unit and ends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedRoot {
+    pub cause: Cause,
+    /// Path, peer, unit or line; empty for what the host has one of.
+    pub object: String,
+}
+
+impl fmt::Display for SharedRoot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.cause.as_str())?;
+        match self.object.as_str() {
+            "" => Ok(()),
+            object => write!(f, ": {object}"),
+        }
+    }
+}
+
+impl SharedRoot {
+    /// What a condition about `unit` fails of, if that is nothing of the unit's own.
+    pub fn of(unit: &str, named: &Named, evidence: &Facts) -> Option<Self> {
+        let line = || named.line.as_deref();
+        let object = match about(named.cause)? {
+            About::Thing => {
+                let path = evidence.text(Key::Path).or(named.path.as_deref());
+                path.map(str::to_owned)
+                    .or_else(|| line().map(|line| words_of(line, unit)))
+            }
+            About::Peer => line().map(|line| peer(line).unwrap_or_else(|| words_of(line, unit))),
+            About::Need => evidence.unmet().next().map(|(name, _)| name.to_owned()),
+            About::Host => Some(String::new()),
+        };
+        let object = object.filter(|object| !object.is_empty() || is_of_host(named.cause))?;
+        let cause = named.cause;
+        Some(Self { cause, object })
+    }
+
+    /// One thing, for conditions first seen at these times.
+    pub fn is_also(&self, other: &Self, seen: Timestamp, other_seen: Timestamp) -> bool {
+        let apart = seen.since(other_seen).max(other_seen.since(seen));
+        self == other && (!is_of_host(self.cause) || apart <= TOGETHER)
+    }
+}
+
+/// Where the object of a cause is found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// A path, or else what the line says.
+    Thing,
+    /// Who does not answer.
+    Peer,
+    /// What it requires.
+    Need,
+    /// The host has one of it.
+    Host,
+}
+
+/// What more than one unit may fail of. How a process ended, and what is the unit's own, is not among it.
+const fn about(cause: Cause) -> Option<About> {
+    Some(match cause {
+        Cause::PathMissing
+        | Cause::ExecMissing
+        | Cause::ExecFormat
+        | Cause::ChdirFailed
+        | Cause::UserMissing
+        | Cause::ConfigInvalid
+        | Cause::PermissionDenied
+        | Cause::LibraryMissing
+        | Cause::DataInvalid
+        | Cause::DataCorrupt
+        | Cause::DataFileDestroyed
+        | Cause::CertificateExpired
+        | Cause::CertificateUntrusted
+        | Cause::OwnCertificate
+        | Cause::PeerCertificate
+        | Cause::AuthFailed
+        | Cause::Licence
+        | Cause::DeviceMissing
+        | Cause::DeviceLost
+        | Cause::DeviceUnreachable
+        | Cause::AddressNotLocal
+        | Cause::UpdateInterrupted => About::Thing,
+        Cause::ConnectionRefused | Cause::ConnectionTimeout | Cause::TooManyConnections => {
+            About::Peer
+        }
+        Cause::DependencyMissing | Cause::DependencyFailed => About::Need,
+        Cause::DnsFailed
+        | Cause::NetworkUnreachable
+        | Cause::LinkDown
+        | Cause::DiskFull
+        | Cause::InodeFull
+        | Cause::ReadonlyAfterError => About::Host,
+        _ => return None,
+    })
+}
+
+fn is_of_host(cause: Cause) -> bool {
+    about(cause) == Some(About::Host)
+}
+
+/// The line as any unit would say it: without time, level and the unit's own name. A name of one letter is in any word.
+fn words_of(line: &str, unit: &str) -> String {
+    let message = shape::read(line).message.trim().to_owned();
+    let stem = unit.rsplit_once('.').map_or(unit, |(stem, _)| stem);
+    let instance = stem.split_once('@').map_or("", |(_, instance)| instance);
+    let own = [unit, stem, instance].into_iter();
+    own.filter(|own| own.len() > 1)
+        .fold(message, |text, own| text.replace(own, "*"))
+}
+
+/// Names of this host.
+const LOCAL: &[&str] = &["localhost", "127.0.0.1", "[::1]", "::1", "0.0.0.0"];
+
+/// `host:port` of whom a line tells.
+fn peer(line: &str) -> Option<String> {
+    let words = || line.split(|c: char| c.is_whitespace() || "\"'(),;=<>".contains(c));
+    let host_of = |host: &str| match LOCAL.contains(&host) {
+        true => "localhost".to_owned(),
+        false => host.to_ascii_lowercase(),
+    };
+    let joined = words().filter_map(|word| {
+        let word = word.rsplit_once("//").map_or(word, |(_, rest)| rest);
+        let word = word.split_once('/').map_or(word, |(peer, _)| peer);
+        let (host, port) = word.trim_end_matches([':', '.']).rsplit_once(':')?;
+        let port: u16 = port.parse().ok()?;
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
+        let named = !host.is_empty() && host.chars().all(fits);
+        named.then(|| format!("{}:{port}", host_of(host)))
+    });
+    joined.last().or_else(|| {
+        let mut after = words().skip_while(|word| !word.eq_ignore_ascii_case("port"));
+        let port: u16 = after.nth(1)?.parse().ok()?;
+        let at = words()
+            .skip_while(|word| !["at", "host"].contains(&word.to_ascii_lowercase().as_str()));
+        let host = at.skip(1).find(|word| !word.is_empty())?;
+        Some(format!("{}:{port}", host_of(host)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::diagnosis::cause_rules::CauseRules;
+    use crate::core::diagnosis::naming::name_cause;
+    use crate::core::model::class::Class;
+    use crate::core::model::facts::Fact;
+    use crate::core::model::finding::{Finding, Severity};
+
+    fn seen() -> Timestamp {
+        Timestamp::from_millis(1_800_000_000_000)
+    }
+
+    fn failed(unit: &str, log: &str) -> Finding {
+        let class = Class::ServiceFailed;
+        Finding::new(class, unit, Severity::Error, "failed", "units", seen())
+            .with(Fact::Result("exit-code"))
+            .with(Fact::Log(log))
+    }
+
+    fn root(finding: &Finding) -> String {
+        let named = name_cause(finding, CauseRules::builtin());
+        SharedRoot::of(&finding.subject, &named, &finding.evidence)
+            .map_or_else(String::new, |root| root.to_string())
+    }
+
+    #[test]
+    fn what_a_unit_fails_of_is_named_without_the_unit() {
+        for (log, want) in [
+            (
+                "open /dev/ttyUSB0: No such file or directory",
+                "device_missing: /dev/ttyUSB0",
+            ),
+            (
+                "2026-11-29 10:00:01 ERROR TLS: peer certificate has expired (2025-11-01)",
+                "peer_certificate: TLS: peer certificate has expired (2025-11-01)",
+            ),
+            (
+                "dial tcp 127.0.0.1:5432: connect: connection refused",
+                "connection_refused: localhost:5432",
+            ),
+            (
+                "connection to server at \"localhost\" (127.0.0.1), port 5432 failed: Connection refused",
+                "connection_refused: localhost:5432",
+            ),
+            (
+                "cannot reach tcp://Broker.example.com:1883: Connection refused",
+                "connection_refused: broker.example.com:1883",
+            ),
+            (
+                "broker.example.com: Temporary failure in name resolution",
+                "dns_failed",
+            ),
+            ("write: No space left on device", "disk_full"),
+            ("Segmentation fault", ""),
+            ("", ""),
+        ] {
+            assert_eq!(root(&failed("a.service", log)), want, "{log}");
+        }
+        let needs = failed("a.service", "").with(Fact::Needs("db.service=loaded/failed"));
+        let needs = needs.with(Fact::Result("dependency"));
+        assert_eq!(root(&needs), "dependency_failed: db.service");
+    }
+
+    #[test]
+    fn instances_of_one_template_say_the_same() {
+        let say = |unit: &str, line: &str| root(&failed(unit, line));
+        let one = say(
+            "app@one.service",
+            "app@one: invalid configuration value 'x'",
+        );
+        let two = say(
+            "app@two.service",
+            "app@two: invalid configuration value 'x'",
+        );
+        assert_eq!(one, two);
+        assert!(one.starts_with("config_invalid: "), "{one}");
+        let other = say(
+            "app@two.service",
+            "app@two: invalid configuration value 'y'",
+        );
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn what_the_host_has_one_of_is_one_thing_only_for_what_fails_together() {
+        let of = |cause, object: &str| SharedRoot {
+            cause,
+            object: object.to_owned(),
+        };
+        let after = |seconds| seen().plus(Duration::from_secs(seconds));
+        let resolver = of(Cause::DnsFailed, "");
+        let device = of(Cause::DeviceMissing, "/dev/ttyUSB0");
+        for (one, other, seconds, want) in [
+            (&resolver, &resolver, 600, true),
+            (&resolver, &resolver, 601, false),
+            (&device, &device, 86_400, true),
+            (&device, &of(Cause::DeviceMissing, "/dev/ttyUSB1"), 0, false),
+            (&device, &of(Cause::PathMissing, "/dev/ttyUSB0"), 0, false),
+        ] {
+            let (at, named) = (after(seconds), format!("{one} {other} {seconds}"));
+            assert_eq!(one.is_also(other, seen(), at), want, "{named}");
+            assert_eq!(one.is_also(other, at, seen()), want, "{named}");
+        }
+    }
+}
