@@ -353,6 +353,7 @@ mod tests {
             confidence: 0.9,
             why: line.to_owned(),
             path: Some("/dev/pps1".to_owned()),
+            line: None,
         };
         let absent = "Could not open /dev/pps1 : No such file or directory";
         let cause = |line| unless_it_came(&host, named(line)).cause;

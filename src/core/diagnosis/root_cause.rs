@@ -617,7 +617,7 @@ mod tests {
         let path = |task, unit| {
             let mut path = condition(task, Class::InvalidUnitPath, unit);
             path.evidence.set("setting", "ExecStart");
-            path.evidence.set("path", "/opt/agent");
+            path.evidence.set("path", "/opt/fleetd");
             path
         };
         let same_unit = {
