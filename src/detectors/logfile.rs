@@ -558,6 +558,7 @@ impl LineReader {
             let finding = Finding::new(class, &hit.subject, severity, message, &source, now)
                 .with(Fact::Unit(&self.subject))
                 .with(Fact::Path(&self.path))
+                .with(hit.only_words.then_some(Fact::OnlyWords))
                 .said_by(&source);
             collector.add(finding);
         }

@@ -107,6 +107,7 @@ fn word(key: Key, finding: &Finding) -> Option<String> {
         | Key::Sandbox
         | Key::Log
         | Key::Detectors
+        | Key::OnlyWords
         | Key::Run => None,
     }
 }

@@ -73,6 +73,8 @@ named! {
         Run = "run",
         /// Lines of the unit's last run, newest first.
         Log = "log",
+        /// `yes` when a line states no level and no errno: its words alone tell of a fault.
+        OnlyWords = "only_words",
     }
 }
 
@@ -196,6 +198,8 @@ pub enum Fact<'a> {
     Run(&'a str),
     /// Lines of the unit's last run, newest first, separated by newlines.
     Log(&'a str),
+    /// A line states no level and no errno: its words alone tell of a fault.
+    OnlyWords,
 }
 
 /// Facts by name. Rows of other versions, and adopted ones, may hold names that are no `Key`: those are
@@ -250,6 +254,7 @@ impl Facts {
             Fact::Sandbox(settings) => self.put(Key::Sandbox, settings),
             Fact::Run(run) => self.put(Key::Run, run),
             Fact::Log(lines) => self.put(Key::Log, lines),
+            Fact::OnlyWords => self.put(Key::OnlyWords, YES),
         }
     }
 
@@ -280,6 +285,11 @@ impl Facts {
     /// For how long it has crashed again and again, minutes apart.
     pub fn crashing_for(&self) -> Option<Duration> {
         self.parsed(Key::CrashingFor).map(Duration::from_secs)
+    }
+
+    /// True when a line states no level and no errno: its words alone tell.
+    pub fn only_words(&self) -> bool {
+        self.text(Key::OnlyWords) == Some(YES)
     }
 
     /// True when the service manager refuses to start the unit again so soon.

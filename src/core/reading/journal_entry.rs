@@ -297,6 +297,7 @@ fn of_rules(line: &JournalLine<'_>, writer: Writer<'_>, rules: &RuleSet, at: Tim
     found(
         Finding::new(class, &subject, severity, &spoken.message, "journal", at)
             .with(Fact::Unit(&unit))
+            .with(hit.only_words.then_some(Fact::OnlyWords))
             .said_by(&writer.name()),
     )
 }

@@ -8,6 +8,7 @@ use toml::Spanned;
 use crate::core::config::settings::{self, section};
 use crate::core::model::class::Class;
 use crate::core::model::finding::Severity;
+use crate::core::reading::errno;
 use crate::core::reading::level::Level;
 use crate::core::reading::logline::{LogLine, Origin};
 use crate::core::reading::words::{Lexicon, Trouble};
@@ -88,6 +89,8 @@ pub struct Match {
     pub class: Class,
     pub subject: String,
     pub severity: Severity,
+    /// The line states neither a level nor an errno: only its words tell.
+    pub only_words: bool,
 }
 
 /// All rules, compiled.
@@ -175,6 +178,7 @@ impl RuleSet {
             class: Class::LogError,
             subject: line.subject().to_owned(),
             severity: severity.min(most),
+            only_words: line.level.is_none() && least.is_none() && !errno::tells(line.message),
         })
     }
 
@@ -254,6 +258,7 @@ impl Rule {
             class: self.class,
             subject,
             severity: self.severity,
+            only_words: false,
         }
     }
 }
@@ -391,6 +396,20 @@ mod tests {
     #[test]
     fn built_in_samples_hold() {
         assert_eq!(RuleSet::builtin().unwrap().check_samples(), []);
+    }
+
+    #[test]
+    fn only_a_line_without_level_rule_and_errno_rests_on_its_words() {
+        let rules = RuleSet::builtin().unwrap();
+        for (line, want) in [
+            ("cannot open the pump's port", true),
+            ("Error: cannot open the pump's port", false),
+            ("cannot write: No space left on device", false),
+            ("database space exceeded", false),
+        ] {
+            let hit = text(&rules, line).unwrap();
+            assert_eq!(hit.only_words, want, "{line}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub mod accept_queue;
 pub mod container;
 pub mod crash_loop;
+pub mod errno;
 pub mod innocence;
 pub mod intent;
 pub mod journal_entry;

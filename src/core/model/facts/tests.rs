@@ -73,6 +73,7 @@ fn all(text: &str, number: u64) -> Vec<Fact<'_>> {
         Fact::Sandbox(text),
         Fact::Run(text),
         Fact::Log(text),
+        Fact::OnlyWords,
     ]
 }
 
@@ -118,6 +119,7 @@ fn is_read_back(facts: &Facts, fact: Fact<'_>) -> bool {
         Fact::Sandbox(text) => facts.text(Key::Sandbox) == Some(text),
         Fact::Run(text) => facts.text(Key::Run) == Some(text),
         Fact::Log(text) => facts.log().eq(text.lines()),
+        Fact::OnlyWords => facts.only_words(),
     }
 }
 
