@@ -1,4 +1,4 @@
--- The one place where tables are defined. Version: PRAGMA user_version = 7 (src/store/schema.rs).
+-- The one place where tables are defined. Version: PRAGMA user_version = 9 (src/store/schema.rs).
 -- Times are TEXT, UTC, 'YYYY-MM-DD HH:MM:SS.sss'. The names of the Python daemon's columns stay.
 
 CREATE TABLE tasks (
@@ -209,4 +209,11 @@ CREATE TABLE healthy (
     unit     TEXT PRIMARY KEY,
     record   TEXT NOT NULL,                                           -- JSON, bounded (src/core/model/healthy.rs)
     noted_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What this box prints out of habit, by fingerprint: counted and shown, told to nobody.
+CREATE TABLE habits (
+    hash    TEXT PRIMARY KEY,
+    record  TEXT NOT NULL,                                            -- JSON, bounded (src/core/model/habit.rs)
+    last_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -171,6 +171,7 @@ pub(super) const COMMANDS: &[Command] = &[
         name: "learn",
         forms: &[
             array("[show]"),
+            array("habits"),
             lines("export"),
             text("import FILE"),
             text("forget CLASS [SUBJECT]"),
@@ -179,7 +180,9 @@ pub(super) const COMMANDS: &[Command] = &[
         brief: "what worked here, per class, subject and action; taken from and to other gateways",
         long: "Every verified attempt counts for or against its action; the lower 95 % bound of its success rate\n\
                decides which of two equally risky actions is tried first. export prints one JSON object a line;\n\
-               import adds another gateway's counts at half, at most 4 of each, and each file once.",
+               import adds another gateway's counts at half, at most 4 of each, and each file once. habits lists\n\
+               the lines that this box prints at every boot or for weeks with nothing following; forget --all\n\
+               forgets them too.",
         example: "autonomous-orchestrator learn export > line-7.jsonl",
         flags: &[switch("all", "forget everything")],
         run: learn::run,

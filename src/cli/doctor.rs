@@ -190,6 +190,8 @@ fn check_paused(page: &mut Page, host: &Host, config: &Config) {
             | Reason::Slot
             | Reason::MayPass
             | Reason::OnlyAWarning
+            | Reason::Habit
+            | Reason::InDigest
             | Reason::Spaced { .. }
             | Reason::MayStillShow
             | Reason::NothingSafe

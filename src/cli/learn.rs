@@ -16,8 +16,10 @@ use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
+use crate::core::model::habit::{Habit, LineStanding};
 use crate::core::model::hex::hex;
-use crate::store::Learned;
+use crate::core::model::time::Timestamp;
+use crate::store::{Learned, Reader};
 
 /// Largest file of counts that is read, in bytes: a gateway has hundreds of rows, not millions.
 const FILE_CAP: u64 = 16 << 20;
@@ -26,11 +28,12 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     match typed.word(0) {
         None if typed.words().is_empty() => show(typed, globals),
         Some("show") => show(typed, globals),
+        Some("habits") => habits(typed, globals),
         Some("export") => export(typed, globals),
         Some("import") => import(typed, globals),
         Some("forget") => forget(typed, globals),
         word => {
-            let known = ["show", "export", "import", "forget"];
+            let known = ["show", "habits", "export", "import", "forget"];
             Err(unknown_word("learn", word, &known))
         }
     }
@@ -178,8 +181,64 @@ fn forget(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     }
     let store = stored::store(globals, &config, globals.now())?;
     let gone = store.forget_learned(of, &stored::actor(typed)?, "learn forget", globals.now())?;
-    globals.print(&format!("forgot {gone} counts\n"))?;
+    let habits = match of {
+        None => store.forget_habits(&stored::actor(typed)?, "learn forget", globals.now())?,
+        Some(_) => 0,
+    };
+    globals.print(&format!("forgot {gone} counts, {habits} habits\n"))?;
     Ok(Exit::Done)
+}
+
+/// What the box prints whose words alone tell of a fault, the most frequent first.
+fn habits(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    typed.at_most(1)?;
+    let config = globals.load_config()?;
+    let rows = heard(&stored::reader(globals, &config)?, globals.now())?;
+    let mut table = Table::new(&[
+        "STANDING",
+        "SUBJECT",
+        "SEEN",
+        "DAYS",
+        "BOOTS",
+        "LAST (UTC)",
+        "MESSAGE",
+    ]);
+    let mut json = Vec::new();
+    for (standing, hash, habit) in &rows {
+        table.row([
+            (*standing).into(),
+            habit.subject.as_str().into(),
+            habit.seen.to_string().into(),
+            habit.days.to_string().into(),
+            habit.boots.to_string().into(),
+            shape::second(Timestamp::from_millis(habit.last_ms)).into(),
+            habit.message.as_str().into(),
+        ]);
+        json.push(json!({ "fingerprint": hash, "standing": standing, "habit": habit }));
+    }
+    globals.listing(&Value::Array(json), &table, "Nothing heard yet.")?;
+    Ok(Exit::Done)
+}
+
+/// What each kind counts for here, in a word.
+pub(super) fn heard(
+    reader: &Reader,
+    now: Timestamp,
+) -> Result<Vec<(&'static str, String, Habit)>, CliError> {
+    let known = reader.acquaintance(now)?;
+    let mut rows = Vec::new();
+    for (hash, habit) in reader.habits()? {
+        let standing = match habit.standing(&known, reader.was_told(&hash)?, now) {
+            LineStanding::Habit => "habit",
+            LineStanding::ForDigest => "for the digest",
+            LineStanding::Shown => "shown",
+            LineStanding::Open if habit.is_new(&known, now) => "new here",
+            LineStanding::Open => "told",
+        };
+        rows.push((standing, hash, habit));
+    }
+    rows.sort_by_key(|(_, _, habit)| std::cmp::Reverse(habit.seen));
+    Ok(rows)
 }
 
 fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {

@@ -12,6 +12,7 @@ use crate::core::model::case::Case;
 use crate::core::model::class::{Class, ToldBy};
 use crate::core::model::facts::{Fact, Facts as Evidence, Key};
 use crate::core::model::finding::Finding;
+use crate::core::model::habit::LineStanding;
 use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::proposal::{Proposal, Terms};
 use crate::core::model::task::{Phase, Status, Task};
@@ -24,7 +25,7 @@ use crate::core::remedy::kill_switch;
 use crate::core::remedy::phases::{Offer, Tried};
 use crate::core::remedy::spacing;
 use crate::daemon::loaded_config::LoadedConfig;
-use crate::daemon::{diagnose, healthy, verify};
+use crate::daemon::{diagnose, habits, healthy, verify};
 use crate::detectors::{Detector, last_run};
 use crate::host::Host;
 use crate::services::{self, deployment};
@@ -61,6 +62,7 @@ pub struct Facts {
     pub open: Vec<OpenCondition>,
     pub past: Past,
     pub deployment: Option<Deployment>,
+    pub standing: Option<LineStanding>,
 }
 
 impl Facts {
@@ -77,6 +79,7 @@ impl Facts {
             open: &self.open,
             past: self.past.clone(),
             deployment: self.deployment.clone(),
+            standing: self.standing,
             host,
             settings: &loaded.config,
             offers: None,
@@ -108,9 +111,11 @@ impl Gather<'_> {
         let now = self.with_words(newer.unwrap_or(now), task, &attempts)?;
         let finding = diagnose::enrich(self.host, self.loaded, now, task, &open);
         let deployment = self.deployment(&finding);
+        let standing = habits::standing(self.reader, &task.finding(), self.host.clock.now())?;
         Ok(Facts {
             seen,
             deployment,
+            standing,
             finding,
             read_again,
             open: conditions(&open),

@@ -18,6 +18,7 @@ pub mod fleet;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod gather;
+pub mod habits;
 pub mod healthy;
 pub mod job;
 pub mod llm;

@@ -24,6 +24,7 @@ use crate::core::remedy::step::Reason;
 use crate::daemon::bell::Bell;
 use crate::daemon::ends;
 use crate::daemon::gather::{self, Life};
+use crate::daemon::habits;
 use crate::daemon::llm;
 use crate::daemon::loaded_config::{self, LoadError, LoadedConfig};
 use crate::daemon::memory;
@@ -140,6 +141,8 @@ pub struct Runtime {
     suspects: Mutex<Suspects>,
     /// What the streams may still tell of as new.
     pub(crate) storm: Mutex<StormLimit>,
+    /// What was heard and may be a habit.
+    pub(crate) habits: Mutex<habits::Notes>,
     /// Set when this start is a safe one.
     safe_start: OnceLock<SafeStart>,
     /// Held by the worker that ends stability windows.
@@ -185,6 +188,7 @@ impl Runtime {
             disruptive: Mutex::new(()),
             suspects: Mutex::default(),
             storm: Mutex::default(),
+            habits: Mutex::default(),
             safe_start: OnceLock::new(),
             windows: Mutex::new(()),
             llm: llm::Desk::default(),

@@ -17,6 +17,7 @@ use crate::core::reading::unit_state::{Rest, rest_of};
 use crate::core::remedy::ending::{self, Condition, Patience};
 use crate::core::remedy::step::Reason;
 use crate::daemon::ends::Kept;
+use crate::daemon::habits;
 use crate::daemon::healthy::Notes;
 use crate::daemon::job::Job;
 use crate::daemon::memory::Memories;
@@ -95,6 +96,9 @@ pub fn run(runtime: &Runtime) {
             Ok(_) => {}
             Err(why) => log::error!("sweep: {}", why.with_hint()),
         }
+        if let Err(why) = habits::keep(runtime, now) {
+            log::error!("habits: {}", why.with_hint());
+        }
         runtime.beat("scanner");
         let heard = runtime
             .poke
@@ -104,6 +108,9 @@ pub fn run(runtime: &Runtime) {
             std::thread::sleep(POKE_SETTLE);
         }
         rings = runtime.poke.wait(heard, Duration::ZERO);
+    }
+    if let Err(why) = habits::flush(runtime) {
+        log::warn!("what was heard is not written down: {why}");
     }
     if let Err(why) = schedule.notes.flush(runtime, runtime.host.clock.now()) {
         log::warn!("what was healthy is not written down: {why}");
@@ -321,6 +328,7 @@ fn record(
                 finding.message
             );
         }
+        habits::follow(runtime, &fresh, now)?;
         let recorded = runtime.store.intake(
             Intake {
                 findings: fresh,

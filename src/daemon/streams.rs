@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::hint::Hint;
-use crate::daemon::Runtime;
+use crate::daemon::{Runtime, habits};
 use crate::detectors::stream::{Batch, StreamContext, StreamEnd, StreamStop};
 use crate::detectors::{DetectError, journal, kmsg, logfile};
 use crate::store::{Cursor, Intake, StoreError};
@@ -196,6 +196,7 @@ fn accept(runtime: &Runtime, name: &str, batch: Batch) -> Result<(), StreamStop>
             .intake(intake.clone(), runtime.host.clock.now())
         {
             Ok(_) => {
+                habits::hear(runtime, &intake.findings);
                 if had_findings {
                     runtime.work.ring();
                 }

@@ -24,6 +24,7 @@ pub(super) const STEPS: &[Step] = &[
     one_action,
     healthy,
     rounds,
+    habits,
 ];
 
 /// To 2: two pages less in each commit. Who is at work on a subject is found among the few tasks in a worker's
@@ -205,6 +206,18 @@ fn rounds(tx: &Tx<'_>) -> Result<(), StoreError> {
     tx.execute_batch(
         "ALTER TABLE tasks ADD COLUMN asked_at TEXT;
          ALTER TABLE attempts ADD COLUMN charged TEXT NOT NULL DEFAULT 'host' CHECK (charged IN ('first', 'host', 'approval'));",
+    )?;
+    Ok(())
+}
+
+/// To 9: what the box prints out of habit. Nothing is known of the time before: it is told as it was.
+fn habits(tx: &Tx<'_>) -> Result<(), StoreError> {
+    tx.execute_batch(
+        "CREATE TABLE habits (
+             hash    TEXT PRIMARY KEY,
+             record  TEXT NOT NULL,                                            -- JSON, bounded (src/core/model/habit.rs)
+             last_ms INTEGER NOT NULL
+         ) STRICT, WITHOUT ROWID;",
     )?;
     Ok(())
 }

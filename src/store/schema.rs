@@ -11,7 +11,7 @@ use crate::store::migrations::{STEPS, Step};
 use crate::store::tx::Tx;
 
 /// `schema.sql` is this version.
-pub(super) const VERSION: i64 = 8;
+pub(super) const VERSION: i64 = 9;
 const SCHEMA: &str = include_str!("../../schema.sql");
 
 const _: () = assert!(STEPS.len() as i64 == VERSION - 1);

@@ -2,6 +2,7 @@
 
 use crate::core::config::Config;
 use crate::core::human::stats::Stats;
+use crate::core::model::habit::Habit;
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
 use crate::store::{Attempt, AuditBreak, AuditReport, DetectorRun, EscalationRow, OutboxRow};
@@ -22,6 +23,8 @@ pub(super) struct Facts {
     pub(super) outbox: Vec<OutboxRow>,
     pub(super) detectors: Vec<DetectorRun>,
     pub(super) attempts: Vec<Attempt>,
+    /// Standing and line of each kind that may be a habit, the most frequent first.
+    pub(super) habits: Vec<(&'static str, Habit)>,
     pub(super) stats: Stats,
     pub(super) audit: Result<AuditReport, AuditBreak>,
 }

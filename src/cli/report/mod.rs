@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
-use crate::cli::{stats, stored};
+use crate::cli::{learn, stats, stored};
 use crate::core::human::stats::compute;
 use crate::daemon::gather;
 use crate::daemon::status::Daemon;
@@ -77,6 +77,10 @@ fn facts(globals: &Globals) -> Result<Facts, CliError> {
         outbox: reader.outbox()?,
         detectors: reader.detector_runs()?,
         attempts: reader.all_attempts()?,
+        habits: learn::heard(&reader, globals.now())?
+            .into_iter()
+            .map(|(standing, _, habit)| (standing, habit))
+            .collect(),
         stats: compute(&stats::rows(&reader)?),
         audit: reader.audit_verify()?,
         config,

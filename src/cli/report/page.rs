@@ -15,6 +15,7 @@ use crate::store::{Outcome, RunOutcome};
 
 const WEEKS_SHOWN: usize = 12;
 const OPEN_SHOWN: usize = 50;
+const HABITS_SHOWN: usize = 50;
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -37,6 +38,7 @@ pub(super) fn page(facts: &Facts) -> String {
     figures(&mut html, facts);
     budgets(&mut html, facts);
     detectors(&mut html, facts);
+    habits(&mut html, facts);
     foot(&mut html, facts);
     html.raw("</main></body></html>\n");
     html.finish()
@@ -348,6 +350,30 @@ fn detectors(html: &mut Html, facts: &Facts) {
     html.raw("</table></div></section>");
 }
 
+/// What this box prints whose words alone tell of a fault, and what it counts for here.
+fn habits(html: &mut Html, facts: &Facts) {
+    if facts.habits.is_empty() {
+        return;
+    }
+    html.raw("<section><h2>Lines without a level</h2>");
+    html.raw("<div class=\"scroll\"><table><tr><th>Standing</th><th>Subject</th><th class=\"n\">Seen</th><th class=\"n\">Days</th><th class=\"n\">Boots</th><th>First of them</th></tr>");
+    for (standing, habit) in facts.habits.iter().take(HABITS_SHOWN) {
+        html.raw("<tr>")
+            .element("td", "", standing)
+            .element("td", "name", &habit.subject)
+            .raw("<td class=\"n\">")
+            .count(habit.seen)
+            .raw("</td><td class=\"n\">")
+            .count(habit.days.into())
+            .raw("</td><td class=\"n\">")
+            .count(habit.boots.into())
+            .raw("</td>")
+            .element("td", "", &habit.message)
+            .raw("</tr>");
+    }
+    html.raw("</table></div></section>");
+}
+
 fn foot(html: &mut Html, facts: &Facts) {
     html.raw("<footer>");
     match &facts.audit {
@@ -369,6 +395,7 @@ mod tests {
     use super::*;
     use crate::core::config::Config;
     use crate::core::human::stats::compute;
+    use crate::core::model::habit::Habit;
     use crate::core::model::id::EscalationId;
     use crate::core::model::time::Timestamp;
     use crate::store::{AuditReport, DetectorRun, EscalationRow};
@@ -407,6 +434,14 @@ mod tests {
                 last_at: now,
             }],
             attempts: Vec::new(),
+            habits: vec![(
+                "habit",
+                Habit {
+                    subject: HOSTILE.to_owned(),
+                    message: HOSTILE.to_owned(),
+                    ..Habit::default()
+                },
+            )],
             stats: compute(&[]),
             audit: Ok(AuditReport {
                 events: 1,

@@ -8,6 +8,7 @@ pub mod class;
 pub mod facts;
 pub mod finding;
 pub mod gate;
+pub mod habit;
 pub mod healthy;
 pub mod hex;
 pub mod hint;

@@ -9,6 +9,7 @@ use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::Waits;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::habit::LineStanding;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Phase, Task};
 use crate::core::model::time::Timestamp;
@@ -47,6 +48,8 @@ pub struct Situation<'a> {
     pub past: Past,
     /// What is being installed around it.
     pub deployment: Option<Deployment>,
+    /// What a line counts for on this box, where it may be a habit.
+    pub standing: Option<LineStanding>,
     pub host: HostFacts,
     pub settings: &'a Config,
     /// What could be done about it; `None` until asked for.
@@ -321,6 +324,13 @@ fn too_early(
         Told::Never => return Some((now.plus(WARNING_RECHECK), Reason::OnlyAWarning)),
         Told::IfItLasts(patience) => patience,
     };
+    match situation.standing {
+        Some(LineStanding::Habit) => return Some((now.plus(WARNING_RECHECK), Reason::Habit)),
+        Some(LineStanding::ForDigest | LineStanding::Shown) => {
+            return Some((now.plus(WARNING_RECHECK), Reason::InDigest));
+        }
+        Some(LineStanding::Open) | None => {}
+    }
     let lasted = match task.class.row().waits {
         // What is found late has lasted since before it was found.
         Waits::FlapWindow => {

@@ -166,6 +166,10 @@ pub enum Reason {
     MayPass,
     /// What a line warns of: recorded and shown, told to nobody.
     OnlyAWarning,
+    /// This box prints it at every boot, or for weeks, and nothing follows.
+    Habit,
+    /// A digest tells of it: the box is new, or it was told so lately.
+    InDigest,
     /// So many attempts did not hold; the next one is spaced.
     Spaced {
         attempts: usize,
@@ -232,6 +236,8 @@ impl Reason {
             Self::Slot => Some(Gate::Slot),
             Self::MayPass
             | Self::OnlyAWarning
+            | Self::Habit
+            | Self::InDigest
             | Self::Spaced { .. }
             | Self::MayStillShow
             | Self::NothingSafe
@@ -304,6 +310,10 @@ impl fmt::Display for Reason {
                 "{attempts} attempts did not hold; the next one is spaced"
             ),
             Self::OnlyAWarning => f.write_str("a line's warning: shown, told to nobody"),
+            Self::Habit => f.write_str(
+                "this box prints it at every boot or for weeks, and nothing follows: shown, told to nobody",
+            ),
+            Self::InDigest => f.write_str("a digest tells of it, with what else is ordinary here"),
             Self::MayStillShow => f.write_str("its cause may still show"),
             Self::NothingSafe => f.write_str("no action is known to be safe for this cause"),
             Self::NoneTaken => f.write_str("no offered action could be taken"),

@@ -449,6 +449,39 @@ fn log_lines_reach_a_human_only_when_they_go_on() {
             wait(100, Reason::MayPass),
         ),
         (
+            "a habit of this box, for ever",
+            |s| {
+                lasted(s, 90_000);
+                s.standing = Some(LineStanding::Habit);
+            },
+            wait(3_600, Reason::Habit),
+        ),
+        (
+            "what a digest tells of",
+            |s| {
+                lasted(s, 90_000);
+                s.standing = Some(LineStanding::ForDigest);
+            },
+            wait(3_600, Reason::InDigest),
+        ),
+        (
+            "critical, whatever its standing",
+            |s| {
+                lasted(s, 800);
+                s.task.severity = Severity::Critical;
+                s.standing = Some(LineStanding::Habit);
+            },
+            tell(Reason::NothingSafe, None),
+        ),
+        (
+            "woken",
+            |s| {
+                lasted(s, 800);
+                s.standing = Some(LineStanding::Open);
+            },
+            tell(Reason::NothingSafe, None),
+        ),
+        (
             "short patience",
             |s| {
                 lasted(s, 10);

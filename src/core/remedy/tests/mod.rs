@@ -24,6 +24,7 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
 use crate::core::model::facts::{Facts, Key};
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::habit::LineStanding;
 use crate::core::model::proposal::{Proposal, Terms};
 use crate::core::model::task::{Phase, Status, Task};
 use crate::core::model::time::Timestamp;
@@ -167,6 +168,7 @@ struct Scene {
     open: Vec<OpenCondition>,
     past: Past,
     deployment: Option<Deployment>,
+    standing: Option<LineStanding>,
     host: HostFacts,
     settings: Config,
     offers: Option<Offers>,
@@ -182,6 +184,7 @@ impl Scene {
             open: Vec::new(),
             past: Past::default(),
             deployment: None,
+            standing: None,
             host: HostFacts {
                 kill_switch: None,
                 clock_sane: true,
@@ -242,6 +245,7 @@ impl Scene {
             open: &self.open,
             past: self.past.clone(),
             deployment: self.deployment.clone(),
+            standing: self.standing,
             host: self.host.clone(),
             settings: &self.settings,
             offers: self.offers.clone(),

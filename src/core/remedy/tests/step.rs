@@ -101,6 +101,16 @@ fn each_reason_has_its_gate_and_its_words() {
             None,
             "a line's warning: shown, told to nobody",
         ),
+        (
+            Reason::Habit,
+            None,
+            "this box prints it at every boot or for weeks, and nothing follows: shown, told to nobody",
+        ),
+        (
+            Reason::InDigest,
+            None,
+            "a digest tells of it, with what else is ordinary here",
+        ),
         (Reason::MayStillShow, None, "its cause may still show"),
         (
             Reason::NothingSafe,
