@@ -1,6 +1,6 @@
 //! `stats`: the figures against their targets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use crate::core::human::stats::{
     AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figures, MTTR_TARGET, Stats, StatsRow, compute,
 };
 use crate::core::model::id::TaskId;
+use crate::core::model::time::Timestamp;
 use crate::store::{Reader, TaskFilter};
 
 /// Most tasks that are read; retention keeps far fewer on a gateway.
@@ -26,11 +27,11 @@ pub(super) fn rows(reader: &Reader) -> Result<Vec<StatsRow>, CliError> {
         limit: MOST,
         ..TaskFilter::default()
     };
-    let escalated: BTreeSet<TaskId> = reader
-        .escalations(false)?
-        .iter()
-        .map(|row| row.task_id)
-        .collect();
+    let mut told: BTreeMap<TaskId, Timestamp> = BTreeMap::new();
+    for row in reader.escalations(false)? {
+        let at = told.entry(row.task_id).or_insert(row.created_at);
+        *at = row.created_at.min(*at);
+    }
     let attempted: BTreeSet<TaskId> = reader
         .all_attempts()?
         .iter()
@@ -40,11 +41,10 @@ pub(super) fn rows(reader: &Reader) -> Result<Vec<StatsRow>, CliError> {
     Ok(tasks
         .iter()
         .map(|task| {
-            StatsRow::new(
-                task,
-                escalated.contains(&task.id) || task.github_issue_number.is_some(),
-                attempted.contains(&task.id),
-            )
+            // An adopted task has an issue and no row: when it was told is not known.
+            let adopted = task.github_issue_number.map(|_| task.detected_at);
+            let told_at = told.get(&task.id).copied().or(adopted);
+            StatsRow::new(task, told_at, attempted.contains(&task.id))
         })
         .collect())
 }

@@ -77,6 +77,19 @@ def totals(rows):
     print()
 
 
+def mission(rows):
+    """The program's purpose in figures; docs/CATALOGUE.md defines them."""
+    allowed = [row for row in rows if row.get("allowed") and row["kind"] == "fixable"]
+    repaired = [row for row in allowed if row.get("verified_s") is not None and row.get("good") is not False]
+    told, needless = (sum(row.get(key, 0) for row in rows) for key in ("escalations", "needless"))
+    green = [row["green_s"] for row in repaired if row.get("green_s") is not None]
+    by_phase = {phase: sum(max(row.get("phases", []), default=0) == phase for row in repaired) for phase in (1, 2, 3)}
+    print(f"auto-fix rate of faults with an allowed action: {share(len(repaired), len(allowed))}")
+    print(f"messages that no human was needed for: {share(needless, told)}")
+    print(f"time to repair: {spread(green)}; below 5 min: {share(sum(one < 300 for one in green), len(green))}")
+    print(f"repaired in phase 1, 2, 3: {', '.join(str(by_phase[phase]) for phase in (1, 2, 3))}\n")
+
+
 def of_kills(rows, steps):
     """What became of the attempt that was cut short: a row an action, a column a step."""
     lines = []
@@ -162,6 +175,7 @@ def main():
     else:
         of_ours(ours)
         totals(ours)
+        mission(ours)
     if len(by_who) > 1:
         side_by_side(by_who)
     bad = [row for row in ours if row["complaints"]]

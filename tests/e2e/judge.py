@@ -128,6 +128,9 @@ def row(fault, found, injected, truth, limits):
         "green_s": since(at("first_green_at", max)) if fixed else None,
         "verified_s": since(at("closed_at", max)) if fixed and len(fixed) == len(tasks) else None,
         "escalations": escalations,
+        "needless": max(0, escalations - wanted),
+        "allowed": bool(fault.get("actions")),
+        "phases": sorted({one["phase"] for one in acted if one["outcome"] == "verified"}),
         "budget": fullest,
         "complaints": complaints,
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::core::model::class::Class;
+use crate::core::model::class::{Class, Clearing};
 use crate::core::model::task::{Resolution, Status, Task};
 use crate::core::model::time::Timestamp;
 
@@ -17,48 +17,65 @@ pub const FALSE_ESCALATION_TARGET: f64 = 0.2 * 771.0 / 913.0;
 /// From detection to first green, for known patterns.
 pub const MTTR_TARGET: Duration = Duration::from_secs(5 * 60);
 
+/// Nobody reads a message, looks and repairs sooner than this.
+const NOBODY_ACTS: Duration = Duration::from_secs(120);
+
 /// What counts of one task.
 #[derive(Clone, Debug)]
 pub struct StatsRow {
     pub class: Class,
     pub detected_at: Timestamp,
     pub first_green_at: Option<Timestamp>,
-    /// When it was put before a human, if ever.
-    pub escalated: bool,
+    pub closed_at: Option<Timestamp>,
+    /// When it was first put before a human, if ever.
+    pub told_at: Option<Timestamp>,
     /// An action was allowed: one was booked.
     pub action_allowed: bool,
-    /// Closed, or waiting for a human: its outcome is known.
+    /// Closed, or a human was told: what became of it is known, however long it is put off now.
     pub settled: bool,
     pub resolution: Option<Resolution>,
 }
 
+/// What became of it so far is known. A snooze takes nothing out of the count again, nor does an acknowledgement.
+fn is_settled(status: Status, told: bool) -> bool {
+    told || matches!(status, Status::Closed | Status::Escalated)
+}
+
 impl StatsRow {
-    /// `escalated` and `attempted` come from the rows beside the task.
-    pub fn new(task: &Task, escalated: bool, attempted: bool) -> Self {
+    /// `told_at` and `attempted` come from the rows beside the task.
+    pub fn new(task: &Task, told_at: Option<Timestamp>, attempted: bool) -> Self {
         Self {
             class: task.class,
             detected_at: task.detected_at,
             first_green_at: task.first_green_at,
-            escalated,
+            closed_at: task.closed_at,
+            told_at,
             action_allowed: attempted || task.fix_attempted,
-            settled: matches!(task.status, Status::Closed | Status::Escalated),
+            settled: is_settled(task.status, told_at.is_some()),
             resolution: task.resolution,
         }
     }
 
-    /// Repaired by an action of ours and stable for the whole window.
+    /// Repaired by an action of ours and seen well by its detector for the whole window: that no line came is no proof.
     fn fixed(&self) -> bool {
-        self.action_allowed && self.resolution == Some(Resolution::Fixed)
+        let is_seen = self.class.clearing() == Clearing::Sweep;
+        is_seen && self.action_allowed && self.resolution == Some(Resolution::Fixed)
     }
 
-    /// It reached a human and there was nothing to do: no fault, or gone untouched.
+    /// It reached a human and there was nothing to do: no fault, as a human says, or gone untouched before anybody
+    /// could have acted. What went away later may be what the human was asked for.
     fn needless(&self) -> bool {
-        self.escalated
-            && match self.resolution {
-                Some(Resolution::NotAFault) => true,
-                Some(Resolution::SelfCleared) => !self.action_allowed,
-                _ => false,
+        let Some(told_at) = self.told_at else {
+            return false;
+        };
+        let too_soon = |closed: Timestamp| closed.since(told_at) < NOBODY_ACTS;
+        match self.resolution {
+            Some(Resolution::NotAFault) => true,
+            Some(Resolution::SelfCleared) => {
+                !self.action_allowed && self.closed_at.is_some_and(too_soon)
             }
+            _ => false,
+        }
     }
 
     fn time_to_repair(&self) -> Option<Duration> {
@@ -159,7 +176,7 @@ fn figures(rows: &[&StatsRow]) -> Figures {
         tasks: rows.len(),
         fixable: count(&|row| row.settled && row.action_allowed),
         fixed: count(&|row| row.settled && row.fixed()),
-        escalated: count(&|row| row.escalated),
+        escalated: count(&|row| row.told_at.is_some()),
         needless: count(&StatsRow::needless),
         mttr_median: percentile(&times, 50),
         mttr_p95: percentile(&times, 95),
@@ -184,42 +201,113 @@ mod tests {
             detected_at,
             first_green_at: minutes_to_green
                 .map(|minutes| detected_at.plus(Duration::from_secs(minutes * 60))),
-            escalated: false,
+            closed_at: None,
+            told_at: None,
             action_allowed: true,
             settled: true,
             resolution,
         }
     }
 
+    /// Told a minute after it was found, and over so many seconds later.
+    fn told(over_s: u64, resolution: Resolution) -> StatsRow {
+        let untold = row(None, Some(resolution));
+        let told_at = untold.detected_at.plus(Duration::from_secs(60));
+        StatsRow {
+            told_at: Some(told_at),
+            closed_at: Some(told_at.plus(Duration::from_secs(over_s))),
+            ..untold
+        }
+    }
+
+    fn untouched(row: StatsRow) -> StatsRow {
+        StatsRow {
+            action_allowed: false,
+            ..row
+        }
+    }
+
     #[test]
     fn rates_follow_their_definitions() {
-        let fixed = row(Some(1), Some(Resolution::Fixed));
-        let untouched = StatsRow {
-            action_allowed: false,
-            escalated: true,
-            ..row(None, Some(Resolution::SelfCleared))
-        };
-        let tried = StatsRow {
-            escalated: true,
-            ..row(None, Some(Resolution::SelfCleared))
-        };
-        let no_fault = StatsRow {
-            escalated: true,
-            ..untouched.clone()
-        };
-        let no_fault = StatsRow {
-            resolution: Some(Resolution::NotAFault),
-            ..no_fault
-        };
         let open = StatsRow {
             settled: false,
             ..row(None, None)
         };
-        let stats = compute(&[fixed, untouched, tried, no_fault, open]);
+        let stats = compute(&[
+            row(Some(1), Some(Resolution::Fixed)),
+            untouched(told(5, Resolution::SelfCleared)),
+            told(5, Resolution::SelfCleared),
+            untouched(told(5, Resolution::NotAFault)),
+            open,
+        ]);
         // The open one and those nobody may repair are not in the denominator.
         assert_eq!((stats.all.fixed, stats.all.fixable), (1, 2));
         assert_eq!((stats.all.needless, stats.all.escalated), (2, 3));
         assert_eq!(stats.all.auto_fix_rate(), Some(0.5));
+    }
+
+    #[test]
+    fn only_what_nobody_could_have_repaired_is_a_false_escalation() {
+        for (name, row, want) in [
+            (
+                "gone before anybody could act",
+                untouched(told(119, Resolution::SelfCleared)),
+                1,
+            ),
+            (
+                "a human did what was asked",
+                untouched(told(120, Resolution::SelfCleared)),
+                0,
+            ),
+            ("and says so", untouched(told(5, Resolution::Human)), 0),
+            (
+                "no fault, says a human, whenever",
+                told(9_000, Resolution::NotAFault),
+                1,
+            ),
+            (
+                "gone after an action of ours",
+                told(5, Resolution::SelfCleared),
+                0,
+            ),
+            ("repaired by us after all", told(5, Resolution::Fixed), 0),
+            (
+                "nobody was told",
+                untouched(row(None, Some(Resolution::NotAFault))),
+                0,
+            ),
+        ] {
+            assert_eq!(compute(&[row]).all.needless, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_human_was_told_of_counts_however_it_is_put_off() {
+        for (name, status, told, want) in [
+            ("escalated or acknowledged", Status::Escalated, true, true),
+            ("snoozed", Status::Waiting, true, true),
+            (
+                "tried again after it was told",
+                Status::InProgress,
+                true,
+                true,
+            ),
+            ("closed untold", Status::Closed, false, true),
+            ("waiting untold", Status::Waiting, false, false),
+        ] {
+            assert_eq!(is_settled(status, told), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn silence_is_no_proof_of_a_repair() {
+        let line = StatsRow {
+            class: Class::LogError,
+            ..row(Some(1), Some(Resolution::Fixed))
+        };
+        let stats = compute(&[line]);
+        assert_eq!(stats.all.auto_fix_rate(), Some(0.0));
+        assert_eq!(stats.all.mttr_median, None);
     }
 
     #[test]
