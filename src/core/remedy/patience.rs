@@ -17,20 +17,97 @@ pub enum Told {
     Never,
 }
 
-impl Told {
-    /// A line's warning is for whoever looks; what is critical waits for nothing.
-    pub fn of(class: Class, severity: Severity, settings: &Config) -> Self {
-        match (class.row().waits, class, severity) {
-            (Waits::Never, _, _) | (Waits::GoesOn, _, Severity::Critical) => Self::AtOnce,
-            (Waits::GoesOn, Class::LogError, Severity::Info | Severity::Warning) => Self::Never,
-            (Waits::GoesOn, _, _) => {
-                Self::IfItLasts(Duration::from_secs(settings.fix.log_escalate_after_s))
+/// How long a rule gives.
+#[derive(Clone, Copy, Debug)]
+enum Given {
+    Nothing,
+    ForEver,
+    /// `fix.log_escalate_after_s`.
+    AsLinesAre,
+    /// Twice `detect.flap_window_s`.
+    TwoWindows,
+}
+
+impl Given {
+    fn told(self, settings: &Config) -> Told {
+        match self {
+            Self::Nothing => Told::AtOnce,
+            Self::ForEver => Told::Never,
+            Self::AsLinesAre => {
+                Told::IfItLasts(Duration::from_secs(settings.fix.log_escalate_after_s))
             }
-            (Waits::FlapWindow, _, _) => {
+            Self::TwoWindows => {
                 let window = settings.detect.flap_window_s.saturating_mul(2);
-                Self::IfItLasts(Duration::from_secs(window))
+                Told::IfItLasts(Duration::from_secs(window))
             }
         }
+    }
+}
+
+/// One row of the table: of what it speaks, what it gives, and why.
+#[derive(Debug)]
+struct Rule {
+    waits: Waits,
+    /// Of this class alone.
+    class: Option<Class>,
+    /// Of these severities alone; empty: of any.
+    severities: &'static [Severity],
+    given: Given,
+    why: &'static str,
+}
+
+/// The first row that fits counts. Each way to wait has a last row for all of it.
+const RULES: &[Rule] = &[
+    Rule {
+        waits: Waits::Never,
+        class: None,
+        severities: &[],
+        given: Given::Nothing,
+        why: "a look confirmed it, and waiting changes nothing about it",
+    },
+    Rule {
+        waits: Waits::FlapWindow,
+        class: None,
+        severities: &[],
+        given: Given::TwoWindows,
+        why: "its manager may still bring it up, and its restarts leave the window a window after the last",
+    },
+    Rule {
+        waits: Waits::GoesOn,
+        class: None,
+        severities: &[Severity::Critical],
+        given: Given::Nothing,
+        why: "data or the host may be lost meanwhile",
+    },
+    Rule {
+        waits: Waits::GoesOn,
+        class: Some(Class::LogError),
+        severities: &[Severity::Info, Severity::Warning],
+        given: Given::ForEver,
+        why: "its own program calls it no failure: for whoever looks",
+    },
+    Rule {
+        waits: Waits::GoesOn,
+        class: None,
+        severities: &[],
+        given: Given::AsLinesAre,
+        why: "one line is most often a hiccup: only what goes on needs a human",
+    },
+];
+
+impl Rule {
+    fn fits(&self, class: Class, severity: Severity) -> bool {
+        self.waits == class.row().waits
+            && self.class.is_none_or(|only| only == class)
+            && (self.severities.is_empty() || self.severities.contains(&severity))
+    }
+}
+
+impl Told {
+    /// By the first row of the table that fits; what none speaks of is told.
+    pub fn of(class: Class, severity: Severity, settings: &Config) -> Self {
+        let rule = RULES.iter().find(|rule| rule.fits(class, severity));
+        rule.map_or(Self::AtOnce, |rule| rule.given.told(settings))
     }
 }
 
@@ -66,6 +143,65 @@ mod tests {
         ] {
             let told = Told::of(class, severity, &settings);
             assert_eq!(told.to_string(), want, "{class} {severity}");
+        }
+    }
+
+    /// The table as it stands in the documents, with the settings as shipped.
+    fn documented() -> String {
+        let settings = Config::default();
+        let mut table =
+            "| class | severity | a human hears of it | why |\n|---|---|---|---|\n".to_owned();
+        for rule in RULES {
+            let of_rule = |class: &&Class| {
+                class.row().waits == rule.waits && rule.class.is_none_or(|only| only == **class)
+            };
+            let classes: Vec<&str> = Class::ALL
+                .iter()
+                .filter(of_rule)
+                .map(|one| one.as_str())
+                .collect();
+            let severities: Vec<&str> = rule.severities.iter().map(|one| one.as_str()).collect();
+            let class = match rule.waits {
+                Waits::Never => "all others".to_owned(),
+                Waits::GoesOn | Waits::FlapWindow => classes.join(", "),
+            };
+            let severity = match severities.is_empty() {
+                true => "any".to_owned(),
+                false => severities.join(", "),
+            };
+            let told = rule.given.told(&settings);
+            table.push_str(&format!(
+                "| {class} | {severity} | {told} | {} |\n",
+                rule.why
+            ));
+        }
+        table
+    }
+
+    #[test]
+    fn the_table_in_the_documents_is_this_one() {
+        let documents = include_str!("../../../docs/DETECTION.md");
+        let table = documented();
+        assert!(
+            documents.contains(&table),
+            "docs/DETECTION.md lacks:\n{table}"
+        );
+    }
+
+    #[test]
+    fn each_class_and_severity_has_its_row() {
+        for class in Class::ALL {
+            for severity in [
+                Severity::Info,
+                Severity::Warning,
+                Severity::Error,
+                Severity::Critical,
+            ] {
+                assert!(
+                    RULES.iter().any(|rule| rule.fits(*class, severity)),
+                    "{class} {severity}"
+                );
+            }
         }
     }
 }
