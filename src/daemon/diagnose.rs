@@ -201,7 +201,30 @@ pub(super) fn enrich(
     if open.iter().any(|other| other.class == Class::ReadonlyFs) {
         finding.evidence.forget(Key::Sandbox);
     }
-    with_moved_path(host, loaded, finding)
+    with_company(with_moved_path(host, loaded, finding), task, open)
+}
+
+/// Most that is named.
+const COMPANY_MOST: usize = 8;
+/// What breaks within this time of a probe's failure may be what it hangs on.
+const TOGETHER: Duration = Duration::from_secs(10);
+
+/// Names what else broke when a probe failed: for a human, who may say by `depends_on` that it hangs on it.
+fn with_company(finding: Finding, task: &Task, open: &[Task]) -> Finding {
+    if task.class != Class::ProbeFailed {
+        return finding;
+    }
+    let (from, to) = (
+        task.detected_at.minus(TOGETHER),
+        task.detected_at.plus(TOGETHER),
+    );
+    let others: Vec<String> = open
+        .iter()
+        .filter(|other| other.id != task.id && (from..=to).contains(&other.detected_at))
+        .take(COMPANY_MOST)
+        .map(|other| format!("{} {}", other.class, other.subject))
+        .collect();
+    finding.with(Fact::FailedWith(&others.join(", ")))
 }
 
 /// The kernel says which process it killed for want of memory; the service manager may only say "killed".

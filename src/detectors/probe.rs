@@ -16,13 +16,15 @@ use crate::core::model::hint::Hint;
 use crate::core::model::port::Port;
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
+use crate::core::model::unit::{UnitName, UnitState};
+use crate::core::reading::starting::{Starts, started_at};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
-use crate::host::Host;
 use crate::host::clock::end_after;
 use crate::host::exec::{Command, Confinement};
 use crate::host::net::{self, Tls};
 use crate::host::trusted::{self, Owners};
-use crate::services::{ServiceManager, outside};
+use crate::host::{Host, boot};
+use crate::services::{self, ServiceManager, outside};
 
 /// Most that is read of an answer; the status line is at its start.
 const ANSWER_CAP: u64 = 4096;
@@ -52,10 +54,72 @@ impl Failure {
 struct Memory {
     at: Timestamp,
     failures: u32,
-    last: Option<Failure>,
+    last: Option<Failed>,
+    starts: Starts,
 }
 
-/// Counts consecutive failures in memory; what stood open before a restart stays so until a success.
+/// A failure, and what its host says of what was asked.
+#[derive(Clone, Debug)]
+struct Failed {
+    failure: Failure,
+    /// What the probe does not work without, separated by blanks.
+    requires: String,
+    /// It may still be starting.
+    starting_until: Option<Timestamp>,
+}
+
+impl Memory {
+    fn take(&mut self, look: &Snapshot<'_>, probe: &Probe, answer: Option<Failure>) {
+        self.at = look.now;
+        self.last = None;
+        let Some(failure) = answer else {
+            self.failures = 0;
+            self.starts.good(look.now);
+            return;
+        };
+        let units = units(look, probe);
+        let start = started_at(&units, boot::booted_at(look.host), look.now);
+        let period = Duration::from_secs(probe.start_period_s);
+        let starting_until = self.starts.bad(start, period, look.now);
+        self.failures = match starting_until {
+            Some(_) => 0,
+            None => self.failures.saturating_add(1),
+        };
+        self.last = Some(Failed {
+            failure,
+            requires: requires(probe, &units),
+            starting_until,
+        });
+    }
+}
+
+/// The probe's own unit, then those that it does not run without. What is not to be found is left out.
+fn units(look: &Snapshot<'_>, probe: &Probe) -> Vec<UnitState> {
+    let find = |name: &str| {
+        let name = UnitName::new(name).ok()?;
+        Some(services::find(look.managers, &name).ok()?.1)
+    };
+    let own = find(&probe.unit);
+    let required = own.as_ref().map(UnitState::required).unwrap_or_default();
+    let named = probe.depends_on.iter().map(String::as_str);
+    let others = required.split(' ').chain(named).filter_map(find);
+    own.iter().cloned().chain(others).collect()
+}
+
+fn requires(probe: &Probe, units: &[UnitState]) -> String {
+    let own = units.first().filter(|unit| unit.name == probe.unit);
+    let own = own.map(UnitState::required).unwrap_or_default();
+    let named = probe.depends_on.iter().map(String::as_str);
+    let all: Vec<&str> = own
+        .split(' ')
+        .chain(named)
+        .filter(|one| !one.is_empty())
+        .collect();
+    all.join(" ")
+}
+
+/// Counts consecutive failures in memory; what stood open before a restart stays so until a success. How long
+/// starts took is kept over it.
 #[derive(Debug, Default)]
 pub struct Probes {
     memory: Mutex<BTreeMap<String, Memory>>,
@@ -105,13 +169,7 @@ impl Detector for Probes {
             .collect();
         for (probe, answer) in ask_all(look, &due) {
             let known = memory.entry(probe.name.clone()).or_default();
-            known.at = look.now;
-            known.failures = if answer.is_some() {
-                known.failures.saturating_add(1)
-            } else {
-                0
-            };
-            known.last = answer;
+            known.take(look, probe, answer);
         }
         let found = look
             .config
@@ -120,11 +178,30 @@ impl Detector for Probes {
             .filter_map(|probe| {
                 let known = memory.get(&probe.name)?;
                 let enough = known.failures >= probe.failures.max(1) || is_open(probe);
-                let failure = known.last.as_ref().filter(|_| enough)?;
-                Some(finding(probe, failure, look.now))
+                let failed = known.last.as_ref().filter(|_| enough)?;
+                Some(finding(probe, failed, look.now))
             })
             .collect();
         Ok(Sweep::Present(found))
+    }
+
+    fn memory(&self) -> Option<String> {
+        let memory = self.memory.lock().ok()?;
+        let took = |(name, known): (&String, &Memory)| {
+            let took = known.starts.took_s();
+            (!took.is_empty()).then(|| (name.clone(), took.to_vec()))
+        };
+        let kept: BTreeMap<String, Vec<u64>> = memory.iter().filter_map(took).collect();
+        (!kept.is_empty()).then(|| serde_json::to_string(&kept).ok())?
+    }
+
+    fn recall(&self, memory: &str) {
+        let kept = serde_json::from_str::<BTreeMap<String, Vec<u64>>>(memory);
+        if let (Ok(kept), Ok(mut memory)) = (kept, self.memory.lock()) {
+            for (name, took) in kept {
+                memory.entry(name).or_default().starts = Starts::remembered(took);
+            }
+        }
     }
 }
 
@@ -150,7 +227,8 @@ fn ask_all<'p>(look: &Snapshot<'_>, due: &[&'p Probe]) -> Vec<(&'p Probe, Option
     answers
 }
 
-fn finding(probe: &Probe, failure: &Failure, now: Timestamp) -> Finding {
+fn finding(probe: &Probe, failed: &Failed, now: Timestamp) -> Finding {
+    let failure = &failed.failure;
     let port = probe
         .tcp
         .rsplit(':')
@@ -167,6 +245,8 @@ fn finding(probe: &Probe, failure: &Failure, now: Timestamp) -> Finding {
     )
     .with(Fact::Probe(&probe.name))
     .with(Fact::Unit(&probe.unit))
+    .with(Fact::Requires(&failed.requires))
+    .with(failed.starting_until.map(Fact::StartingUntil))
     .with(port.map(Fact::Port))
 }
 
@@ -407,6 +487,41 @@ mod tests {
             ..Probe::default()
         };
         assert!(command(&Host::real(), &[], &stranger).is_err());
+    }
+
+    #[test]
+    fn how_long_starts_took_outlives_this_program() {
+        let probes = Probes::default();
+        assert_eq!(probes.memory(), None);
+        let at = |seconds| Timestamp::from_millis(seconds * 1_000);
+        let mut slow = Memory::default();
+        slow.starts
+            .bad(Some(at(10)), Duration::from_secs(60), at(20));
+        slow.starts.good(at(100));
+        probes.memory.lock().unwrap().insert("web".to_owned(), slow);
+        let kept = probes.memory().unwrap();
+        let later = Probes::default();
+        later.recall("what another version wrote");
+        assert_eq!(later.memory(), None);
+        later.recall(&kept);
+        assert_eq!(later.memory(), Some(kept));
+    }
+
+    #[test]
+    fn a_probe_requires_what_it_names_beside_what_its_unit_does() {
+        let probe = Probe {
+            unit: "web.service".to_owned(),
+            depends_on: vec!["queue".to_owned()],
+            ..Probe::default()
+        };
+        let unit = |name: &str| UnitState {
+            name: name.to_owned(),
+            requires: vec!["db.service".to_owned(), "sysinit.target".to_owned()],
+            ..UnitState::default()
+        };
+        assert_eq!(requires(&probe, &[unit("web.service")]), "db.service queue");
+        assert_eq!(requires(&probe, &[unit("other.service")]), "queue");
+        assert_eq!(requires(&Probe::default(), &[]), "");
     }
 
     #[test]

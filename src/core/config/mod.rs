@@ -285,6 +285,10 @@ section! {
         expect_status: u16 = 0,
         /// Unit that a failing probe may restart.
         unit: String = String::new(),
+        /// Seconds after a start in which a failure does not count; more where its last starts took longer.
+        start_period_s: u64 = 60,
+        /// Units and other probes without which it cannot be well: while one of them fails, nothing is done for it.
+        depends_on: Vec<String> = Vec::new(),
     }
 }
 

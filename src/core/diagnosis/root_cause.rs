@@ -93,10 +93,14 @@ impl OpenCondition {
         )
     }
 
-    /// True when both are about units that are down, and this one does not run without the other.
+    /// True when both are about units that are down, or this is a probe that fails, and this one does not run without
+    /// the other.
     fn needs(&self, other: &Self) -> bool {
         let required = |unit| self.evidence.requires(unit);
-        self.is_down() && other.is_down() && other.unit().is_some_and(required)
+        let is_probe = self.class == Class::ProbeFailed;
+        let by_unit = other.is_down() && other.unit().is_some_and(required);
+        let by_probe = other.class == Class::ProbeFailed && required(&other.subject);
+        (self.is_down() || is_probe) && by_unit || is_probe && by_probe
     }
 
     /// True of a failure after which the manager no longer restarts, where `flapping` tells of its restarts before: they
@@ -306,6 +310,33 @@ mod tests {
         assert_eq!(root(&flapping, &failed), Some(failed.task_id));
         let other = condition(3, Class::ServiceFlapping, "b.service");
         assert_eq!(root(&other, &failed), None);
+    }
+
+    #[test]
+    fn a_probe_hangs_on_what_its_unit_needs_and_on_the_probes_it_names() {
+        let mut web = condition(1, Class::ProbeFailed, "web.service");
+        web.subject = "web".to_owned();
+        web.evidence.set("requires", "db.service queue");
+        let mut queue = condition(3, Class::ProbeFailed, "");
+        queue.subject = "queue".to_owned();
+        let db = |class| condition(2, class, "db.service");
+        for (other, want) in [
+            (db(Class::ServiceFailed), true),
+            (db(Class::ServiceFlapping), true),
+            (db(Class::LogError), false),
+            (condition(2, Class::ServiceFailed, "mail.service"), false),
+            (queue, true),
+        ] {
+            let named = format!("{} {}", other.class, other.subject);
+            let open = [other];
+            assert_eq!(
+                root_of(&web, Cause::Unknown, &open).is_some(),
+                want,
+                "{named}"
+            );
+            let back = root_of(&open[0], Cause::Unknown, std::slice::from_ref(&web));
+            assert_eq!(back, None, "the front end is no root of {named}");
+        }
     }
 
     #[test]

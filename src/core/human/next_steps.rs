@@ -103,6 +103,8 @@ fn word(key: Key, finding: &Finding) -> Option<String> {
         | Key::FullIn
         | Key::DeletedOpen
         | Key::Probe
+        | Key::StartingUntil
+        | Key::FailedWith
         | Key::Needs
         | Key::Sandbox
         | Key::Log

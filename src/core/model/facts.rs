@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::model::healthy::Proof;
 use crate::core::model::named::named;
 use crate::core::model::port::Port;
+use crate::core::model::time::Timestamp;
 
 named! {
     /// Name of a fact. The set is closed: what is not here can be neither written nor required.
@@ -63,6 +64,10 @@ named! {
         /// Who holds deleted files open on the file system.
         DeletedOpen = "deleted_open",
         Probe = "probe",
+        /// Until when what is asked may still be starting.
+        StartingUntil = "starting_until",
+        /// What else broke at the same time, separated by commas.
+        FailedWith = "failed_with",
         /// Detectors that cannot look for one and the same reason.
         Detectors = "detectors",
         /// What the unit requires, each as `NAME=LOAD/ACTIVE`, separated by blanks.
@@ -188,6 +193,10 @@ pub enum Fact<'a> {
     DeletedOpen(&'a str),
     /// Name of the operator's probe.
     Probe(&'a str),
+    /// What the probe asks was started a moment ago, and is given until then.
+    StartingUntil(Timestamp),
+    /// What else broke at the same time, separated by commas: for a human.
+    FailedWith(&'a str),
     /// Names of the detectors that cannot look, separated by blanks.
     Detectors(&'a str),
     /// What the unit requires, each as `NAME=LOAD/ACTIVE`, separated by blanks.
@@ -249,6 +258,8 @@ impl Facts {
             Fact::FullIn(span) => self.put(Key::FullIn, span.as_secs().to_string()),
             Fact::DeletedOpen(holder) => self.put(Key::DeletedOpen, holder),
             Fact::Probe(name) => self.put(Key::Probe, name),
+            Fact::StartingUntil(at) => self.put(Key::StartingUntil, at.to_string()),
+            Fact::FailedWith(others) => self.put(Key::FailedWith, others),
             Fact::Detectors(names) => self.put(Key::Detectors, names),
             Fact::Needs(units) => self.put(Key::Needs, units),
             Fact::Sandbox(settings) => self.put(Key::Sandbox, settings),
@@ -295,6 +306,11 @@ impl Facts {
     /// True when the service manager refuses to start the unit again so soon.
     pub fn start_limit(&self) -> bool {
         self.text(Key::StartLimit) == Some(YES)
+    }
+
+    /// Until when what is asked may still be starting.
+    pub fn starting_until(&self) -> Option<Timestamp> {
+        self.parsed(Key::StartingUntil)
     }
 
     /// True when the unit does not run without `other`.

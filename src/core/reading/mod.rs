@@ -20,6 +20,7 @@ pub mod logline;
 pub mod manager_lines;
 pub mod ports;
 pub mod shape;
+pub mod starting;
 pub mod unit_file;
 pub mod unit_state;
 pub mod wanted;

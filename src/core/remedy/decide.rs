@@ -165,6 +165,10 @@ pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> D
     if let Some(step) = deployment(situation, now) {
         return step.into();
     }
+    let until = finding.evidence.starting_until();
+    if let Some(until) = until.filter(|until| now < *until) {
+        return wait(until, Reason::Starting).into();
+    }
     // All that it hangs on is green.
     let healing = above.last().copied();
     let speaker = match healing {

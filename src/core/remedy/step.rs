@@ -153,6 +153,8 @@ pub enum Reason {
         class: Class,
         subject: String,
     },
+    /// What the probe asks was started a moment ago.
+    Starting,
     /// Something is being installed: what.
     Deployment(String),
     /// The mode wants a human.
@@ -235,6 +237,7 @@ impl Reason {
             Self::Budget(_) => Some(Gate::Budget),
             Self::Slot => Some(Gate::Slot),
             Self::MayPass
+            | Self::Starting
             | Self::OnlyAWarning
             | Self::Habit
             | Self::InDigest
@@ -273,6 +276,7 @@ impl fmt::Display for Reason {
                 f.write_str(text)
             }
             Self::Deployment(what) => write!(f, "something is being installed: {what}"),
+            Self::Starting => f.write_str("it was started a moment ago and may still be starting"),
             Self::Clock => f.write_str(
                 "the clock is before this build's own date; waiting for time synchronisation",
             ),
