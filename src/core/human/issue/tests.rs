@@ -418,6 +418,7 @@ fn the_title_of_a_case_names_root_and_effect() {
         let case = Case {
             root: member(task.id.number(), class, subject),
             members,
+            shared: None,
         };
         let mut facts = facts(&task, &[], &[], &[]);
         (facts.cause, facts.case) = ("It broke.\nin detail", Some(&case));
@@ -447,6 +448,7 @@ fn the_title_of_what_hangs_on_something_names_that_and_a_long_root_leaves_room_f
         let case = Case {
             root: root.clone(),
             members: vec![member.clone()],
+            shared: None,
         };
         let mut facts = facts(&task, &[], &[], &[]);
         (facts.cause, facts.case) = (cause, Some(&case));
