@@ -193,6 +193,7 @@ fn check_paused(page: &mut Page, host: &Host, config: &Config) {
             | Reason::Habit
             | Reason::InDigest
             | Reason::Spaced { .. }
+            | Reason::Starting
             | Reason::MayStillShow
             | Reason::NothingSafe
             | Reason::NoneTaken

@@ -17,7 +17,7 @@ use crate::core::model::port::Port;
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::{UnitName, UnitState};
-use crate::core::reading::starting::{Starts, started_at};
+use crate::core::reading::starting::{StartTimes, started_at};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::clock::end_after;
 use crate::host::exec::{Command, Confinement};
@@ -55,7 +55,7 @@ struct Memory {
     at: Timestamp,
     failures: u32,
     last: Option<Failed>,
-    starts: Starts,
+    starts: StartTimes,
 }
 
 /// A failure, and what its host says of what was asked.
@@ -199,7 +199,7 @@ impl Detector for Probes {
         let kept = serde_json::from_str::<BTreeMap<String, Vec<u64>>>(memory);
         if let (Ok(kept), Ok(mut memory)) = (kept, self.memory.lock()) {
             for (name, took) in kept {
-                memory.entry(name).or_default().starts = Starts::remembered(took);
+                memory.entry(name).or_default().starts = StartTimes::remembered(took);
             }
         }
     }
@@ -493,7 +493,7 @@ mod tests {
     fn how_long_starts_took_outlives_this_program() {
         let probes = Probes::default();
         assert_eq!(probes.memory(), None);
-        let at = |seconds| Timestamp::from_millis(seconds * 1_000);
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
         let mut slow = Memory::default();
         slow.starts
             .bad(Some(at(10)), Duration::from_secs(60), at(20));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 
-/// Starts remembered.
+/// StartTimes remembered.
 const STARTS_MOST: usize = 4;
 /// What takes longer is no start.
 const LONGEST: Duration = Duration::from_secs(1_800);
@@ -27,7 +27,7 @@ pub fn started_at<'u>(
 
 /// What the answers of a probe told about the starts of its unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Starts {
+pub struct StartTimes {
     green_at: Option<Timestamp>,
     /// The start after which it has only failed so far.
     failing_after: Option<Timestamp>,
@@ -35,7 +35,7 @@ pub struct Starts {
     took_s: Vec<u64>,
 }
 
-impl Starts {
+impl StartTimes {
     pub fn remembered(took_s: Vec<u64>) -> Self {
         let mut starts = Self::default();
         took_s.into_iter().for_each(|took| starts.remember(took));
@@ -89,14 +89,14 @@ mod tests {
 
     #[test]
     fn what_has_just_been_started_is_given_its_time() {
-        let fresh = Starts::default;
+        let fresh = StartTimes::default;
         let green = |seconds| {
-            let mut starts = Starts::default();
+            let mut starts = StartTimes::default();
             starts.good(at(seconds));
             starts
         };
-        let slow = || Starts::remembered(vec![5, 200, 10]);
-        type Row = (&'static str, Starts, Option<u64>, u64, Option<u64>);
+        let slow = || StartTimes::remembered(vec![5, 200, 10]);
+        type Row = (&'static str, StartTimes, Option<u64>, u64, Option<u64>);
         let rows: [Row; 9] = [
             ("just started", fresh(), Some(100), 103, Some(160)),
             ("its time is over", fresh(), Some(100), 160, None),
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_start_is_measured_from_its_beginning_to_the_first_good_answer() {
-        let mut starts = Starts::default();
+        let mut starts = StartTimes::default();
         starts.good(at(50));
         assert!(starts.took_s().is_empty(), "nobody saw it begin");
         for (began, good) in [(100, 145), (200, 203), (300, 301), (400, 402), (500, 530)] {

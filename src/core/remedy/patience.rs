@@ -53,6 +53,7 @@ struct Rule {
     /// Of these severities alone; empty: of any.
     severities: &'static [Severity],
     given: Given,
+    #[cfg_attr(not(test), expect(dead_code, reason = "the documentation prints it"))]
     why: &'static str,
 }
 

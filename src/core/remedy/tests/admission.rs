@@ -385,3 +385,33 @@ fn an_approval_is_of_one_action_on_one_target_and_ends() {
         ),
     ]);
 }
+
+#[test]
+fn what_was_started_a_moment_ago_is_not_restarted() {
+    fn starting(s: &mut Scene, seconds: u64) {
+        *s = Scene {
+            task: task(Class::ProbeFailed, "web"),
+            ..Scene::ready()
+        };
+        s.finding
+            .evidence
+            .set("starting_until", after(seconds).to_string());
+    }
+    hold(&[
+        (
+            "it may still be starting",
+            |s| starting(s, 40),
+            wait(40, Reason::Starting),
+        ),
+        ("its time is over", |s| starting(s, 0), start()),
+        (
+            "its root comes first",
+            |s| {
+                starting(s, 40);
+                s.task = Scene::ready().task;
+                s.open.push(root(Status::Detected));
+            },
+            wait(900, super::decide::symptom()),
+        ),
+    ]);
+}
