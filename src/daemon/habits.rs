@@ -81,14 +81,14 @@ impl Notes {
         let known = reader.acquaintance(now)?;
         if let Some((finding, made)) = &self.digest {
             let patience = runtime.loaded().config.fix.log_escalate_after_s;
-            if now.since(*made) <= Duration::from_secs(patience) {
-                return Ok(());
-            }
             let again = Finding {
                 seen_at: now,
                 ..finding.clone()
             };
-            self.digest = None;
+            // It goes on, as lines do that a human is to hear of, until nobody is asked to wait any longer.
+            if now.since(*made) > Duration::from_secs(patience) + WRITTEN_EVERY {
+                self.digest = None;
+            }
             return record(runtime, again, now).map(drop);
         }
         let age = now.since(known.since);

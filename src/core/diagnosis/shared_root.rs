@@ -106,7 +106,47 @@ const fn about(cause: Cause) -> Option<About> {
         | Cause::DiskFull
         | Cause::InodeFull
         | Cause::ReadonlyAfterError => About::Host,
-        _ => return None,
+        Cause::PortHeldByStaleProcess
+        | Cause::PortHeldByStranger
+        | Cause::PortHeldByUnit
+        | Cause::PortInUse
+        | Cause::PathMoved
+        | Cause::ProcessKilled
+        | Cause::ProcessExited
+        | Cause::ProcessCrashed
+        | Cause::StartLimit
+        | Cause::StartTimeout
+        | Cause::ResourcesRefused
+        | Cause::OutOfMemory
+        | Cause::WatchdogTimeout
+        | Cause::Hung
+        | Cause::JournalFull
+        | Cause::MediaError
+        | Cause::FilesystemDamaged
+        | Cause::StorageWorn
+        | Cause::Overheating
+        | Cause::ConfigChanged
+        | Cause::TooManyFiles
+        | Cause::ClockWrong
+        | Cause::ZombieParent
+        | Cause::StaleProcess
+        | Cause::StoppedUnexpectedly
+        | Cause::KeepsRestarting
+        | Cause::LockHeld
+        | Cause::RequestRejected
+        | Cause::HealthCheckFailed
+        | Cause::ProgramError
+        | Cause::KernelFault
+        | Cause::SelfImpaired
+        | Cause::Power
+        | Cause::FirmwareCrashed
+        | Cause::DeviceHung
+        | Cause::BusOff
+        | Cause::SandboxDenies
+        | Cause::LimitsReached
+        | Cause::BackupFailed
+        | Cause::ClockAhead
+        | Cause::Unknown => return None,
     })
 }
 
@@ -134,7 +174,7 @@ fn peer(line: &str) -> Option<String> {
         true => "localhost".to_owned(),
         false => host.to_ascii_lowercase(),
     };
-    let joined = words().filter_map(|word| {
+    let mut joined = words().filter_map(|word| {
         let word = word.rsplit_once("//").map_or(word, |(_, rest)| rest);
         let word = word.split_once('/').map_or(word, |(peer, _)| peer);
         let (host, port) = word.trim_end_matches([':', '.']).rsplit_once(':')?;
@@ -143,7 +183,7 @@ fn peer(line: &str) -> Option<String> {
         let named = !host.is_empty() && host.chars().all(fits);
         named.then(|| format!("{}:{port}", host_of(host)))
     });
-    joined.last().or_else(|| {
+    joined.next_back().or_else(|| {
         let mut after = words().skip_while(|word| !word.eq_ignore_ascii_case("port"));
         let port: u16 = after.nth(1)?.parse().ok()?;
         let at = words()

@@ -220,11 +220,9 @@ mod tests {
         }
     }
 
-    fn untouched(row: StatsRow) -> StatsRow {
-        StatsRow {
-            action_allowed: false,
-            ..row
-        }
+    fn untouched(mut row: StatsRow) -> StatsRow {
+        row.action_allowed = false;
+        row
     }
 
     #[test]

@@ -66,7 +66,14 @@ fn a_new_box_sends_one_digest_and_what_follows_wakes_its_lines() {
     chatters_for(&mut gateway, DAY - STEP);
     assert_eq!(told(&gateway), [""; 0], "not one by one");
     assert_eq!(standing(&gateway), Some(LineStanding::ForDigest));
-    chatters_for(&mut gateway, STEP * 5);
+    chatters_for(&mut gateway, STEP);
+    for _ in 0..10 {
+        let findings: Vec<Finding> = LINES.iter().map(|line| said(&gateway, line)).collect();
+        habits::hear(&gateway.runtime, &findings);
+        habits::keep(&gateway.runtime, gateway.now()).unwrap();
+        gateway.pass();
+        gateway.advance(Duration::from_secs(120));
+    }
     assert_eq!(told(&gateway), ["digest"]);
     let digest = gateway.task("digest");
     let lines: Vec<&str> = digest.evidence.log().collect();
