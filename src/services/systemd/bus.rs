@@ -393,3 +393,27 @@ pub fn unit_of_path(path: &str) -> Option<String> {
     }
     String::from_utf8(name).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_has_an_object_and_the_object_a_unit() {
+        for (unit, path) in [
+            ("a.service", "a_2eservice"),
+            ("9p@x-1.mount", "_39p_40x_2d1_2emount"),
+            ("dev-disk\\x2d.swap", "dev_2ddisk_5cx2d_2eswap"),
+        ] {
+            assert_eq!(unit_path(unit), format!("{MANAGER_PATH}/unit/{path}"));
+            assert_eq!(unit_of_path(&unit_path(unit)).as_deref(), Some(unit));
+        }
+        for none in [
+            "/",
+            "/org/freedesktop/systemd1/job/1",
+            "/org/freedesktop/systemd1/unit/a_2",
+        ] {
+            assert_eq!(unit_of_path(none), None);
+        }
+    }
+}

@@ -12,6 +12,7 @@ mod decide;
 mod ending;
 mod gates;
 mod phases;
+mod rounds;
 mod step;
 
 use crate::core::model::id::TaskId;
