@@ -22,7 +22,7 @@ use crate::daemon::healthy::Notes;
 use crate::daemon::job::Job;
 use crate::daemon::memory::Memories;
 use crate::daemon::{Runtime, attempt, gather, loaded_config, ourselves};
-use crate::detectors::{Detector, Open, Snapshot, Sweep};
+use crate::detectors::{DetectError, Detector, Open, Snapshot, Sweep};
 use crate::host::clock::end_after;
 use crate::store::{Intake, RunOutcome, StoreError};
 
@@ -58,6 +58,11 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    fn is_due(&self, detector: &dyn Detector, now: Timestamp) -> bool {
+        let due = self.due.get(detector.name());
+        due.is_none_or(|at| *at <= now)
+    }
+
     /// A restore makes every detector due: what one saw before is no clean sweep after it.
     fn after_restore(&mut self, restored: Option<Timestamp>, enabled: &[&dyn Detector]) {
         if restored.is_some() && restored != self.restored {
@@ -163,16 +168,8 @@ pub fn sweep(
     let mut enabled: Vec<&dyn Detector> = runtime.detectors.iter().map(AsRef::as_ref).collect();
     enabled.retain(|one| !disabled.iter().any(|name| name == one.name()));
     schedule.after_restore(runtime.store.reader()?.restored()?, &enabled);
-    let due: Vec<&dyn Detector> = enabled
-        .into_iter()
-        .filter(|detector| {
-            (poked && listens(*detector))
-                || schedule
-                    .due
-                    .get(detector.name())
-                    .is_none_or(|at| *at <= now)
-        })
-        .collect();
+    enabled.retain(|detector| (poked && listens(*detector)) || schedule.is_due(*detector, now));
+    let due = enabled;
     loaded_config::recall(&runtime.host, &loaded.managers);
     let tasks = runtime.store.reader()?.open_conditions()?;
     let open = Open::new(tasks.iter().map(|task| (task.class, task.subject.clone())));
@@ -201,51 +198,13 @@ pub fn sweep(
             detector.name(),
             now.plus(interval(detector, &loaded.config, runtime)),
         );
-        let started = Instant::now();
-        let result = detector.examine(&look);
-        let clean = match &result {
-            Ok(Sweep::Present(findings)) => findings.is_empty(),
-            Ok(Sweep::Absent(_)) => true,
-            Err(_) => false,
-        };
-        if clean {
-            schedule.unclean.remove(detector.name());
-        } else {
-            schedule.unclean.insert(detector.name());
-        }
-        let took = started.elapsed();
-        if result.is_ok() {
-            schedule.broken.remove(detector.name());
-        }
-        match result {
-            Ok(Sweep::Absent(why)) => runtime.store.record_detector_run(
-                detector.name(),
-                RunOutcome::Absent,
-                took,
-                &why,
-                now,
-            ),
+        match examine(runtime, schedule, detector, &look, now) {
+            Ok(Sweep::Absent(_)) => {}
             Ok(Sweep::Present(findings)) => {
                 covered.extend(detector.classes().iter().copied());
-                runtime
-                    .store
-                    .record_detector_run(detector.name(), RunOutcome::Ok, took, "", now);
                 found.extend(findings);
             }
-            Err(cause) => {
-                let why = cause.with_hint();
-                log::warn!("detector {}: {why}", detector.name());
-                let refuses = cause.shared_source().unwrap_or(detector.name());
-                schedule.broken.insert(detector.name(), refuses);
-                runtime.store.record_detector_run(
-                    detector.name(),
-                    RunOutcome::Broken,
-                    took,
-                    &why,
-                    now,
-                );
-                refused.push((detector.name(), cause));
-            }
+            Err(cause) => refused.push((detector.name(), cause)),
         }
     }
     schedule.units = look.into_units();
@@ -276,6 +235,45 @@ pub fn sweep(
     let pass = record(runtime, schedule, &tasks, found, &covered, now)?;
     runtime.store.health().told(&troubles);
     Ok(pass)
+}
+
+/// One detector's look, noted with how it came out.
+fn examine(
+    runtime: &Runtime,
+    schedule: &mut Schedule,
+    detector: &dyn Detector,
+    look: &Snapshot<'_>,
+    now: Timestamp,
+) -> Result<Sweep, DetectError> {
+    let name = detector.name();
+    let started = Instant::now();
+    let result = detector.examine(look);
+    let took = started.elapsed();
+    let (outcome, why) = match &result {
+        Ok(Sweep::Absent(why)) => (RunOutcome::Absent, why.clone()),
+        Ok(Sweep::Present(_)) => (RunOutcome::Ok, String::new()),
+        Err(cause) => (RunOutcome::Broken, cause.with_hint()),
+    };
+    let clean = match &result {
+        Ok(Sweep::Present(findings)) => findings.is_empty(),
+        Ok(Sweep::Absent(_)) => true,
+        Err(_) => false,
+    };
+    if clean {
+        schedule.unclean.remove(name);
+    } else {
+        schedule.unclean.insert(name);
+    }
+    if let Err(cause) = &result {
+        log::warn!("detector {name}: {why}");
+        let refuses = cause.shared_source().unwrap_or(name);
+        schedule.broken.insert(name, refuses);
+    } else {
+        schedule.broken.remove(name);
+    }
+    let store = &runtime.store;
+    store.record_detector_run(name, outcome, took, &why, now);
+    result
 }
 
 /// Where journal or manager tell of unit changes, units are swept at the slower, configured pace.
