@@ -106,7 +106,9 @@ check "the last line was read, and still has a place" until_so 40 some "SELECT 1
 check "sixty ids of one user have the share of one" [ "$(sql "SELECT count(*) FROM tasks WHERE said_by LIKE 'uids %'")" -le 38 ]
 crash
 check "the kernel's own log is read" until_so 40 some "SELECT 1 FROM tasks WHERE issue_message LIKE '%segfault at%'"
-sleep 5
+# Another writer, behind them all: what came before is read when this is.
+logger -t behind -p user.err 'that was behind the crashes'
+check "what was said after the crashes is read" until_so 40 some "SELECT 1 FROM tasks WHERE issue_message = 'that was behind the crashes'"
 # Under such a name a crash is what it is under any other: a warning of the log.
 check "no program and no interface is a kernel fault by its name" none "SELECT 1 FROM tasks
   WHERE (issue_type <> 'log_error' OR severity <> 'warning') AND (issue_message LIKE 'Kernel panic: [%'
