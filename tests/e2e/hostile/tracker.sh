@@ -141,10 +141,9 @@ approvals() {
   printf '[Service]\nExecStart=/usr/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n' >/etc/systemd/system/asked.service
   systemctl daemon-reload
   systemctl enable -q --now asked
-  sleep 3
   kill -9 "$(systemctl show -P MainPID asked)"
   check "a human is asked for a start" until_so 60 told_of asked.service
-  sleep 2
+  check "the issue is known here as well" until_so 60 some "SELECT 1 FROM tasks WHERE subject = 'asked.service' AND github_issue_number IS NOT NULL"
   number=$(number_of asked.service)
   labelled "$number" 7 ann 2020-01-01T00:00:00Z
   check "a label of 2020 counts for nothing" until_so 30 ignored ann
