@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::build::Builder;
 use super::error::{BadLine, BundleError, LeftOut};
+use super::report::Builder;
 use super::source::{Passage, Source, sha256_hex, without_secrets};
 use super::{cut, inflate, man};
 use crate::core::human::redact::Redactor;

@@ -7,8 +7,8 @@ use std::path::Path;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::build::Builder;
 use super::error::{BundleError, LeftOut};
+use super::report::Builder;
 use super::source::{Passage, Source, one_line, without_secrets};
 use crate::core::human::redact::Redactor;
 use crate::core::model::hex::hex;

@@ -15,6 +15,7 @@ mod inspect;
 mod jsonl;
 mod man;
 mod moves;
+mod report;
 mod scan;
 mod search;
 mod source;
@@ -26,10 +27,11 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-pub use build::{BuildOptions, Report, build};
+pub use build::{BuildOptions, build};
 pub use error::BundleError;
 pub use inspect::{Compared, Difference, Info};
 pub use moves::Authority;
+pub use report::Report;
 
 use crate::core::diagnosis::retrieval::Query;
 use crate::core::model::finding::Finding;
