@@ -11,7 +11,7 @@ pub(super) fn read(text: &str) -> Option<Layer<'_>> {
     if let Some(layer) = decoded(text) {
         return Some(layer);
     }
-    if let Some(rest) = stamped(text) {
+    if let Some(rest) = stamp::behind_kernels(text) {
         let monotonic = syslog::monotonic(rest.trim_start());
         return Some(monotonic.unwrap_or_else(|| kernel(text)));
     }
@@ -23,13 +23,6 @@ fn kernel(text: &str) -> Layer<'_> {
         kernel: true,
         ..Layer::new(Shape::Kernel, text)
     }
-}
-
-/// What stands behind the kernel's stamp at the start.
-pub(super) fn stamped(text: &str) -> Option<&str> {
-    let (inner, rest) = bracketed(text, 24)?;
-    text.starts_with('[').then(|| stamp_micros(inner))??;
-    Some(rest)
 }
 
 /// `dmesg -T`. Programs stamp like that too, and then say a level in brackets.
@@ -84,23 +77,13 @@ fn find_stamp(text: &str) -> Option<(usize, usize, u64)> {
     text.match_indices('[').find_map(|(open, _)| {
         let (stamp, behind) = text.get(open..)?.strip_prefix('[')?.split_once(']')?;
         let end = text.len().checked_sub(behind.len())?;
-        Some((open, end, stamp_micros(stamp)?))
+        Some((open, end, stamp::since_boot_us(stamp)?))
     })
 }
 
 /// True when the kernel's stamp stands anywhere: its console shares a line with who else writes there.
 pub(super) fn shares(text: &str) -> bool {
     text.contains("] ") && text.contains('.') && find_stamp(text).is_some()
-}
-
-fn stamp_micros(text: &str) -> Option<u64> {
-    let (seconds, micros) = text.trim_start().split_once('.')?;
-    if micros.len() != 6 || seconds.is_empty() || seconds.len() > 9 {
-        return None;
-    }
-    let seconds: u64 = seconds.parse().ok()?;
-    let micros: u64 = micros.parse().ok()?;
-    Some(seconds.saturating_mul(1_000_000).saturating_add(micros))
 }
 
 fn strip_caller(text: &str) -> &str {

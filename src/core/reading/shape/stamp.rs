@@ -1,6 +1,6 @@
 //! Time stamps at the start of a text, in every form that logs use. Only where they end matters, and how they look.
 
-use super::scan::{clock, digits, number};
+use super::scan::{bracketed, clock, digits, number};
 
 /// How a time stamp is written, as far as that says who wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +177,24 @@ fn offset(text: &str) -> Option<&str> {
         (2, None) => Some(rest),
         _ => None,
     }
+}
+
+/// What stands behind the kernel's `[   12.345678]` at the start.
+pub(super) fn behind_kernels(text: &str) -> Option<&str> {
+    let (inner, rest) = bracketed(text, 24)?;
+    text.starts_with('[').then(|| since_boot_us(inner))??;
+    Some(rest)
+}
+
+/// Microseconds since the boot, as the kernel stamps: `12.345678`.
+pub(super) fn since_boot_us(text: &str) -> Option<u64> {
+    let (seconds, micros) = text.trim_start().split_once('.')?;
+    if micros.len() != 6 || seconds.is_empty() || seconds.len() > 9 {
+        return None;
+    }
+    let seconds: u64 = seconds.parse().ok()?;
+    let micros: u64 = micros.parse().ok()?;
+    Some(seconds.saturating_mul(1_000_000).saturating_add(micros))
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ fn hosted(text: &str) -> Option<Layer<'_>> {
     if let Some(layer) = by_facility(rest, host) {
         return Some(layer);
     }
-    if rest.starts_with('[') && super::console::stamped(rest).is_some() {
+    if rest.starts_with('[') && stamp::behind_kernels(rest).is_some() {
         return Some(Layer {
             host,
             kernel: true,
