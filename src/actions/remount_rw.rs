@@ -119,7 +119,14 @@ fn meant_read_only(table: &str, point: &str) -> bool {
     })
 }
 
+/// Touches nothing that is read-only: a remount by hand would cover that the kernel did it, and no look would find the
+/// fault again.
 pub fn back(context: &ActionContext<'_>, mount: &str) -> Result<String, ActionError> {
+    let all = mounts::mounts(context.host).map_err(|why| ActionError::Failed(why.to_string()))?;
+    let writable = all.iter().rev().find(|one| one.point == mount);
+    if writable.is_none_or(|one| one.read_only) {
+        return Ok(format!("{mount} is not writable: left as it is"));
+    }
     remount(context, mount, "ro")?;
     Ok(format!("{mount} is read-only again"))
 }

@@ -5,7 +5,8 @@ use std::process::{Child, Command};
 
 use super::{Bench, Book, is_refused, named, take, unit};
 use crate::actions::{
-    Action, ActionError, FreeDisk, RemountRw, RestartInterface, RunDeclared, TerminateProcess,
+    self, Action, ActionError, FreeDisk, RemountRw, RestartInterface, RunDeclared,
+    TerminateProcess, Undo,
 };
 use crate::core::config::DeclaredCommand;
 use crate::core::model::action::ProcessIdentity;
@@ -283,6 +284,22 @@ fn a_mount_that_is_writable_or_gone_is_not_remounted() {
     assert_eq!(check("/data"), Ok(()));
     bench.put("sys/dev/block/8:2/ro", "1\n");
     assert!(is_refused(&check("/data")));
+}
+
+#[test]
+fn taking_a_remount_back_touches_nothing_that_is_read_only() {
+    let bench = Bench::new(Book::default());
+    // Killed before it acted: the kernel's own mark has to stay, or the fault is never found again.
+    bench.put(
+        "proc/1/mountinfo",
+        "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 22 8:2 / /data rw - ext4 /dev/sda2 ro\n",
+    );
+    for mount in ["/data", "/gone"] {
+        let mount = mount.to_owned();
+        let undo = Undo::RemountReadOnly { mount };
+        let said = bench.context(|context| actions::undo(context, &undo));
+        assert!(said.unwrap().ends_with("left as it is"));
+    }
 }
 
 #[test]
