@@ -22,7 +22,7 @@ set -euo pipefail
 E2E=$ROOT/tests/e2e
 CATALOGUE=$ROOT/tests/catalogue
 # One for each kind of action that a fault of the catalogue leads to.
-KILL_FAULTS=(killed ends-cleanly watchdog exec-moved port-stale-holder
+KILL_FAULTS=(killed ends-cleanly watchdog exec-moved port-own-leftover
   disk-full-rotated journal-fills-its-disk readonly interface-down)
 # In the order in which an attempt goes through them (src/daemon/attempt.rs).
 KILL_STEPS=(undo_recorded booked acted noted green)
