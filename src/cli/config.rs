@@ -1,16 +1,15 @@
 //! `config`: check, show, and the commented example.
 
-use std::io;
-
 use serde_json::json;
 
 use crate::cli::error::{CliError, ErrorKind, Exit};
-use crate::cli::globals::{Globals, config_message, read_capped};
+use crate::cli::fault::Fault;
+use crate::cli::globals::{Globals, read_capped};
 use crate::cli::tasks::unknown_word;
 use crate::cli::typed::Typed;
 use crate::cli::wire;
 use crate::core::config::Config;
-use crate::core::config::settings::Setting;
+use crate::core::config::settings::{Setting, line_of_key};
 
 /// What `install` writes and `config default` prints.
 pub(super) const EXAMPLE: &str = include_str!("example.toml");
@@ -46,45 +45,73 @@ fn show(globals: &Globals) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-/// Everything that is wrong with the configuration, the rules of logs and causes, and the runbooks.
-pub(super) fn mistakes(globals: &Globals) -> Vec<String> {
+/// What is wrong with the configuration, the rules of logs and causes, and the runbooks, and what of the
+/// configuration can be used.
+pub(super) fn mistakes(globals: &Globals) -> Result<(Config, Vec<Fault>), CliError> {
     let path = globals.config_path();
-    let config = match read_capped(path) {
-        Ok(text) => match Config::parse(&text) {
-            Ok(config) => config,
-            // What lies beside it is named in it: nothing more can be checked.
-            Err(why) => return vec![config_message(path, &text, &why)],
-        },
-        Err(why) if why.kind() == io::ErrorKind::NotFound && globals.config.is_none() => {
-            Config::default()
-        }
-        Err(why) => return vec![format!("{}: cannot be read: {why}", path.display())],
-    };
+    let (config, mistakes) = globals.read_config(read_capped)?;
+    let own = mistakes.into_iter();
+    let mut all: Vec<Fault> = own.map(|why| Fault::of_config(path, why)).collect();
     let host = globals.host();
-    let mut all = wire::check_rules(&host, &config.daemon.rules_dir);
+    all.extend(wire::check_rules(&host, &config.daemon.rules_dir));
     all.extend(wire::check_causes(&host, &config.daemon.causes_dir));
     all.extend(wire::check_runbooks(&host, &config.daemon.runbooks_dir));
-    all
+    Ok((config, all))
+}
+
+/// What the configuration names and this host does not have: it may come, so it is no mistake.
+fn absent(globals: &Globals, config: &Config) -> Vec<String> {
+    let path = globals.config_path();
+    let text = read_capped(path).unwrap_or_default();
+    let told = |key: &str, what: String| {
+        let line = line_of_key(&text, key);
+        format!("{}:{line}: {key}: {what}", path.display())
+    };
+    let host = globals.host();
+    let files = named_files(config).into_iter();
+    let files = files
+        .filter(|(_, file)| !file.is_empty() && !host.path(file).exists())
+        .map(|(key, file)| told(&key, format!("{file} does not exist")));
+    let units = wire::unknown_units(&host, config).into_iter();
+    let units = units.map(|(key, unit)| told(&key, format!("there is no unit {unit} here")));
+    files.chain(units).collect()
+}
+
+/// Every file that must be there for what the configuration asks for, with its key.
+fn named_files(config: &Config) -> Vec<(String, &str)> {
+    let mut files: Vec<(String, &str)> = [
+        ("alertmanager.ca_file", &config.alertmanager.ca_file),
+        ("webhook.token_file", &config.webhook.token_file),
+        ("webhook.ca_file", &config.webhook.ca_file),
+        ("ping.ca_file", &config.ping.ca_file),
+        ("llm.token_file", &config.llm.token_file),
+    ]
+    .map(|(key, file)| (key.to_owned(), file.as_str()))
+    .into();
+    if let Some(github) = &config.escalation.github {
+        let key = |name: &str| format!("escalation.github.{name}");
+        files.push((key("token_file"), &github.token_file));
+        files.push((key("ca_file"), &github.ca_file));
+    }
+    let probes = config.probe.iter().enumerate();
+    files
+        .extend(probes.map(|(at, probe)| (format!("probe[{at}].ca_file"), probe.ca_file.as_str())));
+    files
 }
 
 fn check(globals: &Globals) -> Result<Exit, CliError> {
-    let mistakes = mistakes(globals);
+    let (config, mistakes) = mistakes(globals)?;
     let path = globals.config_path().display().to_string();
-    let warnings = match globals.load_config() {
-        Ok(config) => {
-            let distrusted = wire::distrusted(globals, &config).into_iter();
-            distrusted
-                .map(|why| format!("not loaded by the daemon: {why}"))
-                .chain(wire::open_address(globals, &config))
-                .collect()
-        }
-        // The mistake is among the others.
-        Err(_) => Vec::new(),
-    };
+    let distrusted = wire::distrusted(globals, &config).into_iter();
+    let warnings: Vec<String> = distrusted
+        .map(|why| format!("not loaded by the daemon: {why}"))
+        .chain(wire::open_address(globals, &config))
+        .chain(absent(globals, &config))
+        .collect();
     if globals.json {
         globals.print_json(&json!({
             "file": path,
-            "mistakes": mistakes,
+            "mistakes": mistakes.iter().map(Fault::to_json).collect::<Vec<_>>(),
             "warnings": warnings,
         }))?;
     } else {
@@ -103,7 +130,8 @@ fn check(globals: &Globals) -> Result<Exit, CliError> {
         }
         return Ok(Exit::Done);
     }
-    Err(CliError::new(ErrorKind::Config, mistakes.join("\n")))
+    let told: Vec<String> = mistakes.iter().map(Fault::to_string).collect();
+    Err(CliError::new(ErrorKind::Config, told.join("\n")))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::table::Tone;
 use crate::cli::typed::Typed;
-use crate::cli::{config, stored, wire};
+use crate::cli::{config, shape, stored, wire};
 use crate::core::config::Config;
 use crate::core::model::hint::Hint;
 use crate::core::model::inert;
@@ -118,49 +118,47 @@ fn draw(page: &Page, colour: bool) -> String {
             let _ = writeln!(text, "{:20} -> {}", "", inert::line(to_do));
         }
     }
-    let count = |wanted| page.0.iter().filter(|(level, ..)| *level == wanted).count();
+    let count = |wanted| page.0.iter().filter(|(level, ..)| *level == wanted).count() as u64;
     let _ = writeln!(
         text,
-        "\n{} ok, {} warnings, {} failures",
+        "\n{} ok, {}, {}",
         count(Level::Ok),
-        count(Level::Warn),
-        count(Level::Fail)
+        shape::counted(count(Level::Warn), "warning", "warnings"),
+        shape::counted(count(Level::Fail), "failure", "failures")
     );
     text
 }
 
 fn check_config(page: &mut Page, globals: &Globals) -> Config {
     let path = globals.config_path().display().to_string();
-    let mistakes = config::mistakes(globals);
-    for mistake in &mistakes {
-        page.fail(
-            "configuration",
-            mistake.as_str(),
-            "correct it, then run `config check`",
-        );
-    }
-    match globals.load_config() {
-        Ok(config) => {
-            if mistakes.is_empty() {
-                let from = if globals.config_path().exists() {
-                    path
-                } else {
-                    format!("{path} does not exist, all defaults hold")
-                };
-                page.ok("configuration", from);
-            }
-            for why in wire::distrusted(globals, &config) {
-                page.warn("trust", why, "until then the daemon does not load it");
-            }
-            if let Some(why) = wire::open_address(globals, &config) {
-                page.warn("secrets", why, "replace the address if it may have leaked");
-            }
-            check_paused(page, &globals.host(), &config);
-            config
+    let to_do = "correct it, then run `config check`";
+    let (config, mistakes) = match config::mistakes(globals) {
+        Ok(read) => read,
+        Err(why) => {
+            page.fail("configuration", why.told(), to_do);
+            // The other checks still help.
+            return Config::default();
         }
-        // The other checks still help.
-        Err(_) => Config::default(),
+    };
+    for mistake in &mistakes {
+        page.fail("configuration", mistake.to_string(), to_do);
     }
+    if mistakes.is_empty() {
+        let from = if globals.config_path().exists() {
+            path
+        } else {
+            format!("{path} does not exist, all defaults hold")
+        };
+        page.ok("configuration", from);
+    }
+    for why in wire::distrusted(globals, &config) {
+        page.warn("trust", why, "until then the daemon does not load it");
+    }
+    if let Some(why) = wire::open_address(globals, &config) {
+        page.warn("secrets", why, "replace the address if it may have leaked");
+    }
+    check_paused(page, &globals.host(), &config);
+    config
 }
 
 /// Why no repair is made now.
@@ -260,13 +258,13 @@ fn check_rights(page: &mut Page, host: &Host, config: &Config) {
 fn check_store(page: &mut Page, globals: &Globals, config: &Config) {
     let options = stored::options(globals, config);
     let shown = options.path.display().to_string();
-    if !options.path.exists() {
-        page.warn(
-            "store",
-            format!("{shown} does not exist yet"),
-            "the daemon makes it at its first start; `import` adopts an old one",
-        );
-        return;
+    match std::fs::metadata(&options.path) {
+        Ok(_) => {}
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
+            let to_do = "the daemon makes it at its first start; `import` adopts an old one";
+            return page.warn("store", format!("{shown} does not exist yet"), to_do);
+        }
+        Err(why) => return page.warn("store", format!("{shown}: {why}"), "run as root"),
     }
     let restore =
         "keep a copy; the daemon sets it aside and restores the newest backup at its next start";
@@ -448,11 +446,17 @@ fn check_clock(page: &mut Page, host: &Host) {
 /// Token, trust, reachability and rights, in this order. A bad token FAILs: nothing can ever be delivered.
 /// The uplink comes and goes by design: deliveries wait, so that is a warning.
 fn check_tracker(page: &mut Page, host: &Host, config: &Config, offline: bool) {
+    let channels = config.channels();
+    if channels.is_empty() {
+        let to_do =
+            "configure escalation.github, webhook or alertmanager; until then look at `status`";
+        page.warn("told", "nobody is told: no tracker is configured", to_do);
+    }
     let Some(github) = &config.escalation.github else {
-        return page.ok(
-            "network",
-            "no tracker configured: escalations stay on this host",
-        );
+        if !channels.is_empty() {
+            page.ok("told", channels.join(", "));
+        }
+        return;
     };
     let token = host.path(&github.token_file);
     let credential = std::env::var_os("CREDENTIALS_DIRECTORY")

@@ -42,7 +42,7 @@ pub(super) fn delivery(row: &EscalationRow, outbox: &[OutboxRow]) -> String {
 }
 
 fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
-    let config = globals.load_config()?;
+    let config = globals.readable_config()?;
     let reader = stored::reader(globals, &config)?;
     let rows = reader.escalations(!typed.has("all"))?;
     let outbox = reader.outbox()?;
@@ -81,7 +81,7 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let id = typed.task_id(1)?;
     typed.at_most(2)?;
-    let config = globals.load_config()?;
+    let config = globals.readable_config()?;
     let reader = stored::reader(globals, &config)?;
     let rows = reader.escalations(false)?;
     let Some(row) = rows.iter().find(|row| row.task_id == id) else {

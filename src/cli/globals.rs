@@ -15,6 +15,7 @@ use crate::host::Host;
 use crate::host::clock::Clock;
 use crate::host::trusted;
 
+const OWN_NAME: &str = env!("CARGO_PKG_NAME");
 /// Where the configuration lies unless `--config` says otherwise.
 pub(super) const DEFAULT_CONFIG: &str = "/etc/autonomous-orchestrator/config.toml";
 /// Largest configuration that is read, bytes.
@@ -40,22 +41,56 @@ impl Globals {
             .unwrap_or_else(|| Path::new(DEFAULT_CONFIG))
     }
 
-    /// The configuration in force. Only the default file may be missing: then all defaults hold.
+    /// The configuration in force, for what changes something. Only the default file may be missing: then all
+    /// defaults hold.
     pub(super) fn load_config(&self) -> Result<Config, CliError> {
-        self.config_from(read_capped)
+        self.sound(self.read_config(read_capped)?)
     }
 
     /// The same for what acts or runs commands by it: whoever else can write the file could tell root what to do.
     pub(super) fn proven_config(&self) -> Result<Config, CliError> {
-        self.config_from(|path| trusted::settings(&Host::real(), path))
+        self.sound(self.read_config(|path| trusted::settings(&Host::real(), path))?)
     }
 
-    fn config_from(&self, read: impl Fn(&Path) -> io::Result<String>) -> Result<Config, CliError> {
+    /// The same for what only looks: a mistake in the file is told beside the answer, and does not take its place.
+    pub(super) fn readable_config(&self) -> Result<Config, CliError> {
+        let (config, mistakes) = self.read_config(read_capped)?;
+        if let Some(first) = mistakes.first() {
+            let file = config_message(self.config_path(), first);
+            let more = match mistakes.len() - 1 {
+                0 => String::new(),
+                count => format!(", and {count} more"),
+            };
+            let told =
+                format!("{file}{more}: `config check` tells all; what can be read of it is used");
+            // A closed standard error leaves nobody to tell.
+            let _ = writeln!(io::stderr(), "{OWN_NAME}: {}", inert::line(&told));
+        }
+        Ok(config)
+    }
+
+    fn sound(&self, read: (Config, Vec<ConfigError>)) -> Result<Config, CliError> {
+        let (config, mistakes) = read;
+        if mistakes.is_empty() {
+            return Ok(config);
+        }
+        let told: Vec<_> = mistakes
+            .iter()
+            .map(|why| config_message(self.config_path(), why))
+            .collect();
+        Err(CliError::new(ErrorKind::Config, told.join("\n")))
+    }
+
+    /// What can be read of the configuration, and what is wrong in it.
+    pub(super) fn read_config(
+        &self,
+        read: impl Fn(&Path) -> io::Result<String>,
+    ) -> Result<(Config, Vec<ConfigError>), CliError> {
         let path = self.config_path();
-        let mut config = match read(path) {
-            Ok(text) => Config::parse(&text).map_err(|why| config_error(path, &text, &why))?,
+        let (mut config, mistakes) = match read(path) {
+            Ok(text) => Config::read(&text),
             Err(why) if why.kind() == io::ErrorKind::NotFound && self.config.is_none() => {
-                Config::default()
+                (Config::default(), Vec::new())
             }
             Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {
                 return Err(unreadable(path, ErrorKind::Permission, why)
@@ -73,7 +108,7 @@ impl Globals {
         if let Some(dir) = &self.state_dir {
             config.daemon.state_dir = dir.display().to_string();
         }
-        Ok(config)
+        Ok((config, mistakes))
     }
 
     /// The host this command looks at.
@@ -172,49 +207,15 @@ fn unreadable(path: &Path, kind: ErrorKind, why: io::Error) -> CliError {
 }
 
 /// `file:line: what: suggestion`, the form that editors jump to.
-pub(super) fn config_error(path: &Path, text: &str, why: &ConfigError) -> CliError {
-    CliError::new(ErrorKind::Config, config_message(path, text, why))
-}
-
-pub(super) fn config_message(path: &Path, text: &str, why: &ConfigError) -> String {
-    let line = if why.line > 0 {
-        why.line
-    } else {
-        line_of_key(text, &why.what)
-    };
-    let place = if line > 0 {
-        format!("{}:{line}", path.display())
-    } else {
-        path.display().to_string()
+pub(super) fn config_message(path: &Path, why: &ConfigError) -> String {
+    let place = match why.line {
+        0 => path.display().to_string(),
+        line => format!("{}:{line}", path.display()),
     };
     match &why.suggestion {
         Some(name) => format!("{place}: {}: did you mean '{name}'?", why.what),
         None => format!("{place}: {}", why.what),
     }
-}
-
-/// A bound is checked after parsing, when lines are gone: finds the line of the key that the message
-/// starts with (`daemon.workers is 17`); 0 when it names none.
-fn line_of_key(text: &str, what: &str) -> usize {
-    let name = what.split([' ', ':', ',']).next().unwrap_or("");
-    let Some((section, key)) = name.rsplit_once('.') else {
-        return 0;
-    };
-    let mut inside = false;
-    for (at, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if let Some(head) = line.strip_prefix('[') {
-            let head = head.trim_start_matches('[');
-            inside = head.split(']').next().map(str::trim) == Some(section);
-        } else if inside
-            && line
-                .strip_prefix(key)
-                .is_some_and(|rest| rest.trim_start().starts_with('='))
-        {
-            return at + 1;
-        }
-    }
-    0
 }
 
 #[cfg(test)]
@@ -228,7 +229,7 @@ mod tests {
         let text = text.replacen("workers = 1\n", "", 1);
         let why = Config::parse(&text).unwrap_err();
         assert_eq!(
-            config_message(Path::new("c.toml"), &text, &why),
+            config_message(Path::new("c.toml"), &why),
             "c.toml:4: daemon.workers is 17: it must be 1 to 16"
         );
     }
@@ -238,7 +239,7 @@ mod tests {
         let text = "[daemon]\nworkrs = 2\n";
         let why = Config::parse(text).unwrap_err();
         assert_eq!(
-            config_message(Path::new("c.toml"), text, &why),
+            config_message(Path::new("c.toml"), &why),
             "c.toml:2: unknown key 'workrs': did you mean 'workers'?"
         );
     }

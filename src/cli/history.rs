@@ -18,7 +18,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         false => Some(typed.task_id(0)?),
     };
     let limit = typed.parsed("limit")?.unwrap_or(DEFAULT_LIMIT);
-    let config = globals.load_config()?;
+    let config = globals.readable_config()?;
     let reader = stored::reader(globals, &config)?;
     if let Some(id) = id {
         find(&reader, id)?;
@@ -55,7 +55,7 @@ pub(super) fn audit(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> 
         return Err(unknown_word("audit", typed.word(0), &["verify"]));
     }
     typed.at_most(1)?;
-    let config = globals.load_config()?;
+    let config = globals.readable_config()?;
     let reader = stored::reader(globals, &config)?;
     match reader.audit_verify()? {
         Ok(report) => {

@@ -53,7 +53,7 @@ fn as_json(row: &Learned) -> Value {
 /// One JSON object a line, as `import` reads it.
 fn export(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
-    let config = globals.load_config()?;
+    let config = globals.readable_config()?;
     let rows = stored::reader(globals, &config)?.all_learned()?;
     let lines: String = rows
         .iter()
@@ -192,7 +192,7 @@ fn forget(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 /// What the box prints whose words alone tell of a fault, the most frequent first.
 fn habits(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
-    let config = globals.load_config()?;
+    let config = globals.readable_config()?;
     let rows = heard(&stored::reader(globals, &config)?, globals.now())?;
     let mut table = Table::new(&[
         "STANDING",
@@ -243,7 +243,7 @@ pub(super) fn heard(
 
 fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
-    let config = globals.load_config()?;
+    let config = globals.readable_config()?;
     let rows = stored::reader(globals, &config)?.all_learned()?;
     let mut table = Table::new(&["CLASS", "SUBJECT", "ACTION", "WINS", "LOSSES", "LAST (UTC)"]);
     let mut json = Vec::new();

@@ -24,7 +24,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 }
 
 fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
-    let config = globals.load_config()?;
+    let config = globals.readable_config()?;
     let reader = stored::reader(globals, &config)?;
     let mut rows = reader.outbox()?;
     if !typed.has("all") {

@@ -22,7 +22,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     }
     let rules = wire::operators_rules(globals)?;
     let causes = wire::operators_causes(globals)?;
-    let settings = globals.load_config()?;
+    let settings = globals.readable_config()?;
     let mut table = Table::new(&[
         "CLASS", "SUBJECT", "SEVERITY", "COUNT", "LINES", "CAUSE", "TOLD", "MESSAGE",
     ]);

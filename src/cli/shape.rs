@@ -201,6 +201,11 @@ pub(super) fn status_cell(status: Status) -> Cell {
     Cell::new(status.as_str(), tone)
 }
 
+/// `1 task`, `2 tasks`.
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// How long ago.
 pub(super) fn age(at: Timestamp, now: Timestamp) -> String {
     span(now.since(at))

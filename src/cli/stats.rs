@@ -52,7 +52,7 @@ pub(super) fn rows(reader: &Reader) -> Result<Vec<StatsRow>, CliError> {
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(0)?;
     let weeks = typed.parsed("weeks")?.unwrap_or(DEFAULT_WEEKS);
-    let config = globals.load_config()?;
+    let config = globals.readable_config()?;
     let stats = compute(&rows(&stored::reader(globals, &config)?)?);
     if globals.json {
         globals.print_json(&to_json(&stats, weeks))?;

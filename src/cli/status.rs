@@ -107,7 +107,7 @@ impl Repairs {
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(0)?;
-    let config = globals.load_config()?;
+    let config = globals.readable_config()?;
     let host = globals.host();
     let daemon = Daemon::ask(&host, &config);
     let store = read_store(globals, &config);

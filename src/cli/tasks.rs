@@ -65,7 +65,7 @@ fn filter(typed: &Typed) -> Result<TaskFilter, CliError> {
 
 fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let filter = filter(typed)?;
-    let config = globals.load_config()?;
+    let config = globals.readable_config()?;
     let reader = stored::reader(globals, &config)?;
     let tasks = reader.tasks(&filter)?;
     let json = Value::Array(tasks.iter().map(shape::task).collect());
@@ -107,7 +107,7 @@ pub(super) fn find(reader: &Reader, id: TaskId) -> Result<Task, CliError> {
 fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let id = typed.task_id(1)?;
     typed.at_most(2)?;
-    let config = globals.load_config()?;
+    let config = globals.readable_config()?;
     let reader = stored::reader(globals, &config)?;
     let task = find(&reader, id)?;
     let attempts = reader.attempts(id)?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::cli::error::{CliError, ErrorKind, Exit};
+use crate::cli::fault::Fault;
 use crate::cli::globals::Globals;
 use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
@@ -15,6 +16,7 @@ use crate::core::diagnosis::cause_rules::{self, CauseRules};
 use crate::core::model::finding::Severity;
 use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
+use crate::core::model::unit::UnitName;
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::remedy::runbook;
 use crate::daemon::once::Looked;
@@ -28,6 +30,7 @@ use crate::escalation::textfile;
 use crate::host::Host;
 use crate::host::lock::{self, LockError};
 use crate::host::trusted;
+use crate::services::{self, ServiceError};
 
 impl From<StartError> for CliError {
     fn from(why: StartError) -> Self {
@@ -141,7 +144,7 @@ const fn tone(severity: Severity) -> Tone {
 pub(super) fn explain(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
     let id = typed.task_id(0)?;
-    let config = globals.load_config()?;
+    let config = globals.readable_config()?;
     tasks::find(&stored::reader(globals, &config)?, id)?;
     let explained = reasoning::explain(&globals.host(), config, id)
         .map_err(|why| CliError::hinted(ErrorKind::Store, why))?;
@@ -178,7 +181,7 @@ pub(super) fn demo(typed: &Typed, _globals: &Globals) -> Result<Exit, CliError> 
 
 /// The built-in rules behind the operator's own, as a daemon with this configuration has them.
 pub(super) fn operators_rules(globals: &Globals) -> Result<RuleSet, CliError> {
-    let config = globals.load_config()?;
+    let config = globals.readable_config()?;
     let texts = daemon::loaded_config::texts(&globals.host(), &config.daemon.rules_dir)
         .map_err(|why| CliError::hinted(ErrorKind::Config, why))?;
     RuleSet::load(&texts).map_err(|why| CliError::hinted(ErrorKind::Config, why))
@@ -186,7 +189,7 @@ pub(super) fn operators_rules(globals: &Globals) -> Result<RuleSet, CliError> {
 
 /// The built-in cause rules behind the operator's own, as a daemon with this configuration has them.
 pub(super) fn operators_causes(globals: &Globals) -> Result<CauseRules, CliError> {
-    let config = globals.load_config()?;
+    let config = globals.readable_config()?;
     let texts = daemon::loaded_config::texts(&globals.host(), &config.daemon.causes_dir)
         .map_err(|why| CliError::hinted(ErrorKind::Config, why))?;
     CauseRules::load(&texts).map_err(|why| CliError::hinted(ErrorKind::Config, why))
@@ -212,45 +215,88 @@ pub(super) fn open_address(globals: &Globals, config: &Config) -> Option<String>
     })
 }
 
-/// Mistakes in the operator's rule files, each as `file:line: what`; their samples are tried too.
-pub(super) fn check_rules(host: &Host, directory: &str) -> Vec<String> {
+/// Mistakes in the operator's rule files; their samples are tried too.
+pub(super) fn check_rules(host: &Host, directory: &str) -> Vec<Fault> {
     mistakes(host, directory, |text| {
-        match RuleSet::load(std::slice::from_ref(text)) {
+        let wrong = match RuleSet::load(std::slice::from_ref(text)) {
             Ok(rules) => rules.check_samples(),
             Err(why) => vec![why],
-        }
+        };
+        let faults = wrong.into_iter().map(|why| Fault {
+            hint: why.hint().into_owned(),
+            key: String::new(),
+            what: why.what.to_string(),
+            line: why.line,
+            file: why.file,
+        });
+        faults.collect()
     })
 }
 
-/// Mistakes in the operator's cause rules, each as `file:line: what`; their samples are tried among all rules.
-pub(super) fn check_causes(host: &Host, directory: &str) -> Vec<String> {
+/// Mistakes in the operator's cause rules; their samples are tried among all rules.
+pub(super) fn check_causes(host: &Host, directory: &str) -> Vec<Fault> {
     mistakes(host, directory, |text| {
-        cause_rules::check(std::slice::from_ref(text))
+        let wrong = cause_rules::check(std::slice::from_ref(text));
+        let faults = wrong.into_iter().map(|why| Fault {
+            hint: why.hint().into_owned(),
+            what: why.what.to_string(),
+            key: why.what.key,
+            line: why.line,
+            file: why.file,
+        });
+        faults.collect()
     })
 }
 
-/// Mistakes in the operator's runbooks, each as `file:line: what`.
-pub(super) fn check_runbooks(host: &Host, directory: &str) -> Vec<String> {
+/// Mistakes in the operator's runbooks.
+pub(super) fn check_runbooks(host: &Host, directory: &str) -> Vec<Fault> {
     mistakes(host, directory, |(file, text)| {
-        runbook::parse(file, text).err().into_iter().collect()
+        let wrong = runbook::parse(file, text).err().into_iter();
+        let faults = wrong.map(|why| Fault {
+            hint: why.hint().into_owned(),
+            what: why.what.to_string(),
+            key: why.what.key,
+            line: why.line,
+            file: why.file,
+        });
+        faults.collect()
     })
 }
 
 /// What `check` says about the files of a directory, one at a time: a mistake in one must not hide those
 /// of the next.
-fn mistakes<E: Hint>(
+fn mistakes(
     host: &Host,
     directory: &str,
-    check: impl Fn(&(String, String)) -> Vec<E>,
-) -> Vec<String> {
+    check: impl Fn(&(String, String)) -> Vec<Fault>,
+) -> Vec<Fault> {
     match daemon::loaded_config::texts(host, directory) {
-        Ok(texts) => texts
-            .iter()
-            .flat_map(check)
-            .map(|why| why.with_hint())
-            .collect(),
-        Err(why) => vec![why.with_hint()],
+        Ok(texts) => texts.iter().flat_map(check).collect(),
+        Err(why) => vec![Fault {
+            file: directory.to_owned(),
+            line: 0,
+            key: String::new(),
+            what: why.to_string(),
+            hint: why.hint().into_owned(),
+        }],
     }
+}
+
+/// Units that the configuration names and no service manager of this host knows, each with its key.
+pub(super) fn unknown_units(host: &Host, config: &Config) -> Vec<(String, String)> {
+    let managers = services::present(host, config);
+    let probes = config.probe.iter().enumerate();
+    let named = probes.map(|(at, probe)| (format!("probe[{at}].unit"), probe.unit.clone()));
+    let is_unknown = |unit: &str| match UnitName::new(unit) {
+        Ok(name) => match services::find(&managers, &name) {
+            Ok((_, state)) => state.load_state == "not-found",
+            Err(why) => matches!(why, ServiceError::UnknownUnit(_)),
+        },
+        Err(_) => true,
+    };
+    named
+        .filter(|(_, unit)| !managers.is_empty() && !unit.is_empty() && is_unknown(unit))
+        .collect()
 }
 
 /// What the way to the tracker says: text, good or not, and what to do.

@@ -213,3 +213,9 @@ fn a_source_that_cannot_be_read_is_neither_healthy_nor_failed() {
         }
     }
 }
+
+#[test]
+fn every_detector_can_be_switched_off_by_its_name() {
+    let names: Vec<&str> = super::all().iter().map(|one| one.name()).collect();
+    assert_eq!(names, crate::core::config::check::DETECTORS);
+}

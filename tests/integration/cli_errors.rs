@@ -18,16 +18,77 @@ fn expect(ran: &Ran, code: i32, words: &[&str]) {
 fn an_unknown_key_is_refused_with_line_and_suggestion() {
     let gateway = Gateway::new();
     gateway.configure("[detect]\ndisk_hihg_percent = 95\n");
-    for command in [&["config", "check"][..], &["tasks"], &["status"]] {
-        expect(
-            &gateway.run(command),
-            3,
-            &[
-                "config.toml:9: unknown key 'disk_hihg_percent'",
-                "did you mean 'disk_high_percent'?",
-            ],
-        );
+    let words = [
+        "config.toml:9: unknown key 'disk_hihg_percent'",
+        "did you mean 'disk_high_percent'?",
+    ];
+    for command in [
+        &["config", "check"][..],
+        &["run", "--once"],
+        &["tasks", "close", "1"],
+    ] {
+        expect(&gateway.run(command), 3, &words);
     }
+    // What only looks answers beside the mistake: the daemon goes on with what it read before.
+    expect(&gateway.run(&["status"]), 0, &words);
+    expect(&gateway.run(&["tasks"]), 4, &words);
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_with_file_line_and_key() {
+    let gateway = Gateway::new();
+    gateway.configure(
+        "[mode]\nlow = \"atuo\"\n[[probe]]\nname = \"web\"\ntcp = \"127.0.0.1\"\n\
+         [detect]\ndisabled = [\"proberr\"]\n",
+    );
+    let checked = gateway.run(&["config", "check"]);
+    let words = [
+        "config.toml:9: mode.low: observe, suggest or auto is needed, not \"atuo\"",
+        "config.toml:12: probe 'web': tcp is '127.0.0.1': write it as host:port",
+        "config.toml:14: detect.disabled: there is no detector 'proberr'",
+    ];
+    expect(&checked, 3, &words);
+    expect(&gateway.run(&["scan"]), 3, &words);
+    let json = gateway.run(&["config", "check", "--json"]).json();
+    let told: Vec<_> = json["mistakes"]
+        .as_array()
+        .expect("an array")
+        .iter()
+        .map(|one| (one["line"].as_u64(), one["key"].as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (Some(9), Some("mode.low")),
+            (Some(12), Some("probe[0].tcp")),
+            (Some(14), Some("detect.disabled[0]")),
+        ]
+    );
+}
+
+#[test]
+fn what_is_not_there_yet_is_warned_of() {
+    let gateway = Gateway::new();
+    gateway.configure(
+        "[escalation.github]\nrepository = \"a/b\"\ntoken_file = \"/nonexistent/token\"\n",
+    );
+    let told = "config.toml:10: escalation.github.token_file: /nonexistent/token does not exist";
+    expect(&gateway.run(&["config", "check"]), 0, &[told, "ok"]);
+}
+
+#[test]
+fn a_probe_is_judged_in_one_look() {
+    let gateway = Gateway::new();
+    // A port that nobody has: it was just given back.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr());
+    let port = port.expect("a free port").port();
+    gateway.configure(&format!(
+        "[[probe]]\nname = \"web\"\ntcp = \"127.0.0.1:{port}\"\nfailures = 3\n"
+    ));
+    let root = gateway.path("root");
+    std::fs::create_dir(&root).expect("made");
+    let scan = gateway.run(&["--root", root.to_str().expect("UTF-8"), "scan"]);
+    expect(&scan, 7, &["probe_failed", "web"]);
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn a_stop_hands_the_repair_over_to_the_next_start() {
         gateway.configure(&format!(
             "startup_grace_s = 0\nmanagers = [\"declared\"]\n\
              [detect]\njournal = false\nkernel_log = false\nunit_sweep_s = 1\n\
-             disabled = [\"disk\", \"memory\", \"readonly_fs\", \"stale_process\", \"clock_unsynced\", \"thermal\"]\n\
+             disabled = [\"disk\", \"memory_pressure\", \"readonly_fs\", \"stale_process\", \"clock_unsynced\", \"thermal\"]\n\
              [[service]]\nname = \"slow\"\nstart = [\"/bin/sh\", \"-c\", \"{script}\"]\npid_file = \"{root}/slow.pid\"\n"
         ));
     };

@@ -82,7 +82,7 @@ impl Stage {
         stage.gateway.configure(&format!(
             "startup_grace_s = 0\nsafe_start = false\nmanagers = [\"declared\"]\nworkers = 2\n[mode]\nmedium = \"auto\"\n\
              [detect]\njournal = false\nkernel_log = false\nunit_sweep_s = 1\nstale_after_s = 0\n\
-             disabled = [\"disk\", \"memory\", \"readonly_fs\", \"stale_process\", \"clock_unsynced\", \"thermal\"]\n\
+             disabled = [\"disk\", \"memory_pressure\", \"readonly_fs\", \"stale_process\", \"clock_unsynced\", \"thermal\"]\n\
              [fix]\nstability_s = 1\nquick_deadline_s = 20\n\
              [[service]]\nname = \"web\"\nport = \"tcp/{port}\"\npid_file = \"{dir}/web.pid\"\n\
              start = [\"/bin/sh\", \"-c\", \"echo s >> {dir}/acts; exec {PROGRAM} demo --serve {port} {dir}/web.pid\"]\n\

@@ -52,7 +52,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 }
 
 fn facts(globals: &Globals) -> Result<Facts, CliError> {
-    let config = globals.load_config()?;
+    let config = globals.readable_config()?;
     let host = globals.host();
     let reader = stored::reader(globals, &config)?;
     let daemon = Daemon::ask(&host, &config);

@@ -7,8 +7,23 @@ use std::fmt;
 pub struct ConfigError {
     /// 1-based; 0 when the whole file is meant.
     pub line: usize,
+    /// Path of the key, as in `probe[1].tcp`; empty where none is meant.
+    pub key: String,
+    /// Names the key itself where there is one.
     pub what: String,
     pub suggestion: Option<String>,
+}
+
+impl ConfigError {
+    /// What is wrong with the value of `key`; where that stands is found later.
+    pub(super) fn of(key: impl Into<String>, what: impl Into<String>) -> Self {
+        Self {
+            line: 0,
+            key: key.into(),
+            what: what.into(),
+            suggestion: None,
+        }
+    }
 }
 
 impl fmt::Display for ConfigError {

@@ -81,14 +81,6 @@ section! {
 /// Most personas: with their time limits the step stays within phase 2 and the watchdog.
 const PERSONAS_MAX: usize = 3;
 
-fn bad(what: String) -> Result<(), ConfigError> {
-    Err(ConfigError {
-        line: 0,
-        what,
-        suggestion: None,
-    })
-}
-
 /// `url` as it may be shown. Of a webhook or a ping the path is the secret (`whole`), of others what stands before
 /// an `@`.
 pub(super) fn shown_url(url: &str, whole: bool) -> String {
@@ -109,107 +101,130 @@ pub(super) fn shown_url(url: &str, whole: bool) -> String {
     format!("{scheme}://{user}{host}{path}{query}")
 }
 
-/// Host of a URL that can be asked, or why it cannot.
-fn url(key: &str, url: &str) -> Result<(), ConfigError> {
+/// Why a URL cannot be asked.
+fn url(key: &str, url: &str) -> Option<ConfigError> {
     let rest = url
         .strip_prefix("https://")
         .or_else(|| url.strip_prefix("http://"));
     let host = rest
         .map(|rest| rest.split(['/', '?', '#']).next().unwrap_or(""))
         .unwrap_or("");
-    if host.is_empty() || url.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return bad(format!(
-            "{key} is not an address: write it as https://host/path"
-        ));
-    }
-    if host.contains('@') {
-        return bad(format!(
-            "{key} holds a user or password: it would be shown by `config show`: use a token_file"
-        ));
-    }
-    Ok(())
+    let why = if host.is_empty() || url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        "is not an address: write it as https://host/path"
+    } else if host.contains('@') {
+        "holds a user or password: it would be shown by `config show`: use a token_file"
+    } else {
+        return None;
+    };
+    Some(ConfigError::of(key, format!("{key} {why}")))
 }
 
-fn within(key: &str, value: u64, least: u64, most: u64) -> Result<(), ConfigError> {
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    bad(format!("{key} is {value}: it must be {least} to {most}"))
+/// Why a token would go out in the clear.
+fn bare_token(key: &str, url: &str, token_file: &str) -> Option<ConfigError> {
+    (!token_file.is_empty() && !url.starts_with("https://")).then(|| {
+        let why = "must start with https://: a token is never sent without TLS";
+        ConfigError::of(key, format!("{key} {why}"))
+    })
+}
+
+fn within(key: &str, value: u64, least: u64, most: u64) -> Option<ConfigError> {
+    let what = || format!("{key} is {value}: it must be {least} to {most}");
+    (!(least..=most).contains(&value)).then(|| ConfigError::of(key, what()))
 }
 
 impl Alertmanager {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        for peer in &self.peers {
-            url("alertmanager.peers", peer)?;
-        }
+    pub(super) fn mistakes(&self) -> Vec<ConfigError> {
+        let peers = self.peers.iter();
+        let mut wrong: Vec<_> = peers
+            .filter_map(|peer| url("alertmanager.peers", peer))
+            .collect();
         if self.peers.len() > PEERS_MAX {
-            return bad(format!("alertmanager.peers: at most {PEERS_MAX}"));
+            let key = "alertmanager.peers";
+            wrong.push(ConfigError::of(key, format!("{key}: at most {PEERS_MAX}")));
         }
-        within("alertmanager.resend_s", self.resend_s, 5, 3_600)?;
-        within("alertmanager.timeout_s", self.timeout_s, 1, TIMEOUT_MOST_S)
+        wrong.extend(within("alertmanager.resend_s", self.resend_s, 5, 3_600));
+        let timeout = within("alertmanager.timeout_s", self.timeout_s, 1, TIMEOUT_MOST_S);
+        wrong.extend(timeout);
+        wrong
     }
 }
 
 impl Webhook {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(super) fn mistakes(&self) -> Vec<ConfigError> {
         if self.url.is_empty() {
-            return Ok(());
+            return Vec::new();
         }
-        url("webhook.url", &self.url)?;
-        if !self.token_file.is_empty() && !self.url.starts_with("https://") {
-            return bad(
-                "webhook.url must start with https://: a token is never sent without TLS"
-                    .to_owned(),
-            );
-        }
-        if let Err(why) = template::check_template(&self.template) {
-            return bad(format!("webhook.template: {}", why.with_hint()));
-        }
-        within("webhook.timeout_s", self.timeout_s, 1, TIMEOUT_MOST_S)
+        let template = template::check_template(&self.template).err().map(|why| {
+            let key = "webhook.template";
+            ConfigError::of(key, format!("{key}: {}", why.with_hint()))
+        });
+        [
+            url("webhook.url", &self.url),
+            bare_token("webhook.url", &self.url, &self.token_file),
+            template,
+            within("webhook.timeout_s", self.timeout_s, 1, TIMEOUT_MOST_S),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 }
 
 impl Ping {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(super) fn mistakes(&self) -> Vec<ConfigError> {
         if self.url.is_empty() {
-            return Ok(());
+            return Vec::new();
         }
-        url("ping.url", &self.url)?;
-        within("ping.every_s", self.every_s, 5, 86_400)?;
-        within("ping.timeout_s", self.timeout_s, 1, TIMEOUT_MOST_S)
+        [
+            url("ping.url", &self.url),
+            within("ping.every_s", self.every_s, 5, 86_400),
+            within("ping.timeout_s", self.timeout_s, 1, TIMEOUT_MOST_S),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 }
 
 impl Llm {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(super) fn mistakes(&self) -> Vec<ConfigError> {
         if self.url.is_empty() {
-            return Ok(());
+            return Vec::new();
         }
-        url("llm.url", &self.url)?;
-        if !self.token_file.is_empty() && !self.url.starts_with("https://") {
-            return bad(
-                "llm.url must start with https://: a token is never sent without TLS".to_owned(),
-            );
-        }
-        if self.model.is_empty() {
-            return bad("llm.model is missing: name the model to ask".to_owned());
-        }
-        if self.personas.is_empty() || self.personas.len() > PERSONAS_MAX {
-            return bad(format!("llm.personas: 1 to {PERSONAS_MAX}"));
-        }
-        within("llm.timeout_s", self.timeout_s, 1, 25)
+        let no_model = self.model.is_empty().then(|| {
+            let what = "llm.model is missing: name the model to ask";
+            ConfigError::of("llm.model", what)
+        });
+        let crowd = self.personas.is_empty() || self.personas.len() > PERSONAS_MAX;
+        let personas = crowd.then(|| {
+            let key = "llm.personas";
+            ConfigError::of(key, format!("{key}: 1 to {PERSONAS_MAX}"))
+        });
+        [
+            url("llm.url", &self.url),
+            bare_token("llm.url", &self.url, &self.token_file),
+            no_model,
+            personas,
+            within("llm.timeout_s", self.timeout_s, 1, 25),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 }
 
 impl Metrics {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        if !self.textfile.is_empty() && !self.textfile.starts_with('/') {
-            return bad(format!(
+    pub(super) fn mistakes(&self) -> Vec<ConfigError> {
+        let relative = !self.textfile.is_empty() && !self.textfile.starts_with('/');
+        let textfile = relative.then(|| {
+            let what = format!(
                 "metrics.textfile is '{}': write the collector's directory as an absolute path",
                 self.textfile
-            ));
-        }
-        within("metrics.every_s", self.every_s, 5, 3_600)
+            );
+            ConfigError::of("metrics.textfile", what)
+        });
+        let every = within("metrics.every_s", self.every_s, 5, 3_600);
+        textfile.into_iter().chain(every).collect()
     }
 }
 

@@ -38,20 +38,18 @@ fn minutes(text: &str) -> Option<i64> {
 }
 
 impl Maintenance {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    /// What is wrong with the window that stands at `key`.
+    pub(super) fn mistake(&self, key: String) -> Option<ConfigError> {
         let known = |day: &String| DAYS.contains(&day.as_str());
         let times = minutes(&self.from).zip(minutes(&self.to));
-        if times.is_none_or(|(from, to)| from == to) || !self.days.iter().all(known) {
-            return Err(ConfigError {
-                line: 0,
-                what: format!(
-                    "maintenance '{}' to '{}': needs two different times as HH:MM (UTC), and days as mon to sun",
-                    self.from, self.to
-                ),
-                suggestion: None,
-            });
-        }
-        Ok(())
+        let wrong = times.is_none_or(|(from, to)| from == to) || !self.days.iter().all(known);
+        wrong.then(|| {
+            let what = format!(
+                "maintenance '{}' to '{}': needs two different times as HH:MM (UTC), and days as mon to sun",
+                self.from, self.to
+            );
+            ConfigError::of(key, what)
+        })
     }
 
     /// Why nothing is repaired at `now` and until when, while the window is open.
@@ -120,6 +118,7 @@ mod tests {
 
     #[test]
     fn what_is_no_window_is_refused() {
+        let mistake = |from, to, days| window(from, to, days).mistake("maintenance[0]".to_owned());
         for (from, to, days) in [
             ("", "", &[][..]),
             ("9", "10:00", &[]),
@@ -127,11 +126,8 @@ mod tests {
             ("09:00", "09:00", &[]),
             ("09:00", "10:00", &["Sunday"]),
         ] {
-            assert!(
-                window(from, to, days).validate().is_err(),
-                "{from} {to} {days:?}"
-            );
+            assert!(mistake(from, to, days).is_some(), "{from} {to} {days:?}");
         }
-        assert!(window("09:00", "10:00", &["mon"]).validate().is_ok());
+        assert_eq!(mistake("09:00", "10:00", &["mon"]), None);
     }
 }

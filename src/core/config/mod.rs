@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::core::config::settings::section;
 use crate::core::model::action::{ActionKind, Risk};
 use crate::core::model::class::Class;
-use crate::core::model::text::nearest;
 
+pub(crate) mod check;
 mod error;
 mod fleet;
 mod maintenance;
@@ -324,123 +324,39 @@ pub(crate) const DELAY_MOST_S: u64 = 86_400;
 pub const WORKERS_MAX: u8 = 16;
 
 impl Config {
-    /// Parses and validates the text of a configuration file.
+    /// Parses and validates the text of a configuration file, or tells the first mistake.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let config: Self = settings::read(text).map_err(|mistake| ConfigError {
-            line: mistake.line(text),
-            what: mistake.what,
-            suggestion: mistake.suggestion,
-        })?;
-        config.validate()?;
-        Ok(config)
+        let (config, mistakes) = Self::read(text);
+        mistakes.into_iter().next().map_or(Ok(config), Err)
     }
 
-    fn validate(&self) -> Result<(), ConfigError> {
-        let bad = |what: String| {
-            Err(ConfigError {
-                line: 0,
-                what,
-                suggestion: None,
+    /// What of the text can be used, and every mistake in it, in the order of its lines. For whoever only looks; what
+    /// acts by it takes [`Config::parse`].
+    pub fn read(text: &str) -> (Self, Vec<ConfigError>) {
+        let (config, of_form) = settings::read_all::<Self>(text);
+        let mut mistakes: Vec<_> = of_form
+            .into_iter()
+            .map(|mistake| ConfigError {
+                line: mistake.line(text),
+                key: mistake.key,
+                what: mistake.what,
+                suggestion: mistake.suggestion,
             })
-        };
-        for (key, seconds) in [
-            ("spread_s", self.escalation.spread_s),
-            ("coalesce_s", self.escalation.coalesce_s),
-        ] {
-            if seconds > DELAY_MOST_S {
-                return bad(format!(
-                    "escalation.{key} is {seconds}: it must be at most {DELAY_MOST_S}"
-                ));
+            .collect();
+        // What could not be read is not said to be missing as well.
+        let unread: Vec<String> = mistakes.iter().map(|one| one.key.clone()).collect();
+        for mut mistake in config.mistakes() {
+            let is_in_it = |key: &String| {
+                let below = key.strip_prefix(mistake.key.as_str());
+                below.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            };
+            if !unread.iter().any(is_in_it) {
+                mistake.line = settings::line_of_key(text, &mistake.key);
+                mistakes.push(mistake);
             }
         }
-        if !(1..=WORKERS_MAX).contains(&self.daemon.workers) {
-            return bad(format!(
-                "daemon.workers is {}: it must be 1 to {WORKERS_MAX}",
-                self.daemon.workers
-            ));
-        }
-        for (what, high, low) in [
-            (
-                "disk",
-                self.detect.disk_high_percent,
-                self.detect.disk_low_percent,
-            ),
-            (
-                "inode",
-                self.detect.inode_high_percent,
-                self.detect.inode_low_percent,
-            ),
-        ] {
-            if low >= high || high > 100 {
-                return bad(format!(
-                    "detect.{what}_low_percent ({low}) must be below {what}_high_percent ({high}), both at most 100"
-                ));
-            }
-        }
-        for class in self.mode.class.keys() {
-            if class.parse::<Class>().is_err() {
-                return Err(ConfigError {
-                    line: 0,
-                    what: format!("mode.class.{class}: no such class"),
-                    suggestion: nearest(class, Class::ALL.iter().map(|class| class.as_str())),
-                });
-            }
-        }
-        for probe in &self.probe {
-            let kinds = [
-                !probe.http.is_empty(),
-                !probe.tcp.is_empty(),
-                !probe.command.is_empty(),
-            ];
-            if probe.name.is_empty() || kinds.iter().filter(|set| **set).count() != 1 {
-                return bad(format!(
-                    "probe '{}': needs a name and exactly one of http, tcp, command",
-                    probe.name
-                ));
-            }
-        }
-        for probe in &self.probe {
-            let schemes = ["http://", "https://"];
-            if !probe.http.is_empty() && !schemes.iter().any(|one| probe.http.starts_with(one)) {
-                return bad(format!(
-                    "probe '{}': http must begin with http:// or https://",
-                    probe.name
-                ));
-            }
-        }
-        for service in &self.service {
-            if service.name.is_empty() || service.start.is_empty() || service.pid_file.is_empty() {
-                return bad(format!(
-                    "service '{}': needs name, start and pid_file",
-                    service.name
-                ));
-            }
-        }
-        for file in &self.log_file {
-            if !file.path.starts_with('/') {
-                return bad(format!("log_file '{}': needs an absolute path", file.path));
-            }
-        }
-        for command in &self.command {
-            if command.name.is_empty() || command.argv.is_empty() {
-                return bad(format!("command '{}': needs name and argv", command.name));
-            }
-            if let Err(why) = command.risk.parse::<Risk>() {
-                return bad(format!("command '{}': {why}", command.name));
-            }
-        }
-        for window in &self.maintenance {
-            window.validate()?;
-        }
-        self.alertmanager.validate()?;
-        self.webhook.validate()?;
-        self.ping.validate()?;
-        self.metrics.validate()?;
-        self.llm.validate()?;
-        match &self.escalation.github {
-            Some(github) => github.validate(),
-            None => Ok(()),
-        }
+        mistakes.sort_by_key(|mistake| mistake.line);
+        (config, mistakes)
     }
 
     /// As it may be shown: addresses whose knowledge is the permission without their secret part.
@@ -459,6 +375,18 @@ impl Config {
             *url = fleet::shown_url(url, false);
         }
         self
+    }
+
+    /// The channels by which a human hears of what needs one; empty = nobody is told.
+    pub(crate) fn channels(&self) -> Vec<&'static str> {
+        [
+            (self.escalation.github.is_some(), "github"),
+            (!self.webhook.url.is_empty(), "webhook"),
+            (!self.alertmanager.peers.is_empty(), "alertmanager"),
+        ]
+        .into_iter()
+        .filter_map(|(is_set, name)| is_set.then_some(name))
+        .collect()
     }
 
     /// Mode for an action of `kind` against a finding of `class`.
@@ -488,45 +416,6 @@ impl Config {
                 .unwrap_or(Risk::High),
             None => kind.risk(),
         }
-    }
-}
-
-impl Github {
-    fn validate(&self) -> Result<(), ConfigError> {
-        let name_ok = |part: &str| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c))
-        };
-        let parts: Vec<&str> = self.repository.split('/').collect();
-        let what = if !matches!(parts.as_slice(), [owner, name] if name_ok(owner) && name_ok(name))
-        {
-            format!(
-                "escalation.github.repository is '{}': write it as owner/name",
-                self.repository
-            )
-        } else if self.token_file.is_empty() {
-            "escalation.github.token_file is missing: write the path of a file that holds the token"
-                .to_owned()
-        } else if !self.api_url.starts_with("https://") {
-            format!(
-                "escalation.github.api_url is '{}': it must start with https://",
-                self.api_url
-            )
-        } else if !(5..=86_400).contains(&self.replies_every_s) {
-            format!(
-                "escalation.github.replies_every_s is {}: it must be 5 to 86400",
-                self.replies_every_s
-            )
-        } else {
-            return Ok(());
-        };
-        Err(ConfigError {
-            line: 0,
-            what,
-            suggestion: None,
-        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the program may do without a human.
 
-use crate::core::config::settings::{self, Mistake, Setting, Shown, Written};
+use crate::core::config::settings::{self, Reading, Setting, Shown, Written};
 use crate::core::model::named::named;
 
 named! {
@@ -14,8 +14,8 @@ named! {
 }
 
 impl Setting for Mode {
-    fn read(written: &Written<'_>) -> Result<Self, Mistake> {
-        settings::word(written, "observe, suggest or auto", |text| {
+    fn read(written: &Written<'_>, reading: &mut Reading) -> Option<Self> {
+        settings::word(written, reading, "observe, suggest or auto", |text| {
             [Self::Observe, Self::Suggest, Self::Auto]
                 .into_iter()
                 .find(|mode| mode.as_str() == text)

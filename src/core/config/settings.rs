@@ -17,6 +17,9 @@ pub type Written<'i> = Spanned<DeValue<'i>>;
 pub struct Mistake {
     /// Byte offset in the text.
     pub offset: usize,
+    /// Path of the key, as in `probe[1].tcp`; empty where none is meant.
+    pub key: String,
+    /// Names the key itself where there is one.
     pub what: String,
     pub suggestion: Option<String>,
 }
@@ -25,6 +28,7 @@ impl Mistake {
     pub fn new(offset: usize, what: impl Into<String>) -> Self {
         Self {
             offset,
+            key: String::new(),
             what: what.into(),
             suggestion: None,
         }
@@ -63,38 +67,125 @@ pub enum Shown {
     Table(Vec<(String, Shown)>),
 }
 
+/// What is read, where it stands, and the mistakes found so far: one must not hide the next.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// Path of the key that is being read.
+    path: String,
+    mistakes: Vec<Mistake>,
+}
+
+impl Reading {
+    /// Reads a value one step further down.
+    pub fn at<T: Setting>(&mut self, step: &str, written: &Written<'_>) -> Option<T> {
+        let above = self.path.len();
+        if above > 0 && !step.starts_with('[') {
+            self.path.push('.');
+        }
+        self.path.push_str(step);
+        let value = T::read(written, self);
+        self.path.truncate(above);
+        value
+    }
+
+    /// A key that its section does not know.
+    pub fn unknown(&mut self, key: &str, offset: usize, known: &[&str]) {
+        let known = known.iter().map(|name| plain(name));
+        let path = match self.path.as_str() {
+            "" => key.to_owned(),
+            path => format!("{path}.{key}"),
+        };
+        self.mistakes.push(Mistake {
+            key: path,
+            suggestion: crate::core::model::text::nearest(key, known),
+            ..Mistake::new(offset, format!("unknown key '{key}'"))
+        });
+    }
+
+    /// The value, or the mistake that it is none of what is wanted.
+    fn fit<T>(&mut self, value: Option<T>, written: &Written<'_>, wanted: &str) -> Option<T> {
+        if value.is_none() {
+            let found = found(written);
+            let what = match self.path.as_str() {
+                "" => format!("{wanted} is needed, not {found}"),
+                key => format!("{key}: {wanted} is needed, not {found}"),
+            };
+            self.mistakes.push(Mistake {
+                key: self.path.clone(),
+                ..Mistake::new(written.span().start, what)
+            });
+        }
+        value
+    }
+}
+
 /// A type that a key can have.
 pub trait Setting: Sized {
-    fn read(written: &Written<'_>) -> Result<Self, Mistake>;
+    /// `None` where nothing of it can be used; `reading` knows why.
+    fn read(written: &Written<'_>, reading: &mut Reading) -> Option<Self>;
     fn shown(&self) -> Shown;
 }
 
-/// Reads a whole text as one section.
-pub fn read<T: Setting>(text: &str) -> Result<T, Mistake> {
-    let root = DeTable::parse(text).map_err(|why| {
-        Mistake::new(
-            why.span().map_or(0, |span| span.start),
-            why.message().trim(),
-        )
-    })?;
+/// Reads a whole text as one section, or tells the first mistake.
+pub fn read<T: Setting + Default>(text: &str) -> Result<T, Mistake> {
+    let (value, mistakes) = read_all(text);
+    mistakes.into_iter().next().map_or(Ok(value), Err)
+}
+
+/// What of a whole text can be used, and every mistake, in the order of the text.
+pub fn read_all<T: Setting + Default>(text: &str) -> (T, Vec<Mistake>) {
+    let (root, broken) = DeTable::parse_recoverable(text);
     let span = root.span();
-    T::read(&Spanned::new(span, DeValue::Table(root.into_inner())))
+    let mut reading = Reading::default();
+    let root = Spanned::new(span, DeValue::Table(root.into_inner()));
+    let value = T::read(&root, &mut reading).unwrap_or_default();
+    let mut mistakes = reading.mistakes;
+    if !broken.is_empty() {
+        // Where the form is broken, what stands in which section is a guess.
+        mistakes = broken.iter().map(of_form).collect();
+        mistakes.dedup_by_key(|mistake| mistake.line(text));
+    }
+    mistakes.sort_by_key(|mistake| mistake.offset);
+    (value, mistakes)
+}
+
+fn of_form(why: &toml::de::Error) -> Mistake {
+    Mistake::new(
+        why.span().map_or(0, |span| span.start),
+        why.message().trim(),
+    )
+}
+
+/// Line on which the key of this path stands in `text`, or the nearest section around it that does; 0 where none does.
+pub fn line_of_key(text: &str, path: &str) -> usize {
+    let (root, _) = DeTable::parse_recoverable(text);
+    let span = root.span();
+    let root = Spanned::new(span, DeValue::Table(root.into_inner()));
+    let mut at = &root;
+    let mut line = 0;
+    for step in path.split(['.', '[']) {
+        let next = match step.strip_suffix(']').map(str::parse::<usize>) {
+            Some(index) => index
+                .ok()
+                .and_then(|index| at.get_ref().as_array()?.get(index))
+                .map(|value| (value.span().start, value)),
+            None => at.get_ref().as_table().and_then(|table| {
+                let mut entries = table.iter();
+                let (key, value) = entries.find(|(key, _)| key.get_ref() == step)?;
+                Some((key.span().start, value))
+            }),
+        };
+        let Some((offset, value)) = next else {
+            break;
+        };
+        (line, at) = (line_of(text, offset), value);
+    }
+    line
 }
 
 /// The tables below `written`, for the macro.
-pub fn entries<'a, 'i>(written: &'a Written<'i>) -> Result<&'a DeTable<'i>, Mistake> {
-    written
-        .get_ref()
-        .as_table()
-        .ok_or_else(|| unfit(written, "a table"))
-}
-
-/// A key that its section does not know.
-pub fn unknown(key: &str, offset: usize, known: &[&str]) -> Mistake {
-    Mistake {
-        suggestion: crate::core::model::text::nearest(key, known.iter().map(|name| plain(name))),
-        ..Mistake::new(offset, format!("unknown key '{key}'"))
-    }
+pub fn entries<'a, 'i>(written: &'a Written<'i>, reading: &mut Reading) -> Option<&'a DeTable<'i>> {
+    reading.fit(written.get_ref().as_table(), written, "a table")
 }
 
 /// The written name of a field: without the mark of a raw identifier.
@@ -102,8 +193,9 @@ pub fn plain(field: &str) -> &str {
     field.strip_prefix("r#").unwrap_or(field)
 }
 
-fn unfit(written: &Written<'_>, wanted: &str) -> Mistake {
-    let found = match written.get_ref() {
+/// What stands there, for a message.
+fn found(written: &Written<'_>) -> String {
+    match written.get_ref() {
         DeValue::String(text) => format!("\"{}\"", crate::core::model::text::cut(text, 60)),
         DeValue::Integer(number) => number.as_str().to_owned(),
         other @ (DeValue::Float(_)
@@ -111,11 +203,7 @@ fn unfit(written: &Written<'_>, wanted: &str) -> Mistake {
         | DeValue::Datetime(_)
         | DeValue::Array(_)
         | DeValue::Table(_)) => other.type_str().to_owned(),
-    };
-    Mistake::new(
-        written.span().start,
-        format!("{wanted} is needed, not {found}"),
-    )
+    }
 }
 
 /// Declares a section: a struct whose keys are all optional, with their defaults; other keys are refused.
@@ -134,18 +222,21 @@ macro_rules! section {
         impl $crate::core::config::settings::Setting for $name {
             fn read(
                 written: &$crate::core::config::settings::Written<'_>,
-            ) -> Result<Self, $crate::core::config::settings::Mistake> {
-                use $crate::core::config::settings::{Setting, entries, plain, unknown};
+                reading: &mut $crate::core::config::settings::Reading,
+            ) -> Option<Self> {
+                use $crate::core::config::settings::{entries, plain};
                 let mut new = Self::default();
-                for (key, value) in entries(written)? {
+                for (key, value) in entries(written, reading)? {
                     let name: &str = key.get_ref();
                     $( if name == plain(stringify!($field)) {
-                        new.$field = Setting::read(value)?;
+                        if let Some(value) = reading.at(name, value) {
+                            new.$field = value;
+                        }
                         continue;
                     } )*
-                    return Err(unknown(name, key.span().start, &[ $( stringify!($field) ),* ]));
+                    reading.unknown(name, key.span().start, &[ $( stringify!($field) ),* ]);
                 }
-                Ok(new)
+                Some(new)
             }
 
             fn shown(&self) -> $crate::core::config::settings::Shown {
@@ -157,23 +248,20 @@ macro_rules! section {
 }
 pub(crate) use section;
 
-fn integer(written: &Written<'_>, least: i128, most: i128) -> Result<i128, Mistake> {
-    written
-        .get_ref()
-        .as_integer()
-        .and_then(|number| i128::from_str_radix(number.as_str(), number.radix()).ok())
-        .filter(|number| (least..=most).contains(number))
-        .ok_or_else(|| unfit(written, &format!("a whole number from {least} to {most}")))
-}
-
 macro_rules! integers {
     ($( $type:ty )*) => { $(
         impl Setting for $type {
-            fn read(written: &Written<'_>) -> Result<Self, Mistake> {
+            fn read(written: &Written<'_>, reading: &mut Reading) -> Option<Self> {
                 // TOML's own integers end at 2^63 - 1.
-                let most = <$type>::MAX as i128;
-                let number = integer(written, <$type>::MIN as i128, most.min(i64::MAX as i128))?;
-                Self::try_from(number).map_err(|_| unfit(written, "a smaller number"))
+                let most = (<$type>::MAX as i128).min(i64::MAX as i128);
+                let number = written
+                    .get_ref()
+                    .as_integer()
+                    .and_then(|number| i128::from_str_radix(number.as_str(), number.radix()).ok())
+                    .filter(|number| *number <= most)
+                    .and_then(|number| Self::try_from(number).ok());
+                let wanted = format!("a whole number from {} to {most}", <$type>::MIN);
+                reading.fit(number, written, &wanted)
             }
 
             fn shown(&self) -> Shown {
@@ -185,11 +273,8 @@ macro_rules! integers {
 integers! { u8 u16 u32 u64 i32 }
 
 impl Setting for bool {
-    fn read(written: &Written<'_>) -> Result<Self, Mistake> {
-        written
-            .get_ref()
-            .as_bool()
-            .ok_or_else(|| unfit(written, "true or false"))
+    fn read(written: &Written<'_>, reading: &mut Reading) -> Option<Self> {
+        reading.fit(written.get_ref().as_bool(), written, "true or false")
     }
 
     fn shown(&self) -> Shown {
@@ -198,12 +283,9 @@ impl Setting for bool {
 }
 
 impl Setting for String {
-    fn read(written: &Written<'_>) -> Result<Self, Mistake> {
-        written
-            .get_ref()
-            .as_str()
-            .map(str::to_owned)
-            .ok_or_else(|| unfit(written, "a text in quotes"))
+    fn read(written: &Written<'_>, reading: &mut Reading) -> Option<Self> {
+        let text = written.get_ref().as_str().map(str::to_owned);
+        reading.fit(text, written, "a text in quotes")
     }
 
     fn shown(&self) -> Shown {
@@ -212,8 +294,8 @@ impl Setting for String {
 }
 
 impl<T: Setting> Setting for Option<T> {
-    fn read(written: &Written<'_>) -> Result<Self, Mistake> {
-        T::read(written).map(Some)
+    fn read(written: &Written<'_>, reading: &mut Reading) -> Option<Self> {
+        T::read(written, reading).map(Some)
     }
 
     fn shown(&self) -> Shown {
@@ -222,12 +304,14 @@ impl<T: Setting> Setting for Option<T> {
 }
 
 impl<T: Setting> Setting for Vec<T> {
-    fn read(written: &Written<'_>) -> Result<Self, Mistake> {
-        let list = written
-            .get_ref()
-            .as_array()
-            .ok_or_else(|| unfit(written, "a list in brackets"))?;
-        list.iter().map(T::read).collect()
+    fn read(written: &Written<'_>, reading: &mut Reading) -> Option<Self> {
+        let list = reading.fit(written.get_ref().as_array(), written, "a list in brackets")?;
+        let items = list.iter().enumerate();
+        Some(
+            items
+                .filter_map(|(at, item)| reading.at(&format!("[{at}]"), item))
+                .collect(),
+        )
     }
 
     fn shown(&self) -> Shown {
@@ -236,11 +320,16 @@ impl<T: Setting> Setting for Vec<T> {
 }
 
 impl<T: Setting> Setting for BTreeMap<String, T> {
-    fn read(written: &Written<'_>) -> Result<Self, Mistake> {
-        entries(written)?
-            .iter()
-            .map(|(key, value)| Ok((key.get_ref().to_string(), T::read(value)?)))
-            .collect()
+    fn read(written: &Written<'_>, reading: &mut Reading) -> Option<Self> {
+        let entries = entries(written, reading)?.iter();
+        Some(
+            entries
+                .filter_map(|(key, value)| {
+                    let name = key.get_ref().to_string();
+                    reading.at(&name, value).map(|value| (name, value))
+                })
+                .collect(),
+        )
     }
 
     fn shown(&self) -> Shown {
@@ -253,8 +342,8 @@ impl<T: Setting> Setting for BTreeMap<String, T> {
 }
 
 impl<T: Setting> Setting for Spanned<T> {
-    fn read(written: &Written<'_>) -> Result<Self, Mistake> {
-        Ok(Self::new(written.span(), T::read(written)?))
+    fn read(written: &Written<'_>, reading: &mut Reading) -> Option<Self> {
+        T::read(written, reading).map(|value| Self::new(written.span(), value))
     }
 
     fn shown(&self) -> Shown {
@@ -265,14 +354,12 @@ impl<T: Setting> Setting for Spanned<T> {
 /// Reads a text that `parse` understands, for enumerations; `wanted` says what fits.
 pub fn word<T>(
     written: &Written<'_>,
+    reading: &mut Reading,
     wanted: &str,
     parse: impl Fn(&str) -> Option<T>,
-) -> Result<T, Mistake> {
-    written
-        .get_ref()
-        .as_str()
-        .and_then(parse)
-        .ok_or_else(|| unfit(written, wanted))
+) -> Option<T> {
+    let word = written.get_ref().as_str().and_then(parse);
+    reading.fit(word, written, wanted)
 }
 
 impl Shown {
@@ -397,24 +484,24 @@ mod tests {
     #[test]
     fn each_mistake_has_its_place() {
         for (text, line, what) in [
-            ("on = 1\n", 1, "true or false is needed, not 1"),
+            ("on = 1\n", 1, "on: true or false is needed, not 1"),
             (
                 "\n[inner]\nsize = 256\n",
                 3,
-                "a whole number from 0 to 255 is needed, not 256",
+                "inner.size: a whole number from 0 to 255 is needed, not 256",
             ),
             (
                 "[inner]\nsize = \"x\"\n",
                 2,
-                "a whole number from 0 to 255 is needed, not \"x\"",
+                "inner.size: a whole number from 0 to 255 is needed, not \"x\"",
             ),
             (
                 "words = [\"a\",\n2]\n",
                 2,
-                "a text in quotes is needed, not 2",
+                "words[1]: a text in quotes is needed, not 2",
             ),
-            ("inner = 1\n", 1, "a table is needed, not 1"),
-            ("many = 1\n", 1, "a list in brackets is needed, not 1"),
+            ("inner = 1\n", 1, "inner: a table is needed, not 1"),
+            ("many = 1\n", 1, "many: a list in brackets is needed, not 1"),
             ("[inner]\n\ntypo = 1\n", 3, "unknown key 'typo'"),
         ] {
             let mistake = read::<Outer>(text).unwrap_err();
@@ -427,5 +514,36 @@ mod tests {
         let mistake = read::<Outer>("[inner]\ntyp = 1\n").unwrap_err();
         assert_eq!(mistake.suggestion.as_deref(), Some("type"));
         assert!(read::<Outer>("a = \n").is_err());
+    }
+
+    #[test]
+    fn one_mistake_hides_no_other_and_the_rest_is_read() {
+        let text = "on = 1\nwords = [\"a\", 2, \"b\"]\n[[many]]\nsize = 7\n[[many]]\nsiez = 8\n";
+        let (read, mistakes) = read_all::<Outer>(text);
+        let told: Vec<_> = mistakes
+            .iter()
+            .map(|one| (one.line(text), one.key.as_str()))
+            .collect();
+        assert_eq!(told, [(1, "on"), (2, "words[1]"), (6, "many[1].siez")]);
+        assert_eq!((read.words.len(), read.many.len()), (2, 2));
+        let broken = "on = \n[inner]\nsize = 4\n[many\n";
+        let (read, mistakes) = read_all::<Outer>(broken);
+        let lines: Vec<_> = mistakes.iter().map(|one| one.line(broken)).collect();
+        assert_eq!((read.inner.size, lines), (4, vec![1, 4]));
+    }
+
+    #[test]
+    fn a_key_is_found_by_its_path() {
+        let text = "on = true\n\n[inner]\nsize = 1\n[[many]]\nsize = 1\n\n[[many]]\nsize = 2\n";
+        for (path, line) in [
+            ("on", 1),
+            ("inner.size", 4),
+            ("inner.none", 3),
+            ("many[1].size", 9),
+            ("many[1].none", 8),
+            ("none", 0),
+        ] {
+            assert_eq!(line_of_key(text, path), line, "{path}");
+        }
     }
 }
