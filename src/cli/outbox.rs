@@ -28,7 +28,7 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let reader = stored::reader(globals, &config)?;
     let mut rows = reader.outbox()?;
     if !typed.has("all") {
-        rows.retain(|row| row.state != "confirmed");
+        rows.retain(|row| !matches!(row.state.as_str(), "confirmed" | "cancelled"));
     }
     let mut table = Table::new(&[
         "ID",
@@ -44,6 +44,7 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         let tone = match row.state.as_str() {
             "dead" => Tone::Bad,
             "confirmed" => Tone::Good,
+            "cancelled" => Tone::Dim,
             _ => Tone::Warn,
         };
         let next = if is_open(row) {
@@ -123,8 +124,13 @@ fn retry(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
             result?;
         }
     }
-    let would = if globals.dry_run { " would be" } else { "" };
-    globals.print(&format!("{} deliveries{would} due now\n", rows.len()))?;
+    let count = shape::counted(rows.len() as u64, "delivery", "deliveries");
+    let verb = match (globals.dry_run, rows.len()) {
+        (true, _) => "would be",
+        (false, 1) => "is",
+        (false, _) => "are",
+    };
+    globals.print(&format!("{count} {verb} due now\n"))?;
     Ok(Exit::Done)
 }
 
@@ -147,10 +153,11 @@ fn give_up(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         let now = globals.now();
         let store = stored::store(globals, &config, now)?;
         let why = format!("{}dropped by {actor}", notes(row));
-        store.outbox_dead(id, &why, now)?;
+        store.outbox_cancelled(id, &why, now)?;
     }
+    let would = if globals.dry_run { "would be " } else { "" };
     globals.print(&format!(
-        "delivery {id} dropped; the escalation of task {} stays\n",
+        "delivery {id} {would}dropped; the escalation of task {} stays\n",
         row.task_id
     ))?;
     Ok(Exit::Done)
