@@ -45,9 +45,10 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         confirmed(typed, globals, id)?;
     }
     let done = format!(
-        "{} approved until {}",
-        proposal.brief(),
-        shape::second(until)
+        "approved until {}: {} ({})",
+        shape::moment(until),
+        proposal.text,
+        digest.short()
     );
     change(globals, id, &inert::line(&done), |store, now| {
         store.approve(id, &digest, until, &actor, now)

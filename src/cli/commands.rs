@@ -38,11 +38,12 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "status",
         forms: &[object("")],
-        brief: "one page: daemon, tasks, escalations, deliveries, detectors",
-        long: "Is the daemon running, in which mode, what is open, what waits for a human, what could not\n\
-               be delivered, which detectors are absent or broken. Works without a running daemon.",
-        example: "autonomous-orchestrator status",
-        flags: &[],
+        brief: "one page: what needs a human, daemon, tasks, deliveries, detectors",
+        long: "Begins with what needs a human and the command that answers it, why repairs are paused and until\n\
+               when, and what could not be delivered. Works without a running daemon. With --check it is a\n\
+               Nagios plugin: one line with figures, exit code 0 ok, 1 warning, 2 critical, 3 unknown.",
+        example: "autonomous-orchestrator status --check",
+        flags: &[switch("check", "answer as a Nagios plugin does")],
         run: status::run,
     },
     Command {

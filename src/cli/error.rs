@@ -52,6 +52,12 @@ impl Exit {
         (Self::Findings, "findings are present (`scan` only)"),
     ];
 
+    /// `status --check` answers with the codes of a Nagios plugin, which are the same numbers: 1 warning, 2 critical,
+    /// 3 unknown.
+    pub(super) const CHECK_WARNING: Self = Self::Failed;
+    pub(super) const CHECK_CRITICAL: Self = Self::Usage;
+    pub(super) const CHECK_UNKNOWN: Self = Self::Configuration;
+
     pub(super) const fn code(self) -> u8 {
         self as u8
     }

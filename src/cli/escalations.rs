@@ -8,9 +8,10 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
-use crate::cli::{shape, stored, tasks};
+use crate::cli::{markdown, shape, stored, tasks};
 use crate::core::model::inert;
-use crate::store::{EscalationRow, OutboxRow};
+use crate::core::model::task::{Status, Task};
+use crate::store::{EscalationRow, OutboxRow, Reader, StoreError, TaskFilter};
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     match typed.word(0) {
@@ -29,6 +30,19 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         )),
     }
 }
+
+/// Tasks that waited for a human in the database that was adopted, and were not put before one here.
+pub(super) fn adopted(reader: &Reader, rows: &[EscalationRow]) -> Result<Vec<Task>, StoreError> {
+    let mut tasks = reader.tasks(&TaskFilter {
+        status: Some(Status::Escalated.as_str().to_owned()),
+        ..TaskFilter::default()
+    })?;
+    tasks.retain(|task| rows.iter().all(|row| row.task_id != task.id));
+    Ok(tasks)
+}
+
+/// Why they are listed.
+const ADOPTED: &str = "adopted from another database, not judged here yet";
 
 /// How far the delivery of a task's escalation has come.
 pub(super) fn delivery(row: &EscalationRow, outbox: &[OutboxRow]) -> String {
@@ -64,7 +78,7 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
             row.title.as_str().into(),
         ]);
     }
-    let json = rows
+    let mut json: Vec<Value> = rows
         .iter()
         .map(|row| {
             let mut value = shape::escalation(row);
@@ -74,6 +88,23 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
             value
         })
         .collect();
+    for task in adopted(&reader, &rows)? {
+        let number = task.github_issue_number;
+        table.row([
+            task.id.to_string().into(),
+            shape::severity_cell(task.severity),
+            shape::age(task.detected_at, now).into(),
+            number
+                .map_or_else(|| "adopted".to_owned(), |number| format!("#{number}"))
+                .into(),
+            format!(
+                "{} {}: {} ({ADOPTED})",
+                task.class, task.subject, task.message
+            )
+            .into(),
+        ]);
+        json.push(shape::adopted(&task, ADOPTED));
+    }
     globals.listing(&Value::Array(json), &table, "Nothing needs a human.")?;
     Ok(Exit::Done)
 }
@@ -97,17 +128,17 @@ fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let mut text = format!("{}\n\n", inert::line(&row.title));
     let _ = writeln!(text, "task       {}", row.task_id);
     let _ = writeln!(text, "severity   {}", row.severity);
-    let _ = writeln!(text, "since      {}", shape::second(row.created_at));
+    let _ = writeln!(text, "since      {}", shape::moment(row.created_at));
     if let Some(at) = row.resolved_at {
-        let _ = writeln!(text, "resolved   {}", shape::second(at));
+        let _ = writeln!(text, "resolved   {}", shape::moment(at));
     }
     if let Some(number) = row.issue_number {
         let _ = writeln!(text, "issue      #{number}");
     }
     let _ = writeln!(text, "reason     {}\n", inert::line(&row.reason));
-    for line in row.body.lines() {
+    for line in markdown::plain(&row.body, globals.colour()).lines() {
         // Set off, so that no line of it passes for one of ours.
-        let _ = writeln!(text, "  {}", inert::line(line));
+        let _ = writeln!(text, "  {line}");
     }
     globals.print(&text)?;
     Ok(Exit::Done)

@@ -46,7 +46,7 @@ fn as_json(row: &Learned) -> Value {
         "action": row.action,
         "wins": row.wins,
         "losses": row.losses,
-        "last_at": row.last.map(|at| at.to_string()),
+        "last_at": row.last.map(shape::time),
     })
 }
 

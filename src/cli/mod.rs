@@ -17,6 +17,8 @@ mod inspect;
 mod install;
 mod knowledge;
 mod learn;
+mod local;
+mod markdown;
 mod outbox;
 mod parse;
 mod recorded;

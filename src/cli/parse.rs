@@ -1,7 +1,7 @@
 //! From the words of the shell to a command with its options: the table says what is legal.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lexopt::{Arg, Parser};
 
@@ -54,7 +54,7 @@ pub(super) fn read(
                 "no-color" => globals.no_color = true,
                 "dry-run" => globals.dry_run = true,
                 "config" => globals.config = Some(path_value(&mut parser)?),
-                "state-dir" => globals.state_dir = Some(path_value(&mut parser)?),
+                "state-dir" => globals.state_dir = Some(here(&path_value(&mut parser)?)?),
                 _ => globals.root = Some(path_value(&mut parser)?),
             }
             continue;
@@ -90,6 +90,16 @@ fn path_value(parser: &mut Parser) -> Result<PathBuf, CliError> {
         return Err(CliError::usage("an empty path was given: it names nothing").hint("see --help"));
     }
     Ok(PathBuf::from(value))
+}
+
+/// A path as whoever typed it means it: from the current directory.
+fn here(path: &Path) -> Result<PathBuf, CliError> {
+    std::path::absolute(path).map_err(|why| {
+        let what = format!("{}: where is that?", path.display());
+        CliError::usage(what)
+            .because(why)
+            .hint("write an absolute path")
+    })
 }
 
 /// The command of this name, or an error with the nearest one.
@@ -159,6 +169,16 @@ mod tests {
             );
             assert!(globals.json && globals.config.is_some());
         }
+    }
+
+    #[test]
+    fn a_relative_state_directory_lies_in_the_current_one() {
+        let Asked::Run(_, _, globals) = read_words(&["--state-dir", "st2", "tasks"]).unwrap()
+        else {
+            panic!("a command");
+        };
+        let here = std::env::current_dir().unwrap().join("st2");
+        assert_eq!(globals.state_dir, Some(here));
     }
 
     #[test]

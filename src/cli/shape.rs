@@ -4,14 +4,14 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+pub(super) use crate::cli::local::{moment, second};
 use crate::cli::table::{Cell, Tone};
 use crate::core::model::case::{Case, Member};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::inert;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Status, Task};
-use crate::core::model::time::Timestamp;
-pub(super) use crate::core::model::time::brief as span;
+use crate::core::model::time::{Timestamp, brief};
 use crate::store::{Attempt, AuditEvent, DetectorRun, EscalationRow, OutboxRow};
 
 /// The documented JSON object of a task.
@@ -111,7 +111,7 @@ pub(super) fn event(event: &AuditEvent) -> Value {
     json!({
         "id": event.id,
         "task_id": event.task_id,
-        "timestamp": event.timestamp,
+        "timestamp": event.timestamp.parse().map_or_else(|_| event.timestamp.clone(), time),
         "action": event.action,
         "details": event.details,
         "actor": event.actor,
@@ -132,6 +132,22 @@ pub(super) fn escalation(row: &EscalationRow) -> Value {
         "created_at": time(row.created_at),
         "resolved_at": row.resolved_at.map(time),
         "github_issue_number": row.issue_number,
+    })
+}
+
+/// A task of an adopted database, in the shape of an escalation.
+pub(super) fn adopted(task: &Task, reason: &str) -> Value {
+    json!({
+        "id": null,
+        "task_id": task.id,
+        "severity": task.severity.as_str(),
+        "title": format!("{} {}", task.class, task.subject),
+        "reason": reason,
+        "body": task.message,
+        "created_at": time(task.detected_at),
+        "resolved_at": null,
+        "github_issue_number": task.github_issue_number,
+        "delivery": "adopted",
     })
 }
 
@@ -178,8 +194,9 @@ pub(super) fn finding(finding: &Finding) -> Value {
     })
 }
 
-fn time(at: Timestamp) -> String {
-    at.to_string()
+/// RFC 3339, for programs.
+pub(super) fn time(at: Timestamp) -> String {
+    format!("{}Z", at.to_string().replacen(' ', "T", 1))
 }
 
 pub(super) fn severity_cell(severity: Severity) -> Cell {
@@ -208,11 +225,17 @@ pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
 
 /// How long ago.
 pub(super) fn age(at: Timestamp, now: Timestamp) -> String {
-    span(now.since(at))
+    brief(now.since(at))
 }
 
-/// Time without its milliseconds, for a human.
-pub(super) fn second(at: Timestamp) -> String {
-    let text = at.to_string();
-    text.get(..19).map_or(text.clone(), str::to_owned)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_get_times_as_in_rfc_3339() {
+        let at = Timestamp::from_millis(1_763_878_648_123);
+        assert_eq!(time(at), "2025-11-23T06:17:28.123Z");
+        assert_eq!(time(at).parse(), Ok(at));
+    }
 }

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
+use crate::cli::stored;
 use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
-use crate::cli::{shape, stored};
 use crate::core::human::stats::{
     AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figures, MTTR_TARGET, Stats, StatsRow, compute,
 };
 use crate::core::model::id::TaskId;
-use crate::core::model::time::Timestamp;
+use crate::core::model::time::{Timestamp, brief};
 use crate::store::{Reader, TaskFilter};
 
 /// Most tasks that are read; retention keeps far fewer on a gateway.
@@ -93,7 +93,7 @@ pub(super) fn repair_time(time: Option<Duration>) -> String {
             if time < Duration::from_secs(10) {
                 format!("{:.1} s", time.as_secs_f64())
             } else {
-                shape::span(time)
+                brief(time)
             }
         },
     )

@@ -112,7 +112,11 @@ pub(super) fn actor(typed: &Typed) -> Result<String, CliError> {
             .iter()
             .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     });
-    let name = named.unwrap_or_else(|| format!("uid {}", nix::unistd::getuid()));
+    let name = named.unwrap_or_else(|| {
+        let uid = nix::unistd::getuid();
+        let user = nix::unistd::User::from_uid(uid).ok().flatten();
+        user.map_or_else(|| format!("uid {uid}"), |user| user.name)
+    });
     // The name ends up in one line of the audit.
     let clean: String = name
         .chars()

@@ -74,15 +74,22 @@ impl From<&str> for Cell {
     }
 }
 
-/// Narrowest that the last column is cut to, in characters.
+/// From this width on the last column stays in its row and is cut; below it has lines of its own.
+const WIDE: usize = 120;
+/// Narrowest that the last column is cut or broken to, in characters.
 const LAST_MIN: usize = 16;
+/// Before lines of the last column below their row.
+const INDENT: usize = 4;
 
-/// Rows under a heading. Only the last column is cut, and only when a width is given.
+/// Rows under a heading. Only the last column is cut or set below its row, and only when a width is given.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     head: Vec<&'static str>,
     rows: Vec<Vec<Cell>>,
 }
+
+/// A line's cells, inert.
+type Line = Vec<(String, Tone)>;
 
 impl Table {
     pub(super) fn new(head: &[&'static str]) -> Self {
@@ -100,14 +107,15 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// The drawn table, one line a row, each ending in a newline.
+    /// The drawn table, one line a row, each ending in a newline. On a narrow terminal that a row does not fit in, the
+    /// last column of each follows in full below.
     pub(super) fn draw(&self, width: Option<usize>, colour: bool) -> String {
         let head: Vec<Cell> = self
             .head
             .iter()
             .map(|name| Cell::new(*name, Tone::Strong))
             .collect();
-        let lines: Vec<Vec<(String, Tone)>> = std::iter::once(&head)
+        let mut lines: Vec<Line> = std::iter::once(&head)
             .chain(&self.rows)
             .map(|row| {
                 row.iter()
@@ -121,9 +129,17 @@ impl Table {
                 *wide = (*wide).max(text.chars().count());
             }
         }
+        let needed = widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
+        let below = width.filter(|width| *width < WIDE && needed > *width && widths.len() > 1);
         let mut out = String::new();
-        for line in &lines {
+        for line in &mut lines {
+            let last = below.and_then(|room| Some((room, line.pop()?)));
             draw_line(&mut out, line, &widths, width, colour);
+            if let Some((room, (text, tone))) = last {
+                for part in wrap(&text, room.saturating_sub(INDENT)) {
+                    let _ = writeln!(out, "{:INDENT$}{}", "", tone.paint(&part, colour));
+                }
+            }
         }
         out
     }
@@ -155,6 +171,33 @@ fn draw_line(
         out.pop();
     }
     out.push('\n');
+}
+
+/// `text` in lines of at most `room` characters, broken between words where possible; nothing of it is lost.
+pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
+    let room = room.max(LAST_MIN);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    let mut used = 0;
+    for word in text.split(' ') {
+        let mut word: Vec<char> = word.chars().collect();
+        if used > 0 && used + 1 + word.len() > room {
+            lines.push(std::mem::take(&mut line));
+            used = 0;
+        } else if used > 0 {
+            line.push(' ');
+            used += 1;
+        }
+        while word.len() > room {
+            lines.push(word.drain(..room).collect());
+        }
+        used += word.len();
+        line.extend(word);
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    lines
 }
 
 /// At most `room` characters, the last one an ellipsis when something was cut.
@@ -206,13 +249,39 @@ mod tests {
     }
 
     #[test]
-    fn columns_line_up_and_the_last_is_cut() {
-        let drawn = sample().draw(Some(40), false);
-        assert_eq!(
-            drawn,
-            "ID  SUBJECT    MESSAGE\n1   a.service  short\n12  b          a message that is longer…\n"
-        );
+    fn columns_line_up_and_the_last_is_cut_only_on_a_wide_terminal() {
+        let mut long = sample();
+        let row = ["13".into(), "c".into(), "x".repeat(200).as_str().into()];
+        long.row(row);
+        let drawn = long.draw(Some(120), false);
+        let cut = format!("13  c          {}…", "x".repeat(104));
+        assert_eq!(drawn.lines().last(), Some(cut.as_str()));
         assert!(sample().draw(None, false).contains("terminal is wide"));
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_the_message_follows_in_full() {
+        assert_eq!(
+            sample().draw(Some(40), false),
+            "ID  SUBJECT\n    MESSAGE\n1   a.service\n    short\n12  b\n    \
+             a message that is longer than the\n    terminal is wide\n"
+        );
+        // What fits is left as it is.
+        assert_eq!(sample().draw(Some(80), false), sample().draw(None, false));
+    }
+
+    #[test]
+    fn wrapping_loses_nothing() {
+        let word = "y".repeat(40);
+        for text in ["", "a", "a b  c", &format!("one {word} two"), &word] {
+            let lines = wrap(text, 20);
+            assert!(
+                lines.iter().all(|line| line.chars().count() <= 20),
+                "{lines:?}"
+            );
+            let letters = |text: &str| text.replace(' ', "");
+            assert_eq!(letters(&lines.concat()), letters(text));
+        }
     }
 
     #[test]

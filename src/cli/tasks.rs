@@ -1,6 +1,7 @@
 //! `tasks`.
 
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 
 use serde_json::{Value, json};
 
@@ -63,6 +64,9 @@ fn filter(typed: &Typed) -> Result<TaskFilter, CliError> {
     })
 }
 
+/// Tasks listed where no number is asked for.
+const LIST_MOST: u32 = 1_000;
+
 fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let filter = filter(typed)?;
     let config = globals.readable_config()?;
@@ -75,6 +79,16 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         "No tasks."
     };
     globals.listing(&json, &table(&tasks, globals.now()), empty)?;
+    let most = if filter.limit == 0 {
+        LIST_MOST
+    } else {
+        filter.limit
+    };
+    if tasks.len() as u64 >= u64::from(most) {
+        let told = format!("only the newest {most} are listed: --limit N lists more\n");
+        // A closed standard error leaves nobody to tell.
+        let _ = io::stderr().write_all(told.as_bytes());
+    }
     Ok(Exit::Done)
 }
 
@@ -151,14 +165,11 @@ fn page(task: &Task, case: Option<&Case>, attempts: &[Attempt], events: &[AuditE
         }
     };
     let maybe = |value: &Option<String>| value.clone().unwrap_or_default();
-    let time = |value: Option<Timestamp>| value.map(shape::second).unwrap_or_default();
+    let time = |value: Option<Timestamp>| value.map(shape::moment).unwrap_or_default();
     line("message", task.message.clone());
     line("severity", task.severity.to_string());
     let resolution = task.resolution.map_or(String::new(), |r| format!(" ({r})"));
-    line(
-        "status",
-        format!("{}{resolution}, phase {}", task.status, task.phase.number()),
-    );
+    line("status", format!("{}{resolution}", task.status));
     line("waiting for", maybe(&task.waiting_reason));
     line("next attempt", time(task.next_attempt_at));
     line(
@@ -179,10 +190,10 @@ fn page(task: &Task, case: Option<&Case>, attempts: &[Attempt], events: &[AuditE
     line(
         "seen",
         format!(
-            "{} times, {} to {}",
-            task.seen_count,
-            shape::second(task.detected_at),
-            shape::second(task.last_seen_at)
+            "{}, from {} to {}",
+            shape::counted(task.seen_count, "time", "times"),
+            shape::moment(task.detected_at),
+            shape::moment(task.last_seen_at)
         ),
     );
     line(
@@ -227,14 +238,13 @@ fn page(task: &Task, case: Option<&Case>, attempts: &[Attempt], events: &[AuditE
         }
     }
     if !attempts.is_empty() {
-        text.push_str("\nattempts\n");
+        text.push_str("\nattempts (UTC)\n");
         for attempt in attempts {
             let outcome = attempt.outcome.map_or("open", |outcome| outcome.as_str());
             let _ = writeln!(
                 text,
-                "  {} phase {} {}: {outcome}: {}",
+                "  {} {}: {outcome}: {}",
                 shape::second(attempt.started_at),
-                attempt.phase,
                 inert::line(&attempt.action_text),
                 inert::line(&attempt.message)
             );
@@ -247,7 +257,7 @@ fn page(task: &Task, case: Option<&Case>, attempts: &[Attempt], events: &[AuditE
     for step in steps {
         let _ = writeln!(text, "  {}", inert::line(&step));
     }
-    text.push_str("\nhistory\n");
+    text.push_str("\nhistory (UTC)\n");
     for event in events {
         let _ = writeln!(text, "  {}", event_line(event));
     }

@@ -12,6 +12,7 @@ use crate::core::remedy::gates::Closed;
 use crate::daemon::Runtime;
 use crate::daemon::gather::Life;
 use crate::host::{Host, READ_CAP};
+use crate::store::DetectorRun;
 
 /// Its name below the runtime directory.
 const FILE: &str = "status.json";
@@ -32,6 +33,7 @@ pub fn write(runtime: &Runtime, state: &str) {
         "managers": loaded.managers.iter().map(|manager| manager.name()).collect::<Vec<_>>(),
         "safe_start": runtime.safe_start().map(|safe| safe.text()),
         "journal": runtime.journal_followed(),
+        "detectors": runtime.store.live_runs().map(|runs| runs_json(&runs)).ok(),
         "open_tasks": counts.as_ref().map(|counts| counts.open).ok(),
         "store_troubles": runtime.store.health().troubles(),
         "store_error": counts.as_ref().err().map(ToString::to_string),
@@ -47,6 +49,35 @@ pub fn write(runtime: &Runtime, state: &str) {
     ) {
         log::debug!("status file {}: {why}", path.display());
     }
+}
+
+fn runs_json(runs: &[DetectorRun]) -> Value {
+    runs.iter()
+        .map(|run| {
+            json!({
+                "name": run.name,
+                "outcome": run.outcome.as_str(),
+                "message": run.message,
+                "duration_us": run.duration_us,
+                "runs": run.runs,
+                "last_at": run.last_at.to_string(),
+            })
+        })
+        .collect()
+}
+
+/// The same read back; `None` where one of its fields is missing.
+fn run_of(said: &Value) -> Option<DetectorRun> {
+    let text = |key| said.get(key).and_then(Value::as_str);
+    let number = |key| said.get(key).and_then(Value::as_u64);
+    Some(DetectorRun {
+        name: text("name")?.to_owned(),
+        outcome: text("outcome")?.parse().ok()?,
+        message: text("message")?.to_owned(),
+        duration_us: number("duration_us")?,
+        runs: number("runs")?,
+        last_at: text("last_at")?.parse().ok()?,
+    })
 }
 
 /// Why no repair is made, as an array: gate, reason, and until when where that is known.
@@ -99,6 +130,12 @@ impl Daemon {
     pub fn pid(&self) -> Option<u64> {
         let pid = self.said.get("pid").and_then(Value::as_u64);
         pid.filter(|_| self.running)
+    }
+
+    /// What its detectors said last, while it lives; the store has them a few minutes later.
+    pub fn detectors(&self) -> Option<Vec<DetectorRun>> {
+        let said = self.said.get("detectors").filter(|_| self.running)?;
+        Some(said.as_array()?.iter().filter_map(run_of).collect())
     }
 
     /// As the gates know it.

@@ -259,6 +259,15 @@ impl Reader {
         self.with(|connection| Ok(budgets::charge(connection, &asked, limits, now)?.err()))
     }
 
+    /// The host's budget, when it has no room for what failed lately: only a human's leave and first starts go on.
+    pub fn host_budget_spent(
+        &self,
+        limits: &Budget,
+        now: Timestamp,
+    ) -> Result<Option<Spent>, StoreError> {
+        self.with(|connection| budgets::host_spent(connection, true, limits, now))
+    }
+
     /// How often this episode was put before a human.
     pub fn times_told(&self, task_id: TaskId) -> Result<u32, StoreError> {
         self.with(|connection| {

@@ -116,6 +116,16 @@ pub(super) fn charge(
             return Ok(Ok(Charge::First));
         }
     }
+    Ok(host_spent(connection, lately, limits, now)?.map_or(Ok(Charge::Host), Err))
+}
+
+/// The host's own budget, when it has no room: for what failed `lately` a part of it is kept aside.
+pub(super) fn host_spent(
+    connection: &Connection,
+    lately: bool,
+    limits: &Budget,
+    now: Timestamp,
+) -> Result<Option<Spent>, StoreError> {
     for (window, limit) in [(HOUR, limits.host_per_hour), (DAY, limits.host_per_day)] {
         let limit = match lately {
             true => limit - limit / KEPT_SHARE,
@@ -130,10 +140,10 @@ pub(super) fn charge(
             limit,
         };
         if let Some(spent) = host.spent(connection, now)? {
-            return Ok(Err(spent));
+            return Ok(Some(spent));
         }
     }
-    Ok(Ok(Charge::Host))
+    Ok(None)
 }
 
 impl<'a> Asked<'a> {

@@ -182,6 +182,11 @@ impl fmt::Display for StoreError {
             Self::Io(why) => write!(f, "the database cannot be read or written: {why}"),
             Self::Corrupt(why) => write!(f, "the database is damaged: {why}"),
             Self::NoTask(id) => write!(f, "task {id} does not exist"),
+            Self::WrongState {
+                task,
+                from: Status::Closed,
+                ..
+            } => write!(f, "task {task} is closed already"),
             Self::WrongState { task, from, wanted } => write!(
                 f,
                 "task {task} is {from}: it cannot become '{wanted}' from there"

@@ -175,6 +175,29 @@ impl Store {
         }
     }
 
+    /// The last outcome of each detector by now: what is stored, and what is not yet.
+    pub fn live_runs(&self) -> Result<Vec<DetectorRun>, StoreError> {
+        let mut known = self.reader()?.detector_runs()?;
+        let runs = self
+            .inner
+            .runs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for run in runs.iter() {
+            match known.iter_mut().find(|one| one.name == run.name) {
+                Some(one) => {
+                    let runs = one.runs.saturating_add(run.runs);
+                    *one = DetectorRun {
+                        runs,
+                        ..run.clone()
+                    };
+                }
+                None => known.push(run.clone()),
+            }
+        }
+        Ok(known)
+    }
+
     /// Records findings and moves the cursor; blocks until acknowledged. New fingerprints are durable
     /// then; pure repeats and bare cursor moves may share a commit up to 5 s later, and after a crash
     /// are read again from the source, since their cursor waited with them.

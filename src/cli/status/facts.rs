@@ -1,0 +1,284 @@
+//! What the page is made of: what the store says, and whether repairs are made.
+
+use crate::cli::error::CliError;
+use crate::cli::globals::Globals;
+use crate::cli::table::Tone;
+use crate::cli::{escalations, shape, stored};
+use crate::core::config::Config;
+use crate::core::diagnosis::root_cause::cases;
+use crate::core::model::case::Case;
+use crate::core::model::task::Task;
+use crate::core::model::time::Timestamp;
+use crate::core::remedy::decide::HostFacts;
+use crate::core::remedy::gates::Closed;
+use crate::core::remedy::step::{Reason, Spent};
+use crate::daemon::gather::{self, conditions};
+use crate::daemon::status::Daemon;
+use crate::host::Host;
+use crate::store::{Counts, DetectorRun, EscalationRow, OutboxRow, RunOutcome, StoreError};
+
+/// What a human is asked: the escalation, and its task as it stands.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) row: EscalationRow,
+    pub(super) task: Option<Task>,
+}
+
+/// What the store says; absent where there is none yet.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) counts: Counts,
+    pub(super) asks: Vec<Ask>,
+    /// Tasks of an adopted database that waited for a human there and were not put before one here.
+    pub(super) adopted: u64,
+    pub(super) outbox: Vec<OutboxRow>,
+    pub(super) detectors: Vec<DetectorRun>,
+    pub(super) cases: Vec<Case>,
+    /// When it was restored, while no full clean sweep has followed.
+    pub(super) restored: Option<Timestamp>,
+    /// The host's budget without room.
+    pub(super) spent: Option<Spent>,
+}
+
+impl Stored {
+    pub(super) fn broken(&self) -> impl Iterator<Item = &DetectorRun> {
+        let runs = self.detectors.iter();
+        runs.filter(|run| run.outcome == RunOutcome::Broken)
+    }
+}
+
+pub(super) fn read_store(
+    globals: &Globals,
+    config: &Config,
+    daemon: &Daemon,
+) -> Result<Stored, CliError> {
+    let reader = stored::reader(globals, config)?;
+    let rows = reader.escalations(true)?;
+    let adopted = escalations::adopted(&reader, &rows)?.len() as u64;
+    let asks = rows.into_iter().map(|row| {
+        let task = reader.task(row.task_id)?;
+        Ok(Ask { row, task })
+    });
+    Ok(Stored {
+        counts: reader.counts()?,
+        asks: asks.collect::<Result<_, StoreError>>()?,
+        adopted,
+        outbox: reader.outbox()?,
+        detectors: match daemon.detectors() {
+            Some(live) => live,
+            None => reader.detector_runs()?,
+        },
+        cases: cases(&conditions(&reader.open_conditions()?)),
+        restored: reader.restored()?,
+        spent: reader.host_budget_spent(&config.budget, globals.now())?,
+    })
+}
+
+/// Whether repairs are made now, by the facts that a worker decides on.
+#[derive(Debug)]
+pub(super) struct Repairs {
+    pub(super) facts: HostFacts,
+    /// Why none is made, whatever the task.
+    pub(super) paused: Vec<Closed>,
+    running: bool,
+    kill_switch_file: String,
+}
+
+impl Repairs {
+    pub(super) fn of(
+        host: &Host,
+        config: &Config,
+        daemon: &Daemon,
+        restored: Option<Timestamp>,
+    ) -> Self {
+        let life = daemon.life();
+        Self {
+            facts: gather::host_facts(host, config, life, restored),
+            paused: gather::paused(host, config, life),
+            running: daemon.running,
+            kill_switch_file: config.daemon.kill_switch.clone(),
+        }
+    }
+
+    /// Why none is made whatever the task, and until when.
+    pub(super) fn pauses(&self) -> Vec<String> {
+        self.paused.iter().map(|one| self.pause(one)).collect()
+    }
+
+    /// One line for each thing that stands in the way, or that nothing does.
+    pub(super) fn lines(&self) -> Vec<(Tone, String)> {
+        let mut lines: Vec<_> = self
+            .pauses()
+            .into_iter()
+            .map(|why| (Tone::Bad, format!("PAUSED: {why}")))
+            .collect();
+        if self.facts.dry_run {
+            lines.push((Tone::Warn, "none: a dry run only looks".to_owned()));
+        }
+        if let Some(at) = self.facts.restored {
+            let at = shape::second(at);
+            let why = format!("at most suggest: restored at {at}, until one full clean sweep");
+            lines.push((Tone::Warn, why));
+        }
+        if !self.running {
+            lines.push((Tone::Warn, "none: the daemon is not running".to_owned()));
+        }
+        if lines.is_empty() {
+            lines.push((Tone::Plain, "on".to_owned()));
+        }
+        lines
+    }
+
+    /// Why, and until when where the reason does not say it.
+    fn pause(&self, one: &Closed) -> String {
+        match (&one.reason, one.ends) {
+            (Reason::KillSwitch(_), _) => {
+                format!("{}, until {} is removed", one.reason, self.kill_switch_file)
+            }
+            (Reason::StartupGrace, Some(end)) => {
+                format!("{}, until {}", one.reason, shape::second(end))
+            }
+            (reason, _) => reason.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::core::config::Maintenance;
+    use crate::host::clock::{CLOCK_FLOOR, Clock};
+    use std::time::Duration;
+
+    /// A Monday noon.
+    const NOON: Timestamp = Timestamp::from_millis(1_800_273_600_000);
+
+    /// A host at `now`, with a daemon that says so of itself.
+    fn host(dir: &std::path::Path, now: Timestamp, said: &Value) -> Host {
+        let config = Config::default();
+        for (path, text) in [
+            (
+                format!("{}/status.json", config.daemon.runtime_dir),
+                said.to_string(),
+            ),
+            (
+                "/proc/7/cmdline".to_owned(),
+                format!("/usr/bin/{}\0run\0", crate::cli::help::NAME),
+            ),
+        ] {
+            let path = dir.join(path.trim_start_matches('/'));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        Host::at(dir, Clock::manual(now))
+    }
+
+    fn lines(
+        now: Timestamp,
+        said: &Value,
+        restored: Option<Timestamp>,
+        set: fn(&std::path::Path, &mut Config),
+    ) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        let host = host(dir.path(), now, said);
+        set(dir.path(), &mut config);
+        let daemon = Daemon::ask(&host, &config);
+        let repairs = Repairs::of(&host, &config, &daemon, restored);
+        let lines = repairs.lines().into_iter().map(|(_, line)| line);
+        lines.collect::<Vec<_>>().join(" | ")
+    }
+
+    fn kill_switch(dir: &std::path::Path, config: &Config) {
+        let file = dir.join(config.daemon.kill_switch.trim_start_matches('/'));
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, "people at work\n").unwrap();
+    }
+
+    fn noon(config: &mut Config) {
+        config.maintenance.push(Maintenance {
+            from: "11:00".to_owned(),
+            to: "12:10".to_owned(),
+            reason: "new cable".to_owned(),
+            ..Maintenance::default()
+        });
+    }
+
+    #[test]
+    fn what_pauses_repairs_is_told_with_why_and_until_when() {
+        type Set = fn(&std::path::Path, &mut Config);
+        let long_ago = NOON.minus(Duration::from_secs(3_600)).to_string();
+        let daemon = || json!({ "pid": 7, "state": "running", "started_at": long_ago });
+        let young = json!({ "pid": 7, "started_at": NOON.to_string() });
+        let rows: [(Timestamp, Value, Option<Timestamp>, Set, &str); 9] = [
+            (NOON, daemon(), None, |_, _| {}, "on"),
+            (
+                NOON,
+                daemon(),
+                None,
+                |dir, config| kill_switch(dir, config),
+                "PAUSED: kill switch is on: people at work, until /etc/autonomous-orchestrator/disable is removed",
+            ),
+            (
+                NOON,
+                daemon(),
+                None,
+                |_, config| noon(config),
+                "PAUSED: maintenance until 12:10 UTC: new cable",
+            ),
+            (
+                NOON,
+                young,
+                None,
+                |_, config| config.daemon.startup_grace_s = 90,
+                "PAUSED: start-up grace, until 2027-01-18 12:01:30",
+            ),
+            (
+                CLOCK_FLOOR.minus(Duration::from_secs(1)),
+                json!({ "pid": 7 }),
+                None,
+                |_, _| {},
+                "PAUSED: the clock is before this build's own date; waiting for time synchronisation",
+            ),
+            (
+                NOON,
+                daemon(),
+                Some(NOON),
+                |_, _| {},
+                "at most suggest: restored at 2027-01-18 12:00:00, until one full clean sweep",
+            ),
+            (
+                NOON,
+                json!({ "pid": 7, "dry_run": true }),
+                None,
+                |_, _| {},
+                "none: a dry run only looks",
+            ),
+            (
+                NOON,
+                Value::Null,
+                None,
+                |_, _| {},
+                "none: the daemon is not running",
+            ),
+            (
+                NOON,
+                daemon(),
+                Some(NOON),
+                |dir, config| {
+                    kill_switch(dir, config);
+                    noon(config);
+                },
+                "PAUSED: kill switch is on: people at work, until /etc/autonomous-orchestrator/disable is removed | \
+                 PAUSED: maintenance until 12:10 UTC: new cable | \
+                 at most suggest: restored at 2027-01-18 12:00:00, until one full clean sweep",
+            ),
+        ];
+        for (now, said, restored, set, told) in rows {
+            assert_eq!(lines(now, &said, restored, set), told);
+        }
+    }
+}

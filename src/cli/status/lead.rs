@@ -1,0 +1,270 @@
+//! What a human should know first: the head of the page, and the whole of `status --check`.
+
+use std::time::Duration;
+
+use crate::cli::shape;
+use crate::cli::status::facts::{Ask, Repairs, Stored};
+use crate::cli::table::Tone;
+use crate::core::config::Config;
+use crate::core::model::time::Timestamp;
+use crate::core::remedy::step::Spent;
+use crate::daemon::status::Daemon;
+use crate::store::OutboxRow;
+
+/// A delivery that is due waits longer than this only when something is in its way.
+const STUCK_AFTER: Duration = Duration::from_secs(600);
+
+/// How bad it is, in the order of a Nagios plugin's exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// Worth knowing, and as configured.
+    Note,
+    Warning,
+    Critical,
+}
+
+impl Level {
+    pub(super) const fn tone(self) -> Tone {
+        match self {
+            Self::Note | Self::Warning => Tone::Warn,
+            Self::Critical => Tone::Bad,
+        }
+    }
+}
+
+/// One thing that a human should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Point {
+    pub(super) level: Level,
+    /// What answers it, without the program's name; empty where nothing does.
+    pub(super) command: String,
+    pub(super) what: String,
+}
+
+impl Point {
+    fn new(level: Level, command: impl Into<String>, what: impl Into<String>) -> Self {
+        Self {
+            level,
+            command: command.into(),
+            what: what.into(),
+        }
+    }
+}
+
+impl Ask {
+    /// The command that answers it.
+    fn command(&self) -> String {
+        let id = self.row.task_id;
+        let task = self.task.as_ref();
+        let waits = task.is_some_and(|task| {
+            task.proposal.is_some()
+                && task.approved_action.is_none()
+                && task.acknowledged_by.is_none()
+        });
+        match waits {
+            true => format!("approve {id}"),
+            false => format!("escalations show {id}"),
+        }
+    }
+
+    fn point(&self, now: Timestamp) -> Point {
+        let age = shape::age(self.row.created_at, now);
+        let task = self.task.as_ref();
+        let mut what = format!("{} for {age}", self.row.severity);
+        if let Some(number) = self.row.issue_number {
+            what = format!("{what}, #{number}");
+        }
+        if let Some(name) = task.and_then(|task| task.acknowledged_by.as_deref()) {
+            what = format!("{what}, {name} is on it");
+        }
+        what = format!("{what}: {}", self.row.title);
+        let proposal = task.and_then(|task| task.proposal.as_ref());
+        if let Some(proposal) = proposal {
+            let state = match task.is_some_and(|task| task.approved_action.is_some()) {
+                true => "allowed",
+                false => "proposed",
+            };
+            what = format!("{what} ({state}: {})", proposal.text);
+        }
+        let level = match self.row.severity.as_str() {
+            "warning" | "info" => Level::Warning,
+            _ => Level::Critical,
+        };
+        Point::new(level, self.command(), what)
+    }
+}
+
+/// What needs a human.
+pub(super) fn asks(store: &Stored, now: Timestamp) -> Vec<Point> {
+    let mut points: Vec<Point> = store.asks.iter().map(|ask| ask.point(now)).collect();
+    if store.adopted > 0 {
+        let tasks = shape::counted(store.adopted, "task", "tasks");
+        let what = format!(
+            "{tasks} of the adopted database waited for a human there; not judged here yet"
+        );
+        points.push(Point::new(Level::Warning, "tasks --status escalated", what));
+    }
+    points
+}
+
+/// What stands in the way of repairs, of being told, and of knowing.
+pub(super) fn obstacles(
+    daemon: &Daemon,
+    config: &Config,
+    repairs: &Repairs,
+    store: Option<&Stored>,
+    now: Timestamp,
+) -> Vec<Point> {
+    let mut points = Vec::new();
+    if !daemon.running {
+        points.push(Point::new(Level::Critical, "", "the daemon is not running"));
+    }
+    let paused = repairs.pauses().into_iter();
+    points
+        .extend(paused.map(|why| Point::new(Level::Warning, "", format!("repairs PAUSED: {why}"))));
+    if let Some(spent) = store.and_then(|store| store.spent.as_ref()) {
+        points.push(Point::new(Level::Warning, "", spent_line(spent)));
+    }
+    if config.channels().is_empty() {
+        let what = "nobody is told: no tracker, webhook or Alertmanager is configured; what needs a human stands here alone";
+        points.push(Point::new(Level::Note, "", what));
+    }
+    if let Some(store) = store {
+        points.extend(deliveries(&store.outbox, config, now));
+        points.extend(store.broken().map(|run| {
+            let what = format!("detector {} is broken: {}", run.name, run.message);
+            Point::new(Level::Warning, "doctor", what)
+        }));
+    }
+    points
+}
+
+fn spent_line(spent: &Spent) -> String {
+    format!(
+        "repeated and disruptive repairs PAUSED until {}: {} of {} of this host's budget are used; first starts and what you approve go on",
+        shape::moment(spent.free_at),
+        spent.used,
+        spent.limit
+    )
+}
+
+/// Deliveries that a human has to do something about.
+fn deliveries(rows: &[OutboxRow], config: &Config, now: Timestamp) -> Vec<Point> {
+    let channels = config.channels();
+    let is_open =
+        |row: &&OutboxRow| matches!(row.state.as_str(), "pending" | "sending" | "unknown");
+    let mut points = Vec::new();
+    let dead = rows.iter().filter(|row| row.state == "dead").count() as u64;
+    if dead > 0 {
+        let what = format!(
+            "{} given up",
+            shape::counted(dead, "delivery", "deliveries")
+        );
+        points.push(Point::new(Level::Warning, "outbox", what));
+    }
+    let (told, nowhere): (Vec<&OutboxRow>, Vec<&OutboxRow>) = rows
+        .iter()
+        .filter(is_open)
+        .partition(|row| channels.contains(&row.destination.as_str()));
+    if let Some(first) = nowhere.first() {
+        let count = shape::counted(nowhere.len() as u64, "delivery is", "deliveries are");
+        let what = format!("{count} for {}, which is not configured", first.destination);
+        points.push(Point::new(Level::Note, "outbox", what));
+    }
+    let stuck: Vec<&&OutboxRow> = told
+        .iter()
+        .filter(|row| row.attempts > 0 || row.next_at <= now)
+        .filter(|row| now.since(row.created_at) > STUCK_AFTER)
+        .collect();
+    if let Some(oldest) = stuck.iter().min_by_key(|row| row.created_at) {
+        let count = shape::counted(stuck.len() as u64, "delivery is", "deliveries are");
+        let why = oldest.last_error.as_deref().unwrap_or("not tried yet");
+        let age = shape::age(oldest.created_at, now);
+        let what = format!("{count} stuck, the oldest for {age}: {why}");
+        points.push(Point::new(Level::Warning, "outbox", what));
+    }
+    points
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::model::id::{EscalationId, IssueNumber, OutboxId, TaskId};
+    use crate::store::EscalationRow;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_273_600_000);
+
+    fn row(destination: &str, state: &str, age_s: u64, attempts: u32) -> OutboxRow {
+        OutboxRow {
+            id: OutboxId::from_number(1),
+            task_id: TaskId::from_number(1),
+            destination: destination.to_owned(),
+            operation: "create".to_owned(),
+            state: state.to_owned(),
+            attempts,
+            payload: String::new(),
+            delivery_key: String::new(),
+            issue_number: None,
+            severity_rank: 1,
+            created_at: NOW.minus(Duration::from_secs(age_s)),
+            next_at: NOW,
+            sent_at: None,
+            last_error: (attempts > 0).then(|| "no route to host".to_owned()),
+            said_by: None,
+            remote_url: None,
+        }
+    }
+
+    #[test]
+    fn only_deliveries_that_need_a_human_are_told() {
+        let mut config = Config::default();
+        config.webhook.url = "https://a/b".to_owned();
+        let told = |row: OutboxRow| {
+            let points = deliveries(&[row], &config, NOW).into_iter();
+            points
+                .map(|point| point.what)
+                .collect::<Vec<_>>()
+                .join(" | ")
+        };
+        for (row, want) in [
+            (row("webhook", "confirmed", 9_000, 1), ""),
+            (row("webhook", "cancelled", 9_000, 0), ""),
+            (row("webhook", "pending", 60, 1), ""),
+            (
+                row("webhook", "unknown", 7_200, 3),
+                "1 delivery is stuck, the oldest for 2 h: no route to host",
+            ),
+            (row("webhook", "dead", 60, 9), "1 delivery given up"),
+            (
+                row("github", "pending", 60, 0),
+                "1 delivery is for github, which is not configured",
+            ),
+        ] {
+            let name = format!("{} {}", row.destination, row.state);
+            assert_eq!(told(row), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_ask_names_the_command_that_answers_it() {
+        let ask = Ask {
+            row: EscalationRow {
+                id: EscalationId::from_number(1),
+                task_id: TaskId::from_number(13),
+                reason: String::new(),
+                title: "web.service failed".to_owned(),
+                body: String::new(),
+                severity: "error".to_owned(),
+                created_at: NOW.minus(Duration::from_secs(300)),
+                resolved_at: None,
+                issue_number: Some(IssueNumber::from_number(7)),
+            },
+            task: None,
+        };
+        let point = ask.point(NOW);
+        assert_eq!(point.command, "escalations show 13");
+        assert_eq!(point.what, "error for 5 m, #7: web.service failed");
+        assert_eq!(point.level, Level::Critical);
+    }
+}

@@ -1,0 +1,351 @@
+//! `status`: one page about the daemon and what it knows, what needs a human first.
+
+mod check;
+mod facts;
+mod lead;
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::cli::error::{CliError, ErrorKind, Exit};
+use crate::cli::globals::Globals;
+use crate::cli::shape;
+use crate::cli::status::facts::{Repairs, Stored};
+use crate::cli::status::lead::Point;
+use crate::cli::table::{Tone, wrap};
+use crate::cli::typed::Typed;
+use crate::core::config::Config;
+use crate::core::model::inert;
+use crate::core::model::time::Timestamp;
+use crate::daemon::status::{Daemon, paused_json};
+use crate::store::{Counts, DetectorRun, RunOutcome};
+
+/// All that the page is made of.
+struct Seen<'a> {
+    globals: &'a Globals,
+    config: &'a Config,
+    daemon: &'a Daemon,
+    repairs: &'a Repairs,
+    store: &'a Result<Stored, CliError>,
+}
+
+impl Seen<'_> {
+    /// What a human should know first: asks, then what stands in the way.
+    fn points(&self) -> (Vec<Point>, Vec<Point>) {
+        let (now, store) = (self.globals.now(), self.store.as_ref().ok());
+        let asks = store
+            .map(|store| lead::asks(store, now))
+            .unwrap_or_default();
+        let obstacles = lead::obstacles(self.daemon, self.config, self.repairs, store, now);
+        (asks, obstacles)
+    }
+}
+
+pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    typed.at_most(0)?;
+    let is_check = typed.has("check");
+    let config = match globals.readable_config() {
+        Err(why) if is_check => {
+            let (line, exit) = check::answer(&[], Err(&why));
+            globals.print(&line)?;
+            return Ok(exit);
+        }
+        config => config?,
+    };
+    let host = globals.host();
+    let daemon = Daemon::ask(&host, &config);
+    let store = facts::read_store(globals, &config, &daemon);
+    let restored = store.as_ref().ok().and_then(|store| store.restored);
+    let repairs = Repairs::of(&host, &config, &daemon, restored);
+    let seen = Seen {
+        globals,
+        config: &config,
+        daemon: &daemon,
+        repairs: &repairs,
+        store: &store,
+    };
+    if is_check {
+        let (mut points, obstacles) = seen.points();
+        points.extend(obstacles);
+        let (line, exit) = check::answer(&points, store.as_ref());
+        globals.print(&line)?;
+        return Ok(exit);
+    }
+    if globals.json {
+        globals.print_json(&to_json(&seen))?;
+    } else {
+        globals.print(&page(&seen))?;
+    }
+    // A page that lacks the store is no answer to what is open.
+    match store {
+        Err(why) if why.kind() != ErrorKind::NoStore => Err(why),
+        _ => Ok(Exit::Done),
+    }
+}
+
+fn to_json(seen: &Seen<'_>) -> Value {
+    let Seen {
+        config,
+        daemon,
+        repairs,
+        ..
+    } = *seen;
+    let (asks, obstacles) = seen.points();
+    let point = |point: &Point| json!({ "command": point.command, "what": point.what });
+    let mut value = json!({
+        "running": daemon.running,
+        "daemon": daemon.said,
+        "needs_human": asks.iter().map(point).collect::<Vec<_>>(),
+        "obstacles": obstacles.iter().map(point).collect::<Vec<_>>(),
+        "told": config.channels(),
+        "kill_switch": repairs.facts.kill_switch,
+        "paused": paused_json(&repairs.paused),
+        "mode": {
+            "limit": config.mode.limit.as_str(),
+            "low": config.mode.low.as_str(),
+            "medium": config.mode.medium.as_str(),
+            "high": config.mode.high.as_str(),
+        },
+    });
+    let (Value::Object(map), Ok(store)) = (&mut value, seen.store) else {
+        return value;
+    };
+    let counts = |pairs: &[(String, u64)]| -> Value {
+        pairs
+            .iter()
+            .map(|(name, count)| (name.clone(), json!(count)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    };
+    let restored = store.restored.map(|at| at.to_string());
+    map.insert("restored".to_owned(), json!(restored));
+    map.insert("open_tasks".to_owned(), json!(store.counts.open));
+    map.insert("by_status".to_owned(), counts(&store.counts.by_status));
+    map.insert(
+        "by_resolution".to_owned(),
+        counts(&store.counts.by_resolution),
+    );
+    map.insert(
+        "outbox".to_owned(),
+        json!({ "waiting": store.counts.outbox_waiting, "dead": store.counts.outbox_dead }),
+    );
+    map.insert(
+        "escalations".to_owned(),
+        store
+            .asks
+            .iter()
+            .map(|ask| shape::escalation(&ask.row))
+            .collect(),
+    );
+    map.insert(
+        "cases".to_owned(),
+        store.cases.iter().map(shape::case).collect(),
+    );
+    map.insert(
+        "detectors".to_owned(),
+        store.detectors.iter().map(shape::detector).collect(),
+    );
+    value
+}
+
+fn page(seen: &Seen<'_>) -> String {
+    let (colour, now) = (seen.globals.colour(), seen.globals.now());
+    let room = seen.globals.width().unwrap_or(usize::MAX);
+    let (asks, obstacles) = seen.points();
+    let mut text = head(&asks, &obstacles, room, colour);
+    let mut line = |name: &str, tone: Tone, value: &str| {
+        let mut name = name;
+        for part in wrap(&inert::line(value), room.saturating_sub(13)) {
+            let _ = writeln!(text, "{name:<12} {}", tone.paint(&part, colour));
+            name = "";
+        }
+    };
+    let (tone, said) = daemon_line(seen.daemon, now);
+    line("daemon", tone, &said);
+    let running = seen.daemon.running;
+    if let Some(said) = seen.daemon.text("safe_start").filter(|_| running) {
+        line("start", Tone::Bad, said);
+    }
+    line("mode", Tone::Plain, &mode_line(seen.config));
+    for (tone, said) in seen.repairs.lines() {
+        line("repairs", tone, &said);
+    }
+    match seen.config.channels() {
+        channels if channels.is_empty() => line("told", Tone::Warn, "nobody"),
+        channels => line("told", Tone::Plain, &channels.join(", ")),
+    }
+    match seen.store {
+        Err(why) => line("store", Tone::Warn, &why.told()),
+        Ok(store) => {
+            let (tone, said) = tasks_line(&store.counts);
+            line("tasks", tone, &said);
+            let (tone, said) = outbox_line(store, now);
+            line("outbox", tone, &said);
+            let (tone, said) = detector_line(&store.detectors, now);
+            line("detectors", tone, &said);
+            details(&mut text, store, room, colour);
+        }
+    }
+    text
+}
+
+/// What a human should know first, each with the command that answers it.
+fn head(asks: &[Point], obstacles: &[Point], room: usize, colour: bool) -> String {
+    let mut text = match asks {
+        [] => format!("{}\n", Tone::Good.paint("Nothing needs a human.", colour)),
+        asks => {
+            let needs = shape::counted(asks.len() as u64, "thing needs", "things need");
+            format!(
+                "{}\n",
+                Tone::Strong.paint(&format!("{needs} a human:"), colour)
+            )
+        }
+    };
+    for point in asks.iter().chain(obstacles) {
+        let command = match point.command.as_str() {
+            "" => String::new(),
+            command => format!("`{command}`  "),
+        };
+        let what = format!("{command}{}", point.what);
+        for (at, part) in wrap(&inert::line(&what), room.saturating_sub(4))
+            .iter()
+            .enumerate()
+        {
+            let indent = if at == 0 { "  " } else { "    " };
+            let _ = writeln!(text, "{indent}{}", point.level.tone().paint(part, colour));
+        }
+    }
+    text.push('\n');
+    text
+}
+
+fn daemon_line(daemon: &Daemon, now: Timestamp) -> (Tone, String) {
+    match daemon.pid() {
+        Some(pid) => {
+            let version = daemon.text("version").unwrap_or("?");
+            let since = daemon
+                .time("started_at")
+                .map_or_else(String::new, |started| {
+                    format!(", up {}", shape::age(started, now))
+                });
+            let state = daemon.text("state").unwrap_or("running");
+            (
+                Tone::Good,
+                format!("{state}, pid {pid}, version {version}{since}"),
+            )
+        }
+        None => {
+            let last = daemon.time("at").map_or_else(String::new, |last| {
+                format!("; last heard of {} ago", shape::age(last, now))
+            });
+            (Tone::Bad, format!("not running{last}"))
+        }
+    }
+}
+
+fn mode_line(config: &Config) -> String {
+    let by_risk = [
+        ("low", config.mode.low),
+        ("medium", config.mode.medium),
+        ("high", config.mode.high),
+    ]
+    .map(|(risk, mode)| format!("{risk} {}", mode.min(config.mode.limit)));
+    let own = match config.mode.class.len() {
+        0 => String::new(),
+        count => {
+            let classes = shape::counted(count as u64, "class", "classes");
+            format!(", {classes} with a mode of its own")
+        }
+    };
+    format!("by risk: {}{own}", by_risk.join(", "))
+}
+
+fn tasks_line(counts: &Counts) -> (Tone, String) {
+    let of = |pairs: &[(String, u64)]| {
+        pairs
+            .iter()
+            .filter(|(name, _)| name != "closed")
+            .map(|(name, count)| format!("{count} {name}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let open = of(&counts.by_status);
+    let closed = of(&counts.by_resolution);
+    let tone = if counts.open == 0 {
+        Tone::Good
+    } else {
+        Tone::Warn
+    };
+    let mut text = format!("{} open", counts.open);
+    if !open.is_empty() {
+        let _ = write!(text, " ({open})");
+    }
+    if !closed.is_empty() {
+        let _ = write!(text, "; closed: {closed}");
+    }
+    (tone, text)
+}
+
+fn outbox_line(store: &Stored, now: Timestamp) -> (Tone, String) {
+    let (waiting, dead) = (store.counts.outbox_waiting, store.counts.outbox_dead);
+    let oldest = store
+        .outbox
+        .iter()
+        .filter(|row| matches!(row.state.as_str(), "pending" | "sending" | "unknown"))
+        .map(|row| row.created_at)
+        .min();
+    match oldest {
+        Some(at) => {
+            let age = shape::age(at, now);
+            let text = format!("{waiting} waiting, {dead} given up; the oldest waits {age}");
+            (Tone::Warn, text)
+        }
+        None if dead > 0 => (Tone::Bad, format!("{dead} given up")),
+        None => (Tone::Good, "empty".to_owned()),
+    }
+}
+
+fn detector_line(runs: &[DetectorRun], now: Timestamp) -> (Tone, String) {
+    let count = |outcome| runs.iter().filter(|run| run.outcome == outcome).count();
+    let broken = count(RunOutcome::Broken);
+    let last = runs.iter().map(|run| run.last_at).max().map_or_else(
+        || "none has run yet".to_owned(),
+        |at| format!("last look {} ago", shape::age(at, now)),
+    );
+    let tone = if broken > 0 { Tone::Bad } else { Tone::Good };
+    (
+        tone,
+        format!(
+            "{} ok, {} absent, {broken} broken; {last}",
+            count(RunOutcome::Ok),
+            count(RunOutcome::Absent)
+        ),
+    )
+}
+
+fn details(text: &mut String, store: &Stored, room: usize, colour: bool) {
+    let troubled: Vec<&DetectorRun> = store
+        .detectors
+        .iter()
+        .filter(|run| run.outcome != RunOutcome::Ok)
+        .collect();
+    for run in troubled {
+        let tone = if run.outcome == RunOutcome::Broken {
+            Tone::Bad
+        } else {
+            Tone::Dim
+        };
+        let what = format!("{} {}: {}", run.name, run.outcome.as_str(), run.message);
+        for part in wrap(&inert::line(&what), room.saturating_sub(2)) {
+            let _ = writeln!(text, "  {}", tone.paint(&part, colour));
+        }
+    }
+    if !store.cases.is_empty() {
+        let _ = writeln!(text, "\nRepaired first, and what waits for it:");
+    }
+    for case in &store.cases {
+        let what = format!("{}; {}", case.root, case.text(case.root.task));
+        let _ = writeln!(text, "  {}", Tone::Warn.paint(&inert::line(&what), colour));
+    }
+}
