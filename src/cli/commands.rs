@@ -6,7 +6,7 @@ use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::cli::{
     approve, config, doctor, escalations, fingerprint, help, history, import, install, knowledge,
-    learn, outbox, replay, report, stats, status, tasks, wire,
+    learn, outbox, replay, report, silence, stats, status, tasks, wire,
 };
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -142,6 +142,31 @@ pub(super) const COMMANDS: &[Command] = &[
             option("by", "NAME", "who does it (default: the user)"),
         ],
         run: escalations::run,
+    },
+    Command {
+        name: "silence",
+        forms: &[
+            array("[list]"),
+            object("WHAT TIME [REASON]"),
+            text("end WHAT"),
+        ],
+        brief: "leave a unit, a class or a task alone for a while",
+        long: "WHAT is a unit (or another subject: a mount, an interface), a class, or a task's number. What it covers\n\
+               is seen and recorded, and neither repaired nor told until TIME (30m, 2h, 1d, or YYYY-MM-DD HH:MM:SS in\n\
+               UTC); then all goes on by itself. A class never covers what is critical.",
+        example: "autonomous-orchestrator silence web.service 2h new cable\nautonomous-orchestrator silence end web.service",
+        flags: &[option("by", "NAME", "who does it (default: the user)")],
+        run: silence::run,
+    },
+    Command {
+        name: "maintenance",
+        forms: &[object("TIME [REASON]"), text("end")],
+        brief: "repair nothing on this host for a while",
+        long: "As a [[maintenance]] window of the configuration, from now on: all is seen, recorded and told, and nothing\n\
+               is repaired until TIME. It ends by itself.",
+        example: "autonomous-orchestrator maintenance 2h new cables",
+        flags: &[option("by", "NAME", "who does it (default: the user)")],
+        run: silence::maintenance,
     },
     Command {
         name: "outbox",

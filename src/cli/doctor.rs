@@ -17,7 +17,7 @@ use crate::core::config::Config;
 use crate::core::model::hint::Hint;
 use crate::core::model::inert;
 use crate::core::remedy::step::Reason;
-use crate::daemon::gather;
+use crate::daemon::gather::{self, StoreFacts};
 use crate::daemon::status::Daemon;
 use crate::host::Host;
 use crate::host::files::secret_file_problem;
@@ -157,13 +157,17 @@ fn check_config(page: &mut Page, globals: &Globals) -> Config {
     if let Some(why) = wire::open_address(globals, &config) {
         page.warn("secrets", why, "replace the address if it may have leaked");
     }
-    check_paused(page, &globals.host(), &config);
+    // A store that cannot be read is told by its own check.
+    let store = stored::reader(globals, &config).ok();
+    let store = store.and_then(|reader| StoreFacts::of(&reader).ok());
+    check_paused(page, &globals.host(), &config, store.unwrap_or_default());
     config
 }
 
 /// Why no repair is made now.
-fn check_paused(page: &mut Page, host: &Host, config: &Config) {
-    let paused = gather::paused(host, config, Daemon::ask(host, config).life());
+fn check_paused(page: &mut Page, host: &Host, config: &Config, store: StoreFacts) {
+    let life = Daemon::ask(host, config).life();
+    let paused = gather::paused(host, config, life, store);
     if paused.is_empty() {
         page.ok("repairs", "not paused");
     }
@@ -176,6 +180,7 @@ fn check_paused(page: &mut Page, host: &Host, config: &Config) {
             Reason::Clock => "set the clock, or start a time service".to_owned(),
             // Nothing else holds for the whole host.
             Reason::Maintenance(_)
+            | Reason::Silenced(_)
             | Reason::StartupGrace
             | Reason::NoTarget { .. }
             | Reason::Precondition { .. }

@@ -25,6 +25,7 @@ mod recorded;
 mod replay;
 mod report;
 mod shape;
+mod silence;
 mod stats;
 mod status;
 mod stored;

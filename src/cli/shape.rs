@@ -12,6 +12,7 @@ use crate::core::model::inert;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Status, Task};
 use crate::core::model::time::{Timestamp, brief};
+use crate::core::remedy::silence::Silence;
 use crate::store::{Attempt, AuditEvent, DetectorRun, EscalationRow, OutboxRow};
 
 /// The documented JSON object of a task.
@@ -118,6 +119,15 @@ pub(super) fn event(event: &AuditEvent) -> Value {
         "reason": event.reason,
         "hash": event.hash,
         "prev_hash": event.prev_hash,
+    })
+}
+
+pub(super) fn silence(one: &Silence) -> Value {
+    json!({
+        "what": one.scope.to_string(),
+        "until": time(one.until),
+        "by": one.by,
+        "reason": one.reason,
     })
 }
 

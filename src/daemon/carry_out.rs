@@ -145,7 +145,9 @@ pub fn wait(job: &Job<'_>, until: Timestamp, reason: &Reason) -> Result<(), Stor
 fn wait_told(job: &Job<'_>, until: Timestamp, reason: &Reason) -> Result<(), StoreError> {
     let wakes = match reason.waits_for() {
         WaitsFor::Root(_) => true,
-        WaitsFor::Gate(gate) => matches!(gate, Gate::KillSwitch | Gate::Maintenance),
+        WaitsFor::Gate(gate) => {
+            matches!(gate, Gate::KillSwitch | Gate::Maintenance | Gate::Silence)
+        }
         WaitsFor::Time => false,
     };
     if wakes {

@@ -28,7 +28,7 @@ use crate::core::remedy::step::Step;
 use crate::core::remedy::target::TargetError;
 use crate::daemon::diagnose::{self, Reasoned};
 use crate::daemon::ends;
-use crate::daemon::gather::{self, Facts, Gather};
+use crate::daemon::gather::{self, Facts, Gather, StoreFacts};
 use crate::daemon::loaded_config::{LoadError, LoadedConfig};
 use crate::daemon::memory;
 use crate::daemon::runtime::store_options;
@@ -122,8 +122,8 @@ pub fn explain(host: &Host, config: Config, id: TaskId) -> Result<Explained, Exp
 fn host_facts(gather: &Gather<'_>) -> Result<HostFacts, StoreError> {
     let (host, config) = (gather.host, &gather.loaded.config);
     let life = Daemon::ask(host, config).life();
-    let restored = gather.reader.restored()?;
-    Ok(gather::host_facts(host, config, life, restored))
+    let store = StoreFacts::of(gather.reader)?;
+    Ok(gather::host_facts(host, config, life, store))
 }
 
 /// The daemon's slot as the store tells of it: no disruptive action of another task is under way.

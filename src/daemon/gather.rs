@@ -23,6 +23,7 @@ use crate::core::remedy::ending::Seen;
 use crate::core::remedy::gates::{self, Closed};
 use crate::core::remedy::kill_switch;
 use crate::core::remedy::phases::{Offer, Tried};
+use crate::core::remedy::silence::Silences;
 use crate::core::remedy::spacing;
 use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::{diagnose, habits, healthy, verify};
@@ -314,13 +315,25 @@ pub struct Life {
     pub dry_run: bool,
 }
 
-/// What the gates ask of the host, read now: the same for a worker and for a command beside the daemon.
-pub fn host_facts(
-    host: &Host,
-    config: &Config,
-    life: Life,
-    restored: Option<Timestamp>,
-) -> HostFacts {
+/// What the gates ask of the store.
+#[derive(Clone, Debug, Default)]
+pub struct StoreFacts {
+    /// When it was restored, while no full clean sweep has followed.
+    pub restored: Option<Timestamp>,
+    pub silences: Silences,
+}
+
+impl StoreFacts {
+    pub fn of(reader: &Reader) -> Result<Self, StoreError> {
+        Ok(Self {
+            restored: reader.restored()?,
+            silences: reader.silences()?,
+        })
+    }
+}
+
+/// What the gates ask, read now: the same for a worker and for a command beside the daemon.
+pub fn host_facts(host: &Host, config: &Config, life: Life, store: StoreFacts) -> HostFacts {
     let grace = Duration::from_secs(config.daemon.startup_grace_s);
     let now = host.clock.now();
     HostFacts {
@@ -330,15 +343,16 @@ pub fn host_facts(
             .started_at
             .map(|at| at.plus(grace))
             .filter(|until| *until > now),
-        restored,
+        restored: store.restored,
         dry_run: life.dry_run,
+        silences: store.silences,
     }
 }
 
 /// The gates that are closed now whatever the task: why no repair is made on this host.
-pub fn paused(host: &Host, config: &Config, life: Life) -> Vec<Closed> {
+pub fn paused(host: &Host, config: &Config, life: Life, store: StoreFacts) -> Vec<Closed> {
     let now = host.clock.now();
-    let facts = host_facts(host, config, life, None).gates(config, Duration::ZERO, now);
+    let facts = host_facts(host, config, life, store).gates(config, Duration::ZERO, now);
     gates::closed(&facts, now).collect()
 }
 

@@ -23,7 +23,7 @@ use crate::core::remedy::gates::Closed;
 use crate::core::remedy::step::Reason;
 use crate::daemon::bell::Bell;
 use crate::daemon::ends;
-use crate::daemon::gather::{self, Life};
+use crate::daemon::gather::{self, Life, StoreFacts};
 use crate::daemon::habits;
 use crate::daemon::llm;
 use crate::daemon::loaded_config::{self, LoadError, LoadedConfig};
@@ -326,7 +326,13 @@ impl Runtime {
 
     /// Why no repair is made now, whatever the task.
     pub(crate) fn paused(&self, loaded: &LoadedConfig) -> Vec<Closed> {
-        gather::paused(&self.host, &loaded.config, self.life())
+        // An unreadable store is told elsewhere; what humans ordered by it is not known then.
+        let reader = self
+            .store
+            .reader()
+            .and_then(|reader| StoreFacts::of(&reader));
+        let store = reader.unwrap_or_default();
+        gather::paused(&self.host, &loaded.config, self.life(), store)
     }
 
     /// Humans want nothing repaired now: by the kill switch or a maintenance window.
@@ -346,13 +352,9 @@ impl Runtime {
 
     /// What the gates ask of the host, read now.
     pub fn host_facts(&self, loaded: &LoadedConfig) -> Result<HostFacts, StoreError> {
-        let restored = self.store.reader()?.restored()?;
-        Ok(gather::host_facts(
-            &self.host,
-            &loaded.config,
-            self.life(),
-            restored,
-        ))
+        let store = StoreFacts::of(&self.store.reader()?)?;
+        let life = self.life();
+        Ok(gather::host_facts(&self.host, &loaded.config, life, store))
     }
 
     /// The host's slot for disruptive actions; `None` while another one is running.

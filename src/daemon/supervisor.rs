@@ -121,6 +121,11 @@ fn maintain(runtime: &Runtime, last_head: &mut String) {
     {
         reload(runtime);
     }
+    match runtime.store.end_due_silences(now) {
+        Ok(0) => {}
+        Ok(_) => runtime.work.ring(),
+        Err(why) => log::error!("silences: {}", why.with_hint()),
+    }
     match runtime.store.maintain(now) {
         Ok(done) => log::debug!("maintenance: {done:?}"),
         Err(why) => log::error!("maintenance: {}", why.with_hint()),

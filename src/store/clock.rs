@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::history;
+use crate::store::meta::{set_silences, silences};
 use crate::store::tx::Tx;
 
 /// A stored time this far ahead of now means that the clock was set back, in seconds.
@@ -68,6 +69,9 @@ fn shift(tx: &Tx<'_>, newest: Timestamp, now: Timestamp) -> Result<(), StoreErro
         [&at],
     )?;
     tx.execute("DELETE FROM meta WHERE key = 'no_pruning_until'", [])?;
+    let mut silences = silences(tx)?;
+    silences.shift(now.plus(ahead / 2), ahead);
+    set_silences(tx, &silences)?;
     let details = format!("{} s ahead", ahead.as_secs());
     history::append(
         tx,

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::core::remedy::silence::Silences;
 use crate::store::error::StoreError;
 
 pub(super) fn gateway_id(connection: &Connection) -> Result<String, StoreError> {
@@ -22,4 +23,16 @@ pub(super) fn set_meta(connection: &Connection, key: &str, value: &str) -> Resul
     )?
     .execute(params![key, value])?;
     Ok(())
+}
+
+const SILENCES: &str = "silences";
+
+/// What humans want left alone.
+pub(super) fn silences(connection: &Connection) -> Result<Silences, StoreError> {
+    let text = meta(connection, SILENCES)?.unwrap_or_default();
+    Ok(Silences::of_text(&text))
+}
+
+pub(super) fn set_silences(connection: &Connection, all: &Silences) -> Result<(), StoreError> {
+    set_meta(connection, SILENCES, &all.text())
 }

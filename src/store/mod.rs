@@ -46,6 +46,7 @@ mod retention;
 mod rows;
 mod schema;
 mod seed;
+mod silences;
 mod sql;
 mod tasks;
 #[cfg(test)]

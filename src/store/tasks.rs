@@ -415,7 +415,7 @@ pub(super) fn apply(
 }
 
 /// Makes the tasks due that wait for this.
-fn wake(tx: &Tx<'_>, waits_for: WaitsFor, at: &str) -> Result<usize, StoreError> {
+pub(super) fn wake(tx: &Tx<'_>, waits_for: WaitsFor, at: &str) -> Result<usize, StoreError> {
     Ok(tx.run(
         "UPDATE tasks SET next_attempt_at = ?3
          WHERE status = 'waiting' AND status <> 'closed' AND next_attempt_at > ?3

@@ -192,6 +192,58 @@ fn a_task_is_acknowledged_approved_snoozed_and_closed() {
 }
 
 #[test]
+fn a_silence_and_a_maintenance_are_shown_audited_and_ended() {
+    let gateway = filled();
+    let done = |args: &[&str]| {
+        let ran = gateway.run(args);
+        assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
+        ran
+    };
+    let said = done(&[
+        "silence",
+        "web.service",
+        "2h",
+        "new",
+        "cable",
+        "--by",
+        "ann",
+    ])
+    .out;
+    assert!(said.contains("web.service: left alone until"), "{said}");
+    let listed = done(&["silence", "--json"]).json();
+    assert_eq!(listed[0]["what"], "web.service");
+    assert_eq!(listed[0]["reason"], "new cable");
+    let page = done(&["status"]).out;
+    assert!(page.contains("by ann: new cable"), "{page}");
+    assert_eq!(done(&["status", "--json"]).json()["silences"], listed);
+    done(&["maintenance", "30m"]);
+    let paused = done(&["status", "--json"]).json();
+    assert_eq!(paused["paused"][0]["gate"], "maintenance");
+    done(&["maintenance", "end"]);
+    done(&["silence", "end", "web.service"]);
+    assert_eq!(done(&["silence"]).out, "Nothing is silenced.\n");
+    let events = done(&["history", "--json"]).json();
+    let actions: Vec<String> = events
+        .as_array()
+        .expect("an array")
+        .iter()
+        .filter_map(|event| event["action"].as_str().map(str::to_owned))
+        .collect();
+    let ends = ["silenced", "silenced", "silence_over", "silence_over"];
+    assert!(actions.ends_with(&ends.map(str::to_owned)), "{actions:?}");
+    for bad in [
+        &["silence", "web.service"][..],
+        &["silence", "*", "2h"],
+        &["silence", "end"],
+        &["maintenance", "soon"],
+        &["maintenance"],
+    ] {
+        assert_eq!(gateway.run(bad).code, 2, "{bad:?}");
+    }
+    assert_eq!(gateway.run(&["silence", "end", "web.service"]).code, 1);
+}
+
+#[test]
 fn a_dry_run_changes_nothing() {
     let gateway = filled();
     let before = gateway.run(&["history", "--json"]).out;
@@ -200,6 +252,8 @@ fn a_dry_run_changes_nothing() {
         &["tasks", "ack", "1", "--dry-run"],
         &["outbox", "retry", "--dry-run"],
         &["outbox", "drop", "1", "--dry-run"],
+        &["silence", "web.service", "2h", "--dry-run"],
+        &["maintenance", "2h", "--dry-run"],
     ] {
         let ran = gateway.run(args);
         assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
@@ -260,6 +314,7 @@ fn every_listing_is_json_even_when_empty() {
         &["escalations"],
         &["outbox"],
         &["learn", "show"],
+        &["silence"],
     ] {
         let ran = gateway.run(&[args, &["--json"][..]].concat());
         assert!(ran.json().is_array(), "{args:?}");

@@ -16,6 +16,8 @@ pub(super) struct Facts {
     pub(super) daemon_pid: Option<u64>,
     /// Why no repair is made now.
     pub(super) paused: Vec<String>,
+    /// What humans want left alone, and until when.
+    pub(super) silenced: Vec<String>,
     /// Newest first.
     pub(super) tasks: Vec<Task>,
     pub(super) open: u64,

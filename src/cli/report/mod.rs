@@ -12,7 +12,7 @@ use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::cli::{learn, stats, stored};
 use crate::core::human::stats::compute;
-use crate::daemon::gather;
+use crate::daemon::gather::{self, StoreFacts};
 use crate::daemon::status::Daemon;
 use crate::host::files::write_atomic;
 use crate::store::TaskFilter;
@@ -56,7 +56,9 @@ fn facts(globals: &Globals) -> Result<Facts, CliError> {
     let host = globals.host();
     let reader = stored::reader(globals, &config)?;
     let daemon = Daemon::ask(&host, &config);
-    let paused = gather::paused(&host, &config, daemon.life());
+    let store = StoreFacts::of(&reader)?;
+    let (silences, now) = (store.silences.clone(), globals.now());
+    let paused = gather::paused(&host, &config, daemon.life(), store);
     let filter = TaskFilter {
         limit: TASKS_MOST,
         ..TaskFilter::default()
@@ -71,6 +73,10 @@ fn facts(globals: &Globals) -> Result<Facts, CliError> {
         now: globals.now(),
         daemon_pid: daemon.pid(),
         paused: paused.iter().map(|one| one.reason.to_string()).collect(),
+        silenced: silences
+            .at(now)
+            .map(|one| format!("{} {}", one.scope, one.terms()))
+            .collect(),
         tasks: reader.tasks(&filter)?,
         open: reader.counts()?.open,
         escalations: reader.escalations(true)?,

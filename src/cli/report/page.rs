@@ -61,6 +61,10 @@ fn head(html: &mut Html, facts: &Facts) {
         html.raw("<section class=\"banner\"><b class=\"bad\">Repairs are paused.</b>");
         html.element("p", "", reason).raw("</section>");
     }
+    for silence in &facts.silenced {
+        html.raw("<section class=\"banner\"><b>Silenced.</b>");
+        html.element("p", "", silence).raw("</section>");
+    }
 }
 
 fn tile(html: &mut Html, class: &'static str, value: &str, name: &str) {
@@ -411,6 +415,7 @@ mod tests {
             config: Config::default(),
             daemon_pid: None,
             paused: vec![HOSTILE.to_owned()],
+            silenced: vec![HOSTILE.to_owned()],
             tasks: Vec::new(),
             open: 1,
             escalations: vec![EscalationRow {

@@ -8,11 +8,10 @@ use crate::core::config::Config;
 use crate::core::diagnosis::root_cause::cases;
 use crate::core::model::case::Case;
 use crate::core::model::task::Task;
-use crate::core::model::time::Timestamp;
 use crate::core::remedy::decide::HostFacts;
 use crate::core::remedy::gates::Closed;
 use crate::core::remedy::step::{Reason, Spent};
-use crate::daemon::gather::{self, conditions};
+use crate::daemon::gather::{self, StoreFacts, conditions};
 use crate::daemon::status::Daemon;
 use crate::host::Host;
 use crate::store::{Counts, DetectorRun, EscalationRow, OutboxRow, RunOutcome, StoreError};
@@ -34,8 +33,8 @@ pub(super) struct Stored {
     pub(super) outbox: Vec<OutboxRow>,
     pub(super) detectors: Vec<DetectorRun>,
     pub(super) cases: Vec<Case>,
-    /// When it was restored, while no full clean sweep has followed.
-    pub(super) restored: Option<Timestamp>,
+    /// What the gates ask of it.
+    pub(super) facts: StoreFacts,
     /// The host's budget without room.
     pub(super) spent: Option<Spent>,
 }
@@ -69,7 +68,7 @@ pub(super) fn read_store(
             None => reader.detector_runs()?,
         },
         cases: cases(&conditions(&reader.open_conditions()?)),
-        restored: reader.restored()?,
+        facts: StoreFacts::of(&reader)?,
         spent: reader.host_budget_spent(&config.budget, globals.now())?,
     })
 }
@@ -89,12 +88,12 @@ impl Repairs {
         host: &Host,
         config: &Config,
         daemon: &Daemon,
-        restored: Option<Timestamp>,
+        store: StoreFacts,
     ) -> Self {
         let life = daemon.life();
         Self {
-            facts: gather::host_facts(host, config, life, restored),
-            paused: gather::paused(host, config, life),
+            paused: gather::paused(host, config, life, store.clone()),
+            facts: gather::host_facts(host, config, life, store),
             running: daemon.running,
             kill_switch_file: config.daemon.kill_switch.clone(),
         }
@@ -149,6 +148,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::core::model::time::Timestamp;
     use crate::core::config::Maintenance;
     use crate::host::clock::{CLOCK_FLOOR, Clock};
     use std::time::Duration;
@@ -187,7 +187,11 @@ mod tests {
         let host = host(dir.path(), now, said);
         set(dir.path(), &mut config);
         let daemon = Daemon::ask(&host, &config);
-        let repairs = Repairs::of(&host, &config, &daemon, restored);
+        let store = StoreFacts {
+            restored,
+            ..StoreFacts::default()
+        };
+        let repairs = Repairs::of(&host, &config, &daemon, store);
         let lines = repairs.lines().into_iter().map(|(_, line)| line);
         lines.collect::<Vec<_>>().join(" | ")
     }

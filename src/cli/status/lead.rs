@@ -7,6 +7,7 @@ use crate::cli::status::facts::{Ask, Repairs, Stored};
 use crate::cli::table::Tone;
 use crate::core::config::Config;
 use crate::core::model::time::Timestamp;
+use crate::core::remedy::silence::Silences;
 use crate::core::remedy::step::Spent;
 use crate::daemon::status::Daemon;
 use crate::store::OutboxRow;
@@ -67,7 +68,7 @@ impl Ask {
         }
     }
 
-    fn point(&self, now: Timestamp) -> Point {
+    fn point(&self, silences: &Silences, now: Timestamp) -> Point {
         let age = shape::age(self.row.created_at, now);
         let task = self.task.as_ref();
         let mut what = format!("{} for {age}", self.row.severity);
@@ -86,9 +87,14 @@ impl Ask {
             };
             what = format!("{what} ({state}: {})", proposal.text);
         }
-        let level = match self.row.severity.as_str() {
-            "warning" | "info" => Level::Warning,
-            _ => Level::Critical,
+        let silence = task.and_then(|task| silences.of(task, &task.finding(), now));
+        if let Some(silence) = silence {
+            what = format!("silenced {}; {what}", silence.terms());
+        }
+        let level = match (silence, self.row.severity.as_str()) {
+            (Some(_), _) => Level::Note,
+            (None, "warning" | "info") => Level::Warning,
+            (None, _) => Level::Critical,
         };
         Point::new(level, self.command(), what)
     }
@@ -96,7 +102,14 @@ impl Ask {
 
 /// What needs a human.
 pub(super) fn asks(store: &Stored, now: Timestamp) -> Vec<Point> {
-    let mut points: Vec<Point> = store.asks.iter().map(|ask| ask.point(now)).collect();
+    let mut points: Vec<Point> = {
+        let silences = &store.facts.silences;
+        store
+            .asks
+            .iter()
+            .map(|ask| ask.point(silences, now))
+            .collect()
+    };
     if store.adopted > 0 {
         let tasks = shape::counted(store.adopted, "task", "tasks");
         let what = format!(
@@ -262,7 +275,7 @@ mod tests {
             },
             task: None,
         };
-        let point = ask.point(NOW);
+        let point = ask.point(&Silences::default(), NOW);
         assert_eq!(point.command, "escalations show 13");
         assert_eq!(point.what, "error for 5 m, #7: web.service failed");
         assert_eq!(point.level, Level::Critical);

@@ -18,6 +18,7 @@ use crate::cli::typed::Typed;
 use crate::core::config::Config;
 use crate::core::model::inert;
 use crate::core::model::time::Timestamp;
+use crate::core::remedy::silence::Scope;
 use crate::daemon::status::{Daemon, paused_json};
 use crate::store::{Counts, DetectorRun, RunOutcome};
 
@@ -56,8 +57,8 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let host = globals.host();
     let daemon = Daemon::ask(&host, &config);
     let store = facts::read_store(globals, &config, &daemon);
-    let restored = store.as_ref().ok().and_then(|store| store.restored);
-    let repairs = Repairs::of(&host, &config, &daemon, restored);
+    let known = store.as_ref().map(|store| store.facts.clone());
+    let repairs = Repairs::of(&host, &config, &daemon, known.unwrap_or_default());
     let seen = Seen {
         globals,
         config: &config,
@@ -118,8 +119,13 @@ fn to_json(seen: &Seen<'_>) -> Value {
             .collect::<serde_json::Map<_, _>>()
             .into()
     };
-    let restored = store.restored.map(|at| at.to_string());
+    let restored = store.facts.restored.map(|at| at.to_string());
     map.insert("restored".to_owned(), json!(restored));
+    let silences = store.facts.silences.at(seen.globals.now());
+    map.insert(
+        "silences".to_owned(),
+        silences.map(shape::silence).collect(),
+    );
     map.insert("open_tasks".to_owned(), json!(store.counts.open));
     map.insert("by_status".to_owned(), counts(&store.counts.by_status));
     map.insert(
@@ -170,6 +176,11 @@ fn page(seen: &Seen<'_>) -> String {
     line("mode", Tone::Plain, &mode_line(seen.config));
     for (tone, said) in seen.repairs.lines() {
         line("repairs", tone, &said);
+    }
+    // That of the host stands among the pauses.
+    let silences = seen.repairs.facts.silences.at(now);
+    for one in silences.filter(|one| one.scope != Scope::Host) {
+        line("silenced", Tone::Warn, &format!("{} {}", one.scope, one.terms()));
     }
     match seen.config.channels() {
         channels if channels.is_empty() => line("told", Tone::Warn, "nobody"),

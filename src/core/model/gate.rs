@@ -5,9 +5,11 @@ use crate::core::model::named::named;
 named! {
     /// A gate, in the order in which they are asked.
     Gate "gate" {
+        /// No human wants it left alone for a while.
+        Silence = "silence",
         /// The operator's file that stops every repair.
         KillSwitch = "kill_switch",
-        /// A maintenance window of the configuration.
+        /// A maintenance window of the configuration, or one that was ordered.
         Maintenance = "maintenance",
         /// The wall clock is plausible.
         Clock = "clock",

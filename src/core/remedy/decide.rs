@@ -18,6 +18,7 @@ use crate::core::remedy::ending::{self, Seen};
 use crate::core::remedy::gates::{self, GateFacts};
 use crate::core::remedy::patience::Told;
 use crate::core::remedy::phases::{self, Offer, Offers, Plan, Tried};
+use crate::core::remedy::silence::Silences;
 use crate::core::remedy::spacing;
 use crate::core::remedy::step::{Reason, Spent, Step};
 use crate::core::remedy::target::TargetError;
@@ -93,15 +94,18 @@ pub struct HostFacts {
     pub restored: Option<Timestamp>,
     /// Look, record and say what would be done.
     pub dry_run: bool,
+    /// What humans want left alone.
+    pub silences: Silences,
 }
 
 impl HostFacts {
     /// What the gates before an action look at, for something of this age.
     pub fn gates(&self, settings: &Config, age: Duration, now: Timestamp) -> GateFacts {
         let mut windows = settings.maintenance.iter();
+        let ordered = self.silences.maintenance(now);
         GateFacts {
             kill_switch: self.kill_switch.clone(),
-            maintenance: windows.find_map(|window| window.open_at(now)),
+            maintenance: ordered.or_else(|| windows.find_map(|window| window.open_at(now))),
             clock_sane: self.clock_sane,
             grace_until: self.grace_until,
             age,
@@ -154,8 +158,14 @@ pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> D
     let task = situation.task;
     match &situation.seen {
         Seen::Clear | Seen::Over(_) => return gone(situation, finding).into(),
+        Seen::CouldNotLook(_) | Seen::Present(_) | Seen::Stands => {}
+    }
+    if let Some(step) = silenced(situation, finding, now) {
+        return step.into();
+    }
+    match &situation.seen {
         Seen::CouldNotLook(why) => return blind(situation, why, now).into(),
-        Seen::Present(_) | Seen::Stands => {}
+        Seen::Clear | Seen::Over(_) | Seen::Present(_) | Seen::Stands => {}
     }
     let own = OpenCondition::of(task, finding);
     let above = root_cause::above(&own, situation.open);
@@ -211,6 +221,14 @@ pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> D
             }
         }
     }
+}
+
+/// A human wants it left alone: neither repaired nor told. What he allowed after all is done.
+fn silenced(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Option<Step> {
+    let silences = &situation.host.silences;
+    let silence = silences.of(situation.task, finding, now)?;
+    let reason = Reason::Silenced(silence.terms());
+    (!has_leave(situation.task, now)).then(|| wait(silence.until, reason))
 }
 
 /// What is missing while something is being installed may be there in a moment; not for ever.

@@ -6,6 +6,7 @@ pub mod kill_switch;
 pub mod patience;
 pub mod phases;
 pub mod runbook;
+pub mod silence;
 pub mod spacing;
 pub mod step;
 pub mod target;

@@ -122,6 +122,8 @@ impl fmt::Display for Step {
 /// Why.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reason {
+    /// A human wants it left alone for a while: until when, by whom and why.
+    Silenced(String),
     /// The kill switch is on, with its text.
     KillSwitch(String),
     /// A maintenance window is open.
@@ -225,6 +227,7 @@ impl Reason {
     /// The gate that this reason belongs to.
     pub fn gate(&self) -> Option<Gate> {
         match self {
+            Self::Silenced(_) => Some(Gate::Silence),
             Self::KillSwitch(_) => Some(Gate::KillSwitch),
             Self::Maintenance(_) => Some(Gate::Maintenance),
             Self::Clock => Some(Gate::Clock),
@@ -271,6 +274,7 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Silenced(terms) => write!(f, "silenced {terms}"),
             Self::KillSwitch(text) => write!(f, "kill switch is on: {text}"),
             Self::Maintenance(text) | Self::NotLasting(text) | Self::Changed(text) => {
                 f.write_str(text)

@@ -10,6 +10,7 @@ use crate::core::model::class::Class;
 use crate::core::model::gate::Gate;
 use crate::core::model::task::{Status, Task};
 use crate::core::model::time::Timestamp;
+use crate::core::remedy::silence::{Scope, Silence};
 use crate::core::remedy::step::Step;
 use crate::daemon::explain;
 use crate::host::clock::CLOCK_FLOOR;
@@ -112,6 +113,23 @@ fn installing(gateway: &mut Gateway) {
 
 const ROWS: &[Row] = &[
     OPEN,
+    Row {
+        name: "silence",
+        gate: Some(Gate::Silence),
+        close: |gateway| {
+            let until = gateway.now().plus(HOUR);
+            let silence = Silence {
+                scope: Scope::of_word(UNIT),
+                until,
+                by: "anna".to_owned(),
+                reason: "new cable".to_owned(),
+            };
+            let now = gateway.now();
+            assert!(gateway.runtime.store.silence(silence, now).unwrap());
+        },
+        step: "wait",
+        ..OPEN
+    },
     Row {
         name: "kill switch",
         gate: Some(Gate::KillSwitch),

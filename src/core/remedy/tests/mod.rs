@@ -192,6 +192,7 @@ impl Scene {
                 grace_until: None,
                 restored: None,
                 dry_run: false,
+                silences: crate::core::remedy::silence::Silences::default(),
             },
             settings: Config::default(),
             offers: Some(Offers::default()),

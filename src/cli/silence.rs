@@ -1,0 +1,173 @@
+//! `silence` and `maintenance`: what is left alone for a while.
+
+use serde_json::Value;
+
+use crate::cli::error::{CliError, ErrorKind, Exit};
+use crate::cli::globals::Globals;
+use crate::cli::table::Table;
+use crate::cli::tasks::find;
+use crate::cli::typed::Typed;
+use crate::cli::{shape, stored};
+use crate::core::config::Config;
+use crate::core::model::inert;
+use crate::core::model::text::cut;
+use crate::core::remedy::silence::{SILENCES_MOST, Scope, Silence, Silences};
+use crate::store::TaskFilter;
+
+/// Longest reason kept, in bytes.
+const REASON_CAP: usize = 200;
+
+pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    match typed.word(0) {
+        None if typed.words().is_empty() => list(globals),
+        Some("list") => {
+            typed.at_most(1)?;
+            list(globals)
+        }
+        Some("end") => {
+            typed.at_most(2)?;
+            end(typed, globals, &scope(typed.word(1))?)
+        }
+        word => begin(typed, globals, scope(word)?, 1),
+    }
+}
+
+pub(super) fn maintenance(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    match typed.word(0) {
+        Some("end") => {
+            typed.at_most(1)?;
+            end(typed, globals, &Scope::Host)
+        }
+        _ => begin(typed, globals, Scope::Host, 0),
+    }
+}
+
+fn scope(word: Option<&str>) -> Result<Scope, CliError> {
+    let named = word.filter(|word| !word.trim().is_empty());
+    let word = named.ok_or_else(|| {
+        CliError::usage("what is to be left alone?").hint("name a unit, a class or a task's number")
+    })?;
+    match Scope::of_word(word) {
+        Scope::Host => Err(CliError::usage("'*' is everything: that is no silence")
+            .hint("`maintenance 2h` stops all repairs")),
+        scope @ (Scope::Class(_) | Scope::Task(_) | Scope::Subject(_)) => Ok(scope),
+    }
+}
+
+/// A silence from the words behind its scope: a time, then why.
+fn ordered(typed: &Typed, globals: &Globals, scope: Scope, at: usize) -> Result<Silence, CliError> {
+    let word = typed
+        .word(at)
+        .ok_or_else(|| CliError::usage("no time given: how long?").hint("write 30m, 2h or 1d"))?;
+    // `2026-01-01 08:00:00` without quotes is two words and clear enough.
+    let hour = typed.word(at + 1).filter(|_| word.contains('-'));
+    let (text, why) = match hour {
+        Some(hour) => (format!("{word} {hour}"), at + 2),
+        None => (word.to_owned(), at + 1),
+    };
+    let words: Vec<_> = typed.words().iter().skip(why).collect();
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let reason = words.join(" ");
+    Ok(Silence {
+        scope,
+        until: stored::until(&text, globals.now())?,
+        by: stored::actor(typed)?,
+        reason: inert::line(cut(&reason, REASON_CAP)).into_owned(),
+    })
+}
+
+fn begin(typed: &Typed, globals: &Globals, scope: Scope, at: usize) -> Result<Exit, CliError> {
+    let config = globals.load_config()?;
+    let one = ordered(typed, globals, scope, at)?;
+    let tasks = covered(globals, &config, &one)?;
+    if !globals.dry_run {
+        let now = globals.now();
+        let store = stored::store(globals, &config, now)?;
+        if !store.silence(one.clone(), now)? {
+            let what = format!("there are {SILENCES_MOST} silences already");
+            return Err(CliError::failed(what).hint("end one: `silence list`"));
+        }
+    }
+    if globals.json {
+        globals.print_json(&shape::silence(&one))?;
+    } else {
+        let would = if globals.dry_run { "would be " } else { "" };
+        let until = shape::moment(one.until);
+        let text = match one.scope {
+            Scope::Host => {
+                format!(
+                    "{would}maintenance until {until}: nothing is repaired; `maintenance end` ends it sooner"
+                )
+            }
+            Scope::Class(_) | Scope::Task(_) | Scope::Subject(_) => {
+                let tasks = shape::counted(tasks, "open task", "open tasks");
+                let critical = match one.scope {
+                    Scope::Class(_) => "; what is critical is repaired and told all the same",
+                    Scope::Host | Scope::Task(_) | Scope::Subject(_) => "",
+                };
+                format!(
+                    "{}: {would}left alone until {until}, {tasks} now{critical}",
+                    one.scope
+                )
+            }
+        };
+        globals.print(&format!("{}\n", inert::line(&text)))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Open tasks that it covers now; one that is named must be there.
+fn covered(globals: &Globals, config: &Config, one: &Silence) -> Result<u64, CliError> {
+    let reader = stored::reader(globals, config)?;
+    if let Scope::Task(id) = one.scope {
+        find(&reader, id)?;
+    }
+    let open = reader.tasks(&TaskFilter {
+        open_only: true,
+        ..TaskFilter::default()
+    })?;
+    let covers = open
+        .iter()
+        .filter(|task| one.scope.covers(task, &task.finding()));
+    Ok(covers.count() as u64)
+}
+
+fn end(typed: &Typed, globals: &Globals, scope: &Scope) -> Result<Exit, CliError> {
+    let actor = stored::actor(typed)?;
+    let config = globals.load_config()?;
+    let now = globals.now();
+    let ended = match globals.dry_run {
+        true => in_force(globals, &config)?
+            .at(now)
+            .any(|one| one.scope == *scope),
+        false => stored::store(globals, &config, now)?.end_silence(scope, &actor, now)?,
+    };
+    if !ended {
+        let what = format!("{scope} is not silenced");
+        return Err(CliError::new(ErrorKind::Failed, what).hint("see `silence list`"));
+    }
+    let would = if globals.dry_run { "would be " } else { "" };
+    globals.print(&format!("{scope}: {would}watched and repaired again\n"))?;
+    Ok(Exit::Done)
+}
+
+fn in_force(globals: &Globals, config: &Config) -> Result<Silences, CliError> {
+    Ok(stored::reader(globals, config)?.silences()?)
+}
+
+fn list(globals: &Globals) -> Result<Exit, CliError> {
+    let config = globals.readable_config()?;
+    let (all, now) = (in_force(globals, &config)?, globals.now());
+    let mut table = Table::new(&["WHAT", "ENDS IN", "BY", "REASON"]);
+    for one in all.at(now) {
+        table.row([
+            one.scope.to_string().into(),
+            shape::age(now, one.until).into(),
+            one.by.as_str().into(),
+            one.reason.as_str().into(),
+        ]);
+    }
+    let json = Value::Array(all.at(now).map(shape::silence).collect());
+    globals.listing(&json, &table, "Nothing is silenced.")?;
+    Ok(Exit::Done)
+}
