@@ -73,6 +73,18 @@ pub enum Undo {
     },
 }
 
+impl fmt::Display for Undo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str(IRREVERSIBLE),
+            Self::RestoreFile { path, backup: None } => write!(f, "{path} is removed"),
+            Self::RestoreFile { path, .. } => write!(f, "{path} becomes what it was"),
+            Self::StartUnit { unit } => write!(f, "{unit} is started"),
+            Self::RemountReadOnly { mount } => write!(f, "{mount} becomes read-only"),
+        }
+    }
+}
+
 /// How most actions are taken back.
 const IRREVERSIBLE: &str = "nothing to take back";
 

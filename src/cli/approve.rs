@@ -8,7 +8,6 @@ use crate::cli::tasks::{change, find};
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
 use crate::core::model::action::ActionKind;
-use crate::core::model::id::TaskId;
 use crate::core::model::inert;
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
@@ -42,7 +41,10 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         globals.print(&format!("{}\n{whole}", inert::line(&text)))?;
     }
     if named.is_none() && !globals.dry_run {
-        confirmed(typed, globals, id)?;
+        let hint = format!(
+            "`approve {id} --digest DIGEST` allows what you have read, --yes whatever stands there"
+        );
+        confirmed(typed, globals, &hint)?;
     }
     let done = format!(
         "approved until {}: {} ({})",
@@ -55,21 +57,19 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     })
 }
 
-/// `--yes`, or a human at a terminal who says so. What was approved is what was printed.
-fn confirmed(typed: &Typed, globals: &Globals, id: TaskId) -> Result<(), CliError> {
+/// `--yes`, or a human at a terminal who says so. What is done is what was printed.
+pub(super) fn confirmed(typed: &Typed, globals: &Globals, hint: &str) -> Result<(), CliError> {
     if typed.has("yes") {
         return Ok(());
     }
     let refused = |what: &str| {
-        CliError::new(ErrorKind::Failed, format!("not approved: {what}")).hint(format!(
-            "`approve {id} --digest DIGEST` allows what you have read, --yes whatever stands there"
-        ))
+        CliError::new(ErrorKind::Failed, format!("nothing is done: {what}")).hint(hint)
     };
     if globals.json || !io::stdin().is_terminal() {
         return Err(refused("nobody is there to be asked"));
     }
     let mut out = io::stderr();
-    let _ = write!(out, "allow this? [y/N] ").and_then(|()| out.flush());
+    let _ = write!(out, "do this? [y/N] ").and_then(|()| out.flush());
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
     match (read, answer.trim()) {

@@ -6,7 +6,7 @@ use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::cli::{
     approve, config, doctor, escalations, fingerprint, help, history, import, install, knowledge,
-    learn, outbox, replay, report, silence, stats, status, tasks, wire,
+    learn, outbox, replay, report, silence, stats, status, tasks, undo, wire,
 };
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -99,6 +99,20 @@ pub(super) const COMMANDS: &[Command] = &[
             option("by", "NAME", "who approves (default: the user)"),
         ],
         run: approve::run,
+    },
+    Command {
+        name: "undo",
+        forms: &[text("ID [--yes]")],
+        brief: "take back what a task's action changed",
+        long: "Puts back what was there before the last action that held: a drop-in, a mount, a stopped unit. What left\n\
+               nothing behind, as a restart, cannot be taken back. Refused while the kill switch is on or another action\n\
+               runs. The task is closed; when the fault returns, that action is proposed and no longer done unasked.",
+        example: "sudo autonomous-orchestrator undo 12",
+        flags: &[
+            switch("yes", "do not ask"),
+            option("by", "NAME", "who does it (default: the user)"),
+        ],
+        run: undo::run,
     },
     Command {
         name: "history",

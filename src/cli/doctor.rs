@@ -181,6 +181,7 @@ fn check_paused(page: &mut Page, host: &Host, config: &Config, store: StoreFacts
             // Nothing else holds for the whole host.
             Reason::Maintenance(_)
             | Reason::Silenced(_)
+            | Reason::TakenBack
             | Reason::StartupGrace
             | Reason::NoTarget { .. }
             | Reason::Precondition { .. }

@@ -32,6 +32,7 @@ mod stored;
 mod table;
 mod tasks;
 mod typed;
+mod undo;
 mod wire;
 
 use std::io::Write;

@@ -199,6 +199,7 @@ impl Gather<'_> {
             told: self.reader.times_told(task.id)?,
             fixed_before: self.reader.fixed_before(task, learning::RETURNS_MOST)?,
             unverified,
+            taken_back: self.reader.taken_back(task)?,
         })
     }
 

@@ -36,6 +36,7 @@ pub mod status;
 pub mod storm_limit;
 pub mod streams;
 pub mod supervisor;
+pub mod take_back;
 #[cfg(test)]
 mod tests;
 pub mod transports;

@@ -241,6 +241,13 @@ impl Reader {
         Ok(found)
     }
 
+    /// Kinds of action that a human took back after they were taken for this problem.
+    pub fn taken_back(&self, task: &Task) -> Result<Vec<ActionKind>, StoreError> {
+        let sql = "SELECT DISTINCT action_kind FROM attempts WHERE issue_hash = ?1 AND outcome = 'undone'";
+        let kinds = self.list(sql, &[&task.issue_hash], |row| row.get::<_, String>(0))?;
+        Ok(kinds.iter().filter_map(|kind| kind.parse().ok()).collect())
+    }
+
     /// The first budget without room for this task and unit, without booking anything.
     pub fn budget_spent(
         &self,
@@ -326,8 +333,8 @@ fn learn(
     let (wins, losses) = match outcome {
         Outcome::Verified => (1, 0),
         // The win turned out to be none.
-        Outcome::Failed if was_win => (-1, 1),
-        Outcome::Failed => (0, 1),
+        Outcome::Failed | Outcome::Undone if was_win => (-1, 1),
+        Outcome::Failed | Outcome::Undone => (0, 1),
         Outcome::Acted | Outcome::Refused | Outcome::Unknown => return Ok(()),
     };
     let known: Option<(i64, i64)> = tx

@@ -111,7 +111,7 @@ impl Reader {
         self.0.with(read)
     }
 
-    fn list<T>(
+    pub(super) fn list<T>(
         &self,
         sql: &str,
         values: &[&dyn rusqlite::ToSql],

@@ -57,6 +57,8 @@ named! {
         Failed = "failed",
         /// A gate or precondition stopped it before anything was touched: counts for no budget.
         Refused = "refused",
+        /// It held, and a human took it back. A loss.
+        Undone = "undone",
         /// Interrupted, or nobody could look: neither a win nor a loss.
         Unknown = "unknown",
     }

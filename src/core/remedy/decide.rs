@@ -80,6 +80,8 @@ pub struct Past {
     pub fixed_before: Vec<Fixed>,
     /// The last attempt was made and nobody could verify it.
     pub unverified: bool,
+    /// Kinds of action that a human took back here.
+    pub taken_back: Vec<ActionKind>,
 }
 
 /// What the gates ask of the host, read now.
@@ -502,6 +504,9 @@ fn act(situation: &Situation<'_>, phase: Phase, offer: Offer, now: Timestamp) ->
     if let Some(reason) = gates::needs_human(mode, leave == Leave::Given) {
         let reason = match leave {
             Leave::OfAnother(changed) if mode == Mode::Suggest => Reason::Changed(changed),
+            Leave::None if mode == Mode::Suggest && situation.past.taken_back.contains(&kind) => {
+                Reason::TakenBack
+            }
             Leave::OfAnother(_) | Leave::Given | Leave::None => reason,
         };
         if let Some(early) = unsettled(situation, now) {
@@ -546,15 +551,20 @@ fn gate_facts(situation: &Situation<'_>, now: Timestamp) -> GateFacts {
     situation.host.gates(situation.settings, age, now)
 }
 
-/// The mode of an action now: its class's or risk's own, and less after a restore or in a dry run.
+/// The mode of an action now: its class's or risk's own, and less after a restore, of what a human took back, or in a dry
+/// run.
 pub fn mode_of(situation: &Situation<'_>, kind: ActionKind, declared: Option<&str>) -> Mode {
     let settings = situation.settings;
     let risk = settings.risk_of(kind, declared);
     let mode = settings.mode_for(situation.task.class, risk);
-    match (situation.host.dry_run, situation.host.restored) {
+    let taken_back = situation.past.taken_back.contains(&kind);
+    match (
+        situation.host.dry_run,
+        taken_back || situation.host.restored.is_some(),
+    ) {
         (true, _) => Mode::Observe,
-        (false, Some(_)) => mode.min(Mode::Suggest),
-        (false, None) => mode,
+        (false, true) => mode.min(Mode::Suggest),
+        (false, false) => mode,
     }
 }
 

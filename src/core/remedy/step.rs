@@ -161,6 +161,8 @@ pub enum Reason {
     Deployment(String),
     /// The mode wants a human.
     Mode(Mode),
+    /// A human took this action back when it was last done here.
+    TakenBack,
     /// A human allowed something else than this: what was allowed, and what it is now.
     Changed(String),
     Budget(Spent),
@@ -236,7 +238,7 @@ impl Reason {
             Self::Unwanted(_) => Some(Gate::Wanted),
             Self::SymptomOf { .. } | Self::SameAs { .. } => Some(Gate::Inhibition),
             Self::Deployment(_) => Some(Gate::Deployment),
-            Self::Mode(_) | Self::Changed(_) => Some(Gate::Mode),
+            Self::Mode(_) | Self::TakenBack | Self::Changed(_) => Some(Gate::Mode),
             Self::Budget(_) => Some(Gate::Budget),
             Self::Slot => Some(Gate::Slot),
             Self::MayPass
@@ -298,6 +300,7 @@ impl fmt::Display for Reason {
                 class,
                 subject,
             } => write!(f, "fails of the same as task {task} ({class} {subject})"),
+            Self::TakenBack => f.write_str("a human took it back here: a human must approve"),
             Self::Mode(Mode::Suggest) => f.write_str("mode suggest: a human must approve"),
             Self::Mode(Mode::Observe) => f.write_str("mode observe: nothing is touched"),
             Self::Mode(Mode::Auto) => f.write_str("mode auto"),

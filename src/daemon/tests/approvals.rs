@@ -31,9 +31,9 @@ fn suggest(config: &mut Config) {
     config.mode.limit = Mode::Suggest;
 }
 
-/// As shipped: the program of a unit moved, and a human is asked for the drop-in that names its new place.
-fn asked_for_a_drop_in() -> Gateway {
-    let mut gateway = Gateway::with(|_| {});
+/// The program of a unit moved, and what shipped it says where to.
+pub(super) fn moved(set: fn(&mut Config)) -> Gateway {
+    let mut gateway = Gateway::with(set);
     gateway.write(FRAGMENT, "[Service]\nExecStart=/opt/app/bin/run\n");
     gateway.program(FOUND);
     gateway.write(FOUND, HELD);
@@ -43,6 +43,12 @@ fn asked_for_a_drop_in() -> Gateway {
         .units
         .change(UNIT, |unit| FRAGMENT.clone_into(&mut unit.fragment));
     gateway.runs_for(MINUTE);
+    gateway
+}
+
+/// As shipped: a human is asked for the drop-in that names its new place.
+fn asked_for_a_drop_in() -> Gateway {
+    let gateway = moved(|_| {});
     assert_eq!(gateway.task(UNIT).status, Status::Escalated);
     assert_eq!(gateway.issue_states(), ["open"]);
     gateway

@@ -14,4 +14,5 @@ mod ourselves;
 mod queues;
 mod restore;
 mod simulation;
+mod take_back;
 mod units;

@@ -659,3 +659,15 @@ fn what_is_gone_is_closed_though_silenced_and_what_nobody_sees_is_not_told() {
     scene.first_seen(9_000);
     assert_eq!(scene.step().gate(), Some(Gate::Silence));
 }
+
+#[test]
+fn what_a_human_took_back_is_proposed_and_done_with_leave_alone() {
+    let mut scene = Scene::ready();
+    scene.first_seen(60);
+    scene.past.taken_back = vec![ActionKind::ResetFailedStart];
+    let step = scene.step();
+    assert_eq!(step.gate(), Some(Gate::Mode), "{step}");
+    assert_eq!(step.reason(), Some(&Reason::TakenBack));
+    scene.past.taken_back = vec![ActionKind::StopUnit];
+    assert_eq!(scene.step().name(), "act", "another action");
+}

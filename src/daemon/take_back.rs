@@ -1,0 +1,139 @@
+//! `undo`: a human has taken back what an action changed, by the record that was stored before it.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::actions::{self, ActionContext, ActionError, Undo};
+use crate::core::config::Config;
+use crate::core::model::action::ActionKind;
+use crate::core::model::healthy::HealthyUnits;
+use crate::core::model::id::TaskId;
+use crate::core::model::task::{Resolution, Transition};
+use crate::core::remedy::gates::Closed;
+use crate::core::remedy::step::Reason;
+use crate::daemon::gather::{self, StoreFacts};
+use crate::daemon::loaded_config::{LoadError, LoadedConfig};
+use crate::daemon::status::Daemon;
+use crate::host::Host;
+use crate::store::{Attempt, Outcome, Reader, Store, StoreError};
+
+/// What an action left behind.
+#[derive(Clone, Debug)]
+pub struct Effect {
+    pub attempt: Attempt,
+    pub undo: Undo,
+}
+
+/// That of the last action of a task that held; `None` where nothing of it can be taken back. What did not hold has
+/// been taken back already.
+pub fn effect(reader: &Reader, id: TaskId) -> Result<Option<Effect>, StoreError> {
+    let attempts = reader.attempts(id)?.into_iter();
+    let held = attempts
+        .rev()
+        .find(|one| one.outcome == Some(Outcome::Verified));
+    Ok(held.and_then(|attempt| {
+        let undo = serde_json::from_str(&attempt.undo).ok()?;
+        (undo != Undo::None).then_some(Effect { attempt, undo })
+    }))
+}
+
+/// Why nothing was taken back, or not all of it.
+#[derive(Debug)]
+pub enum TakeBackError {
+    Store(StoreError),
+    Load(LoadError),
+    Gate(Reason),
+    Action(ActionError),
+}
+
+impl fmt::Display for TakeBackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(why) => why.fmt(f),
+            Self::Load(why) => why.fmt(f),
+            Self::Gate(reason) => write!(f, "nothing was touched: {reason}"),
+            Self::Action(why) => why.fmt(f),
+        }
+    }
+}
+
+impl Error for TakeBackError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Store(why) => Some(why),
+            Self::Load(why) => Some(why),
+            Self::Gate(_) => None,
+            Self::Action(why) => Some(why),
+        }
+    }
+}
+
+impl From<StoreError> for TakeBackError {
+    fn from(why: StoreError) -> Self {
+        Self::Store(why)
+    }
+}
+
+/// Takes `effect` back for `actor`, once the gates are open. It is in the audit before the host is touched, and closes
+/// the task in the name of `actor`; the same action on the same problem is asked for from then on.
+pub fn take_back(
+    host: &Host,
+    config: Config,
+    store: &Store,
+    effect: &Effect,
+    actor: &str,
+) -> Result<String, TakeBackError> {
+    if let Some(reason) = closed(host, &config, &store.reader()?)? {
+        return Err(TakeBackError::Gate(reason));
+    }
+    let loaded = LoadedConfig::load(host, config).map_err(TakeBackError::Load)?;
+    let Attempt {
+        id,
+        task_id,
+        action_text,
+        ..
+    } = &effect.attempt;
+    let note = |event: &str, why: &str| {
+        let now = host.clock.now();
+        store.note(Some(*task_id), event, action_text, actor, why, now)
+    };
+    note("undo", &effect.undo.to_string())?;
+    // What is put back was ours.
+    let healthy = HealthyUnits::default();
+    let context = ActionContext {
+        host,
+        config: &loaded.config,
+        managers: &loaded.managers,
+        backup_dir: &host.path(&loaded.config.daemon.state_dir).join("backups"),
+        healthy: &healthy,
+    };
+    let done = match actions::undo(&context, &effect.undo) {
+        Ok(done) => done,
+        Err(why) => {
+            note("undo_failed", &why.to_string())?;
+            return Err(TakeBackError::Action(why));
+        }
+    };
+    let close = Transition::Close {
+        resolution: Resolution::Human,
+        message: format!("{action_text} was taken back by {actor}"),
+    };
+    let now = host.clock.now();
+    store.end_attempt(*id, Outcome::Undone, &done, close, actor, now)?;
+    Ok(done)
+}
+
+/// The gate that keeps even a human's order from the host: the kill switch, a clock that is wrong, and another action
+/// that is under way. A maintenance window is a human's own.
+fn closed(host: &Host, config: &Config, reader: &Reader) -> Result<Option<Reason>, StoreError> {
+    let life = Daemon::ask(host, config).life();
+    let shut = gather::paused(host, config, life, StoreFacts::default()).into_iter();
+    let mut reasons = shut.map(|Closed { reason, .. }| reason);
+    let shut = reasons.find(|reason| matches!(reason, Reason::KillSwitch(_) | Reason::Clock));
+    let acts = |one: &Attempt| {
+        let kind = one.action_kind.parse::<ActionKind>();
+        kind.is_ok_and(ActionKind::is_disruptive)
+    };
+    let under_way = reader.open_attempts()?.iter().any(acts);
+    Ok(shut.or(under_way.then_some(Reason::Slot)))
+}

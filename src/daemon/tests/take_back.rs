@@ -1,0 +1,70 @@
+//! `undo` through the whole engine: what held is taken back once, and not done again unasked.
+
+use std::fs;
+use std::time::Duration;
+
+use super::approvals::moved;
+use super::gateway::{Gateway, UNIT};
+use super::units::DROP_IN;
+use crate::core::config::{Config, Mode};
+use crate::core::model::task::Status;
+use crate::core::remedy::step::Reason;
+use crate::daemon::take_back::{self, TakeBackError};
+use crate::store::Outcome;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const KILL_SWITCH: &str = "/etc/autonomous-orchestrator/disable";
+
+fn auto(config: &mut Config) {
+    config.mode.medium = Mode::Auto;
+    config.mode.high = Mode::Auto;
+}
+
+fn undo(gateway: &Gateway) -> Result<String, TakeBackError> {
+    let runtime = &gateway.runtime;
+    let task = gateway.task(UNIT);
+    let reader = runtime.store.reader().unwrap();
+    let effect = take_back::effect(&reader, task.id).unwrap().unwrap();
+    let config = runtime.loaded().config.clone();
+    take_back::take_back(&runtime.host, config, &runtime.store, &effect, "anna")
+}
+
+#[test]
+fn what_a_human_took_back_is_gone_audited_and_asked_for_when_the_fault_returns() {
+    let mut gateway = moved(auto);
+    gateway.runs_for(HOUR);
+    let repaired = gateway.task(UNIT);
+    assert!(gateway.exists(DROP_IN));
+    assert_eq!(repaired.status, Status::Closed);
+
+    gateway.write(KILL_SWITCH, "people at work\n");
+    let refused = undo(&gateway);
+    assert!(matches!(
+        refused,
+        Err(TakeBackError::Gate(Reason::KillSwitch(_)))
+    ));
+    assert!(gateway.exists(DROP_IN), "nothing is touched");
+    fs::remove_file(gateway.dir.path().join(KILL_SWITCH.trim_start_matches('/'))).unwrap();
+
+    undo(&gateway).unwrap();
+    assert!(!gateway.exists(DROP_IN));
+    let reader = gateway.runtime.store.reader().unwrap();
+    let attempts = reader.attempts(repaired.id).unwrap();
+    assert_eq!(
+        attempts.last().and_then(|one| one.outcome),
+        Some(Outcome::Undone)
+    );
+    assert!(take_back::effect(&reader, repaired.id).unwrap().is_none());
+    let events = gateway.events(&repaired);
+    for event in ["undo", "undone"] {
+        assert!(events.iter().any(|one| one.starts_with(event)), "{event}");
+    }
+    reader.audit_verify().unwrap().unwrap();
+
+    gateway.runs_for(HOUR);
+    let again = gateway.task(UNIT);
+    assert_ne!(again.id, repaired.id);
+    assert!(!gateway.exists(DROP_IN), "not done unasked");
+    let reason = again.waiting_reason.unwrap_or_default();
+    assert!(reason.contains("a human took it back here"), "{reason}");
+}
