@@ -6,7 +6,7 @@ use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::cli::{
     approve, config, doctor, escalations, fingerprint, help, history, import, install, knowledge,
-    learn, outbox, replay, report, silence, stats, status, tasks, undo, wire,
+    learn, outbox, replay, report, silence, stats, status, tasks, undo, watch, wire,
 };
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -45,6 +45,15 @@ pub(super) const COMMANDS: &[Command] = &[
         example: "autonomous-orchestrator status --check",
         flags: &[switch("check", "answer as a Nagios plugin does")],
         run: status::run,
+    },
+    Command {
+        name: "watch",
+        forms: &[text("")],
+        brief: "the page of status and the newest events, live",
+        long: "Draws anew every two seconds what changed, and nothing else: fit for a slow line. Ctrl-C ends it.",
+        example: "autonomous-orchestrator watch",
+        flags: &[],
+        run: watch::run,
     },
     Command {
         name: "tasks",
@@ -122,6 +131,18 @@ pub(super) const COMMANDS: &[Command] = &[
         example: "autonomous-orchestrator history 12",
         flags: &[option("limit", "N", "at most the newest N (default 200)")],
         run: history::run,
+    },
+    Command {
+        name: "events",
+        forms: &[lines("[--follow]")],
+        brief: "the newest events a line each, and those that come",
+        long: "The history of all tasks, for reading along or for a filter: with --json one object a line.",
+        example: "autonomous-orchestrator events --follow",
+        flags: &[
+            switch("follow", "go on with what comes, until Ctrl-C"),
+            option("limit", "N", "begin with the newest N (default 20)"),
+        ],
+        run: history::events,
     },
     Command {
         name: "audit",

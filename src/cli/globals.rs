@@ -135,10 +135,18 @@ impl Globals {
     pub(super) fn width(&self) -> Option<usize> {
         let stdout = io::stdout();
         stdout.is_terminal().then(|| {
-            terminal_width(&stdout)
+            terminal_size(&stdout)
+                .map(|(columns, _)| columns)
                 .or_else(|| std::env::var("COLUMNS").ok()?.parse().ok())
                 .unwrap_or(80)
         })
+    }
+
+    /// Columns and rows of the terminal; none when the output goes elsewhere.
+    pub(super) fn screen(&self) -> Option<(usize, usize)> {
+        let stdout = io::stdout();
+        let size = stdout.is_terminal().then(|| terminal_size(&stdout));
+        size.map(|size| size.unwrap_or((80, 24)))
     }
 
     /// Writes text to standard output at once.
@@ -166,7 +174,8 @@ impl Globals {
     }
 }
 
-fn terminal_width(stdout: &io::Stdout) -> Option<usize> {
+/// Columns and rows.
+fn terminal_size(stdout: &io::Stdout) -> Option<(usize, usize)> {
     let mut size = nix::libc::winsize {
         ws_row: 0,
         ws_col: 0,
@@ -183,7 +192,7 @@ fn terminal_width(stdout: &io::Stdout) -> Option<usize> {
             &raw mut size,
         )
     };
-    (result == 0 && size.ws_col > 0).then(|| usize::from(size.ws_col))
+    (result == 0 && size.ws_col > 0).then(|| (size.ws_col.into(), size.ws_row.into()))
 }
 
 /// Reads a text file; more than the cap is an error, not a silent cut.

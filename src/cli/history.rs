@@ -1,13 +1,18 @@
 //! `history` and `audit verify`.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::table::{Cell, Table, Tone};
-use crate::cli::tasks::{find, unknown_word};
+use crate::cli::tasks::{event_line, find, unknown_word};
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
+use crate::core::model::id::EventId;
+use crate::core::model::inert;
+use crate::store::AuditEvent;
 
 const DEFAULT_LIMIT: u32 = 200;
 
@@ -48,6 +53,47 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let json = Value::Array(events.iter().map(shape::event).collect());
     globals.listing(&json, &table, "No history.")?;
     Ok(Exit::Done)
+}
+
+/// Between two looks for new events.
+const FOLLOW_PACE: Duration = Duration::from_secs(1);
+/// Newest events that `events` begins with.
+const EVENTS: u32 = 20;
+
+/// The events a line each, and with `--follow` those that come.
+pub(super) fn events(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    typed.at_most(0)?;
+    let limit = typed.parsed("limit")?.unwrap_or(EVENTS);
+    let config = globals.readable_config()?;
+    let reader = stored::reader(globals, &config)?;
+    let mut events = reader.history(None, limit)?;
+    let mut last = EventId::from_number(0);
+    loop {
+        for event in &events {
+            let line = match globals.json {
+                true => shape::event(event).to_string(),
+                false => told(event),
+            };
+            globals.print(&format!("{}\n", inert::line(&line)))?;
+            last = event.id;
+        }
+        if !typed.has("follow") {
+            return Ok(Exit::Done);
+        }
+        // A full page is followed by the next one at once.
+        if events.len() < 1_000 {
+            std::thread::sleep(FOLLOW_PACE);
+        }
+        events = reader.history_after(last)?;
+    }
+}
+
+/// One event in one line, with its task.
+pub(super) fn told(event: &AuditEvent) -> String {
+    let task = event
+        .task_id
+        .map_or_else(String::new, |id| format!(" (task {id})"));
+    format!("{}{task}", event_line(event))
 }
 
 pub(super) fn audit(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {

@@ -33,6 +33,7 @@ mod table;
 mod tasks;
 mod typed;
 mod undo;
+mod watch;
 mod wire;
 
 use std::io::Write;

@@ -25,22 +25,42 @@ use crate::store::{Counts, DetectorRun, RunOutcome};
 /// All that the page is made of.
 struct Seen<'a> {
     globals: &'a Globals,
-    config: &'a Config,
-    daemon: &'a Daemon,
-    repairs: &'a Repairs,
-    store: &'a Result<Stored, CliError>,
+    config: Config,
+    daemon: Daemon,
+    repairs: Repairs,
+    store: Result<Stored, CliError>,
 }
 
-impl Seen<'_> {
+impl<'a> Seen<'a> {
+    fn of(globals: &'a Globals, config: Config) -> Self {
+        let host = globals.host();
+        let daemon = Daemon::ask(&host, &config);
+        let store = facts::read_store(globals, &config, &daemon);
+        let known = store.as_ref().map(|store| store.facts.clone());
+        let repairs = Repairs::of(&host, &config, &daemon, known.unwrap_or_default());
+        Self {
+            globals,
+            config,
+            daemon,
+            repairs,
+            store,
+        }
+    }
+
     /// What a human should know first: asks, then what stands in the way.
     fn points(&self) -> (Vec<Point>, Vec<Point>) {
         let (now, store) = (self.globals.now(), self.store.as_ref().ok());
         let asks = store
             .map(|store| lead::asks(store, now))
             .unwrap_or_default();
-        let obstacles = lead::obstacles(self.daemon, self.config, self.repairs, store, now);
+        let obstacles = lead::obstacles(&self.daemon, &self.config, &self.repairs, store, now);
         (asks, obstacles)
     }
+}
+
+/// The page as a human sees it.
+pub(super) fn text(globals: &Globals) -> Result<String, CliError> {
+    Ok(page(&Seen::of(globals, globals.readable_config()?)))
 }
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
@@ -54,22 +74,11 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         }
         config => config?,
     };
-    let host = globals.host();
-    let daemon = Daemon::ask(&host, &config);
-    let store = facts::read_store(globals, &config, &daemon);
-    let known = store.as_ref().map(|store| store.facts.clone());
-    let repairs = Repairs::of(&host, &config, &daemon, known.unwrap_or_default());
-    let seen = Seen {
-        globals,
-        config: &config,
-        daemon: &daemon,
-        repairs: &repairs,
-        store: &store,
-    };
+    let seen = Seen::of(globals, config);
     if is_check {
         let (mut points, obstacles) = seen.points();
         points.extend(obstacles);
-        let (line, exit) = check::answer(&points, store.as_ref());
+        let (line, exit) = check::answer(&points, seen.store.as_ref());
         globals.print(&line)?;
         return Ok(exit);
     }
@@ -79,7 +88,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         globals.print(&page(&seen))?;
     }
     // A page that lacks the store is no answer to what is open.
-    match store {
+    match seen.store {
         Err(why) if why.kind() != ErrorKind::NoStore => Err(why),
         _ => Ok(Exit::Done),
     }
@@ -91,7 +100,7 @@ fn to_json(seen: &Seen<'_>) -> Value {
         daemon,
         repairs,
         ..
-    } = *seen;
+    } = seen;
     let (asks, obstacles) = seen.points();
     let point = |point: &Point| json!({ "command": point.command, "what": point.what });
     let mut value = json!({
@@ -109,7 +118,7 @@ fn to_json(seen: &Seen<'_>) -> Value {
             "high": config.mode.high.as_str(),
         },
     });
-    let (Value::Object(map), Ok(store)) = (&mut value, seen.store) else {
+    let (Value::Object(map), Ok(store)) = (&mut value, &seen.store) else {
         return value;
     };
     let counts = |pairs: &[(String, u64)]| -> Value {
@@ -167,26 +176,30 @@ fn page(seen: &Seen<'_>) -> String {
             name = "";
         }
     };
-    let (tone, said) = daemon_line(seen.daemon, now);
+    let (tone, said) = daemon_line(&seen.daemon, now);
     line("daemon", tone, &said);
     let running = seen.daemon.running;
     if let Some(said) = seen.daemon.text("safe_start").filter(|_| running) {
         line("start", Tone::Bad, said);
     }
-    line("mode", Tone::Plain, &mode_line(seen.config));
+    line("mode", Tone::Plain, &mode_line(&seen.config));
     for (tone, said) in seen.repairs.lines() {
         line("repairs", tone, &said);
     }
     // That of the host stands among the pauses.
     let silences = seen.repairs.facts.silences.at(now);
     for one in silences.filter(|one| one.scope != Scope::Host) {
-        line("silenced", Tone::Warn, &format!("{} {}", one.scope, one.terms()));
+        line(
+            "silenced",
+            Tone::Warn,
+            &format!("{} {}", one.scope, one.terms()),
+        );
     }
     match seen.config.channels() {
         channels if channels.is_empty() => line("told", Tone::Warn, "nobody"),
         channels => line("told", Tone::Plain, &channels.join(", ")),
     }
-    match seen.store {
+    match &seen.store {
         Err(why) => line("store", Tone::Warn, &why.told()),
         Ok(store) => {
             let (tone, said) = tasks_line(&store.counts);

@@ -1,0 +1,96 @@
+//! `watch`: the page of `status` and the newest events, drawn anew where they changed.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::Duration;
+
+use crate::cli::error::{CliError, Exit};
+use crate::cli::globals::Globals;
+use crate::cli::history::told;
+use crate::cli::table::{for_terminal, shorten};
+use crate::cli::typed::Typed;
+use crate::cli::{status, stored};
+use crate::core::model::inert;
+
+const PACE: Duration = Duration::from_secs(2);
+/// From the top, nothing shown.
+const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
+
+pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    typed.at_most(0)?;
+    let mut shown: Vec<String> = Vec::new();
+    let mut last = (0, 0);
+    loop {
+        let (columns, rows) = globals.screen().ok_or_else(|| {
+            CliError::usage("watch draws on a terminal, and there is none")
+                .hint("`status` prints the page once")
+        })?;
+        let lines = lines(globals, columns, rows)?;
+        let mut out = String::new();
+        if last != (columns, rows) {
+            out.push_str(CLEAR);
+            shown.clear();
+            last = (columns, rows);
+        }
+        draw(&mut out, &shown, &lines);
+        let mut screen = std::io::stdout().lock();
+        screen.write_all(out.as_bytes())?;
+        screen.flush()?;
+        drop(screen);
+        shown = lines;
+        std::thread::sleep(PACE);
+    }
+}
+
+/// What fills the screen: the page, and in what is left the newest events.
+fn lines(globals: &Globals, columns: usize, rows: usize) -> Result<Vec<String>, CliError> {
+    let page = for_terminal(&status::text(globals)?);
+    let mut lines: Vec<String> = page.lines().map(str::to_owned).collect();
+    let room = rows.saturating_sub(lines.len() + 2);
+    if room > 0 {
+        let config = globals.readable_config()?;
+        let newest = u32::try_from(room).unwrap_or(u32::MAX);
+        let events = stored::reader(globals, &config)?.history(None, newest)?;
+        lines.push(String::new());
+        lines.extend(
+            events
+                .iter()
+                .map(|event| shorten(&inert::line(&told(event)), columns)),
+        );
+    }
+    lines.truncate(rows.saturating_sub(1));
+    Ok(lines)
+}
+
+/// The lines that are not those shown, each at its place: little for a slow line, and nothing flickers.
+fn draw(out: &mut String, shown: &[String], lines: &[String]) {
+    for (at, line) in lines.iter().enumerate() {
+        if shown.get(at) != Some(line) {
+            let _ = write!(out, "\u{1b}[{};1H{line}\u{1b}[K", at + 1);
+        }
+    }
+    let end = lines.len() + 1;
+    if shown.len() > lines.len() {
+        let _ = write!(out, "\u{1b}[{end};1H\u{1b}[J");
+    } else if !out.is_empty() {
+        let _ = write!(out, "\u{1b}[{end};1H");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_changed_is_drawn() {
+        let lines = |words: &str| words.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let drawn = |shown: &str, now: &str| {
+            let mut out = String::new();
+            draw(&mut out, &lines(shown), &lines(now));
+            out
+        };
+        assert_eq!(drawn("a b", "a b"), "");
+        assert_eq!(drawn("a b", "a c"), "\u{1b}[2;1Hc\u{1b}[K\u{1b}[3;1H");
+        assert_eq!(drawn("a b c", "a b"), "\u{1b}[3;1H\u{1b}[J");
+    }
+}
