@@ -31,6 +31,7 @@ mod status;
 mod stored;
 mod table;
 mod tasks;
+mod trial;
 mod typed;
 mod undo;
 mod watch;

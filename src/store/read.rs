@@ -183,6 +183,17 @@ impl Reader {
         Ok(self.list(&sql, &[&id], task_row)?.pop())
     }
 
+    /// Tasks since `since` whose action was not taken because the mode only observes; of the newest 10,000.
+    pub fn not_done(&self, since: Timestamp) -> Result<Vec<Task>, StoreError> {
+        let sql = format!(
+            "SELECT {TASK_COLUMNS} FROM (SELECT * FROM tasks ORDER BY id DESC LIMIT 10000) AS task
+             WHERE proposed_action IS NOT NULL AND detected_at >= ?1
+               AND EXISTS (SELECT 1 FROM task_history WHERE task_id = task.id AND action = 'proposed'
+                           AND reason LIKE 'mode observe%')"
+        );
+        self.list(&sql, &[&since.to_string()], task_row)
+    }
+
     /// True when a fingerprint has an open task.
     pub fn is_open(&self, hash: &str) -> Result<bool, StoreError> {
         self.with(|connection| {

@@ -18,6 +18,8 @@ pub(super) struct Facts {
     pub(super) paused: Vec<String>,
     /// What humans want left alone, and until when.
     pub(super) silenced: Vec<String>,
+    /// What would have been done, where the mode only observes.
+    pub(super) trial: Vec<String>,
     /// Newest first.
     pub(super) tasks: Vec<Task>,
     pub(super) open: u64,

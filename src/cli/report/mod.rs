@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
+use crate::cli::trial::{self, Would};
 use crate::cli::typed::Typed;
 use crate::cli::{learn, stats, stored};
 use crate::core::human::stats::compute;
@@ -76,6 +77,10 @@ fn facts(globals: &Globals) -> Result<Facts, CliError> {
         silenced: silences
             .at(now)
             .map(|one| format!("{} {}", one.scope, one.terms()))
+            .collect(),
+        trial: trial::of(&reader, &config, now)?
+            .iter()
+            .map(Would::text)
             .collect(),
         tasks: reader.tasks(&filter)?,
         open: reader.counts()?.open,

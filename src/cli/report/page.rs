@@ -36,6 +36,7 @@ pub(super) fn page(facts: &Facts) -> String {
     open_tasks(&mut html, facts);
     chart::tasks_over_time(&mut html, &facts.tasks, facts.now);
     figures(&mut html, facts);
+    trial(&mut html, facts);
     budgets(&mut html, facts);
     detectors(&mut html, facts);
     habits(&mut html, facts);
@@ -259,6 +260,18 @@ fn meter(html: &mut Html, class: &'static str, share: f64) {
         .raw("%\"></i></div>");
 }
 
+/// What would have been done, where the mode only observes.
+fn trial(html: &mut Html, facts: &Facts) {
+    if facts.trial.is_empty() {
+        return;
+    }
+    html.raw("<section><h2>Not done, only observed</h2><ul>");
+    for would in &facts.trial {
+        html.element("li", "", would);
+    }
+    html.raw("</ul></section>");
+}
+
 fn budgets(html: &mut Html, facts: &Facts) {
     let budget = &facts.config.budget;
     let booked = |span: Duration| {
@@ -416,6 +429,7 @@ mod tests {
             daemon_pid: None,
             paused: vec![HOSTILE.to_owned()],
             silenced: vec![HOSTILE.to_owned()],
+            trial: vec![HOSTILE.to_owned()],
             tasks: Vec::new(),
             open: 1,
             escalations: vec![EscalationRow {

@@ -3,6 +3,7 @@
 use crate::cli::error::CliError;
 use crate::cli::globals::Globals;
 use crate::cli::table::Tone;
+use crate::cli::trial::{self, Would};
 use crate::cli::{escalations, shape, stored};
 use crate::core::config::Config;
 use crate::core::diagnosis::root_cause::cases;
@@ -35,6 +36,8 @@ pub(super) struct Stored {
     pub(super) cases: Vec<Case>,
     /// What the gates ask of it.
     pub(super) facts: StoreFacts,
+    /// What would have been done, where the mode only observes.
+    pub(super) trial: Vec<Would>,
     /// The host's budget without room.
     pub(super) spent: Option<Spent>,
 }
@@ -69,6 +72,7 @@ pub(super) fn read_store(
         },
         cases: cases(&conditions(&reader.open_conditions()?)),
         facts: StoreFacts::of(&reader)?,
+        trial: trial::of(&reader, config, globals.now())?,
         spent: reader.host_budget_spent(&config.budget, globals.now())?,
     })
 }
@@ -84,12 +88,7 @@ pub(super) struct Repairs {
 }
 
 impl Repairs {
-    pub(super) fn of(
-        host: &Host,
-        config: &Config,
-        daemon: &Daemon,
-        store: StoreFacts,
-    ) -> Self {
+    pub(super) fn of(host: &Host, config: &Config, daemon: &Daemon, store: StoreFacts) -> Self {
         let life = daemon.life();
         Self {
             paused: gather::paused(host, config, life, store.clone()),
@@ -148,8 +147,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::core::model::time::Timestamp;
     use crate::core::config::Maintenance;
+    use crate::core::model::time::Timestamp;
     use crate::host::clock::{CLOCK_FLOOR, Clock};
     use std::time::Duration;
 

@@ -14,6 +14,7 @@ use crate::cli::shape;
 use crate::cli::status::facts::{Repairs, Stored};
 use crate::cli::status::lead::Point;
 use crate::cli::table::{Tone, wrap};
+use crate::cli::trial::Would;
 use crate::cli::typed::Typed;
 use crate::core::config::Config;
 use crate::core::model::inert;
@@ -135,6 +136,10 @@ fn to_json(seen: &Seen<'_>) -> Value {
         "silences".to_owned(),
         silences.map(shape::silence).collect(),
     );
+    map.insert(
+        "trial".to_owned(),
+        store.trial.iter().map(Would::json).collect(),
+    );
     map.insert("open_tasks".to_owned(), json!(store.counts.open));
     map.insert("by_status".to_owned(), counts(&store.counts.by_status));
     map.insert(
@@ -208,6 +213,9 @@ fn page(seen: &Seen<'_>) -> String {
             line("outbox", tone, &said);
             let (tone, said) = detector_line(&store.detectors, now);
             line("detectors", tone, &said);
+            for would in &store.trial {
+                line("trial", Tone::Plain, &would.text());
+            }
             details(&mut text, store, room, colour);
         }
     }

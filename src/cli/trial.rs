@@ -1,0 +1,126 @@
+//! A trial: what would have been done, where the mode only observes, and the setting that turns it on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cli::shape;
+use crate::core::config::{Config, Mode};
+use crate::core::model::class::Class;
+use crate::core::model::proposal::Proposal;
+use crate::core::model::task::{Resolution, Status, Task};
+use crate::core::model::time::Timestamp;
+use crate::store::{Reader, StoreError};
+
+/// How far back is looked.
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+/// An action that is not taken as it is configured now.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Would {
+    action: String,
+    times: u64,
+    /// So many of these faults ended by themselves.
+    by_itself: u64,
+    open: u64,
+    /// Of the configuration.
+    turned_on_by: String,
+}
+
+/// Those of the last week.
+pub(super) fn of(
+    reader: &Reader,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Vec<Would>, StoreError> {
+    Ok(counted(&reader.not_done(now.minus(WEEK))?, config))
+}
+
+fn counted(tasks: &[Task], config: &Config) -> Vec<Would> {
+    let mut by_action: BTreeMap<&str, Would> = BTreeMap::new();
+    for task in tasks {
+        let Some(proposal) = &task.proposal else {
+            continue;
+        };
+        let Some(turned_on_by) = setting(config, task.class, proposal) else {
+            continue;
+        };
+        let would = by_action.entry(&proposal.text).or_insert_with(|| Would {
+            action: proposal.text.clone(),
+            turned_on_by,
+            ..Would::default()
+        });
+        would.times += 1;
+        would.by_itself += u64::from(task.resolution == Some(Resolution::SelfCleared));
+        would.open += u64::from(task.status != Status::Closed);
+    }
+    by_action.into_values().collect()
+}
+
+/// The setting that keeps an action from being taken.
+fn setting(config: &Config, class: Class, proposal: &Proposal) -> Option<String> {
+    let risk = config.risk_of(proposal.kind, proposal.command.as_deref());
+    if config.mode_for(class, risk) > Mode::Observe {
+        return None;
+    }
+    Some(match config.mode.limit {
+        Mode::Observe => "[mode] limit".to_owned(),
+        Mode::Suggest | Mode::Auto if config.mode.class.contains_key(class.as_str()) => {
+            format!("[mode.class] {class}")
+        }
+        Mode::Suggest | Mode::Auto => format!("[mode] {risk}"),
+    })
+}
+
+impl Would {
+    pub(super) fn text(&self) -> String {
+        format!(
+            "would have done `{}` {} in a week ({} ended by themselves, {} open); `{} = \"auto\"` turns it on",
+            self.action,
+            shape::counted(self.times, "time", "times"),
+            self.by_itself,
+            self.open,
+            self.turned_on_by
+        )
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "action": self.action,
+            "times": self.times,
+            "ended_by_itself": self.by_itself,
+            "open": self.open,
+            "turned_on_by": self.turned_on_by,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_setting_that_keeps_an_action_from_being_taken_is_named() {
+        let proposal = Proposal {
+            kind: crate::core::model::action::ActionKind::RestartUnit,
+            command: None,
+            text: "restart web.service".to_owned(),
+            terms: Default::default(),
+        };
+        let class = Class::ServiceFailed;
+        let told = |text: &str| setting(&Config::parse(text).unwrap(), class, &proposal);
+        for (text, want) in [
+            ("", None),
+            ("[mode]\nlimit = \"observe\"\n", Some("[mode] limit")),
+            ("[mode]\nlow = \"observe\"\n", Some("[mode] low")),
+            (
+                "[mode.class]\nservice_failed = \"observe\"\n",
+                Some("[mode.class] service_failed"),
+            ),
+        ] {
+            assert_eq!(told(text).as_deref(), want, "{text}");
+        }
+    }
+}
