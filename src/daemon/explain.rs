@@ -21,10 +21,13 @@ use crate::core::model::inert;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::snippet::Snippet;
 use crate::core::model::task::{Status, Task};
-use crate::core::remedy::decide::{self, Decision, HostFacts, Question, decide};
+use crate::core::remedy::decide::{
+    self, Checked, Decision, HostFacts, Question, Situation, decide,
+};
 use crate::core::remedy::ending::{self, WindowEnd};
+use crate::core::remedy::gates;
 use crate::core::remedy::phases::Offer;
-use crate::core::remedy::step::Step;
+use crate::core::remedy::step::{Reason, Step};
 use crate::core::remedy::target::TargetError;
 use crate::daemon::diagnose::{self, Reasoned};
 use crate::daemon::ends;
@@ -44,7 +47,7 @@ struct Weighed {
     /// The typed action, or which fact is missing for it.
     action: Result<String, TargetError>,
     mode: Mode,
-    /// Why its precondition does not hold now.
+    /// Why it would not be taken now.
     refused: Option<String>,
 }
 
@@ -195,10 +198,35 @@ fn weigh(
     let situation = facts.situation(task, gather.loaded, host_facts(gather)?);
     Ok(Weighed {
         mode: decide::mode_of(&situation, candidate.kind, candidate.command.as_deref()),
+        refused: shut(gather, &situation, &checked),
         action: checked.target.map(|action| action.text),
-        refused: checked.gone,
         candidate,
     })
+}
+
+/// The first gate that keeps an action from being taken now, mode and inhibition left out.
+fn shut(gather: &Gather<'_>, situation: &Situation<'_>, checked: &Checked) -> Option<String> {
+    let now = gather.host.clock.now();
+    let age = now.since(situation.task.detected_at);
+    let facts = situation.host.gates(situation.settings, age, now);
+    let silence = situation
+        .host
+        .silences
+        .of(situation.task, &situation.task.finding(), now);
+    let silence = silence.map(|one| Reason::Silenced(one.terms()).to_string());
+    let gate = || gates::before_root(&facts, now).map(|one| one.reason.to_string());
+    let unwanted = || checked.unwanted.as_ref().map(ToString::to_string);
+    let spent = || {
+        checked
+            .spent
+            .clone()
+            .map(|one| Reason::Budget(one).to_string())
+    };
+    silence
+        .or_else(gate)
+        .or_else(|| checked.gone.clone())
+        .or_else(unwanted)
+        .or_else(spent)
 }
 
 /// Why a task cannot be explained.
