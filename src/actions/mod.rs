@@ -21,6 +21,8 @@ use std::time::Duration;
 
 use self::daemon_reload::DaemonReload;
 use self::free_disk::FreeDisk;
+/// In the name of each drop-in of ours.
+pub use self::path_drop_in::MARK as DROP_IN_MARK;
 use self::path_drop_in::PathDropIn;
 use self::remount_rw::RemountRw;
 use self::restart_interface::RestartInterface;

@@ -27,7 +27,7 @@ use crate::services::standing::Standing;
 /// Below it systemd reads the administrator's drop-ins (systemd.unit(5)).
 const DROP_IN_BASE: &str = "/etc/systemd/system";
 /// In the name of every file of ours, so that no other is ever restored over or removed.
-const MARK: &str = "-autonomous-orchestrator-";
+pub const MARK: &str = "-autonomous-orchestrator-";
 /// Unit files are for everybody to read.
 const MODE: u32 = 0o644;
 

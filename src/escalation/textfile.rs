@@ -11,7 +11,7 @@ use crate::host::files::Medium;
 use crate::host::trusted::{self, Folder, Owners, Untrusted};
 
 /// Name of the file within the collector's directory; the collector reads `*.prom` only.
-const NAME: &str = "autonomous_orchestrator.prom";
+pub const NAME: &str = "autonomous_orchestrator.prom";
 /// For everybody to read: the collector has a user of its own.
 const MODE: u32 = 0o644;
 

@@ -55,6 +55,17 @@ impl Tree {
         self.path(Path::new(path)).exists()
     }
 
+    /// What lies in a directory, by name; nothing where there is none.
+    pub(super) fn below(&self, path: &Path) -> impl Iterator<Item = PathBuf> {
+        let found = fs::read_dir(self.path(path))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut names: Vec<_> = found.map(|entry| path.join(entry.file_name())).collect();
+        names.sort();
+        names.into_iter()
+    }
+
     /// Writes `text` with `mode`, replacing what is there.
     pub(super) fn write(
         &self,

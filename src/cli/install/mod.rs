@@ -5,11 +5,14 @@ mod init;
 
 use std::path::{Path, PathBuf};
 
+use crate::actions::DROP_IN_MARK;
 use crate::cli::config::EXAMPLE;
 use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::help::NAME;
 use crate::cli::typed::Typed;
+use crate::core::config::Config;
+use crate::escalation::textfile;
 use files::{InstallStep, Tree};
 use init::Init;
 
@@ -127,6 +130,9 @@ pub(super) fn uninstall(typed: &Typed, globals: &Globals) -> Result<Exit, CliErr
     job.orders(init.forget())?;
     job.step(&tree.remove(Path::new(BINARY))?)?;
     job.step(&tree.remove_tree(Path::new(RUNTIME_DIR))?)?;
+    for stays in left(tree) {
+        job.say(&stays)?;
+    }
     if typed.has("purge") {
         job.step(&tree.remove_tree(Path::new(CONFIG_DIR))?)?;
         job.step(&tree.remove_tree(Path::new(STATE_DIR))?)?;
@@ -136,4 +142,67 @@ pub(super) fn uninstall(typed: &Typed, globals: &Globals) -> Result<Exit, CliErr
         ))?;
     }
     Ok(Exit::Done)
+}
+
+/// What the daemon wrote elsewhere, and why it is not removed.
+fn left(tree: &Tree) -> Vec<String> {
+    let units = Path::new("/etc/systemd/system");
+    let mut said: Vec<String> = tree
+        .below(units)
+        .filter(|folder| folder.extension().is_some_and(|end| end == "d"))
+        .flat_map(|folder| tree.below(&folder).collect::<Vec<_>>())
+        .filter(|file| file.to_string_lossy().contains(DROP_IN_MARK))
+        .map(|file| {
+            format!(
+                "stays: {}: a repair that its unit needs; remove it when the unit's own file is right",
+                file.display()
+            )
+        })
+        .collect();
+    let config = tree.path(&Path::new(CONFIG_DIR).join("config.toml"));
+    let config = std::fs::read_to_string(config).unwrap_or_default();
+    let metrics = Config::read(&config).0.metrics.textfile;
+    let metrics = format!("{metrics}/{}", textfile::NAME);
+    if tree.has(&metrics) {
+        said.push(format!(
+            "stays: {metrics}: the last figures, in the collector's directory"
+        ));
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_stays_is_said_with_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::new(dir.path().to_owned(), false);
+        assert!(left(&tree).is_empty(), "nothing is there");
+        for (path, text) in [
+            (
+                "/etc/systemd/system/app.service.d/50-autonomous-orchestrator-execstart.conf",
+                "",
+            ),
+            ("/etc/systemd/system/app.service.d/own.conf", ""),
+            (
+                "/etc/autonomous-orchestrator/config.toml",
+                "[metrics]\ntextfile = \"/var/lib/node_exporter\"\n",
+            ),
+            ("/var/lib/node_exporter/autonomous_orchestrator.prom", ""),
+        ] {
+            tree.write(Path::new(path), text, 0o644).unwrap();
+        }
+        let said = left(&tree);
+        let starts = [
+            "stays: /etc/systemd/system/app.service.d/50-",
+            "stays: /var",
+        ];
+        assert_eq!(said.len(), starts.len(), "{said:?}");
+        for (line, start) in said.iter().zip(starts) {
+            assert!(line.starts_with(start), "{line}");
+        }
+    }
 }
