@@ -1,6 +1,7 @@
 //! The scanner thread: sweeps what is due, records what holds, closes what is over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::core::config::Config;
@@ -20,6 +21,7 @@ use crate::daemon::ends::Kept;
 use crate::daemon::habits;
 use crate::daemon::healthy::Notes;
 use crate::daemon::job::Job;
+use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::memory::Memories;
 use crate::daemon::{Runtime, attempt, gather, loaded_config, ourselves};
 use crate::detectors::{DetectError, Detector, Open, Snapshot, Sweep};
@@ -55,12 +57,22 @@ pub struct Schedule {
     memories: Memories,
     /// The restore after which every detector has to look anew.
     restored: Option<Timestamp>,
+    /// What the due times were made by.
+    loaded: Option<Arc<LoadedConfig>>,
 }
 
 impl Schedule {
     fn is_due(&self, detector: &dyn Detector, now: Timestamp) -> bool {
         let due = self.due.get(detector.name());
         due.is_none_or(|at| *at <= now)
+    }
+
+    /// What a reload brought, a new probe or another interval, is looked at at once.
+    fn after_reload(&mut self, loaded: &Arc<LoadedConfig>) {
+        let before = self.loaded.replace(Arc::clone(loaded));
+        if before.is_some_and(|before| !Arc::ptr_eq(&before, loaded)) {
+            self.due.clear();
+        }
     }
 
     /// A restore makes every detector due: what one saw before is no clean sweep after it.
@@ -164,6 +176,7 @@ pub fn sweep(
         }
         runtime.work.ring();
     }
+    schedule.after_reload(&loaded);
     let disabled = &loaded.config.detect.disabled;
     let mut enabled: Vec<&dyn Detector> = runtime.detectors.iter().map(AsRef::as_ref).collect();
     enabled.retain(|one| !disabled.iter().any(|name| name == one.name()));
