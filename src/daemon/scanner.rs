@@ -331,14 +331,8 @@ fn record(
         }
     }
     if !fresh.is_empty() {
-        for finding in &fresh {
-            log::warn!(
-                "found {} {}: {}",
-                finding.class,
-                finding.subject,
-                finding.message
-            );
-        }
+        let found = |one: &Finding| format!("{} {}: {}", one.class, one.subject, one.message);
+        let told: Vec<String> = fresh.iter().map(found).collect();
         habits::follow(runtime, &fresh, now)?;
         let recorded = runtime.store.intake(
             Intake {
@@ -347,6 +341,9 @@ fn record(
             },
             now,
         )?;
+        for (told, recorded) in told.iter().zip(&recorded) {
+            log::warn!("found {told} (task {})", recorded.task_id);
+        }
         pass.new_tasks = recorded.iter().filter(|one| one.created).count();
     }
     let open = gather::conditions(tasks);
