@@ -78,14 +78,35 @@ pub struct Reading {
 impl Reading {
     /// Reads a value one step further down.
     pub fn at<T: Setting>(&mut self, step: &str, written: &Written<'_>) -> Option<T> {
+        let above = self.enter(step);
+        let value = T::read(written, self);
+        self.path.truncate(above);
+        value
+    }
+
+    /// Answers the length of the path above.
+    fn enter(&mut self, step: &str) -> usize {
         let above = self.path.len();
         if above > 0 && !step.starts_with('[') {
             self.path.push('.');
         }
         self.path.push_str(step);
-        let value = T::read(written, self);
-        self.path.truncate(above);
-        value
+        above
+    }
+
+    /// Reads what stands under `name` into the field of that name, which stays as it is where nothing can be used;
+    /// false where it is another field's.
+    pub fn take<T: Setting>(
+        &mut self,
+        (name, written): (&str, &Written<'_>),
+        field: &str,
+        into: &mut T,
+    ) -> bool {
+        let is_its = name == plain(field);
+        if is_its && let Some(value) = self.at(name, written) {
+            *into = value;
+        }
+        is_its
     }
 
     /// A key that its section does not know.
@@ -105,17 +126,34 @@ impl Reading {
     /// The value, or the mistake that it is none of what is wanted.
     fn fit<T>(&mut self, value: Option<T>, written: &Written<'_>, wanted: &str) -> Option<T> {
         if value.is_none() {
-            let found = found(written);
-            let what = match self.path.as_str() {
-                "" => format!("{wanted} is needed, not {found}"),
-                key => format!("{key}: {wanted} is needed, not {found}"),
-            };
-            self.mistakes.push(Mistake {
-                key: self.path.clone(),
-                ..Mistake::new(written.span().start, what)
-            });
+            self.misfit(written, wanted);
         }
         value
+    }
+
+    fn misfit(&mut self, written: &Written<'_>, wanted: &str) {
+        let found = found(written);
+        let what = match self.path.as_str() {
+            "" => format!("{wanted} is needed, not {found}"),
+            key => format!("{key}: {wanted} is needed, not {found}"),
+        };
+        self.mistakes.push(Mistake {
+            key: self.path.clone(),
+            ..Mistake::new(written.span().start, what)
+        });
+    }
+
+    /// A whole number from `least` to `most`.
+    fn whole(&mut self, written: &Written<'_>, least: i128, most: i128) -> Option<i128> {
+        let number = written
+            .get_ref()
+            .as_integer()
+            .and_then(|number| i128::from_str_radix(number.as_str(), number.radix()).ok())
+            .filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            self.misfit(written, &format!("a whole number from {least} to {most}"));
+        }
+        number
     }
 }
 
@@ -193,6 +231,11 @@ pub fn plain(field: &str) -> &str {
     field.strip_prefix("r#").unwrap_or(field)
 }
 
+/// Adds a field to those of its section.
+pub fn show<T: Setting>(fields: &mut Vec<(String, Shown)>, name: &str, value: &T) {
+    fields.push((plain(name).to_owned(), value.shown()));
+}
+
 /// What stands there, for a message.
 fn found(written: &Written<'_>) -> String {
     match written.get_ref() {
@@ -224,14 +267,11 @@ macro_rules! section {
                 written: &$crate::core::config::settings::Written<'_>,
                 reading: &mut $crate::core::config::settings::Reading,
             ) -> Option<Self> {
-                use $crate::core::config::settings::{entries, plain};
+                use $crate::core::config::settings::entries;
                 let mut new = Self::default();
                 for (key, value) in entries(written, reading)? {
                     let name: &str = key.get_ref();
-                    $( if name == plain(stringify!($field)) {
-                        if let Some(value) = reading.at(name, value) {
-                            new.$field = value;
-                        }
+                    $( if reading.take((name, value), stringify!($field), &mut new.$field) {
                         continue;
                     } )*
                     reading.unknown(name, key.span().start, &[ $( stringify!($field) ),* ]);
@@ -240,8 +280,10 @@ macro_rules! section {
             }
 
             fn shown(&self) -> $crate::core::config::settings::Shown {
-                use $crate::core::config::settings::{Setting, Shown, plain};
-                Shown::Table(vec![ $( (plain(stringify!($field)).to_owned(), Setting::shown(&self.$field)), )* ])
+                use $crate::core::config::settings::{Shown, show};
+                let mut fields = Vec::new();
+                $( show(&mut fields, stringify!($field), &self.$field); )*
+                Shown::Table(fields)
             }
         }
     };
@@ -254,14 +296,8 @@ macro_rules! integers {
             fn read(written: &Written<'_>, reading: &mut Reading) -> Option<Self> {
                 // TOML's own integers end at 2^63 - 1.
                 let most = (<$type>::MAX as i128).min(i64::MAX as i128);
-                let number = written
-                    .get_ref()
-                    .as_integer()
-                    .and_then(|number| i128::from_str_radix(number.as_str(), number.radix()).ok())
-                    .filter(|number| *number <= most)
-                    .and_then(|number| Self::try_from(number).ok());
-                let wanted = format!("a whole number from {} to {most}", <$type>::MIN);
-                reading.fit(number, written, &wanted)
+                let number = reading.whole(written, <$type>::MIN as i128, most)?;
+                Self::try_from(number).ok()
             }
 
             fn shown(&self) -> Shown {
