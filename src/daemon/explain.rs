@@ -209,11 +209,8 @@ fn shut(gather: &Gather<'_>, situation: &Situation<'_>, checked: &Checked) -> Op
     let now = gather.host.clock.now();
     let age = now.since(situation.task.detected_at);
     let facts = situation.host.gates(situation.settings, age, now);
-    let silence = situation
-        .host
-        .silences
-        .of(situation.task, &situation.task.finding(), now);
-    let silence = silence.map(|one| Reason::Silenced(one.terms()).to_string());
+    let silence = decide::silence_of(situation, &situation.task.finding(), now);
+    let silence = silence.map(|(_, terms)| terms);
     let gate = || gates::before_root(&facts, now).map(|one| one.reason.to_string());
     let unwanted = || checked.unwanted.as_ref().map(ToString::to_string);
     let spent = || {
@@ -398,9 +395,9 @@ impl Explained {
                 |why| format!("not now: {why}"),
             );
             let certain = if one.candidate.certain {
-                "phase 1"
+                "certain"
             } else {
-                "phase 2"
+                "if nothing certain is left"
             };
             page.line(format_args!(
                 "  {what} [{}, {certain}, mode {}]: {state}",
@@ -408,7 +405,7 @@ impl Explained {
             ));
         }
         page.gap();
-        page.line(format_args!("advisors"));
+        page.line(format_args!("what each advisor would do"));
         for advice in &self.advice {
             let best = advice
                 .actions
@@ -422,7 +419,7 @@ impl Explained {
                 advice.evidence
             ));
         }
-        page.line(format_args!("  vote: {}", self.vote.reason));
+        page.line(format_args!("  together: {}", self.vote.reason));
         for snippet in &self.snippets {
             page.line(format_args!(
                 "  cited: {} ({})",

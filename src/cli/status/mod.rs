@@ -194,11 +194,14 @@ fn page(seen: &Seen<'_>) -> String {
     // That of the host stands among the pauses.
     let silences = seen.repairs.facts.silences.at(now);
     for one in silences.filter(|one| one.scope != Scope::Host) {
-        line(
-            "silenced",
-            Tone::Warn,
-            &format!("{} {}", one.scope, one.terms()),
-        );
+        let said = format!("{} {}", one.scope, one.terms());
+        line("silenced", Tone::Warn, &said);
+    }
+    for window in &seen.config.maintenance {
+        if let (Some(open), false) = (window.open_at(now), window.only.is_empty()) {
+            let said = format!("{}: {}", window.only.join(", "), open.text);
+            line("silenced", Tone::Warn, &said);
+        }
     }
     match seen.config.channels() {
         channels if channels.is_empty() => line("told", Tone::Warn, "nobody"),

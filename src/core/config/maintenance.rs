@@ -13,6 +13,8 @@ section! {
         to: String = String::new(),
         /// `mon` to `sun`, the days on which it begins; empty = every day.
         days: Vec<String> = Vec::new(),
+        /// Units, other subjects and classes that are left alone then; empty: nothing is repaired on the whole host.
+        only: Vec<String> = Vec::new(),
         /// Shown where an action waits.
         reason: String = String::new(),
     }
@@ -42,6 +44,11 @@ impl Maintenance {
     pub(super) fn mistake(&self, key: String) -> Option<ConfigError> {
         let known = |day: &String| DAYS.contains(&day.as_str());
         let times = minutes(&self.from).zip(minutes(&self.to));
+        let nothing = |name: &String| name.trim().is_empty() || name == "*";
+        if self.only.iter().any(nothing) {
+            let what = "maintenance: `only` names units, subjects or classes; leave it out for the whole host";
+            return Some(ConfigError::of(key, what));
+        }
         let wrong = times.is_none_or(|(from, to)| from == to) || !self.days.iter().all(known);
         wrong.then(|| {
             let what = format!(
@@ -87,6 +94,7 @@ mod tests {
             to: to.to_owned(),
             days: days.iter().map(|day| (*day).to_owned()).collect(),
             reason: String::new(),
+            only: Vec::new(),
         }
     }
 
@@ -129,5 +137,10 @@ mod tests {
             assert!(mistake(from, to, days).is_some(), "{from} {to} {days:?}");
         }
         assert_eq!(mistake("09:00", "10:00", &["mon"]), None);
+        for (name, refused) in [("", true), ("*", true), ("web.service", false)] {
+            let mut window = window("09:00", "10:00", &[]);
+            window.only.push(name.to_owned());
+            assert_eq!(window.mistake(String::new()).is_some(), refused, "{name:?}");
+        }
     }
 }

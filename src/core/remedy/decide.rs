@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::core::config::{Config, Mode};
+use crate::core::config::{Config, Maintenance, Mode};
 use crate::core::diagnosis::learning::{self, Fixed};
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::action::ActionKind;
@@ -18,7 +18,7 @@ use crate::core::remedy::ending::{self, Seen};
 use crate::core::remedy::gates::{self, GateFacts};
 use crate::core::remedy::patience::Told;
 use crate::core::remedy::phases::{self, Offer, Offers, Plan, Tried};
-use crate::core::remedy::silence::Silences;
+use crate::core::remedy::silence::{Scope, Silences};
 use crate::core::remedy::spacing;
 use crate::core::remedy::step::{Reason, Spent, Step};
 use crate::core::remedy::target::TargetError;
@@ -103,7 +103,8 @@ pub struct HostFacts {
 impl HostFacts {
     /// What the gates before an action look at, for something of this age.
     pub fn gates(&self, settings: &Config, age: Duration, now: Timestamp) -> GateFacts {
-        let mut windows = settings.maintenance.iter();
+        let whole = |window: &&Maintenance| window.only.is_empty();
+        let mut windows = settings.maintenance.iter().filter(whole);
         let ordered = self.silences.maintenance(now);
         GateFacts {
             kill_switch: self.kill_switch.clone(),
@@ -227,10 +228,29 @@ pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> D
 
 /// A human wants it left alone: neither repaired nor told. What he allowed after all is done.
 fn silenced(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Option<Step> {
-    let silences = &situation.host.silences;
-    let silence = silences.of(situation.task, finding, now)?;
-    let reason = Reason::Silenced(silence.terms());
-    (!has_leave(situation.task, now)).then(|| wait(silence.until, reason))
+    let (until, terms) = silence_of(situation, finding, now)?;
+    (!has_leave(situation.task, now)).then(|| wait(until, Reason::Silenced(terms)))
+}
+
+/// Until when a human wants it left alone, and on what terms: ordered, or by a window of the configuration.
+pub fn silence_of(
+    situation: &Situation<'_>,
+    finding: &Finding,
+    now: Timestamp,
+) -> Option<(Timestamp, String)> {
+    let task = situation.task;
+    if let Some(one) = situation.host.silences.of(task, finding, now) {
+        return Some((one.until, format!("silenced {}", one.terms())));
+    }
+    let covers = |name: &String| Scope::of_word(name).covers(task, finding);
+    let mut windows = situation.settings.maintenance.iter();
+    windows
+        .find_map(|window| {
+            window
+                .open_at(now)
+                .filter(|_| window.only.iter().any(covers))
+        })
+        .map(|open| (open.until, open.text))
 }
 
 /// What is missing while something is being installed may be there in a moment; not for ever.

@@ -52,7 +52,10 @@ impl Scope {
             Self::Class(class) => *class == task.class && task.severity < Severity::Critical,
             Self::Task(id) => *id == task.id,
             Self::Subject(name) => {
-                let same = |one: &str| one == name || one.strip_suffix(".service") == Some(name);
+                let same = |one: &str| {
+                    let bare = one.strip_suffix(".service");
+                    !one.is_empty() && (one == name || bare == Some(name))
+                };
                 same(&task.subject) || same(finding.unit())
             }
         }

@@ -276,11 +276,11 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Silenced(terms) => write!(f, "silenced {terms}"),
             Self::KillSwitch(text) => write!(f, "kill switch is on: {text}"),
-            Self::Maintenance(text) | Self::NotLasting(text) | Self::Changed(text) => {
-                f.write_str(text)
-            }
+            Self::Silenced(text)
+            | Self::Maintenance(text)
+            | Self::NotLasting(text)
+            | Self::Changed(text) => f.write_str(text),
             Self::Deployment(what) => write!(f, "something is being installed: {what}"),
             Self::Starting => f.write_str("it was started a moment ago and may still be starting"),
             Self::Clock => f.write_str(

@@ -637,6 +637,22 @@ fn what_is_silenced_is_neither_repaired_nor_told_until_its_end() {
 }
 
 #[test]
+fn a_window_of_one_unit_leaves_that_unit_alone_and_nothing_else() {
+    let mut scene = Scene::ready();
+    let mut window = Maintenance {
+        from: "00:00".to_owned(),
+        to: "23:59".to_owned(),
+        only: vec![UNIT.to_owned()],
+        ..Maintenance::default()
+    };
+    scene.settings.maintenance = vec![window.clone()];
+    assert_eq!(scene.step().gate(), Some(Gate::Silence));
+    window.only = vec!["other.service".to_owned()];
+    scene.settings.maintenance = vec![window];
+    assert_eq!(scene.step().name(), "act");
+}
+
+#[test]
 fn a_class_silences_nothing_critical_and_a_leave_is_stronger_than_a_silence() {
     let mut scene = Scene::ready();
     scene.task.severity = Severity::Critical;
