@@ -179,6 +179,10 @@ build_cross() {
     cross build --locked --profile "$PROFILE" --target "$1"
 }
 
+# What `--version` tells beside the number.
+AO_BUILT_OF=${AO_BUILT_OF:-$(git -C "$ROOT" describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null || echo 'no commit')}
+export AO_BUILT_OF
+
 # check TARGET FILE: static, right machine, within budget. Prints one line.
 check() {
   local target=$1 file=$2 size machine verdict=ok kind=static

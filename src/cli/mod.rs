@@ -76,7 +76,12 @@ fn answer(asked: &Asked) -> Result<Exit, CliError> {
             Ok(Exit::Done)
         }
         Asked::Version => {
-            plain.print(&format!("{} {}\n", help::NAME, env!("CARGO_PKG_VERSION")))?;
+            // Who built it says what of; a plain `cargo build` does not.
+            let built_of = option_env!("AO_BUILT_OF").map_or(String::new(), |of| {
+                format!(" ({of}, {})", std::env::consts::ARCH)
+            });
+            let version = env!("CARGO_PKG_VERSION");
+            plain.print(&format!("{} {version}{built_of}\n", help::NAME))?;
             Ok(Exit::Done)
         }
         Asked::Nothing => {
