@@ -15,14 +15,20 @@ def epoch(text):
     return calendar.timegm(time.strptime(f"{match[1]} {match[2]}", "%Y-%m-%d %H:%M:%S")) + float(match[3] or 0)
 
 
+def listed(expected, key):
+    """A key that may be one name, a list of names, or left out."""
+    value = expected.get(key, [])
+    return [value] if isinstance(value, str) else value
+
+
 def fitting(expected, found):
-    """Tasks that an expectation speaks of, its first class first."""
-    wanted = expected.get("subject", "")
+    """Tasks that an expectation speaks of, its first class first; without a class any will do."""
+    wanted, classes = expected.get("subject", ""), listed(expected, "class")
     tasks = [
         task for task in found["tasks"]
-        if task["issue_type"] in expected["class"] and (wanted in task["subject"] or wanted in task["issue_message"])
+        if (not classes or task["issue_type"] in classes) and (wanted in task["subject"] or wanted in task["issue_message"])
     ]  # fmt: skip
-    return sorted(tasks, key=lambda task: (expected["class"].index(task["issue_type"]), task["id"]))
+    return sorted(tasks, key=lambda task: (task["issue_type"] in classes and classes.index(task["issue_type"]), task["id"]))
 
 
 def is_escalated(task, found):
@@ -32,7 +38,7 @@ def is_escalated(task, found):
 def judge(expected, found):
     """The task to show and what is not as expected."""
     tasks = fitting(expected, found)
-    what = f"{'/'.join(expected['class'])} {expected.get('subject', '')}".strip()
+    what = f"{'/'.join(listed(expected, 'class'))} {expected.get('subject', '')}".strip()
     if not tasks:
         return None, [f"not found: {what}"]
     states = [f"{task['issue_type']} {task['status']} {task['resolution'] or task['waiting_reason'] or ''}".strip() for task in tasks]
@@ -53,7 +59,7 @@ def judge(expected, found):
     if not good:
         complaints.append(f"not {outcome}: {what}: {states}")
     task = (good or tasks)[0]
-    causes = expected.get("cause")
+    causes = listed(expected, "cause")
     if causes and not any(task["cause"] in causes for task in good or tasks):
         complaints.append(f"cause {task['cause']} instead of {' or '.join(causes)}")
     pattern = expected.get("evidence")
