@@ -196,7 +196,8 @@ pub(super) fn enrich(
     task: &Task,
     open: &[Task],
 ) -> Finding {
-    let mut finding = last_run::with_needs_now(host, with_oom_kill(finding, task, open));
+    let mut finding =
+        last_run::with_needs_now(&loaded.managers, with_oom_kill(finding, task, open));
     // A file system that really is read-only needs no setting to explain it.
     if open.iter().any(|other| other.class == Class::ReadonlyFs) {
         finding.evidence.forget(Key::Sandbox);

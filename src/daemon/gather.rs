@@ -133,7 +133,7 @@ impl Gather<'_> {
         let age = self.host.clock.now().since(task.detected_at);
         let was_read = finding.fact(Key::Run).is_some() && attempts.is_empty() && age < JUST_READ;
         (!was_read)
-            .then(|| last_run::with_newer_run(self.host, finding))
+            .then(|| last_run::with_newer_run(self.host, &self.loaded.managers, finding))
             .flatten()
     }
 

@@ -1,13 +1,16 @@
 //! What goes with a unit that is down: the lines of its last run, the states of what it requires, its sandbox.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::diagnosis::cause_rules::{CauseRules, Context, Place};
 use crate::core::model::facts::{Fact, Key};
 use crate::core::model::finding::Finding;
-use crate::core::reading::last_run::{ASKED, About, SANDBOX, bounded, needs, parse_about};
+use crate::core::model::unit::UnitName;
+use crate::core::reading::last_run::{About, bounded, needs};
 use crate::detectors::Snapshot;
 use crate::host::Host;
+use crate::services::ServiceManager;
 
 /// Most lines read of one run.
 const LINES: &str = "2000";
@@ -28,36 +31,44 @@ pub fn with_last_runs(look: &Snapshot<'_>, found: Vec<Finding>) -> Vec<Finding> 
             return finding;
         }
         read = read.saturating_add(1);
-        with_last_run(look.host, finding)
+        with_last_run(look, finding)
     };
     found.into_iter().map(each).collect()
 }
 
 /// What cannot be read is left out: no log is no fault.
-fn with_last_run(host: &Host, finding: Finding) -> Finding {
-    if finding.subject.starts_with('-') {
-        return finding;
+fn with_last_run(look: &Snapshot<'_>, finding: Finding) -> Finding {
+    match UnitName::new(&finding.subject) {
+        Ok(unit) => {
+            let about = about(look.managers, &unit);
+            read(look.host, look.managers, finding, &about)
+        }
+        Err(_) => finding,
     }
-    let about = about(host, &finding.subject);
-    read(host, finding, &about)
 }
 
 /// The finding with another run than the one it tells of, where there was one since: it may have ended of something else.
-pub fn with_newer_run(host: &Host, finding: &Finding) -> Option<Finding> {
-    if finding.subject.starts_with('-') {
-        return None;
-    }
-    let about = about(host, &finding.subject);
+pub fn with_newer_run(
+    host: &Host,
+    managers: &[Arc<dyn ServiceManager>],
+    finding: &Finding,
+) -> Option<Finding> {
+    let about = about(managers, &UnitName::new(&finding.subject).ok()?);
     let known = finding.fact(Key::Run).unwrap_or("");
     let is_read = known == about.invocation && finding.fact(Key::Log).is_some();
     // A manager that does not answer is no news.
     let unknown = about.invocation.is_empty() && !known.is_empty();
-    (!is_read && !unknown).then(|| read(host, finding.clone(), &about))
+    (!is_read && !unknown).then(|| read(host, managers, finding.clone(), &about))
 }
 
-fn read(host: &Host, mut finding: Finding, about: &About) -> Finding {
+fn read(
+    host: &Host,
+    managers: &[Arc<dyn ServiceManager>],
+    mut finding: Finding,
+    about: &About,
+) -> Finding {
     let log = log(host, &finding, &about.invocation);
-    let required = needs_now(host, &about.requires);
+    let required = needs_now(managers, &about.requires);
     for key in [Key::Sandbox, Key::Needs, Key::Run, Key::Log] {
         finding.evidence.forget(key);
     }
@@ -68,31 +79,31 @@ fn read(host: &Host, mut finding: Finding, about: &About) -> Finding {
         .with(Fact::Log(&log))
 }
 
+/// What the first manager that knows of such says; nothing where none does.
+fn about(managers: &[Arc<dyn ServiceManager>], unit: &UnitName) -> About {
+    let told = managers.iter().find_map(|one| one.about(unit).ok());
+    told.unwrap_or_default()
+}
+
 /// The states of these units now, as the fact is written.
-pub fn needs_now(host: &Host, units: &[String]) -> String {
+fn needs_now(managers: &[Arc<dyn ServiceManager>], units: &[String]) -> String {
     if units.is_empty() {
         return String::new();
     }
-    let mut args = vec!["show", "--property=Id,LoadState,ActiveState", "--"];
-    args.extend(units.iter().map(String::as_str));
-    needs(&said(host, "systemctl", &args))
+    let names: Vec<&str> = units.iter().map(String::as_str).collect();
+    let told = managers.iter().find_map(|one| one.named(&names).ok());
+    needs(&told.unwrap_or_default())
 }
 
 /// The finding with the states as they are now of what it lacked: a device may have come since.
-pub fn with_needs_now(host: &Host, finding: Finding) -> Finding {
+pub fn with_needs_now(managers: &[Arc<dyn ServiceManager>], finding: Finding) -> Finding {
     if finding.evidence.unmet().next().is_none() {
         return finding;
     }
     let all = finding.fact(Key::Needs).unwrap_or("").split(' ');
     let names = all.filter_map(|need| Some(need.rsplit_once('=')?.0.to_owned()));
-    let now = needs_now(host, &names.collect::<Vec<_>>());
+    let now = needs_now(managers, &names.collect::<Vec<_>>());
     finding.with(Fact::Needs(&now))
-}
-
-fn about(host: &Host, unit: &str) -> About {
-    let all: Vec<&str> = ASKED.iter().chain(SANDBOX).copied().collect();
-    let asked = format!("--property={}", all.join(","));
-    parse_about(&said(host, "systemctl", &["show", &asked, "--", unit]))
 }
 
 /// The lines of the run: its own, and what the manager said of it. One that was not started at all has only the latter.
@@ -141,11 +152,7 @@ fn run(host: &Host, finding: &Finding, what: &[&str]) -> String {
 fn journal(host: &Host, what: &[&str]) -> String {
     let form = ["-r", "-q", "-o", "cat", "--no-pager"];
     let args: Vec<&str> = form.iter().chain(what).copied().collect();
-    said(host, "journalctl", &args)
-}
-
-fn said(host: &Host, program: &str, args: &[&str]) -> String {
-    let ran = host.run(program, args, DEADLINE);
+    let ran = host.run("journalctl", &args, DEADLINE);
     let well = ran.ok().filter(|out| out.success());
     well.map_or_else(String::new, |out| out.text())
 }

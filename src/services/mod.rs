@@ -20,6 +20,7 @@ use std::time::Duration;
 use crate::core::config::Config;
 use crate::core::model::manager_event::{JobResult, ManagerEvent, ManagerState};
 use crate::core::model::unit::{UnitEnd, UnitName, UnitState};
+use crate::core::reading::last_run::About;
 use crate::core::reading::unit_file;
 use crate::core::reading::wanted::{self, Around, Unwanted};
 use crate::host::exec::ExecError;
@@ -118,6 +119,10 @@ pub trait ServiceManager: Send + Sync + fmt::Debug {
     fn named(&self, units: &[&str]) -> Result<Vec<UnitState>, ServiceError> {
         let names = units.iter().filter_map(|name| UnitName::new(name).ok());
         Ok(names.filter_map(|name| self.unit(&name).ok()).collect())
+    }
+    /// What goes with a unit that is down: its last run, what it requires, its sandbox. Few managers know of such.
+    fn about(&self, _unit: &UnitName) -> Result<About, ServiceError> {
+        Err(ServiceError::Absent("what goes with a unit".to_owned()))
     }
     /// The manager as a whole; one that knows no states of its own is always ready.
     fn state(&self) -> Result<ManagerState, ServiceError> {

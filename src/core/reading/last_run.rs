@@ -2,11 +2,12 @@
 //! what is kept of that run's lines. Pure.
 
 use crate::core::model::text::cut;
+use crate::core::model::unit::UnitState;
 use crate::core::reading::level::Level;
 use crate::core::reading::shape;
 
 /// Settings that can keep a program from what the host itself could do, and those that take it back.
-pub const SANDBOX: &[&str] = &[
+const SANDBOX: &[&str] = &[
     "ProtectSystem",
     "ProtectHome",
     "ReadWritePaths",
@@ -26,7 +27,7 @@ pub const SANDBOX: &[&str] = &[
     "RestrictAddressFamilies",
 ];
 /// What is asked beside them.
-pub const ASKED: &[&str] = &["InvocationID", "Requires", "Requisite", "BindsTo"];
+const ASKED: &[&str] = &["InvocationID", "Requires", "Requisite", "BindsTo"];
 /// Values of a setting that is off.
 const OFF: &[&str] = &["", "no", "~", "auto", "[not set]"];
 /// Longest setting kept, bytes.
@@ -42,7 +43,7 @@ const LINE_CAP: usize = 400;
 /// Stands where lines were left out.
 const GAP: &str = "…";
 
-/// What `systemctl show` says of one unit.
+/// What systemd says of one unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
     /// Of its last run; empty when it never ran.
@@ -53,31 +54,54 @@ pub struct About {
     pub sandbox: String,
 }
 
-/// Reads `Name=value` lines.
-pub fn parse_about(shown: &str) -> About {
-    let mut about = About::default();
-    for (name, value) in shown.lines().filter_map(|line| line.split_once('=')) {
+impl About {
+    /// Something is read of the property of this name.
+    pub fn asks(name: &str) -> bool {
+        ASKED.contains(&name) || SANDBOX.contains(&name)
+    }
+
+    /// The names of all that is read, with commas between.
+    pub fn names() -> String {
+        let all: Vec<&str> = ASKED.iter().chain(SANDBOX).copied().collect();
+        all.join(",")
+    }
+
+    /// Reads `Name=value` lines.
+    pub fn read(shown: &str) -> Self {
+        let mut about = Self::default();
+        for (name, value) in shown.lines().filter_map(|line| line.split_once('=')) {
+            about.take(name, value);
+        }
+        about.finish()
+    }
+
+    /// Takes one property, its value as `systemctl show` prints it.
+    pub fn take(&mut self, name: &str, value: &str) {
         match name {
             "InvocationID" if value.bytes().all(|c| c.is_ascii_hexdigit()) => {
-                value.clone_into(&mut about.invocation);
+                value.clone_into(&mut self.invocation);
             }
             "Requires" | "Requisite" | "BindsTo" => {
                 let names = value.split_ascii_whitespace().filter(|name| can_lack(name));
-                about.requires.extend(names.map(str::to_owned));
+                self.requires.extend(names.map(str::to_owned));
             }
             _ if SANDBOX.contains(&name) && !OFF.contains(&value) => {
-                about.sandbox.push_str(name);
-                about.sandbox.push('=');
-                about.sandbox.push_str(cut(value, SETTING_CAP));
-                about.sandbox.push('\n');
+                self.sandbox.push_str(name);
+                self.sandbox.push('=');
+                self.sandbox.push_str(cut(value, SETTING_CAP));
+                self.sandbox.push('\n');
             }
             _ => {}
         }
     }
-    about.requires.sort_unstable();
-    about.requires.dedup();
-    about.requires.truncate(NEEDS_MOST);
-    about
+
+    /// With each requirement once, within their bound.
+    pub fn finish(mut self) -> Self {
+        self.requires.sort_unstable();
+        self.requires.dedup();
+        self.requires.truncate(NEEDS_MOST);
+        self
+    }
 }
 
 /// A unit that can be missing or down: slices, targets and the root are always there.
@@ -86,17 +110,11 @@ fn can_lack(name: &str) -> bool {
     name != "-.mount" && kinds.iter().any(|kind| name.ends_with(kind))
 }
 
-/// States of several units, told in blocks of `Id`, `LoadState`, `ActiveState`: each as `NAME=LOAD/ACTIVE`.
-pub fn needs(shown: &str) -> String {
-    let blocks = shown.split("\n\n").filter_map(|block| {
-        let of = |name: &str| {
-            let mut lines = block.lines().filter_map(|line| line.split_once('='));
-            lines.find_map(|(known, value)| (known == name).then_some(value))
-        };
-        let (load, active) = (of("LoadState")?, of("ActiveState")?);
-        Some(format!("{}={load}/{active}", of("Id")?))
-    });
-    blocks.collect::<Vec<_>>().join(" ")
+/// States of several units, each as `NAME=LOAD/ACTIVE`.
+pub fn needs(units: &[UnitState]) -> String {
+    let state =
+        |unit: &UnitState| format!("{}={}/{}", unit.name, unit.load_state, unit.active_state);
+    units.iter().map(state).collect::<Vec<_>>().join(" ")
 }
 
 /// The lines of one run, newest first, within their bounds: the newest, the oldest, and between them what `tells` of a
@@ -145,7 +163,7 @@ mod tests {
 
     #[test]
     fn what_is_off_is_no_setting_and_what_is_always_there_no_need() {
-        let about = parse_about(
+        let about = About::read(
             "InvocationID=0123abcd\nRequires=sysinit.target system.slice -.mount db.service\nBindsTo=dev-ttyS4.device db.service\nProtectSystem=strict\nPrivateDevices=no\nReadWritePaths=/srv/x /run\nRestrictAddressFamilies=~\nUser=app\n",
         );
         assert_eq!(about.invocation, "0123abcd");
@@ -157,10 +175,19 @@ mod tests {
     }
 
     #[test]
-    fn states_are_read_in_any_order_of_their_lines() {
-        let shown = "Id=db.service\nLoadState=loaded\nActiveState=failed\n\nLoadState=not-found\nActiveState=inactive\nId=dev-x.device\n";
+    fn the_state_of_what_it_requires_is_one_word_each() {
+        let unit = |name: &str, load: &str, active: &str| UnitState {
+            name: name.to_owned(),
+            load_state: load.to_owned(),
+            active_state: active.to_owned(),
+            ..UnitState::default()
+        };
+        let units = [
+            unit("db.service", "loaded", "failed"),
+            unit("dev-x.device", "not-found", "inactive"),
+        ];
         assert_eq!(
-            needs(shown),
+            needs(&units),
             "db.service=loaded/failed dev-x.device=not-found/inactive"
         );
     }

@@ -46,6 +46,16 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// As `systemctl show` prints it.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Flag(on) => (if *on { "yes" } else { "no" }).to_owned(),
+            Self::Number(number) => number.to_string(),
+            Self::Words(_) | Self::Ends(..) => self.words().join(" "),
+            Self::Text(_) | Self::Bytes(_) | Self::Other => self.text(),
+        }
+    }
+
     fn flag(&self) -> bool {
         matches!(self, Self::Flag(true) | Self::Text("yes"))
     }

@@ -5,7 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::core::model::manager_event::{Happening, ManagerState};
-use crate::core::model::unit::UnitState;
+use crate::core::model::unit::{UnitName, UnitState};
+use crate::core::reading::last_run::About;
 use crate::services::systemd::bus::{
     BusError, Connection, MANAGER, MANAGER_PATH, PROPERTIES, unit_path,
 };
@@ -227,6 +228,28 @@ fn interface(name: &str) -> &'static str {
         Some((_, "target" | "device" | "slice")) => UNIT,
         _ => "",
     }
+}
+
+/// What goes with a unit that is down.
+pub fn about(
+    connection: &mut Connection,
+    unit: &UnitName,
+    end: Instant,
+) -> Result<About, BusError> {
+    let (path, args) = (unit_path(unit.as_str()), [interface(unit.as_str())]);
+    let call = connection.peer().call(&path, PROPERTIES, "GetAll", &args);
+    connection.ask(&call, end, &mut |_| {}, |message| {
+        let mut about = About::default();
+        let mut entries = message.body().entries()?;
+        while entries.next_entry() {
+            let name = entries.text()?;
+            match About::asks(name) {
+                true => about.take(name, &entries.variant()?.shown()),
+                false => entries.skip_variant()?,
+            }
+        }
+        Ok(about.finish())
+    })
 }
 
 fn properties(message: &Message<'_>) -> Result<Option<UnitState>, WireError> {

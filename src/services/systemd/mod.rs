@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use crate::core::model::manager_event::{ManagerEvent, ManagerState};
 use crate::core::model::unit::{UnitEnd, UnitName, UnitState, unit_of_cgroup};
+use crate::core::reading::last_run::About;
 use crate::host::clock::end_after;
 use crate::host::{Host, READ_CAP, procfs};
 use crate::services::systemd::bus::{BusError, Connection};
@@ -148,6 +149,14 @@ impl ServiceManager for Systemd {
         let mut found = self.read(units)?;
         self.tell_left(&mut found);
         Ok(found)
+    }
+
+    fn about(&self, unit: &UnitName) -> Result<About, ServiceError> {
+        let about = || {
+            let end = end_after(QUERY_DEADLINE);
+            known::about(&mut Connection::open(&self.host, end)?, unit, end)
+        };
+        told_or_else(about(), || self.systemctl.about(unit))
     }
 
     fn state(&self) -> Result<ManagerState, ServiceError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::core::model::manager_event::{JobResult, ManagerState};
 use crate::core::model::unit::{UnitName, UnitState};
+use crate::core::reading::last_run::About;
 use crate::host::Host;
 use crate::host::exec::{ExecError, Output};
 use crate::services::systemd::QUERY_DEADLINE;
@@ -62,6 +63,16 @@ impl Systemctl {
     /// Those of these names, in their order; one that does not exist is `not-found`.
     pub fn named(&self, names: &[&str]) -> Result<Vec<UnitState>, ServiceError> {
         self.show(&[&["--"], names].concat())
+    }
+
+    /// What goes with a unit that is down.
+    pub fn about(&self, unit: &UnitName) -> Result<About, ServiceError> {
+        let names = format!("--property={}", About::names());
+        let out = self.call(&["show", &names, "--", unit.as_str()], QUERY_DEADLINE)?;
+        match out.success() {
+            true => Ok(About::read(&out.text())),
+            false => Err(ServiceError::Refused(out.reason())),
+        }
     }
 
     /// A job that is there already is not pushed aside: what it was told for may be a human's wish.

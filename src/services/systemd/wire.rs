@@ -317,6 +317,18 @@ impl<'a> Reader<'a> {
                 Value::Ends(self.numbers()?, self.numbers()?)
             }
             "as" => Value::Words(self.first_texts(4, "")?),
+            // `DeviceAllow=`, `TemporaryFileSystem=`: the path comes first.
+            "a(ss)" => Value::Words(self.first_texts(8, "s")?),
+            // `RestrictAddressFamilies=`: whether these are the only ones, or those that are not.
+            "(bas)" => {
+                self.align(8);
+                let only = self.flag()?;
+                let mut words = self.first_texts(4, "")?;
+                if only == words.is_empty() {
+                    words.insert(0, if only { "none" } else { "~" });
+                }
+                Value::Words(words)
+            }
             // `Exec…=`: the program comes first.
             "a(sasbttttuii)" => Value::Words(self.first_texts(8, "asbttttuii")?),
             _ => {

@@ -18,6 +18,14 @@ fn answer() -> Vec<u8> {
         Said::Number(6),
         Said::Number(7),
     ]);
+    let device = Said::Group(vec![text("/dev/ttyS4"), text("rw")]);
+    let families = |only, names: &[&str]| {
+        let names = names.iter().map(|name| text(name)).collect();
+        variant(
+            "(bas)",
+            Said::Group(vec![Said::Flag(only), Said::List(4, names)]),
+        )
+    };
     let limits = Said::List(8, vec![Said::Group(vec![text("x"), Said::Long(9)])]);
     let entries = vec![
         ("Id", variant("s", text("a.service"))),
@@ -51,6 +59,9 @@ fn answer() -> Vec<u8> {
             "Job",
             variant("(uo)", Said::Group(vec![Said::Number(12), text("/j/12")])),
         ),
+        ("DeviceAllow", variant("a(ss)", Said::List(8, vec![device]))),
+        ("RestrictAddressFamilies", families(true, &["AF_UNIX"])),
+        ("RestrictAddressFamilies", families(false, &[])),
     ];
     reply(7, ":1.0", "a{sv}", &[properties(entries)])
 }
@@ -85,6 +96,9 @@ fn an_answer_is_read_value_by_value() {
         Value::Words(vec!["b.mount", "c.mount"]),
         Value::Ends(vec![3], vec![15]),
         Value::Number(12),
+        Value::Words(vec!["/dev/ttyS4"]),
+        Value::Words(vec!["AF_UNIX"]),
+        Value::Words(vec![]),
     ];
     assert_eq!(values, want);
 }
