@@ -1,7 +1,7 @@
 //! What all threads share, and the small decisions that need more than one of its parts.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -18,6 +18,7 @@ use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::hint::Hint;
 use crate::core::model::task::{Resolution, Task, Transition};
 use crate::core::model::time::Timestamp;
+use crate::core::reading::voice::{Silence, Voices};
 use crate::core::remedy::decide::HostFacts;
 use crate::core::remedy::gates::Closed;
 use crate::core::remedy::step::Reason;
@@ -139,6 +140,7 @@ pub struct Runtime {
     disruptive: Mutex<()>,
     /// What the streams heard and the next sweep judges.
     suspects: Mutex<Suspects>,
+    voices: Mutex<Voices>,
     /// What the streams may still tell of as new.
     pub(crate) storm: Mutex<StormLimit>,
     /// What was heard and may be a habit.
@@ -187,6 +189,7 @@ impl Runtime {
             held: AtomicBool::new(true),
             disruptive: Mutex::new(()),
             suspects: Mutex::default(),
+            voices: Mutex::default(),
             storm: Mutex::default(),
             habits: Mutex::default(),
             safe_start: OnceLock::new(),
@@ -314,6 +317,18 @@ impl Runtime {
     pub(crate) fn suspects(&self) -> Suspects {
         let suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
         suspects.clone()
+    }
+
+    /// `units` wrote to the journal.
+    pub(crate) fn hear(&self, units: &BTreeSet<String>, now: Timestamp) {
+        let mut voices = self.voices.lock().unwrap_or_else(PoisonError::into_inner);
+        units.iter().for_each(|unit| voices.hear(unit, now));
+    }
+
+    /// Units whose log went silent against their habit.
+    pub(crate) fn silent(&self, now: Timestamp) -> Vec<Silence> {
+        let voices = self.voices.lock().unwrap_or_else(PoisonError::into_inner);
+        voices.silent(now)
     }
 
     /// This daemon as the gates know it.

@@ -203,7 +203,8 @@ pub fn sweep(
     let look = Snapshot::new(&runtime.host, &loaded.config, &loaded.managers, &open)
         .remembering(known)
         .knowing(schedule.units.take())
-        .suspecting(runtime.suspects());
+        .suspecting(runtime.suspects())
+        .hearing(runtime.silent(now));
     let (mut found, mut refused) = (Vec::new(), Vec::new());
     let mut covered = BTreeSet::new();
     for detector in due {

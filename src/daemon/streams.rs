@@ -163,6 +163,7 @@ fn follow(runtime: &Runtime, source: Source, name: &str) -> Result<StreamEnd, Fo
 fn accept(runtime: &Runtime, name: &str, batch: Batch) -> Result<(), StreamStop> {
     let now = runtime.host.clock.now();
     runtime.suspect(batch.suspects, now);
+    runtime.hear(&batch.heard, now);
     // Before the sweep that the poke asks for.
     for manager in &runtime.loaded().managers {
         manager.hear(&batch.words);

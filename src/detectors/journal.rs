@@ -403,6 +403,9 @@ impl Follower<'_, '_> {
         if let Some(finding) = verdict.finding {
             self.collector.add(finding);
         }
+        if entry.unit.as_str().ends_with(".service") {
+            self.collector.heard(entry.unit.as_str());
+        }
         self.collector.advance(entry.cursor.as_str());
     }
 }

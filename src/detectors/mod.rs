@@ -44,6 +44,7 @@ use crate::core::model::finding::Finding;
 use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
+use crate::core::reading::voice::Silence;
 use crate::detectors::suspects::Suspects;
 use crate::host::Host;
 use crate::services::{ServiceError, ServiceManager};
@@ -79,6 +80,8 @@ pub struct Snapshot<'a> {
     pub(crate) open: &'a Open,
     pub(crate) now: Timestamp,
     pub(crate) suspects: Suspects,
+    /// Units whose log went silent against their habit.
+    pub(crate) silent: Vec<Silence>,
     /// What each unit was like while it was well.
     pub(crate) healthy: Cow<'a, HealthyUnits>,
     units: OnceLock<Result<Vec<UnitState>, Unasked>>,
@@ -99,6 +102,7 @@ impl<'a> Snapshot<'a> {
             open,
             now: host.clock.now(),
             suspects: Suspects::default(),
+            silent: Vec::new(),
             healthy: Cow::Owned(HealthyUnits::default()),
             units: OnceLock::new(),
         }
@@ -116,6 +120,13 @@ impl<'a> Snapshot<'a> {
     #[must_use]
     pub(crate) fn suspecting(mut self, suspects: Suspects) -> Self {
         self.suspects = suspects;
+        self
+    }
+
+    /// A look that knows who has gone silent.
+    #[must_use]
+    pub(crate) fn hearing(mut self, silent: Vec<Silence>) -> Self {
+        self.silent = silent;
         self
     }
 

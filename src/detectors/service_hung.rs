@@ -13,6 +13,7 @@ use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::accept_queue::{Queues, Untaken};
 use crate::core::reading::unit_state::is_excluded;
+use crate::core::reading::voice::Silence;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::net::listeners::sockets_of;
 use crate::host::{Host, procfs};
@@ -75,6 +76,9 @@ impl Detector for ServiceHung {
         let told: BTreeSet<String> = found.iter().map(|one| one.subject.clone()).collect();
         let deaf = hung.deaf(&queues, &units).into_iter();
         found.extend(deaf.filter(|one| !told.contains(&one.subject)));
+        let told: BTreeSet<String> = found.iter().map(|one| one.subject.clone()).collect();
+        let silent = hung.silent(&units).into_iter();
+        found.extend(silent.filter(|one| !told.contains(&one.subject)));
         Ok(Sweep::Present(found))
     }
 }
@@ -199,6 +203,24 @@ impl Hung<'_> {
         counts.then(|| self.finding(unit, &message).with(port))
     }
 
+    /// Units of `units` that used to write to their log and no longer do: less sure than the other signs.
+    fn silent(&self, units: &[&UnitState]) -> Vec<Finding> {
+        let named = |silence: &&Silence| units.iter().any(|unit| unit.name == silence.unit);
+        let silent = self.look.silent.iter().filter(named);
+        let told = silent.map(|silence| {
+            let message = format!(
+                "it runs, but its log went silent {} min ago; it was never silent for longer than {} min before",
+                self.look.now.since(silence.last).as_secs() / 60,
+                silence.pause.as_secs() / 60
+            );
+            Finding {
+                severity: Severity::Warning,
+                ..self.finding(&silence.unit, &message)
+            }
+        });
+        told.collect()
+    }
+
     fn finding(&self, unit: &str, message: &str) -> Finding {
         let (class, now) = (Class::ServiceHung, self.look.now);
         Finding::new(class, unit, Severity::Error, message, "service_hung", now)
@@ -254,6 +276,7 @@ mod tests {
         host: Host,
         detector: ServiceHung,
         open: Open,
+        silent: Vec<Silence>,
     }
 
     impl Bench {
@@ -270,6 +293,7 @@ mod tests {
                 host,
                 detector,
                 open: Open::default(),
+                silent: Vec::new(),
             };
             bench.is('S');
             bench.waits(&[]);
@@ -303,7 +327,8 @@ mod tests {
                 ..UnitState::default()
             };
             let managers: [Arc<dyn ServiceManager>; 1] = [Arc::new(One(unit))];
-            let look = Snapshot::new(&self.host, &config, &managers, &self.open);
+            let look = Snapshot::new(&self.host, &config, &managers, &self.open)
+                .hearing(self.silent.clone());
             match self.detector.examine(&look) {
                 Ok(Sweep::Present(found)) => found.into_iter().map(|one| one.message).collect(),
                 other => unreachable!("{other:?}"),
@@ -323,6 +348,27 @@ mod tests {
         assert!(bench.after(1).is_empty());
         bench.is('T');
         assert!(bench.after(100).is_empty(), "patience begins anew");
+    }
+
+    #[test]
+    fn a_unit_whose_log_went_silent_is_told_unless_a_surer_sign_is() {
+        let mut bench = Bench::new();
+        let silence = |unit: &str| Silence {
+            unit: unit.to_owned(),
+            last: Timestamp::from_millis(0),
+            pause: Duration::from_secs(120),
+        };
+        bench.silent = vec![silence("meter.service"), silence("other.service")];
+        assert_eq!(
+            bench.after(3_600),
+            [
+                "it runs, but its log went silent 60 min ago; it was never silent for longer than 2 min before"
+            ]
+        );
+        bench.is('T');
+        bench.after(1);
+        let surer = ["its main process 70 is stopped by a signal and does nothing"];
+        assert_eq!(bench.after(100), surer);
     }
 
     #[test]

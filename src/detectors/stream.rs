@@ -1,6 +1,6 @@
 //! Streams: sources that tell of faults as they happen, each with a durable position.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +39,8 @@ pub struct Batch {
     pub suspects: Vec<String>,
     /// What the service manager said.
     pub words: Vec<ManagerEvent>,
+    /// Units that wrote a line.
+    pub heard: BTreeSet<String>,
 }
 
 /// The receiver shuts down; the batch was not accepted.
@@ -106,6 +108,7 @@ pub struct Collector {
     poke: bool,
     suspects: Vec<String>,
     words: Vec<ManagerEvent>,
+    heard: BTreeSet<String>,
     lines: usize,
     started: Instant,
     /// When something was last given on; the first position goes at once, or a crash would forget the start.
@@ -122,6 +125,7 @@ impl Collector {
             poke: false,
             suspects: Vec::new(),
             words: Vec::new(),
+            heard: BTreeSet::new(),
             lines: 0,
             started: Instant::now(),
             given: None,
@@ -164,6 +168,13 @@ impl Collector {
     pub fn port_taken(&mut self, unit: String) {
         if !self.suspects.contains(&unit) {
             self.suspects.push(unit);
+        }
+    }
+
+    /// `unit` wrote a line.
+    pub fn heard(&mut self, unit: &str) {
+        if !self.heard.contains(unit) {
+            self.heard.insert(unit.to_owned());
         }
     }
 
@@ -216,6 +227,7 @@ impl Collector {
             poke: self.poke,
             suspects: std::mem::take(&mut self.suspects),
             words: std::mem::take(&mut self.words),
+            heard: std::mem::take(&mut self.heard),
         })?;
         self.index.clear();
         self.poke = false;

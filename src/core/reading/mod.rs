@@ -23,6 +23,7 @@ pub mod shape;
 pub mod starting;
 pub mod unit_file;
 pub mod unit_state;
+pub mod voice;
 pub mod wanted;
 pub mod words;
 pub mod writer;
