@@ -55,7 +55,7 @@ pub fn name_cause(finding: &Finding, rules: &CauseRules) -> Named {
         .or_else(|| by_sure_result(finding))
         .or_else(|| by_signal(finding, rules))
         .or_else(|| by_needs(finding).filter(|_| never_started(finding)))
-        .or_else(|| by_words(finding, rules).filter(|named| !counts(named.cause)))
+        .or_else(|| by_words(finding, rules).filter(|named| !counts(named)))
         .or_else(|| by_result(finding))
         .or_else(|| by_needs(finding))
         .or_else(|| by_words(finding, rules))
@@ -205,29 +205,37 @@ fn by_signal(finding: &Finding, rules: &CauseRules) -> Option<Named> {
     Some(reason.unwrap_or_else(|| Named::new(cause, confidence, why)))
 }
 
-/// What the manager says of any unit that failed, whatever the reason was.
-fn counts(cause: Cause) -> bool {
+/// What the manager says of any unit that failed, whatever the reason was; its line about the end of the main process says
+/// no more, also where that aborted.
+fn counts(named: &Named) -> bool {
+    let of_end = |line: &str| line.contains("process exited, code=");
     matches!(
-        cause,
+        named.cause,
         Cause::StartLimit | Cause::ProcessExited | Cause::ProcessKilled | Cause::KeepsRestarting
-    )
+    ) || named.line.as_deref().is_some_and(of_end)
 }
 
+/// Of so many newest lines the first counts where several are as sure: the others came of it.
+const ONE_STORY: usize = 8;
+
 /// Words of the message and of the unit's last run. The reason why it ended comes before how the manager counted it, a
-/// line that is no mere remark before one that is, the surer rule before the other, the newest line on a tie.
+/// line that is no mere remark before one that is, the surer rule before the other. On a tie what another line was caused
+/// by, then the first of what a unit said at its end, then the newest.
 fn by_words(finding: &Finding, rules: &CauseRules) -> Option<Named> {
     let message = std::iter::once((finding.message.as_str(), context(finding)));
     let log = finding.evidence.log().map(|line| (line, Context::UnitLog));
-    let mut best: Option<((bool, bool), Named)> = None;
-    for (line, context) in message.chain(log) {
+    let mut best: Option<((bool, bool, f64, bool), Named)> = None;
+    for (number, (line, context)) in message.chain(log).enumerate() {
         let Some(named) = by_line(finding, rules, (line, context)) else {
             continue;
         };
         let level = shape::read(line).level;
         let remark = level.is_some_and(|level| level < Level::Error);
-        let weight = (!counts(named.cause), !remark);
-        let better = best.as_ref().is_none_or(|(best_weight, best)| {
-            (weight, named.confidence) > (*best_weight, best.confidence)
+        let inner = line.trim_start().starts_with("Caused by");
+        let weight = (!counts(&named), !remark, named.confidence, inner);
+        let of_story = number <= ONE_STORY && tells_unit_state(finding);
+        let better = best.as_ref().is_none_or(|(best_weight, _)| {
+            weight > *best_weight || of_story && weight == *best_weight
         });
         if better {
             best = Some((weight, named));

@@ -178,6 +178,51 @@ fn a_signal_that_no_program_sends_itself_outweighs_what_was_said_before() {
 }
 
 #[test]
+fn how_an_abort_is_counted_is_no_reason() {
+    let end = "app.service: Main process exited, code=killed, status=6/ABRT";
+    for (said, cause) in [
+        (
+            "terminate called after throwing an instance of 'std::bad_alloc'",
+            Cause::OutOfMemory,
+        ),
+        (
+            "SQLite Error 11: 'database disk image is malformed'",
+            Cause::DataCorrupt,
+        ),
+        ("goodbye", Cause::ProcessCrashed),
+    ] {
+        let aborted = failed(&format!("{end}\n{said}"))
+            .with(Fact::Result("signal"))
+            .with(Fact::Exit {
+                code: "killed",
+                status: 6,
+            });
+        assert_eq!(cause_of(&aborted), cause, "{said}");
+    }
+}
+
+#[test]
+fn of_what_is_as_sure_the_first_of_the_end_counts_and_what_another_was_caused_by() {
+    let long: String = (0..20).map(|n| format!("value {n}\n")).collect();
+    for (log, cause) in [
+        (
+            "cannot remove it: No such device\nName or service not known: broker".to_owned(),
+            Cause::DnsFailed,
+        ),
+        (
+            "Caused by: no such device\nconnect: connection refused".to_owned(),
+            Cause::DeviceMissing,
+        ),
+        (
+            format!("no such device\n{long}Name or service not known: broker"),
+            Cause::DeviceMissing,
+        ),
+    ] {
+        assert_eq!(cause_of(&failed(&log)), cause, "{log}");
+    }
+}
+
+#[test]
 fn a_setting_of_the_sandbox_is_named_where_it_denies_the_path() {
     let line = "error creating output file /srv/app/x.tmp: Read-only file system";
     assert_eq!(cause_of(&failed(line)), Cause::ReadonlyAfterError);

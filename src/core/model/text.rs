@@ -1,5 +1,7 @@
 //! Small work on text that several rooms share.
 
+use std::borrow::Cow;
+
 /// The first `cap` bytes of `text`, cut at a character boundary.
 pub fn cut(text: &str, cap: usize) -> &str {
     if text.len() <= cap {
@@ -10,6 +12,17 @@ pub fn cut(text: &str, cap: usize) -> &str {
         .find(|at| text.is_char_boundary(*at))
         .unwrap_or(0);
     text.get(..end).unwrap_or("")
+}
+
+/// The beginning and the end of `text`, about `cap` bytes in all: what is told of last is why.
+pub fn both_ends(text: &str, cap: usize) -> Cow<'_, str> {
+    if text.len() <= cap {
+        return Cow::Borrowed(text);
+    }
+    let half = cap / 2;
+    let end = (text.len().saturating_sub(half)..text.len()).find(|at| text.is_char_boundary(*at));
+    let end = end.and_then(|at| text.get(at..)).unwrap_or("");
+    Cow::Owned(format!("{}…{end}", cut(text, half)))
 }
 
 /// The known name that is nearest by edit distance, if it is near at all: at most half of what was typed

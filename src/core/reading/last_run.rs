@@ -1,7 +1,9 @@
 //! What systemd says of a unit that is down beside its state: which run was its last, what it requires, its sandbox; and
 //! what is kept of that run's lines. Pure.
 
-use crate::core::model::text::cut;
+use std::borrow::Cow;
+
+use crate::core::model::text::{both_ends, cut};
 use crate::core::model::unit::UnitState;
 use crate::core::reading::level::Level;
 use crate::core::reading::shape;
@@ -120,12 +122,12 @@ pub fn needs(units: &[UnitState]) -> String {
 /// The lines of one run, newest first, within their bounds: the newest, the oldest, and between them what `tells` of a
 /// fault or states that it is one.
 pub fn bounded(newest_first: &str, tells: impl Fn(&str) -> bool) -> String {
-    let lines: Vec<&str> = newest_first
+    let lines: Vec<Cow<'_, str>> = newest_first
         .lines()
-        .map(|line| cut(line.trim_end(), LINE_CAP))
+        .map(|line| both_ends(line.trim_end(), LINE_CAP))
         .filter(|line| !line.is_empty())
         .collect();
-    let fit = |lines: &mut dyn Iterator<Item = &&str>, cap: usize| {
+    let fit = |lines: &mut dyn Iterator<Item = &Cow<'_, str>>, cap: usize| {
         let mut used = 0_usize;
         lines
             .take_while(|line| {
@@ -139,21 +141,21 @@ pub fn bounded(newest_first: &str, tells: impl Fn(&str) -> bool) -> String {
     let first = fit(&mut oldest.iter().rev(), HEAD_CAP);
     let head = oldest.len().saturating_sub(first);
     let between = oldest.get(..head).unwrap_or(&[]);
-    let mut kept: Vec<&str> = lines.iter().take(tail).copied().collect();
+    let mut kept: Vec<&str> = lines.iter().take(tail).map(AsRef::as_ref).collect();
     let mut left = TELLING_CAP;
     let mut skipped = false;
     for line in between {
         let loud = shape::read(line).level >= Some(Level::Error);
         if line.len() < left && (loud || tells(line)) {
             left = left.saturating_sub(line.len()).saturating_sub(1);
-            kept.push(line);
+            kept.push(line.as_ref());
             skipped = false;
         } else if !skipped {
             kept.push(GAP);
             skipped = true;
         }
     }
-    kept.extend(oldest.iter().skip(head).copied());
+    kept.extend(oldest.iter().skip(head).map(AsRef::as_ref));
     kept.join("\n")
 }
 
@@ -196,6 +198,14 @@ mod tests {
     fn a_short_run_is_kept_whole() {
         let run = "c\nb\n\na\n";
         assert_eq!(bounded(run, |_| false), "c\nb\na");
+    }
+
+    #[test]
+    fn of_a_long_line_the_end_is_kept_which_says_why() {
+        let line = format!("cannot open {}: no such file", "part/of/it/".repeat(100));
+        let kept = bounded(&line, |_| false);
+        assert!(kept.starts_with("cannot open ") && kept.ends_with(": no such file"));
+        assert!(kept.len() <= LINE_CAP + GAP.len(), "{kept}");
     }
 
     #[test]
