@@ -496,7 +496,7 @@ causes! {
     } [
         "journalctl -u {unit} -n 20 --no-pager",
     ];
-    LibraryMissing "library_missing" "A library or module that the program needs is not installed."
+    LibraryMissing "library_missing" "A library or module that the program needs is not installed, or is made for another version of it."
     {
         helps: "installing the library or module, of the version that it wants",
         helps_not: "starting it again", wait: "nothing"
