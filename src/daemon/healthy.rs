@@ -16,10 +16,17 @@ use crate::store::{Reader, StoreError};
 
 /// All units are looked at this often.
 const EVERY: Duration = Duration::from_secs(60);
-/// A service that has just started opens its ports and begins its workers within this time.
-const SETTLING: Duration = Duration::from_secs(30);
-/// Commits in an hour, each some 16 KiB on the medium: what a host changes all the time is written with the next one.
-const COMMITS_AN_HOUR: usize = 30;
+/// A service that has just started opens its ports and begins its workers: so long after its start it is looked at.
+const LOOKS: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+];
+/// What a host changes all the time is written this often at most, each commit some 16 KiB on the medium.
+const ROUTINE_EVERY: Duration = Duration::from_secs(120);
+/// Commits in an hour for what is new; more of it waits as what is routine does.
+const NEWS_MOST: usize = 120;
 /// Time that one look gives to new files, whose content is read; the rest comes with the next one.
 const LOOK_MOST: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -30,12 +37,61 @@ pub struct Notes {
     known: HealthyUnits,
     read: bool,
     due: Option<Timestamp>,
-    /// Each unit's main process, and since when it was seen to be that.
-    mains: BTreeMap<String, (u32, Timestamp)>,
+    /// How each unit that is well began.
+    begun: BTreeMap<String, Begun>,
     listening: Listening,
     /// What waits to be written.
     unwritten: BTreeMap<String, HealthyUnit>,
+    /// Something new is among it.
+    has_news: bool,
+    pace: Pace,
+}
+
+/// A unit's main process, since when it was seen to be that, and how many of its first looks it had.
+#[derive(Debug)]
+struct Begun {
+    main_pid: u32,
+    since: Timestamp,
+    looks: usize,
+}
+
+impl Begun {
+    fn next_look(&self) -> Option<Timestamp> {
+        let after = LOOKS.get(self.looks)?;
+        Some(self.since.plus(*after))
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.next_look().is_some_and(|at| at <= now)
+    }
+
+    fn looked(&mut self, now: Timestamp) {
+        while self.is_due(now) {
+            self.looks = self.looks.saturating_add(1);
+        }
+    }
+}
+
+/// When a commit may be made: for what is new at once, else now and then.
+#[derive(Debug, Default)]
+struct Pace {
     commits: VecDeque<Timestamp>,
+}
+
+impl Pace {
+    fn allows(&mut self, news: bool, now: Timestamp) -> bool {
+        let is_past = |at: &Timestamp| now.since(*at) >= HOUR;
+        while self.commits.front().is_some_and(is_past) {
+            self.commits.pop_front();
+        }
+        let last = self.commits.back();
+        let is_time = last.is_none_or(|at| now.since(*at) >= ROUTINE_EVERY);
+        let allowed = is_time || news && self.commits.len() < NEWS_MOST;
+        if allowed {
+            self.commits.push_back(now);
+        }
+        allowed
+    }
 }
 
 impl Notes {
@@ -53,6 +109,11 @@ impl Notes {
         self.due.is_none()
     }
 
+    /// When a unit that began a short while ago is to be looked at again.
+    pub fn next_look(&self) -> Option<Timestamp> {
+        self.begun.values().filter_map(Begun::next_look).min()
+    }
+
     /// Looks at those of `units` that are well and due, and writes what changed.
     pub fn keep(
         &mut self,
@@ -62,34 +123,40 @@ impl Notes {
     ) -> Result<(), StoreError> {
         self.known(&runtime.store.reader()?)?;
         let well: Vec<&UnitState> = units.iter().filter(|unit| is_well(unit)).collect();
-        self.mains
+        self.begun
             .retain(|name, _| well.iter().any(|unit| unit.name == *name));
         let all = self.due.is_none_or(|due| due <= now);
         let looked: Vec<&UnitState> = well
             .into_iter()
-            .filter(|unit| self.is_settling(unit, now) || all)
+            .filter(|unit| self.begin(unit, now).is_due(now) || all)
             .collect();
-        let whole = looked.is_empty() || self.look(runtime, &looked);
+        let whole = looked.is_empty() || self.look(runtime, &looked, now);
         if all {
             self.due = Some(if whole { now.plus(EVERY) } else { now });
         }
-        self.write(runtime, now)
+        let waits = !self.unwritten.is_empty();
+        if waits && self.pace.allows(self.has_news, now) {
+            self.flush(runtime, now)?;
+        }
+        Ok(())
     }
 
-    /// Has it a new main process, or had one a short while ago?
-    fn is_settling(&mut self, unit: &UnitState, now: Timestamp) -> bool {
-        let entry = self
-            .mains
-            .entry(unit.name.clone())
-            .or_insert((unit.main_pid, now));
-        if entry.0 != unit.main_pid {
-            *entry = (unit.main_pid, now);
+    /// How it began; anew with another main process.
+    fn begin(&mut self, unit: &UnitState, now: Timestamp) -> &Begun {
+        let begun = || Begun {
+            main_pid: unit.main_pid,
+            since: now,
+            looks: 0,
+        };
+        let entry = self.begun.entry(unit.name.clone()).or_insert_with(begun);
+        if entry.main_pid != unit.main_pid {
+            *entry = begun();
         }
-        now.since(entry.1) < SETTLING
+        entry
     }
 
     /// False when its time was over before all were looked at: what is known already takes none.
-    fn look(&mut self, runtime: &Runtime, units: &[&UnitState]) -> bool {
+    fn look(&mut self, runtime: &Runtime, units: &[&UnitState], now: Timestamp) -> bool {
         let end = end_after(LOOK_MOST);
         let host = &runtime.host;
         let census = Census::take(host);
@@ -100,29 +167,22 @@ impl Notes {
             if Instant::now() >= end {
                 return false;
             }
+            if let Some(begun) = self.begun.get_mut(&unit.name) {
+                begun.looked(now);
+            }
+            // It ended since its state was read: what is gone was not well.
+            if !census.runs(unit) {
+                continue;
+            }
             let before = self.known.of(&unit.name);
             let seen = census::record(host, &census, &self.listening, unit, before);
             if before != Some(&seen) {
+                self.has_news |= seen.is_news_after(before);
                 self.known.insert(unit.name.clone(), seen.clone());
                 self.unwritten.insert(unit.name.clone(), seen);
             }
         }
         true
-    }
-
-    fn write(&mut self, runtime: &Runtime, now: Timestamp) -> Result<(), StoreError> {
-        while self
-            .commits
-            .front()
-            .is_some_and(|at| now.since(*at) >= HOUR)
-        {
-            self.commits.pop_front();
-        }
-        if self.unwritten.is_empty() || self.commits.len() >= COMMITS_AN_HOUR {
-            return Ok(());
-        }
-        self.commits.push_back(now);
-        self.flush(runtime, now)
     }
 
     /// Writes what waits: a stop must not lose it.
@@ -134,6 +194,7 @@ impl Notes {
             .collect();
         runtime.store.note_healthy(changed, now)?;
         self.unwritten.clear();
+        self.has_news = false;
         Ok(())
     }
 }
@@ -168,5 +229,57 @@ fn known_if(leans: bool, reader: &Reader) -> Result<HealthyUnits, StoreError> {
     match leans {
         true => reader.healthy_units(),
         false => Ok(HealthyUnits::default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * SECOND)
+    }
+
+    #[test]
+    fn a_unit_is_looked_at_as_it_begins_and_until_it_has_settled() {
+        let mut begun = Begun {
+            main_pid: 7,
+            since: at(100),
+            looks: 0,
+        };
+        for (now, due) in [
+            (100, true),
+            (100, false),
+            (101, true),
+            (104, false),
+            (112, true),
+            (129, false),
+            (130, true),
+            (3_000, false),
+        ] {
+            assert_eq!(begun.is_due(at(now)), due, "{now}");
+            begun.looked(at(now));
+        }
+        assert_eq!(begun.next_look(), None);
+    }
+
+    #[test]
+    fn what_is_new_is_written_at_once_however_much_else_was_written() {
+        let mut pace = Pace::default();
+        assert!(pace.allows(false, at(0)));
+        assert!(!pace.allows(false, at(119)));
+        assert!(pace.allows(true, at(119)), "something new");
+        assert!(!pace.allows(false, at(230)), "since that");
+        let routine = (240..7_440).filter(|now| pace.allows(false, at(*now)));
+        assert_eq!(routine.count(), 60, "thirty an hour");
+    }
+
+    #[test]
+    fn a_storm_of_new_units_is_written_as_routine_when_it_has_had_its_share() {
+        let mut pace = Pace::default();
+        let commits = (0..600).filter(|now| pace.allows(true, at(*now))).count();
+        assert_eq!(commits, NEWS_MOST + 4);
     }
 }

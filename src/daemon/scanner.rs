@@ -138,9 +138,11 @@ pub fn run(runtime: &Runtime) {
 }
 
 fn next_wait(schedule: &Schedule, now: Timestamp) -> Duration {
-    schedule
-        .due
-        .values()
+    let due = schedule.due.values().copied().min();
+    // Without units there is nothing to look at.
+    let units = schedule.units.as_ref();
+    due.into_iter()
+        .chain(units.and_then(|_| schedule.notes.next_look()))
         .min()
         .map_or(PASS_MAX, |due| due.since(now))
         .clamp(Duration::from_millis(50), PASS_MAX)
@@ -223,9 +225,6 @@ pub fn sweep(
     }
     schedule.units = look.into_units();
     schedule.notes = notes;
-    if let Some(units) = &schedule.units {
-        schedule.notes.keep(runtime, units, now)?;
-    }
     if let Some(at) = schedule.restored
         && schedule.unclean.is_empty()
     {
@@ -248,6 +247,10 @@ pub fn sweep(
         .keep(&runtime.store, &runtime.detectors, now)?;
     let pass = record(runtime, schedule, &tasks, found, &covered, now)?;
     runtime.store.health().told(&troubles);
+    // Last: a look at all processes must not keep a fault waiting.
+    if let Some(units) = &schedule.units {
+        schedule.notes.keep(runtime, units, now)?;
+    }
     Ok(pass)
 }
 

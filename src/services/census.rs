@@ -79,6 +79,15 @@ impl Census {
         false
     }
 
+    /// Is the main process that the manager told of still there? One without any is asked for none.
+    pub fn runs(&self, unit: &UnitState) -> bool {
+        unit.main_pid <= 1
+            || self
+                .processes
+                .iter()
+                .any(|one| one.key.pid == unit.main_pid)
+    }
+
     fn is_alive(&self, key: &ProcessKey) -> bool {
         self.processes.iter().any(|one| one.key == *key)
     }
@@ -353,6 +362,9 @@ mod tests {
         assert_eq!(pids(&found), [10, 11, 12]);
         let nothing = record(&host, &census, &listening, &unit("", 0), None);
         assert_eq!(pids(&nothing), [0_u32; 0]);
+        let there =
+            [("", 10), ("", 14), ("", 0)].map(|(group, pid)| census.runs(&unit(group, pid)));
+        assert_eq!(there, [true, false, true]);
     }
 
     #[test]

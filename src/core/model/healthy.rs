@@ -117,6 +117,11 @@ impl HealthyUnit {
         !boot.is_empty() && self.boot == boot && self.processes.contains(&process)
     }
 
+    /// Says more than which processes it has: it was not known, runs something else, or listens elsewhere, too.
+    pub fn is_news_after(&self, before: Option<&Self>) -> bool {
+        before.is_none_or(|before| before.main != self.main || !self.ports.is_subset(&before.ports))
+    }
+
     pub fn listened_on(&self, port: Port) -> bool {
         self.ports.contains(&port.to_string())
     }
@@ -181,6 +186,39 @@ mod tests {
         assert!(!unit.ran("b2", key(70, 500)), "another boot");
         let nowhere = HealthyUnit::default();
         assert!(!nowhere.ran("", key(70, 500)));
+    }
+
+    #[test]
+    fn new_is_what_it_runs_and_where_it_listens_not_by_which_processes() {
+        let unit = |command: &str, port: &str, pid| HealthyUnit {
+            main: Some(MainProgram {
+                command: command.to_owned(),
+                ..MainProgram::default()
+            }),
+            processes: [ProcessKey {
+                start_ticks: 5,
+                pid,
+            }]
+            .into(),
+            ports: [port.to_owned()].into(),
+            ..HealthyUnit::default()
+        };
+        let before = unit("a", "tcp/80", 7);
+        assert!(before.is_news_after(None));
+        for (command, port, pid, is) in [
+            ("a", "tcp/80", 7, false),
+            ("a", "tcp/80", 8, false),
+            ("b", "tcp/80", 7, true),
+            ("a", "tcp/81", 7, true),
+        ] {
+            let now = unit(command, port, pid);
+            assert_eq!(now.is_news_after(Some(&before)), is, "{command} {port}");
+        }
+        let closed = HealthyUnit {
+            ports: BTreeSet::new(),
+            ..before.clone()
+        };
+        assert!(!closed.is_news_after(Some(&before)));
     }
 
     #[test]
