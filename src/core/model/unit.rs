@@ -184,6 +184,8 @@ pub struct UnitState {
     pub wanted_by: Vec<String>,
     /// Units this one needs, started before it.
     pub requires: Vec<String>,
+    /// Units that are started with this one, and may be down beside it (`Wants=`).
+    pub wants: Vec<String>,
     /// Units with which this one stops, however they end (`BindsTo=`).
     pub binds_to: Vec<String>,
     /// Units with which this one is stopped or restarted by a job (`PartOf=`, `StopPropagatedFrom=`, `Requisite=`).
@@ -240,26 +242,34 @@ impl UnitState {
 
     /// Units without which this one does not run and that can themselves be down, separated by blanks.
     pub fn required(&self) -> String {
-        let can_fail = |name: &&String| {
-            [".service", ".socket", ".mount"]
-                .iter()
-                .any(|kind| name.ends_with(kind))
-        };
-        let mut units: Vec<&str> = self
-            .requires
+        that_can_fail(self.requires.iter().chain(&self.binds_to))
+    }
+
+    /// Units that its start asks for and that can themselves be down, separated by blanks.
+    pub fn asked_for(&self) -> String {
+        that_can_fail(self.pulls_in())
+    }
+
+    /// What is started with it.
+    pub fn pulls_in(&self) -> impl Iterator<Item = &String> {
+        self.requires
             .iter()
             .chain(&self.binds_to)
-            .filter(can_fail)
-            .map(String::as_str)
-            .collect();
-        units.sort_unstable();
-        units.dedup();
-        units.join(" ")
+            .chain(&self.wants)
     }
 
     pub fn is_changing(&self) -> bool {
         matches!(self.active_state.as_str(), "activating" | "deactivating")
     }
+}
+
+fn that_can_fail<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let kinds = [".service", ".socket", ".mount"];
+    let can_fail = |name: &&str| kinds.iter().any(|kind| name.ends_with(kind));
+    let mut units: Vec<&str> = names.map(String::as_str).filter(can_fail).collect();
+    units.sort_unstable();
+    units.dedup();
+    units.join(" ")
 }
 
 #[cfg(test)]

@@ -47,6 +47,8 @@ pub enum Unwanted {
     Condition,
     /// While this path is there its file asks that it is not started: somebody put it there.
     Flag(String),
+    /// Its file asks that it is started only where this path is, which is gone.
+    Lacks(String),
     /// Disabled, and nothing that runs wants it.
     Disabled,
     /// Nothing that runs wants it.
@@ -92,6 +94,7 @@ impl Unwanted {
                 | Self::Disabled
                 | Self::Socket(_)
                 | Self::Flag(_)
+                | Self::Lacks(_)
                 | Self::Repairing(_)
         )
     }
@@ -107,6 +110,7 @@ impl fmt::Display for Unwanted {
             ),
             Self::Condition => f.write_str("has a condition that is false"),
             Self::Flag(path) => write!(f, "is not to run while {path} is there, says its file"),
+            Self::Lacks(path) => write!(f, "is to run only where {path} is, says its file"),
             Self::Repairing(other) => write!(
                 f,
                 "waits for {other}, which its failure started and which is still at work"
@@ -137,7 +141,7 @@ impl fmt::Display for Unwanted {
             Self::Needs(other, purpose) => {
                 write!(
                     f,
-                    "needs {other}, which {purpose}: to start it would start that one"
+                    "is started together with {other}, which {purpose}: to start it would start that one"
                 )
             }
             Self::Socket(socket) => {
@@ -303,12 +307,12 @@ fn of_others(unit: &UnitState, around: &Around<'_>) -> Option<Unwanted> {
     if let Some(other) = unit.on_failure.iter().find(is_at_work) {
         return Some(Unwanted::Repairing(other.clone()));
     }
-    for name in unit.requires.iter().chain(&unit.binds_to) {
-        if let Some(other) = find(name, around)
-            && let Some(purpose) = other.purpose()
-        {
-            return Some(Unwanted::Needs(name.clone(), purpose.clone()));
-        }
+    let stopped = pulled_in(unit, around.units).into_iter().find_map(|name| {
+        let purpose = find(name, around)?.purpose()?;
+        Some(Unwanted::Needs(name.to_owned(), purpose.clone()))
+    });
+    if stopped.is_some() {
+        return stopped;
     }
     let is_down = |name: &&String| {
         name.ends_with(".socket") && find(name, around).is_some_and(|other| other.is_failed())
@@ -317,13 +321,38 @@ fn of_others(unit: &UnitState, around: &Around<'_>) -> Option<Unwanted> {
     socket.map(|name| Unwanted::Socket(name.clone()))
 }
 
+/// What a start of `unit` would start with it, level by level: what it asks for, and what those of `units` ask for that
+/// are down. What is up already starts nothing anew.
+fn pulled_in<'a>(unit: &'a UnitState, units: &'a [UnitState]) -> Vec<&'a str> {
+    let mut names: Vec<&str> = Vec::new();
+    let mut level = vec![unit];
+    for _ in 0..LEVELS_MOST {
+        let mut next = Vec::new();
+        for name in level.into_iter().flat_map(UnitState::pulls_in) {
+            if name != &unit.name && !names.contains(&name.as_str()) {
+                names.push(name);
+                let down = |other: &&UnitState| other.name == *name && !other.is_active();
+                next.extend(units.iter().find(down));
+            }
+        }
+        level = next;
+    }
+    names
+}
+
+/// Units that a start of `unit` would start, too, and that are not among `known`: what they ask for is not known yet.
+pub fn unread<'a>(unit: &'a UnitState, known: &'a [UnitState]) -> Vec<&'a str> {
+    let mut names = pulled_in(unit, known);
+    names.retain(|name| has_unit_type(name) && known.iter().all(|other| other.name != *name));
+    names
+}
+
 /// The other units that [`unwanted`] looks at for this one.
 pub fn named_by(unit: &UnitState) -> impl Iterator<Item = &str> {
     unit.wanted_by
         .iter()
         .chain(&unit.triggered_by)
-        .chain(&unit.requires)
-        .chain(&unit.binds_to)
+        .chain(unit.pulls_in())
         .chain(&unit.excludes)
         .chain(&unit.on_failure)
         .map(String::as_str)

@@ -230,6 +230,7 @@ const PROPERTIES: &[(&str, Take)] = &[
     ("UnitFileState", |d, v| d.unit.unit_file_state = v.text()),
     ("User", |d, v| d.unit.user = v.text()),
     ("WantedBy", |d, v| d.unit.wanted_by.extend(v.words())),
+    ("Wants", |d, v| d.unit.wants = v.words()),
     ("WorkingDirectory", |d, v| {
         d.unit.working_directory = v.text().trim_start_matches(['!', '-']).to_owned();
     }),

@@ -243,6 +243,48 @@ fn what_would_start_something_stopped_is_not_started() {
 }
 
 #[test]
+fn a_start_pulls_in_what_is_down_at_every_level() {
+    let asks = |name: &str, active: bool, for_: &str| UnitState {
+        active_state: if active { "active" } else { "inactive" }.to_owned(),
+        wants: list(&[for_]),
+        left: Left::ByItself,
+        ..unit(name)
+    };
+    let stopped = UnitState {
+        active_state: "inactive".to_owned(),
+        left: Left::OnPurpose(Purpose::Stopped),
+        ..unit("db.service")
+    };
+    let why = |units: &[UnitState]| {
+        let own = with(|unit| unit.wants = list(&["b.service"]));
+        let around = Around {
+            units,
+            manager: ManagerState::Running,
+            listed: &["*".to_owned()],
+        };
+        (unwanted(&own, &around), unread(&own, units).len())
+    };
+    let needs = Some(Unwanted::Needs("db.service".to_owned(), Purpose::Stopped));
+    let chain = |b_is_up| {
+        [
+            asks("b.service", b_is_up, "c.service"),
+            asks("c.service", false, "db.service"),
+            stopped.clone(),
+        ]
+    };
+    assert_eq!(why(&chain(false)), (needs, 0));
+    assert_eq!(
+        why(&chain(true)),
+        (None, 0),
+        "what runs starts nothing anew"
+    );
+    assert_eq!(why(&[]), (None, 1), "to be read");
+    assert_eq!(why(&chain(false)[..1]), (None, 1));
+    let circle = [asks("b.service", false, "a.service")];
+    assert_eq!(why(&circle), (None, 0));
+}
+
+#[test]
 fn there_is_no_job_while_the_manager_starts_up_or_stops() {
     for word in ["initializing", "starting", "stopping", "maintenance"] {
         let state = ManagerState::of(word);
