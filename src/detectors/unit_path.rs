@@ -14,7 +14,9 @@ use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::healthy::{HealthyUnits, KnownFile};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
-use crate::core::reading::unit_file::{Need, Needed, best_candidate, is_shared_by_users, needs};
+use crate::core::reading::unit_file::{
+    Need, Needed, best_candidate, is_set_aside, is_shared_by_users, needs,
+};
 use crate::core::reading::unit_state::is_excluded;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::{Host, READ_CAP, known_files, packages};
@@ -134,6 +136,8 @@ fn concerns(unit: &UnitState) -> bool {
     let enabled = unit.unit_file_state.starts_with("enabled");
     !unit.fragment_path.is_empty()
         && !super::is_own(&unit.name)
+        // Who stopped it may be at work on it, and starts it when it is done.
+        && unit.purpose().is_none()
         && (enabled || unit.is_active() || unit.is_failed() || unit.is_changing())
 }
 
@@ -425,15 +429,19 @@ impl Search<'_> {
             let path = named(path);
             known_files::looked_at(&self.view.init, &path, &path).ok()
         };
+        let is_aside = |path: &Path| is_set_aside(self.lost, &path.to_string_lossy());
         if let Some(same) = candidates
             .iter()
             .find(|path| known(path).is_some_and(|one| self.is_it(&one)))
         {
-            return Found::SameFile(named(same));
+            return match is_aside(same) {
+                true => Found::Namesake(named(same)),
+                false => Found::SameFile(named(same)),
+            };
         }
         let copies: Vec<&PathBuf> = candidates
             .iter()
-            .filter(|path| self.is_its_copy(path))
+            .filter(|path| !is_aside(path) && self.is_its_copy(path))
             .collect();
         if let [copy] = copies.as_slice() {
             return Found::SameContent(named(copy));

@@ -21,7 +21,7 @@ use crate::core::config::Config;
 use crate::core::model::manager_event::{JobResult, ManagerEvent, ManagerState};
 use crate::core::model::unit::{UnitEnd, UnitName, UnitState};
 use crate::core::reading::last_run::About;
-use crate::core::reading::unit_file;
+use crate::core::reading::unit_file::{self, PathCondition};
 use crate::core::reading::wanted::{self, Around, Unwanted};
 use crate::host::exec::ExecError;
 use crate::host::{Host, READ_CAP};
@@ -30,6 +30,9 @@ use crate::host::{Host, READ_CAP};
 pub const ORDER_DEADLINE: Duration = Duration::from_secs(25);
 /// Longest that a job is waited for, whatever time its unit has.
 pub const ORDER_MOST: Duration = Duration::from_secs(80);
+
+/// Levels of what a start pulls in that are read unit by unit.
+const PULLS_MOST: usize = 8;
 
 /// What can be ordered of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,12 +211,10 @@ pub fn unwanted(
     host: &Host,
     config: &Config,
 ) -> Result<Option<Unwanted>, ServiceError> {
-    if !unit.is_active() {
-        let flags = unit_file::flags(&unit_files(host, unit));
-        let mut set = flags.into_iter().filter(|path| host.path(path).exists());
-        if let Some(path) = set.next() {
-            return Ok(Some(Unwanted::Flag(path)));
-        }
+    if !unit.is_active()
+        && let Some(why) = kept_by_a_path(unit, host)
+    {
+        return Ok(Some(why));
     }
     let state = manager.state()?;
     if let Some(why) = wanted::whatever_others(unit, state) {
@@ -228,11 +229,35 @@ pub fn unwanted(
         wanted::unwanted(unit, &around)
     };
     let names: Vec<&str> = wanted::named_by(unit).collect();
-    match judge(&manager.named(&names)?) {
+    let mut units = manager.named(&names)?;
+    for _ in 0..PULLS_MOST {
+        let more = manager.named(&wanted::unread(unit, &units))?;
+        if more.is_empty() {
+            break;
+        }
+        units.extend(more);
+    }
+    match judge(&units) {
         // One of the others may be wanted, or down, through units further away.
         Some(why) if why.hangs_on_others() => Ok(judge(&manager.units()?)),
         known => Ok(known),
     }
+}
+
+/// What its file asks of a path and does not find. One that failed for want of what it asks for is a human's.
+fn kept_by_a_path(unit: &UnitState, host: &Host) -> Option<Unwanted> {
+    let conditions = unit_file::path_conditions(&unit_files(host, unit));
+    // Our own sandbox may hide a path, and a link may lead out of the root that process 1 has.
+    let exists = |path: &str| host.path(path).exists() || host.of_init().path(path).exists();
+    let fails = |one: &PathCondition| exists(&one.path) != one.wanted;
+    let counts = |one: &PathCondition| !one.wanted || !unit.is_failed();
+    let failing = conditions
+        .into_iter()
+        .find(|one| counts(one) && fails(one))?;
+    Some(match failing.wanted {
+        true => Unwanted::Lacks(failing.path),
+        false => Unwanted::Flag(failing.path),
+    })
 }
 
 /// The manager that knows `unit`, with the unit's state read now.

@@ -33,10 +33,18 @@ pub struct Needs {
     pub commands: Vec<String>,
 }
 
-/// The paths whose presence keeps systemd from starting a unit (`ConditionPathExists=!…`), as its files say: flags that
-/// somebody sets. Those that only count together with others (`|`) are left out; an empty value forgets those before.
-pub fn flags(texts: &[String]) -> Vec<String> {
-    let mut flags = Vec::new();
+/// A path that decides whether systemd starts a unit (`ConditionPathExists=`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathCondition {
+    pub path: String,
+    /// It has to be there; else it is a flag that somebody sets.
+    pub wanted: bool,
+}
+
+/// The paths that decide whether systemd starts a unit, as its files say. Those that only count together with others (`|`)
+/// are left out; an empty value forgets those before.
+pub fn path_conditions(texts: &[String]) -> Vec<PathCondition> {
+    let mut conditions = Vec::new();
     let settings = texts.iter().flat_map(|text| text.lines());
     for line in settings {
         let Some((key, value)) = line.split_once('=') else {
@@ -46,16 +54,18 @@ pub fn flags(texts: &[String]) -> Vec<String> {
             continue;
         }
         match value.trim() {
-            "" => flags.clear(),
-            value => flags.extend(
-                value
-                    .strip_prefix('!')
-                    .filter(|path| path.starts_with('/') && !path.contains('%'))
-                    .map(str::to_owned),
-            ),
+            "" => conditions.clear(),
+            value => {
+                let path = value.strip_prefix('!').unwrap_or(value);
+                let known = path.starts_with('/') && !path.contains(['%', '*']);
+                conditions.extend(known.then(|| PathCondition {
+                    path: path.to_owned(),
+                    wanted: path == value,
+                }));
+            }
         }
     }
-    flags
+    conditions
 }
 
 /// Directories that systemd itself creates below these places.
@@ -328,6 +338,51 @@ pub fn common_suffix(path: &str, candidate: &str) -> usize {
         .count()
 }
 
+/// Words by which people put aside what they replace.
+const ASIDE: [&str; 20] = [
+    "archive", "attic", "backup", "backups", "bak", "bkp", "broken", "disabled", "failed", "old",
+    "orig", "original", "prev", "previous", "rollback", "rpmsave", "save", "saved", "snapshot",
+    "trash",
+];
+/// What follows the name of a file that is not finished.
+const UNFINISHED: [&str; 8] = [
+    "download", "new", "part", "partial", "rpmnew", "staged", "temp", "tmp",
+];
+
+/// Does what stood at `lost` stand aside at `found`: in a backup, under the number of a release, beside its place until
+/// something is finished? Then nobody wants it to run from there.
+pub fn is_set_aside(lost: &str, found: &str) -> bool {
+    let (lost_folder, lost_name) = lost.rsplit_once('/').unwrap_or(("", lost));
+    let (folder, name) = found.rsplit_once('/').unwrap_or(("", found));
+    let says = |text: &str, words: &[&str]| {
+        let text = text.to_ascii_lowercase();
+        let mut parts = text.split(|c: char| !c.is_ascii_alphabetic());
+        parts.any(|part| words.contains(&part)) || is_release(&text)
+    };
+    let was_there = |part: &&str| lost_folder.split('/').any(|known| known == *part);
+    let mut folders = folder.split('/').filter(|part| !was_there(part));
+    let rest = name.replacen(lost_name, "", 1);
+    folders.any(|part| says(part, &ASIDE))
+        || rest.ends_with('~')
+        || says(&rest, &ASIDE)
+        || says(&rest, &UNFINISHED)
+}
+
+/// A number with a dot, or a date: `2.4.1`, `20260301`.
+fn is_release(text: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit());
+    let words = text.split(|c: char| !c.is_ascii_digit() && c != '.');
+    let mut numbers = words.map(|word| word.trim_matches('.'));
+    numbers.any(|word| {
+        let dotted = word.split_once('.');
+        dotted.is_some_and(|(one, rest)| is_number(one) && rest.split('.').all(is_number))
+            || is_number(word) && word.len() >= DATE_DIGITS
+    })
+}
+
+/// Digits of the shortest date, `260301`.
+const DATE_DIGITS: usize = 6;
+
 /// The one best of the candidates; `None` when none has the name or two are equally good.
 pub fn best_candidate<'a>(path: &str, candidates: &'a [String]) -> Option<&'a str> {
     let best = candidates
@@ -448,17 +503,47 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_must_not_be_there_is_a_flag() {
-        let of = |text: &str| flags(&[text.to_owned()]);
-        assert_eq!(of("[Unit]\nConditionPathExists=!/run/off\n"), ["/run/off"]);
+    fn what_is_put_aside_is_told_from_what_moved() {
+        for (found, aside) in [
+            ("/opt/app/sbin/meterd", false),
+            ("/opt/app/v2/bin/meterd", false),
+            ("/opt/app/bin/meterd-2", false),
+            ("/opt/app/bin/energyd", false),
+            ("/opt/app/new/meterd", false),
+            ("/opt/app/backup-2.4.1/meterd", true),
+            ("/opt/app/bin.old/meterd", true),
+            ("/opt/app/OLD/bin/meterd", true),
+            ("/opt/app/1.9/bin/meterd", true),
+            ("/opt/app/20260301/meterd", true),
+            ("/opt/app/bin/meterd.new", true),
+            ("/opt/app/bin/meterd.bak1", true),
+            ("/opt/app/bin/meterd~", true),
+            ("/opt/app/bin/meterd-2.4.0", true),
+            ("/opt/app/bin/.meterd.part", true),
+        ] {
+            assert_eq!(is_set_aside("/opt/app/bin/meterd", found), aside, "{found}");
+        }
+        let of_a_backup = "/opt/backup/1.9/bin/backupd";
+        assert!(!is_set_aside(of_a_backup, "/opt/backup/1.9/sbin/backupd"));
+    }
+
+    #[test]
+    fn a_path_that_must_be_there_or_must_not_decides_about_a_start() {
+        let of = |text: &str| path_conditions(&[text.to_owned()]);
+        for (text, path, wanted) in [
+            ("[Unit]\nConditionPathExists=!/run/off\n", "/run/off", false),
+            ("ConditionPathExists=/dev/ttyUSB0", "/dev/ttyUSB0", true),
+        ] {
+            let path = path.to_owned();
+            assert_eq!(of(text), [PathCondition { path, wanted }], "{text}");
+        }
         for other in [
-            "ConditionPathExists=/dev/ttyUSB0",
             "ConditionPathExists=|!/run/off",
             "ConditionPathExists=!/run/%n",
             "#ConditionPathExists=!/run/off",
             "ConditionPathExists=!/run/off\nConditionPathExists=",
         ] {
-            assert_eq!(of(other), Vec::<String>::new(), "{other}");
+            assert_eq!(of(other), [], "{other}");
         }
     }
 }

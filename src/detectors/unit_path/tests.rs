@@ -4,6 +4,7 @@ use std::fs;
 use super::*;
 use crate::core::model::facts::Key;
 use crate::core::model::healthy::HealthyUnit;
+use crate::core::model::unit::{Left, Purpose};
 use crate::host::clock::Clock;
 
 fn write(root: &Path, path: &str, text: &str, mode: u32) {
@@ -85,6 +86,45 @@ fn the_very_file_is_found_under_any_name_near_its_old_place() {
         "ExecStart does not exist: /opt/app/v1/bin/run"
     );
     assert_eq!(found[0].fact(Key::Setting), Some("ExecStart"));
+}
+
+#[test]
+fn what_was_put_aside_is_named_and_no_more() {
+    for aside in ["opt/app/backup-2.4.1/run", "opt/app/v1/bin/run.old"] {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        write(root, LOST, "x", 0o755);
+        let known = well(root, "/opt/app/v1/bin/run");
+        fs::create_dir_all(root.join(aside).parent().unwrap()).unwrap();
+        fs::rename(root.join(LOST), root.join(aside)).unwrap();
+        let found = look(root, UNIT, &known, &Mutex::default(), Timestamp::default());
+        let place = format!("/{aside}");
+        assert_eq!(told(&found), (None, None, Some(place.as_str())));
+    }
+}
+
+#[test]
+fn what_somebody_stopped_is_not_looked_at_while_it_is_down() {
+    let unit = |active: &str, left| UnitState {
+        name: "app.service".to_owned(),
+        fragment_path: "/etc/systemd/system/app.service".to_owned(),
+        unit_file_state: "enabled".to_owned(),
+        active_state: active.to_owned(),
+        left,
+        ..UnitState::default()
+    };
+    let stopped = || Left::OnPurpose(Purpose::Stopped);
+    for (active, left, is) in [
+        ("inactive", stopped(), false),
+        ("failed", stopped(), false),
+        ("active", stopped(), true),
+        ("failed", Left::ByItself, true),
+        ("inactive", Left::TakenAlong("db.service".to_owned()), true),
+        ("inactive", Left::Unknown, true),
+    ] {
+        let what = format!("{active} {left:?}");
+        assert_eq!(concerns(&unit(active, left)), is, "{what}");
+    }
 }
 
 #[test]
