@@ -216,6 +216,7 @@ impl Course {
                 self.active = false;
             }
             (JobKind::Start | JobKind::Restart | JobKind::TryRestart, why) if !self.active => {
+                self.start_job = id;
                 self.went_down(word, seen, Way::NotStarted(why));
             }
             _ => {}
@@ -379,7 +380,7 @@ impl Intents {
                         }
                     }
                 }
-                _ => Left::OnPurpose(self.made_way(unit, job, end)),
+                _ => self.made_way(unit, job, end),
             },
         }
     }
@@ -429,17 +430,32 @@ impl Intents {
             .map_or_else(String::new, |(_, name)| name.clone())
     }
 
-    /// What somebody stopped it for, if for one that excludes it.
-    fn made_way(&self, unit: &UnitState, job: u32, end: End) -> Purpose {
-        let other = unit.excludes.iter().find(|name| {
-            let course = self.courses.get(name.as_str());
-            course.is_some_and(|other| {
-                other.end().is_none()
-                    && other.up > end.up
-                    && (end.start_job..job).contains(&other.start_job)
-            })
-        });
-        other.map_or(Purpose::Stopped, |name| Purpose::For(name.clone()))
+    /// For whom somebody stopped it, if for one that excludes it. When that one's start failed, neither runs, which
+    /// nobody wanted: the switch took it along.
+    fn made_way(&self, unit: &UnitState, job: u32, end: End) -> Left {
+        let of_this_job =
+            |word: u64, start_job: u32| word > end.up && (end.start_job..job).contains(&start_job);
+        let partners = || {
+            let known = |name| Some((name, self.courses.get(name)?));
+            unit.excludes.iter().filter_map(move |name| known(name))
+        };
+        let runs = |other: &Course| other.end().is_none() && of_this_job(other.up, other.start_job);
+        if let Some((name, _)) = partners().find(|(_, other)| runs(other)) {
+            return Left::OnPurpose(Purpose::For(name.clone()));
+        }
+        let failed = |other: &Course| {
+            let not_started = |at: &End| match at.way {
+                Way::NotStarted(why) => why != JobResult::Canceled,
+                Way::Ended | Way::Signalled | Way::Stopped(_) => false,
+            };
+            let mut ends = other.ends.iter();
+            let took_it = |at: &End| not_started(at) && of_this_job(at.word, at.start_job);
+            other.end().is_some() && ends.any(took_it)
+        };
+        match partners().find(|(_, other)| failed(other)) {
+            Some((name, _)) => Left::TakenAlong(name.clone()),
+            None => Left::OnPurpose(Purpose::Stopped),
+        }
     }
 }
 

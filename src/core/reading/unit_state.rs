@@ -249,6 +249,8 @@ pub fn should_run(unit: &UnitState, is_up: &dyn Fn(&str) -> bool) -> bool {
         && unit.condition_result
         && unit.service_type != "oneshot"
         && unit.wanted_by.iter().any(|target| is_up(target))
+        // Of two that exclude each other one is down, whichever it is.
+        && !unit.excludes.iter().any(|other| is_up(other))
 }
 
 /// A unit that should run and does not; failed ones are another class.
@@ -470,6 +472,10 @@ mod tests {
             },
             UnitState {
                 load_state: "masked".to_owned(),
+                ..unit("inactive")
+            },
+            UnitState {
+                excludes: vec!["multi-user.target".to_owned()],
                 ..unit("inactive")
             },
             UnitState {

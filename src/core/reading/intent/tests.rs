@@ -386,6 +386,47 @@ fn one_that_gave_way_to_another_was_stopped_for_it() {
 }
 
 #[test]
+fn one_that_was_pushed_out_by_a_start_that_failed_was_taken_along() {
+    let gives = UnitState {
+        excludes: vec!["shutdown.target".to_owned(), "b".to_owned()],
+        ..unit("a")
+    };
+    let switch = "1 start a done\n2 start b\n3 stop a\n3 stop a done\n";
+    for (form, rest, want) in [
+        ("failed", "b failed\n2 start b failed", along("b")),
+        ("too slow", "2 start b timeout", along("b")),
+        (
+            "failed again",
+            "2 start b failed\n4 start b\nb failed\n4 start b failed",
+            along("b"),
+        ),
+        ("called off", "2 start b canceled", stopped()),
+        (
+            "done, and crashed later",
+            "2 start b done\nb failed",
+            stopped(),
+        ),
+        (
+            "done at the second try",
+            "2 start b failed\n4 start b done",
+            stopped(),
+        ),
+        (
+            "and then stopped by somebody",
+            "2 start b failed\n4 stop a\n4 stop a done",
+            stopped(),
+        ),
+    ] {
+        let story = format!("{switch}{rest}");
+        let found = left_among(&story, &[gives.clone()], "a");
+        assert_eq!(found, want, "{form}");
+    }
+    // As the journal tells it: ends alone.
+    let of_journal = "1 start a done\n3 stop a done\n2 start b failed";
+    assert_eq!(left_among(of_journal, &[gives], "a"), along("b"));
+}
+
+#[test]
 fn a_target_that_is_left_stops_on_purpose() {
     let part = UnitState {
         stops_with: vec!["x.target".to_owned()],
