@@ -40,6 +40,8 @@ impl fmt::Display for UnitOrder {
 
 /// Kinds of unit that may be ordered about; a target or slice stands for many units at once.
 const KINDS: [&str; 4] = ["service", "socket", "timer", "path"];
+/// Kinds that may be started alone: to stop a mount takes away what others have open.
+const STARTED_ONLY: [&str; 1] = ["mount"];
 /// Orders to these end the host, somebody's session, or what we speak through.
 const PROTECTED: [&str; 17] = [
     "reboot",
@@ -64,14 +66,17 @@ const PROTECTED: [&str; 17] = [
 const ORDINARY: [&str; 3] = ["systemd-networkd", "systemd-resolved", "systemd-timesyncd"];
 
 /// Units that must never be ordered about, whoever asks.
-fn is_protected(unit: &UnitName) -> bool {
+fn is_protected(order: Order, unit: &UnitName) -> bool {
     let name = unit.as_str();
     let (stem, kind) = match name.rsplit_once('.') {
         Some((stem, kind)) if unit_state::has_unit_type(name) => (stem, kind),
         // Other managers' names carry no type, at most the ending of a script.
         _ => (name.strip_suffix(".sh").unwrap_or(name), "service"),
     };
-    !KINDS.contains(&kind)
+    let starts = matches!(order, Order::Start | Order::ResetFailedStart);
+    let is_of_kind = KINDS.contains(&kind) || starts && STARTED_ONLY.contains(&kind);
+    !is_of_kind
+        || name == "-.mount"
         || PROTECTED.contains(&stem)
         || name.starts_with("autonomous-orchestrator")
         || name.starts_with("user@")
@@ -110,7 +115,7 @@ impl Action for UnitOrder {
     /// The unit still exists, may run, and is not already where the order would bring it.
     fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
         let (order, unit) = (self.order, &self.unit);
-        if is_protected(unit) {
+        if is_protected(order, unit) {
             return Err(ActionError::Refused(format!(
                 "{unit} belongs to the system or to this program"
             )));
