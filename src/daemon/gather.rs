@@ -111,6 +111,7 @@ impl Gather<'_> {
         let read_again = read_again.map(|newer| newer.evidence.clone());
         let now = self.with_words(newer.unwrap_or(now), task, &attempts)?;
         let finding = diagnose::enrich(self.host, self.loaded, now, task, &open);
+        let finding = self.with_other_sides(finding, &open);
         let deployment = self.deployment(&finding);
         let standing = habits::standing(self.reader, &task.finding(), self.host.clock.now())?;
         Ok(Facts {
@@ -167,6 +168,19 @@ impl Gather<'_> {
         lines.extend(finding.evidence.log());
         let log = lines.join("\n");
         Ok(finding.with(Fact::Log(&log)))
+    }
+
+    /// What a unit's log says of another side may be about one that its start asks for: they are named while one of
+    /// them is down.
+    fn with_other_sides(&self, finding: Finding, open: &[Task]) -> Finding {
+        let is_down = |task: &Task| task.class.row().told_by == ToldBy::UnitState;
+        let asks = finding.class == Class::LogError && open.iter().any(is_down);
+        let unit = UnitName::new(finding.unit()).ok().filter(|_| asks);
+        let state = unit.and_then(|unit| services::find(&self.loaded.managers, &unit).ok());
+        match state {
+            Some((_, state)) => finding.with(Fact::Requires(&state.asked_for())),
+            None => finding,
+        }
     }
 
     /// Asked where something that a unit needs is missing: it may be on its way.

@@ -93,14 +93,24 @@ impl OpenCondition {
         )
     }
 
-    /// True when both are about units that are down, or this is a probe that fails, and this one does not run without
-    /// the other.
+    /// True of a line that says of another side that it does not answer.
+    fn tells_of_another_side(&self) -> bool {
+        self.class == Class::LogError
+            && matches!(
+                self.cause(),
+                Cause::ConnectionRefused | Cause::ConnectionTimeout
+            )
+    }
+
+    /// True when both are about units that are down, or this is a probe that fails or a line about another side, and this
+    /// one does not run without the other.
     fn needs(&self, other: &Self) -> bool {
         let required = |unit| self.evidence.requires(unit);
         let is_probe = self.class == Class::ProbeFailed;
         let by_unit = other.is_down() && other.unit().is_some_and(required);
         let by_probe = other.class == Class::ProbeFailed && required(&other.subject);
-        (self.is_down() || is_probe) && by_unit || is_probe && by_probe
+        by_unit && (self.is_down() || is_probe || self.tells_of_another_side())
+            || is_probe && by_probe
     }
 
     /// True of a failure after which the manager no longer restarts, where `flapping` tells of its restarts before: they

@@ -43,6 +43,37 @@ fn a_unit_that_its_manager_gave_up_is_no_symptom_of_its_flapping() {
 }
 
 #[test]
+fn a_line_about_another_side_hangs_on_what_its_unit_asks_for() {
+    let back = condition(1, Class::ServiceFailed, "back.service");
+    let said = |message: &str, requires: &str| {
+        let mut line = condition(2, Class::LogError, "front.service");
+        line.message = message.to_owned();
+        line.evidence.set("requires", requires);
+        line
+    };
+    let refused = "connect() failed (111: Connection refused) while connecting to upstream";
+    for (message, requires, want) in [
+        (refused, "back.service", true),
+        (refused, "mail.service", false),
+        (refused, "", false),
+        (
+            "write /data/x: No space left on device",
+            "back.service",
+            false,
+        ),
+    ] {
+        let line = said(message, requires);
+        let open = [back.clone(), line.clone()];
+        assert_eq!(
+            !above(&line, &open).is_empty(),
+            want,
+            "{message} {requires}"
+        );
+        assert_eq!(above(&back, &open).len(), 0, "the front end is no root");
+    }
+}
+
+#[test]
 fn a_probe_hangs_on_what_its_unit_needs_and_on_the_probes_it_names() {
     let mut web = condition(1, Class::ProbeFailed, "web.service");
     web.subject = "web".to_owned();
