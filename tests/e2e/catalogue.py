@@ -255,6 +255,8 @@ def start_daemon(fault):
     with open(f"/etc/{NAME}/config.toml", "w", encoding="utf-8") as out:
         out.write(config_text(fault.get("config", {})))
     sh(NAME, "config", "check")
+    # The end of the fault before may have started it: a target that somebody isolated and left again wants it.
+    service("stop", NAME)
     for path in glob.glob(f"/var/lib/{NAME}/*"):
         shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
     if fault.kill_at:
