@@ -12,7 +12,7 @@
 #   mutants       every small change of the decision, the gates and the roots, beside the tests of the core
 #   simulation    scan, work, send and crash interleaved by 10,000 seeds
 #   completelong  a million log lines, 100 kills of the daemon, a foreign lock for a minute
-#   latency       log line to task, beside Monit
+#   latency       log line to task, kill to running again, beside Monit
 #   classes       each finding class on four kinds of host
 #   catalogue     a hundred scripted faults on a real systemd
 #   hostilelong   storms of lines, approvals raced, whom root could be made to end, a store full of tasks, on a real systemd
@@ -151,6 +151,7 @@ section_latency() {
   local binary
   binary=$(native_binary)
   scripts/bench-latency.sh "$binary"
+  scripts/bench-kill.sh "$binary"
 }
 
 section_classes() {
