@@ -65,10 +65,13 @@ impl Begun {
         self.next_look().is_some_and(|at| at <= now)
     }
 
-    fn looked(&mut self, now: Timestamp) {
+    /// True when it was one of the first looks.
+    fn looked(&mut self, now: Timestamp) -> bool {
+        let before = self.looks;
         while self.is_due(now) {
             self.looks = self.looks.saturating_add(1);
         }
+        self.looks > before
     }
 }
 
@@ -167,9 +170,8 @@ impl Notes {
             if Instant::now() >= end {
                 return false;
             }
-            if let Some(begun) = self.begun.get_mut(&unit.name) {
-                begun.looked(now);
-            }
+            let begun = self.begun.get_mut(&unit.name);
+            let is_first = begun.is_some_and(|begun| begun.looked(now));
             // It ended since its state was read: what is gone was not well.
             if !census.runs(unit) {
                 continue;
@@ -177,7 +179,7 @@ impl Notes {
             let before = self.known.of(&unit.name);
             let seen = census::record(host, &census, &self.listening, unit, before);
             if before != Some(&seen) {
-                self.has_news |= seen.is_news_after(before);
+                self.has_news |= is_first || seen.is_news_after(before);
                 self.known.insert(unit.name.clone(), seen.clone());
                 self.unwritten.insert(unit.name.clone(), seen);
             }
@@ -259,8 +261,7 @@ mod tests {
             (130, true),
             (3_000, false),
         ] {
-            assert_eq!(begun.is_due(at(now)), due, "{now}");
-            begun.looked(at(now));
+            assert_eq!(begun.looked(at(now)), due, "{now}");
         }
         assert_eq!(begun.next_look(), None);
     }

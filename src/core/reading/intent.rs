@@ -437,7 +437,7 @@ impl Intents {
             |word: u64, start_job: u32| word > end.up && (end.start_job..job).contains(&start_job);
         let partners = || {
             let known = |name| Some((name, self.courses.get(name)?));
-            unit.excludes.iter().filter_map(move |name| known(name))
+            unit.excludes.iter().filter_map(known)
         };
         let runs = |other: &Course| other.end().is_none() && of_this_job(other.up, other.start_job);
         if let Some((name, _)) = partners().find(|(_, other)| runs(other)) {

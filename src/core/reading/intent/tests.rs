@@ -418,7 +418,7 @@ fn one_that_was_pushed_out_by_a_start_that_failed_was_taken_along() {
         ),
     ] {
         let story = format!("{switch}{rest}");
-        let found = left_among(&story, &[gives.clone()], "a");
+        let found = left_among(&story, std::slice::from_ref(&gives), "a");
         assert_eq!(found, want, "{form}");
     }
     // As the journal tells it: ends alone.
