@@ -442,11 +442,13 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "help",
-        forms: &[text("[COMMAND]")],
+        forms: &[text("[COMMAND]"), text("--as FORM")],
         brief: "this overview, or one command with an example",
-        long: "`COMMAND --help` does the same.",
-        example: "autonomous-orchestrator help tasks",
-        flags: &[],
+        long: "`COMMAND --help` does the same. --as prints all of it as a manual page, or what a shell completes.",
+        example: "autonomous-orchestrator help tasks\n\
+                  autonomous-orchestrator help --as man | man -l -\n\
+                  autonomous-orchestrator help --as bash >/etc/bash_completion.d/autonomous-orchestrator",
+        flags: &[option("as", "FORM", "man, bash, zsh or fish")],
         run: help_page,
     },
 ];

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::cli::command::{Command, Flag, Form, GLOBAL_FLAGS, Json};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
+use crate::cli::manual;
 use crate::cli::parse::named;
 use crate::cli::typed::Typed;
 
@@ -17,6 +18,14 @@ pub(super) fn run(
     globals: &Globals,
 ) -> Result<Exit, CliError> {
     typed.at_most(1)?;
+    if let Some(form) = typed.parsed::<String>("as")? {
+        let text = manual::of(table, &form).ok_or_else(|| {
+            let hint = format!("one of {}", manual::FORMS.join(", "));
+            CliError::usage(format!("--as '{form}': there is no such form")).hint(hint)
+        })?;
+        globals.print(&text)?;
+        return Ok(Exit::Done);
+    }
     let text = match typed.words().first() {
         Some(word) => of_command(named(table, word)?),
         None => overview(table),

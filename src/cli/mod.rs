@@ -18,6 +18,7 @@ mod install;
 mod knowledge;
 mod learn;
 mod local;
+mod manual;
 mod markdown;
 mod outbox;
 mod parse;

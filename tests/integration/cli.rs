@@ -41,6 +41,26 @@ fn help_explains_every_command() {
 }
 
 #[test]
+fn a_shell_completes_commands_and_their_options() {
+    let script = run(&["help", "--as", "bash"]).out;
+    let completed = |line: &str| {
+        let asked = format!(
+            "{script}\nCOMP_WORDS=({line} ); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
+             _autonomous_orchestrator; echo \"${{COMPREPLY[*]}}\""
+        );
+        let shell = std::process::Command::new("bash")
+            .args(["-c", &asked])
+            .output();
+        let said = shell.expect("bash").stdout;
+        String::from_utf8(said).expect("text").trim().to_owned()
+    };
+    assert_eq!(completed("ao sta"), "status stats");
+    assert_eq!(completed("ao status --ch"), "--check");
+    assert_eq!(completed("ao tasks sn"), "snooze");
+    assert_eq!(run(&["help", "--as", "csh"]).code, 2);
+}
+
+#[test]
 fn tasks_have_the_documented_fields() {
     let gateway = filled();
     let tasks = gateway.run(&["tasks", "--all", "--json"]).json();
