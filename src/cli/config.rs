@@ -1,7 +1,5 @@
 //! `config`: check, show, and the commented example.
 
-use serde_json::json;
-
 use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::fault::Fault;
 use crate::cli::globals::{Globals, read_capped};
@@ -10,6 +8,7 @@ use crate::cli::typed::Typed;
 use crate::cli::wire;
 use crate::core::config::Config;
 use crate::core::config::settings::{Setting, line_of_key};
+use crate::core::model::object::object;
 
 /// What `install` writes and `config default` prints.
 pub(super) const EXAMPLE: &str = include_str!("example.toml");
@@ -109,7 +108,7 @@ fn check(globals: &Globals) -> Result<Exit, CliError> {
         .chain(absent(globals, &config))
         .collect();
     if globals.json {
-        globals.print_json(&json!({
+        globals.print_json(&object!({
             "file": path,
             "mistakes": mistakes.iter().map(Fault::to_json).collect::<Vec<_>>(),
             "warnings": warnings,

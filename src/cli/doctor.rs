@@ -16,6 +16,7 @@ use crate::cli::{config, shape, stored, wire};
 use crate::core::config::Config;
 use crate::core::model::hint::Hint;
 use crate::core::model::inert;
+use crate::core::model::object::object;
 use crate::core::remedy::step::Reason;
 use crate::daemon::gather::{self, StoreFacts};
 use crate::daemon::status::Daemon;
@@ -97,7 +98,7 @@ fn to_json(page: &Page) -> Value {
     page.0
         .iter()
         .map(|(level, name, what, to_do)| {
-            json!({
+            object!({
                 "check": name,
                 "level": level.as_str().to_lowercase(),
                 "what": what,

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::core::config::ConfigError;
+use crate::core::model::object::object;
 
 /// A mistake in one of the operator's files.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ impl Fault {
     }
 
     pub(super) fn to_json(&self) -> Value {
-        json!({
+        object!({
             "file": self.file,
             "line": (self.line > 0).then_some(self.line),
             "key": (!self.key.is_empty()).then_some(&self.key),

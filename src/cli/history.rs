@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
@@ -12,6 +12,7 @@ use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
 use crate::core::model::id::EventId;
 use crate::core::model::inert;
+use crate::core::model::object::object;
 use crate::store::AuditEvent;
 
 const DEFAULT_LIMIT: u32 = 200;
@@ -106,7 +107,7 @@ pub(super) fn audit(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> 
     match reader.audit_verify()? {
         Ok(report) => {
             if globals.json {
-                globals.print_json(&json!({
+                globals.print_json(&object!({
                     "ok": true,
                     "events": report.events,
                     "head_hash": report.head_hash,
@@ -125,7 +126,7 @@ pub(super) fn audit(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> 
         }
         Err(broken) => {
             if globals.json {
-                globals.print_json(&json!({
+                globals.print_json(&object!({
                     "ok": false,
                     "broken_at": broken.row_id,
                     "what": broken.what,

@@ -1,11 +1,10 @@
 //! `import FILE`: adopts the Python daemon's database.
 
-use serde_json::json;
-
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::stored;
 use crate::cli::typed::Typed;
+use crate::core::model::object::object;
 use crate::host::files;
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
@@ -35,7 +34,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     }
     let report = crate::store::import(&source, &options, globals.now())?;
     if globals.json {
-        globals.print_json(&json!({
+        globals.print_json(&object!({
             "tasks": report.tasks,
             "history": report.history,
             "kept_tables": report.kept_tables,

@@ -1,12 +1,13 @@
 //! `bundle info`, `verify` and `diff`: what a bundle holds and how it compares.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::bundle::{Bundle, Compared, Difference, Info};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
+use crate::core::model::object::object;
 
 pub(super) fn info(typed: &Typed, bundle: &Bundle, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
@@ -46,7 +47,7 @@ pub(super) fn info(typed: &Typed, bundle: &Bundle, globals: &Globals) -> Result<
 }
 
 fn info_json(path: &str, info: &Info) -> Value {
-    json!({
+    object!({
         "bundle": path,
         "sha256": info.digest,
         "program": info.program,
@@ -55,7 +56,7 @@ fn info_json(path: &str, info: &Info) -> Value {
         "snippets": info.snippets,
         "terms": info.terms,
         "moves": info.moves,
-        "sources": info.sources.iter().map(|source| json!({
+        "sources": info.sources.iter().map(|source| object!({
             "source": source.path,
             "kind": source.kind,
             "revision": source.revision,
@@ -82,9 +83,9 @@ pub(super) fn verify(typed: &Typed, bundle: &Bundle, globals: &Globals) -> Resul
     if globals.json {
         let changed: Vec<Value> = changed
             .iter()
-            .map(|(source, state)| json!({ "source": source, "state": state }))
+            .map(|(source, state)| object!({ "source": source, "state": state }))
             .collect();
-        globals.print_json(&json!({ "sources": sources.len(), "changed": changed }))?;
+        globals.print_json(&object!({ "sources": sources.len(), "changed": changed }))?;
         return Ok(Exit::Done);
     }
     let mut table = Table::new(&["STATE", "SOURCE"]);
@@ -116,7 +117,7 @@ pub(super) fn diff(typed: &Typed, older: &Bundle, globals: &Globals) -> Result<E
             Difference::Changed(source) => ("changed", source),
         };
         table.row([change.into(), source.as_str().into()]);
-        json.push(json!({ "change": change, "source": source }));
+        json.push(object!({ "change": change, "source": source }));
     }
     globals.listing(&Value::Array(json), &table, "The same sources.")?;
     Ok(Exit::Done)

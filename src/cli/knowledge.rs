@@ -14,6 +14,7 @@ use crate::cli::tasks::unknown_word;
 use crate::cli::typed::Typed;
 use crate::core::diagnosis::retrieval::Query;
 use crate::core::model::inert;
+use crate::core::model::object::object;
 use crate::core::model::snippet::Snippet;
 
 /// Passages of a query that names no number.
@@ -78,7 +79,7 @@ fn build(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         }
     })?;
     if globals.json {
-        globals.print_json(&json!({
+        globals.print_json(&object!({
             "bundle": options.out.display().to_string(),
             "snippets": report.snippets,
             "sources": report.sources,
@@ -147,7 +148,7 @@ fn query(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 }
 
 fn shape(snippet: &Snippet) -> serde_json::Value {
-    json!({
+    object!({
         "id": snippet.id,
         "score": snippet.score,
         "title": snippet.title,

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::cli::error::{CliError, Exit};
@@ -18,6 +18,7 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
 use crate::core::model::habit::{Habit, LineStanding};
 use crate::core::model::hex::hex;
+use crate::core::model::object::object;
 use crate::core::model::time::Timestamp;
 use crate::store::{Learned, Reader};
 
@@ -40,7 +41,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 }
 
 fn as_json(row: &Learned) -> Value {
-    json!({
+    object!({
         "class": row.class,
         "subject": row.subject,
         "action": row.action,
@@ -214,7 +215,7 @@ fn habits(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
             shape::second(Timestamp::from_millis(habit.last_ms)).into(),
             habit.message.as_str().into(),
         ]);
-        json.push(json!({ "fingerprint": hash, "standing": standing, "habit": habit }));
+        json.push(object!({ "fingerprint": hash, "standing": standing, "habit": habit }));
     }
     globals.listing(&Value::Array(json), &table, "Nothing heard yet.")?;
     Ok(Exit::Done)

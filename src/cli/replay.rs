@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
@@ -13,6 +13,7 @@ use crate::cli::typed::Typed;
 use crate::cli::{shape, wire};
 use crate::core::diagnosis::naming::{Named, name_cause};
 use crate::core::model::inert;
+use crate::core::model::object::object;
 use crate::core::remedy::patience::Told;
 use crate::daemon::explain::advice_json;
 
@@ -87,7 +88,7 @@ fn tell_shapes(file: &str, shapes: &BTreeMap<String, u64>) {
 }
 
 fn as_json(file: &str, seen: &Seen, named: &Named, told: &str) -> Value {
-    json!({
+    object!({
         "file": file,
         "class": seen.finding.class.as_str(),
         "subject": seen.finding.subject,

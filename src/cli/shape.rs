@@ -9,6 +9,7 @@ use crate::cli::table::{Cell, Tone};
 use crate::core::model::case::{Case, Member};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::inert;
+use crate::core::model::object::object;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Status, Task};
 use crate::core::model::time::{Timestamp, brief};
@@ -17,7 +18,7 @@ use crate::store::{Attempt, AuditEvent, DetectorRun, EscalationRow, OutboxRow};
 
 /// The documented JSON object of a task.
 pub(super) fn task(task: &Task) -> Value {
-    json!({
+    object!({
         "id": task.id,
         "class": task.class.as_str(),
         "subject": task.subject,
@@ -55,13 +56,13 @@ pub(super) fn task(task: &Task) -> Value {
 
 pub(super) fn case(case: &Case) -> Value {
     let part = |member: &Member| {
-        json!({
+        object!({
             "id": member.task,
             "class": member.class.as_str(),
             "subject": member.subject,
         })
     };
-    json!({
+    object!({
         "root": part(&case.root),
         "members": case.members.iter().map(part).collect::<Vec<_>>(),
         "shared": case.shared,
@@ -85,7 +86,7 @@ fn proposal(proposal: &Proposal) -> Value {
         .filter(|(name, _)| *name != "digest")
         .map(|(name, value)| json!([name, value]))
         .collect();
-    json!({
+    object!({
         "action": proposal.kind.as_str(),
         "text": proposal.text,
         "digest": proposal.digest().as_str(),
@@ -94,7 +95,7 @@ fn proposal(proposal: &Proposal) -> Value {
 }
 
 pub(super) fn attempt(attempt: &Attempt) -> Value {
-    json!({
+    object!({
         "id": attempt.id,
         "task_id": attempt.task_id,
         "phase": attempt.phase,
@@ -109,7 +110,7 @@ pub(super) fn attempt(attempt: &Attempt) -> Value {
 }
 
 pub(super) fn event(event: &AuditEvent) -> Value {
-    json!({
+    object!({
         "id": event.id,
         "task_id": event.task_id,
         "timestamp": event.timestamp.parse().map_or_else(|_| event.timestamp.clone(), time),
@@ -123,7 +124,7 @@ pub(super) fn event(event: &AuditEvent) -> Value {
 }
 
 pub(super) fn silence(one: &Silence) -> Value {
-    json!({
+    object!({
         "what": one.scope.to_string(),
         "until": time(one.until),
         "by": one.by,
@@ -132,7 +133,7 @@ pub(super) fn silence(one: &Silence) -> Value {
 }
 
 pub(super) fn escalation(row: &EscalationRow) -> Value {
-    json!({
+    object!({
         "id": row.id,
         "task_id": row.task_id,
         "severity": row.severity,
@@ -147,22 +148,22 @@ pub(super) fn escalation(row: &EscalationRow) -> Value {
 
 /// A task of an adopted database, in the shape of an escalation.
 pub(super) fn adopted(task: &Task, reason: &str) -> Value {
-    json!({
-        "id": null,
+    object!({
+        "id": Value::Null,
         "task_id": task.id,
         "severity": task.severity.as_str(),
         "title": format!("{} {}", task.class, task.subject),
         "reason": reason,
         "body": task.message,
         "created_at": time(task.detected_at),
-        "resolved_at": null,
+        "resolved_at": Value::Null,
         "github_issue_number": task.github_issue_number,
         "delivery": "adopted",
     })
 }
 
 pub(super) fn delivery(row: &OutboxRow) -> Value {
-    json!({
+    object!({
         "id": row.id,
         "task_id": row.task_id,
         "destination": row.destination,
@@ -180,7 +181,7 @@ pub(super) fn delivery(row: &OutboxRow) -> Value {
 }
 
 pub(super) fn detector(run: &DetectorRun) -> Value {
-    json!({
+    object!({
         "name": run.name,
         "outcome": run.outcome.as_str(),
         "message": run.message,
@@ -191,7 +192,7 @@ pub(super) fn detector(run: &DetectorRun) -> Value {
 }
 
 pub(super) fn finding(finding: &Finding) -> Value {
-    json!({
+    object!({
         "class": finding.class.as_str(),
         "subject": finding.subject,
         "severity": finding.severity.as_str(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
@@ -14,6 +14,7 @@ use crate::core::human::stats::{
     AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figures, MTTR_TARGET, Stats, StatsRow, compute,
 };
 use crate::core::model::id::TaskId;
+use crate::core::model::object::object;
 use crate::core::model::time::{Timestamp, brief};
 use crate::store::{Reader, TaskFilter};
 
@@ -184,7 +185,7 @@ fn group_row(name: String, figures: &Figures) -> Vec<Cell> {
 }
 
 fn figures_json(figures: &Figures) -> Value {
-    json!({
+    object!({
         "tasks": figures.tasks,
         "fixed": figures.fixed,
         "fixable": figures.fixable,
@@ -210,14 +211,14 @@ fn to_json(stats: &Stats, weeks: usize) -> Value {
         .take(weeks)
         .map(|(week, figures)| (week.to_string(), figures_json(figures)))
         .collect();
-    json!({
+    object!({
         "all": figures_json(&stats.all),
         "by_class": by_class,
         "by_week": by_week,
-        "targets": {
+        "targets": object!({
             "auto_fix_rate": AUTO_FIX_TARGET,
             "false_escalation_rate": FALSE_ESCALATION_TARGET,
             "mttr_median_s": MTTR_TARGET.as_secs(),
-        },
+        }),
     })
 }

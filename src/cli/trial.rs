@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::shape;
 use crate::core::config::{Config, Mode};
 use crate::core::model::class::Class;
+use crate::core::model::object::object;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Resolution, Status, Task};
 use crate::core::model::time::Timestamp;
@@ -86,7 +87,7 @@ impl Would {
     }
 
     pub(super) fn json(&self) -> Value {
-        json!({
+        object!({
             "action": self.action,
             "times": self.times,
             "ended_by_itself": self.by_itself,

@@ -3,8 +3,6 @@
 use std::io::stdout;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
-
 use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::fault::Fault;
 use crate::cli::globals::Globals;
@@ -15,6 +13,7 @@ use crate::core::config::{Config, Github};
 use crate::core::diagnosis::cause_rules::{self, CauseRules};
 use crate::core::model::finding::Severity;
 use crate::core::model::hint::Hint;
+use crate::core::model::object::object;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitName;
 use crate::core::reading::log_rules::RuleSet;
@@ -90,14 +89,14 @@ pub(super) fn scan(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let config = globals.proven_config()?;
     let scan = once::scan(&globals.host(), config)
         .map_err(|why| CliError::hinted(ErrorKind::Config, why))?;
-    let json = json!({
+    let json = object!({
         "findings": scan.findings.iter().map(shape::finding).collect::<Vec<_>>(),
         "detectors": scan.lines.iter().map(|line| {
             let (findings, note) = match &line.outcome {
                 Looked::Found(count) => (Some(*count), None),
                 Looked::Absent(_) | Looked::Broken(_) => (None, Some(line.outcome.to_string())),
             };
-            json!({
+            object!({
                 "name": line.detector,
                 "findings": findings,
                 "note": note,

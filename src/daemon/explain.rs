@@ -18,6 +18,7 @@ use crate::core::model::finding::Finding;
 use crate::core::model::hint::Hint;
 use crate::core::model::id::TaskId;
 use crate::core::model::inert;
+use crate::core::model::object::object;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::snippet::Snippet;
 use crate::core::model::task::{Status, Task};
@@ -317,7 +318,7 @@ impl Next {
             Self::Window(_) => ("window", None, None),
             Self::Nothing => ("nothing", None, None),
         };
-        json!({ "step": step, "gate": gate, "reason": reason, "text": self.text(task), "digest": digest })
+        object!({ "step": step, "gate": gate, "reason": reason, "text": self.text(task), "digest": digest })
     }
 }
 
@@ -339,7 +340,7 @@ impl Page {
 /// What helps against a cause, by the names of its parts.
 pub fn advice_json(cause: Cause) -> Value {
     let advice = cause.advice();
-    json!({ "helps": advice.helps, "helps_not": advice.helps_not, "wait": advice.wait })
+    object!({ "helps": advice.helps, "helps_not": advice.helps_not, "wait": advice.wait })
 }
 
 impl Explained {
@@ -470,7 +471,7 @@ impl Explained {
     }
 
     pub fn json(&self) -> Value {
-        json!({
+        object!({
             "task": self.task.id,
             "class": self.task.class.as_str(),
             "subject": self.task.subject,
@@ -481,7 +482,7 @@ impl Explained {
             "confidence": self.named.confidence,
             "rule": self.named.why,
             "advice": advice_json(self.named.cause),
-            "actions": self.weighed.iter().map(|one| json!({
+            "actions": self.weighed.iter().map(|one| object!({
                 "action": one.candidate.kind.as_str(),
                 "text": one.action.as_ref().map(ToString::to_string).ok(),
                 "missing": one.action.as_ref().err().map(Hint::with_hint),
@@ -490,7 +491,7 @@ impl Explained {
                 "mode": one.mode.as_str(),
                 "refused": one.refused,
             })).collect::<Vec<_>>(),
-            "advisors": self.advice.iter().map(|advice| json!({
+            "advisors": self.advice.iter().map(|advice| object!({
                 "advisor": advice.advisor.as_str(),
                 "cause": advice.cause.as_str(),
                 "confidence": advice.confidence,
@@ -500,7 +501,7 @@ impl Explained {
             "vote": self.vote.reason,
             "next": self.next.json(&self.task),
             "next_steps": self.steps(),
-            "attempts": self.attempts.iter().map(|attempt| json!({
+            "attempts": self.attempts.iter().map(|attempt| object!({
                 "started_at": attempt.started_at.to_string(),
                 "phase": attempt.phase,
                 "action": attempt.action_text,

@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::core::config::Config;
 use crate::core::model::inert;
+use crate::core::model::object::object;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::gates::Closed;
 use crate::daemon::Runtime;
@@ -21,7 +22,7 @@ const FILE: &str = "status.json";
 pub fn write(runtime: &Runtime, state: &str) {
     let loaded = runtime.loaded();
     let counts = runtime.store.reader().and_then(|reader| reader.counts());
-    let text = json!({
+    let text = object!({
         "state": state,
         "pid": std::process::id(),
         "version": env!("CARGO_PKG_VERSION"),
@@ -54,7 +55,7 @@ pub fn write(runtime: &Runtime, state: &str) {
 fn runs_json(runs: &[DetectorRun]) -> Value {
     runs.iter()
         .map(|run| {
-            json!({
+            object!({
                 "name": run.name,
                 "outcome": run.outcome.as_str(),
                 "message": run.message,
@@ -85,7 +86,7 @@ pub fn paused_json(paused: &[Closed]) -> Value {
     paused
         .iter()
         .map(|one| {
-            json!({
+            object!({
                 "gate": one.reason.gate().map(|gate| gate.as_str()),
                 "reason": one.reason.to_string(),
                 "until": one.ends.map(|at| at.to_string()),

@@ -18,6 +18,7 @@ use crate::cli::trial::Would;
 use crate::cli::typed::Typed;
 use crate::core::config::Config;
 use crate::core::model::inert;
+use crate::core::model::object::object;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::silence::Scope;
 use crate::daemon::status::{Daemon, paused_json};
@@ -103,8 +104,8 @@ fn to_json(seen: &Seen<'_>) -> Value {
         ..
     } = seen;
     let (asks, obstacles) = seen.points();
-    let point = |point: &Point| json!({ "command": point.command, "what": point.what });
-    let mut value = json!({
+    let point = |point: &Point| object!({ "command": point.command, "what": point.what });
+    let mut value = object!({
         "running": daemon.running,
         "daemon": daemon.said,
         "needs_human": asks.iter().map(point).collect::<Vec<_>>(),
@@ -112,12 +113,12 @@ fn to_json(seen: &Seen<'_>) -> Value {
         "told": config.channels(),
         "kill_switch": repairs.facts.kill_switch,
         "paused": paused_json(&repairs.paused),
-        "mode": {
+        "mode": object!({
             "limit": config.mode.limit.as_str(),
             "low": config.mode.low.as_str(),
             "medium": config.mode.medium.as_str(),
             "high": config.mode.high.as_str(),
-        },
+        }),
     });
     let (Value::Object(map), Ok(store)) = (&mut value, &seen.store) else {
         return value;
@@ -148,7 +149,7 @@ fn to_json(seen: &Seen<'_>) -> Value {
     );
     map.insert(
         "outbox".to_owned(),
-        json!({ "waiting": store.counts.outbox_waiting, "dead": store.counts.outbox_dead }),
+        object!({ "waiting": store.counts.outbox_waiting, "dead": store.counts.outbox_dead }),
     );
     map.insert(
         "escalations".to_owned(),

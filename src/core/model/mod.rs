@@ -25,6 +25,7 @@ pub mod named;
     reason = "the one place where fractions are cut down"
 )]
 pub mod narrow;
+pub mod object;
 pub mod port;
 pub mod proposal;
 pub mod snippet;
