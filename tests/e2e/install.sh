@@ -76,6 +76,14 @@ back() { running && [ "$(daemon_pid)" != "$first" ]; }
 check "is back after kill -9" wait_until 15 back
 check "status works" $BIN status
 check "audit verify" $BIN audit verify
+check "a reload" service reload
+cp -p /etc/$NAME/config.toml /root/config.toml
+echo '[nonsense]' >>/etc/$NAME/config.toml
+refused() { ! service reload; }
+check "a reload with a bad file fails" refused
+check "and it runs on" running
+cp -p /root/config.toml /etc/$NAME/config.toml
+check "a reload with a good one again" service reload
 service stop || true
 check "stops" wait_until 10 bash -c "! pgrep -x -f '$BIN run'"
 service start || true

@@ -2,7 +2,8 @@
 # A platform moved from insa-crm-platform/ to platforms/insa-crm/; its unit still
 # names the old path. The bundle knows of the move from a CLAUDE.md and from the
 # git history. Found before the unit fails, the move cited, the drop-in proposed
-# (mode suggest), applied and verified (after approval; and in mode auto).
+# (mode suggest), applied and verified (after approval; and in mode auto), taken
+# back and not done again unasked. Then the unit is silenced, and fails meanwhile.
 #
 #   tests/e2e/story.sh BINARY     on this machine: builds the bundle, runs the bed
 #   story.sh inside                 what runs in the bed
@@ -58,7 +59,7 @@ until_so() {
 task() { $NAME tasks --all --json | python3 -c '
 import json, sys
 rows = json.load(sys.stdin)
-print(next(row["id"] for row in rows if row["class"] == "invalid_unit_path" and row["subject"] == sys.argv[1]))' $UNIT; }
+print(next(row["id"] for row in rows if row["class"] == sys.argv[2] and row["subject"] == sys.argv[1]))' $UNIT "${1:-invalid_unit_path}"; }
 status_is() { $NAME tasks show "$ID" --json | grep -q "\"status\": \"$1\""; }
 dropped_in() { systemctl show -P ExecStart $UNIT | grep -q "path=$NEW "; }
 
@@ -119,6 +120,41 @@ inside() {
   until_so "closed as fixed" status_is closed
   systemctl restart $UNIT || fail "the unit does not start from the new path"
   say "the unit starts from the new path"
+
+  echo "-- taken back"
+  $NAME undo "$ID" --yes || fail "undo"
+  ! dropped_in || fail "the drop-in is still there"
+  say "the drop-in is gone"
+  before=$ID
+  found_again() { [ "$(task)" != "$before" ]; }
+  until_so "found again" found_again
+  ID=$(task)
+  until_so "put before a human" status_is escalated
+  ! dropped_in || fail "done again unasked"
+  $NAME explain "$ID" >/root/explained
+  grep -q "a human took it back here" /root/explained || fail "explain does not say why: $(cat /root/explained)"
+  say "proposed, not done, and explained"
+  $NAME approve "$ID" --yes >/dev/null
+  until_so "the drop-in names the new path" dropped_in
+  until_so "closed as fixed" status_is closed
+
+  echo "-- silenced"
+  systemctl restart $UNIT
+  $NAME silence $UNIT 5m "new cable" || fail "silence"
+  $NAME status | grep -q "new cable" || fail "status does not show the silence"
+  systemctl kill -s KILL $UNIT
+  until_so "its failure is recorded" task service_failed
+  ID=$(task service_failed)
+  waits() { $NAME tasks show "$ID" | grep -q "silence: silenced until"; }
+  until_so "and waits" waits
+  ! systemctl is-active -q $UNIT || fail "repaired though silenced"
+  say "nothing is repaired"
+  $NAME silence end $UNIT || fail "silence end"
+  until_so "repaired at its end" systemctl is-active -q $UNIT
+  for event in undo undone silenced silence_over; do
+    $NAME events --limit 500 --json | grep -q "\"action\":\"$event\"" || fail "no event $event"
+  done
+  say "all of it is in the audit"
   $NAME audit verify >/dev/null || fail "audit"
   say "audit verify"
 }
