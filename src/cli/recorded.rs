@@ -15,7 +15,7 @@ use crate::core::reading::lines::{LINE_CAP, LineSplitter};
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::reading::logline::LogLine;
 use crate::core::reading::manager_lines;
-use crate::core::reading::shape::{self, Spoken, split_console};
+use crate::core::reading::shape::{self, Spoken, Worn, split_console};
 use crate::detectors::journal::Entry;
 
 /// Bytes of a file that tell whether the kernel's console was recorded.
@@ -60,6 +60,10 @@ fn is_report_text(line: &str) -> bool {
     .any(|start| line.starts_with(start))
 }
 
+fn shape_name(worn: Option<Worn>) -> String {
+    worn.map_or_else(|| "journal".to_owned(), |worn| worn.to_string())
+}
+
 /// One finding with the lines it was seen in.
 #[derive(Debug)]
 pub(super) struct Seen {
@@ -85,7 +89,7 @@ pub(super) struct Recording {
 pub(super) fn replay(file: &str, rules: &RuleSet) -> (Recording, io::Result<()>) {
     let mut replay = Replay::new(rules);
     let read = replay.read(file);
-    (replay.recording, read)
+    (replay.finished(), read)
 }
 
 /// The entry of an export or of `journalctl -o verbose` that is being read.
@@ -95,6 +99,15 @@ enum Listed {
     Verbose,
 }
 
+/// Where something stands in the file.
+#[derive(Clone, Debug, Default)]
+struct Place {
+    first: u64,
+    last: u64,
+    /// As it stands there, as much of it as is shown.
+    raw: String,
+}
+
 struct Replay<'a> {
     rules: &'a RuleSet,
     kernel: KernelReader,
@@ -102,16 +115,19 @@ struct Replay<'a> {
     listed: Option<Listed>,
     /// Fields of that entry.
     entry: HashMap<String, String>,
+    /// Its lines, shown by the one with its message.
+    entry_place: Place,
     /// What nobody signed is the kernel's: a console was recorded, or a report without stamps is under way.
     console: bool,
     reporting: bool,
     recording: Recording,
     index: HashMap<Fingerprint, usize>,
-    line: u64,
-    /// Of the line being read.
-    shape: String,
-    /// That line as it stands in the file, as much of it as is shown.
-    raw: String,
+    /// The line being read.
+    place: Place,
+    /// How it is written; none for the journal's own formats.
+    worn: Option<Worn>,
+    /// How many lines are written so.
+    shapes: BTreeMap<Option<Worn>, u64>,
 }
 
 impl<'a> Replay<'a> {
@@ -122,14 +138,21 @@ impl<'a> Replay<'a> {
             journal: JournalJudge::of_a_recording(),
             listed: None,
             entry: HashMap::new(),
+            entry_place: Place::default(),
             console: false,
             reporting: false,
             recording: Recording::default(),
             index: HashMap::new(),
-            line: 0,
-            shape: String::new(),
-            raw: String::new(),
+            place: Place::default(),
+            worn: None,
+            shapes: BTreeMap::new(),
         }
+    }
+
+    fn finished(mut self) -> Recording {
+        let named = |(worn, lines): (&Option<Worn>, &u64)| (shape_name(*worn), *lines);
+        self.recording.shapes = self.shapes.iter().map(named).collect();
+        self.recording
     }
 
     fn read(&mut self, file: &str) -> io::Result<()> {
@@ -161,9 +184,10 @@ impl<'a> Replay<'a> {
     }
 
     fn text(&mut self, line: &str) {
-        self.line = self.line.saturating_add(1);
-        self.raw.clear();
-        self.raw.push_str(cut(line, SHOWN_BYTES));
+        self.place.last = self.place.last.saturating_add(1);
+        self.place.first = self.place.last;
+        self.place.raw.clear();
+        self.place.raw.push_str(cut(line, SHOWN_BYTES));
         if self.list(line) {
             return;
         }
@@ -176,7 +200,7 @@ impl<'a> Replay<'a> {
             return;
         }
         let spoken = shape::read(line);
-        self.count(&spoken);
+        self.count(Some(spoken.worn));
         if spoken.kernel {
             for (at, part) in split_console(&spoken.message) {
                 self.console_line(at, spoken.level, part);
@@ -258,7 +282,7 @@ impl<'a> Replay<'a> {
         };
         let micros = entry.realtime_us.as_str().parse::<i64>().unwrap_or(0);
         let at = Timestamp::from_millis(micros / 1000);
-        self.counted("journal".to_owned());
+        self.count(None);
         if let Some(finding) = self.journal.judge(&entry.line(), self.rules, at).finding {
             self.add(finding);
         }
@@ -270,7 +294,7 @@ impl<'a> Replay<'a> {
     fn list(&mut self, line: &str) -> bool {
         let starts = match line {
             _ if line.starts_with("__CURSOR=") => Some(Listed::Export),
-            _ if line.contains(" [s=") && line.ends_with(']') => Some(Listed::Verbose),
+            _ if line.ends_with(']') && line.contains(" [s=") => Some(Listed::Verbose),
             _ => None,
         };
         if self.listed.is_none() && starts.is_none() {
@@ -286,9 +310,14 @@ impl<'a> Replay<'a> {
         }
         if starts.is_some() {
             self.listed = starts;
+            self.entry_place = self.place.clone();
         }
         match line.trim_start().split_once('=') {
             Some((key, value)) if self.listed.is_some() && starts != Some(Listed::Verbose) => {
+                self.entry_place.last = self.place.last;
+                if key == "MESSAGE" {
+                    self.entry_place.raw.clone_from(&self.place.raw);
+                }
                 self.entry.insert(key.to_owned(), value.to_owned());
             }
             _ => {}
@@ -307,17 +336,14 @@ impl<'a> Replay<'a> {
             .map(|(key, value)| (key, serde_json::Value::String(value)))
             .collect();
         let text = serde_json::Value::Object(fields).to_string();
+        let behind = std::mem::replace(&mut self.place, std::mem::take(&mut self.entry_place));
         self.json(text.as_bytes());
+        self.place = behind;
     }
 
-    fn count(&mut self, spoken: &Spoken<'_>) {
-        let names: Vec<_> = spoken.shapes().map(shape::Shape::as_str).collect();
-        self.counted(names.join(" > "));
-    }
-
-    fn counted(&mut self, shape: String) {
-        self.shape.clone_from(&shape);
-        let lines = self.recording.shapes.entry(shape).or_default();
+    fn count(&mut self, worn: Option<Worn>) {
+        self.worn = worn;
+        let lines = self.shapes.entry(worn).or_default();
         *lines = lines.saturating_add(1);
     }
 
@@ -331,17 +357,17 @@ impl<'a> Replay<'a> {
             Some(seen) => {
                 seen.finding.count = seen.finding.count.saturating_add(1);
                 seen.finding.severity = seen.finding.severity.max(finding.severity);
-                seen.last_line = self.line;
+                seen.last_line = self.place.last;
                 if seen.lines.len() < SHOWN_LINES {
-                    seen.lines.push(self.raw.clone());
+                    seen.lines.push(self.place.raw.clone());
                 }
             }
             None => seen.push(Seen {
                 finding,
-                first_line: self.line,
-                last_line: self.line,
-                shape: self.shape.clone(),
-                lines: vec![self.raw.clone()],
+                first_line: self.place.first,
+                last_line: self.place.last,
+                shape: shape_name(self.worn),
+                lines: vec![self.place.raw.clone()],
             }),
         }
     }
@@ -361,7 +387,7 @@ mod tests {
             replay.text(line);
         }
         replay.end_entry();
-        replay.recording
+        replay.finished()
     }
 
     fn found(lines: &[&str]) -> Vec<(String, String)> {
@@ -456,6 +482,14 @@ mod tests {
         ];
         let pump = |name: &str| [(name.to_owned(), "pump is off".to_owned())];
         assert_eq!(found(&verbose), pump("a.service"));
+        let seen = replayed(&verbose).seen;
+        let place = seen
+            .first()
+            .map(|one| (one.first_line, one.last_line, one.lines.clone()));
+        assert_eq!(
+            place,
+            Some((1, 4, vec!["    MESSAGE=pump is off".to_owned()]))
+        );
         let export = [
             "__CURSOR=s",
             "MESSAGE=pump is off",
@@ -478,7 +512,7 @@ mod tests {
             let path = entry.path().to_string_lossy().into_owned();
             let mut replay = Replay::new(&rules);
             assert!(replay.read(&path).is_ok(), "{path}");
-            lines += replay.line;
+            lines += replay.place.last;
             let said: Vec<&str> = replay
                 .recording
                 .seen

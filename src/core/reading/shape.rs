@@ -15,8 +15,10 @@ mod stamp;
 mod syslog;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use std::borrow::Cow;
+use std::fmt;
 
 pub use self::console::split_console;
 use crate::core::model::named::named;
@@ -45,6 +47,37 @@ named! {
 /// Envelopes around one line; deeper ones are text.
 const DEPTH: usize = 4;
 
+/// How one line is written: its shapes from the outside in, a byte for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Worn(u64);
+
+impl Worn {
+    /// At least one.
+    pub fn shapes(self) -> impl Iterator<Item = Shape> {
+        let plain = (self.0 == 0).then_some(Shape::Plain);
+        let codes = self.0.to_le_bytes().into_iter();
+        let shape = |code: u8| Shape::ALL.get(usize::from(code.checked_sub(1)?)).copied();
+        plain.into_iter().chain(codes.filter_map(shape))
+    }
+
+    /// What does not fit any more is left out.
+    fn put_on(&mut self, shape: Shape) {
+        let used = u64::BITS.saturating_sub(self.0.leading_zeros()).div_ceil(8);
+        let code = (shape as u64).saturating_add(1);
+        self.0 |= code.checked_shl(used.saturating_mul(8)).unwrap_or(0);
+    }
+}
+
+impl fmt::Display for Worn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, shape) in self.shapes().enumerate() {
+            let between = if at == 0 { "" } else { " > " };
+            write!(f, "{between}{shape}")?;
+        }
+        Ok(())
+    }
+}
+
 /// A line without its envelopes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spoken<'a> {
@@ -63,7 +96,7 @@ pub struct Spoken<'a> {
     pub continues: bool,
     /// Process of the program, by the carrier, where it says so.
     pub pid: Option<u32>,
-    shapes: [Option<Shape>; 2 * DEPTH],
+    pub worn: Worn,
 }
 
 impl<'a> Spoken<'a> {
@@ -77,7 +110,7 @@ impl<'a> Spoken<'a> {
             kernel: false,
             continues: false,
             pid: None,
-            shapes: [None; 2 * DEPTH],
+            worn: Worn::default(),
         }
     }
 
@@ -91,21 +124,8 @@ impl<'a> Spoken<'a> {
         self.program.is_empty() && self.level.is_none()
     }
 
-    /// From the outside in; at least one.
-    pub fn shapes(&self) -> impl Iterator<Item = Shape> + '_ {
-        let none = self.shapes.first().is_none_or(Option::is_none);
-        let plain = none.then_some(Shape::Plain);
-        self.shapes.iter().flatten().copied().chain(plain)
-    }
-
-    fn wears(&mut self, shape: Shape) {
-        if let Some(free) = self.shapes.iter_mut().find(|slot| slot.is_none()) {
-            *free = Some(shape);
-        }
-    }
-
     fn carried(&mut self, layer: Layer<'a>) {
-        self.wears(layer.shape);
+        self.worn.put_on(layer.shape);
         if !layer.program.is_empty() {
             self.program = layer.program;
         }
@@ -196,7 +216,11 @@ pub fn read_text(text: &str, level: Option<Level>) -> Spoken<'_> {
 }
 
 fn said(mut spoken: Spoken<'_>) -> Spoken<'_> {
-    spoken.continues = spoken.text.starts_with([' ', '\t']) || spoken.text.starts_with("---");
+    let frame = trace::is_frame(&spoken.text);
+    // What stands that far in goes on with the line before it, whatever level its carrier gave all of them.
+    let inner = frame || spoken.text.starts_with("    ") || spoken.text.starts_with('\t');
+    spoken.continues =
+        frame || spoken.text.starts_with([' ', '\t']) || spoken.text.starts_with("---");
     if !spoken.program.is_empty() && spoken.continues {
         spoken.text = trimmed(spoken.text);
     }
@@ -209,7 +233,7 @@ fn said(mut spoken: Spoken<'_>) -> Spoken<'_> {
         let Some(layer) = peel(&spoken.message, programs) else {
             break;
         };
-        spoken.wears(layer.shape);
+        spoken.worn.put_on(layer.shape);
         let ends = layer.weak;
         if !ends || spoken.level.is_none() {
             stated = stated.or(layer.level);
@@ -219,7 +243,8 @@ fn said(mut spoken: Spoken<'_>) -> Spoken<'_> {
         }
         spoken.message = layer.message;
     }
-    spoken.level = stated.or(spoken.level);
+    let carried = spoken.level.filter(|_| !inner);
+    spoken.level = stated.or(carried);
     spoken
 }
 
@@ -241,10 +266,16 @@ fn carrier(text: &str) -> Option<Layer<'_>> {
         b' ' | b'\t' => console::member(text),
         b'k' => console::read(text)
             .or_else(|| container::compose(text))
+            .or_else(|| syslog::stamped(text))
             .or_else(|| shared(text)),
-        b'0'..=b'9' => container::cri(text).or_else(|| syslog::stamped(text)),
+        b'0'..=b'9' => console::iso(text).or_else(|| {
+            let stamp = stamp::read(text)?;
+            container::cri(stamp).or_else(|| syslog::behind(text, stamp))
+        }),
         b'A'..=b'Z' => syslog::stamped(text).or_else(|| shared(text)),
-        _ => container::compose(text).or_else(|| shared(text)),
+        _ => container::compose(text)
+            .or_else(|| syslog::stamped(text))
+            .or_else(|| shared(text)),
     }
 }
 

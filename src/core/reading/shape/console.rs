@@ -1,12 +1,13 @@
 //! The kernel's own way to print: `[   12.345678]` before each message, and what `dmesg` makes of it.
 
-use super::scan::{bracketed, word};
+use super::scan::{bracketed, digits, number, word};
 use super::stamp::{self, Form};
 use super::{Layer, Shape, syslog};
 use crate::core::reading::level::Level;
 
-/// `kern  :err   : [ 12.345678] …` (`dmesg -x`), `[Wed Nov 16 08:02:19 2016] …` (`dmesg -T`), a line with the
-/// kernel's stamp; journalctl's monotonic form has the same stamp and a host behind it.
+/// `kern  :err   : [ 12.345678] …` (`dmesg -x`), `[Wed Nov 16 08:02:19 2016] …` (`dmesg -T`), `[Nov16 08:02] …` and
+/// `[  +0.142453] …` (`dmesg -H`), a line with the kernel's stamp; journalctl's monotonic form has the same stamp and a
+/// host behind it.
 pub(super) fn read(text: &str) -> Option<Layer<'_>> {
     if let Some(layer) = decoded(text) {
         return Some(layer);
@@ -15,7 +16,21 @@ pub(super) fn read(text: &str) -> Option<Layer<'_>> {
         let monotonic = syslog::monotonic(rest.trim_start());
         return Some(monotonic.unwrap_or_else(|| kernel(text)));
     }
-    dated(text)
+    dated(text).map(kernel)
+}
+
+/// `2026-05-01T10:00:02,123456+00:00 …` (`dmesg --time-format iso`): nobody else has a comma and microseconds there.
+pub(super) fn iso(text: &str) -> Option<Layer<'_>> {
+    iso_dated(text).map(kernel)
+}
+
+fn iso_dated(text: &str) -> Option<&str> {
+    let marks = [text.as_bytes().get(19)?, text.as_bytes().get(26)?];
+    if !matches!(marks, [b',', b'+' | b'-']) {
+        return None;
+    }
+    let (time, rest) = word(text);
+    stamp::read(time)?.rest.is_empty().then_some(rest)
 }
 
 fn kernel(text: &str) -> Layer<'_> {
@@ -25,13 +40,35 @@ fn kernel(text: &str) -> Layer<'_> {
     }
 }
 
-/// `dmesg -T`. Programs stamp like that too, and then say a level in brackets.
-fn dated(text: &str) -> Option<Layer<'_>> {
-    let (inner, rest) = bracketed(text, 40)?;
-    let stamp = stamp::read(inner)?;
-    let is_kernels =
-        stamp.form == Form::Weekday && stamp.rest.is_empty() && !rest.starts_with(" [");
-    (text.starts_with('[') && is_kernels).then(|| kernel(rest.trim_start()))
+/// Behind the time of `dmesg -T` or `-H`. Programs stamp like that too, and then say a level in brackets.
+fn dated(text: &str) -> Option<&str> {
+    let (inner, rest) = bracketed(text, 40).filter(|_| text.starts_with('['))?;
+    let is_whole = |stamp: stamp::Stamp<'_>| stamp.form == Form::Weekday && stamp.rest.is_empty();
+    let is_kernels = is_step(inner) || is_minute(inner) || stamp::read(inner).is_some_and(is_whole);
+    (is_kernels && !rest.starts_with(" [")).then(|| rest.trim_start())
+}
+
+/// `  +0.142453`: the time since the line before, with the comma of some languages.
+fn is_step(inner: &str) -> bool {
+    let step = inner.trim_start().strip_prefix('+');
+    step.and_then(|step| step.split_once(['.', ',']))
+        .is_some_and(|(seconds, micros)| {
+            number(seconds).is_some() && micros.len() == 6 && number(micros).is_some()
+        })
+}
+
+/// `Nov16 08:02`.
+fn is_minute(inner: &str) -> bool {
+    let day = inner.trim_start_matches(char::is_alphabetic);
+    let is_day = |text: &str| digits(text, 1, 2).is_some_and(|(_, rest)| rest.is_empty());
+    let is_clock = |text: &str| {
+        text.split_once(':')
+            .is_some_and(|(h, m)| is_day(h) && is_day(m))
+    };
+    day.len() < inner.len()
+        && day
+            .split_once(' ')
+            .is_some_and(|(day, clock)| is_day(day) && is_clock(clock))
 }
 
 fn decoded(text: &str) -> Option<Layer<'_>> {
@@ -40,8 +77,13 @@ fn decoded(text: &str) -> Option<Layer<'_>> {
     let level = Level::of_word(level.trim())?;
     Some(Layer {
         level: Some(level),
-        ..kernel(rest.trim_start())
+        ..kernel(undated(rest.trim_start()))
     })
+}
+
+/// The other times of `dmesg` may stand behind its levels.
+fn undated(text: &str) -> &str {
+    dated(text).or_else(|| iso_dated(text)).unwrap_or(text)
 }
 
 /// `dmesg --json`: one member a line, of which the message counts.

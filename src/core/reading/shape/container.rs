@@ -1,12 +1,12 @@
 //! Envelopes of container engines that are no JSON.
 
 use super::scan::{digits, word};
-use super::stamp;
+use super::stamp::Stamp;
 use super::{Layer, Shape};
 
 /// CRI (containerd, CRI-O): `TIME stdout F message`.
-pub(super) fn cri(text: &str) -> Option<Layer<'_>> {
-    let rest = stamp::read(text)?.rest.strip_prefix(' ')?;
+pub(super) fn cri(stamp: Stamp<'_>) -> Option<Layer<'_>> {
+    let rest = stamp.rest.strip_prefix(' ')?;
     let rest = rest
         .strip_prefix("stdout ")
         .or_else(|| rest.strip_prefix("stderr "))?;

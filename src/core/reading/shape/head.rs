@@ -24,7 +24,9 @@ struct Head<'a> {
 }
 
 fn stamped(text: &str) -> Option<Layer<'_>> {
-    let head = framed(text).or_else(|| led(text))?;
+    let head = framed(text)
+        .or_else(|| placed(text))
+        .or_else(|| led(text))?;
     Some(Layer {
         level: head.level,
         ..Layer::new(Shape::Stamped, head.rest)
@@ -47,7 +49,7 @@ fn framed(text: &str) -> Option<Head<'_>> {
             rest: text_of(rest),
         });
     }
-    let time = stamp::read(inner).filter(|time| time.form != Form::Clock)?;
+    let time = stamp::read(inner)?;
     match level_ahead(time.rest, true) {
         Some((level, _)) if !time.rest.is_empty() => {
             let level = Some(level);
@@ -56,8 +58,27 @@ fn framed(text: &str) -> Option<Head<'_>> {
                 rest: text_of(rest),
             })
         }
+        // A clock alone is a time only with a level beside it.
+        _ if time.form == Form::Clock => None,
         _ => Some(behind_time(rest)),
     }
+}
+
+/// ESPHome: `[TIME][W][wifi:617]: rest`. Its `C` is what is configured.
+fn placed(text: &str) -> Option<Head<'_>> {
+    let (inner, rest) = bracketed(text, 16).filter(|_| text.starts_with('['))?;
+    stamp::read(inner).filter(|time| time.rest.is_empty())?;
+    let (letter, rest) = bracketed(rest, 2)?;
+    let (place, rest) = bracketed(rest, TOKEN_MOST)?;
+    let level = match letter.as_bytes() {
+        [b'C'] => Level::Info,
+        [letter] => Level::of_letter(*letter)?,
+        _ => return None,
+    };
+    place.contains(':').then(|| Head {
+        level: Some(level),
+        rest: text_of(rest),
+    })
 }
 
 /// A time without brackets, maybe behind a process: `[12] TIME …`, `12:M TIME …`.
@@ -104,11 +125,31 @@ fn behind_time(rest: &str) -> Head<'_> {
             level: Some(level),
             rest: behind_thread(text_of(rest)),
         },
+        None if rest.starts_with('|') => Head {
+            level: None,
+            rest: behind_columns(text_of(rest)),
+        },
         None => Head {
             level: None,
             rest: behind_thread(text_of(rest)),
         },
     }
+}
+
+/// `TIME|component|process|rest`: behind the last column that is a number.
+fn behind_columns(text: &str) -> &str {
+    let (mut message, mut rest) = (text, text);
+    for _ in 0..3 {
+        let Some((cell, behind)) = rest.split_once('|').filter(|(cell, _)| !cell.contains(' '))
+        else {
+            break;
+        };
+        if !cell.is_empty() && cell.bytes().all(|c| c.is_ascii_digit()) {
+            message = behind;
+        }
+        rest = behind;
+    }
+    message
 }
 
 /// A level at the very start, without a time: the text stays as it is, so that its name does not change.
@@ -234,7 +275,7 @@ fn behind_thread(text: &str) -> &str {
     let mut rest = text;
     for _ in 0..3 {
         let next = match bracketed(rest, TOKEN_MOST) {
-            Some((inner, behind)) if is_thread(inner) => behind,
+            Some((inner, behind)) if is_thread(inner) || names_logger(behind) => behind,
             Some(_) => break,
             None => {
                 let (token, behind) = word(rest);
@@ -251,6 +292,13 @@ fn behind_thread(text: &str) -> &str {
         rest = text_of(next);
     }
     rest
+}
+
+/// log4j's `[any thread] org.example.Pump: rest`.
+fn names_logger(behind: &str) -> bool {
+    let (name, _) = word(behind.trim_start());
+    let sane = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'$' | b':');
+    name.ends_with(':') && name.bytes().all(sane) && name.matches('.').count() > 1
 }
 
 fn is_thread(inner: &str) -> bool {

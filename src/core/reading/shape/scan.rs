@@ -35,7 +35,8 @@ pub(super) fn clock(text: &str) -> Option<&str> {
 
 /// The word at the start: up to the next blank, and what stands behind that blank.
 pub(super) fn word(text: &str) -> (&str, &str) {
-    let end = text.find([' ', '\t']).unwrap_or(text.len());
+    let end = text.bytes().position(|c| matches!(c, b' ' | b'\t'));
+    let end = end.unwrap_or(text.len());
     let (word, rest) = text.split_at_checked(end).unwrap_or((text, ""));
     (word, rest.trim_start_matches([' ', '\t']))
 }

@@ -30,6 +30,8 @@ pub(super) struct Stamp<'a> {
 const MONTHS: &[&str] = &[
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
+/// Longest name of a month with the blank behind it, bytes.
+const MONTH_MOST: usize = 12;
 const DAYS: &[&str] = &["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const ZONES: &[&str] = &[
     "UTC", "GMT", "CET", "CEST", "EET", "EEST", "WET", "WEST", "BST", "IST", "MSK", "JST", "AEST",
@@ -45,8 +47,19 @@ pub(super) fn read(text: &str) -> Option<Stamp<'_>> {
             .or_else(|| day_first(text))
             .or_else(|| clock_only(text)),
         b'A'..=b'Z' => month_first(text).or_else(|| weekday(text)),
+        b'a'..=b'z' | 0x80.. => month_first(text),
         _ => None,
     }
+}
+
+/// The month at the start, in any language: `Okt`, `mai`, `févr.`; what stands behind it tells whether it is one.
+fn month(text: &str) -> Option<&str> {
+    let end = text.bytes().take(MONTH_MOST).position(|c| c == b' ')?;
+    let (name, rest) = text.split_at_checked(end)?;
+    let dated = rest.trim_start().starts_with(|c: char| c.is_ascii_digit());
+    let letters = name.strip_suffix('.').unwrap_or(name);
+    let is_name = letters.len() > 2 && letters.chars().all(char::is_alphabetic);
+    (dated && is_name).then_some(rest)
 }
 
 /// A name of a list at the start.
@@ -122,7 +135,7 @@ fn clock_only(text: &str) -> Option<Stamp<'_>> {
 
 /// `May  1 10:00:02.123456`, `May 02, 2024 10:11:12 AM`.
 fn month_first(text: &str) -> Option<Stamp<'_>> {
-    let rest = named(text, MONTHS)?.strip_prefix(' ')?.trim_start();
+    let rest = month(text)?.strip_prefix(' ')?.trim_start();
     let (_, rest) = digits(rest, 1, 2)?;
     let rest = rest.strip_prefix(',').unwrap_or(rest).strip_prefix(' ')?;
     match digits(rest, 4, 4).and_then(|(_, rest)| rest.strip_prefix(' ')) {
@@ -192,8 +205,8 @@ pub(super) fn since_boot_us(text: &str) -> Option<u64> {
     if micros.len() != 6 || seconds.is_empty() || seconds.len() > 9 {
         return None;
     }
-    let seconds: u64 = seconds.parse().ok()?;
-    let micros: u64 = micros.parse().ok()?;
+    // Digits alone: `+0.142453` is a time since the line before.
+    let (seconds, micros) = (number(seconds)?, number(micros)?);
     Some(seconds.saturating_mul(1_000_000).saturating_add(micros))
 }
 
@@ -206,6 +219,9 @@ mod tests {
         for text in [
             "May  1 10:00:02",
             "May 01 10:00:02.123456",
+            "Okt 16 08:27:14",
+            "mai  1 10:00:02",
+            "févr. 12 10:00:02",
             "May 02, 2024 10:11:12 AM",
             "2026-05-01T10:00:02Z",
             "2026-05-01T10:00:02.123456+00:00",
@@ -247,6 +263,8 @@ mod tests {
             "1.8.4 released",
             "12:30 is noon",
             "May I ask",
+            "run 12 of 30",
+            "eth0 1 10:00:02",
             "Sunny",
             "1234567890",
             "100% full",

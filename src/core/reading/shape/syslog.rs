@@ -1,7 +1,7 @@
 //! Envelopes of syslog daemons and of journalctl: RFC 3164 and 5424, BusyBox, logread, short forms of the journal.
 
 use super::scan::{bracketed, digits, word};
-use super::stamp::{self, Form};
+use super::stamp::{self, Form, Stamp};
 use super::{Layer, Shape};
 use crate::core::reading::level::Level;
 
@@ -87,7 +87,11 @@ fn behind_data(text: &str) -> Option<&str> {
 
 /// A time, a host or a facility, a tag: every syslog file and journalctl's short forms.
 pub(super) fn stamped(text: &str) -> Option<Layer<'_>> {
-    let stamp = stamp::read(text)?;
+    behind(text, stamp::read(text)?)
+}
+
+/// The same where the time was read already.
+pub(super) fn behind<'a>(text: &'a str, stamp: Stamp<'a>) -> Option<Layer<'a>> {
     let rest = stamp.rest.strip_prefix(' ')?.trim_start();
     match stamp.form {
         Form::Bsd | Form::Weekday => {

@@ -172,6 +172,18 @@ fn programs_state_their_level_in_many_places() {
             "a::pump: off",
         ),
         ("[W 240501 10:00:00 handlers] off", W, "off"),
+        ("[10:00:02 ERR a.Pump] off", E, "off"),
+        (
+            "2026-05-01 10:00:02,123 INFO [event handler] org.example.Pump: off",
+            I,
+            "org.example.Pump: off",
+        ),
+        ("[10:00:02][W][wifi:617]: off", W, "off"),
+        (
+            "[10:00:02.123][C][logger:185]:   Level: ERROR",
+            I,
+            "Level: ERROR",
+        ),
         (
             "[2026-05-01 10:00:02.123 (UTC+0000)] error/server\toff",
             E,
@@ -266,6 +278,7 @@ fn what_only_looks_like_a_level_states_none() {
         "SERVICE ALERT: gw;ping;OK;HARD",
         "ALERT gw is OK again",
         "R0: 00000001 FATAL=0 ERROR=0",
+        "[10:00:02] pump is off",
         "[50] steps done",
         "an error occurred",
         "{\"temperature\":21.5}",
@@ -280,12 +293,87 @@ fn envelopes_nest_and_say_so() {
     let line = "{\"log\":\"<6> 2019-10-03 07:38:52.120 +00:00 [WRN] - pump is off\\n\",\"stream\":\"stdout\",\"time\":\"x\"}";
     let spoken = read(line);
     assert_eq!((spoken.level, spoken.message.as_ref()), (W, "pump is off"));
-    let shapes: Vec<_> = spoken.shapes().map(Shape::as_str).collect();
+    let shapes: Vec<_> = spoken.worn.shapes().map(Shape::as_str).collect();
     assert_eq!(shapes, ["docker json-file", "<priority>", "time and level"]);
     let syslog = "Nov 18 07:02:05 gw app[1]: 2023-11-18T06:02:05Z E! [a] pump is off";
     assert_eq!(read(syslog).message, "[a] pump is off");
     assert_eq!(read(syslog).text, "2023-11-18T06:02:05Z E! [a] pump is off");
-    assert_eq!(read("pump").shapes().collect::<Vec<_>>(), [Shape::Plain]);
+    assert_eq!(
+        read("pump").worn.shapes().collect::<Vec<_>>(),
+        [Shape::Plain]
+    );
+}
+
+#[test]
+fn the_kernels_lines_are_known_by_every_time_of_dmesg() {
+    for line in [
+        "[Nov16 08:02] pump is off",
+        "[  +0.142453] pump is off",
+        "[  +0,142453] pump is off",
+        "2026-05-01T10:00:02,123456+00:00 pump is off",
+        "kern  :err   : [  +0.142453] pump is off",
+        "kern  :err   : [Wed Nov 16 08:02:19 2016] pump is off",
+        "kern  :err   : 2026-05-01T10:00:02,123456+00:00 pump is off",
+    ] {
+        let spoken = read(line);
+        assert!(spoken.kernel, "{line}");
+        assert_eq!(spoken.message, "pump is off", "{line}");
+    }
+    for line in [
+        "2026-05-01T10:00:02,123 pump is off",
+        "[10:00] pump is off",
+        "[+3] pump is off",
+    ] {
+        assert!(!read(line).kernel, "{line}");
+    }
+}
+
+#[test]
+fn columns_before_a_message_are_none_of_it() {
+    let line = "20260501-10:00:02:606|Pump|30002312|off|on";
+    assert_eq!(read(line).message, "off|on");
+    assert_eq!(read("20260501-10:00:02:606|off at 3").message, "off at 3");
+}
+
+#[test]
+fn months_are_known_in_every_language() {
+    for month in ["Okt", "Mär", "mai", "févr.", "дек"] {
+        let line = format!("{month} 16 08:27:14 gw app[7]: pump is off");
+        let (program, _, message, _) = row(&line);
+        assert_eq!(
+            (program.as_str(), message.as_str()),
+            ("app", "pump is off"),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_frame_goes_on_with_the_line_before_it_whatever_its_carriers_level() {
+    for (line, level, continues) in [
+        (
+            "Mar 21 18:36:18 gw daemon.err app:     at Array.forEach (<anonymous>)",
+            None,
+            true,
+        ),
+        (
+            "Mar 21 18:36:18 gw daemon.err app: at /opt/a.js:4:6",
+            None,
+            true,
+        ),
+        ("Mar 21 18:36:18 gw daemon.err app:  pump is off", E, true),
+        ("Mar 21 18:36:18 gw daemon.err app: pump is off", E, false),
+    ] {
+        let spoken = read(line);
+        assert_eq!(
+            (spoken.level, spoken.continues),
+            (level, continues),
+            "{line}"
+        );
+    }
+    let frame = "/usr/lib/liba.so.0(run+0x60) [0x7fee62]";
+    assert_eq!(read_text(frame, C).level, None);
+    assert_eq!(read_text("pump is off", C).level, C);
 }
 
 #[test]
@@ -308,7 +396,7 @@ proptest! {
         let line = format!("{}{line}", heads.get(at).unwrap_or(&""));
         let spoken = read(&line);
         prop_assert!(spoken.message.len() <= line.len());
-        prop_assert!(spoken.shapes().count() > 0);
+        prop_assert!(spoken.worn.shapes().count() > 0);
     }
 }
 
