@@ -57,9 +57,11 @@ const REPORT_GAP_US: u64 = 2_000_000;
 const REPORT_LINES: u32 = 1_500;
 /// After the cut mark this many lines may pass before the line that names the fault.
 const CUT_LINES: u8 = 4;
-/// This many resets of one USB device within [`USB_WINDOW_US`] are a fault; a single one is ordinary.
-const USB_RESETS: u32 = 5;
+/// This many restarts of one device within their window are a fault; a single one is ordinary.
+const RESTARTS: u32 = 5;
 const USB_WINDOW_US: u64 = 60_000_000;
+/// A radio takes longer to come up before it fails again.
+const RADIO_WINDOW_US: u64 = 600_000_000;
 
 /// The report being read.
 #[derive(Clone, Debug)]
@@ -79,7 +81,8 @@ pub struct KernelReader {
     /// Lines since `[ cut here ]` and the first of them.
     cut: Option<(u8, String)>,
     oom: OomReader,
-    usb: Option<(String, u32, u64)>,
+    /// The device restarted last, how often, and since when.
+    restarts: Option<(String, u32, u64)>,
     bursts: Bursts,
 }
 
@@ -150,7 +153,7 @@ impl KernelReader {
                 ..fault
             });
         }
-        usb_reset(own).and_then(|device| self.usb_reset(device, text))
+        restart(own).and_then(|(device, window)| self.restarted(device, window, text))
     }
 
     fn known(&mut self, hit: Fit<'_>, text: &str) -> Option<KernelFault> {
@@ -241,18 +244,18 @@ impl KernelReader {
         Some(found)
     }
 
-    fn usb_reset(&mut self, device: &str, text: &str) -> Option<KernelFault> {
+    fn restarted(&mut self, device: &str, window_us: u64, text: &str) -> Option<KernelFault> {
         let now = self.last_us;
-        let (count, since) = match &self.usb {
+        let (count, since) = match &self.restarts {
             Some((last, count, since))
-                if last == device && now.saturating_sub(*since) <= USB_WINDOW_US =>
+                if last == device && now.saturating_sub(*since) <= window_us =>
             {
                 (count.saturating_add(1), *since)
             }
             _ => (1, now),
         };
-        self.usb = Some((device.to_owned(), count, since));
-        (count == USB_RESETS).then(|| fault(Class::DeviceFault, device, Severity::Warning, text))
+        self.restarts = Some((device.to_owned(), count, since));
+        (count == RESTARTS).then(|| fault(Class::DeviceFault, device, Severity::Warning, text))
     }
 }
 
@@ -283,10 +286,19 @@ fn is_closing(head: &str) -> bool {
         .any(|start| head.starts_with(start))
 }
 
-/// `usb 1-1: reset high-speed USB device number 2 using xhci_hcd`
-fn usb_reset(text: &str) -> Option<&str> {
-    let (device, rest) = text.strip_prefix("usb ")?.split_once(": ")?;
-    (rest.starts_with("reset ") && rest.contains(" USB device ")).then_some(device)
+/// The device that is brought back, and within which time that is too often:
+/// `usb 1-1: reset high-speed USB device number 2 using xhci_hcd`, `ieee80211 phy0: Hardware restart was requested`.
+fn restart(text: &str) -> Option<(&str, u64)> {
+    let (bus, rest) = text.split_once(' ')?;
+    let (device, rest) = rest.split_once(": ")?;
+    match bus {
+        "usb" => (rest.starts_with("reset ") && rest.contains(" USB device "))
+            .then_some((device, USB_WINDOW_US)),
+        "ieee80211" => rest
+            .starts_with("Hardware restart was requested")
+            .then_some((device, RADIO_WINDOW_US)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

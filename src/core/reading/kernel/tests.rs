@@ -312,6 +312,32 @@ fn the_oom_victim_names_its_unit() {
 }
 
 #[test]
+fn a_device_that_is_restarted_again_and_again_is_a_fault() {
+    for (line, seconds, want) in [
+        ("ieee80211 phy0: Hardware restart was requested", 100, true),
+        ("ieee80211 phy0: Hardware restart was requested", 700, false),
+        (
+            "usb 1-1: reset high-speed USB device number 2 using xhci_hcd",
+            10,
+            true,
+        ),
+        (
+            "usb 1-1: reset high-speed USB device number 2 using xhci_hcd",
+            100,
+            false,
+        ),
+    ] {
+        let mut reader = KernelReader::default();
+        let told: Vec<Class> = (1..=5)
+            .filter_map(|n| reader.line(&KernelLine::new(Some(n * seconds * 1_000_000), line)))
+            .map(|fault| fault.class)
+            .collect();
+        let fault: &[Class] = if want { &[Class::DeviceFault] } else { &[] };
+        assert_eq!(told, fault, "{line} every {seconds} s");
+    }
+}
+
+#[test]
 fn ordinary_lines_are_ordinary() {
     for line in [
         "INFO: Stall ended before state dump start",
@@ -319,6 +345,7 @@ fn ordinary_lines_are_ordinary() {
         "traps: app[3615] general protection fault ip:7feb sp:2000 error:0 in app[7feb+84000]",
         "EXT4-fs (sda1): mounted filesystem with ordered data mode. Opts: errors=remount-ro",
         "usb 1-1: reset high-speed USB device number 2 using xhci_hcd",
+        "ieee80211 phy0: Hardware restart was requested",
         "mce: CPU0: Thermal monitoring enabled (TM1)",
         "ata1: SATA link up 6.0 Gbps (SStatus 133 SControl 300)",
         "RAS: Correctable Errors collector initialized.",

@@ -16,6 +16,10 @@ pub(super) static ROWS: &[Row] = &[Row {
         "[Firmware Bug]: ",
         "[Firmware Warn]: ",
         "firmware: failed to load *(-2)",
+        // Which firmware a device runs: drivers tell it at any level.
+        "irmware: * version ",
+        "irmware: *, version ",
+        "_fw_alloc_request: using ",
         // What is not there.
         "i8042: No controller found",
         "i8042: Can't read CTR while initializing i8042",
@@ -64,6 +68,14 @@ pub(super) static ROWS: &[Row] = &[Row {
         ),
         (
             "ACPI Error: AE_NOT_FOUND, During name lookup/catalog (20210730/psobject-220)",
+            "",
+        ),
+        (
+            "brcmfmac: brcmf_fw_alloc_request: using brcm/brcmfmac43430-sdio for chip BCM43430/1",
+            "",
+        ),
+        (
+            "brcmfmac: brcmf_c_preinit_dcmds: Firmware: BCM43430/1 wl0: Oct 22 2019 01:59:28 version 7.45.98 (r718 CY)",
             "",
         ),
         ("i8042: No controller found", ""),

@@ -28,14 +28,14 @@ rows! { Wireless
         "{}: failed to wake target", "{}: failed to wake up device", "{}: failed to receive *: -", "{}: could not init core",
         "{}: failed to start hw", "{phy}: Failed to stop TX DMA", "{phy}: Unable to reset channel", "{phy}: DMA failed to stop",
         "{phy}: Chip reset failed", "{phy}: Unable to reset hardware", "{phy}: Hardware reset failed", "{phy}: Failed to wakeup",
-        "{phy}: Hardware restart was requested", "{}: failed to recover from firmware"]
+        "{}: failed to recover from firmware"]
         yes "ath10k_pci 0000:01:00.0: firmware crashed! (guid 8e6b1d1c-0000-4000-8000-000000000001)" = "0000:01:00.0",
             "ath11k_pci 0000:01:00.0: firmware crashed: MHI_CB_EE_RDDM" = "0000:01:00.0",
             "ath10k_pci 0000:01:00.0: wmi command 36865 timeout, restarting hardware" = "0000:01:00.0",
             "ath10k_pci 0000:01:00.0: device has crashed during init" = "0000:01:00.0",
             "ath: phy0: Failed to stop TX DMA, queues=0x004!" = "phy0",
-            "ath: phy0: DMA failed to stop in 10 ms AR_CR=0x00000024 AR_DIAG_SW=0x02000020" = "phy0",
-            "ieee80211 phy0: Hardware restart was requested" = "phy0";
+            "ath: phy0: DMA failed to stop in 10 ms AR_CR=0x00000024 AR_DIAG_SW=0x02000020" = "phy0"
+        no "ieee80211 phy0: Hardware restart was requested";
     DeviceFault Error ["{mt7}: chip reset", "^mt7* {}: Message *timeout", "^mt7* {}: chip reset", "^mt7* {}: driver own failed",
         "^mt7* {}: *MCU message *timed out", "^mt7* {}: hardware init failed", "mt76*wait_resp timed out", "^mt7* {}: Failed to *firmware",
         "^rtw* {}: firmware failed to", "^rtw* {}: failed to send h2c command", "^rtw* {}: timed out to flush queue",
