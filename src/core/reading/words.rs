@@ -25,6 +25,8 @@ const SURE: i16 = 17;
 const WORDS_MOST: usize = 64;
 /// Slots of the table: a power of two, about twice its words.
 const SLOTS: usize = 2048;
+/// Words of the sieve, a power of two: 2 KiB.
+const SIEVE: usize = 256;
 
 /// Two senses of trouble in one line.
 const TWO_SENSES: i16 = 4;
@@ -49,6 +51,8 @@ struct Entry {
     /// Bits of its classes.
     classes: u64,
     trouble: bool,
+    /// It is the first of two that are known together.
+    leads: bool,
     /// The second word of the two has no sense of its own then.
     merges: bool,
     counted: bool,
@@ -72,12 +76,15 @@ struct Word {
 #[derive(Debug)]
 pub struct Lexicon {
     slots: Vec<Entry>,
+    /// Bits that most words that are not in the table do not pass.
+    sieve: Vec<u64>,
 }
 
 impl Default for Lexicon {
     fn default() -> Self {
         let mut lexicon = Self {
             slots: vec![Entry::default(); SLOTS],
+            sieve: vec![0; SIEVE],
         };
         for (at, class) in CLASSES.iter().enumerate() {
             let bit = 1_u64
@@ -89,6 +96,9 @@ impl Default for Lexicon {
                     entry.classes |= bit;
                     entry.trouble |= trouble;
                     entry.merges |= word.contains('+');
+                    if let Some((first, _)) = word.split_once(['+', '=']) {
+                        lexicon.entry(key_of(first)).leads = true;
+                    }
                 }
             }
         }
@@ -104,6 +114,12 @@ impl Default for Lexicon {
         for word in NONE_BEHIND.split(' ') {
             lexicon.entry(key_of(word)).none_behind = true;
         }
+        for key in lexicon.slots.iter().map(|entry| entry.key) {
+            let (word, bit) = place(key);
+            if let Some(word) = lexicon.sieve.get_mut(word) {
+                *word |= bit;
+            }
+        }
         lexicon
     }
 }
@@ -111,6 +127,9 @@ impl Default for Lexicon {
 impl Lexicon {
     /// Whether `message` tells of a fault, by its words alone.
     pub fn judge(&self, message: &str) -> Option<Trouble> {
+        if !self.is_worth_weighing(message) {
+            return None;
+        }
         let mut words = [Word::default(); WORDS_MOST];
         let count = self.words_of(message, &mut words);
         let words = words.get_mut(..count)?;
@@ -125,13 +144,24 @@ impl Lexicon {
         }
     }
 
+    /// False when it has no word of trouble: so are most lines, and they are done here.
+    fn is_worth_weighing(&self, message: &str) -> bool {
+        let mut last = None;
+        Tokens::new(message.as_bytes()).any(|word| {
+            let entry = self.look(word.key).unwrap_or_default();
+            let both = last.and_then(|last| self.look(pair(last, word.key)));
+            last = entry.leads.then_some(word.key);
+            entry.trouble || both.is_some_and(|both| both.trouble)
+        })
+    }
+
     /// The words of `message` with what is known of them; two that count as one stand in the first's place.
     fn words_of(&self, message: &str, words: &mut [Word; WORDS_MOST]) -> usize {
         let mut count = 0_usize;
         let mut last: Option<Word> = None;
         for mut word in Tokens::new(message.as_bytes()) {
             word.entry = self.look(word.key).unwrap_or_default();
-            if let Some(before) = last
+            if let Some(before) = last.filter(|word| word.entry.leads)
                 && let Some(pair) = self.look(pair(before.key, word.key))
                 && let Some(slot) = count.checked_sub(1).and_then(|at| words.get_mut(at))
             {
@@ -154,6 +184,10 @@ impl Lexicon {
     }
 
     fn look(&self, key: u64) -> Option<Entry> {
+        let (word, bit) = place(key);
+        if self.sieve.get(word)? & bit == 0 {
+            return None;
+        }
         let mut at = slot_of(key);
         loop {
             let entry = self.slots.get(at)?;
@@ -292,6 +326,15 @@ fn slot_of(key: u64) -> usize {
     usize::try_from(key >> 40).unwrap_or(0) % SLOTS
 }
 
+/// Word and bit of the sieve.
+fn place(key: u64) -> (usize, u64) {
+    let word = usize::try_from(key >> 12).unwrap_or(0) % SIEVE;
+    (
+        word,
+        1_u64.rotate_left(u32::try_from(key & 63).unwrap_or(0)),
+    )
+}
+
 /// Cuts a line into words. What is joined by `_ . / -` is one name and no words, but for a few (`read-only`).
 struct Tokens<'a> {
     rest: &'a [u8],
@@ -327,12 +370,13 @@ impl Iterator for Tokens<'_> {
         }
         let (word, rest) = text.split_at_checked(length)?;
         self.rest = rest;
+        let after = rest.first().copied().unwrap_or(0);
         let named = word.len() > 9 && (word.ends_with(b"Error") || word.ends_with(b"Exception"));
         Some(Word {
             key: if named { key_of("thrown=type") } else { at_end },
             entry: Entry::default(),
-            after: rest.first().copied().unwrap_or(0),
-            empty: holds_nothing(rest),
+            after,
+            empty: matches!(after, b'"' | b':' | b'=') && holds_nothing(rest),
         })
     }
 }

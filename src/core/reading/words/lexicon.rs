@@ -166,7 +166,7 @@ pub(super) const CLASSES: &[Sense] = &[
         first: 0,
         trouble: "",
         others: "retry retrying retries retried trying try tries again later attempting attempt attempts \
-            reconnect reconnecting",
+            reconnect reconnecting errno+4 errno+11 errno+115",
     },
     // Something else is used.
     Sense {
@@ -203,7 +203,7 @@ pub(super) const CLASSES: &[Sense] = &[
         weight: -5,
         first: 0,
         trouble: "",
-        others: "success successful successfully ok okay done completed finished ready",
+        others: "success successful successfully ok okay done completed finished ready errno+0",
     },
     // A switch.
     Sense {
@@ -272,6 +272,15 @@ pub(super) const CLASSES: &[Sense] = &[
         trouble: "",
         others: "was were been had has have is are be",
     },
+    // A thing that has trouble in its name.
+    Sense {
+        weight: 0,
+        first: 0,
+        trouble: "",
+        others: "error+counter error+counters error+rate error+rates error+handler error+handlers error+correction \
+            error+statistics error+budget exception+handler exception+handlers failure+rate panic+handler \
+            crash+reporter",
+    },
     // A type that is thrown: `ValueError`, `java.io.IOException`, by the end of its name.
     Sense {
         weight: 6,
@@ -329,7 +338,7 @@ pub(super) const CLASSES: &[Sense] = &[
             read-only=file input/output=error i/o=error i/o=timeout allocate=memory \
             network=unreachable is=unreachable host=unreachable no=route bad=file broken=pipe reset=by \
             address=already address=in many=open deadline=exceeded unexpected=eof name=resolution \
-            service=not assign=requested function=not errno os=error connection=timed operation=timed \
+            service=not not+known assign=requested function=not errno os=error connection=timed operation=timed \
             enoent eacces eperm eio enospc erofs emfile enfile enomem eaddrinuse eaddrnotavail \
             econnrefused econnreset econnaborted epipe etimedout ehostunreach enetunreach enetdown \
             enodev enxio enotdir enotempty ebusy einval enotconn ebadf enotfound eai_again eproto \

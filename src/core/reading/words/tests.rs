@@ -16,11 +16,16 @@ fn words_tell_of_faults() {
             "bind() to 0.0.0.0:80 failed (98: Address already in use)",
             Trouble::Sure,
         ),
+        ("error rate too high: cannot read bus 3", Trouble::Likely),
         (
             "cannot read the sensor: [Errno 5] Input/output error",
             Trouble::Sure,
         ),
         ("connect: Connection refused", Trouble::Likely),
+        (
+            "Name or service not known: `gw.example.net:51820'",
+            Trouble::Likely,
+        ),
         ("ValueError: bad literal", Trouble::Likely),
         (
             "java.net.ConnectException: connect: No route to host",
@@ -52,6 +57,12 @@ fn what_counts_none_goes_on_or_is_a_name_is_no_fault() {
         "limit of open files raised to 4096",
         "eth0: address 10.0.0.7 already in lease file, rebinding",
         "\"error\":\"\"",
+        "tls_read: -1 -> 2 (errno 11)",
+        "error counters of bus 3 cleared",
+        "error rate 0.1 % over 20 samples",
+        "exception handler installed",
+        "poll returned errno=4",
+        "connect: in progress (errno 115)",
         "all good",
         "",
     ] {
