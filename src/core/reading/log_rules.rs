@@ -98,6 +98,8 @@ pub struct Match {
 pub struct RuleSet {
     rules: Vec<Rule>,
     set: RegexSet,
+    /// The patterns of rules that can make a finding of an ordinary line.
+    makers: RegexSet,
     lexicon: Lexicon,
 }
 
@@ -139,19 +141,16 @@ impl RuleSet {
                 rules.push(rule);
             }
         }
-        let set = RegexSetBuilder::new(&patterns)
-            .unicode(false)
-            .size_limit(SIZE_LIMIT)
-            .dfa_size_limit(CACHE_LIMIT)
-            .build()
-            .map_err(|why| RuleError {
-                file: "all rules".to_owned(),
-                line: 0,
-                what: RuleMistake::Together(why),
-            })?;
+        let makers: Vec<&String> = rules
+            .iter()
+            .filter(|rule| matches!(rule.kind, Kind::AtLeast | Kind::Finds))
+            .filter_map(|rule| patterns.get(rule.patterns.0..rule.patterns.1))
+            .flatten()
+            .collect();
         Ok(Self {
+            makers: together(&makers)?,
+            set: together(&patterns)?,
             rules,
-            set,
             lexicon: Lexicon::default(),
         })
     }
@@ -159,6 +158,11 @@ impl RuleSet {
     /// What the line means; `None` for an ordinary one. The first rule that fits decides, then the level that the
     /// line states, and only where it states none its words.
     pub fn classify(&self, line: &LogLine<'_>) -> Option<Match> {
+        let own = self.own_severity(line);
+        // Other rules only drop or lessen what a line is by itself.
+        if own.is_none() && !self.makers.is_match(line.text.as_bytes()) {
+            return None;
+        }
         let hits = self.set.matches(line.text.as_bytes());
         let mut most = Severity::Critical;
         let mut least = None;
@@ -173,7 +177,7 @@ impl RuleSet {
             }
         }
         let tells = line.level != Some(Level::Debug) && !line.continues;
-        let severity = self.own_severity(line).max(least.filter(|_| tells))?;
+        let severity = own.max(least.filter(|_| tells))?;
         Some(Match {
             class: Class::LogError,
             subject: line.subject().to_owned(),
@@ -261,6 +265,19 @@ impl Rule {
             only_words: false,
         }
     }
+}
+
+fn together<P: AsRef<str>>(patterns: &[P]) -> Result<RegexSet, RuleError> {
+    RegexSetBuilder::new(patterns)
+        .unicode(false)
+        .size_limit(SIZE_LIMIT)
+        .dfa_size_limit(CACHE_LIMIT)
+        .build()
+        .map_err(|why| RuleError {
+            file: "all rules".to_owned(),
+            line: 0,
+            what: RuleMistake::Together(why),
+        })
 }
 
 const fn kind_of(written: &Written) -> Kind {
