@@ -32,11 +32,16 @@ impl LineSplitter {
     /// invalid UTF-8 as U+FFFD) and its length in the stream, line end included.
     pub fn push(&mut self, bytes: &[u8], each: &mut dyn FnMut(&str, u64)) {
         let mut rest = bytes;
-        while let Some(at) = rest.iter().position(|c| *c == b'\n') {
+        while let Some(at) = line_end(rest) {
             let (line, tail) = rest.split_at(at);
-            self.keep(line);
-            self.length = self.length.saturating_add(1);
-            self.end(each);
+            if self.length == 0 && line.len() <= self.cap && !line.contains(&0) {
+                // It is here whole: no copy is needed.
+                hand(line, (line.len() as u64).saturating_add(1), each);
+            } else {
+                self.keep(line);
+                self.length = self.length.saturating_add(1);
+                self.end(each);
+            }
             rest = tail.get(1..).unwrap_or(&[]);
         }
         self.keep(rest);
@@ -63,11 +68,36 @@ impl LineSplitter {
     }
 
     fn end(&mut self, each: &mut dyn FnMut(&str, u64)) {
-        let line = self.kept.strip_suffix(b"\r").unwrap_or(&self.kept);
-        each(&String::from_utf8_lossy(line), self.length);
+        hand(&self.kept, self.length, each);
         self.kept.clear();
         self.length = 0;
     }
+}
+
+fn hand(line: &[u8], length: u64, each: &mut dyn FnMut(&str, u64)) {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    each(&String::from_utf8_lossy(line), length);
+}
+
+/// Where the first line ends. Eight bytes at a step: bytes without a line end are most of what is read.
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    let (words, _) = bytes.as_chunks::<8>();
+    let before = words
+        .iter()
+        .take_while(|word| !has_line_end(**word))
+        .count();
+    let from = before.saturating_mul(8);
+    let rest = bytes.get(from..)?;
+    let at = rest.iter().position(|c| *c == b'\n')?;
+    Some(from.saturating_add(at))
+}
+
+/// By the borrow that only a zero byte needs, once the line ends are made zero.
+const fn has_line_end(word: [u8; 8]) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    const ENDS: u64 = ONES * b'\n' as u64;
+    let zeros = u64::from_le_bytes(word) ^ ENDS;
+    zeros.wrapping_sub(ONES) & !zeros & (ONES << 7) != 0
 }
 
 #[cfg(test)]
