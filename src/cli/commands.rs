@@ -344,7 +344,7 @@ pub(super) const COMMANDS: &[Command] = &[
         name: "replay",
         forms: &[array("FILE…")],
         brief: "run recorded logs through rules, identity and causes; change nothing",
-        long: "Reads log files (`-` is standard input) and shows which tasks they would have made, by the\nbuilt-in rules and those of the configuration (daemon.rules_dir, daemon.causes_dir): the cause, and when\na human would hear of it (at once, if it lasts, never). Standard error says how the lines were read.\nWith --json: file, class, subject, severity, message, fingerprint, cause, confidence, title, told, shape,\nrule, advice, count, first_line, last_line, lines (the first twenty).",
+        long: "Reads log files (`-` is standard input) and shows which tasks they would have made, by the\nbuilt-in rules and those of the configuration (daemon.rules_dir, daemon.causes_dir): the cause with\nits confidence, what it means, and when a human would hear of it (at once, if it lasts, never).\nStandard error says how the lines were read.\nWith --json: file, class, subject, severity, message, fingerprint, cause, confidence, title, told, shape,\nrule, advice, count, first_line, last_line, lines (the first twenty).",
         example: "autonomous-orchestrator replay /var/log/syslog.1",
         flags: &[],
         run: replay::run,

@@ -12,6 +12,7 @@ use crate::cli::table::Table;
 use crate::cli::typed::Typed;
 use crate::cli::{shape, wire};
 use crate::core::diagnosis::naming::{Named, name_cause};
+use crate::core::model::cause::Cause;
 use crate::core::model::inert;
 use crate::core::model::object::object;
 use crate::core::remedy::patience::Told;
@@ -25,7 +26,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let causes = wire::operators_causes(globals)?;
     let settings = globals.readable_config()?;
     let mut table = Table::new(&[
-        "CLASS", "SUBJECT", "SEVERITY", "COUNT", "LINES", "CAUSE", "TOLD", "MESSAGE",
+        "CLASS", "SUBJECT", "SEVERITY", "COUNT", "LINES", "CAUSE", "TITLE", "TOLD", "MESSAGE",
     ]);
     let mut rows = Vec::new();
     let mut shapes = Vec::new();
@@ -53,7 +54,8 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
                 shape::severity_cell(seen.finding.severity),
                 seen.finding.count.to_string().into(),
                 format!("{}-{}", seen.first_line, seen.last_line).into(),
-                named.cause.as_str().into(),
+                sure(&named).into(),
+                named.cause.describe().into(),
                 told.as_str().into(),
                 seen.finding.message.as_str().into(),
             ]);
@@ -67,6 +69,14 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         }
     }
     Ok(exit)
+}
+
+/// The cause and how sure it is.
+fn sure(named: &Named) -> String {
+    if named.cause == Cause::Unknown {
+        return named.cause.to_string();
+    }
+    format!("{} {:.0} %", named.cause, named.confidence * 100.0)
 }
 
 /// How the lines of a file were read: who sees his own in the wrong place knows why nothing was found.
