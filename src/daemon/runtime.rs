@@ -18,7 +18,7 @@ use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::hint::Hint;
 use crate::core::model::task::{Resolution, Task, Transition};
 use crate::core::model::time::Timestamp;
-use crate::core::reading::voice::{Silence, Voices};
+use crate::core::reading::voice::{SilentUnit, Voices};
 use crate::core::remedy::decide::HostFacts;
 use crate::core::remedy::gates::Closed;
 use crate::core::remedy::step::Reason;
@@ -326,7 +326,7 @@ impl Runtime {
     }
 
     /// Units whose log went silent against their habit.
-    pub(crate) fn silent(&self, now: Timestamp) -> Vec<Silence> {
+    pub(crate) fn silent(&self, now: Timestamp) -> Vec<SilentUnit> {
         let voices = self.voices.lock().unwrap_or_else(PoisonError::into_inner);
         voices.silent(now)
     }

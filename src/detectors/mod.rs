@@ -44,7 +44,7 @@ use crate::core::model::finding::Finding;
 use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
-use crate::core::reading::voice::Silence;
+use crate::core::reading::voice::SilentUnit;
 use crate::detectors::suspects::Suspects;
 use crate::host::Host;
 use crate::services::{ServiceError, ServiceManager};
@@ -81,7 +81,7 @@ pub struct Snapshot<'a> {
     pub(crate) now: Timestamp,
     pub(crate) suspects: Suspects,
     /// Units whose log went silent against their habit.
-    pub(crate) silent: Vec<Silence>,
+    pub(crate) silent: Vec<SilentUnit>,
     /// What each unit was like while it was well.
     pub(crate) healthy: Cow<'a, HealthyUnits>,
     units: OnceLock<Result<Vec<UnitState>, Unasked>>,
@@ -125,7 +125,7 @@ impl<'a> Snapshot<'a> {
 
     /// A look that knows who has gone silent.
     #[must_use]
-    pub(crate) fn hearing(mut self, silent: Vec<Silence>) -> Self {
+    pub(crate) fn hearing(mut self, silent: Vec<SilentUnit>) -> Self {
         self.silent = silent;
         self
     }

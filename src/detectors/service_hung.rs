@@ -13,7 +13,7 @@ use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::accept_queue::{Queues, Untaken};
 use crate::core::reading::unit_state::is_excluded;
-use crate::core::reading::voice::Silence;
+use crate::core::reading::voice::SilentUnit;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::net::listeners::sockets_of;
 use crate::host::{Host, procfs};
@@ -205,7 +205,7 @@ impl Hung<'_> {
 
     /// Units of `units` that used to write to their log and no longer do: less sure than the other signs.
     fn silent(&self, units: &[&UnitState]) -> Vec<Finding> {
-        let named = |silence: &&Silence| units.iter().any(|unit| unit.name == silence.unit);
+        let named = |silence: &&SilentUnit| units.iter().any(|unit| unit.name == silence.unit);
         let silent = self.look.silent.iter().filter(named);
         let told = silent.map(|silence| {
             let message = format!(
@@ -276,7 +276,7 @@ mod tests {
         host: Host,
         detector: ServiceHung,
         open: Open,
-        silent: Vec<Silence>,
+        silent: Vec<SilentUnit>,
     }
 
     impl Bench {
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn a_unit_whose_log_went_silent_is_told_unless_a_surer_sign_is() {
         let mut bench = Bench::new();
-        let silence = |unit: &str| Silence {
+        let silence = |unit: &str| SilentUnit {
             unit: unit.to_owned(),
             last: Timestamp::from_millis(0),
             pause: Duration::from_secs(120),

@@ -28,7 +28,7 @@ struct Voice {
 
 /// A unit that has gone silent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Silence {
+pub struct SilentUnit {
     pub unit: String,
     /// When it was last heard.
     pub last: Timestamp,
@@ -66,7 +66,7 @@ impl Voices {
     }
 
     /// Those that are silent against their habit.
-    pub fn silent(&self, now: Timestamp) -> Vec<Silence> {
+    pub fn silent(&self, now: Timestamp) -> Vec<SilentUnit> {
         let all = self.units.iter();
         let silent = all.filter(|(_, voice)| {
             let least = voice.pause.saturating_mul(LONGER).max(SILENCE_LEAST);
@@ -75,7 +75,7 @@ impl Voices {
                 && now.since(voice.last) >= least
                 && now.since(self.any) <= ANY_WITHIN
         });
-        let told = silent.map(|(unit, voice)| Silence {
+        let told = silent.map(|(unit, voice)| SilentUnit {
             unit: unit.clone(),
             last: voice.last,
             pause: voice.pause,

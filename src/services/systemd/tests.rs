@@ -20,6 +20,8 @@ use crate::core::model::unit::{Left, Purpose};
 use crate::host::clock::Clock;
 use crate::host::exec::scripted::{Answer, Scripted, fails, says};
 
+mod owners;
+
 const SYSTEMD: &str = ":1.7";
 
 /// What is known of one unit: properties that are texts.
@@ -656,35 +658,6 @@ fn silence_has_an_end() {
     let end = end_after(Duration::from_millis(20));
     let why = Connection::open(&host, end).unwrap_err();
     assert!(matches!(why, BusError::Lost(_)), "somebody is there: {why}");
-}
-
-#[test]
-fn services_containers_and_live_sessions_own_their_processes() {
-    let dir = tempfile::tempdir().unwrap();
-    let sessions = dir.path().join("run/systemd/sessions");
-    std::fs::create_dir_all(&sessions).unwrap();
-    std::fs::write(sessions.join("3"), "UID=0\nSTATE=active\n").unwrap();
-    std::fs::write(sessions.join("4"), "UID=0\nSTATE=closing\n").unwrap();
-    let clock = crate::host::clock::Clock::manual(Default::default());
-    let host = Host::at(dir.path(), clock);
-    for (cgroup, want) in [
-        ("/system.slice/a.service", Some("a.service")),
-        ("/system.slice/a.service/worker", Some("a.service")),
-        ("/system.slice/docker-0a.scope", Some("docker-0a.scope")),
-        (
-            "/user.slice/user-0.slice/session-3.scope",
-            Some("session-3.scope"),
-        ),
-        (
-            "/user.slice/user-0.slice/session-3.scope/web.service",
-            Some("session-3.scope"),
-        ),
-        ("/user.slice/user-0.slice/session-4.scope", None),
-        ("/user.slice/user-0.slice/session-5.scope", None),
-        ("/", None),
-    ] {
-        assert_eq!(owner_of_cgroup(&host, cgroup).as_deref(), want, "{cgroup}");
-    }
 }
 
 #[test]
