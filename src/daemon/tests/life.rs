@@ -531,3 +531,16 @@ const LIVES: &[Life] = &[
         issues: &["closed"],
     },
 ];
+
+#[test]
+fn what_a_reload_brings_is_looked_at_at_once() {
+    let mut gateway = Gateway::with(as_built);
+    gateway.sweep();
+    gateway.units.fail(UNIT, OnStart::Runs);
+    gateway.sweep();
+    assert!(gateway.tasks().is_empty(), "no detector is due");
+    let config = gateway.runtime.loaded().config.clone();
+    gateway.runtime.take_over(config).unwrap();
+    gateway.sweep();
+    assert_eq!(gateway.task(UNIT).class, Class::ServiceFailed);
+}
