@@ -146,7 +146,7 @@ impl Globals {
     pub(super) fn screen(&self) -> Option<(usize, usize)> {
         let stdout = io::stdout();
         let size = stdout.is_terminal().then(|| terminal_size(&stdout));
-        size.map(|size| size.unwrap_or((80, 24)))
+        size.map(|size| size.filter(|(_, rows)| *rows > 0).unwrap_or((80, 24)))
     }
 
     /// Writes text to standard output at once.

@@ -10,6 +10,7 @@ use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
 use crate::core::config::Config;
 use crate::core::model::inert;
+use crate::core::model::task::Status;
 use crate::core::model::text::cut;
 use crate::core::remedy::silence::{SILENCES_MOST, Scope, Silence, Silences};
 use crate::store::TaskFilter;
@@ -120,7 +121,10 @@ fn begin(typed: &Typed, globals: &Globals, scope: Scope, at: usize) -> Result<Ex
 fn covered(globals: &Globals, config: &Config, one: &Silence) -> Result<u64, CliError> {
     let reader = stored::reader(globals, config)?;
     if let Scope::Task(id) = one.scope {
-        find(&reader, id)?;
+        let task = find(&reader, id)?;
+        if task.status == Status::Closed {
+            return Err(CliError::failed(format!("task {id} is closed already")));
+        }
     }
     let open = reader.tasks(&TaskFilter {
         open_only: true,

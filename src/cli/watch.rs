@@ -10,6 +10,7 @@ use crate::cli::history::told;
 use crate::cli::table::{for_terminal, shorten};
 use crate::cli::typed::Typed;
 use crate::cli::{status, stored};
+use crate::core::config::Config;
 use crate::core::model::inert;
 
 const PACE: Duration = Duration::from_secs(2);
@@ -18,6 +19,7 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(0)?;
+    let config = globals.readable_config()?;
     let mut shown: Vec<String> = Vec::new();
     let mut last = (0, 0);
     loop {
@@ -25,7 +27,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
             CliError::usage("watch draws on a terminal, and there is none")
                 .hint("`status` prints the page once")
         })?;
-        let lines = lines(globals, columns, rows)?;
+        let lines = lines(globals, &config, (columns, rows))?;
         let mut out = String::new();
         if last != (columns, rows) {
             out.push_str(CLEAR);
@@ -43,14 +45,17 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 }
 
 /// What fills the screen: the page, and in what is left the newest events.
-fn lines(globals: &Globals, columns: usize, rows: usize) -> Result<Vec<String>, CliError> {
-    let page = for_terminal(&status::text(globals)?);
+fn lines(
+    globals: &Globals,
+    config: &Config,
+    (columns, rows): (usize, usize),
+) -> Result<Vec<String>, CliError> {
+    let page = for_terminal(&status::text(globals, config));
     let mut lines: Vec<String> = page.lines().map(str::to_owned).collect();
     let room = rows.saturating_sub(lines.len() + 2);
     if room > 0 {
-        let config = globals.readable_config()?;
         let newest = u32::try_from(room).unwrap_or(u32::MAX);
-        let events = stored::reader(globals, &config)?.history(None, newest)?;
+        let events = stored::reader(globals, config)?.history(None, newest)?;
         lines.push(String::new());
         lines.extend(
             events

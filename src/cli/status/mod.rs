@@ -61,8 +61,8 @@ impl<'a> Seen<'a> {
 }
 
 /// The page as a human sees it.
-pub(super) fn text(globals: &Globals) -> Result<String, CliError> {
-    Ok(page(&Seen::of(globals, globals.readable_config()?)))
+pub(super) fn text(globals: &Globals, config: &Config) -> String {
+    page(&Seen::of(globals, config.clone()))
 }
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
