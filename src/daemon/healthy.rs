@@ -17,10 +17,13 @@ use crate::store::{Reader, StoreError};
 /// All units are looked at this often.
 const EVERY: Duration = Duration::from_secs(60);
 /// A service that has just started opens its ports and begins its workers: so long after its start it is looked at.
-const LOOKS: [Duration; 4] = [
+const LOOKS: [Duration; 7] = [
     Duration::ZERO,
     Duration::from_secs(1),
-    Duration::from_secs(5),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(15),
     Duration::from_secs(30),
 ];
 /// What a host changes all the time is written this often at most, each commit some 16 KiB on the medium.
@@ -255,9 +258,11 @@ mod tests {
             (100, true),
             (100, false),
             (101, true),
-            (104, false),
+            (104, true),
+            (107, false),
             (112, true),
-            (129, false),
+            (114, false),
+            (129, true),
             (130, true),
             (3_000, false),
         ] {
