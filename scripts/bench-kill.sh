@@ -5,8 +5,8 @@
 #   scripts/bench-kill.sh [--long] [BINARY]
 #
 # BINARY defaults to dist/autonomous-orchestrator-<native>-unknown-linux-musl, built when missing. Prints one table, and how
-# many times as long the others take. Exit status 1 when this program left a service down or was not faster than Monit. All
-# limits as shipped, but for the budget of repairs. Needs root (namespaces) and Debian's monit package, which is
+# many times as long the others take. Exit status 1 when this program left a service down. All limits as shipped, but for
+# the budget of repairs. Needs root (namespaces) and Debian's monit package, which is
 # installed in the bed alone. 20 kills of each take two minutes; --long makes 200.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
