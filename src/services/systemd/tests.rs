@@ -8,6 +8,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+mod about;
+
 use super::bus::{MANAGER, MANAGER_PATH, PROPERTIES, unit_of_path, unit_path};
 use super::wire::spoken::{Said, error, properties, reply, signal, text, variant};
 use super::wire::{self, Kind};
@@ -658,23 +660,4 @@ fn silence_has_an_end() {
     let end = end_after(Duration::from_millis(20));
     let why = Connection::open(&host, end).unwrap_err();
     assert!(matches!(why, BusError::Lost(_)), "somebody is there: {why}");
-}
-
-#[test]
-fn what_goes_with_a_unit_is_the_same_by_both_ways() {
-    each_way(|way, gateway| {
-        gateway.fake.put("a.service", "failed");
-        for (property, value) in [
-            ("InvocationID", "0123ab"),
-            ("BindsTo", "dev-ttyS4.device"),
-            ("ProtectSystem", "strict"),
-            ("ProtectHome", "no"),
-        ] {
-            gateway.fake.set("a.service", property, value);
-        }
-        let about = gateway.systemd.about(&name("a.service")).unwrap();
-        assert_eq!(about.invocation, "0123ab", "{way:?}");
-        assert_eq!(about.requires, ["dev-ttyS4.device"]);
-        assert_eq!(about.sandbox, "ProtectSystem=strict\n");
-    });
 }
