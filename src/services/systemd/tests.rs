@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 mod about;
+mod owners;
 
 use super::bus::{MANAGER, MANAGER_PATH, PROPERTIES, unit_of_path, unit_path};
 use super::wire::spoken::{Said, error, properties, reply, signal, text, variant};
@@ -21,8 +22,6 @@ use crate::core::model::time::Timestamp;
 use crate::core::model::unit::{Left, Purpose};
 use crate::host::clock::Clock;
 use crate::host::exec::scripted::{Answer, Scripted, fails, says};
-
-mod owners;
 
 const SYSTEMD: &str = ":1.7";
 
