@@ -128,16 +128,18 @@ fn log(host: &Host, finding: &Finding, invocation: &str) -> String {
     bounded(&lines, |line| rules.name(place, line).is_some())
 }
 
-/// The lines of a run that ended by itself, once the manager's word of its end is among them: what the program said is
-/// older. One that was killed is not waited for. Nothing where that word stays away: its manager has started it again
-/// meanwhile, and the run that failed is the one before.
+/// The lines of a run that ended by itself, once the manager's word of its end is among them, and a word of its own: each
+/// comes to the journal on its own way. One that was killed is not waited for. Nothing where the manager's word stays away:
+/// it has started the unit again meanwhile, and the run that failed is the one before.
 fn run(host: &Host, finding: &Finding, what: &[&str]) -> String {
     let ended = finding.fact(Key::ExitCode) == Some("exited");
     let is_whole =
         |lines: &str| lines.contains("process exited") || lines.contains("Failed with result");
+    let managers = ["Start", "Stop", "Failed to start", finding.subject.as_str()];
+    let is_own = |line: &str| !managers.iter().any(|begin| line.starts_with(begin));
     let mut lines = journal(host, what);
     for _ in 0..LATE_MOST {
-        if !ended || is_whole(&lines) {
+        if !ended || is_whole(&lines) && lines.lines().any(is_own) {
             return lines;
         }
         host.clock.pass(LATE, std::thread::sleep);
