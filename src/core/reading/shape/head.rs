@@ -11,6 +11,8 @@ use crate::core::reading::level::Level;
 const HEAD_TOKENS: usize = 6;
 /// Longest of them.
 const TOKEN_MOST: usize = 100;
+/// Longest name of a thread: some say what they work on.
+const THREAD_MOST: usize = 300;
 
 /// A time stamp with all that belongs to it, or a level that stands alone at the start.
 pub(super) fn read(text: &str) -> Option<Layer<'_>> {
@@ -274,7 +276,7 @@ fn text_of(text: &str) -> &str {
 fn behind_thread(text: &str) -> &str {
     let mut rest = text;
     for _ in 0..3 {
-        let next = match bracketed(rest, TOKEN_MOST) {
+        let next = match bracketed(rest, THREAD_MOST) {
             Some((inner, behind)) if is_thread(inner) || names_logger(behind) => behind,
             Some(_) => break,
             None => {

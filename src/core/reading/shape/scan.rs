@@ -20,9 +20,14 @@ pub(super) fn number(text: &str) -> Option<u64> {
 
 /// What stands behind `10:00:02`, a fraction of any kind and `AM` or `PM`.
 pub(super) fn clock(text: &str) -> Option<&str> {
+    clock_of(text, 2)
+}
+
+/// The same with at least so many digits of minutes and seconds: some programs write `22:16:0`.
+pub(super) fn clock_of(text: &str, least: usize) -> Option<&str> {
     let (_, rest) = digits(text, 1, 2)?;
-    let (_, rest) = digits(rest.strip_prefix(':')?, 2, 2)?;
-    let (_, rest) = digits(rest.strip_prefix(':')?, 2, 2)?;
+    let (_, rest) = digits(rest.strip_prefix(':')?, least, 2)?;
+    let (_, rest) = digits(rest.strip_prefix(':')?, least, 2)?;
     let fraction = rest
         .strip_prefix(['.', ',', ':'])
         .and_then(|part| digits(part, 1, 9));

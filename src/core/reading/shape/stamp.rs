@@ -1,6 +1,6 @@
 //! Time stamps at the start of a text, in every form that logs use. Only where they end matters, and how they look.
 
-use super::scan::{bracketed, clock, digits, number};
+use super::scan::{bracketed, clock, clock_of, digits, number};
 
 /// How a time stamp is written, as far as that says who wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ fn numeric(text: &str) -> Option<Stamp<'_>> {
 fn compact(text: &str) -> Option<Stamp<'_>> {
     let (_, rest) = digits(text, 8, 8).or_else(|| digits(text, 6, 6))?;
     let rest = rest.strip_prefix(['-', ' ', 'T'])?;
-    let rest = clock(rest).or_else(|| digits(rest, 6, 6).map(|(_, rest)| rest))?;
+    let rest = clock_of(rest, 1).or_else(|| digits(rest, 6, 6).map(|(_, rest)| rest))?;
     Some(stamp(Form::Other, zone(rest).0))
 }
 
@@ -245,6 +245,7 @@ mod tests {
             "1714557602.123456",
             "1714557602123",
             "20171223-22:15:29:606",
+            "20171223-22:16:0:119",
             "081109 203615",
             "240501 10:00:00",
             "10:11:12.123",
