@@ -53,9 +53,12 @@ fn lines(
     let page = for_terminal(&status::text(globals, config));
     let mut lines: Vec<String> = page.lines().map(str::to_owned).collect();
     let room = rows.saturating_sub(lines.len() + 2);
-    if room > 0 {
+    // Before the first start there is no store, and the page says so.
+    if room > 0
+        && let Ok(reader) = stored::reader(globals, config)
+    {
         let newest = u32::try_from(room).unwrap_or(u32::MAX);
-        let events = stored::reader(globals, config)?.history(None, newest)?;
+        let events = reader.history(None, newest)?;
         lines.push(String::new());
         lines.extend(
             events
