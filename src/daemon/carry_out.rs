@@ -40,10 +40,15 @@ pub fn step(
         None => job.diagnosed(facts),
     };
     match step {
-        Step::Wait { until, reason, .. } => match facts.past.told {
-            0 => wait(job, until, &reason),
-            _ => wait_told(job, until, &reason),
-        },
+        Step::Wait { until, reason, .. } => {
+            if reason.waits_for().root().is_some() {
+                escalate::waits_in_case(job, facts)?;
+            }
+            match facts.past.told {
+                0 => wait(job, until, &reason),
+                _ => wait_told(job, until, &reason),
+            }
+        }
         Step::Act {
             phase,
             why,

@@ -1,11 +1,16 @@
 //! Phase 4: the decision that a human is needed, written down locally before anything is sent.
 
+use crate::core::diagnosis::root_cause::OpenCondition;
 use crate::core::human::issue::{self, AttemptLine, Citation, IssueFacts};
+use crate::core::model::case::Case;
+use crate::core::model::class::Waits;
+use crate::core::model::id::TaskId;
 use crate::core::model::proposal::Proposal;
+use crate::core::model::task::Status;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::step::Reason;
 use crate::daemon::diagnose::Diagnosis;
-use crate::daemon::gather;
+use crate::daemon::gather::{self, Facts};
 use crate::daemon::job::Job;
 use crate::store::{NewEscalation, Proposed, StoreError};
 
@@ -39,7 +44,9 @@ pub fn to_human(
     told: &Told<'_>,
     proposed: Option<Proposed>,
 ) -> Result<(), StoreError> {
-    let (title, body) = compose(job, told, proposed.as_ref())?;
+    let reader = job.runtime.store.reader()?;
+    let case = gather::case_of(&reader, job.task)?;
+    let (title, body) = compose(job, told, proposed.as_ref(), case.as_ref())?;
     let reason = told.text();
     let escalation = NewEscalation {
         reason: reason.clone(),
@@ -53,6 +60,12 @@ pub fn to_human(
     runtime
         .store
         .escalate(task.id, escalation, job.worker, job.now())?;
+    if let Some(case) = case.filter(|case| case.root.task == task.id) {
+        let members: Vec<TaskId> = case.members.iter().map(|one| one.task).collect();
+        runtime
+            .store
+            .join_case(task.id, &members, None, job.now())?;
+    }
     let what = if told.proposed.is_some() {
         "needs a human"
     } else {
@@ -68,11 +81,34 @@ pub fn to_human(
     Ok(())
 }
 
+/// Another task is waited for. Where a human was told of the root of that case, its issue names this one too.
+pub fn waits_in_case(job: &Job<'_>, facts: &Facts) -> Result<(), StoreError> {
+    let told = |one: &OpenCondition| one.status == Status::Escalated;
+    if job.task.class.row().waits != Waits::Never || !facts.open.iter().any(told) {
+        return Ok(());
+    }
+    let store = &job.runtime.store;
+    let reader = store.reader()?;
+    let Some(case) = gather::case_of(&reader, job.task)? else {
+        return Ok(());
+    };
+    let root = case.root.task;
+    if root == job.task.id || reader.times_told(root)? == 0 {
+        return Ok(());
+    }
+    let body = issue::joined_comment(&case);
+    if store.join_case(root, &[job.task.id], Some(body), job.now())? {
+        job.runtime.courier.ring();
+    }
+    Ok(())
+}
+
 /// The issue's title and body, redacted.
 fn compose(
     job: &Job<'_>,
     told: &Told<'_>,
     proposed: Option<&Proposed>,
+    case: Option<&Case>,
 ) -> Result<(String, String), StoreError> {
     let Job {
         runtime,
@@ -106,7 +142,6 @@ fn compose(
             text: snippet.text.clone(),
         })
         .collect();
-    let case = gather::case_of(&reader, task)?;
     let cause = format!("{}\n{}", diagnosis.cause.describe(), diagnosis.why);
     let rendered = issue::render(&IssueFacts {
         host: &runtime.host_name(loaded),
@@ -117,7 +152,7 @@ fn compose(
         advice: diagnosis.cause.advice(),
         steps: &diagnosis.next_steps,
         snippets: &snippets,
-        case: case.as_ref(),
+        case,
         reason: &told.text(),
         proposed: proposed.map(|one| issue::Asked {
             action: &one.action,

@@ -42,6 +42,8 @@ const JUST_READ: Duration = Duration::from_secs(5);
 
 /// Exit statuses by which systemd says that a folder, program or file was missing (systemd.exec(5)).
 const MISSING: [i32; 3] = [200, 203, 226];
+/// From this status on it is systemd that ended the start.
+const SETUP: i32 = 200;
 
 /// What facts are gathered with.
 #[derive(Clone, Copy, Debug)]
@@ -109,7 +111,13 @@ impl Gather<'_> {
         let is_news = [Key::Run, Key::Log, Key::Needs].into_iter().any(is_news);
         let read_again = newer.as_ref().filter(|_| is_news);
         let read_again = read_again.map(|newer| newer.evidence.clone());
-        let now = self.with_words(newer.unwrap_or(now), task, &attempts)?;
+        let anew = begins_anew(task, &attempts);
+        let now = newer.unwrap_or(now);
+        let now = match anew {
+            Some(_) => without_last_run(now),
+            None => now,
+        };
+        let now = self.with_words(now, task, &attempts, anew)?;
         let finding = diagnose::enrich(self.host, self.loaded, now, task, &open);
         let finding = self.with_other_sides(finding, &open);
         let deployment = self.deployment(&finding);
@@ -139,17 +147,19 @@ impl Gather<'_> {
     }
 
     /// What else was said of a unit that is down: the manager's answer to our last start, and the errors of its own log
-    /// that are open.
+    /// that are open. What was said before a round that begins anew is over.
     fn with_words(
         &self,
         finding: Finding,
         task: &Task,
         attempts: &[Attempt],
+        anew: Option<Timestamp>,
     ) -> Result<Finding, StoreError> {
         if task.class.row().told_by != ToldBy::UnitState {
             return Ok(finding);
         }
-        let answer = attempts.last().and_then(|last| {
+        let last = attempts.last().filter(|_| anew.is_none());
+        let answer = last.and_then(|last| {
             let (_, words) = last.message.split_once(REFUSED)?;
             words.lines().next()
         });
@@ -161,7 +171,10 @@ impl Gather<'_> {
             ..TaskFilter::default()
         })?;
         let mut lines: Vec<&str> = answer.into_iter().collect();
-        lines.extend(said.iter().filter_map(|one| one.message.lines().next()));
+        let said = said
+            .iter()
+            .filter(|one| anew.is_none_or(|anew| one.last_seen_at >= anew));
+        lines.extend(said.filter_map(|one| one.message.lines().next()));
         if lines.is_empty() {
             return Ok(finding);
         }
@@ -274,6 +287,29 @@ impl Gather<'_> {
             healthy,
         }
     }
+}
+
+/// When a round of attempts began in which nothing was tried yet: what the unit's last run said is of before that.
+fn begins_anew(task: &Task, attempts: &[Attempt]) -> Option<Timestamp> {
+    let asked = task
+        .asked_at
+        .filter(|_| task.class.row().told_by == ToldBy::UnitState)?;
+    let tried = |one: &Attempt| one.started_at >= asked && one.outcome != Some(Outcome::Refused);
+    (!attempts.iter().any(tried)).then_some(asked)
+}
+
+/// Its next start tells anew, and so does the manager's own word of what was missing.
+fn without_last_run(mut finding: Finding) -> Finding {
+    finding.evidence.forget(Key::Log);
+    if finding
+        .evidence
+        .exit_status()
+        .is_some_and(|status| status >= SETUP)
+    {
+        finding.evidence.forget(Key::ExitCode);
+        finding.evidence.forget(Key::ExitStatus);
+    }
+    finding
 }
 
 /// The one action on its target, and why it may not be taken now. What cannot be told from another target is

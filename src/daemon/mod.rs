@@ -29,6 +29,7 @@ mod memory;
 pub mod once;
 pub mod ourselves;
 pub mod outbox;
+mod returns;
 pub mod runtime;
 pub mod safe_start;
 pub mod scanner;

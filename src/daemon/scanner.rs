@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::core::config::Config;
-use crate::core::diagnosis::root_cause::OpenCondition;
+use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::class::{Class, MovesWith};
 use crate::core::model::finding::Finding;
 use crate::core::model::gate::Gate;
@@ -23,6 +23,7 @@ use crate::daemon::healthy::Notes;
 use crate::daemon::job::Job;
 use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::memory::Memories;
+use crate::daemon::returns::Lacking;
 use crate::daemon::{Runtime, attempt, gather, loaded_config, ourselves};
 use crate::detectors::{DetectError, Detector, Open, Snapshot, Sweep};
 use crate::host::clock::end_after;
@@ -55,6 +56,8 @@ pub struct Schedule {
     unclean: BTreeSet<&'static str>,
     ends: Kept,
     memories: Memories,
+    /// What open tasks wait for, of what a look can tell.
+    lacking: Lacking,
     /// The restore after which every detector has to look anew.
     restored: Option<Timestamp>,
     /// What the due times were made by.
@@ -246,6 +249,8 @@ pub fn sweep(
         .memories
         .keep(&runtime.store, &runtime.detectors, now)?;
     let pass = record(runtime, schedule, &tasks, found, &covered, now)?;
+    let units = schedule.units.as_deref();
+    schedule.lacking.look(runtime, units, &tasks, now)?;
     runtime.store.health().told(&troubles);
     // Last: a look at all processes must not keep a fault waiting.
     if let Some(units) = &schedule.units {
@@ -348,7 +353,10 @@ fn record(
         for (told, recorded) in told.iter().zip(&recorded) {
             log::warn!("found {told} (task {})", recorded.task_id);
         }
-        pass.new_tasks = recorded.iter().filter(|one| one.created).count();
+        let created = recorded.iter().filter(|one| one.created);
+        let created: BTreeSet<TaskId> = created.map(|one| one.task_id).collect();
+        pass.new_tasks = created.len();
+        look_below(runtime, &created, now)?;
     }
     let open = gather::conditions(tasks);
     for task in tasks.iter().filter(|task| !ending::is_at_work(task.status)) {
@@ -369,6 +377,25 @@ fn record(
     schedule.gone_since.retain(|id, _| open.contains(id));
     look_again(runtime, schedule, tasks, now);
     Ok(pass)
+}
+
+/// What is new may be the root of what was found before it: that is looked at again now, not when its next attempt is due.
+fn look_below(
+    runtime: &Runtime,
+    created: &BTreeSet<TaskId>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let open = runtime.store.reader()?.open_conditions()?;
+    let cases = root_cause::cases(&gather::conditions(&open));
+    let roots = cases
+        .iter()
+        .filter(|case| created.contains(&case.root.task));
+    let members = roots.flat_map(|case| case.members.iter().map(|member| member.task));
+    let below: Vec<TaskId> = members.filter(|task| !created.contains(task)).collect();
+    match below.is_empty() {
+        true => Ok(()),
+        false => runtime.store.look_anew(&below, now),
+    }
 }
 
 /// Closes what only lines told and has fallen silent, by the page; the rest of very much of it in the next pass.

@@ -65,6 +65,11 @@ impl Host {
         self
     }
 
+    /// False for a tree that stands for a host.
+    pub fn is_real(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
     /// True when commands and signals mean something here.
     pub fn is_running(&self) -> bool {
         self.executor.is_some()

@@ -18,6 +18,10 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 /// Of the host's budget one part in so many is kept for what did not fail lately.
 const KEPT_SHARE: u32 = 4;
+/// Of a row of `attempts`: it was not given back since, as those are that were made before the root was repaired, or before a
+/// human asked to try again.
+const STANDS: &str =
+    "started_at >= coalesce((SELECT asked_at FROM tasks WHERE tasks.id = attempts.task_id), '')";
 /// While as many first starts as may be are under way.
 const FIRST_START_RECHECK: Duration = Duration::from_secs(2);
 
@@ -151,7 +155,7 @@ impl<'a> Asked<'a> {
     fn own_counts(&self, limits: &Budget) -> Vec<Count<'a>> {
         let of_fault = |window, limit| Count {
             scope: "fingerprint",
-            filter: "charged <> 'approval' AND issue_hash = ?3".to_owned(),
+            filter: format!("charged <> 'approval' AND issue_hash = ?3 AND {STANDS}"),
             value: self.hash,
             window,
             limit,
@@ -166,7 +170,7 @@ impl<'a> Asked<'a> {
             counts.push(Count {
                 scope: "unit",
                 filter: format!(
-                    "charged <> 'approval' AND unit = ?3 AND action_kind IN ({})",
+                    "charged <> 'approval' AND unit = ?3 AND {STANDS} AND action_kind IN ({})",
                     kinds.join(", ")
                 ),
                 value: unit,
@@ -180,13 +184,13 @@ impl<'a> Asked<'a> {
     /// Something was tried about it, or it was over and came back, within a day.
     fn failed_lately(&self, connection: &Connection, now: Timestamp) -> Result<bool, StoreError> {
         let since = now.minus(DAY).to_string();
-        Ok(connection.row(
-            "SELECT EXISTS (SELECT 1 FROM attempts WHERE issue_hash = ?1 AND started_at > ?3 AND outcome IS NOT 'refused')
-                 OR EXISTS (SELECT 1 FROM attempts WHERE unit = ?2 AND started_at > ?3 AND outcome IS NOT 'refused')
-                 OR EXISTS (SELECT 1 FROM tasks WHERE issue_hash = ?1 AND status = 'closed' AND closed_at > ?3)",
-            params![self.hash, self.unit, since],
-            |row| row.get(0),
-        )?)
+        let lately = format!("started_at > ?3 AND {STANDS} AND outcome IS NOT 'refused'");
+        let sql = format!(
+            "SELECT EXISTS (SELECT 1 FROM attempts WHERE issue_hash = ?1 AND {lately})
+                 OR EXISTS (SELECT 1 FROM attempts WHERE unit = ?2 AND {lately})
+                 OR EXISTS (SELECT 1 FROM tasks WHERE issue_hash = ?1 AND status = 'closed' AND closed_at > ?3)"
+        );
+        Ok(connection.row(&sql, params![self.hash, self.unit, since], |row| row.get(0))?)
     }
 }
 

@@ -128,6 +128,9 @@ pub(super) fn take_over_issue(tx: &Tx<'_>, task_id: TaskId) -> Result<bool, Stor
 /// Least time between two comments on one issue where none is configured; what comes meanwhile is one comment.
 const COMMENT_EVERY: Duration = Duration::from_secs(3_600);
 
+/// What comes to hang on a root within this time is one comment.
+const JOINED_WITHIN: Duration = Duration::from_secs(30);
+
 /// True when something about this task is on its way to every destination already, or a summary tells of it there: a
 /// repeat owes nothing more.
 pub(super) fn is_told(connection: &Connection, task_id: TaskId) -> Result<bool, StoreError> {
@@ -185,6 +188,35 @@ pub(super) fn recurrence(
         tx.run(
             "UPDATE outbox SET next_at = ?2 WHERE id = ?1",
             params![row, due.to_string()],
+        )?;
+    }
+    Ok(())
+}
+
+/// More than the issue names has come to hang on its task: one comment, which waits for what else comes. One that is not
+/// sent yet says the later text; it is known by its mark, which no text within the JSON can hold unescaped.
+pub(super) fn joined(
+    tx: &Tx<'_>,
+    task_id: TaskId,
+    body: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let status = issue::status_block(&task(tx, task_id)?);
+    for destination in destinations(tx)? {
+        if in_summary(tx, task_id, &destination)? {
+            continue;
+        }
+        tx.run(
+            "UPDATE outbox SET state = 'cancelled', last_error = 'a later one names more'
+             WHERE task_id = ?1 AND destination = ?2 AND operation = 'comment' AND state = 'pending' AND attempts = 0
+               AND instr(payload, '\"case\":true') > 0",
+            params![task_id, destination],
+        )?;
+        let payload = json!({ "body": body, "status": status, "case": true });
+        let row = enqueue(tx, &destination, task_id, "comment", &payload, now)?;
+        tx.run(
+            "UPDATE outbox SET next_at = ?2 WHERE id = ?1",
+            params![row, now.plus(JOINED_WITHIN).to_string()],
         )?;
     }
     Ok(())

@@ -20,6 +20,8 @@ use crate::store::tx::Tx;
 use crate::store::types::{NewEscalation, OutboxRow};
 use crate::store::{history, tasks};
 
+/// Event of a task that the issue of its case's root names; its details are the root's id.
+const IN_CASE: &str = "in_case";
 /// Rounds of trying again that are told as a comment.
 const COMMENTED_ROUNDS: u32 = 2;
 
@@ -107,6 +109,40 @@ impl Store {
                 enqueue(tx, &destination, task_id, operation, &payload, now)?;
             }
             Ok(())
+        })
+    }
+
+    /// These hang on `root`, of which a human was told: named by its issue from now on, at once where the issue itself
+    /// names them, else by one comment with the text of `body`, which takes the place of one that is not sent yet.
+    /// Nothing where all were named before.
+    pub fn join_case(
+        &self,
+        root: TaskId,
+        members: &[TaskId],
+        body: Option<String>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let members = members.to_vec();
+        self.write(move |tx| {
+            let mut joined = false;
+            for member in &members {
+                if !is_named(tx, root, *member)? {
+                    history::append(
+                        tx,
+                        Some(*member),
+                        IN_CASE,
+                        &root.to_string(),
+                        "daemon",
+                        "",
+                        now,
+                    )?;
+                    joined = true;
+                }
+            }
+            if let (true, Some(body)) = (joined, &body) {
+                enqueue::joined(tx, root, body, now)?;
+            }
+            Ok(joined)
         })
     }
 
@@ -263,6 +299,15 @@ impl Store {
             }?)
         })
     }
+}
+
+/// The issue of `root` names `member`.
+fn is_named(tx: &Tx<'_>, root: TaskId, member: TaskId) -> Result<bool, StoreError> {
+    Ok(tx.row(
+        "SELECT EXISTS (SELECT 1 FROM task_history WHERE task_id = ?1 AND action = ?2 AND details = ?3)",
+        params![member, IN_CASE, root.to_string()],
+        |row| row.get(0),
+    )?)
 }
 
 /// Digest of the action that the task's issue showed last.

@@ -76,7 +76,7 @@ fn end(
         history::append(tx, task_of(one), "silence_over", &what, actor, &why, now)?;
     }
     // What another one still covers waits again.
-    wake(tx, WaitsFor::Gate(Gate::Silence), &now.to_string())?;
+    wake(tx, WaitsFor::Gate(Gate::Silence), now)?;
     Ok(ended.len())
 }
 

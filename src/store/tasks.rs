@@ -1,6 +1,7 @@
 //! Claims and transitions: each checks its start state and commits with its audit event.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use rusqlite::{OptionalExtension, params};
 
@@ -19,6 +20,10 @@ use crate::store::tx::Tx;
 use crate::store::types::Proposed;
 use crate::store::{enqueue, history};
 
+/// What a task failed of may be over again and again: its attempts are given back this often.
+const ANEW_EVERY: Duration = Duration::from_secs(3_600);
+/// What a human put off says so; nothing but time ends it.
+const SNOOZED: &str = "snoozed by ";
 /// One claim in this many looks first for what was merely said; the others look first for what is confirmed.
 const SHARE: usize = 8;
 
@@ -252,6 +257,45 @@ impl Store {
         })
     }
 
+    /// Something new may be what these hang on: those that wait are due.
+    pub(crate) fn look_anew(&self, tasks: &[TaskId], now: Timestamp) -> Result<(), StoreError> {
+        let tasks = tasks.to_vec();
+        self.write(move |tx| {
+            for task_id in &tasks {
+                let sql = format!(
+                    "UPDATE tasks SET next_attempt_at = ?2 WHERE id = ?1 AND {}",
+                    may_be_woken()
+                );
+                tx.run(&sql, params![task_id, now.to_string()])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What the task's unit failed of is there again: it is due, and tried from the start. False where it was not long
+    /// ago, or the task does not wait.
+    pub(crate) fn returned(
+        &self,
+        task_id: TaskId,
+        what: &str,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let [what, actor] = [what, actor].map(str::to_owned);
+        self.write(move |tx| {
+            let which = format!("id = ?1 AND {}", may_be_woken());
+            if begin_anew(tx, &which, task_id, now)?.is_empty() {
+                return Ok(false);
+            }
+            tx.run(
+                "UPDATE tasks SET next_attempt_at = ?2 WHERE id = ?1",
+                params![task_id, now.to_string()],
+            )?;
+            history::append(tx, Some(task_id), "returned", &what, &actor, "", now)?;
+            Ok(true)
+        })
+    }
+
     /// Nothing is done about a task until `until`.
     pub fn snooze(
         &self,
@@ -263,14 +307,14 @@ impl Store {
         let wait = Transition::Wait {
             until,
             waits_for: WaitsFor::Time,
-            reason: format!("snoozed by {actor}"),
+            reason: format!("{SNOOZED}{actor}"),
         };
         self.transition(task_id, wait, actor, now)
     }
 
     /// The gate opened: what waits for it is due. Returns how many tasks.
     pub fn wake_waiting(&self, gate: Gate, now: Timestamp) -> Result<usize, StoreError> {
-        self.write(move |tx| wake(tx, WaitsFor::Gate(gate), &now.to_string()))
+        self.write(move |tx| wake(tx, WaitsFor::Gate(gate), now))
     }
 
     /// Closes an open task in the name of `actor`; an attempt under way finds it closed.
@@ -406,7 +450,7 @@ pub(super) fn apply(
         transition,
         Transition::Close { .. } | Transition::FirstGreen { .. }
     ) {
-        wake(tx, WaitsFor::Root(task_id), &at)?;
+        wake(tx, WaitsFor::Root(task_id), now)?;
     }
     if matches!(transition, Transition::Close { .. }) {
         enqueue::closed(tx, task_id, transition.reason(), now)?;
@@ -415,13 +459,48 @@ pub(super) fn apply(
 }
 
 /// Makes the tasks due that wait for this.
-pub(super) fn wake(tx: &Tx<'_>, waits_for: WaitsFor, at: &str) -> Result<usize, StoreError> {
+pub(super) fn wake(tx: &Tx<'_>, waits_for: WaitsFor, now: Timestamp) -> Result<usize, StoreError> {
+    let gate = waits_for.gate().map(Gate::as_str);
+    if let Some(root) = waits_for.root() {
+        let of_root = "status = 'waiting' AND status <> 'closed' AND waiting_on = ?1";
+        for task_id in begin_anew(tx, of_root, root, now)? {
+            let root = root.to_string();
+            history::append(tx, Some(task_id), "given_back", &root, "daemon", "", now)?;
+        }
+    }
     Ok(tx.run(
         "UPDATE tasks SET next_attempt_at = ?3
          WHERE status = 'waiting' AND status <> 'closed' AND next_attempt_at > ?3
            AND waiting_gate = ?1 AND waiting_on IS ?2",
-        params![waits_for.gate().map(Gate::as_str), waits_for.root(), at],
+        params![gate, waits_for.root(), now.to_string()],
     )?)
+}
+
+/// Of a row of `tasks`: it waits, and no human put it off.
+fn may_be_woken() -> String {
+    format!(
+        "status IN ('waiting', 'escalated') AND coalesce(waiting_reason, '') NOT LIKE '{SNOOZED}%'"
+    )
+}
+
+/// What they failed of is over: a round of attempts begins for these, and those before are given back. At most once an
+/// hour, or what comes and goes would start them for ever.
+fn begin_anew(
+    tx: &Tx<'_>,
+    which: &str,
+    id: TaskId,
+    now: Timestamp,
+) -> Result<Vec<TaskId>, StoreError> {
+    let sql = format!(
+        "UPDATE tasks SET asked_at = ?2, phase = 1
+         WHERE {which} AND (asked_at IS NULL OR asked_at <= ?3) RETURNING id"
+    );
+    let last = now.minus(ANEW_EVERY);
+    let mut statement = tx.prepare_cached(&sql)?;
+    let begun = statement.query_map(params![id, now.to_string(), last.to_string()], |row| {
+        row.get(0)
+    })?;
+    Ok(begun.collect::<Result<_, _>>()?)
 }
 
 fn close(

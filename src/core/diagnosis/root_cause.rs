@@ -63,10 +63,15 @@ impl OpenCondition {
     }
 
     /// What it fails of, where other units may fail of the same.
-    fn shared_root(&self) -> Option<SharedRoot> {
+    pub(crate) fn shared_root(&self) -> Option<SharedRoot> {
         let is_start = self.is_down() || self.class == Class::InvalidUnitPath;
         let unit = self.unit().filter(|_| is_start)?;
         SharedRoot::of(unit, &self.named(), &self.evidence)
+    }
+
+    /// The line that names its cause.
+    pub(crate) fn line(&self) -> Option<String> {
+        self.named().line
     }
 
     /// Of those that fail of one thing the first that was tried speaks, else the oldest.

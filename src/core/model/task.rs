@@ -161,7 +161,8 @@ pub struct Task {
     pub approved_digest: Option<Digest>,
     /// The approval counts for nothing from then on.
     pub approved_until: Option<Timestamp>,
-    /// When a human last asked to try again: a round of attempts begins.
+    /// When a human last asked to try again, or what it failed of was over: a round of attempts begins, and those before
+    /// are given back.
     pub asked_at: Option<Timestamp>,
     /// When it was recorded first.
     pub detected_at: Timestamp,

@@ -156,7 +156,7 @@ impl From<Step> for Decision {
     }
 }
 
-/// Takes one claimed task one step further.
+/// Takes one claimed task one step further. What was told is not told again as long as nothing new came of it.
 pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Decision {
     let task = situation.task;
     match &situation.seen {
@@ -433,10 +433,10 @@ fn exhausted(
     look: Option<Timestamp>,
     now: Timestamp,
 ) -> Step {
+    let past = &situation.past;
     let Some(again) = rearm(situation, now).or(look) else {
         return tell(situation, reason, None, now);
     };
-    let past = &situation.past;
     if past.told > 0 {
         return wait(again, reason);
     }

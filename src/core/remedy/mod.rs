@@ -3,6 +3,7 @@ pub mod decide;
 pub mod ending;
 pub mod gates;
 pub mod kill_switch;
+pub mod lack;
 pub mod patience;
 pub mod phases;
 pub mod runbook;

@@ -66,6 +66,43 @@ fn sixteen_that_fail_of_one_thing_are_one_message_and_one_is_tried() {
 }
 
 #[test]
+fn what_comes_later_joins_the_open_issue_by_one_comment() {
+    let mut gateway = all_fail(3, DNS);
+    gateway.runs_for(5 * MINUTE);
+    assert_eq!(gateway.issue_states(), ["open"]);
+    let before = gateway.issues.bodies().len();
+    for late in ["late-1.service", "late-2.service"] {
+        gateway.units.fail_saying(late, DNS);
+    }
+    gateway.runs_for(4 * MINUTE);
+    assert_eq!(gateway.issue_states(), ["open"]);
+    let told = gateway.issues.bodies();
+    let joined: Vec<&String> = told[before..]
+        .iter()
+        .filter(|body| body.contains("late-1.service"))
+        .collect();
+    assert_eq!(joined.len(), 1, "{told:#?}");
+    assert!(joined[0].contains("late-2.service"), "{}", joined[0]);
+}
+
+#[test]
+fn attempts_from_before_the_root_was_known_are_given_back_when_it_is_repaired() {
+    let mut gateway = Gateway::with(|config| config.budget.fingerprint_per_hour = 2);
+    gateway.units.put(ROOT, "active");
+    gateway.units.fail(UNIT, OnStart::Fails);
+    gateway.units.change(UNIT, |unit| unit.requires = ROOT);
+    gateway.runs_for(4 * MINUTE);
+    assert_eq!(starts(&gateway), [UNIT, UNIT]);
+    gateway.units.fail(ROOT, OnStart::Runs);
+    gateway
+        .units
+        .change(UNIT, |unit| unit.on_start = OnStart::Runs);
+    gateway.runs_for(30 * MINUTE);
+    assert_eq!(starts(&gateway), [UNIT, UNIT, ROOT, UNIT]);
+    assert_eq!(gateway.task(UNIT).resolution, Some(Resolution::Fixed));
+}
+
+#[test]
 fn what_was_killed_and_then_fails_of_another_thing_is_told_as_that() {
     let mut gateway = Gateway::with(|_| {});
     gateway

@@ -246,6 +246,12 @@ fn case(out: &mut String, facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> Strin
         );
         return;
     }
+    hanging(out, case, clean);
+}
+
+/// All that hangs on the root of a case.
+fn hanging(out: &mut String, case: &Case, clean: &impl Fn(&str) -> String) {
+    let part = |member: &Member| code(&clean(cut(&member.to_string(), CELL_CAP)));
     match &case.shared {
         Some(shared) => {
             let shared = code(&clean(cut(shared, CELL_CAP)));
@@ -472,6 +478,14 @@ pub fn recurrence_comment(task: &Task, message: &str) -> String {
         times(task.seen_count),
         fence(&Redactor::new().redact(message), QUOTE_CAP)
     )
+}
+
+/// Comment on the issue of a case's root: more hangs on it than was told.
+pub fn joined_comment(case: &Case) -> String {
+    let redactor = Redactor::new();
+    let mut out = "More hangs on it by now.\n".to_owned();
+    hanging(&mut out, case, &|text: &str| redactor.redact(text));
+    out
 }
 
 /// Comment with which an issue is closed.

@@ -1,0 +1,182 @@
+//! What a unit that is down lacks, where a look tells that it is there again. Pure.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::core::diagnosis::root_cause::OpenCondition;
+use crate::core::model::cause::Cause;
+
+/// Longest host name of a line that is looked up.
+const NAME_MOST: usize = 253;
+
+/// Causes whose object is a path that was not there.
+const OF_PATHS: &[Cause] = &[
+    Cause::DeviceMissing,
+    Cause::DeviceLost,
+    Cause::PathMissing,
+    Cause::ExecMissing,
+    Cause::ChdirFailed,
+];
+/// Ends of words with a dot that are no names of hosts.
+const NO_HOSTS: &[&str] = &[
+    "service", "socket", "mount", "target", "conf", "log", "py", "go", "js",
+];
+
+/// What has to be there before a start can help.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lack {
+    /// A device, file or folder.
+    Path(String),
+    /// A mount, a device, a service that it requires.
+    Unit(String),
+    /// An address of this host.
+    Address(IpAddr),
+    /// Who listens on this TCP port of this host.
+    Listener(u16),
+    /// A host name that resolves.
+    Name(String),
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => f.write_str(path),
+            Self::Unit(unit) => f.write_str(unit),
+            Self::Address(address) => write!(f, "address {address}"),
+            Self::Listener(port) => write!(f, "port {port}"),
+            Self::Name(name) => write!(f, "name {name}"),
+        }
+    }
+}
+
+impl Lack {
+    /// What ended the unit of this condition, if that can be seen to return.
+    pub fn of(condition: &OpenCondition) -> Option<Self> {
+        let root = condition.shared_root()?;
+        let (cause, object) = (root.cause, root.object.as_str());
+        let is = |causes: &[Cause]| causes.contains(&cause);
+        if is(OF_PATHS) {
+            let is_path = object.starts_with('/') && !object.contains(char::is_whitespace);
+            return is_path.then(|| Self::Path(object.to_owned()));
+        }
+        if is(&[Cause::DependencyMissing, Cause::DependencyFailed]) {
+            return Some(Self::Unit(object.to_owned()));
+        }
+        if is(&[Cause::AddressNotLocal]) {
+            return words(object).find_map(address).map(Self::Address);
+        }
+        if is(&[Cause::ConnectionRefused]) {
+            let port = object.strip_prefix("localhost:")?.parse().ok()?;
+            return Some(Self::Listener(port));
+        }
+        if is(&[Cause::DnsFailed]) {
+            let line = condition.line()?;
+            let name = words(&line).find(|word| is_name(word))?;
+            return Some(Self::Name(name.to_owned()));
+        }
+        None
+    }
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let apart = |c: char| c.is_whitespace() || "\"'(),;=<>/".contains(c);
+    text.split(apart)
+        .map(|word| word.trim_end_matches(['.', ':']))
+        .filter(|word| !word.is_empty())
+}
+
+/// `10.0.0.5`, `10.0.0.5:1883`, `[fd00::1]:80`.
+fn address(word: &str) -> Option<IpAddr> {
+    let plain = word.parse().ok();
+    plain.or_else(|| {
+        word.parse()
+            .ok()
+            .map(|socket: std::net::SocketAddr| socket.ip())
+    })
+}
+
+/// A name with a dot that is no address, file or unit.
+fn is_name(word: &str) -> bool {
+    let word = word.split(':').next().unwrap_or(word);
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let last = word.rsplit('.').next().unwrap_or("");
+    word.len() <= NAME_MOST
+        && word.contains('.')
+        && word.chars().all(fits)
+        && last.len() > 1
+        && last.chars().all(|c| c.is_ascii_alphabetic())
+        && !NO_HOSTS.contains(&last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::class::Class;
+    use crate::core::model::facts::Fact;
+    use crate::core::model::finding::{Finding, Severity};
+    use crate::core::model::id::TaskId;
+    use crate::core::model::task::Status;
+    use crate::core::model::time::Timestamp;
+
+    fn lack(log: &str, needs: &str) -> Option<Lack> {
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        let finding = Finding::new(
+            Class::ServiceFailed,
+            "app.service",
+            Severity::Error,
+            "failed",
+            "units",
+            now,
+        )
+        .with(Fact::Result(if needs.is_empty() {
+            "exit-code"
+        } else {
+            "dependency"
+        }))
+        .with(Fact::Needs(needs))
+        .with(Fact::Log(log));
+        Lack::of(&OpenCondition {
+            task_id: TaskId::from_number(1),
+            class: finding.class,
+            subject: finding.subject.clone(),
+            status: Status::Waiting,
+            message: finding.message.clone(),
+            evidence: finding.evidence,
+            since: now,
+            tried: false,
+        })
+    }
+
+    #[test]
+    fn what_can_be_seen_to_return_is_read_of_what_ended_the_unit() {
+        let address = |text: &str| Some(Lack::Address(text.parse().unwrap()));
+        for (log, want) in [
+            (
+                "open /dev/ttyUSB0: No such file or directory",
+                Some(Lack::Path("/dev/ttyUSB0".to_owned())),
+            ),
+            (
+                "dial tcp 127.0.0.1:5432: connect: connection refused",
+                Some(Lack::Listener(5432)),
+            ),
+            (
+                "dial tcp db.example.com:5432: connect: connection refused",
+                None,
+            ),
+            (
+                "bind 10.0.0.5:1883: Cannot assign requested address",
+                address("10.0.0.5"),
+            ),
+            (
+                "ERROR broker.example.com: Temporary failure in name resolution",
+                Some(Lack::Name("broker.example.com".to_owned())),
+            ),
+            ("Temporary failure in name resolution", None),
+            ("Segmentation fault", None),
+        ] {
+            assert_eq!(lack(log, ""), want, "{log}");
+        }
+        let unit = Some(Lack::Unit("srv.mount".to_owned()));
+        assert_eq!(lack("", "srv.mount=loaded/failed"), unit);
+    }
+}
