@@ -251,7 +251,13 @@ fn by_line(
     (line, context): (&str, Context),
 ) -> Option<Named> {
     let class = finding.class;
-    let hit = rules.name(Place { context, class }, line);
+    // What its unit is called says nothing about why it ended.
+    let unnamed = line.replace(&finding.subject, "unit");
+    let words = match finding.class.row().told_by == ToldBy::UnitState {
+        true => unnamed.as_str(),
+        false => line,
+    };
+    let hit = rules.name(Place { context, class }, words);
     let cause = hit.map_or(Cause::Unknown, |hit| hit.cause);
     let shown = cut(line.trim(), 160);
     let path = sandbox::paths(line).last().map(str::to_owned);

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::core::diagnosis::naming::Named;
+use crate::core::diagnosis::sandbox;
 use crate::core::model::cause::Cause;
 use crate::core::model::facts::{Facts, Key};
 use crate::core::model::time::Timestamp;
@@ -43,6 +44,11 @@ impl SharedRoot {
                     .or_else(|| line().map(|line| words_of(line, unit)))
             }
             About::Peer => line().map(|line| peer(line).unwrap_or_else(|| words_of(line, unit))),
+            About::Words => evidence
+                .log()
+                .find(|line| !is_managers(line, unit))
+                .filter(|line| is_template(unit) || sandbox::paths(line).next().is_some())
+                .map(|line| words_of(line, unit)),
             About::Need => evidence.unmet().next().map(|(name, _)| name.to_owned()),
             About::Host => Some(String::new()),
         };
@@ -54,7 +60,8 @@ impl SharedRoot {
     /// One thing, for conditions first seen at these times.
     pub fn is_also(&self, other: &Self, seen: Timestamp, other_seen: Timestamp) -> bool {
         let apart = seen.since(other_seen).max(other_seen.since(seen));
-        self == other && (!is_of_host(self.cause) || apart <= TOGETHER)
+        let lasts = !matches!(about(self.cause), Some(About::Host | About::Words));
+        self == other && (lasts || apart <= TOGETHER)
     }
 }
 
@@ -69,6 +76,8 @@ enum About {
     Need,
     /// The host has one of it.
     Host,
+    /// The program's last words, where no rule knows them.
+    Words,
 }
 
 /// What more than one unit may fail of. How a process ended, and what is the unit's own, is not among it.
@@ -106,13 +115,13 @@ const fn about(cause: Cause) -> Option<About> {
         | Cause::DiskFull
         | Cause::InodeFull
         | Cause::ReadonlyAfterError => About::Host,
+        Cause::ProcessExited => About::Words,
         Cause::PortHeldByStaleProcess
         | Cause::PortHeldByStranger
         | Cause::PortHeldByUnit
         | Cause::PortInUse
         | Cause::PathMoved
         | Cause::ProcessKilled
-        | Cause::ProcessExited
         | Cause::ProcessCrashed
         | Cause::StartLimit
         | Cause::StartTimeout
@@ -152,6 +161,22 @@ const fn about(cause: Cause) -> Option<About> {
 
 fn is_of_host(cause: Cause) -> bool {
     about(cause) == Some(About::Host)
+}
+
+/// Units of one template run one program on one configuration.
+fn is_template(unit: &str) -> bool {
+    unit.split_once('@')
+        .is_some_and(|(_, instance)| !instance.starts_with('.'))
+}
+
+/// The service manager's own line about the unit: all units that end have the same.
+fn is_managers(line: &str, unit: &str) -> bool {
+    let about = line
+        .strip_prefix(unit)
+        .is_some_and(|rest| rest.starts_with(": "));
+    let first = line.split(' ').next().unwrap_or("");
+    let begins = ["Started", "Starting", "Stopped", "Stopping", "Scheduled"].contains(&first);
+    about || begins || line.starts_with("Failed to start ")
 }
 
 /// The line as any unit would say it: without time, level and the unit's own name. A name of one letter is in any word.
@@ -275,6 +300,27 @@ mod tests {
             "app@two: invalid configuration value 'y'",
         );
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn words_that_no_rule_knows_are_one_thing_where_they_name_a_path_or_a_template_says_them() {
+        let exited = |unit: &str, line: &str| {
+            let ends =
+                format!("{unit}: Main process exited, code=exited, status=1/FAILURE\n{line}");
+            let finding = failed(unit, &ends).with(Fact::Exit {
+                code: "exited",
+                status: 1,
+            });
+            root(&finding)
+        };
+        let line = "glorp expected after speed";
+        let one = exited("gw@1.service", line);
+        assert_eq!(one, format!("process_exited: {line}"));
+        assert_eq!(one, exited("gw@22.service", line));
+        assert_eq!(exited("a.service", line), "");
+        let path = "/srv/gw.conf:1: glorp expected";
+        assert_eq!(exited("a.service", path), exited("b.service", path));
+        assert_ne!(exited("a.service", path), "");
     }
 
     #[test]
