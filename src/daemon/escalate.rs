@@ -8,7 +8,7 @@ use crate::core::model::id::TaskId;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::Status;
 use crate::core::model::time::Timestamp;
-use crate::core::remedy::step::Reason;
+use crate::core::remedy::step::{self, Reason};
 use crate::daemon::diagnose::Diagnosis;
 use crate::daemon::gather::{self, Facts};
 use crate::daemon::job::Job;
@@ -28,13 +28,7 @@ pub struct Told<'a> {
 impl Told<'_> {
     /// The reason as it is written down.
     pub fn text(&self) -> String {
-        match (&self.proposed, self.reason.gate()) {
-            (Some(action), Some(gate)) => {
-                format!("{}; proposed: {action} ({gate})", self.reason)
-            }
-            (Some(action), None) => format!("{}; proposed: {action}", self.reason),
-            (None, _) => self.reason.to_string(),
-        }
+        step::told(&self.reason, self.proposed.as_ref())
     }
 }
 

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -150,7 +149,7 @@ fn next(
     match task.status {
         Status::Closed => return Ok(Next::Nothing),
         Status::Fixed => {
-            let window = Duration::from_secs(gather.loaded.config.fix.stability_s);
+            let window = gather::window(gather.reader, &gather.loaded.config, task, now)?;
             let end = ending::of_window(task, facts.seen.clone(), window, now);
             return Ok(Next::Window(end));
         }

@@ -224,7 +224,8 @@ impl Gather<'_> {
             tried,
             rounds,
             told: self.reader.times_told(task.id)?,
-            fixed_before: self.reader.fixed_before(task, learning::RETURNS_MOST)?,
+            stands: self.reader.what_stands(task.id)?,
+            fixed_before,
             unverified,
             taken_back: self.reader.taken_back(task)?,
         })
@@ -310,6 +311,18 @@ fn without_last_run(mut finding: Finding) -> Finding {
         finding.evidence.forget(Key::ExitStatus);
     }
     finding
+}
+
+/// How long a repair of `task` must hold now.
+pub fn window(
+    reader: &Reader,
+    config: &Config,
+    task: &Task,
+    now: Timestamp,
+) -> Result<Duration, StoreError> {
+    let before = reader.fixed_before(task, learning::RETURNS_MOST)?;
+    let stability = Duration::from_secs(config.fix.stability_s);
+    Ok(ending::window(stability, task, &before, now))
 }
 
 /// The one action on its target, and why it may not be taken now. What cannot be told from another target is

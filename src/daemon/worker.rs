@@ -64,7 +64,7 @@ pub fn step(runtime: &Runtime, worker: &str) -> Result<bool, StoreError> {
 /// A stability window is over.
 fn end_of_window(job: &Job<'_>) -> Result<(), StoreError> {
     let seen = job.look();
-    let window = Duration::from_secs(job.loaded.config.fix.stability_s);
+    let window = job.window()?;
     let end = ending::of_window(job.task, seen, window, job.now());
     carry_out::window_end(job, end)
 }

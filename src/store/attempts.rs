@@ -275,6 +275,21 @@ impl Reader {
         self.with(|connection| budgets::host_spent(connection, true, limits, now))
     }
 
+    /// What a human was told last of this task, if nothing was tried, allowed or asked for since.
+    pub fn what_stands(&self, task_id: TaskId) -> Result<Option<String>, StoreError> {
+        self.with(|connection| {
+            let told = connection
+                .prepare_cached(
+                    "SELECT reason FROM task_history AS told WHERE task_id = ?1 AND action = 'escalated'
+                        AND NOT EXISTS (SELECT 1 FROM task_history AS later WHERE later.task_id = ?1 AND later.id > told.id
+                                        AND later.action IN ('attempt', 'approved', 'approval_void', 'retried'))
+                     ORDER BY id DESC LIMIT 1",
+                )?
+                .query_row([task_id], |row| row.get(0));
+            Ok(told.optional()?)
+        })
+    }
+
     /// How often this episode was put before a human.
     pub fn times_told(&self, task_id: TaskId) -> Result<u32, StoreError> {
         self.with(|connection| {

@@ -127,7 +127,7 @@ pub const fn discounted(wins: u32, losses: u32) -> (u32, u32) {
 }
 
 /// Repairs of one problem within this time that did not keep it away.
-const RETURNS_WITHIN: Duration = Duration::from_secs(24 * 3600);
+pub const RETURNS_WITHIN: Duration = Duration::from_secs(24 * 3600);
 /// So many verified repairs of the same problem within a day say: what is repaired is not its cause.
 pub const RETURNS_MOST: usize = 3;
 

@@ -20,7 +20,7 @@ use crate::core::remedy::patience::Told;
 use crate::core::remedy::phases::{self, Offer, Offers, Plan, Tried};
 use crate::core::remedy::silence::{Scope, Silences};
 use crate::core::remedy::spacing;
-use crate::core::remedy::step::{Reason, Spent, Step};
+use crate::core::remedy::step::{self, Reason, Spent, Step};
 use crate::core::remedy::target::TargetError;
 
 /// Nobody is told sooner after the first sight: the root cause may be found a sweep later than its
@@ -76,6 +76,8 @@ pub struct Past {
     pub rounds: u32,
     /// So often this episode was put before a human.
     pub told: u32,
+    /// What was told last, if nothing was tried, allowed or asked for since.
+    pub stands: Option<String>,
     /// Earlier episodes that ended as fixed, the newest first.
     pub fixed_before: Vec<Fixed>,
     /// The last attempt was made and nobody could verify it.
@@ -158,6 +160,20 @@ impl From<Step> for Decision {
 
 /// Takes one claimed task one step further. What was told is not told again as long as nothing new came of it.
 pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Decision {
+    match afresh(situation, finding, now) {
+        Decision::Step(Step::Tell {
+            reason,
+            proposed,
+            retry_at,
+        }) if situation.past.stands.as_deref() == Some(&step::told(&reason, proposed.as_ref())) => {
+            wait(retry_at.unwrap_or(now.plus(TOLD_RECHECK)), reason).into()
+        }
+        decision => decision,
+    }
+}
+
+/// The same without regard to what was told.
+fn afresh(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Decision {
     let task = situation.task;
     match &situation.seen {
         Seen::Clear | Seen::Over(_) => return gone(situation, finding).into(),
@@ -217,8 +233,8 @@ pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> D
         (Plan::Act { phase, offer }, _) => {
             match spacing::due(&situation.settings.fix, tried, offer.kind) {
                 // A human's leave is for now.
-                Some(due) if now < due && !has_leave(task, now) => {
-                    spaced(situation, offers, due, now).into()
+                Some(due) if !has_leave(task, now) && (now < due || is_unheard(situation, now)) => {
+                    spaced(situation, offers, due.max(now), now).into()
                 }
                 Some(_) | None => act(situation, phase, offer, now),
             }
@@ -400,6 +416,14 @@ fn rearm(situation: &Situation<'_>, now: Timestamp) -> Option<Timestamp> {
             .plus(gates::rearm_after(first, past.rounds))
             .max(now),
     )
+}
+
+/// So many attempts did not hold that a human should have heard of it, as where each held for minutes.
+fn is_unheard(situation: &Situation<'_>, now: Timestamp) -> bool {
+    let (past, fix) = (&situation.past, &situation.settings.fix);
+    let since = situation.task.detected_at;
+    let at = spacing::told_at(fix, &past.tried, since, true);
+    past.told == 0 && !situation.host.dry_run && at.is_some_and(|at| at <= now)
 }
 
 /// The next attempt is due later: a human hears of those that did not hold when it is time, once; the later ones go

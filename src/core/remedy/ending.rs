@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::core::diagnosis::learning::{Fixed, RETURNS_MOST, RETURNS_WITHIN};
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::class::Clearing;
 use crate::core::model::finding::{Finding, Severity};
@@ -12,6 +13,8 @@ use crate::core::remedy::step::Reason;
 
 /// A repair that nobody could verify for this long after its first green is given up as unverified.
 pub const UNVERIFIED_AFTER: Duration = Duration::from_secs(3_600);
+/// The longest proof of what came back fewer times.
+const PROVEN_MOST: Duration = Duration::from_secs(3_600);
 /// From this severity on a human is told instead.
 const TOLD_FROM: Severity = Severity::Error;
 
@@ -42,6 +45,24 @@ pub enum WindowEnd {
     Longer { until: Timestamp, reason: Reason },
     /// Nobody could look for too long, about something that matters.
     Tell(Reason),
+}
+
+/// How long a repair must hold until it is proven. What came back within a day has to hold twice as long as it did then,
+/// what came back again and again a whole day: else each of its repairs would be told as one that held.
+pub fn window(stability: Duration, task: &Task, before: &[Fixed], now: Timestamp) -> Duration {
+    let lately = |one: &&Fixed| now.since(one.closed_at) <= RETURNS_WITHIN;
+    let Some(last) = before.first().filter(lately) else {
+        return stability;
+    };
+    if before.iter().filter(lately).count() >= RETURNS_MOST {
+        return RETURNS_WITHIN;
+    }
+    let held = task
+        .detected_at
+        .since(last.closed_at)
+        .saturating_add(stability);
+    let twice = held.saturating_mul(2);
+    twice.min(PROVEN_MOST).max(stability)
 }
 
 /// What the end of a stability window of `window` means for `task`.

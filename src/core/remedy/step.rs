@@ -87,6 +87,15 @@ impl Step {
     }
 }
 
+/// What a human is told, as it is written down.
+pub fn told(reason: &Reason, proposed: Option<&Proposal>) -> String {
+    match (proposed, reason.gate()) {
+        (Some(action), Some(gate)) => format!("{reason}; proposed: {action} ({gate})"),
+        (Some(action), None) => format!("{reason}; proposed: {action}"),
+        (None, _) => reason.to_string(),
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

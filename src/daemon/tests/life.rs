@@ -524,6 +524,9 @@ const LIVES: &[Life] = &[
             for _ in 0..4 {
                 failing(gateway, OnStart::Runs, 2 * HOUR);
             }
+            assert_eq!(gateway.issue_states(), ["open"]);
+            // What came back three times must hold for a day.
+            gateway.runs_for(24 * HOUR);
         },
         ends: FIXED,
         events: &["escalated: ", "attempt", "closed"],

@@ -2,7 +2,7 @@ use super::*;
 use crate::core::model::id::TaskId;
 use crate::core::model::task::Resolution;
 use crate::core::remedy::ending::{
-    Condition, Patience, WindowEnd, how, is_at_work, is_over, of_window,
+    Condition, Patience, WindowEnd, how, is_at_work, is_over, of_window, window,
 };
 
 const WINDOW: Duration = Duration::from_secs(60);
@@ -225,5 +225,29 @@ fn how_a_condition_ended_is_its_own_end_or_its_roots_repair() {
     for (name, status, by_itself, ended) in rows {
         let open: Vec<_> = status.map(root).into_iter().collect();
         assert_eq!(how(&own, &open, by_itself), ended, "{name}");
+    }
+}
+
+#[test]
+fn what_came_back_must_hold_longer_than_it_did() {
+    let fixed = |seconds| Fixed {
+        task_id: TaskId::from_number(1),
+        action: String::new(),
+        closed_at: ago(seconds),
+    };
+    let mut task = task(Class::ServiceFailed, UNIT);
+    task.detected_at = ago(60);
+    for (before, seconds) in [
+        (vec![], 60),
+        (vec![fixed(60)], 120),
+        (vec![fixed(600)], 2 * (540 + 60)),
+        (vec![fixed(600), fixed(700)], 2 * (540 + 60)),
+        (vec![fixed(50_000)], 3_600),
+        (vec![fixed(86_401)], 60),
+        (vec![fixed(600), fixed(700), fixed(800)], 86_400),
+        (vec![fixed(600), fixed(700), fixed(86_401)], 2 * (540 + 60)),
+    ] {
+        let want = Duration::from_secs(seconds);
+        assert_eq!(window(WINDOW, &task, &before, NOW), want, "{before:?}");
     }
 }

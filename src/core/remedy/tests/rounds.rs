@@ -121,7 +121,19 @@ fn attempts_at_one_fault_are_spaced() {
             },
             spaced(100, 2),
         ),
-        ("five minutes", |s| starts(s, &[300, 290, 240]), start()),
+        (
+            "five minutes",
+            |s| {
+                starts(s, &[300, 290, 240]);
+                s.past.told = 1;
+            },
+            start(),
+        ),
+        (
+            "each held for a while, so that the next was always due: told first, and tried at once",
+            |s| starts(s, &[300, 290, 240]),
+            tell(not_held(3), Some(0)),
+        ),
         (
             "a quarter of an hour",
             |s| {
