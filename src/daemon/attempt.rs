@@ -9,12 +9,14 @@ use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::id::AttemptId;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Phase, Transition, WaitsFor};
+use crate::core::model::time::Timestamp;
+use crate::core::model::unit::UnitName;
 use crate::core::remedy::ending::Seen;
 use crate::core::remedy::step::Reason;
-use crate::daemon::carry_out;
 use crate::daemon::healthy;
 use crate::daemon::job::Job;
 use crate::daemon::verify;
+use crate::daemon::{awaited, carry_out, gather};
 use crate::store::{Attempt, Booked, Booking, Outcome, StoreError};
 
 /// First pause between two looks after an action; doubles up to [`LOOK_PAUSE_MAX`].
@@ -37,11 +39,17 @@ fn step(_name: &str) {
 }
 
 /// An attempt that was booked, until its end is written down.
-struct Underway<'a> {
+#[derive(Debug)]
+pub struct Underway {
     id: AttemptId,
     phase: Phase,
-    action: &'a dyn Action,
+    /// What is done, in words.
+    action: String,
     undo: Undo,
+    /// The unit that it starts.
+    pub starts: Option<UnitName>,
+    /// When it began.
+    pub at: Timestamp,
 }
 
 /// The action that all gates are open for.
@@ -94,11 +102,14 @@ pub fn take(job: &Job<'_>, chosen: &Chosen<'_>) -> Result<(), StoreError> {
     };
     log::info!("task {}: {action}", task.id);
     step("booked");
+    let starts = action.kind().is_start() || action.kind() == ActionKind::RestartUnit;
     let booked = Underway {
         id,
         phase,
-        action,
+        action: action.to_string(),
         undo,
+        starts: action.unit().filter(|_| starts).cloned(),
+        at: job.now(),
     };
     match actions::execute(&context, action, decided) {
         Ok(done) => {
@@ -107,7 +118,7 @@ pub fn take(job: &Job<'_>, chosen: &Chosen<'_>) -> Result<(), StoreError> {
             let store = &runtime.store;
             store.note_acted(id, &done.message, &evidence, job.worker, job.now())?;
             step("noted");
-            prove(job, &booked)
+            prove(job, booked)
         }
         Err(why) if runtime.stopping() => {
             log::warn!("task {}: {action}: {why}: {HANDED_OVER}", task.id);
@@ -137,46 +148,62 @@ fn time_to_show(job: &Job<'_>, phase: Phase) -> Duration {
     share.min(Duration::from_secs(fix.quick_deadline_s))
 }
 
-/// Looks again with the detector until it is green or the phase's time is over.
-fn prove(job: &Job<'_>, booked: &Underway<'_>) -> Result<(), StoreError> {
-    let (runtime, action) = (job.runtime, booked.action);
+/// Looks again with the detector until it is green or the phase's time is over; a start that takes longer is awaited
+/// elsewhere.
+fn prove(job: &Job<'_>, mut booked: Underway) -> Result<(), StoreError> {
+    let runtime = job.runtime;
     let deadline = time_to_show(job, booked.phase);
     let started = job.now();
     let mut pause = LOOK_PAUSE;
     loop {
         let seen = job.look();
-        match seen {
-            Seen::Clear => return green(job, booked),
-            Seen::Present(_) | Seen::Stands | Seen::CouldNotLook(_) if runtime.stopping() => {
-                log::warn!("task {}: {action}: {HANDED_OVER}", job.task.id);
-                return Ok(());
-            }
-            Seen::Present(_) | Seen::CouldNotLook(_) if job.now().since(started) < deadline => {
-                runtime.beat(job.worker);
-                let clock = &runtime.host.clock;
-                clock.pass(pause, |span| runtime.poke.pause(span));
-                pause = (pause * 2).min(LOOK_PAUSE_MAX);
-            }
-            Seen::Over(why) => {
-                let message = format!("{action}: the fault is over without it: {why}");
-                return failed(job, booked, Outcome::Unknown, &message);
-            }
-            Seen::Present(finding) => {
-                let message = format!("{action}: still there afterwards: {}", finding.message);
-                return failed(job, booked, Outcome::Failed, &message);
-            }
-            Seen::Stands => {
-                let message = format!("{action}: only new lines would tell whether it helped");
-                return failed(job, booked, Outcome::Unknown, &message);
-            }
-            Seen::CouldNotLook(why) => return unverified(job, booked, why),
+        if seen != Seen::Clear && runtime.stopping() {
+            log::warn!("task {}: {}: {HANDED_OVER}", job.task.id, booked.action);
+            return Ok(());
         }
+        match &seen {
+            Seen::Present(_) => match awaited::hand_over(job, booked) {
+                None => return Ok(()),
+                Some(back) => booked = back,
+            },
+            Seen::CouldNotLook(_) => {}
+            Seen::Clear | Seen::Over(_) | Seen::Stands => return ended(job, &booked, seen),
+        }
+        if job.now().since(started) >= deadline {
+            return ended(job, &booked, seen);
+        }
+        runtime.beat(job.worker);
+        let clock = &runtime.host.clock;
+        clock.pass(pause, |span| runtime.poke.pause(span));
+        pause = (pause * 2).min(LOOK_PAUSE_MAX);
     }
 }
 
-fn green(job: &Job<'_>, booked: &Underway<'_>) -> Result<(), StoreError> {
-    let (runtime, action, now) = (job.runtime, booked.action, job.now());
-    let window = Duration::from_secs(job.loaded.config.fix.stability_s);
+/// Writes down what came of an attempt, by the last look.
+pub fn ended(job: &Job<'_>, booked: &Underway, seen: Seen) -> Result<(), StoreError> {
+    let action = &booked.action;
+    let (outcome, message) = match seen {
+        Seen::Clear => return green(job, booked),
+        Seen::CouldNotLook(why) => return unverified(job, booked, why),
+        Seen::Over(why) => {
+            let message = format!("{action}: the fault is over without it: {why}");
+            (Outcome::Unknown, message)
+        }
+        Seen::Present(finding) => {
+            let message = format!("{action}: still there afterwards: {}", finding.message);
+            (Outcome::Failed, message)
+        }
+        Seen::Stands => {
+            let message = format!("{action}: only new lines would tell whether it helped");
+            (Outcome::Unknown, message)
+        }
+    };
+    failed(job, booked, outcome, &message)
+}
+
+fn green(job: &Job<'_>, booked: &Underway) -> Result<(), StoreError> {
+    let (runtime, action, now) = (job.runtime, &booked.action, job.now());
+    let window = job.window()?;
     log::info!("green: task {} after {action}", job.task.id);
     let green = Transition::FirstGreen {
         stable_until: now.plus(window),
@@ -198,7 +225,7 @@ fn green(job: &Job<'_>, booked: &Underway<'_>) -> Result<(), StoreError> {
 }
 
 /// Nobody could look: the attempt neither held nor failed. It is not taken back; somebody looks again.
-fn unverified(job: &Job<'_>, booked: &Underway<'_>, why: String) -> Result<(), StoreError> {
+fn unverified(job: &Job<'_>, booked: &Underway, why: String) -> Result<(), StoreError> {
     let now = job.now();
     let reason = Reason::CouldNotLook(why);
     let message = format!("{}: {reason}", booked.action);
@@ -223,7 +250,7 @@ fn unverified(job: &Job<'_>, booked: &Underway<'_>, why: String) -> Result<(), S
 /// An attempt did not hold: takes it back and makes the task due again.
 fn failed(
     job: &Job<'_>,
-    booked: &Underway<'_>,
+    booked: &Underway,
     outcome: Outcome,
     message: &str,
 ) -> Result<(), StoreError> {
@@ -352,7 +379,7 @@ pub fn recover(job: &Job<'_>, attempt: &Attempt) -> Result<(), StoreError> {
             Outcome::Verified,
             "green after an interrupted attempt".to_owned(),
             Transition::FirstGreen {
-                stable_until: now.plus(Duration::from_secs(job.loaded.config.fix.stability_s)),
+                stable_until: now.plus(job.window()?),
                 message: format!("{}; interrupted, found green", attempt.action_text),
             },
         ),
@@ -386,6 +413,12 @@ pub fn recover(job: &Job<'_>, attempt: &Attempt) -> Result<(), StoreError> {
 }
 
 impl Job<'_> {
+    /// How long a repair must hold.
+    pub fn window(&self) -> Result<Duration, StoreError> {
+        let reader = self.runtime.store.reader()?;
+        gather::window(&reader, &self.loaded.config, self.task, self.now())
+    }
+
     /// Asks the detector of the task's class whether the condition still holds.
     pub fn look(&self) -> Seen {
         let runtime = self.runtime;

@@ -4,6 +4,7 @@
 //! source, `worker-1…N`, `courier`, `fleet`. Producers stop first, then those they feed; the writer is last.
 
 pub mod attempt;
+mod awaited;
 pub mod bell;
 pub mod carry_out;
 pub mod changes;

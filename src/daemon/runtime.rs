@@ -22,6 +22,7 @@ use crate::core::reading::voice::{SilentUnit, Voices};
 use crate::core::remedy::decide::HostFacts;
 use crate::core::remedy::gates::Closed;
 use crate::core::remedy::step::Reason;
+use crate::daemon::awaited::Awaited;
 use crate::daemon::bell::Bell;
 use crate::daemon::ends;
 use crate::daemon::gather::{self, Life, StoreFacts};
@@ -138,6 +139,8 @@ pub struct Runtime {
     /// Humans wanted nothing repaired at the last look.
     held: AtomicBool,
     disruptive: Mutex<()>,
+    /// Starts that take their time.
+    pub(crate) awaited: Mutex<Vec<Awaited>>,
     /// What the streams heard and the next sweep judges.
     suspects: Mutex<Suspects>,
     voices: Mutex<Voices>,
@@ -188,6 +191,7 @@ impl Runtime {
             manager: AtomicBool::new(false),
             held: AtomicBool::new(true),
             disruptive: Mutex::new(()),
+            awaited: Mutex::default(),
             suspects: Mutex::default(),
             voices: Mutex::default(),
             storm: Mutex::default(),

@@ -22,6 +22,8 @@ const KEPT_SHARE: u32 = 4;
 /// human asked to try again.
 const STANDS: &str =
     "started_at >= coalesce((SELECT asked_at FROM tasks WHERE tasks.id = attempts.task_id), '')";
+/// A start that has been under way for longer waits for something, and holds up no other.
+const TAKES_ITS_TIME: Duration = Duration::from_secs(10);
 /// While as many first starts as may be are under way.
 const FIRST_START_RECHECK: Duration = Duration::from_secs(2);
 
@@ -95,8 +97,8 @@ pub(super) fn charge(
     let starts = |kind: ActionKind| kind.is_start() && !kind.is_disruptive();
     if !lately && asked.kind.is_some_and(starts) && !under_pressure(connection)? {
         let under_way: u32 = connection.row(
-            "SELECT count(*) FROM attempts WHERE (outcome IS NULL OR outcome = 'acted') AND charged = 'first'",
-            [],
+            "SELECT count(*) FROM attempts WHERE (outcome IS NULL OR outcome = 'acted') AND charged = 'first' AND started_at > ?1",
+            [now.minus(TAKES_ITS_TIME).to_string()],
             |row| row.get(0),
         )?;
         if under_way >= limits.first_starts_at_once {

@@ -25,6 +25,8 @@ pub enum OnStart {
     ThenSilence,
     /// The order is accepted and nothing comes of it.
     Skips,
+    /// The order is accepted and the unit is starting from then on.
+    TakesItsTime,
     /// The order does not come back within its time.
     Hangs,
 }
@@ -213,6 +215,10 @@ impl Units {
             OnStart::Refused => fails(1, "Job for unit failed."),
             OnStart::Fails => {
                 (unit.active_state, unit.result) = ("failed", "exit-code");
+                says("")
+            }
+            OnStart::TakesItsTime => {
+                (unit.active_state, unit.result) = ("activating", "success");
                 says("")
             }
             OnStart::Skips => {

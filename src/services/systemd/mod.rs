@@ -36,6 +36,8 @@ pub use words::of_boot as words_of_boot;
 
 /// Longest a query may take before the manager counts as stuck.
 const QUERY_DEADLINE: Duration = Duration::from_secs(15);
+/// The job of a start is waited for this long by whoever ordered it.
+const START_STANDS_BY: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub struct Systemd {
@@ -193,7 +195,12 @@ impl ServiceManager for Systemd {
         unit: &UnitName,
         within: Duration,
     ) -> Result<Ordered, ServiceError> {
-        or_else(jobs::order(&self.host, order, unit, within), || {
+        // Whoever ordered a start looks whether its job is still under way, and need not stand by for all of it.
+        let stands_by = match order {
+            Order::Start | Order::ResetFailedStart => within.min(START_STANDS_BY),
+            Order::Restart | Order::Stop => within,
+        };
+        or_else(jobs::order(&self.host, order, unit, stands_by), || {
             self.systemctl.order(order, unit, within)
         })
     }
