@@ -203,6 +203,7 @@ fn check_paused(page: &mut Page, host: &Host, config: &Config, store: StoreFacts
             | Reason::NothingSafe
             | Reason::NoneTaken
             | Reason::NotHeld { .. }
+            | Reason::Breaks(_)
             | Reason::NotLasting(_)
             | Reason::GoneUntouched
             | Reason::GoneUnverified

@@ -19,7 +19,8 @@ use crate::core::model::task::{Phase, Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::decide::{Checked, Deployment, HostFacts, Past, Situation};
-use crate::core::remedy::ending::Seen;
+use crate::core::remedy::ending::{self, Seen};
+use crate::core::remedy::fights;
 use crate::core::remedy::gates::{self, Closed};
 use crate::core::remedy::kill_switch;
 use crate::core::remedy::phases::{Offer, Tried};
@@ -220,6 +221,11 @@ impl Gather<'_> {
         let fix = &self.loaded.config.fix;
         let now = self.host.clock.now();
         let (tried, rounds) = spacing::round(fix, &tried(attempts), task.asked_at, now);
+        let fixed_before = self.reader.fixed_before(task, learning::RETURNS_MOST)?;
+        let breaks = match tried.is_empty() && fixed_before.is_empty() {
+            true => None,
+            false => self.breaks(task, now)?,
+        };
         Ok(Past {
             tried,
             rounds,
@@ -228,7 +234,16 @@ impl Gather<'_> {
             fixed_before,
             unverified,
             taken_back: self.reader.taken_back(task)?,
+            breaks,
         })
+    }
+
+    /// What the repairs of this task's subject break, by what happened within a day.
+    fn breaks(&self, task: &Task, now: Timestamp) -> Result<Option<String>, StoreError> {
+        let happened = self.reader.happened(now.minus(learning::RETURNS_WITHIN))?;
+        let window = Duration::from_secs(self.loaded.config.fix.stability_s);
+        let broken = fights::breaks(&task.subject, &happened, window);
+        Ok(broken.map(str::to_owned))
     }
 
     /// Makes the action of an offer and holds it against the host and the budgets. Touches and books nothing.

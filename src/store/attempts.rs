@@ -8,12 +8,14 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::id::{AttemptId, TaskId};
 use crate::core::model::task::{Resolution, Task, Transition};
 use crate::core::model::time::Timestamp;
+use crate::core::remedy::fights::{Happened, What};
 use crate::core::remedy::step::Spent;
 use crate::store::budgets::{self, Asked};
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::meta::{meta, set_meta};
 use crate::store::read::Reader;
+use crate::store::rows::time;
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
 use crate::store::types::{Attempt, Booked, Booking, Learned, Outcome};
@@ -246,6 +248,36 @@ impl Reader {
         let sql = "SELECT DISTINCT action_kind FROM attempts WHERE issue_hash = ?1 AND outcome = 'undone'";
         let kinds = self.list(sql, &[&task.issue_hash], |row| row.get::<_, String>(0))?;
         Ok(kinds.iter().filter_map(|kind| kind.parse().ok()).collect())
+    }
+
+    /// What was tried and what broke since then, of what the host itself confirms, the oldest first.
+    pub fn happened(&self, since: Timestamp) -> Result<Vec<Happened>, StoreError> {
+        self.list(
+            "WITH recent AS (
+                 SELECT id, subject, detected_at FROM tasks WHERE status <> 'closed' AND said_by IS NULL
+                 UNION ALL
+                 SELECT id, subject, detected_at FROM tasks WHERE status = 'closed' AND closed_at > ?1 AND said_by IS NULL)
+             SELECT subject, detected_at AS at, 0 FROM recent WHERE detected_at > ?1
+             UNION ALL
+             SELECT recent.subject, task_history.timestamp, 0 FROM recent
+             JOIN task_history ON task_history.task_id = recent.id
+             WHERE task_history.action = 'regressed' AND task_history.timestamp > ?1
+             UNION ALL
+             SELECT subject, started_at, 1 FROM attempts WHERE started_at > ?1 AND outcome IS NOT 'refused'
+             ORDER BY 2 LIMIT 1000",
+            &[&since.to_string()],
+            |row| {
+                let tried: bool = row.get(2)?;
+                Ok(Happened {
+                    subject: row.get(0)?,
+                    at: time(row, 1)?,
+                    what: match tried {
+                        true => What::Tried,
+                        false => What::Broke,
+                    },
+                })
+            },
+        )
     }
 
     /// The first budget without room for this task and unit, without booking anything.

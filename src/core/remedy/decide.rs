@@ -36,6 +36,10 @@ const WARNING_RECHECK: Duration = Duration::from_secs(3_600);
 const BLIND_AFTER: Duration = Duration::from_secs(600);
 /// A deployment that takes longer, or a folder that changes all the time, is no reason to wait any more.
 const DEPLOYMENT_MOST: Duration = Duration::from_secs(600);
+/// What a human was told of and nothing can be done about is looked at again.
+const TOLD_RECHECK: Duration = Duration::from_secs(86_400);
+/// What was stopped because it fights is looked at again.
+const FIGHT_RECHECK: Duration = Duration::from_secs(3_600);
 /// While another disruptive action holds the host's slot.
 const SLOT_RECHECK: Duration = Duration::from_secs(2);
 
@@ -84,6 +88,8 @@ pub struct Past {
     pub unverified: bool,
     /// Kinds of action that a human took back here.
     pub taken_back: Vec<ActionKind>,
+    /// What its repairs break, again and again.
+    pub breaks: Option<String>,
 }
 
 /// What the gates ask of the host, read now.
@@ -191,6 +197,9 @@ fn afresh(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Decis
     if let Some(broken) = root_cause::first_broken(&above) {
         return inhibited(situation, symptom_of(broken), now).into();
     }
+    if let Some(other) = &situation.past.breaks {
+        return fights(situation, other, now).into();
+    }
     if let Some(step) = deployment(situation, now) {
         return step.into();
     }
@@ -267,6 +276,16 @@ pub fn silence_of(
                 .filter(|_| window.only.iter().any(covers))
         })
         .map(|open| (open.until, open.text))
+}
+
+/// Its repairs break something else: nothing more is done about it, and a human hears of it once.
+fn fights(situation: &Situation<'_>, other: &str, now: Timestamp) -> Step {
+    let reason = Reason::Breaks(other.to_owned());
+    let look = now.plus(FIGHT_RECHECK);
+    match situation.past.told {
+        0 => tell(situation, reason, Some(look), now),
+        _ => wait(look, reason),
+    }
 }
 
 /// What is missing while something is being installed may be there in a moment; not for ever.

@@ -1,6 +1,7 @@
 //! From a cause to an action: runbooks, phases, gates and the target.
 pub mod decide;
 pub mod ending;
+pub mod fights;
 pub mod gates;
 pub mod kill_switch;
 pub mod lack;

@@ -200,6 +200,8 @@ pub enum Reason {
         attempts: usize,
         advisors: String,
     },
+    /// Each of its repairs breaks something else: what.
+    Breaks(String),
     /// Repaired again and again, and it comes back.
     NotLasting(String),
     /// The detector no longer sees it, and nothing was done.
@@ -260,6 +262,7 @@ impl Reason {
             | Self::NothingSafe
             | Self::NoneTaken
             | Self::NotHeld { .. }
+            | Self::Breaks(_)
             | Self::NotLasting(_)
             | Self::GoneUntouched
             | Self::GoneUnverified
@@ -290,6 +293,10 @@ impl fmt::Display for Reason {
             | Self::Maintenance(text)
             | Self::NotLasting(text)
             | Self::Changed(text) => f.write_str(text),
+            Self::Breaks(other) => write!(
+                f,
+                "each repair breaks {other} within the stability window: stopped, both cannot have their way"
+            ),
             Self::Deployment(what) => write!(f, "something is being installed: {what}"),
             Self::Starting => f.write_str("it was started a moment ago and may still be starting"),
             Self::Clock => f.write_str(

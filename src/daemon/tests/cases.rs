@@ -103,6 +103,129 @@ fn attempts_from_before_the_root_was_known_are_given_back_when_it_is_repaired() 
 }
 
 #[test]
+fn what_failed_of_a_device_is_started_at_once_when_that_is_back() {
+    let mut gateway = all_fail(
+        3,
+        "open /dev/ttyUSB0: No such file or directory\nMain process exited",
+    );
+    gateway.runs_for(5 * MINUTE);
+    assert!(starts(&gateway).is_empty(), "{:?}", starts(&gateway));
+    assert_eq!(gateway.issue_states(), ["open"]);
+    gateway.write("/dev/ttyUSB0", "");
+    for number in 0..3 {
+        gateway
+            .units
+            .change(&name(number), |unit| unit.on_start = OnStart::Runs);
+    }
+    gateway.runs_for(3 * MINUTE);
+    assert_eq!(starts(&gateway).len(), 3, "{:?}", starts(&gateway));
+    for number in 0..3 {
+        let task = gateway.task(&name(number));
+        assert_eq!(task.resolution, Some(Resolution::Fixed));
+        let events = gateway.events(&task);
+        let back = events.iter().any(|event| event.starts_with("returned"));
+        assert!(back, "{events:#?}");
+    }
+    assert_eq!(gateway.issue_states(), ["closed"]);
+}
+
+#[test]
+fn what_a_human_put_off_is_left_alone_when_its_device_is_back() {
+    let mut gateway = all_fail(
+        1,
+        "open /dev/ttyUSB0: No such file or directory\nMain process exited",
+    );
+    gateway.runs_for(5 * MINUTE);
+    let (task, now) = (gateway.task(&name(0)), gateway.now());
+    let store = &gateway.runtime.store;
+    store
+        .snooze(task.id, now.plus(600 * MINUTE), "human", now)
+        .unwrap();
+    gateway.write("/dev/ttyUSB0", "");
+    gateway.runs_for(5 * MINUTE);
+    assert!(starts(&gateway).is_empty(), "{:?}", starts(&gateway));
+}
+
+#[test]
+fn instances_that_say_the_same_unknown_words_are_one_message() {
+    let mut gateway = Gateway::with(|_| {});
+    for instance in ["gw@1.service", "gw@2.service", "gw@33.service"] {
+        gateway
+            .units
+            .fail_saying(instance, "Main process exited\nglorp expected after speed");
+    }
+    gateway.runs_for(10 * MINUTE);
+    assert_eq!(gateway.issue_states(), ["open"]);
+    let tried = starts(&gateway);
+    assert!(tried.iter().all(|unit| *unit == tried[0]), "{tried:?}");
+}
+
+#[test]
+fn what_crashes_every_ten_minutes_is_one_issue_and_is_repaired_meanwhile() {
+    let mut gateway = Gateway::with(|_| {});
+    gateway.units.fail(UNIT, OnStart::Runs);
+    for _ in 0..36 {
+        gateway.runs_for(10 * MINUTE);
+        gateway.units.fail(UNIT, OnStart::Runs);
+    }
+    let issues = gateway.issues.all().len();
+    assert_eq!(issues, 1, "{:?}", gateway.issues.all());
+    assert_eq!(gateway.issue_states(), ["open"]);
+    assert!(starts(&gateway).len() >= 6, "{}", starts(&gateway).len());
+    let told = gateway.task(UNIT);
+    assert_eq!(told.status, Status::Escalated);
+    // It holds: a day later it is proven.
+    gateway.units.put(UNIT, "active");
+    gateway.runs_for(30 * 60 * MINUTE);
+    assert_eq!(gateway.issue_states(), ["closed"]);
+}
+
+#[test]
+fn two_that_end_each_other_are_told_once_and_one_of_them_runs() {
+    let mut gateway = Gateway::with(|_| {});
+    let [one, other] = [UNIT, ROOT];
+    gateway.units.put(other, "active");
+    gateway.units.fail(one, OnStart::Runs);
+    for _ in 0..60 {
+        let before = starts(&gateway).len();
+        gateway.runs_for(Duration::from_secs(20));
+        // Whatever was started ends the other.
+        if let Some(started) = starts(&gateway).get(before) {
+            let ended = if started == one { other } else { one };
+            gateway.units.fail(ended, OnStart::Runs);
+        }
+    }
+    assert!(starts(&gateway).len() <= 6, "{:?}", starts(&gateway));
+    let told: Vec<_> = gateway.issues.all();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let bodies = gateway.issues.bodies().concat();
+    assert!(
+        bodies.contains("repair breaks db.service within"),
+        "{bodies}"
+    );
+}
+
+#[test]
+fn a_slow_start_is_awaited_to_its_end_and_holds_nobody_up() {
+    let mut gateway = Gateway::with(|_| {});
+    gateway.units.fail(UNIT, OnStart::TakesItsTime);
+    gateway.pass();
+    assert_eq!(starts(&gateway), [UNIT]);
+    assert_eq!(gateway.task(UNIT).status, Status::InProgress);
+    gateway.units.fail(ROOT, OnStart::Runs);
+    gateway.runs_for(Duration::from_secs(50));
+    assert_eq!(starts(&gateway), [UNIT, ROOT]);
+    assert!(gateway.task(ROOT).first_green_at.is_some());
+    assert_eq!(gateway.task(UNIT).status, Status::InProgress);
+    gateway
+        .units
+        .change(UNIT, |unit| unit.active_state = "active");
+    gateway.runs_for(3 * MINUTE);
+    assert_eq!(starts(&gateway), [UNIT, ROOT]);
+    assert_eq!(gateway.task(UNIT).resolution, Some(Resolution::Fixed));
+}
+
+#[test]
 fn what_was_killed_and_then_fails_of_another_thing_is_told_as_that() {
     let mut gateway = Gateway::with(|_| {});
     gateway
