@@ -4,10 +4,12 @@ use crate::core::model::id::TaskId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::world::{ROOT, Start};
 use super::{Process, STREAM, Simulation, is_open, unit};
 use crate::core::config::Mode;
 use crate::core::model::class::Class;
 use crate::core::model::task::{Status, Task};
+use crate::core::model::time::Timestamp;
 use crate::store::{AuditEvent, Outcome, Reader, TaskFilter};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -35,7 +37,8 @@ impl Simulation {
         self.nothing_is_lost(&events);
         rows_agree(&reader, &tasks, &events);
         told_again_only_after_something_new(&events);
-        self.nothing_is_doubled(&events);
+        only_the_root_of_a_case_is_told(&tasks, &events);
+        self.nothing_is_doubled(&tasks, &events);
         self.lines_are_counted_once(process, &tasks);
         self.known.tasks = tasks.len();
     }
@@ -48,7 +51,7 @@ impl Simulation {
     }
 
     /// Nothing is done blindly, beyond a budget, or where it is forbidden; nothing is told twice.
-    fn nothing_is_doubled(&self, events: &[AuditEvent]) {
+    fn nothing_is_doubled(&self, tasks: &[Task], events: &[AuditEvent]) {
         let starts = self.world.starts();
         let booked = events.iter().filter(|event| event.action == "attempt");
         assert!(
@@ -76,7 +79,10 @@ impl Simulation {
                 .host_per_hour
                 .saturating_add(budget.first_starts_per_hour);
             assert!(hour.len() <= host as usize, "{hour:?}");
-            assert!(of_unit <= budget.fingerprint_per_hour as usize, "{hour:?}");
+            // Each time that its root was over begins a budget of its own.
+            let rounds = 1 + given_back(tasks, events, start);
+            let most = budget.fingerprint_per_hour as usize * rounds;
+            assert!(of_unit <= most, "{rounds} rounds: {hour:?}");
         }
         let mut told = BTreeSet::new();
         for marker in self.world.issues.markers() {
@@ -97,6 +103,65 @@ impl Simulation {
             *counted.entry(task.subject.clone()).or_default() += task.seen_count;
         }
         assert_eq!(counted, expected, "lines up to {cursor}");
+    }
+}
+
+fn at(event: &AuditEvent) -> Timestamp {
+    event.timestamp.parse().unwrap()
+}
+
+/// So often in the hour before were attempts on this unit given back.
+fn given_back(tasks: &[Task], events: &[AuditEvent], start: &Start) -> usize {
+    let of_unit: BTreeSet<TaskId> = tasks
+        .iter()
+        .filter(|task| task.subject == start.unit)
+        .map(|task| task.id)
+        .collect();
+    let given = |event: &&AuditEvent| {
+        matches!(event.action.as_str(), "given_back" | "returned")
+            && event.task_id.is_some_and(|id| of_unit.contains(&id))
+            && at(event) <= start.at
+            && start.at.since(at(event)) < HOUR
+    };
+    events.iter().filter(given).count()
+}
+
+/// Nobody hears of what hangs on a unit that is found broken, unless nobody can look.
+fn only_the_root_of_a_case_is_told(tasks: &[Task], events: &[AuditEvent]) {
+    let of_id: BTreeMap<TaskId, &Task> = tasks.iter().map(|task| (task.id, task)).collect();
+    let is_root = |task: &&Task| task.subject == ROOT && task.class == Class::ServiceFailed;
+    let roots: Vec<&Task> = tasks.iter().filter(is_root).collect();
+    let told = |event: &&AuditEvent| {
+        event.action == "escalated" && !event.reason.contains("nobody could look")
+    };
+    for event in events.iter().filter(told) {
+        let Some(member) = event.task_id.map(|id| of_id[&id]) else {
+            continue;
+        };
+        for root in roots
+            .iter()
+            .filter(|root| member.evidence.requires(&root.subject))
+        {
+            let open = root.detected_at < at(event)
+                && root.closed_at.is_none_or(|closed| closed > at(event));
+            let before = |one: &&AuditEvent| one.task_id == Some(root.id) && one.id < event.id;
+            let green = |one: &AuditEvent| match one.action.as_str() {
+                "first_green" => Some(true),
+                "regressed" | "fix_failed" | "claimed" => Some(false),
+                _ => None,
+            };
+            let last = events
+                .iter()
+                .filter(before)
+                .filter_map(|one| Some((one.id, green(one)?)))
+                .max_by_key(|(id, _)| *id);
+            let is_green = last.is_some_and(|(_, green)| green);
+            assert!(
+                !open || is_green,
+                "{} is told beside its root: {event:?}",
+                member.subject
+            );
+        }
     }
 }
 

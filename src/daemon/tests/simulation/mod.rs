@@ -33,7 +33,7 @@ use disk::{Crash, Plan};
 use rusqlite::ffi;
 use world::World;
 
-const SEEDS: u64 = 20;
+const SEEDS: u64 = 200;
 /// Crashes of one seed.
 const LIVES: u64 = 6;
 /// Steps between two crashes, at most.
@@ -191,10 +191,11 @@ impl Process {
 impl Simulation {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let world = World::new();
+        let mut world = World::new();
         for kind in 0..KINDS {
             world.units.put(&unit(kind), "active");
         }
+        world.of_one_root = random.below(3) == 0;
         let mut config = Config::parse(CONFIG).unwrap();
         config.store.ballast_kib = 16;
         config.mode.limit = random.one_of(&[
@@ -348,9 +349,11 @@ impl Simulation {
                     OnStart::Refused,
                     OnStart::Fails,
                     OnStart::ThenSilence,
+                    OnStart::TakesItsTime,
                     OnStart::Hangs,
                 ];
                 units.fail(&name, self.random.one_of(&starts));
+                self.world.bind(&name);
             }
             9 => units.put(&name, "active"),
             10 => units.answer(self.random.one_of(&[Answers::Denied, Answers::Hang])),

@@ -38,7 +38,12 @@ pub struct World {
     leaves: Arc<Mutex<Vec<(String, Timestamp)>>>,
     /// The next answer of the tracker gets lost.
     pub mute: Arc<Mutex<bool>>,
+    /// All units but the first require that one.
+    pub of_one_root: bool,
 }
+
+/// What the others require, where they do.
+pub const ROOT: &str = "unit-a.service";
 
 impl World {
     pub fn new() -> Self {
@@ -48,6 +53,14 @@ impl World {
             starts: Arc::default(),
             leaves: Arc::default(),
             mute: Arc::default(),
+            of_one_root: false,
+        }
+    }
+
+    /// A unit that failed is bound to the root, where there is one.
+    pub fn bind(&self, name: &str) {
+        if self.of_one_root && name != ROOT {
+            self.units.change(name, |unit| unit.requires = ROOT);
         }
     }
 
