@@ -174,7 +174,7 @@ pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> D
         }) if situation.past.stands.as_deref() == Some(&step::told(&reason, proposed.as_ref())) => {
             wait(retry_at.unwrap_or(now.plus(TOLD_RECHECK)), reason).into()
         }
-        decision => decision,
+        decision @ (Decision::Step(_) | Decision::Ask(_)) => decision,
     }
 }
 

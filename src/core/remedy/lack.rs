@@ -1,7 +1,7 @@
 //! What a unit that is down lacks, where a look tells that it is there again. Pure.
 
+use ::core::net::{IpAddr, SocketAddr};
 use std::fmt;
-use std::net::IpAddr;
 
 use crate::core::diagnosis::root_cause::OpenCondition;
 use crate::core::model::cause::Cause;
@@ -88,11 +88,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 /// `10.0.0.5`, `10.0.0.5:1883`, `[fd00::1]:80`.
 fn address(word: &str) -> Option<IpAddr> {
     let plain = word.parse().ok();
-    plain.or_else(|| {
-        word.parse()
-            .ok()
-            .map(|socket: std::net::SocketAddr| socket.ip())
-    })
+    plain.or_else(|| word.parse().ok().map(|socket: SocketAddr| socket.ip()))
 }
 
 /// A name with a dot that is no address, file or unit.
@@ -110,6 +106,7 @@ fn is_name(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::core::model::class::Class;
     use crate::core::model::facts::Fact;

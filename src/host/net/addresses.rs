@@ -44,6 +44,7 @@ fn of_table(text: &str) -> impl Iterator<Item = Ipv6Addr> + '_ {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
