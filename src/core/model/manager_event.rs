@@ -13,13 +13,13 @@ pub struct ManagerEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happening {
     JobNew {
-        id: u32,
+        id: JobId,
         unit: String,
         kind: JobKind,
     },
     /// A job's end. It may be the only word of its job.
     JobRemoved {
-        id: u32,
+        id: JobId,
         unit: String,
         kind: JobKind,
         result: JobResult,
@@ -41,6 +41,27 @@ pub enum Happening {
     Gap,
 }
 
+/// The manager's number of a job; it only grows, so a greater one came later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JobId(u32);
+
+impl JobId {
+    /// What the manager says where no job is.
+    pub const NONE: Self = Self(0);
+
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+impl std::str::FromStr for JobId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
 /// The state of a unit as its manager tells it in one word; `None` where that word did not carry the part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnitChange {
@@ -52,7 +73,7 @@ pub struct UnitChange {
     /// 32 lower-case hex digits; empty when the unit has not run since it was loaded.
     pub invocation_id: Option<String>,
     /// The job that waits or runs for it now; 0 for none.
-    pub job: Option<u32>,
+    pub job: Option<JobId>,
     pub main_pid: Option<u32>,
     pub n_restarts: Option<u32>,
     /// Microseconds since boot.

@@ -14,10 +14,6 @@ pub mod hex;
 pub mod hint;
 pub mod id;
 pub mod inert;
-#[allow(
-    dead_code,
-    reason = "both its sources and the model of intent are still to come"
-)]
 pub mod manager_event;
 pub mod named;
 #[allow(
@@ -26,6 +22,7 @@ pub mod named;
 )]
 pub mod narrow;
 pub mod object;
+pub mod packed;
 pub mod port;
 pub mod proposal;
 pub mod snippet;

@@ -9,7 +9,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::core::model::manager_event::{Happening, JobKind, JobResult, ManagerEvent, UnitChange};
+use crate::core::model::manager_event::{
+    Happening, JobId, JobKind, JobResult, ManagerEvent, UnitChange,
+};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::{Left, Purpose, UnitState};
 
@@ -35,7 +37,7 @@ enum Way {
     /// The manager was asked to send it a signal, and it ended.
     Signalled,
     /// A stop job of this id.
-    Stopped(u32),
+    Stopped(JobId),
     /// It was to be started, also again, and was not.
     NotStarted(JobResult),
 }
@@ -56,7 +58,7 @@ struct End {
     /// The word that told that it was up before.
     up: u64,
     /// The job that had started it then; 0 where unknown.
-    start_job: u32,
+    start_job: JobId,
 }
 
 /// The number of a word, and when it was heard.
@@ -68,11 +70,11 @@ struct Course {
     /// Word that told that it was up, or on its way there; 0 for never.
     up: u64,
     up_seen: Timestamp,
-    start_job: u32,
+    start_job: JobId,
     /// The last state that was told.
     active: bool,
     /// The job under way.
-    job: Option<(u32, JobKind)>,
+    job: Option<(JobId, JobKind)>,
     signalled: Option<Timestamp>,
     /// The newest last.
     ends: heapless::Deque<End, ENDS_MOST>,
@@ -165,7 +167,7 @@ impl Course {
             .is_some_and(|(_, kind)| kind.stops() || kind == JobKind::Other)
     }
 
-    fn job_new(&mut self, (word, seen): Word, id: u32, kind: JobKind) {
+    fn job_new(&mut self, (word, seen): Word, id: JobId, kind: JobKind) {
         self.job = Some((id, kind));
         match kind {
             JobKind::Stop => {
@@ -188,7 +190,7 @@ impl Course {
         }
     }
 
-    fn job_removed(&mut self, (word, seen): Word, id: u32, kind: JobKind, result: JobResult) {
+    fn job_removed(&mut self, (word, seen): Word, id: JobId, kind: JobKind, result: JobResult) {
         let known = self.job.filter(|(known, _)| *known == id);
         let kind = match (kind, known) {
             (JobKind::Other, Some((_, known))) if known != JobKind::Other => known,
@@ -224,7 +226,7 @@ impl Course {
     }
 
     /// A stop that was called off, or was the first half of a restart, left nothing down.
-    fn not_stopped(&mut self, job: u32) {
+    fn not_stopped(&mut self, job: JobId) {
         if self.end().is_some_and(|end| end.way == Way::Stopped(job)) {
             self.ends.pop_back();
         }
@@ -232,7 +234,7 @@ impl Course {
 
     fn changed(&mut self, (word, seen): Word, change: &UnitChange) {
         match change.job {
-            Some(0) => self.job = None,
+            Some(JobId::NONE) => self.job = None,
             Some(id) if self.job.is_none_or(|(known, _)| known != id) => {
                 self.job = Some((id, JobKind::Other));
             }
@@ -398,7 +400,7 @@ impl Intents {
     }
 
     /// The unit whose end caused the stop job of `unit`, with that end.
-    fn cause<'a>(&self, unit: &'a UnitState, job: u32, end: End) -> Option<(&'a str, End)> {
+    fn cause<'a>(&self, unit: &'a UnitState, job: JobId, end: End) -> Option<(&'a str, End)> {
         let bound = unit.binds_to.iter().find_map(|name| {
             let above = self.courses.get(name)?.down_at(end.word)?;
             let ended = !matches!(above.way, Way::Stopped(_));
@@ -432,9 +434,10 @@ impl Intents {
 
     /// For whom somebody stopped it, if for one that excludes it. When that one's start failed, neither runs, which
     /// nobody wanted: the switch took it along.
-    fn made_way(&self, unit: &UnitState, job: u32, end: End) -> Left {
-        let of_this_job =
-            |word: u64, start_job: u32| word > end.up && (end.start_job..job).contains(&start_job);
+    fn made_way(&self, unit: &UnitState, job: JobId, end: End) -> Left {
+        let of_this_job = |word: u64, start_job: JobId| {
+            word > end.up && (end.start_job..job).contains(&start_job)
+        };
         let partners = || {
             let known = |name| Some((name, self.courses.get(name)?));
             unit.excludes.iter().filter_map(known)

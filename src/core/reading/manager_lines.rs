@@ -1,7 +1,7 @@
 //! The service manager's own journal entries as words about its units and jobs: the same words as over its bus.
 //! Only process 1 is heard; what an entry is about and says is then its own word.
 
-use crate::core::model::manager_event::{Happening, JobKind, JobResult, UnitChange};
+use crate::core::model::manager_event::{Happening, JobId, JobKind, JobResult, UnitChange};
 
 /// systemd's message catalogue: the text may change, the id does not.
 mod message_id {
@@ -74,7 +74,7 @@ pub fn is_watched(unit: &str) -> bool {
     !unit.contains(' ') && KINDS.iter().any(|kind| unit.ends_with(kind))
 }
 
-fn of_job(line: &ManagerLine<'_>, id: u32) -> Happening {
+fn of_job(line: &ManagerLine<'_>, id: JobId) -> Happening {
     let unit = line.unit.to_owned();
     let kind = JobKind::of(line.job_type);
     if line.job_result.is_empty() {

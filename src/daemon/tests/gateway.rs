@@ -8,7 +8,9 @@ use std::time::Duration;
 use super::issues::Issues;
 use super::units::Units;
 use crate::core::config::{Config, Github};
-use crate::core::model::manager_event::{Happening, JobKind, JobResult, ManagerEvent, UnitChange};
+use crate::core::model::manager_event::{
+    Happening, JobId, JobKind, JobResult, ManagerEvent, UnitChange,
+};
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
 use crate::daemon::outbox::StoreOutbox;
@@ -188,7 +190,7 @@ impl Gateway {
     pub fn is_stopped(&self, unit: &str) {
         self.units.put(unit, "inactive");
         self.says(Happening::JobRemoved {
-            id: 7,
+            id: JobId::from_number(7),
             unit: unit.to_owned(),
             kind: JobKind::Stop,
             result: JobResult::Done,

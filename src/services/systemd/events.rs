@@ -1,6 +1,6 @@
 //! From systemd's signals to the manager's words. Pure.
 
-use crate::core::model::manager_event::{Happening, JobKind, JobResult, UnitChange};
+use crate::core::model::manager_event::{Happening, JobId, JobKind, JobResult, UnitChange};
 use crate::services::systemd::bus::{MANAGER, PROPERTIES, unit_of_path};
 use crate::services::systemd::decode::{Value, is_watched};
 use crate::services::systemd::wire::{Message, WireError};
@@ -13,7 +13,7 @@ pub enum Heard {
     Said(Happening),
     /// A job whose kind is to be asked for at its object.
     Job {
-        id: u32,
+        id: JobId,
         unit: String,
         path: String,
     },
@@ -34,14 +34,14 @@ pub fn heard(message: &Message<'_>) -> Result<Option<Heard>, WireError> {
     let mut body = message.body();
     Ok(Some(match message.member {
         "JobNew" => Heard::Job {
-            id: body.number()?,
+            id: JobId::from_number(body.number()?),
             path: body.text()?.to_owned(),
             unit: body.text()?.to_owned(),
         },
         "JobRemoved" => {
             let (id, _, unit) = (body.number()?, body.text()?, body.text()?);
             Heard::Said(Happening::JobRemoved {
-                id,
+                id: JobId::from_number(id),
                 unit: unit.to_owned(),
                 // Its object is gone: who heard of its beginning knows.
                 kind: JobKind::Other,
@@ -104,7 +104,7 @@ fn take(change: &mut UnitChange, of_unit: bool, name: &str, value: &Value<'_>) {
         "ActiveState" => change.active = Some(value.text()),
         "SubState" => change.sub = Some(value.text()),
         "InvocationID" => change.invocation_id = Some(value.text()),
-        "Job" if of_unit => change.job = Some(value.small()),
+        "Job" if of_unit => change.job = Some(JobId::from_number(value.small())),
         "Result" => change.result = Some(value.text()),
         "MainPID" => change.main_pid = Some(value.small()),
         "NRestarts" => change.n_restarts = Some(value.small()),

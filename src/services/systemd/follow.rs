@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::core::model::manager_event::{
-    Happening, JobKind, JobResult, ManagerEvent, ManagerState,
+    Happening, JobId, JobKind, JobResult, ManagerEvent, ManagerState,
 };
 use crate::host::Host;
 use crate::host::clock::end_after;
@@ -52,7 +52,7 @@ struct Follower<'a> {
     known: &'a Known,
     ear: &'a mut dyn Ear,
     connection: Connection,
-    jobs: BTreeMap<u32, JobKind>,
+    jobs: BTreeMap<JobId, JobKind>,
     /// What came while a question was asked.
     waiting: VecDeque<Heard>,
 }
@@ -109,7 +109,7 @@ impl Follower<'_> {
         Ok(())
     }
 
-    fn begin(&mut self, id: u32, unit: String, kind: JobKind) {
+    fn begin(&mut self, id: JobId, unit: String, kind: JobKind) {
         if self.jobs.len() >= JOBS_MOST {
             self.jobs.pop_first();
         }
@@ -122,7 +122,7 @@ impl Follower<'_> {
         }
     }
 
-    fn end(&mut self, id: u32, unit: String, result: JobResult) {
+    fn end(&mut self, id: JobId, unit: String, result: JobResult) {
         let kind = self.jobs.remove(&id).unwrap_or_default();
         self.tell(Happening::JobRemoved {
             id,
@@ -149,7 +149,8 @@ impl Follower<'_> {
                 let mut rows = message.body().entries()?;
                 let mut jobs = Vec::new();
                 while rows.next_entry() {
-                    let (id, unit, kind) = (rows.number()?, rows.text()?.to_owned(), rows.text()?);
+                    let id = JobId::from_number(rows.number()?);
+                    let (unit, kind) = (rows.text()?.to_owned(), rows.text()?);
                     jobs.push((id, unit, JobKind::of(kind)));
                     for types in ["s", "o", "o"] {
                         rows.skip(types)?;

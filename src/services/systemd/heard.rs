@@ -206,13 +206,13 @@ fn stamps(unit: &UnitState) -> Left {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::model::manager_event::{JobKind, JobResult};
+    use crate::core::model::manager_event::{JobId, JobKind, JobResult};
 
     fn word(seen_ms: i64, kind: JobKind) -> ManagerEvent {
         ManagerEvent {
             seen: Timestamp::from_millis(seen_ms),
             what: Happening::JobRemoved {
-                id: u32::try_from(seen_ms).unwrap(),
+                id: JobId::from_number(u32::try_from(seen_ms).unwrap()),
                 unit: "a.service".to_owned(),
                 kind,
                 result: JobResult::Done,

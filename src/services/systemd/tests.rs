@@ -16,7 +16,7 @@ use super::wire::spoken::{Said, error, properties, reply, signal, text, variant}
 use super::wire::{self, Kind};
 use super::*;
 use crate::core::model::manager_event::{
-    Happening, JobKind, JobResult, ManagerEvent, ManagerState, UnitChange,
+    Happening, JobId, JobKind, JobResult, ManagerEvent, ManagerState, UnitChange,
 };
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::{Left, Purpose};
@@ -542,7 +542,7 @@ fn what_happens_is_told_in_its_order_with_the_kind_of_each_job() {
             active: Some("inactive".to_owned()),
             ..UnitChange::default()
         };
-        let (id, kind) = (9, JobKind::Stop);
+        let (id, kind) = (JobId::from_number(9), JobKind::Stop);
         let want = [
             Happening::JobNew {
                 id,
@@ -564,7 +564,7 @@ fn what_happens_is_told_in_its_order_with_the_kind_of_each_job() {
         assert!(heard.contains(&Happening::ManagerState(ManagerState::Running)));
         let slow = "slow.service".to_owned();
         let started = Happening::JobNew {
-            id: 3,
+            id: JobId::from_number(3),
             unit: slow,
             kind: JobKind::Start,
         };
