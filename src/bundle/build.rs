@@ -115,12 +115,13 @@ fn read_all(
 fn knowledge_sources() -> Vec<Source> {
     knowledge::FILES
         .iter()
+        .map(|(name, packed)| (name, packed.text()))
         .map(|(name, text)| Source {
             path: format!("builtin:{name}"),
             kind: KNOWLEDGE,
             sha256: super::source::sha256_hex(text.as_bytes()),
             bytes: text.len() as u64,
-            passages: super::cut::markdown(name, text),
+            passages: super::cut::markdown(name, &text),
             ..Source::default()
         })
         .collect()

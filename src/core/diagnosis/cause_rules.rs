@@ -14,8 +14,9 @@ use crate::core::model::cause::Cause;
 use crate::core::model::class::Class;
 use crate::core::model::hint::Hint;
 use crate::core::model::named::named;
+use crate::core::model::packed::{Packed, packed};
 
-const BUILTIN: &str = include_str!("causes.toml");
+const BUILTIN: Packed = packed!("causes.toml");
 const BUILTIN_NAME: &str = "causes.toml";
 
 named! {
@@ -133,7 +134,7 @@ impl CauseRules {
     pub fn load(texts: &[(String, String)]) -> Result<Self, CauseRuleError> {
         let mut rules = Vec::new();
         let mut words = Vec::new();
-        for (file, text, own) in files(texts) {
+        for (file, text, own) in files(texts, &BUILTIN.text()) {
             for written in parse(file, text)? {
                 let start = written.span().start;
                 let written = written.into_inner();
@@ -249,11 +250,14 @@ fn parsed<T: std::str::FromStr<Err: fmt::Display>>(name: &Spanned<String>) -> Re
 }
 
 /// The operator's files, then the built-in one; each with its name, its text and whether it is the operator's.
-fn files(texts: &[(String, String)]) -> impl Iterator<Item = (&str, &str, bool)> {
+fn files<'a>(
+    texts: &'a [(String, String)],
+    builtin: &'a str,
+) -> impl Iterator<Item = (&'a str, &'a str, bool)> {
     let own = texts
         .iter()
         .map(|(file, text)| (file.as_str(), text.as_str(), true));
-    own.chain([(BUILTIN_NAME, BUILTIN, false)])
+    own.chain([(BUILTIN_NAME, builtin, false)])
 }
 
 fn parse(file: &str, text: &str) -> Result<Vec<Spanned<Written>>, CauseRuleError> {
@@ -340,7 +344,7 @@ mod tests {
 
     #[test]
     fn the_built_in_rules_name_their_samples() {
-        let wrong = misnamed(CauseRules::builtin(), BUILTIN_NAME, BUILTIN);
+        let wrong = misnamed(CauseRules::builtin(), BUILTIN_NAME, &BUILTIN.text());
         let wrong: Vec<String> = wrong.iter().map(ToString::to_string).collect();
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }

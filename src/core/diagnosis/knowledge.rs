@@ -2,23 +2,24 @@
 //! them, so that a box without a bundle is served too. Pure.
 
 use crate::core::model::cause::Cause;
+use crate::core::model::packed::{Packed, packed};
 use crate::core::model::snippet::Snippet;
 
 /// Name and text of each file.
-pub const FILES: &[(&str, &str)] = &[
-    ("services.md", include_str!("knowledge/services.md")),
-    ("storage.md", include_str!("knowledge/storage.md")),
-    ("network.md", include_str!("knowledge/network.md")),
-    ("programs.md", include_str!("knowledge/programs.md")),
-    ("kernel.md", include_str!("knowledge/kernel.md")),
-    ("errno.md", include_str!("knowledge/errno.md")),
+pub const FILES: &[(&str, Packed)] = &[
+    ("services.md", packed!("services.md")),
+    ("storage.md", packed!("storage.md")),
+    ("network.md", packed!("network.md")),
+    ("programs.md", packed!("programs.md")),
+    ("kernel.md", packed!("kernel.md")),
+    ("errno.md", packed!("errno.md")),
 ];
 
 /// The section about `cause`: the one whose heading begins with its name.
 pub fn about(cause: Cause) -> Option<Snippet> {
-    FILES.iter().find_map(|(file, text)| {
+    FILES.iter().find_map(|(file, packed)| {
         let mut found: Option<Snippet> = None;
-        for (number, line) in (1_u32..).zip(text.lines()) {
+        for (number, line) in (1_u32..).zip(packed.text().lines()) {
             let heading = line.strip_prefix("## ");
             match (&mut found, heading) {
                 (Some(_), Some(_)) => break,
