@@ -67,7 +67,7 @@ fn read(
     mut finding: Finding,
     about: &About,
 ) -> Finding {
-    let log = log(host, &finding, &about.invocation);
+    let log = log(host, &finding, about);
     let required = needs_now(managers, &about.requires);
     for key in [Key::Sandbox, Key::Needs, Key::Run, Key::Log] {
         finding.evidence.forget(key);
@@ -107,10 +107,18 @@ pub fn with_needs_now(managers: &[Arc<dyn ServiceManager>], finding: Finding) ->
 }
 
 /// The lines of the run: its own, and what the manager said of it. One that was not started at all has only the latter.
-fn log(host: &Host, finding: &Finding, invocation: &str) -> String {
-    let own = format!("_SYSTEMD_INVOCATION_ID={invocation}");
+/// Its own are those of the unit since it began: a process that is gone before journald looks at it leaves its lines
+/// without the invocation (`/run/systemd/units/invocation:UNIT` goes with the run).
+fn log(host: &Host, finding: &Finding, about: &About) -> String {
+    let invocation = &about.invocation;
     let managers = format!("INVOCATION_ID={invocation}");
-    let of_run = ["-n", LINES, &own, "+", "_PID=1", &managers];
+    let (began, own) = match about.began.as_str() {
+        "" => ("@0", format!("_SYSTEMD_INVOCATION_ID={invocation}")),
+        began => (began, format!("_SYSTEMD_UNIT={}", finding.subject)),
+    };
+    let of_run = [
+        "-n", LINES, "--since", began, &own, "+", "_PID=1", &managers,
+    ];
     let of_unit = ["-n", LINES_UNKNOWN, "-u", &finding.subject];
     let refused = finding.fact(Key::Result) == Some("dependency");
     let mut lines = match invocation.is_empty() || refused {

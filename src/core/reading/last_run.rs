@@ -29,7 +29,9 @@ const SANDBOX: &[&str] = &[
     "RestrictAddressFamilies",
 ];
 /// What is asked beside them.
-const ASKED: &[&str] = &["InvocationID", "Requires", "Requisite", "BindsTo"];
+const ASKED: &[&str] = &["InvocationID", BEGAN, "Requires", "Requisite", "BindsTo"];
+/// Conditions are looked at whenever a unit is started, before anything of it runs.
+const BEGAN: &str = "ConditionTimestamp";
 /// Values of a setting that is off.
 const OFF: &[&str] = &["", "no", "~", "auto", "[not set]"];
 /// Longest setting kept, bytes.
@@ -50,6 +52,8 @@ const GAP: &str = "…";
 pub struct About {
     /// Of its last run; empty when it never ran.
     pub invocation: String,
+    /// When that began, as `journalctl --since` takes it; empty when it never did.
+    pub began: String,
     /// Without which it does not start, and which can be missing or down.
     pub requires: Vec<String>,
     /// One `Name=value` a line, what is off left out.
@@ -83,6 +87,7 @@ impl About {
             "InvocationID" if value.bytes().all(|c| c.is_ascii_hexdigit()) => {
                 value.clone_into(&mut self.invocation);
             }
+            BEGAN => self.began = since(value),
             "Requires" | "Requisite" | "BindsTo" => {
                 let names = value.split_ascii_whitespace().filter(|name| can_lack(name));
                 self.requires.extend(names.map(str::to_owned));
@@ -103,6 +108,19 @@ impl About {
         self.requires.dedup();
         self.requires.truncate(NEEDS_MOST);
         self
+    }
+}
+
+/// A time as `systemctl show` prints it (a date) or the bus says it (microseconds since 1970), for `--since`.
+fn since(time: &str) -> String {
+    match time.parse::<u64>() {
+        Ok(0) => String::new(),
+        Ok(us) => {
+            let (seconds, rest) = (us / 1_000_000, us % 1_000_000);
+            format!("@{seconds}.{rest:06}")
+        }
+        Err(_) if time == "n/a" => String::new(),
+        Err(_) => time.to_owned(),
     }
 }
 
@@ -161,6 +179,19 @@ pub fn bounded(newest_first: &str, tells: impl Fn(&str) -> bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn when_a_run_began_is_what_the_journal_takes() {
+        let began = |shown: &str| About::read(&format!("ConditionTimestamp={shown}\n")).began;
+        assert_eq!(
+            began("Sun 2026-11-29 17:04:24 UTC"),
+            "Sun 2026-11-29 17:04:24 UTC"
+        );
+        assert_eq!(began("1764434664000481"), "@1764434664.000481");
+        for never in ["", "0", "n/a"] {
+            assert_eq!(began(never), "");
+        }
+    }
+
     use super::*;
 
     #[test]
