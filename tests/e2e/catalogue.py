@@ -363,8 +363,10 @@ def killed(fault, found, injected):
     """What is not as it must be after a kill in the middle of an attempt."""
     complaints = []
     attempts = [one for one in found["attempts"] if one["outcome"] != judge.REFUSED]
-    if fault.kill_at == "green" and len(attempts) != 1:
-        complaints.append(f"{len(attempts)} attempts though the first was verified")
+    # What was green is not done again; the same fault may have another task, with an action of its own.
+    done = [(one["task_id"], one["action_kind"]) for one in attempts]
+    if fault.kill_at == "green" and (not done or len(done) != len(set(done))):
+        complaints.append(f"{len(done)} attempts, one again, though the first was verified")
     if any(one["outcome"] == "acted" for one in attempts):
         complaints.append("an attempt was never looked at")
     for unit in fault.services:
