@@ -17,11 +17,12 @@ use crate::core::reading::wanted::NotWanted;
 use crate::core::remedy::ending::{self, Seen};
 use crate::core::remedy::gates::{self, GateFacts};
 use crate::core::remedy::patience::Told;
-use crate::core::remedy::phases::{self, Offer, Offers, Plan, Tried};
+use crate::core::remedy::phases::{self, Offer, Offers, Plan};
 use crate::core::remedy::silence::{Scope, Silences};
 use crate::core::remedy::spacing;
 use crate::core::remedy::step::{self, Reason, Spent, Step};
 use crate::core::remedy::target::TargetError;
+use crate::core::remedy::tried::Tried;
 
 /// Nobody is told sooner after the first sight: the root cause may be found a sweep later than its
 /// symptom, and most blips are over by then.

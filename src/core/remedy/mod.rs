@@ -12,6 +12,7 @@ pub mod silence;
 pub mod spacing;
 pub mod step;
 pub mod target;
+pub mod tried;
 
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,8 @@
 
 use crate::core::model::action::ActionKind;
 use crate::core::model::task::Phase;
-use crate::core::model::time::Timestamp;
-use crate::core::remedy::spacing;
 use crate::core::remedy::step::Reason;
+use crate::core::remedy::tried::{Tried, made};
 
 /// One action that could be taken, best first within its list.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,19 +27,6 @@ pub struct Offers {
     /// Phase 3: the action that two of three advisors agree on, or why there is none.
     pub agreed: Option<Offer>,
     pub disagreement: String,
-}
-
-/// One attempt of this episode that is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tried {
-    pub phase: Phase,
-    pub kind: ActionKind,
-    /// False when a gate or precondition stopped it before anything was touched.
-    pub acted: bool,
-    /// All gates were open for it: if it was refused then, the host had become another one since the decision.
-    pub booked: bool,
-    /// When it began.
-    pub at: Timestamp,
 }
 
 /// The next step for a task.
@@ -116,7 +102,7 @@ fn due<'a>(
     if in_phase >= phase.max_attempts() as usize {
         return None;
     }
-    let failures = |kind| spacing::made(tried, kind).count();
+    let failures = |kind| made(tried, kind).count();
     let most = |kind: ActionKind| match kind.is_start() {
         true => starts_most,
         false => FAILURES_MOST,
@@ -140,7 +126,7 @@ fn again<'a>(
             offered.iter().map(move |offer| (phase, offer))
         })
         .find(|(_, offer)| {
-            let made = spacing::made(tried, offer.kind).count();
+            let made = made(tried, offer.kind).count();
             offer.kind.is_start() && !refused(tried, offer.kind) && (1..starts_most).contains(&made)
         })
 }

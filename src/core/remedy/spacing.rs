@@ -5,22 +5,10 @@ use std::time::Duration;
 use crate::core::config::Fix;
 use crate::core::model::action::ActionKind;
 use crate::core::model::time::Timestamp;
-use crate::core::remedy::phases::Tried;
+use crate::core::remedy::tried::{Tried, made};
 
 /// A human hears of a fault after so many attempts that did not hold, but not before `fix.tell_after_s`.
 const FAILURES_BEFORE_TOLD: usize = 3;
-
-/// Starts are one thing, however they are made; anything else is only like itself.
-pub(super) fn alike(one: ActionKind, other: ActionKind) -> bool {
-    one == other || (one.is_start() && other.is_start())
-}
-
-/// Attempts of the round that are like `kind` and touched something, the oldest first.
-pub(super) fn made(tried: &[Tried], kind: ActionKind) -> impl Iterator<Item = &Tried> {
-    tried
-        .iter()
-        .filter(move |one| one.acted && alike(one.kind, kind))
-}
 
 /// When `kind` may be tried again; `None`: at once, it was not tried yet. Counted from the first attempt of the
 /// round, so that a slow one puts the next not off.

@@ -33,9 +33,10 @@ use crate::core::model::unit::Purpose;
 use crate::core::reading::wanted::{NotWanted, Unwanted};
 use crate::core::remedy::decide::{Checked, Decision, Deployment, HostFacts, Past, Situation};
 use crate::core::remedy::ending::Seen;
-use crate::core::remedy::phases::{Offer, Offers, Tried};
+use crate::core::remedy::phases::{Offer, Offers};
 use crate::core::remedy::step::{Reason, Spent, Step};
 use crate::core::remedy::target::TargetError;
+use crate::core::remedy::tried::Tried;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const UNIT: &str = "a.service";
