@@ -10,6 +10,7 @@ use super::error::BundleError;
 use super::format;
 use super::index::Postings;
 use super::moves::{Moves, Told};
+use super::opened::Bundle;
 use super::report::{Builder, Report};
 use super::source::Source;
 use super::{collect, gitlog, jsonl, vectors};
@@ -163,8 +164,8 @@ fn manifest_digest(sources: &[Source], moves: &Moves) -> String {
     super::source::sha256_hex(text.as_bytes())
 }
 
-fn same_as_before(out: &Path, manifest: &str) -> Option<super::Bundle> {
-    let old = super::Bundle::open(out).ok()?;
+fn same_as_before(out: &Path, manifest: &str) -> Option<Bundle> {
+    let old = Bundle::open(out).ok()?;
     (old.meta("manifest").ok()? == manifest).then_some(old)
 }
 

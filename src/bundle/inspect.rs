@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::Bundle;
 use super::error::BundleError;
 use super::moves::{self, Moved};
+use super::opened::Bundle;
 use super::source::sha256_hex;
 use crate::core::model::hint::Hint;
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::SNIPPETS_MAX;
 use super::error::LeftOut;
+use super::opened::SNIPPETS_MAX;
 use crate::core::human::redact::Redactor;
 
 /// Most text of one bundle, in bytes: bounds the memory of a build to about three times that.

@@ -4,6 +4,9 @@
     clippy::indexing_slicing,
     clippy::panic
 )]
+use crate::core::diagnosis::retrieval::Query;
+use crate::core::model::finding::Finding;
+use crate::core::model::snippet::Snippet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
