@@ -6,17 +6,15 @@ use crate::actions::{self, Action, ActionError, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::finding::Finding;
 use crate::core::model::healthy::HealthyUnits;
-use crate::core::model::id::AttemptId;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Phase, Transition, WaitsFor};
-use crate::core::model::time::Timestamp;
-use crate::core::model::unit::UnitName;
 use crate::core::remedy::ending::Seen;
 use crate::core::remedy::step::Reason;
 use crate::daemon::healthy;
 use crate::daemon::job::Job;
+use crate::daemon::underway::Underway;
 use crate::daemon::verify;
-use crate::daemon::{awaited, carry_out, gather};
+use crate::daemon::{awaited, gather};
 use crate::store::{Attempt, Booked, Booking, Outcome, StoreError};
 
 /// First pause between two looks after an action; doubles up to [`LOOK_PAUSE_MAX`].
@@ -38,20 +36,6 @@ fn step(_name: &str) {
     }
 }
 
-/// An attempt that was booked, until its end is written down.
-#[derive(Debug)]
-pub struct Underway {
-    id: AttemptId,
-    phase: Phase,
-    /// What is done, in words.
-    action: String,
-    undo: Undo,
-    /// The unit that it starts.
-    pub starts: Option<UnitName>,
-    /// When it began.
-    pub at: Timestamp,
-}
-
 /// The action that all gates are open for.
 #[derive(Clone, Copy)]
 pub struct Chosen<'a> {
@@ -70,7 +54,7 @@ pub fn take(job: &Job<'_>, chosen: &Chosen<'_>) -> Result<(), StoreError> {
         decided,
     } = *chosen;
     let Some(_slot) = runtime.slot(action.kind()) else {
-        return carry_out::wait(job, job.now().plus(SLOT_RECHECK), &Reason::Slot);
+        return job.wait(job.now().plus(SLOT_RECHECK), &Reason::Slot);
     };
     let known = healthy::known_for(action.kind(), &runtime.store.reader()?)?;
     let context = runtime.action_context(&job.loaded, &known);
@@ -97,7 +81,7 @@ pub fn take(job: &Job<'_>, chosen: &Chosen<'_>) -> Result<(), StoreError> {
         // Another worker took the last of it since it was looked at: decided anew.
         Booked::Exhausted(spent) => {
             let soon = job.now().plus(SLOT_RECHECK).min(spent.free_at);
-            return carry_out::wait(job, soon, &Reason::Budget(spent));
+            return job.wait(soon, &Reason::Budget(spent));
         }
     };
     log::info!("task {}: {action}", task.id);

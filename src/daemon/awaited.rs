@@ -4,13 +4,13 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use crate::core::model::id::TaskId;
+use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::core::remedy::ending::Seen;
-use crate::daemon::Runtime;
-use crate::daemon::attempt::{self, Underway};
 use crate::daemon::job::Job;
+use crate::daemon::runtime::Runtime;
+use crate::daemon::underway::{Awaited, Underway};
 use crate::services;
 use crate::store::StoreError;
 
@@ -22,17 +22,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(1_800);
 /// Its manager ends what is over its limit; that is seen this much later.
 const AFTER: Duration = Duration::from_secs(5);
-
-/// A start that is under way.
-#[derive(Debug)]
-pub struct Awaited {
-    task: TaskId,
-    worker: String,
-    unit: UnitName,
-    booked: Underway,
-    until: Timestamp,
-    next: Timestamp,
-}
 
 /// Its manager starts it now. What waits to be restarted has failed.
 fn starting(job: &Job<'_>, unit: &UnitName) -> Option<UnitState> {
@@ -88,13 +77,22 @@ fn take(runtime: &Runtime, now: Timestamp) -> Option<Awaited> {
     Some(all.swap_remove(at))
 }
 
-/// Looks at one that is due; true when it came to its end.
-pub fn look(runtime: &Runtime, now: Timestamp) -> Result<bool, StoreError> {
+/// Whose start is over: its attempt ends with what was seen.
+#[derive(Debug)]
+pub struct Over {
+    pub task: Task,
+    pub worker: String,
+    pub booked: Underway,
+    pub seen: Seen,
+}
+
+/// Looks at one that is due; `None` where none is, or where it still starts.
+pub fn over(runtime: &Runtime, now: Timestamp) -> Result<Option<Over>, StoreError> {
     let Some(awaited) = take(runtime, now) else {
-        return Ok(false);
+        return Ok(None);
     };
     let Some(task) = runtime.store.reader()?.task(awaited.task)? else {
-        return Ok(true);
+        return Ok(None);
     };
     let job = Job::new(runtime, &task, &awaited.worker);
     let seen = job.look();
@@ -106,8 +104,12 @@ pub fn look(runtime: &Runtime, now: Timestamp) -> Result<bool, StoreError> {
     if (lasts && now < awaited.until) || (runtime.stopping() && seen != Seen::Clear) {
         let next = now.plus(PAUSE);
         keep(runtime, Awaited { next, ..awaited });
-        return Ok(false);
+        return Ok(None);
     }
-    attempt::ended(&job, &awaited.booked, seen)?;
-    Ok(true)
+    Ok(Some(Over {
+        task,
+        worker: awaited.worker,
+        booked: awaited.booked,
+        seen,
+    }))
 }

@@ -45,7 +45,7 @@ pub fn step(
                 escalate::waits_in_case(job, facts)?;
             }
             match facts.past.told {
-                0 => wait(job, until, &reason),
+                0 => job.wait(until, &reason),
                 _ => wait_told(job, until, &reason),
             }
         }
@@ -132,21 +132,7 @@ fn proposed(job: &Job<'_>, action: &Proposal) -> Result<Proposed, StoreError> {
     })
 }
 
-/// Puts the task off; what the reason waits for makes it due sooner.
-pub fn wait(job: &Job<'_>, until: Timestamp, reason: &Reason) -> Result<(), StoreError> {
-    let waits_for = reason.waits_for();
-    let reason = match waits_for.gate() {
-        Some(gate) => format!("{gate}: {reason}"),
-        None => reason.to_string(),
-    };
-    job.transition(Transition::Wait {
-        until,
-        waits_for,
-        reason,
-    })
-}
-
-/// The same for what a human was told of: it stays escalated, unless something else than time may end the wait.
+/// Puts off what a human was told of: it stays escalated, unless something else than time may end the wait.
 fn wait_told(job: &Job<'_>, until: Timestamp, reason: &Reason) -> Result<(), StoreError> {
     let wakes = match reason.waits_for() {
         WaitsFor::Root(_) => true,
@@ -156,7 +142,7 @@ fn wait_told(job: &Job<'_>, until: Timestamp, reason: &Reason) -> Result<(), Sto
         WaitsFor::Time => false,
     };
     if wakes {
-        return wait(job, until, reason);
+        return job.wait(until, reason);
     }
     let reason = reason.to_string();
     job.transition(Transition::StillEscalated { until, reason })

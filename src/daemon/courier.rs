@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::core::config;
 use crate::core::model::hint::Hint;
-use crate::daemon::Runtime;
 use crate::daemon::feedback::ReplyPoller;
 use crate::daemon::outbox::StoreOutbox;
+use crate::daemon::runtime::Runtime;
 use crate::daemon::transports;
 use crate::escalation::courier::Courier;
 use crate::escalation::github::{self, GitHub};

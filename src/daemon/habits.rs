@@ -10,7 +10,7 @@ use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::habit::{HABITS_MOST, Habit, Heard, LineStanding};
 use crate::core::model::time::Timestamp;
-use crate::daemon::Runtime;
+use crate::daemon::runtime::Runtime;
 use crate::host::boot;
 use crate::store::{Intake, Reader, StoreError};
 

@@ -9,7 +9,7 @@ use crate::core::model::healthy::{HealthyUnit, HealthyUnits};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::journal_entry::OWN_NAME;
-use crate::daemon::Runtime;
+use crate::daemon::runtime::Runtime;
 use crate::host::clock::end_after;
 use crate::services::census::{self, Census, Listening};
 use crate::store::{Reader, StoreError};

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::core::model::task::Task;
+use crate::core::model::task::{Task, Transition};
 use crate::core::model::time::Timestamp;
-use crate::daemon::Runtime;
+use crate::core::remedy::step::Reason;
 use crate::daemon::diagnose::{self, Diagnosis};
 use crate::daemon::gather::Facts;
 use crate::daemon::loaded_config::LoadedConfig;
+use crate::daemon::runtime::Runtime;
 use crate::store::StoreError;
 
 /// One task in a worker's hands, with the set of settings that its step began with.
@@ -31,6 +32,20 @@ impl<'a> Job<'a> {
 
     pub fn now(&self) -> Timestamp {
         self.runtime.host.clock.now()
+    }
+
+    /// Puts the task off; what the reason waits for makes it due sooner.
+    pub fn wait(&self, until: Timestamp, reason: &Reason) -> Result<(), StoreError> {
+        let waits_for = reason.waits_for();
+        let reason = match waits_for.gate() {
+            Some(gate) => format!("{gate}: {reason}"),
+            None => reason.to_string(),
+        };
+        self.transition(Transition::Wait {
+            until,
+            waits_for,
+            reason,
+        })
     }
 
     /// Names the cause, ranks what could be done, and writes the cause down.

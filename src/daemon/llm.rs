@@ -18,7 +18,8 @@ use crate::core::model::snippet::Snippet;
 use crate::core::model::task::{Phase, Task};
 use crate::core::model::time::Timestamp;
 use crate::daemon::loaded_config::LoadedConfig;
-use crate::daemon::{Runtime, transports};
+use crate::daemon::runtime::Runtime;
+use crate::daemon::transports;
 use crate::store::StoreError;
 
 /// Answers kept; the whole cache is dropped when it is full.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::core::model::manager_event::{Happening, JobResult, ManagerEvent};
-use crate::daemon::Runtime;
 use crate::daemon::loaded_config::LoadedConfig;
+use crate::daemon::runtime::Runtime;
 use crate::services::{Ear, ServiceError, ServiceManager};
 
 /// Name of the heartbeat; the thread is `stream-manager`.

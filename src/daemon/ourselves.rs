@@ -7,7 +7,7 @@ use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
-use crate::daemon::Runtime;
+use crate::daemon::runtime::Runtime;
 use crate::daemon::runtime::store_options;
 use crate::detectors::DetectError;
 

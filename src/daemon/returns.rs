@@ -12,7 +12,7 @@ use crate::core::model::task::{Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::remedy::lack::Lack;
-use crate::daemon::Runtime;
+use crate::daemon::runtime::Runtime;
 use crate::host::Host;
 use crate::host::clock::end_after;
 use crate::host::net::{self, addresses, listeners};

@@ -11,7 +11,7 @@ use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
-use crate::daemon::Runtime;
+use crate::daemon::runtime::Runtime;
 use crate::store::{Intake, Store, StoreError};
 
 /// Unclean ends that make a start a safe one.

@@ -8,7 +8,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::AsFd;
 
 use crate::core::model::hint::Hint;
-use crate::daemon::{Runtime, status};
+use crate::daemon::runtime::Runtime;
+use crate::daemon::status;
 
 /// Pace of the loop: signals are answered at once, everything else at this pace.
 const PACE: Duration = Duration::from_secs(1);

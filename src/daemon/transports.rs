@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::config;
 use crate::core::model::hint::Hint;
-use crate::daemon::Runtime;
+use crate::daemon::runtime::Runtime;
 use crate::escalation::courier::{Courier, Limits};
 use crate::escalation::github::{GitHub, Settings};
 use crate::escalation::http::Https;

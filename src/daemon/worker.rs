@@ -10,7 +10,8 @@ use crate::core::remedy::ending;
 use crate::core::remedy::step::{Reason, Step};
 use crate::daemon::gather::Gather;
 use crate::daemon::job::Job;
-use crate::daemon::{Runtime, attempt, awaited, carry_out};
+use crate::daemon::runtime::Runtime;
+use crate::daemon::{attempt, awaited, carry_out};
 use crate::store::StoreError;
 
 /// Longest wait of the first worker without a ring: due back-offs, ends of stability windows and what
@@ -41,8 +42,9 @@ pub fn run(runtime: &Runtime, name: &str, lookout: bool) {
 /// One unit of work; false when nothing is due.
 pub fn step(runtime: &Runtime, worker: &str) -> Result<bool, StoreError> {
     let now = runtime.host.clock.now();
-    if awaited::look(runtime, now)? {
-        return Ok(true);
+    if let Some(over) = awaited::over(runtime, now)? {
+        let job = Job::new(runtime, &over.task, &over.worker);
+        return attempt::ended(&job, &over.booked, over.seen).map(|()| true);
     }
     let work = runtime.store.reader()?.due(now)?;
     // One worker at a time ends windows; it reads the task again, since another may just have ended it.
