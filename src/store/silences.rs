@@ -21,7 +21,7 @@ impl Store {
             let added = all.add(one.clone());
             if added {
                 set_silences(tx, &all)?;
-                let (what, why) = (one.scope.to_string(), one.terms());
+                let (what, why) = (one.scope.to_string(), one.terms_alone());
                 history::append(tx, task_of(&one), "silenced", &what, &one.by, &why, now)?;
             }
             Ok(added)

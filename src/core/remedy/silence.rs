@@ -85,13 +85,22 @@ pub struct Silence {
 impl Silence {
     /// Until when, by whom and why.
     pub fn terms(&self) -> String {
+        self.said(&format!(" by {}", self.by))
+    }
+
+    /// The same where whose it is stands beside it.
+    pub fn terms_alone(&self) -> String {
+        self.said("")
+    }
+
+    fn said(&self, by: &str) -> String {
         let until = self.until.to_string();
         let until = until.get(..19).unwrap_or(&until);
         let reason = match self.reason.as_str() {
             "" => "no reason given",
             reason => reason,
         };
-        format!("until {until} UTC by {}: {reason}", self.by)
+        format!("until {until} UTC{by}: {reason}")
     }
 
     fn of_line(line: &str) -> Option<Self> {
