@@ -396,7 +396,8 @@ pub(super) const COMMANDS: &[Command] = &[
         brief: "install this program as a service of the init that runs here",
         long: "Copies itself to /usr/local/bin, writes the systemd unit, the OpenRC or the SysV script, an\n\
                example configuration (an existing one is kept) and the tmpfiles, and enables the service.\n\
-               Twice is the same as once.",
+               Where man, bash-completion or fish is there, what they read is written below /usr/local/share\n\
+               and /etc/fish. Twice is the same as once.",
         example: "sudo ./autonomous-orchestrator install --start",
         flags: &[
             option(
@@ -411,7 +412,7 @@ pub(super) const COMMANDS: &[Command] = &[
                 "install below DIR; nothing is enabled or started",
             ),
         ],
-        run: install::install,
+        run: install_all,
     },
     Command {
         name: "uninstall",
@@ -453,7 +454,12 @@ pub(super) const COMMANDS: &[Command] = &[
     },
 ];
 
-/// `help` alone needs the table that it stands in.
+/// What `install` writes for man and shells is made of the table that it stands in.
+fn install_all(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+    install::install(COMMANDS, typed, globals)
+}
+
+/// `help` prints the table that it stands in.
 fn help_page(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     help::run(COMMANDS, typed, globals)
 }

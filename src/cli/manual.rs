@@ -39,7 +39,10 @@ fn words(command: &Command) -> Vec<&'static str> {
 
 /// Text as troff takes it.
 fn roff(text: &str) -> String {
-    let plain = text.replace('\\', "\\e").replace('-', "\\-");
+    let plain = text
+        .replace('\\', "\\e")
+        .replace('-', "\\-")
+        .replace('…', "...");
     let lines = plain
         .lines()
         .map(|line| match line.starts_with(['.', '\'']) {

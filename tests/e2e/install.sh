@@ -56,6 +56,14 @@ install -m 755 /root/$NAME $BIN
 check "install" $BIN install
 for file in "${FILES[@]}"; do check "wrote $file" test -e "$file"; done
 check "wrote an example configuration" test -s /etc/$NAME/config.toml
+# Each where its reader is: reader, what was written for it.
+READERS=("/usr/share/man /usr/local/share/man/man8/$NAME.8"
+  "/usr/share/bash-completion /usr/local/share/bash-completion/completions/$NAME"
+  "/usr/share/fish /etc/fish/completions/$NAME.fish")
+for pair in "${READERS[@]}"; do
+  read -r reader file <<<"$pair"
+  if [ -e "$reader" ]; then check "wrote $file" test -s "$file"; else check "no $file" test ! -e "$file"; fi
+done
 check "its configuration is valid" $BIN config check
 [ $INIT != systemd ] || systemctl daemon-reload
 service start || true
@@ -91,6 +99,7 @@ check "starts again" wait_until 15 running
 check "uninstall" $BIN uninstall
 check "nothing of it runs" wait_until 15 bash -c "! pgrep -x -f '$BIN run'"
 for file in "${FILES[@]}"; do check "removed $file" test ! -e "$file"; done
+for pair in "${READERS[@]}"; do check "removed ${pair#* }" test ! -e "${pair#* }"; done
 check "the state is kept" test -s /var/lib/$NAME/tasks.db
 check "the configuration is kept" test -s /etc/$NAME/config.toml
 exit $FAILED

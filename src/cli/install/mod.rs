@@ -6,10 +6,12 @@ mod init;
 use std::path::{Path, PathBuf};
 
 use crate::actions::DROP_IN_MARK;
+use crate::cli::command::Command;
 use crate::cli::config::EXAMPLE;
 use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::help::NAME;
+use crate::cli::manual;
 use crate::cli::typed::Typed;
 use crate::core::config::Config;
 use crate::escalation::textfile;
@@ -86,7 +88,39 @@ impl<'a> Job<'a> {
     }
 }
 
-pub(super) fn install(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
+/// Where its reader is there: the manual page and what a shell completes, as `help --as` prints them. zsh has no
+/// folder that it reads all of: its own start file does that.
+const READERS: &[(&str, &str, &str)] = &[
+    (
+        "/usr/share/man",
+        "/usr/local/share/man/man8/autonomous-orchestrator.8",
+        "man",
+    ),
+    (
+        "/usr/share/bash-completion",
+        "/usr/local/share/bash-completion/completions/autonomous-orchestrator",
+        "bash",
+    ),
+    (
+        "/usr/share/fish",
+        "/etc/fish/completions/autonomous-orchestrator.fish",
+        "fish",
+    ),
+];
+
+/// Path and form of what is read on this host.
+fn readers(tree: &Tree) -> impl Iterator<Item = (&'static str, &'static str)> {
+    READERS
+        .iter()
+        .filter(|(reader, _, _)| tree.has(reader))
+        .map(|(_, path, form)| (*path, *form))
+}
+
+pub(super) fn install(
+    table: &[Command],
+    typed: &Typed,
+    globals: &Globals,
+) -> Result<Exit, CliError> {
     let job = Job::new("install", typed, globals)?;
     let (tree, init) = (&job.tree, job.init);
     job.say(&format!("init: {}", init.as_str()))?;
@@ -104,6 +138,10 @@ pub(super) fn install(typed: &Typed, globals: &Globals) -> Result<Exit, CliError
     }
     for (link, target) in init.links(tree) {
         job.step(&tree.link(&link, &target)?)?;
+    }
+    for (path, form) in readers(tree) {
+        let text = manual::of(table, form).unwrap_or_default();
+        job.step(&tree.write(Path::new(path), &text, 0o644)?)?;
     }
     job.orders(init.enable())?;
     for advice in init.advice(tree) {
@@ -123,6 +161,9 @@ pub(super) fn uninstall(typed: &Typed, globals: &Globals) -> Result<Exit, CliErr
     job.orders(init.stop(tree))?;
     for (link, _) in init.links(tree) {
         job.step(&tree.remove(&link)?)?;
+    }
+    for (_, path, _) in READERS {
+        job.step(&tree.remove(Path::new(path))?)?;
     }
     for (path, _, _) in init.files() {
         job.step(&tree.remove(Path::new(path))?)?;
