@@ -107,23 +107,12 @@ pub fn with_needs_now(managers: &[Arc<dyn ServiceManager>], finding: Finding) ->
 }
 
 /// The lines of the run: its own, and what the manager said of it. One that was not started at all has only the latter.
-/// Its own are those of the unit since it began: a process that is gone before journald looks at it leaves its lines
-/// without the invocation (`/run/systemd/units/invocation:UNIT` goes with the run).
 fn log(host: &Host, finding: &Finding, about: &About) -> String {
-    let invocation = &about.invocation;
-    let managers = format!("INVOCATION_ID={invocation}");
-    let (began, own) = match about.began.as_str() {
-        "" => ("@0", format!("_SYSTEMD_INVOCATION_ID={invocation}")),
-        began => (began, format!("_SYSTEMD_UNIT={}", finding.subject)),
-    };
-    let of_run = [
-        "-n", LINES, "--since", began, &own, "+", "_PID=1", &managers,
-    ];
     let of_unit = ["-n", LINES_UNKNOWN, "-u", &finding.subject];
     let refused = finding.fact(Key::Result) == Some("dependency");
-    let mut lines = match invocation.is_empty() || refused {
+    let mut lines = match about.invocation.is_empty() || refused {
         true => String::new(),
-        false => run(host, finding, &of_run),
+        false => run(host, finding, about),
     };
     if lines.trim().is_empty() {
         lines = journal(host, &of_unit);
@@ -137,21 +126,39 @@ fn log(host: &Host, finding: &Finding, about: &About) -> String {
 }
 
 /// The lines of a run that ended by itself, once the manager's word of its end is among them, and a word of its own: each
-/// comes to the journal on its own way. One that was killed is not waited for. Nothing where the manager's word stays away:
-/// it has started the unit again meanwhile, and the run that failed is the one before.
-fn run(host: &Host, finding: &Finding, what: &[&str]) -> String {
+/// comes to the journal on its own way. Where one is missing the journal is told to take in all that waits (journald does
+/// that last of what it has to do), and the unit's lines since the run began are read: what was said by a process that is
+/// gone before journald looks at it stands there without the run's id. After that a run without words of its own had none.
+/// One that was killed is not waited for. Nothing where the manager's word stays away: it has started the unit again
+/// meanwhile, and the run that failed is the one before.
+fn run(host: &Host, finding: &Finding, about: &About) -> String {
     let ended = finding.fact(Key::ExitCode) == Some("exited");
     let is_whole =
         |lines: &str| lines.contains("process exited") || lines.contains("Failed with result");
     let managers = ["Start", "Stop", "Failed to start", finding.subject.as_str()];
     let is_own = |line: &str| !managers.iter().any(|begin| line.starts_with(begin));
-    let mut lines = journal(host, what);
+    let id = format!("INVOCATION_ID={}", about.invocation);
+    let own = format!("_SYSTEMD_{id}");
+    let mut lines = journal(host, &["-n", LINES, &own, "+", "_PID=1", &id]);
+    if !ended || is_whole(&lines) && lines.lines().any(is_own) {
+        return lines;
+    }
+    let all_taken_in = host
+        .run("journalctl", &["--sync"], DEADLINE)
+        .is_ok_and(|out| out.success());
+    let (since, own) = match about.since() {
+        Some(since) => (since, format!("_SYSTEMD_UNIT={}", finding.subject)),
+        None => ("@0".to_owned(), own),
+    };
     for _ in 0..LATE_MOST {
-        if !ended || is_whole(&lines) && lines.lines().any(is_own) {
+        lines = journal(
+            host,
+            &["-n", LINES, "--since", &since, &own, "+", "_PID=1", &id],
+        );
+        if is_whole(&lines) && (all_taken_in || lines.lines().any(is_own)) {
             return lines;
         }
         host.clock.pass(LATE, std::thread::sleep);
-        lines = journal(host, what);
     }
     match is_whole(&lines) {
         true => lines,

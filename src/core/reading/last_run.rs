@@ -29,9 +29,14 @@ const SANDBOX: &[&str] = &[
     "RestrictAddressFamilies",
 ];
 /// What is asked beside them.
-const ASKED: &[&str] = &["InvocationID", BEGAN, "Requires", "Requisite", "BindsTo"];
-/// Conditions are looked at whenever a unit is started, before anything of it runs.
-const BEGAN: &str = "ConditionTimestamp";
+const ASKED: &[&str] = &[
+    "InvocationID",
+    "InactiveExitTimestamp",
+    "ExecMainStartTimestamp",
+    "Requires",
+    "Requisite",
+    "BindsTo",
+];
 /// Values of a setting that is off.
 const OFF: &[&str] = &["", "no", "~", "auto", "[not set]"];
 /// Longest setting kept, bytes.
@@ -52,8 +57,9 @@ const GAP: &str = "…";
 pub struct About {
     /// Of its last run; empty when it never ran.
     pub invocation: String,
-    /// When that began, as `journalctl --since` takes it; empty when it never did.
-    pub began: String,
+    /// When that began, as systemd says it: a date, or microseconds since 1970; empty when it never did. Its main process
+    /// was started, or it left the state of being down, whichever was later: a start that is refused is neither.
+    began: String,
     /// Without which it does not start, and which can be missing or down.
     pub requires: Vec<String>,
     /// One `Name=value` a line, what is off left out.
@@ -87,7 +93,7 @@ impl About {
             "InvocationID" if value.bytes().all(|c| c.is_ascii_hexdigit()) => {
                 value.clone_into(&mut self.invocation);
             }
-            BEGAN => self.began = since(value),
+            "InactiveExitTimestamp" | "ExecMainStartTimestamp" => self.begins(value),
             "Requires" | "Requisite" | "BindsTo" => {
                 let names = value.split_ascii_whitespace().filter(|name| can_lack(name));
                 self.requires.extend(names.map(str::to_owned));
@@ -102,25 +108,31 @@ impl About {
         }
     }
 
+    fn begins(&mut self, time: &str) {
+        // The name of the day stands before a date; microseconds have all the same length.
+        let order = |time: &str| match time.split_once(' ') {
+            Some((_, date)) => date.to_owned(),
+            None => time.to_owned(),
+        };
+        if !["0", "n/a"].contains(&time) && order(time) > order(&self.began) {
+            time.clone_into(&mut self.began);
+        }
+    }
+
+    /// When it began, as `journalctl --since` takes it.
+    pub fn since(&self) -> Option<String> {
+        match self.began.parse::<u64>() {
+            Ok(us) => Some(format!("@{}.{:06}", us / 1_000_000, us % 1_000_000)),
+            Err(_) => Some(self.began.clone()).filter(|date| !date.is_empty()),
+        }
+    }
+
     /// With each requirement once, within their bound.
     pub fn finish(mut self) -> Self {
         self.requires.sort_unstable();
         self.requires.dedup();
         self.requires.truncate(NEEDS_MOST);
         self
-    }
-}
-
-/// A time as `systemctl show` prints it (a date) or the bus says it (microseconds since 1970), for `--since`.
-fn since(time: &str) -> String {
-    match time.parse::<u64>() {
-        Ok(0) => String::new(),
-        Ok(us) => {
-            let (seconds, rest) = (us / 1_000_000, us % 1_000_000);
-            format!("@{seconds}.{rest:06}")
-        }
-        Err(_) if time == "n/a" => String::new(),
-        Err(_) => time.to_owned(),
     }
 }
 
@@ -181,14 +193,30 @@ pub fn bounded(newest_first: &str, tells: impl Fn(&str) -> bool) -> String {
 mod tests {
     #[test]
     fn when_a_run_began_is_what_the_journal_takes() {
-        let began = |shown: &str| About::read(&format!("ConditionTimestamp={shown}\n")).began;
-        assert_eq!(
-            began("Sun 2026-11-29 17:04:24 UTC"),
-            "Sun 2026-11-29 17:04:24 UTC"
-        );
-        assert_eq!(began("1764434664000481"), "@1764434664.000481");
-        for never in ["", "0", "n/a"] {
-            assert_eq!(began(never), "");
+        let of = |shown: &str| About::read(shown).since();
+        let (left, main) = ("InactiveExitTimestamp=", "ExecMainStartTimestamp=");
+        for (shown, since) in [
+            (
+                format!("{left}1764434664000481\n{main}1764434664000482\n"),
+                Some("@1764434664.000482"),
+            ),
+            (
+                format!("{main}1764434664000481\n{left}1764434665000000\n"),
+                Some("@1764434665.000000"),
+            ),
+            // Left before the main process was started, in another week.
+            (
+                format!("{left}Sun 2026-11-29 17:04:24 UTC\n{main}Mon 2026-11-30 07:04:24 UTC\n"),
+                Some("Mon 2026-11-30 07:04:24 UTC"),
+            ),
+            (
+                format!("{left}Sun 2026-11-29 17:04:24 UTC\n{main}n/a\n"),
+                Some("Sun 2026-11-29 17:04:24 UTC"),
+            ),
+            (format!("{left}0\n{main}0\n"), None),
+            (format!("{left}\n{main}n/a\n"), None),
+        ] {
+            assert_eq!(of(&shown).as_deref(), since, "{shown}");
         }
     }
 
