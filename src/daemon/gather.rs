@@ -68,6 +68,8 @@ pub struct Facts {
     pub past: Past,
     pub deployment: Option<Deployment>,
     pub standing: Option<LineStanding>,
+    /// A round begins anew: what the last run said counts no more.
+    pub anew: bool,
 }
 
 impl Facts {
@@ -128,6 +130,7 @@ impl Gather<'_> {
             seen,
             deployment,
             standing,
+            anew: anew.is_some(),
             finding,
             read_again,
             open: conditions(&open),

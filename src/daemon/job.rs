@@ -51,6 +51,10 @@ impl<'a> Job<'a> {
     /// Names the cause, ranks what could be done, and writes the cause down.
     pub fn diagnosed(&self, facts: &Facts) -> Result<Diagnosis, StoreError> {
         let found = diagnose::diagnose(self.runtime, &self.loaded, self.task, &facts.finding)?;
+        // Why it failed stays known while its next run is still to tell anything.
+        if facts.anew && found.cause.only_counts() && self.task.cause.is_some() {
+            return Ok(found);
+        }
         let (cause, why) = (found.cause.as_str(), &found.why);
         let store = &self.runtime.store;
         store.set_diagnosis(

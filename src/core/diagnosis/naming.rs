@@ -209,10 +209,7 @@ fn by_signal(finding: &Finding, rules: &CauseRules) -> Option<Named> {
 /// no more, also where that aborted.
 fn counts(named: &Named) -> bool {
     let of_end = |line: &str| line.contains("process exited, code=");
-    matches!(
-        named.cause,
-        Cause::StartLimit | Cause::ProcessExited | Cause::ProcessKilled | Cause::KeepsRestarting
-    ) || named.line.as_deref().is_some_and(of_end)
+    named.cause.only_counts() || named.line.as_deref().is_some_and(of_end)
 }
 
 /// Of so many newest lines the first counts where several are as sure: the others came of it.
