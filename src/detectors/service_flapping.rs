@@ -92,12 +92,12 @@ pub struct ServiceFlapping {
 }
 
 impl ServiceFlapping {
-    /// Counts what is new of `unit`'s crashes; says whether they are a slow loop.
+    /// Counts what is new of `unit`'s crashes; says whether they are a slow loop, and whether it last ended as it is meant to.
     fn crashing(
         &self,
         unit: &UnitState,
         look: &Snapshot<'_>,
-    ) -> Result<Option<Crashing>, DetectError> {
+    ) -> Result<(Option<Crashing>, bool), DetectError> {
         let Ok(mut slow) = self.slow.lock() else {
             return Err(DetectError::Poisoned);
         };
@@ -107,7 +107,7 @@ impl ServiceFlapping {
             ..Slow::default()
         });
         known.see(unit, pace, look.now);
-        Ok(known.crashes.judge(pace, look.now))
+        Ok((known.crashes.judge(pace, look.now), known.meant))
     }
 
     /// Forgets units that are gone.
@@ -162,8 +162,11 @@ impl Detector for ServiceFlapping {
                 History::new(before, look.now)
             });
             history.see(unit.n_restarts, look.now);
-            let crashing = self.crashing(unit, look)?;
-            let flaps = flaps(history, look.config, open, look.now);
+            let (crashing, meant) = self.crashing(unit, look)?;
+            let flaps = match meant && !open {
+                true => spins(history, look.config, look.now),
+                false => flaps(history, look.config, open, look.now),
+            };
             found.extend(judge(unit, flaps, crashing, look.now));
         }
         Ok(Sweep::Present(with_last_runs(look, found)))
@@ -192,6 +195,12 @@ fn flaps(history: &History, config: &Config, open: bool, now: Timestamp) -> bool
     let watched = now.since(history.since) >= half;
     history.within(window, now) >= config.detect.flap_restarts
         || (open && (!watched || history.within(half, now) > 0))
+}
+
+/// One that ends as it is meant to and is started again does its work, unless no second passes between.
+fn spins(history: &History, config: &Config, now: Timestamp) -> bool {
+    let most = config.detect.flap_restarts;
+    history.within(Duration::from_secs(most.into()), now) >= most
 }
 
 fn judge(
@@ -274,7 +283,7 @@ mod tests {
         assert_eq!(history.within(Duration::from_secs(10), at(2)), 1);
     }
 
-    const BETWEEN: i64 = 240;
+    const BETWEEN: Duration = Duration::from_secs(240);
 
     /// A unit that crashes every four minutes, and how it looks each time before its manager starts it again.
     struct Crasher {
@@ -282,6 +291,7 @@ mod tests {
         host: Host,
         config: Config,
         unit: UnitState,
+        between: Duration,
     }
 
     impl Crasher {
@@ -291,6 +301,7 @@ mod tests {
                 host: Host::at("/", Clock::manual(at(0)))
                     .with_executor(Arc::new(System::default())),
                 config: Config::default(),
+                between: BETWEEN,
                 unit: UnitState {
                     name: "a.service".to_owned(),
                     active_state: "activating".to_owned(),
@@ -308,9 +319,7 @@ mod tests {
             let mut found = None;
             for _ in 0..times {
                 found = self.look();
-                self.host
-                    .clock
-                    .advance(Duration::from_secs(BETWEEN.unsigned_abs()));
+                self.host.clock.advance(self.between);
                 self.unit.n_restarts += 1;
             }
             found.or_else(|| self.look())
@@ -370,6 +379,19 @@ mod tests {
             by_hand.host.clock.advance(Duration::from_secs(240));
             assert_eq!(by_hand.look(), None);
         }
+    }
+
+    #[test]
+    fn one_that_does_its_work_every_few_seconds_is_no_fault_and_one_that_spins_is() {
+        for (between, spins) in [(5_000, false), (1_500, false), (150, true)] {
+            let mut polls = Crasher::new();
+            (polls.unit.result, polls.unit.exit_status) = ("success".to_owned(), 0);
+            polls.between = Duration::from_millis(between);
+            assert_eq!(polls.crashes(40).is_some(), spins, "every {between} ms");
+        }
+        let mut fails = Crasher::new();
+        fails.between = Duration::from_secs(5);
+        assert!(fails.crashes(5).is_some());
     }
 
     #[test]
