@@ -68,8 +68,8 @@ pub struct Facts {
     pub past: Past,
     pub deployment: Option<Deployment>,
     pub standing: Option<LineStanding>,
-    /// A round begins anew: what the last run said counts no more.
-    pub anew: bool,
+    /// Where a round begins anew: the finding with what the last run said, which counts no more.
+    pub before: Option<Finding>,
 }
 
 impl Facts {
@@ -117,6 +117,7 @@ impl Gather<'_> {
         let read_again = read_again.map(|newer| newer.evidence.clone());
         let anew = begins_anew(task, &attempts);
         let now = newer.unwrap_or(now);
+        let before = anew.is_some().then(|| now.clone());
         let now = match anew {
             Some(_) => without_last_run(now),
             None => now,
@@ -130,7 +131,7 @@ impl Gather<'_> {
             seen,
             deployment,
             standing,
-            anew: anew.is_some(),
+            before,
             finding,
             read_again,
             open: conditions(&open),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::core::diagnosis::naming;
 use crate::core::model::task::{Task, Transition};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::step::Reason;
@@ -52,15 +53,17 @@ impl<'a> Job<'a> {
     pub fn diagnosed(&self, facts: &Facts) -> Result<Diagnosis, StoreError> {
         let found = diagnose::diagnose(self.runtime, &self.loaded, self.task, &facts.finding)?;
         // Why it failed stays known while its next run is still to tell anything.
-        if facts.anew && found.cause.only_counts() && self.task.cause.is_some() {
-            return Ok(found);
-        }
-        let (cause, why) = (found.cause.as_str(), &found.why);
+        let before = facts.before.as_ref().filter(|_| found.cause.only_counts());
+        let before = before.map(|before| naming::name_cause(before, &self.loaded.causes));
+        let (cause, confidence, why) = match &before {
+            Some(named) => (named.cause, named.confidence, &named.why),
+            None => (found.cause, found.confidence, &found.why),
+        };
         let store = &self.runtime.store;
         store.set_diagnosis(
             self.task.id,
-            cause,
-            found.confidence,
+            cause.as_str(),
+            confidence,
             why,
             self.worker,
             self.now(),

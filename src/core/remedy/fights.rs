@@ -1,6 +1,6 @@
 //! Repairs that fight: what repairs one thing breaks another, again and again. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::core::model::time::Timestamp;
@@ -33,24 +33,27 @@ pub fn breaks<'a>(own: &str, happened: &'a [Happened], window: Duration) -> Opti
     let own_at = |what: What| of(what).filter(|one| one.subject == own).map(|one| one.at);
     let tried: Vec<Timestamp> = own_at(What::Tried).collect();
     let broke: Vec<Timestamp> = own_at(What::Broke).collect();
+    // The repair that `own` still held by when the other broke.
     let by_repair = |at: Timestamp| {
         let last = tried.iter().rev().find(|tried| **tried <= at);
-        last.is_some_and(|tried| {
-            let held = |own: &Timestamp| *own <= *tried || own.since(at) > TOGETHER;
+        last.copied().filter(|tried| {
+            let held = |own: &Timestamp| own <= tried || own.since(at) > TOGETHER;
             at.since(*tried) <= window && broke.iter().all(held)
         })
     };
-    let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let mut counts: BTreeMap<&str, (BTreeSet<Timestamp>, usize)> = BTreeMap::new();
     for other in of(What::Broke).filter(|one| one.subject != own) {
-        let (after, beside) = counts.entry(&other.subject).or_default();
+        let (repairs, beside) = counts.entry(&other.subject).or_default();
         match by_repair(other.at) {
-            true => *after = after.saturating_add(1),
-            false => *beside = beside.saturating_add(1),
+            Some(repair) => {
+                repairs.insert(repair);
+            }
+            None => *beside = beside.saturating_add(1),
         }
     }
     let broken = counts
         .iter()
-        .find(|(_, (after, beside))| *after >= TIMES && after > beside);
+        .find(|(_, (repairs, beside))| repairs.len() >= TIMES && repairs.len() > *beside);
     broken.map(|(subject, _)| *subject)
 }
 
@@ -112,6 +115,23 @@ mod tests {
             (290, "b", Broke),
         ]);
         assert_eq!(breaks("a", &later, WINDOW), None);
+        // One repair, and what it did not mend broke twice beside it.
+        let one_repair = happened(&[
+            (0, "a", Broke),
+            (1, "a", Tried),
+            (2, "b", Broke),
+            (4, "b", Broke),
+        ]);
+        assert_eq!(breaks("a", &one_repair, WINDOW), None);
+        let neither_held = happened(&[
+            (1, "a", Tried),
+            (5, "b", Broke),
+            (6, "a", Broke),
+            (61, "a", Tried),
+            (65, "b", Broke),
+            (66, "a", Broke),
+        ]);
+        assert_eq!(breaks("a", &neither_held, WINDOW), None);
         let anyway = happened(&[
             (1, "a", Tried),
             (20, "b", Broke),
