@@ -4,7 +4,7 @@
 #   scripts/test.sh [--long] [SECTION…]
 #
 # Sections in order: format scripts static clippy test import badinput arm64
-# complete story e2e issues hostile install footprint; with --long also
+# complete story cookbook e2e issues hostile install footprint; with --long also
 #   bus           systemd over its own socket, the system bus and systemctl, a kill each
 #   crash         1,000 kills and 200 power cuts of the store, 10 GB of findings in a day
 #   powercut      60 power cuts of an emulated machine whose disk forgets
@@ -36,7 +36,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
-DEFAULT=(format scripts static clippy test import badinput arm64 complete story e2e issues hostile install footprint)
+DEFAULT=(format scripts static clippy test import badinput arm64 complete story cookbook e2e issues hostile install footprint)
 LONG=(bus crash powercut breaks mutants simulation completelong latency classes catalogue hostilelong kills deploy soak fuzz)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
@@ -44,7 +44,7 @@ SKIP=77
 # Waits for minutes and asks for little: begun once the binary is there.
 EARLY=(issues)
 # Begun together when the first of them is due.
-TOGETHER=(arm64 complete story e2e hostile install)
+TOGETHER=(arm64 complete story cookbook e2e hostile install)
 [ "${CI:-}" != true ] || export MUSL_STD=${MUSL_STD:-debian}
 export CARGO_TERM_COLOR=never
 
@@ -167,6 +167,14 @@ section_story() {
   apt_need git:git
   binary=$(native_binary)
   tests/e2e/story.sh "$binary"
+}
+
+# What docs/COOKBOOK.md says one types, and what one then sees.
+section_cookbook() {
+  need_bed
+  local binary
+  binary=$(native_binary)
+  tests/e2e/cookbook.sh "$binary"
 }
 
 section_e2e() {
