@@ -87,6 +87,8 @@ for name in sys.argv[1:]:
     compile(open(name, encoding="utf-8").read(), name, "exec")
 PY
   python3 -B tests/e2e/github_stub.py selftest
+  # What docs/TROUBLESHOOTING.md quotes is what the program says.
+  python3 -B tests/tools/messages.py
 }
 
 section_static() {
