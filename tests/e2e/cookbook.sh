@@ -146,13 +146,15 @@ UNIT
   "${1:-:}"
   systemctl start $NAME
 }
-answers() { python3 -c 'import urllib.request; urllib.request.urlopen("http://127.0.0.1:8080/health", timeout=1)'; }
+answers() { python3 -c 'import urllib.request; urllib.request.urlopen("http://127.0.0.1:8080/", timeout=1)'; }
 kill_press() { kill "-${1:-KILL}" "$(systemctl show -P MainPID press.service)"; }
 
 before_observe_2() { until_so "reloaded" reloaded; kill_press; }
 before_observe_4() { until_so "reloaded again" reloaded 2; }
 
-before_probe_2() { until_so "reloaded" reloaded; kill_press STOP; }
+# Before it answered once it may still be starting.
+before_probe_2() { until_so "probed" probed; kill_press STOP; }
+probed() { journalctl -u press.service -o cat --since "@$BEGAN" | grep -q 'GET /health'; }
 
 prepare_approve() {
   mkdir -p /opt/press-1.2
