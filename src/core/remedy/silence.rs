@@ -85,22 +85,24 @@ pub struct Silence {
 impl Silence {
     /// Until when, by whom and why.
     pub fn terms(&self) -> String {
-        self.said(&format!(" by {}", self.by))
+        format!("until {} UTC by {}: {}", self.end(), self.by, self.why())
     }
 
     /// The same where whose it is stands beside it.
     pub fn terms_alone(&self) -> String {
-        self.said("")
+        format!("until {} UTC: {}", self.end(), self.why())
     }
 
-    fn said(&self, by: &str) -> String {
+    fn end(&self) -> String {
         let until = self.until.to_string();
-        let until = until.get(..19).unwrap_or(&until);
-        let reason = match self.reason.as_str() {
+        until.get(..19).unwrap_or(&until).to_owned()
+    }
+
+    fn why(&self) -> &str {
+        match self.reason.as_str() {
             "" => "no reason given",
             reason => reason,
-        };
-        format!("until {until} UTC{by}: {reason}")
+        }
     }
 
     fn of_line(line: &str) -> Option<Self> {

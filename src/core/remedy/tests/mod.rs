@@ -14,6 +14,7 @@ mod gates;
 mod phases;
 mod rounds;
 mod step;
+mod telling;
 
 use crate::core::model::id::TaskId;
 use std::time::Duration;
