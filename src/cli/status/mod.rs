@@ -174,7 +174,9 @@ fn page(seen: &Seen<'_>) -> String {
     let (colour, now) = (seen.globals.colour(), seen.globals.now());
     let room = seen.globals.width().unwrap_or(usize::MAX);
     let (asks, obstacles) = seen.points();
-    let mut text = head(&asks, &obstacles, room, colour);
+    let known = seen.store.is_ok();
+    let mut text = first_words(&asks, known, colour);
+    text.push_str(&points(asks.iter().chain(&obstacles), room, colour));
     let mut line = |name: &str, tone: Tone, value: &str| {
         let mut name = name;
         for part in wrap(&inert::line(value), room.saturating_sub(13)) {
@@ -226,19 +228,26 @@ fn page(seen: &Seen<'_>) -> String {
     text
 }
 
-/// What a human should know first, each with the command that answers it.
-fn head(asks: &[Point], obstacles: &[Point], room: usize, colour: bool) -> String {
-    let mut text = match asks {
-        [] => format!("{}\n", Tone::Good.paint("Nothing needs a human.", colour)),
+/// Whether a human is needed. What is open stands in the store alone.
+fn first_words(asks: &[Point], known: bool, colour: bool) -> String {
+    let (tone, words) = match asks {
+        [] if known => (Tone::Good, "Nothing needs a human.".to_owned()),
+        [] => (
+            Tone::Warn,
+            "Whether something needs a human is not known: the store was not read.".to_owned(),
+        ),
         asks => {
             let needs = shape::counted(asks.len() as u64, "thing needs", "things need");
-            format!(
-                "{}\n",
-                Tone::Strong.paint(&format!("{needs} a human:"), colour)
-            )
+            (Tone::Strong, format!("{needs} a human:"))
         }
     };
-    for point in asks.iter().chain(obstacles) {
+    format!("{}\n", tone.paint(&words, colour))
+}
+
+/// What a human should know first, each with the command that answers it.
+fn points<'a>(points: impl Iterator<Item = &'a Point>, room: usize, colour: bool) -> String {
+    let mut text = String::new();
+    for point in points {
         let command = match point.command.as_str() {
             "" => String::new(),
             command => format!("`{command}`  "),
