@@ -10,6 +10,7 @@ use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::hint::Hint;
 use crate::daemon::habits;
+use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::runtime::Runtime;
 use crate::detectors::stream::{Batch, StreamContext, StreamEnd, StreamStop};
 use crate::detectors::{DetectError, journal, kmsg, logfile};
@@ -18,6 +19,8 @@ use crate::store::{Cursor, Intake, StoreError};
 /// First pause before a broken stream is opened again; doubles up to [`RETRY_MAX`].
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(60);
+/// A stream that is absent looks this often whether a reload brought it.
+const RELOAD_LOOK: Duration = Duration::from_secs(5);
 
 /// One stream of this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,9 +94,8 @@ pub fn sources(runtime: &Runtime) -> Vec<Source> {
     if loaded.config.detect.kernel_log && !(journal && journal::carries_kernel(&runtime.host)) {
         sources.push(Source::KernelLog);
     }
-    if !loaded.config.log_file.is_empty() {
-        sources.push(Source::LogFiles);
-    }
+    // A reload may bring some.
+    sources.push(Source::LogFiles);
     sources
 }
 
@@ -112,11 +114,17 @@ fn follow_on(runtime: &Runtime, source: Source) {
     let mut pause = RETRY_FIRST;
     while !runtime.stopping() {
         let started = std::time::Instant::now();
-        match follow(runtime, source, name) {
-            Ok(StreamEnd::Stopped) => return,
+        let loaded = runtime.loaded();
+        match follow(runtime, source, name, &loaded) {
+            // It ends, or there are other rules and files now.
+            Ok(StreamEnd::Stopped) => continue,
             Ok(StreamEnd::Absent(why)) => {
                 log::info!("stream {name}: absent: {why}");
-                return;
+                while !runtime.stopping() && Arc::ptr_eq(&loaded, &runtime.loaded()) {
+                    runtime.beat(name);
+                    runtime.halt.pause(RELOAD_LOOK);
+                }
+                continue;
             }
             Err(why) => {
                 let why = why.with_hint();
@@ -136,15 +144,22 @@ fn follow_on(runtime: &Runtime, source: Source) {
     }
 }
 
-fn follow(runtime: &Runtime, source: Source, name: &str) -> Result<StreamEnd, FollowError> {
-    let loaded = runtime.loaded();
-    let alive = || runtime.beat(name);
+/// With one set of rules and files, until there is another one.
+fn follow(
+    runtime: &Runtime,
+    source: Source,
+    name: &str,
+    loaded: &Arc<LoadedConfig>,
+) -> Result<StreamEnd, FollowError> {
+    let goes_on = || {
+        runtime.beat(name);
+        !runtime.stopping() && Arc::ptr_eq(loaded, &runtime.loaded())
+    };
     let context = StreamContext {
         host: &runtime.host,
         config: &loaded.config,
         rules: Arc::clone(&loaded.rules),
-        stop: runtime.stop_flag(),
-        alive: &alive,
+        goes_on: &goes_on,
         position: runtime.store.cursor(name)?,
     };
     let mut sink = |batch: Batch| accept(runtime, name, batch);

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::core::config::Config;
@@ -64,9 +63,8 @@ pub struct StreamContext<'a> {
     pub host: &'a Host,
     pub config: &'a Config,
     pub rules: Arc<RuleSet>,
-    pub stop: Arc<AtomicBool>,
-    /// Called at every look at the stop flag: the stream is not stuck.
-    pub alive: &'a (dyn Fn() + Sync),
+    /// Asked at every turn, which shows that the stream is not stuck; false when it has to end.
+    pub goes_on: &'a (dyn Fn() -> bool + Sync),
     /// Durable position at start; `None` the very first time.
     pub position: Option<String>,
 }
@@ -81,8 +79,7 @@ impl fmt::Debug for StreamContext<'_> {
 
 impl StreamContext<'_> {
     pub fn stopped(&self) -> bool {
-        (self.alive)();
-        self.stop.load(Ordering::Relaxed)
+        !(self.goes_on)()
     }
 
     /// Sleeps up to `span`, less when stopped.

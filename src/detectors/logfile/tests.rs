@@ -3,7 +3,6 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use std::path::{Path, PathBuf};
 
@@ -94,8 +93,7 @@ impl Bed {
             host: &self.host,
             config: &self.config,
             rules: Arc::clone(&self.rules),
-            stop: Arc::new(AtomicBool::new(false)),
-            alive: &|| {},
+            goes_on: &|| true,
             position: None,
         }
     }
