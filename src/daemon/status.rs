@@ -133,6 +133,13 @@ impl Daemon {
         pid.filter(|_| self.running)
     }
 
+    /// What is wrong with its store, while it lives; what it cannot write down it says here alone.
+    pub fn store_troubles(&self) -> Vec<&str> {
+        let said = self.said.get("store_troubles").filter(|_| self.running);
+        let all = said.and_then(Value::as_array).into_iter().flatten();
+        all.filter_map(Value::as_str).collect()
+    }
+
     /// What its detectors said last, while it lives; the store has them a few minutes later.
     pub fn detectors(&self) -> Option<Vec<DetectorRun>> {
         let said = self.said.get("detectors").filter(|_| self.running)?;

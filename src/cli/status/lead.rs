@@ -12,6 +12,8 @@ use crate::core::remedy::step::Spent;
 use crate::daemon::status::Daemon;
 use crate::store::OutboxRow;
 
+/// The daemon writes its status every ten seconds.
+const SILENT_AFTER: Duration = Duration::from_secs(60);
 /// A delivery that is due waits longer than this only when something is in its way.
 const STUCK_AFTER: Duration = Duration::from_secs(600);
 
@@ -118,6 +120,22 @@ pub(super) fn asks(store: &Stored, now: Timestamp) -> Vec<Point> {
         points.push(Point::new(Level::Warning, "tasks --status escalated", what));
     }
     points
+}
+
+/// What is wrong with the daemon itself: without it nothing else is repaired or told.
+pub(super) fn own(daemon: &Daemon, now: Timestamp) -> Vec<Point> {
+    let critical = |what: String| Point::new(Level::Critical, "doctor", what);
+    let silent = daemon.time("at").filter(|_| daemon.running);
+    let silent = silent.filter(|at| now.since(*at) > SILENT_AFTER);
+    let silent = silent.map(|at| {
+        let age = shape::age(at, now);
+        critical(format!(
+            "the daemon runs and gives no sign of life for {age}"
+        ))
+    });
+    let troubles = daemon.store_troubles().into_iter();
+    let troubles = troubles.map(|why| critical(format!("the daemon's own store: {why}")));
+    silent.into_iter().chain(troubles).collect()
 }
 
 /// What stands in the way of repairs, of being told, and of knowing.
@@ -227,6 +245,29 @@ mod tests {
             said_by: None,
             remote_url: None,
         }
+    }
+
+    #[test]
+    fn a_daemon_that_is_silent_or_cannot_write_needs_a_human() {
+        let told = |running: bool, age_s: u64, troubles: &[&str]| {
+            let at = NOW.minus(Duration::from_secs(age_s)).to_string();
+            let said = serde_json::json!({ "at": at, "store_troubles": troubles });
+            let points = own(&Daemon { running, said }, NOW).into_iter();
+            points
+                .map(|point| point.what)
+                .collect::<Vec<_>>()
+                .join(" | ")
+        };
+        assert_eq!(told(true, 60, &[]), "");
+        assert_eq!(
+            told(true, 61, &["no space left on the file system"]),
+            "the daemon runs and gives no sign of life for 61 s | the daemon's own store: no space left on the file system"
+        );
+        assert_eq!(
+            told(false, 900, &["no space left"]),
+            "",
+            "it does not run: that is told"
+        );
     }
 
     #[test]

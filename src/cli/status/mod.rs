@@ -52,9 +52,8 @@ impl<'a> Seen<'a> {
     /// What a human should know first: asks, then what stands in the way.
     fn points(&self) -> (Vec<Point>, Vec<Point>) {
         let (now, store) = (self.globals.now(), self.store.as_ref().ok());
-        let asks = store
-            .map(|store| lead::asks(store, now))
-            .unwrap_or_default();
+        let mut asks = lead::own(&self.daemon, now);
+        asks.extend(store.into_iter().flat_map(|store| lead::asks(store, now)));
         let obstacles = lead::obstacles(&self.daemon, &self.config, &self.repairs, store, now);
         (asks, obstacles)
     }
