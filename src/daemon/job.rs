@@ -53,7 +53,10 @@ impl<'a> Job<'a> {
     pub fn diagnosed(&self, facts: &Facts) -> Result<Diagnosis, StoreError> {
         let found = diagnose::diagnose(self.runtime, &self.loaded, self.task, &facts.finding)?;
         // Why it failed stays known while its next run is still to tell anything.
-        let before = facts.before.as_ref().filter(|_| found.cause.only_counts());
+        let before = facts
+            .before
+            .as_ref()
+            .filter(|_| naming::only_counts(found.cause));
         let before = before.map(|before| naming::name_cause(before, &self.loaded.causes));
         let (cause, confidence, why) = match &before {
             Some(named) => (named.cause, named.confidence, &named.why),

@@ -119,7 +119,12 @@ fn follow_on(runtime: &Runtime, source: Source) {
             // It ends, or there are other rules and files now.
             Ok(StreamEnd::Stopped) => continue,
             Ok(StreamEnd::Absent(why)) => {
-                log::info!("stream {name}: absent: {why}");
+                // Most hosts have none of their own.
+                let level = match source {
+                    Source::LogFiles => log::Level::Debug,
+                    Source::Journal | Source::KernelLog => log::Level::Info,
+                };
+                log::log!(level, "stream {name}: absent: {why}");
                 while !runtime.stopping() && Arc::ptr_eq(&loaded, &runtime.loaded()) {
                     runtime.beat(name);
                     runtime.halt.pause(RELOAD_LOOK);

@@ -75,11 +75,11 @@ sys.exit(0 if re.fullmatch(pattern, printed) else 1)
 PY
 }
 
-# Windows that an operator waits for are short here, and a table stands once: these lines join the page's own.
+# The kernel of the machine is not this host's alone, windows that an operator waits for are short here, and a table stands once: these lines join the page's own.
 tuned() {
   python3 - "$1" <<'PY'
 import pathlib, sys
-own = {"daemon": 'startup_grace_s = 0\nhost_name = "line-7"\n', "fix": "stability_s = 2\n", "detect": "path_sweep_s = 2\nunit_sweep_s = 5\n"}
+own = {"daemon": 'startup_grace_s = 0\nhost_name = "line-7"\n', "fix": "stability_s = 2\n", "detect": "path_sweep_s = 2\nunit_sweep_s = 5\nkernel_log = false\n"}
 text = pathlib.Path(sys.argv[1]).read_text() if len(sys.argv[1]) else ""
 for table, lines in own.items():
     head = f"[{table}]\n"

@@ -205,11 +205,19 @@ fn by_signal(finding: &Finding, rules: &CauseRules) -> Option<Named> {
     Some(reason.unwrap_or_else(|| Named::new(cause, confidence, why)))
 }
 
+/// Only how a manager counted the end of a run, whatever the reason was.
+pub const fn only_counts(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::StartLimit | Cause::ProcessExited | Cause::ProcessKilled | Cause::KeepsRestarting
+    )
+}
+
 /// What the manager says of any unit that failed, whatever the reason was; its line about the end of the main process says
 /// no more, also where that aborted.
 fn counts(named: &Named) -> bool {
     let of_end = |line: &str| line.contains("process exited, code=");
-    named.cause.only_counts() || named.line.as_deref().is_some_and(of_end)
+    only_counts(named.cause) || named.line.as_deref().is_some_and(of_end)
 }
 
 /// Of so many newest lines the first counts where several are as sure: the others came of it.

@@ -35,14 +35,6 @@ macro_rules! causes {
         }
 
         impl Cause {
-    /// Only how a manager counted the end of a run, whatever the reason was.
-    pub const fn only_counts(self) -> bool {
-        matches!(
-            self,
-            Self::StartLimit | Self::ProcessExited | Self::ProcessKilled | Self::KeepsRestarting
-        )
-    }
-
             /// One sentence for a human.
             pub const fn describe(self) -> &'static str {
                 match self { $( Self::$variant => $text, )* }
