@@ -116,7 +116,9 @@ fn follow_on(runtime: &Runtime, source: Source) {
         let started = std::time::Instant::now();
         let loaded = runtime.loaded();
         match follow(runtime, source, name, &loaded) {
-            // It ends, or there are other rules and files now.
+            // It was told to end, or the store is gone for good.
+            Ok(StreamEnd::Stopped) if Arc::ptr_eq(&loaded, &runtime.loaded()) => return,
+            // There are other rules and files now.
             Ok(StreamEnd::Stopped) => continue,
             Ok(StreamEnd::Absent(why)) => {
                 // Most hosts have none of their own.
