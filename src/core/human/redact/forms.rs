@@ -440,6 +440,12 @@ pub(super) const SHAPES: &[Shape] = &[
         r"((?-u:\b)(?:PIN|PUK|(?i-u:sim[ _-]?pin|sim[ _-]?puk|gsm\.pin))[0-9]?[ \t,]+)([0-9]{4,8})(?-u:\b)",
         always
     ),
+    // What is typed after it, as `PIN 1234 tulpe42`.
+    shape!(
+        &["pin", "puk"],
+        r"((?-u:\b)(?:PIN|PUK)[0-9]?[ \t,]+(?:[0-9]{4,8}|\[redacted\])[ \t]+)([^ \t\r\n;|]+)",
+        |found| is_no_word(found.value)
+    ),
     shape!(
         &["pin", "puk"],
         r"((?-u:\b)(?i-u:sim[ _-]pin|sim[ _-]puk)[0-9]?[ \t]*[:=][ \t]*)([0-9]{4,8})",

@@ -140,6 +140,15 @@ pub(super) const SHAPES: &[Shape] = &[
         pattern: r#"((?:^|[ \t])(?:-u|--user|--proxy-user)[ \t=]+["']?[A-Za-z0-9_.@-]+:)([^ \t\r\n"']+)"#,
         judge: |found| !found.value.bytes().all(|byte| byte.is_ascii_digit()) && typed(found),
     },
+    // The end of a command that was cut: a port or a folder would have no letters and digits in one word.
+    Shape {
+        hints: &["-p "],
+        pattern: r"((?:^|[\r\n])[ \t]*-p[ \t]+)([^ \t\r\n;|]+)",
+        judge: |found| {
+            let is_span = found.value.starts_with(|c: char| c.is_ascii_digit());
+            !is_span && is_no_word(found.value) && typed(found)
+        },
+    },
     // Any program's `--password x`: what follows an option that is named like a secret.
     Shape {
         hints: &[
