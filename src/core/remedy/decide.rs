@@ -9,13 +9,14 @@ use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::Waits;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::gate::Gate;
 use crate::core::model::habit::LineStanding;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Phase, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::reading::wanted::NotWanted;
 use crate::core::remedy::ending::{self, Seen};
-use crate::core::remedy::gates::{self, GateFacts};
+use crate::core::remedy::gates::{self, Closed, GateFacts};
 use crate::core::remedy::patience::Told;
 use crate::core::remedy::phases::{self, Offer, Offers, Plan};
 use crate::core::remedy::silence::{Scope, Silences};
@@ -41,6 +42,8 @@ const DEPLOYMENT_MOST: Duration = Duration::from_secs(600);
 const TOLD_RECHECK: Duration = Duration::from_secs(86_400);
 /// What was stopped because it fights is looked at again.
 const FIGHT_RECHECK: Duration = Duration::from_secs(3_600);
+/// Whoever set the kill switch knows; what it has kept from being repaired for this long was forgotten with it.
+const KILL_SWITCH_FORGOTTEN: Duration = Duration::from_secs(3_600);
 /// While another disruptive action holds the host's slot.
 const SLOT_RECHECK: Duration = Duration::from_secs(2);
 
@@ -554,7 +557,7 @@ fn act(situation: &Situation<'_>, phase: Phase, offer: Offer, now: Timestamp) ->
         }
     };
     if let Some(closed) = gates::before_root(&gate_facts(situation, now), now) {
-        return wait(closed.until, closed.reason).into();
+        return held(situation, closed, now).into();
     }
     if let Some(why) = &checked.gone {
         let (action, why) = (action.text, why.clone());
@@ -591,6 +594,20 @@ fn act(situation: &Situation<'_>, phase: Phase, offer: Offer, now: Timestamp) ->
     }
     let why = offer.why;
     Step::Act { phase, action, why }.into()
+}
+
+/// A gate is closed that may open by itself. What the kill switch keeps from being repaired for long is told once.
+fn held(situation: &Situation<'_>, closed: Closed, now: Timestamp) -> Step {
+    let Closed { until, reason, .. } = closed;
+    let gate = reason.gate();
+    if gate != Some(Gate::KillSwitch) || situation.past.told > 0 || situation.host.dry_run {
+        return wait(until, reason);
+    }
+    let forgotten = situation.task.detected_at.plus(KILL_SWITCH_FORGOTTEN);
+    if now < forgotten {
+        return wait(until.min(forgotten), reason);
+    }
+    tell(situation, reason, Some(until), now)
 }
 
 /// What is not wanted is not started. A human is told once, unless it passes or he knows.

@@ -102,7 +102,48 @@ fn each_gate_says_until_when_and_why() {
     hold(&[
         (
             "kill switch",
-            |s| s.host.kill_switch = Some("k".to_owned()),
+            |s| {
+                s.host.kill_switch = Some("k".to_owned());
+                s.first_seen(1_800);
+            },
+            wait(900, Reason::KillSwitch("k".to_owned())),
+        ),
+        (
+            "kill switch for almost an hour",
+            |s| {
+                s.host.kill_switch = Some("k".to_owned());
+                s.first_seen(3_595);
+            },
+            wait(5, Reason::KillSwitch("k".to_owned())),
+        ),
+        (
+            "kill switch for an hour",
+            |s| {
+                s.host.kill_switch = Some("k".to_owned());
+                s.first_seen(3_600);
+            },
+            Step::Tell {
+                reason: Reason::KillSwitch("k".to_owned()),
+                proposed: None,
+                retry_at: Some(after(900)),
+            },
+        ),
+        (
+            "kill switch for a day, told before",
+            |s| {
+                s.host.kill_switch = Some("k".to_owned());
+                s.first_seen(86_400);
+                s.past.told = 1;
+            },
+            wait(900, Reason::KillSwitch("k".to_owned())),
+        ),
+        (
+            "kill switch for a day, a dry run",
+            |s| {
+                s.host.kill_switch = Some("k".to_owned());
+                s.host.dry_run = true;
+                s.first_seen(86_400);
+            },
             wait(900, Reason::KillSwitch("k".to_owned())),
         ),
         (
