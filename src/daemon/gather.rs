@@ -225,7 +225,8 @@ impl Gather<'_> {
             .is_some_and(|one| one.outcome == Some(Outcome::Unknown));
         let fix = &self.loaded.config.fix;
         let now = self.host.clock.now();
-        let (tried, rounds) = spacing::round(fix, &tried(attempts), task.asked_at, now);
+        let settings = self.reader.settings_since()?;
+        let (tried, rounds) = spacing::round(fix, &tried(attempts, settings), task.asked_at, now);
         let fixed_before = self.reader.fixed_before(task, learning::RETURNS_MOST)?;
         let breaks = match tried.is_empty() && fixed_before.is_empty() {
             true => None,
@@ -367,10 +368,14 @@ fn proposal(
     }
 }
 
-/// The attempts of an episode that are over.
-fn tried(attempts: &[Attempt]) -> Vec<Tried> {
+/// The attempts of an episode that are over. What was refused under settings that hold no more counts for nothing.
+fn tried(attempts: &[Attempt], settings: Option<Timestamp>) -> Vec<Tried> {
+    let holds = |one: &&Attempt| {
+        one.outcome != Some(Outcome::Refused) || settings.is_none_or(|at| at <= one.started_at)
+    };
     attempts
         .iter()
+        .filter(holds)
         .filter_map(|attempt| {
             Some(Tried {
                 phase: Phase::from_number(i64::from(attempt.phase)),

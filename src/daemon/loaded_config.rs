@@ -7,14 +7,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use crate::bundle::Bundle;
+use crate::core::config::settings::Setting;
 use crate::core::config::{Config, ConfigError};
 use crate::core::diagnosis::cause_rules::{CauseRuleError, CauseRules};
+use crate::core::model::hex::hex;
 use crate::core::model::hint::Hint;
 use crate::core::reading::log_rules::{RuleError, RuleSet};
 use crate::core::remedy::runbook::{self, Runbook, RunbookError};
 use crate::detectors::journal;
-use crate::host::trusted::{self, Distrust, Owners};
+use crate::host::trusted::{self, Distrust, Owners, Untrusted};
 use crate::host::{Host, READ_CAP};
 use crate::services::{self, ServiceManager};
 
@@ -26,6 +30,8 @@ pub struct LoadedConfig {
     pub causes: CauseRules,
     pub runbooks: Vec<Runbook>,
     pub managers: Vec<Arc<dyn ServiceManager>>,
+    /// Of what the operator wrote: the same for the same settings, hex.
+    pub digest: String,
     /// `None` when there is no bundle or it was refused; the reason is in the log.
     pub bundle: Option<Bundle>,
 }
@@ -96,13 +102,23 @@ pub fn config(host: &Host, file: &Path, named: bool) -> Result<Config, LoadError
 impl LoadedConfig {
     /// Loads everything that `config` names. Nothing of the old set is touched on an error.
     pub fn load(host: &Host, config: Config) -> Result<Self, LoadError> {
-        let rules = proven_texts(host, &config.daemon.rules_dir)?;
+        let mut digest = Sha256::new();
+        digest.update(config.shown().to_toml());
+        let mut texts = |directory: &str| {
+            let texts = proven_texts(host, directory)?;
+            for (file, text) in &texts {
+                digest.update(file);
+                digest.update(text);
+            }
+            Ok(texts)
+        };
+        let rules = texts(&config.daemon.rules_dir)?;
         let rules = RuleSet::load(&rules).map_err(LoadError::Rule)?;
-        let causes = proven_texts(host, &config.daemon.causes_dir)?;
+        let causes = texts(&config.daemon.causes_dir)?;
         let causes = CauseRules::load(&causes).map_err(LoadError::Cause)?;
         let mut runbooks = Vec::new();
         // The operator's own come first: they win over the built-in ones.
-        for (file, text) in proven_texts(host, &config.daemon.runbooks_dir)? {
+        for (file, text) in texts(&config.daemon.runbooks_dir)? {
             runbooks.extend(runbook::parse(&file, &text).map_err(LoadError::Runbook)?);
         }
         runbooks.extend(runbook::builtin());
@@ -116,6 +132,7 @@ impl LoadedConfig {
             rules: Arc::new(rules),
             causes,
             runbooks,
+            digest: hex(&digest.finalize()),
             bundle: open_bundle(host, &config),
             managers,
             config,
@@ -154,21 +171,24 @@ fn open_bundle(host: &Host, config: &Config) -> Option<Bundle> {
     None
 }
 
-/// What of the operator's files the daemon does not load because others than their owner could have written it,
-/// each with what to do.
-pub fn distrusted(host: &Host, file: &Path, config: &Config) -> Vec<String> {
+/// What of the operator's files the daemon does not load because others than their owner could have written it:
+/// the file as it is named, and why. With any but the bundle it neither starts nor reloads.
+pub fn distrusted(host: &Host, file: &Path, config: &Config) -> Vec<(PathBuf, Untrusted)> {
     let mut files: Vec<PathBuf> = vec![file.to_owned(), PathBuf::from(&config.daemon.bundle)];
     let daemon = &config.daemon;
     for directory in [&daemon.rules_dir, &daemon.causes_dir, &daemon.runbooks_dir] {
         files.extend(names(host, directory).unwrap_or_default());
     }
     let owners = Owners::of_settings(host);
+    let refused = |file: PathBuf| {
+        let path = std::path::absolute(&file).ok()?;
+        let why = trusted::open(host, &path.to_string_lossy(), &owners).err()?;
+        Some((file, why))
+    };
     files
-        .iter()
-        .filter_map(|file| std::path::absolute(file).ok())
-        .filter_map(|file| trusted::open(host, &file.to_string_lossy(), &owners).err())
-        .filter(|why| !matches!(why.why, Distrust::Io(_)))
-        .map(|why| why.with_hint())
+        .into_iter()
+        .filter_map(refused)
+        .filter(|(_, why)| !matches!(why.why, Distrust::Io(_)))
         .collect()
 }
 

@@ -79,6 +79,12 @@ impl Schedule {
         }
     }
 
+    /// Nobody told the store yet which settings these are.
+    fn is_new(&self, loaded: &Arc<LoadedConfig>) -> bool {
+        let before = self.loaded.as_ref();
+        before.is_none_or(|before| !Arc::ptr_eq(before, loaded))
+    }
+
     /// A restore makes every detector due: what one saw before is no clean sweep after it.
     fn after_restore(&mut self, restored: Option<Timestamp>, enabled: &[&dyn Detector]) {
         if restored.is_some() && restored != self.restored {
@@ -180,6 +186,9 @@ pub fn sweep(
         for gate in [Gate::KillSwitch, Gate::Maintenance] {
             runtime.store.wake_waiting(gate, now)?;
         }
+        runtime.work.ring();
+    }
+    if schedule.is_new(&loaded) && runtime.store.works_with(&loaded.digest, now)? > 0 {
         runtime.work.ring();
     }
     schedule.after_reload(&loaded);

@@ -66,6 +66,11 @@ impl Open {
             .iter()
             .any(|(c, s)| *c == class && s.as_str() == subject)
     }
+
+    /// Is anything of this class open?
+    pub(crate) fn any(&self, class: Class) -> bool {
+        self.0.iter().any(|(c, _)| *c == class)
+    }
 }
 
 /// The manager that did not tell its units, and why.

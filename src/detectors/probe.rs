@@ -144,7 +144,8 @@ impl Detector for Probes {
     }
 
     fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
-        if look.config.probe.is_empty() {
+        // What an old configuration probed is over when nothing is probed any more.
+        if look.config.probe.is_empty() && !look.open.any(Class::ProbeFailed) {
             return Ok(Sweep::Absent("no probe is configured".to_owned()));
         }
         let Ok(mut memory) = self.memory.lock() else {
@@ -248,6 +249,16 @@ fn finding(probe: &Probe, failed: &Failed, now: Timestamp) -> Finding {
     .with(Fact::Requires(&failed.requires))
     .with(failed.starting_until.map(Fact::StartingUntil))
     .with(port.map(Fact::Port))
+}
+
+/// One answer, now: how bad it is and what went wrong, or `None`.
+pub(crate) fn ask_once(
+    host: &Host,
+    managers: &[Arc<dyn ServiceManager>],
+    probe: &Probe,
+) -> Option<(Severity, String)> {
+    let failure = ask(host, managers, probe).err()?;
+    Some((failure.severity, failure.what))
 }
 
 fn ask(host: &Host, managers: &[Arc<dyn ServiceManager>], probe: &Probe) -> Result<(), Failure> {

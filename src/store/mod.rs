@@ -46,6 +46,7 @@ mod retention;
 mod rows;
 mod schema;
 mod seed;
+mod settings;
 mod silences;
 mod sql;
 mod tasks;

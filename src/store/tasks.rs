@@ -477,7 +477,7 @@ pub(super) fn wake(tx: &Tx<'_>, waits_for: WaitsFor, now: Timestamp) -> Result<u
 }
 
 /// Of a row of `tasks`: it waits, and no human put it off.
-fn may_be_woken() -> String {
+pub(super) fn may_be_woken() -> String {
     format!(
         "status IN ('waiting', 'escalated') AND coalesce(waiting_reason, '') NOT LIKE '{SNOOZED}%'"
     )

@@ -175,6 +175,57 @@ const LIVES: &[Life] = &[
         issues: &[],
     },
     Life {
+        name: "the kill switch is forgotten",
+        set: as_built,
+        live: |gateway| {
+            kill_switch(gateway);
+            failing(gateway, OnStart::Runs, 3 * HOUR);
+            gateway.remove(KILL_SWITCH);
+            gateway.runs_for(30 * MINUTE);
+        },
+        ends: FIXED,
+        events: &[
+            "waiting: kill_switch",
+            "escalated: kill switch is on: people at work",
+            "waiting: kill_switch",
+            "attempt",
+            "closed",
+        ],
+        starts: 1,
+        issues: &["closed"],
+    },
+    Life {
+        name: "what only was looked at is repaired under other settings",
+        set: observe,
+        live: |gateway| {
+            failing(gateway, OnStart::Runs, 10 * MINUTE);
+            let mut config = gateway.runtime.loaded().config.clone();
+            config.mode.limit = Mode::Auto;
+            gateway.runtime.take_over(config).unwrap();
+            gateway.runs_for(2 * MINUTE);
+        },
+        ends: FIXED,
+        events: &["escalated: mode observe", "attempt", "closed"],
+        starts: 1,
+        issues: &["closed"],
+    },
+    Life {
+        name: "the same settings are no news",
+        set: observe,
+        live: |gateway| {
+            failing(gateway, OnStart::Runs, 10 * MINUTE);
+            let (task, config) = (gateway.task(UNIT), gateway.runtime.loaded().config.clone());
+            let events = gateway.events(&task).len();
+            gateway.runtime.take_over(config).unwrap();
+            gateway.runs_for(MINUTE);
+            assert_eq!(gateway.events(&task).len(), events);
+        },
+        ends: (Status::Escalated, None),
+        events: &["escalated: mode observe"],
+        starts: 0,
+        issues: &["open"],
+    },
+    Life {
         name: "a maintenance window ends",
         set: noon,
         live: |gateway| failing(gateway, OnStart::Runs, 20 * MINUTE),
