@@ -7,6 +7,7 @@ use crate::core::model::hint::Hint;
 use crate::daemon::feedback::ReplyPoller;
 use crate::daemon::outbox::StoreOutbox;
 use crate::daemon::runtime::Runtime;
+use crate::daemon::storeless::Storeless;
 use crate::daemon::transports;
 use crate::escalation::courier::Courier;
 use crate::escalation::github::{self, GitHub};
@@ -21,6 +22,9 @@ const IDLE_WAIT: Duration = Duration::from_secs(30);
 struct Couriers {
     github: Option<Courier<GitHub>>,
     webhook: Option<Courier<Webhook>>,
+    /// What each is told past the store.
+    github_storeless: Storeless,
+    webhook_storeless: Storeless,
     poller: Option<ReplyPoller>,
 }
 
@@ -38,14 +42,24 @@ pub fn run(runtime: &Runtime) {
             let couriers = Couriers {
                 github: transports::github(runtime, &config.escalation),
                 webhook: transports::webhook(runtime, &config),
+                github_storeless: Storeless::default(),
+                webhook_storeless: Storeless::default(),
                 poller: ReplyPoller::new(runtime, &config.escalation),
             };
             serving = Some((config.escalation, config.webhook, couriers));
         }
         let wait = match &mut serving {
             Some((.., couriers)) if !runtime.dry_run => {
-                let github = tick(runtime, couriers.github.as_mut());
-                let webhook = tick(runtime, couriers.webhook.as_mut());
+                let github = tick(
+                    runtime,
+                    couriers.github.as_mut(),
+                    &mut couriers.github_storeless,
+                );
+                let webhook = tick(
+                    runtime,
+                    couriers.webhook.as_mut(),
+                    &mut couriers.webhook_storeless,
+                );
                 let now = runtime.host.clock.now();
                 let poller = couriers.poller.as_mut();
                 let replies =
@@ -62,7 +76,11 @@ pub fn run(runtime: &Runtime) {
 }
 
 /// One attempt at one destination; the time until the next is due.
-fn tick<T: Tracker>(runtime: &Runtime, courier: Option<&mut Courier<T>>) -> Duration {
+fn tick<T: Tracker>(
+    runtime: &Runtime,
+    courier: Option<&mut Courier<T>>,
+    storeless: &mut Storeless,
+) -> Duration {
     let Some(courier) = courier else {
         return IDLE_WAIT;
     };
@@ -71,6 +89,7 @@ fn tick<T: Tracker>(runtime: &Runtime, courier: Option<&mut Courier<T>>) -> Dura
         store: &runtime.store,
         destination: courier.destination().to_owned(),
     };
+    storeless.tick(runtime, courier, &outbox, now);
     let wait = courier.tick(&outbox, now).at.since(now).min(IDLE_WAIT);
     runtime.beat("courier");
     wait

@@ -36,6 +36,7 @@ pub mod runtime;
 pub mod safe_start;
 pub mod scanner;
 pub mod status;
+pub mod storeless;
 pub mod storm_limit;
 pub mod streams;
 pub mod supervisor;

@@ -222,6 +222,14 @@ impl Store {
         self.write(move |tx| history::append(tx, task_id, &action, &details, &actor, &reason, now))
     }
 
+    /// The database may have so many pages, or as many as it has.
+    #[cfg(test)]
+    pub(crate) fn give_pages(&self, pages: u32) {
+        let sql = format!("PRAGMA max_page_count = {pages}");
+        let given = self.write(move |tx| Ok(tx.query_row(&sql, [], |_| Ok(()))?));
+        assert!(given.is_ok(), "{given:?}");
+    }
+
     /// Runs one typed operation in the writer thread and blocks until its commit is durable. The
     /// operation may run twice when a commit had to be repeated: it must work on `tx` alone.
     pub(super) fn write<T: Send + 'static>(

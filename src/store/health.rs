@@ -23,6 +23,7 @@ pub struct Health {
 #[derive(Debug)]
 struct Trouble {
     what: String,
+    since: Timestamp,
     /// It stands in the store as a finding.
     told: bool,
 }
@@ -70,6 +71,15 @@ impl Health {
         troubles.iter().map(|one| one.what.clone()).collect()
     }
 
+    /// Those of before this time that nobody could write down yet: the store still takes nothing.
+    pub fn untold(&self, before: Timestamp) -> Vec<String> {
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = troubles
+            .iter()
+            .filter(|one| !one.told && one.since < before);
+        old.map(|one| one.what.clone()).collect()
+    }
+
     /// These are written down where a human sees them.
     pub fn told(&self, known: &[String]) {
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,7 +121,11 @@ impl Health {
     pub(super) fn remember(&self, what: String) {
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         if troubles.len() < TROUBLES_MAX && troubles.iter().all(|one| one.what != what) {
-            troubles.push(Trouble { what, told: false });
+            troubles.push(Trouble {
+                what,
+                since: self.now(),
+                told: false,
+            });
         }
     }
 

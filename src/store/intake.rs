@@ -240,8 +240,8 @@ fn create(
 }
 
 /// Last episode whose row retention removed; 0 when there was none.
-fn past_episode(tx: &Tx<'_>, hash: &str) -> Result<u64, StoreError> {
-    Ok(tx
+pub(super) fn past_episode(connection: &Connection, hash: &str) -> Result<u64, StoreError> {
+    Ok(connection
         .prepare_cached("SELECT episode FROM past_episodes WHERE issue_hash = ?1")?
         .query_row([hash], |row| row.get(0))
         .optional()?

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use crate::core::human::delivery::Payload;
+use crate::core::model::audit;
 use crate::core::model::class::Class;
 use crate::core::model::id::{EventId, TaskId};
 use crate::core::model::proposal::Digest;
@@ -19,7 +20,7 @@ use crate::store::types::{
     Attempt, AuditEvent, Counts, DetectorRun, Due, EscalationRow, Learned, OutboxRow, RunOutcome,
     TaskFilter,
 };
-use crate::store::{restored, tx};
+use crate::store::{intake, meta, restored, tx};
 
 /// Reads; the lock is held for one statement at a time, so no snapshot outlives a call.
 #[derive(Clone, Debug)]
@@ -202,6 +203,25 @@ impl Reader {
                     "SELECT EXISTS (SELECT 1 FROM tasks WHERE issue_hash = ?1 AND status <> 'closed')",
                 )?
                 .query_row([hash], |row| row.get(0))?)
+        })
+    }
+
+    /// The key of the deliveries about a problem: of its open episode, else of the one that would come next.
+    pub fn key_to_come(&self, hash: &str) -> Result<String, StoreError> {
+        self.with(|connection| {
+            let known: Option<(u64, bool, Option<String>)> = connection
+                .prepare_cached(
+                    "SELECT episode, status <> 'closed', delivery_key FROM tasks WHERE issue_hash = ?1
+                     ORDER BY id DESC LIMIT 1",
+                )?
+                .query_row([hash], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .optional()?;
+            let past = match known {
+                Some((_, true, Some(key))) => return Ok(key),
+                Some((episode, ..)) => episode,
+                None => intake::past_episode(connection, hash)?,
+            };
+            Ok(audit::delivery_key(&meta::gateway_id(connection)?, hash, past.saturating_add(1)))
         })
     }
 

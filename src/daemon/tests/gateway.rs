@@ -15,6 +15,7 @@ use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
 use crate::daemon::outbox::StoreOutbox;
 use crate::daemon::scanner::{self, Schedule};
+use crate::daemon::storeless::Storeless;
 use crate::daemon::{Options, Runtime, Timing, courier, status, worker};
 use crate::escalation::courier::{Courier, Limits};
 use crate::escalation::github::{GitHub, Settings};
@@ -40,6 +41,7 @@ pub struct Gateway {
     pub runtime: Runtime,
     schedule: Schedule,
     courier: Courier<GitHub>,
+    storeless: Storeless,
 }
 
 impl Gateway {
@@ -89,6 +91,7 @@ impl Gateway {
             runtime,
             schedule: Schedule::default(),
             courier: Courier::new(tracker, limits),
+            storeless: Storeless::default(),
         }
     }
 
@@ -174,6 +177,22 @@ impl Gateway {
             destination: self.courier.destination().to_owned(),
         };
         self.courier.tick(&outbox, self.runtime.host.clock.now());
+    }
+
+    /// What the courier does before it asks the store.
+    pub fn deliver_past_store(&mut self) {
+        let queue = StoreOutbox {
+            store: &self.runtime.store,
+            destination: self.courier.destination().to_owned(),
+        };
+        let now = self.runtime.host.clock.now();
+        self.storeless
+            .tick(&self.runtime, &mut self.courier, &queue, now);
+    }
+
+    /// As after a start.
+    pub fn forget_storeless(&mut self) {
+        self.storeless = Storeless::default();
     }
 
     /// A unit ends without a fault, and its manager says so.

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use super::gateway::{Gateway, UNIT};
 use super::units::{Answers, OnStart};
+use crate::core::config::Probe;
 use crate::core::model::class::Class;
 use crate::core::model::facts::Key;
+use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::{Resolution, Task};
+use crate::store::Intake;
 
 fn of(gateway: &Gateway, class: Class) -> Vec<Task> {
     let mut tasks = gateway.tasks();
@@ -62,6 +65,97 @@ fn what_works_again_is_over_while_another_source_still_refuses() {
     gateway.runs_for(Duration::from_secs(900));
     assert_eq!(subjects(&gateway, false), ["systemd"]);
     assert!(!subjects(&gateway, true).is_empty());
+}
+
+/// Intakes until the store has no room for another one.
+fn fill(gateway: &Gateway) {
+    gateway.runtime.store.give_pages(1);
+    let finding = |n: usize| {
+        let text = format!("{n} {}", "x".repeat(3_000));
+        Finding::new(
+            Class::LogError,
+            &format!("unit{n}"),
+            Severity::Warning,
+            &text,
+            "journal",
+            gateway.now(),
+        )
+    };
+    let refused = |n| {
+        let batch = Intake {
+            findings: vec![finding(n)],
+            cursor: None,
+        };
+        gateway.runtime.store.intake(batch, gateway.now()).is_err()
+    };
+    assert!((0..1_000).any(refused), "there is always room");
+}
+
+#[test]
+fn a_store_that_takes_nothing_is_told_past_it_and_once() {
+    let mut gateway = Gateway::with(|_| {});
+    gateway.units.put(UNIT, "active");
+    gateway.pass();
+    gateway.units.fail(UNIT, OnStart::Runs);
+    fill(&gateway);
+    gateway.deliver_past_store();
+    assert!(gateway.issues.all().is_empty(), "it may pass");
+    gateway.advance(Duration::from_secs(90));
+    // Each start forgets what was told this way.
+    for _ in 0..3 {
+        for _ in 0..5 {
+            gateway.deliver_past_store();
+            gateway.advance(Duration::from_secs(30));
+        }
+        gateway.forget_storeless();
+    }
+    let told = gateway.issues.all();
+    let [(state, title)] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert_eq!(state, "open");
+    assert!(
+        title.contains("nothing can be recorded or repaired: no space left"),
+        "{title}"
+    );
+    assert!(gateway.issues.bodies()[0].contains(UNIT));
+    // With room again its finding is written down, and its issue is that one.
+    gateway.runtime.store.give_pages(1_000_000);
+    gateway.runs_for(Duration::from_secs(120));
+    assert_eq!(of(&gateway, Class::SelfStore).len(), 1);
+    gateway.runtime.store.maintain(gateway.now()).unwrap();
+    gateway.runs_for(Duration::from_secs(120));
+    let of_store = |(_, title): &&(String, String)| title.contains("nothing can be recorded");
+    let all = gateway.issues.all();
+    assert_eq!(all.iter().filter(of_store).count(), 1);
+    assert_eq!(gateway.issues.all()[0].0, "closed");
+    assert!(
+        !all.iter().any(|(_, title)| title.contains("own store")),
+        "{all:?}"
+    );
+    assert_eq!(gateway.task(UNIT).resolution, Some(Resolution::Fixed));
+}
+
+#[test]
+fn what_is_probed_no_more_is_over() {
+    let mut gateway = Gateway::with(|config| {
+        config.probe.push(Probe {
+            name: "door".to_owned(),
+            tcp: "127.0.0.1:1".to_owned(),
+            failures: 1,
+            ..Probe::default()
+        });
+    });
+    gateway.runs_for(Duration::from_secs(60));
+    assert_eq!(of(&gateway, Class::ProbeFailed)[0].resolution, None);
+    let mut config = gateway.runtime.loaded().config.clone();
+    config.probe.clear();
+    gateway.runtime.take_over(config).unwrap();
+    gateway.runs_for(Duration::from_secs(120));
+    assert_eq!(
+        of(&gateway, Class::ProbeFailed)[0].resolution,
+        Some(Resolution::SelfCleared)
+    );
 }
 
 #[test]

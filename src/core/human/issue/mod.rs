@@ -4,12 +4,14 @@
 //! anybody, link anywhere or pass for one of our hidden markers, and is redacted.
 
 mod markup;
+mod storeless;
 mod title;
 
 use std::fmt::Write as _;
 
 use self::markup::{cell_code, code, escape, fence, first_line, one_line};
 pub use self::markup::{fit, title_line};
+pub use self::storeless::{StorelessFacts, storeless};
 use crate::core::human::feedback::approving_label;
 use crate::core::human::redact::Redactor;
 use crate::core::model::case::{Case, Member};
