@@ -272,7 +272,7 @@ fn steps(task: &Task) -> Vec<String> {
     let finding = task.finding();
     let stored = task.cause.as_deref().and_then(|name| name.parse().ok());
     let cause = stored.unwrap_or_else(|| name_cause(&finding, CauseRules::builtin()).cause);
-    next_steps(cause, &finding, &[])
+    next_steps(cause, &finding, "", &[])
 }
 
 /// One audit event in one line.

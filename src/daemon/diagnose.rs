@@ -70,7 +70,7 @@ pub(super) fn reason(
     let named = unless_it_came(host, naming::name_cause(finding, &loaded.causes));
     let told = named.told(finding);
     let candidates = runbook::select(&loaded.runbooks, &told, named.cause);
-    let suggested = runbook::suggestions(&loaded.runbooks, &told, named.cause);
+    let (notes, suggested) = runbook::for_human(&loaded.runbooks, &told, named.cause);
     let mut snippets = loaded
         .bundle
         .as_ref()
@@ -101,7 +101,7 @@ pub(super) fn reason(
         snippets.extend(knowledge::about(named.cause));
     }
     Ok(Reasoned {
-        next_steps: next_steps(named.cause, &told, suggested),
+        next_steps: next_steps(named.cause, &told, notes, suggested),
         named,
         candidates,
         snippets,

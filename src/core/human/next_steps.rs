@@ -13,8 +13,14 @@ use crate::core::model::unit::UnitName;
 /// Longest value in a command, in bytes.
 const VALUE_CAP: usize = 1_024;
 
-/// Each one line, the most telling first: what the runbook suggests, then what goes with the cause, or else the class.
-pub fn next_steps(cause: Cause, finding: &Finding, suggested: &[String]) -> Vec<String> {
+/// Each one line, the most telling first: the runbook's notes as comments, what it suggests, then what goes with the
+/// cause, or else the class.
+pub fn next_steps(
+    cause: Cause,
+    finding: &Finding,
+    notes: &str,
+    suggested: &[String],
+) -> Vec<String> {
     let mut steps: Vec<String> = Vec::new();
     let mut add = |template: &str| {
         let filled = fill(template, finding);
@@ -34,7 +40,9 @@ pub fn next_steps(cause: Cause, finding: &Finding, suggested: &[String]) -> Vec<
             .filter_map(|template| fill(template, finding))
             .collect();
     }
-    steps
+    let notes = notes.lines().filter(|line| !line.trim().is_empty());
+    let notes = notes.map(|line| format!("# {}", line.trim()));
+    notes.chain(steps).collect()
 }
 
 fn fill(template: &str, finding: &Finding) -> Option<String> {
@@ -189,22 +197,22 @@ mod tests {
     fn the_cause_comes_before_the_class_and_one_without_its_facts_is_left_out() {
         let failed = finding(Class::ServiceFailed, "app.service");
         assert_eq!(
-            next_steps(Cause::StartLimit, &failed, &[]),
+            next_steps(Cause::StartLimit, &failed, "", &[]),
             [
                 "journalctl -u app.service -n 100 --no-pager",
                 "systemctl reset-failed app.service && systemctl start app.service   # once the cause is gone"
             ]
         );
-        let steps = next_steps(Cause::PathMissing, &failed, &[]);
+        let steps = next_steps(Cause::PathMissing, &failed, "", &[]);
         assert!(
             steps.iter().all(|step| !step.starts_with("ls")),
             "{steps:?}"
         );
         let moved = failed.with(Fact::Path("/opt/a b"));
-        let steps = next_steps(Cause::PathMissing, &moved, &[]);
+        let steps = next_steps(Cause::PathMissing, &moved, "", &[]);
         assert!(steps.contains(&"ls -ld '/opt/a b'".to_owned()), "{steps:?}");
         let held = finding(Class::PortConflict, "web.service").with(Fact::Port(Port::tcp(80)));
-        let steps = next_steps(Cause::Unknown, &held, &[]);
+        let steps = next_steps(Cause::Unknown, &held, "", &[]);
         assert!(
             steps.iter().any(|step| step.contains("sport = :80'")),
             "{steps:?}"
@@ -214,7 +222,7 @@ mod tests {
     #[test]
     fn each_class_has_commands_though_nothing_is_known_of_it() {
         for class in Class::ALL {
-            let steps = next_steps(Cause::Unknown, &finding(*class, ""), &[]);
+            let steps = next_steps(Cause::Unknown, &finding(*class, ""), "", &[]);
             assert!(!steps.is_empty(), "src/core/model/class.rs: {class}: steps");
         }
     }

@@ -53,7 +53,7 @@ fn hostile() -> (Task, Rendered) {
         attempts: &[attempt],
         cause: &HOSTILE.replace('\n', " "),
         advice: Cause::Unknown.advice(),
-        steps: &next_steps(Cause::PathMissing, &task.finding(), &[]),
+        steps: &next_steps(Cause::PathMissing, &task.finding(), "", &[]),
         snippets: &[snippet],
         reason: HOSTILE,
         case: None,

@@ -16,9 +16,10 @@ use crate::core::model::facts::Key;
 use crate::core::model::finding::Finding;
 use crate::core::model::hint::Hint;
 use crate::core::model::named::UnknownName;
+use crate::core::model::packed::{Packed, packed};
 use crate::core::model::text::matches_glob;
 
-const BUILTIN: &str = include_str!("runbooks/builtin.toml");
+const BUILTIN: Packed = packed!("runbooks.toml");
 /// Most steps of one runbook: more can never be tried within the phases' attempts.
 const STEPS_MAX: usize = 8;
 
@@ -38,6 +39,7 @@ pub struct Runbook {
     /// Commands for a human, with `{fact}` where the finding fills something in.
     pub suggestions: Vec<String>,
     pub steps: Vec<RunbookStep>,
+    /// For the human who reads what is told.
     pub notes: String,
 }
 
@@ -257,35 +259,60 @@ pub fn builtin() -> Vec<Runbook> {
     static BOOKS: OnceLock<Vec<Runbook>> = OnceLock::new();
     // A test parses the embedded text; at run time an unreadable one would mean "do nothing", the safe side.
     BOOKS
-        .get_or_init(|| parse("builtin.toml", BUILTIN).unwrap_or_default())
+        .get_or_init(|| parse("builtin.toml", &BUILTIN.text()).unwrap_or_default())
         .clone()
 }
 
 impl Runbook {
     /// Is this the book for `finding`, whose cause was named `cause`?
     pub fn matches(&self, finding: &Finding, cause: Cause) -> bool {
+        self.misfit(finding, cause).is_none()
+    }
+
+    /// The first of its keys that keeps it from being the book for `finding`, whose cause was named `cause`.
+    pub fn misfit(&self, finding: &Finding, cause: Cause) -> Option<&'static str> {
+        let any = |globs: &[String], text: &str| globs.iter().any(|glob| matches_glob(glob, text));
         let status = finding.evidence.exit_status();
-        (self.classes.is_empty() || self.classes.contains(&finding.class))
-            && (self.causes.is_empty() || self.causes.contains(&cause))
-            && (self.subjects.is_empty()
-                || self
-                    .subjects
-                    .iter()
-                    .any(|glob| matches_glob(glob, &finding.subject)))
-            && (self.exit_statuses.is_empty()
-                || status.is_some_and(|status| self.exit_statuses.contains(&status)))
-            && self.requires.iter().all(|key| finding.fact(*key).is_some())
-            && (self.paths.is_empty()
-                || finding
-                    .fact(Key::Path)
-                    .is_some_and(|path| self.paths.iter().any(|glob| matches_glob(glob, path))))
+        let path = finding.fact(Key::Path);
+        let fits = [
+            (
+                "class",
+                self.classes.is_empty() || self.classes.contains(&finding.class),
+            ),
+            (
+                "cause",
+                self.causes.is_empty() || self.causes.contains(&cause),
+            ),
+            (
+                "subject",
+                self.subjects.is_empty() || any(&self.subjects, &finding.subject),
+            ),
+            (
+                "exit_status",
+                self.exit_statuses.is_empty()
+                    || status.is_some_and(|status| self.exit_statuses.contains(&status)),
+            ),
+            (
+                "requires",
+                self.requires.iter().all(|key| finding.fact(*key).is_some()),
+            ),
+            (
+                "path",
+                self.paths.is_empty() || path.is_some_and(|path| any(&self.paths, path)),
+            ),
+        ];
+        fits.iter().find(|(_, fits)| !fits).map(|(key, _)| *key)
     }
 }
 
-/// The commands that the book of `finding` suggests to a human.
-pub fn suggestions<'a>(books: &'a [Runbook], finding: &Finding, cause: Cause) -> &'a [String] {
+/// What the book of `finding` has for a human: its notes and the commands that it suggests.
+pub fn for_human<'a>(
+    books: &'a [Runbook],
+    finding: &Finding,
+    cause: Cause,
+) -> (&'a str, &'a [String]) {
     let book = books.iter().find(|book| book.matches(finding, cause));
-    book.map_or(&[], |book| &book.suggestions)
+    book.map_or(("", &[]), |book| (&book.notes, &book.suggestions))
 }
 
 /// The actions allowed for `finding`, in the order of the first book that matches. Later books do not
@@ -345,7 +372,7 @@ mod tests {
 
     #[test]
     fn the_built_in_books_parse_and_end_with_a_human() {
-        let books = parse("builtin.toml", BUILTIN).unwrap();
+        let books = parse("builtin.toml", &BUILTIN.text()).unwrap();
         assert!(books.len() > 10);
         assert!(books.last().unwrap().steps.is_empty());
     }

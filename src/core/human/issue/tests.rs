@@ -159,7 +159,7 @@ fn facts<'a>(
 /// The example, for other renderings of it.
 pub(crate) fn example() -> (Task, Rendered) {
     let (task, attempts, snippets) = (task(), attempts(), snippets());
-    let steps = next_steps(Cause::PathMissing, &task.finding(), &[]);
+    let steps = next_steps(Cause::PathMissing, &task.finding(), "", &[]);
     let action = proposal();
     let mut facts = facts(&task, &attempts, &snippets, &steps);
     facts.reason = "mode suggest: a human must approve";
@@ -231,7 +231,7 @@ fn hostile_text_stays_text() {
     task.evidence.add(Fact::Unit("x'; rm -rf / #"));
     task.evidence.add(Fact::Path("/x'; rm -rf / #"));
     task.class = Class::ServiceFailed;
-    let steps = next_steps(Cause::PathMissing, &task.finding(), &[]);
+    let steps = next_steps(Cause::PathMissing, &task.finding(), "", &[]);
     let mut facts = facts(&task, &[], &[], &steps);
     facts.cause = &evil;
     facts.reason = &evil;
