@@ -9,27 +9,37 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 
-/// Below `src/core/diagnosis`.
-const TEXTS: &[&str] = &[
-    "causes.toml",
-    "knowledge/errno.md",
-    "knowledge/kernel.md",
-    "knowledge/network.md",
-    "knowledge/programs.md",
-    "knowledge/services.md",
-    "knowledge/storage.md",
+/// Each with the name by which it is unpacked.
+const TEXTS: &[(&str, &str)] = &[
+    ("src/cli/example.toml", "example.toml"),
+    ("src/core/diagnosis/causes.toml", "causes.toml"),
+    ("src/core/diagnosis/knowledge/errno.md", "errno.md"),
+    ("src/core/diagnosis/knowledge/kernel.md", "kernel.md"),
+    ("src/core/diagnosis/knowledge/network.md", "network.md"),
+    ("src/core/diagnosis/knowledge/programs.md", "programs.md"),
+    ("src/core/diagnosis/knowledge/services.md", "services.md"),
+    ("src/core/diagnosis/knowledge/storage.md", "storage.md"),
+    ("src/core/reading/log_rules/builtin.toml", "log_rules.toml"),
+    ("src/core/remedy/runbooks/builtin.toml", "runbooks.toml"),
+    ("scripts/init/autonomous-orchestrator.service", "service"),
+    ("scripts/init/autonomous-orchestrator.tmpfiles", "tmpfiles"),
+    ("scripts/init/autonomous-orchestrator.openrc", "openrc"),
+    (
+        "scripts/init/autonomous-orchestrator.logrotate",
+        "logrotate",
+    ),
+    ("scripts/init/autonomous-orchestrator.sysv", "sysv"),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = env::var("OUT_DIR")?;
     println!("cargo::rerun-if-changed=src/build.rs");
-    for text in TEXTS {
-        let path = Path::new("src/core/diagnosis").join(text);
+    for (text, name) in TEXTS {
+        let path = Path::new(text);
         println!("cargo::rerun-if-changed={}", path.display());
-        let name = path.file_name().ok_or("a text without a name")?;
-        let packed = Path::new(&out).join(format!("{}.deflate", name.display()));
+        let packed = Path::new(&out).join(format!("{name}.deflate"));
         let mut encoder = DeflateEncoder::new(fs::File::create(packed)?, Compression::best());
-        encoder.write_all(&fs::read(&path)?)?;
+        encoder.write_all(&fs::read(path)?)?;
         encoder.finish()?;
     }
     Ok(())

@@ -8,6 +8,7 @@ use super::files::Tree;
 use crate::cli::error::CliError;
 use crate::cli::help::NAME;
 use crate::core::model::named::named;
+use crate::core::model::packed::{Packed, packed};
 use crate::host::Host;
 
 const UNIT: &str = "/etc/systemd/system/autonomous-orchestrator.service";
@@ -18,37 +19,17 @@ const LOGROTATE: &str = "/etc/logrotate.d/autonomous-orchestrator";
 const BUSYBOX_LINK: &str = "/etc/init.d/S99autonomous-orchestrator";
 
 /// A path, its text and its mode.
-pub(super) type Installed = (&'static str, &'static str, u32);
+pub(super) type Installed = (&'static str, Packed, u32);
 
 const SYSTEMD_FILES: &[Installed] = &[
-    (
-        UNIT,
-        include_str!("../../../scripts/init/autonomous-orchestrator.service"),
-        0o644,
-    ),
-    (
-        TMPFILES,
-        include_str!("../../../scripts/init/autonomous-orchestrator.tmpfiles"),
-        0o644,
-    ),
+    (UNIT, packed!("service"), 0o644),
+    (TMPFILES, packed!("tmpfiles"), 0o644),
 ];
 const OPENRC_FILES: &[Installed] = &[
-    (
-        SCRIPT,
-        include_str!("../../../scripts/init/autonomous-orchestrator.openrc"),
-        0o755,
-    ),
-    (
-        LOGROTATE,
-        include_str!("../../../scripts/init/autonomous-orchestrator.logrotate"),
-        0o644,
-    ),
+    (SCRIPT, packed!("openrc"), 0o755),
+    (LOGROTATE, packed!("logrotate"), 0o644),
 ];
-const SYSV_FILES: &[Installed] = &[(
-    SCRIPT,
-    include_str!("../../../scripts/init/autonomous-orchestrator.sysv"),
-    0o755,
-)];
+const SYSV_FILES: &[Installed] = &[(SCRIPT, packed!("sysv"), 0o755)];
 
 /// Longest that an init may take to stop or start us; the daemon drains in 5 s, scripts wait up to 15.
 const DEADLINE: Duration = Duration::from_secs(90);

@@ -132,9 +132,9 @@ pub(super) fn install(
     }
     job.step(&tree.directory(Path::new(STATE_DIR), 0o700)?)?;
     let config = Path::new(CONFIG_DIR).join("config.toml");
-    job.step(&tree.write_new(&config, EXAMPLE, 0o644)?)?;
+    job.step(&tree.write_new(&config, &EXAMPLE.text(), 0o644)?)?;
     for (path, text, mode) in init.files() {
-        job.step(&tree.write(Path::new(path), text, *mode)?)?;
+        job.step(&tree.write(Path::new(path), &text.text(), *mode)?)?;
     }
     for (link, target) in init.links(tree) {
         job.step(&tree.link(&link, &target)?)?;

@@ -21,7 +21,7 @@ impl Packed {
     }
 }
 
-/// The packed text of that file name.
+/// The packed text of that name.
 macro_rules! packed {
     ($name:literal) => {
         $crate::core::model::packed::Packed(include_bytes!(concat!(

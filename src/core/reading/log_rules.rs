@@ -8,6 +8,7 @@ use toml::Spanned;
 use crate::core::config::settings::{self, section};
 use crate::core::model::class::Class;
 use crate::core::model::finding::Severity;
+use crate::core::model::packed::{Packed, packed};
 use crate::core::reading::errno;
 use crate::core::reading::level::Level;
 use crate::core::reading::logline::{LogLine, Origin};
@@ -16,7 +17,7 @@ use crate::core::reading::words::{Lexicon, Trouble};
 pub use self::mistake::RuleError;
 use self::mistake::{Fault, RuleMistake};
 
-const BUILTIN: &str = include_str!("log_rules/builtin.toml");
+const BUILTIN: Packed = packed!("log_rules.toml");
 
 const BUILTIN_NAME: &str = "built-in rules";
 
@@ -115,7 +116,8 @@ impl RuleSet {
     pub fn load(texts: &[(String, String)]) -> Result<Self, RuleError> {
         let mut rules = Vec::new();
         let mut patterns = Vec::new();
-        let builtin = [(BUILTIN_NAME, BUILTIN)];
+        let builtin = BUILTIN.text();
+        let builtin = [(BUILTIN_NAME, builtin.as_str())];
         let own = texts
             .iter()
             .map(|(name, text)| (name.as_str(), text.as_str()));
@@ -184,6 +186,22 @@ impl RuleSet {
             severity: severity.min(most),
             only_words: line.level.is_none() && least.is_none() && !errno::tells(line.message),
         })
+    }
+
+    /// The rules that fit the line, each with what it does, in the order in which they are asked.
+    pub fn fitting(&self, line: &LogLine<'_>) -> Vec<String> {
+        let hits = self.set.matches(line.text.as_bytes());
+        let fit = self.rules.iter().filter(|rule| rule.fits(line, &hits));
+        fit.map(|rule| {
+            let does = match rule.kind {
+                Kind::Drops => "drops it".to_owned(),
+                Kind::AtMost => format!("at most {}", rule.severity),
+                Kind::AtLeast => format!("at least {}", rule.severity),
+                Kind::Finds => format!("finds {}", rule.class),
+            };
+            format!("{} ({does})", rule.name)
+        })
+        .collect()
     }
 
     /// By the level that the line states, else by its words.
@@ -383,7 +401,7 @@ mod tests {
 
     #[test]
     fn built_in_patterns_hold_as_an_operators_would() {
-        let own = [("copy.toml".to_owned(), BUILTIN.to_owned())];
+        let own = [("copy.toml".to_owned(), BUILTIN.text())];
         assert!(RuleSet::load(&own).is_ok());
     }
 
