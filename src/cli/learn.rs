@@ -70,7 +70,11 @@ fn import(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         .path(1)
         .ok_or_else(|| CliError::usage("no file given").hint("learn import FILE"))?;
     let mut text = String::new();
-    std::fs::File::open(&file)
+    let opened: std::io::Result<Box<dyn Read>> = match file == Path::new("-") {
+        true => Ok(Box::new(std::io::stdin())),
+        false => std::fs::File::open(&file).map(|file| Box::new(file) as Box<dyn Read>),
+    };
+    opened
         .and_then(|open| open.take(FILE_CAP).read_to_string(&mut text))
         .map_err(|why| {
             let what = format!("{}: cannot be read", file.display());
@@ -83,17 +87,33 @@ fn import(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         .collect::<Result<Vec<Learned>, CliError>>()?;
     let config = globals.load_config()?;
     if globals.dry_run {
-        globals.print(&format!("{} counts would be merged\n", rows.len()))?;
+        let worth = rows.iter().filter(|row| row.is_worth_something()).count();
+        globals.print(&format!(
+            "{}\n",
+            merged("would be merged", worth, rows.len())
+        ))?;
         return Ok(Exit::Done);
     }
     let digest = hex(&Sha256::digest(text.as_bytes()));
+    let given = rows.len();
     let store = stored::store(globals, &config, globals.now())?;
     let taken = store.import_learned(rows, &digest, &stored::actor(typed)?, globals.now())?;
     globals.print(&match taken {
-        Some(taken) => format!("merged {taken} counts at half their weight\n"),
+        Some(taken) => format!("{}\n", merged("merged", taken, given)),
         None => "this file was merged before: nothing changed\n".to_owned(),
     })?;
     Ok(Exit::Done)
+}
+
+/// What came of `given` counts, of which some were too few.
+fn merged(what: &str, taken: usize, given: usize) -> String {
+    let few = given.saturating_sub(taken);
+    let few = match few {
+        0 => String::new(),
+        few => format!("; {few} of a single win or loss count nothing here"),
+    };
+    let counts = shape::counted(taken as u64, "count", "counts");
+    format!("{counts} {what}, at half the weight{few}")
 }
 
 fn mistake(file: &Path, line: usize, why: RowError) -> CliError {

@@ -1,5 +1,6 @@
 //! Rows and arguments of the store.
 
+use crate::core::diagnosis::learning;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::id::{AttemptId, EscalationId, EventId, IssueNumber, OutboxId, TaskId};
 use crate::core::model::named::named;
@@ -222,6 +223,13 @@ pub struct Learned {
     pub wins: u32,
     pub losses: u32,
     pub last: Option<Timestamp>,
+}
+
+impl Learned {
+    /// Something is left of it at the weight that another gateway's counts have.
+    pub fn is_worth_something(&self) -> bool {
+        learning::discounted(self.wins, self.losses) != (0, 0)
+    }
 }
 
 /// Last outcome of a detector.

@@ -429,7 +429,7 @@ fn what_was_learned_is_taken_from_one_gateway_to_another() {
     assert!(
         here.run(&["learn", "import", file])
             .out
-            .contains("merged 1")
+            .contains("1 count merged")
     );
     let again = here.run(&["learn", "import", file]);
     assert!(again.out.contains("merged before"), "{}", again.out);
