@@ -139,6 +139,17 @@ pub fn most_deleted_open(host: &Host, device: u64) -> Option<DeletedOpen> {
         })
 }
 
+/// What a process holds open, by name; nothing without the right to see it.
+pub fn open_paths(host: &Host, pid: u32) -> Vec<String> {
+    let entries = std::fs::read_dir(host.path(format!("/proc/{pid}/fd")));
+    let links = entries.into_iter().flatten().flatten();
+    links
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .filter_map(|target| target.into_os_string().into_string().ok())
+        .filter(|target| target.starts_with('/'))
+        .collect()
+}
+
 /// The cgroup path of a process, of the hierarchy that the service manager uses: v2's only one, or
 /// v1's `name=systemd`.
 pub fn cgroup(host: &Host, pid: u32) -> Option<String> {

@@ -60,6 +60,11 @@ impl Census {
         line
     }
 
+    /// The processes of `unit`.
+    pub fn pids_of(&self, unit: &UnitState) -> Vec<u32> {
+        self.of(unit).iter().map(|one| one.key.pid).collect()
+    }
+
     fn descends(&self, one: &Counted, from: u32) -> bool {
         let mut at = one;
         // No line of parents is longer than all processes.
@@ -124,6 +129,15 @@ impl Listening {
         self.ports = pids.filter_map(held).collect();
         self.sockets = sockets;
         Ok(true)
+    }
+}
+
+impl Listening {
+    /// TCP ports that a process listens on.
+    pub fn tcp_of(&self, pid: u32) -> Vec<u16> {
+        let ports = self.ports.get(&pid).into_iter().flatten();
+        let tcp = ports.filter_map(|port| port.strip_prefix("tcp/"));
+        tcp.filter_map(|number| number.parse().ok()).collect()
     }
 }
 

@@ -9,6 +9,7 @@ pub mod deployment;
 pub(crate) mod openrc;
 pub mod outside;
 pub mod standing;
+pub mod survey;
 pub(crate) mod systemd;
 mod sysv;
 
