@@ -7,6 +7,7 @@ use crate::cli::globals::Globals;
 use crate::cli::tasks::{change, find};
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
+use crate::core::config::Mode;
 use crate::core::model::action::ActionKind;
 use crate::core::model::inert;
 
@@ -19,11 +20,23 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let seconds = minutes.map_or(config.fix.approval_s, |minutes| minutes.saturating_mul(60));
     let until = stored::until(&format!("{seconds}s"), globals.now())?;
     let kind: Option<ActionKind> = typed.parsed("action")?;
-    let proposal = find(&stored::reader(globals, &config)?, id)?.proposal;
-    let proposal = proposal.ok_or_else(|| {
+    let task = find(&stored::reader(globals, &config)?, id)?;
+    let class = task.class;
+    let proposal = task.proposal.ok_or_else(|| {
         CliError::new(ErrorKind::Failed, format!("task {id} proposes no action"))
             .hint(format!("see `explain {id}` for what it waits for"))
     })?;
+    let risk = config.risk_of(proposal.kind, proposal.command.as_deref());
+    if config.mode_for(class, risk) == Mode::Observe {
+        let what = format!(
+            "task {id}: the mode of this action is observe: nothing is done with leave either"
+        );
+        let hint = format!(
+            "set [mode] {} = \"suggest\" (or limit, or the class {class}), reload, then approve",
+            risk.as_str()
+        );
+        return Err(CliError::new(ErrorKind::Failed, what).hint(hint));
+    }
     let digest = proposal.digest();
     let named = typed.parsed::<String>("digest")?;
     let meant = named.as_ref().is_none_or(|named| digest.is_meant_by(named))

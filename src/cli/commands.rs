@@ -5,8 +5,9 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::cli::{
-    approve, config, doctor, escalations, fingerprint, help, history, import, install, knowledge,
-    learn, outbox, replay, report, silence, stats, status, tasks, undo, watch, wire,
+    approve, config, doctor, escalations, fingerprint, help, history, import, init, install,
+    knowledge, learn, outbox, replay, report, silence, stats, status, tasks, tryout, undo, watch,
+    wire,
 };
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -258,6 +259,36 @@ pub(super) const COMMANDS: &[Command] = &[
         run: wire::explain,
     },
     Command {
+        name: "probe",
+        forms: &[array("test [NAME]")],
+        brief: "ask the probes of the configuration once, now",
+        long: "Each with its answer, how long it took, how many failures in a row count, and the unit that would be\n\
+               repaired. Needs no daemon and changes nothing. Exit code 7 when one fails.",
+        example: "autonomous-orchestrator probe test shop",
+        flags: &[],
+        run: tryout::probe,
+    },
+    Command {
+        name: "rule",
+        forms: &[array("test LINE | FILE")],
+        brief: "what the log rules make of a line, or of each line of a file",
+        long: "Which rules fit, the operator's own first, what comes of the line by all of them, and when a human\n\
+               would hear of it. A line by itself: what only many lines show, `replay` tells.",
+        example: "autonomous-orchestrator rule test 'Jan  2 03:04:05 gw app[7]: valve 3 stuck'",
+        flags: &[],
+        run: tryout::rule,
+    },
+    Command {
+        name: "runbook",
+        forms: &[object("test ID [FILE]")],
+        brief: "what would be done about a task, with the runbooks of a file before the others",
+        long: "`explain` as it would be if FILE lay in daemon.runbooks_dir: which of its runbooks fit, and why the others\n\
+               do not. Changes nothing.",
+        example: "autonomous-orchestrator runbook test 12 ./press.toml",
+        flags: &[],
+        run: tryout::runbook,
+    },
+    Command {
         name: "bundle",
         forms: &[
             object("build SOURCE… -o FILE"),
@@ -389,6 +420,18 @@ pub(super) const COMMANDS: &[Command] = &[
         example: "autonomous-orchestrator import /var/lib/autonomous-orchestrator/tasks.db",
         flags: &[],
         run: import::run,
+    },
+    Command {
+        name: "init",
+        forms: &[text("[--yes]")],
+        brief: "propose a first configuration from what runs here",
+        long: "Looks at the services that run, what they listen on, the devices and log files that they hold open, the\n\
+               interfaces, and a monitrc where there is one, and prints a short configuration with comments: a trial that\n\
+               only observes. On a terminal it asks whether to write it; --yes does so unasked. A configuration of yours is\n\
+               never replaced. Root sees more.",
+        example: "sudo autonomous-orchestrator init",
+        flags: &[switch("yes", "write it, unless a configuration is there")],
+        run: init::run,
     },
     Command {
         name: "install",

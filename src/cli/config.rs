@@ -9,16 +9,17 @@ use crate::cli::wire;
 use crate::core::config::Config;
 use crate::core::config::settings::{Setting, line_of_key};
 use crate::core::model::object::object;
+use crate::core::model::packed::{Packed, packed};
 
 /// What `install` writes and `config default` prints.
-pub(super) const EXAMPLE: &str = include_str!("example.toml");
+pub(super) const EXAMPLE: Packed = packed!("example.toml");
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
     match typed.word(0) {
         Some("check") => check(globals),
         Some("default") => {
-            globals.print(EXAMPLE)?;
+            globals.print(&EXAMPLE.text())?;
             Ok(Exit::Done)
         }
         None if typed.words().is_empty() => show(globals),
@@ -44,9 +45,19 @@ fn show(globals: &Globals) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-/// What is wrong with the configuration, the rules of logs and causes, and the runbooks, and what of the
-/// configuration can be used.
-pub(super) fn mistakes(globals: &Globals) -> Result<(Config, Vec<Fault>), CliError> {
+/// What the operator's files say that cannot be used.
+#[derive(Debug)]
+pub(super) struct Read {
+    /// What of the configuration can be used.
+    pub(super) config: Config,
+    /// With any of these the daemon neither starts nor reloads.
+    pub(super) mistakes: Vec<Fault>,
+    /// What it goes without.
+    pub(super) distrusted: Vec<Fault>,
+}
+
+/// Reads the configuration, the rules of logs and causes, and the runbooks, as the daemon would.
+pub(super) fn read(globals: &Globals) -> Result<Read, CliError> {
     let path = globals.config_path();
     let (config, mistakes) = globals.read_config(read_capped)?;
     let own = mistakes.into_iter();
@@ -55,7 +66,14 @@ pub(super) fn mistakes(globals: &Globals) -> Result<(Config, Vec<Fault>), CliErr
     all.extend(wire::check_rules(&host, &config.daemon.rules_dir));
     all.extend(wire::check_causes(&host, &config.daemon.causes_dir));
     all.extend(wire::check_runbooks(&host, &config.daemon.runbooks_dir));
-    Ok((config, all))
+    all.extend(wire::undeclared(&host, &config));
+    let (fatal, distrusted) = wire::distrusted(globals, &config);
+    all.extend(fatal);
+    Ok(Read {
+        config,
+        mistakes: all,
+        distrusted,
+    })
 }
 
 /// What the configuration names and this host does not have: it may come, so it is no mistake.
@@ -99,11 +117,15 @@ fn named_files(config: &Config) -> Vec<(String, &str)> {
 }
 
 fn check(globals: &Globals) -> Result<Exit, CliError> {
-    let (config, mistakes) = mistakes(globals)?;
+    let Read {
+        config,
+        mistakes,
+        distrusted,
+    } = read(globals)?;
     let path = globals.config_path().display().to_string();
-    let distrusted = wire::distrusted(globals, &config).into_iter();
     let warnings: Vec<String> = distrusted
-        .map(|why| format!("not loaded by the daemon: {why}"))
+        .iter()
+        .map(Fault::to_string)
         .chain(wire::open_address(globals, &config))
         .chain(absent(globals, &config))
         .collect();
@@ -141,6 +163,7 @@ mod tests {
     /// The example with its keys switched on: every `#key = value` line; prose has `# ` in front.
     fn switched_on() -> String {
         EXAMPLE
+            .text()
             .lines()
             .map(|line| match line.strip_prefix('#') {
                 Some(rest) if !rest.starts_with([' ', '#']) && !rest.is_empty() => rest,
@@ -152,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_example_as_written_is_the_default() {
-        assert_eq!(Config::parse(EXAMPLE).unwrap(), Config::default());
+        assert_eq!(Config::parse(&EXAMPLE.text()).unwrap(), Config::default());
     }
 
     #[test]
@@ -174,9 +197,10 @@ mod tests {
     #[test]
     fn the_example_names_every_key() {
         let shown = Config::parse(&switched_on()).unwrap().shown().to_toml();
+        let example = EXAMPLE.text();
         for key in shown.lines().filter_map(|line| line.split_once(" = ")) {
             let on = format!("\n#{} =", key.0);
-            assert!(EXAMPLE.contains(&on), "{} is not in the example", key.0);
+            assert!(example.contains(&on), "{} is not in the example", key.0);
         }
     }
 

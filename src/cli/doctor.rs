@@ -79,6 +79,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let config = check_config(&mut page, globals);
     check_rights(&mut page, &host, &config);
     check_store(&mut page, globals, &config);
+    check_bundle(&mut page, &host, &config);
     check_space(&mut page, &host, &config);
     check_daemon(&mut page, &host, &config);
     check_sources(&mut page, &host, &config);
@@ -133,7 +134,11 @@ fn draw(page: &Page, colour: bool) -> String {
 fn check_config(page: &mut Page, globals: &Globals) -> Config {
     let path = globals.config_path().display().to_string();
     let to_do = "correct it, then run `config check`";
-    let (config, mistakes) = match config::mistakes(globals) {
+    let config::Read {
+        config,
+        mistakes,
+        distrusted,
+    } = match config::read(globals) {
         Ok(read) => read,
         Err(why) => {
             page.fail("configuration", why.told(), to_do);
@@ -152,8 +157,8 @@ fn check_config(page: &mut Page, globals: &Globals) -> Config {
         };
         page.ok("configuration", from);
     }
-    for why in wire::distrusted(globals, &config) {
-        page.warn("trust", why, "until then the daemon does not load it");
+    for why in distrusted {
+        page.warn("trust", why.to_string(), "until then it goes without");
     }
     if let Some(why) = wire::open_address(globals, &config) {
         page.warn("secrets", why, "replace the address if it may have leaked");
@@ -250,6 +255,8 @@ fn check_rights(page: &mut Page, host: &Host, config: &Config) {
                     format!("{shown} cannot be written: {}", why.desc()),
                     "mount it read-write, or give this user the right",
                 );
+            } else if let Err(why) = trusted::state(host, &directory) {
+                page.fail("state", why.to_string(), why.hint());
             } else if meta.mode() & 0o077 != 0 {
                 page.warn(
                     "state",
@@ -286,12 +293,12 @@ fn check_store(page: &mut Page, globals: &Globals, config: &Config) {
     };
     let reader: Reader = match Store::open_read_only(&options) {
         Ok(reader) => reader,
-        Err(why) => return page.fail("store", format!("{shown}: {why}"), to_do(&why)),
+        Err(why) => return page.fail("store", of_store(&shown, &why), to_do(&why)),
     };
     match reader.integrity() {
         Ok(answer) if answer == "ok" => page.ok("store", format!("{shown}, every page is sound")),
         Ok(answer) => return page.fail("store", format!("{shown}: {answer}"), restore),
-        Err(why) => return page.fail("store", format!("{shown}: {why}"), to_do(&why)),
+        Err(why) => return page.fail("store", of_store(&shown, &why), to_do(&why)),
     }
     match reader.audit_verify() {
         Ok(Ok(report)) => page.ok(
@@ -319,6 +326,27 @@ fn check_store(page: &mut Page, globals: &Globals, config: &Config) {
         } else {
             page.ok("outbox", format!("{} waiting", counts.outbox_waiting));
         }
+    }
+}
+
+/// Some of its errors name the file themselves.
+fn of_store(shown: &str, why: &StoreError) -> String {
+    let why = why.to_string();
+    match why.starts_with(shown) {
+        true => why,
+        false => format!("{shown}: {why}"),
+    }
+}
+
+/// The bundle as the daemon would open it. None at all is no fault.
+fn check_bundle(page: &mut Page, host: &Host, config: &Config) {
+    let file = host.path(&config.daemon.bundle);
+    if !file.exists() {
+        return;
+    }
+    match wire::bundle_problem(&file) {
+        None => page.ok("bundle", file.display().to_string()),
+        Some((why, to_do)) => page.warn("bundle", format!("not used: {why}"), to_do),
     }
 }
 

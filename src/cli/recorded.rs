@@ -92,6 +92,34 @@ pub(super) fn replay(file: &str, rules: &RuleSet) -> (Recording, io::Result<()>)
     (replay.finished(), read)
 }
 
+/// What a single line comes to.
+#[derive(Debug)]
+pub(super) struct Tried {
+    /// Names of the rules that fit, each with what it does, the first that decides first.
+    pub(super) fits: Vec<String>,
+    pub(super) finding: Option<Finding>,
+}
+
+/// One line by itself.
+pub(super) fn try_line(line: &str, rules: &RuleSet) -> Tried {
+    let mut replay = Replay::new(rules);
+    replay.fits = Some(Vec::new());
+    replay.text(line);
+    replay.end_entry();
+    if let Some(fault) = replay.kernel.finish() {
+        replay.fault(&fault);
+    }
+    Tried {
+        fits: replay.fits.take().unwrap_or_default(),
+        finding: replay
+            .finished()
+            .seen
+            .into_iter()
+            .next()
+            .map(|seen| seen.finding),
+    }
+}
+
 /// The entry of an export or of `journalctl -o verbose` that is being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Listed {
@@ -128,6 +156,8 @@ struct Replay<'a> {
     worn: Option<Worn>,
     /// How many lines are written so.
     shapes: BTreeMap<Option<Worn>, u64>,
+    /// The rules that fit, where that is asked.
+    fits: Option<Vec<String>>,
 }
 
 impl<'a> Replay<'a> {
@@ -146,6 +176,7 @@ impl<'a> Replay<'a> {
             place: Place::default(),
             worn: None,
             shapes: BTreeMap::new(),
+            fits: None,
         }
     }
 
@@ -250,6 +281,9 @@ impl<'a> Replay<'a> {
             return;
         }
         let judged = LogLine::spoken(spoken, &spoken.program);
+        if let Some(fits) = &mut self.fits {
+            fits.extend(self.rules.fitting(&judged));
+        }
         if let Some(hit) = self.rules.classify(&judged) {
             let at = Timestamp::default();
             let (class, severity) = (hit.class, hit.severity);

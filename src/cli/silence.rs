@@ -7,11 +7,12 @@ use crate::cli::globals::Globals;
 use crate::cli::table::Table;
 use crate::cli::tasks::find;
 use crate::cli::typed::Typed;
-use crate::cli::{shape, stored};
+use crate::cli::{shape, stored, wire};
 use crate::core::config::Config;
 use crate::core::model::inert;
 use crate::core::model::task::Status;
 use crate::core::model::text::cut;
+use crate::core::model::unit::UnitName;
 use crate::core::remedy::silence::{SILENCES_MOST, Scope, Silence, Silences};
 use crate::store::TaskFilter;
 
@@ -106,8 +107,14 @@ fn begin(typed: &Typed, globals: &Globals, scope: Scope, at: usize) -> Result<Ex
                     Scope::Class(_) => "; what is critical is repaired and told all the same",
                     Scope::Host | Scope::Task(_) | Scope::Subject(_) => "",
                 };
+                let unknown = match &one.scope {
+                    Scope::Subject(name) if is_strange(globals, &config, name) => {
+                        "; there is no such unit here: check the name"
+                    }
+                    Scope::Host | Scope::Task(_) | Scope::Class(_) | Scope::Subject(_) => "",
+                };
                 format!(
-                    "{}: {would}left alone until {until}, {tasks} now{critical}",
+                    "{}: {would}left alone until {until}, {tasks} now{critical}{unknown}",
                     one.scope
                 )
             }
@@ -115,6 +122,12 @@ fn begin(typed: &Typed, globals: &Globals, scope: Scope, at: usize) -> Result<Ex
         globals.print(&format!("{}\n", inert::line(&text)))?;
     }
     Ok(Exit::Done)
+}
+
+/// It looks like a unit, and none of this name is here.
+fn is_strange(globals: &Globals, config: &Config, name: &str) -> bool {
+    let is_unit = name.contains('.') && UnitName::new(name).is_ok();
+    is_unit && wire::is_known_unit(&globals.host(), config, name) == Some(false)
 }
 
 /// Open tasks that it covers now; one that is named must be there.

@@ -2,7 +2,9 @@
 
 use std::io::stdout;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::bundle::Bundle;
 use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::fault::Fault;
 use crate::cli::globals::Globals;
@@ -13,12 +15,13 @@ use crate::core::config::{Config, Github};
 use crate::core::diagnosis::cause_rules::{self, CauseRules};
 use crate::core::model::finding::Severity;
 use crate::core::model::hint::Hint;
+use crate::core::model::id::TaskId;
 use crate::core::model::object::object;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitName;
 use crate::core::reading::log_rules::RuleSet;
-use crate::core::remedy::runbook;
-use crate::daemon::once::Looked;
+use crate::core::remedy::runbook::{self, Runbook};
+use crate::daemon::once::{AskedProbe, Looked};
 use crate::daemon::{
     self, Options, Runtime, StartError, Timing, demo as play, explain as reasoning, logging, once,
     supervisor,
@@ -29,7 +32,8 @@ use crate::escalation::textfile;
 use crate::host::Host;
 use crate::host::lock::{self, LockError};
 use crate::host::trusted;
-use crate::services::{self, ServiceError};
+use crate::services::survey::{self, Surveyed};
+use crate::services::{self, ServiceError, ServiceManager};
 
 impl From<StartError> for CliError {
     fn from(why: StartError) -> Self {
@@ -142,10 +146,18 @@ const fn tone(severity: Severity) -> Tone {
 
 pub(super) fn explain(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
-    let id = typed.task_id(0)?;
+    explain_with(globals, typed.task_id(0)?, &[])
+}
+
+/// The same with runbooks that are only tried, in front of those in force.
+pub(super) fn explain_with(
+    globals: &Globals,
+    id: TaskId,
+    tried: &[Runbook],
+) -> Result<Exit, CliError> {
     let config = globals.readable_config()?;
     tasks::find(&stored::reader(globals, &config)?, id)?;
-    let explained = reasoning::explain(&globals.host(), config, id)
+    let explained = reasoning::explain(&globals.host(), config, id, tried)
         .map_err(|why| CliError::hinted(ErrorKind::Store, why))?;
     if globals.json {
         globals.print_json(&explained.json())?;
@@ -194,9 +206,35 @@ pub(super) fn operators_causes(globals: &Globals) -> Result<CauseRules, CliError
     CauseRules::load(&texts).map_err(|why| CliError::hinted(ErrorKind::Config, why))
 }
 
-/// What the daemon does not load because others could have written it, and what to do.
-pub(super) fn distrusted(globals: &Globals, config: &Config) -> Vec<String> {
-    daemon::loaded_config::distrusted(&globals.host(), globals.config_path(), config)
+/// What the daemon does not load because others could have written it: what keeps it from starting and from
+/// reloading, and what it only goes without. A configuration that was named here is tried and not in force.
+pub(super) fn distrusted(globals: &Globals, config: &Config) -> (Vec<Fault>, Vec<Fault>) {
+    let only_tried = globals.config.as_deref();
+    let bundle = Path::new(&config.daemon.bundle);
+    let mut fatal = Vec::new();
+    let mut without = Vec::new();
+    for (file, why) in
+        daemon::loaded_config::distrusted(&globals.host(), globals.config_path(), config)
+    {
+        let kind = if file == bundle || Some(file.as_path()) == only_tried {
+            &mut without
+        } else {
+            &mut fatal
+        };
+        let part = if why.part == why.path {
+            "it"
+        } else {
+            &why.part
+        };
+        kind.push(Fault {
+            file: file.display().to_string(),
+            line: 0,
+            key: String::new(),
+            what: format!("not loaded by the daemon: {part} {}", why.why),
+            hint: why.hint().into_owned(),
+        });
+    }
+    (fatal, without)
 }
 
 /// A configuration that others can read though an address in it opens a webhook or a ping to whoever knows it.
@@ -281,21 +319,84 @@ fn mistakes(
     }
 }
 
+/// What runs here: services, and interfaces of real hardware that are up.
+pub(super) fn survey(
+    host: &Host,
+    config: &Config,
+) -> Result<(Vec<Surveyed>, Vec<String>), CliError> {
+    let managers = services::present(host, config);
+    let services =
+        survey::survey(host, &managers).map_err(|why| CliError::of(ErrorKind::Failed, why))?;
+    Ok((services, survey::interfaces(host)))
+}
+
+/// Asks the probe of this name, or all of them, once.
+pub(super) fn ask_probes(host: &Host, config: &Config, name: Option<&str>) -> Vec<AskedProbe> {
+    once::ask_probes(host, config, name)
+}
+
+/// Why the bundle is not used, if it is not, and what to do.
+pub(super) fn bundle_problem(file: &Path) -> Option<(String, String)> {
+    let why = Bundle::open(file).err()?;
+    Some((why.to_string(), why.hint().into_owned()))
+}
+
+/// Steps of the operator's runbooks that run a command which the configuration does not declare.
+pub(super) fn undeclared(host: &Host, config: &Config) -> Vec<Fault> {
+    let texts = daemon::loaded_config::texts(host, &config.daemon.runbooks_dir).unwrap_or_default();
+    let is_declared = |name: &str| config.command.iter().any(|one| one.name == name);
+    let mut faults = Vec::new();
+    for (file, text) in &texts {
+        // What cannot be read is told already.
+        for book in runbook::parse(file, text).unwrap_or_default() {
+            let commands = book.steps.iter().filter_map(|step| step.command.as_deref());
+            faults.extend(
+                commands
+                    .filter(|name| !is_declared(name))
+                    .map(|name| Fault {
+                        file: file.clone(),
+                        line: 0,
+                        key: String::new(),
+                        what: format!("runbook '{}': no [[command]] is named '{name}'", book.id),
+                        hint: "declare it in the configuration, or correct the name".to_owned(),
+                    }),
+            );
+        }
+    }
+    faults
+}
+
+/// Is a unit of this name known to a service manager of this host? `None` where there is none.
+pub(super) fn is_known_unit(host: &Host, config: &Config, unit: &str) -> Option<bool> {
+    let managers = services::present(host, config);
+    (!managers.is_empty()).then(|| !is_unknown(&managers, unit))
+}
+
 /// Units that the configuration names and no service manager of this host knows, each with its key.
 pub(super) fn unknown_units(host: &Host, config: &Config) -> Vec<(String, String)> {
     let managers = services::present(host, config);
     let probes = config.probe.iter().enumerate();
-    let named = probes.map(|(at, probe)| (format!("probe[{at}].unit"), probe.unit.clone()));
-    let is_unknown = |unit: &str| match UnitName::new(unit) {
-        Ok(name) => match services::find(&managers, &name) {
+    let probed = probes.map(|(at, probe)| (format!("probe[{at}].unit"), probe.unit.clone()));
+    // Classes stand there too, and what has no dot may be the subject of anything.
+    let windows = config.maintenance.iter().enumerate();
+    let left_alone = windows.flat_map(|(at, window)| {
+        let units = window.only.iter().filter(|name| name.contains('.'));
+        units.map(move |unit| (format!("maintenance[{at}].only"), unit.clone()))
+    });
+    probed
+        .chain(left_alone)
+        .filter(|(_, unit)| !managers.is_empty() && !unit.is_empty() && is_unknown(&managers, unit))
+        .collect()
+}
+
+fn is_unknown(managers: &[Arc<dyn ServiceManager>], unit: &str) -> bool {
+    match UnitName::new(unit) {
+        Ok(name) => match services::find(managers, &name) {
             Ok((_, state)) => state.load_state == "not-found",
             Err(why) => matches!(why, ServiceError::UnknownUnit(_)),
         },
         Err(_) => true,
-    };
-    named
-        .filter(|(_, unit)| !managers.is_empty() && !unit.is_empty() && is_unknown(unit))
-        .collect()
+    }
 }
 
 /// What the way to the tracker says: text, good or not, and what to do.

@@ -27,6 +27,7 @@ use crate::core::remedy::decide::{
 use crate::core::remedy::ending::{self, WindowEnd};
 use crate::core::remedy::gates;
 use crate::core::remedy::phases::Offer;
+use crate::core::remedy::runbook::Runbook;
 use crate::core::remedy::step::{Reason, Step};
 use crate::core::remedy::target::TargetError;
 use crate::daemon::diagnose::{self, Reasoned};
@@ -64,6 +65,8 @@ pub struct Explained {
     vote: Consensus,
     attempts: Vec<Attempt>,
     next: Next,
+    /// Runbooks that are tried, by id, and the key by which each does not fit.
+    tried: Vec<(String, Option<&'static str>)>,
 }
 
 /// What happens to the task next.
@@ -77,11 +80,17 @@ enum Next {
     Step(Step),
 }
 
-/// Decides about task `id` as a worker would now, without claiming it.
-pub fn explain(host: &Host, config: Config, id: TaskId) -> Result<Explained, ExplainError> {
+/// Decides about task `id` as a worker would now, without claiming it: with `tried` in front of the runbooks in force.
+pub fn explain(
+    host: &Host,
+    config: Config,
+    id: TaskId,
+    tried: &[Runbook],
+) -> Result<Explained, ExplainError> {
     let reader = Store::open_read_only(&store_options(host, &config))?;
     let task = reader.task(id)?.ok_or(StoreError::NoTask(id))?;
-    let loaded = LoadedConfig::load(host, config)?;
+    let mut loaded = LoadedConfig::load(host, config)?;
+    loaded.runbooks.splice(..0, tried.iter().cloned());
     ends::recall(host, &reader, &loaded.managers)?;
     let detectors = detectors::all();
     memory::recall(&reader, &detectors)?;
@@ -103,6 +112,11 @@ pub fn explain(host: &Host, config: Config, id: TaskId) -> Result<Explained, Exp
         advice,
         ..
     } = reasoned;
+    let told = named.told(&facts.finding);
+    let tried = tried
+        .iter()
+        .map(|book| (book.id.clone(), book.misfit(&told, named.cause)))
+        .collect();
     let mut weighed = Vec::new();
     for candidate in candidates {
         weighed.push(weigh(&gather, &task, &facts, candidate, &backups)?);
@@ -118,6 +132,7 @@ pub fn explain(host: &Host, config: Config, id: TaskId) -> Result<Explained, Exp
         advice,
         snippets,
         next,
+        tried,
     })
 }
 
@@ -381,6 +396,16 @@ impl Explained {
             page.line(format_args!("  {}: {text}", name.to_lowercase()));
         }
         page.gap();
+        let mut taken = false;
+        for (book, misfit) in &self.tried {
+            let says = match misfit {
+                Some(key) => format!("does not fit: {key}"),
+                None if taken => "fits, and one before it is taken".to_owned(),
+                None => "fits: it is taken".to_owned(),
+            };
+            taken |= misfit.is_none();
+            page.line(format_args!("runbook {book}: {says}"));
+        }
         page.line(format_args!("actions offered by runbooks"));
         if self.weighed.is_empty() {
             page.line(format_args!("  none: a human decides"));
@@ -497,6 +522,7 @@ impl Explained {
                 "actions": advice.actions.iter().map(|(kind, weight)| json!([kind.as_str(), weight])).collect::<Vec<_>>(),
                 "evidence": advice.evidence,
             })).collect::<Vec<_>>(),
+            "tried": self.tried.iter().map(|(book, misfit)| object!({ "runbook": book, "misfit": misfit })).collect::<Vec<_>>(),
             "vote": self.vote.reason,
             "next": self.next.json(&self.task),
             "next_steps": self.steps(),

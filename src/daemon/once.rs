@@ -1,15 +1,17 @@
 //! `scan` and `run --once`: the same detectors and workers, without threads.
 
 use std::fmt;
+use std::time::Instant;
 
-use crate::core::config::Config;
-use crate::core::model::finding::Finding;
+use crate::core::config::{Config, Probe};
+use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::hint::Hint;
 use crate::daemon::loaded_config::{LoadError, LoadedConfig};
 use crate::daemon::runtime::Runtime;
 use crate::daemon::{scanner, worker};
-use crate::detectors::{self, DetectError, Open, Snapshot, Sweep};
+use crate::detectors::{self, DetectError, Open, Snapshot, Sweep, probe};
 use crate::host::Host;
+use crate::services;
 use crate::store::StoreError;
 
 /// One detector's answer in a scan.
@@ -68,7 +70,7 @@ pub fn scan(host: &Host, mut config: Config) -> Result<Scan, LoadError> {
         {
             continue;
         }
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let result = detector.examine(&look);
         let millis = started.elapsed().as_millis();
         let outcome = match result {
@@ -92,6 +94,33 @@ pub fn scan(host: &Host, mut config: Config) -> Result<Scan, LoadError> {
             .then_with(|| a.subject.cmp(&b.subject))
     });
     Ok(scan)
+}
+
+/// One answer of a probe that was asked by itself.
+#[derive(Debug)]
+pub struct AskedProbe {
+    pub probe: Probe,
+    /// How bad it is, and what went wrong; `None` when all is well.
+    pub failed: Option<(Severity, String)>,
+    pub millis: u128,
+}
+
+/// Asks the probe of this name, or all of them, one after the other.
+pub fn ask_probes(host: &Host, config: &Config, name: Option<&str>) -> Vec<AskedProbe> {
+    let managers = services::present(host, config);
+    let asked = config.probe.iter();
+    let asked = asked.filter(|probe| name.is_none_or(|name| name == probe.name));
+    asked
+        .map(|probe| {
+            let started = Instant::now();
+            let failed = probe::ask_once(host, &managers, probe);
+            AskedProbe {
+                probe: probe.clone(),
+                failed,
+                millis: started.elapsed().as_millis(),
+            }
+        })
+        .collect()
 }
 
 /// One sweep, then work until nothing is due.

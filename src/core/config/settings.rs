@@ -180,18 +180,25 @@ pub fn read_all<T: Setting + Default>(text: &str) -> (T, Vec<Mistake>) {
     let mut mistakes = reading.mistakes;
     if !broken.is_empty() {
         // Where the form is broken, what stands in which section is a guess.
-        mistakes = broken.iter().map(of_form).collect();
+        mistakes = broken.iter().map(|why| of_form(why, text)).collect();
         mistakes.dedup_by_key(|mistake| mistake.line(text));
     }
     mistakes.sort_by_key(|mistake| mistake.offset);
     (value, mistakes)
 }
 
-fn of_form(why: &toml::de::Error) -> Mistake {
-    Mistake::new(
-        why.span().map_or(0, |span| span.start),
-        why.message().trim(),
-    )
+fn of_form(why: &toml::de::Error, text: &str) -> Mistake {
+    let span = why.span().unwrap_or_default();
+    let at = span.start;
+    let what = why.message().trim();
+    // The crate names the place alone.
+    match text.get(span) {
+        Some(key) if what == "duplicate key" => Mistake {
+            key: key.to_owned(),
+            ..Mistake::new(at, format!("key '{key}' is there twice"))
+        },
+        Some(_) | None => Mistake::new(at, what),
+    }
 }
 
 /// Line on which the key of this path stands in `text`, or the nearest section around it that does; 0 where none does.

@@ -322,7 +322,7 @@ fn failed(gateway: &Gateway) -> Task {
 fn explained(gateway: &Gateway, task: &Task) -> Step {
     gateway.tell_status();
     let config = gateway.runtime.loaded().config.clone();
-    let explained = explain::explain(&gateway.runtime.host, config, task.id).unwrap();
+    let explained = explain::explain(&gateway.runtime.host, config, task.id, &[]).unwrap();
     let step = explained.step().unwrap().clone();
     let printed = explained.text();
     assert!(printed.ends_with(&format!("next: {step}\n")), "{printed}");

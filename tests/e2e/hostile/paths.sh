@@ -341,14 +341,15 @@ case_stop_is_not_delayed() {
   [ $((SECONDS - from)) -le 6 ] && [ "$(systemctl show -P Result $NAME)" = success ]
 }
 
-# refused FILE MODE OWNER: `run` ends with code 3 and names file, owner and mode; `config check` warns.
+# refused FILE MODE OWNER: `run` ends with code 3 and names file, owner and mode; so does `config check`.
 refused() {
-  local mode owner code=0 said
+  local mode owner code=0 checked=0 said
   mode=$(stat -c %a "$1") owner=$(stat -c %u "$1")
   chmod "$2" "$1"
   chown "$3" "$1"
   said=$(timeout 20 $NAME run --once 2>&1) || code=$?
-  grep -q "^warning: .*$1" <($NAME config check 2>&1) || code=99
+  $NAME config check >/tmp/checked 2>&1 || checked=$?
+  [ $checked = 3 ] && grep -q "$1.*can be written by others\|$1.*belongs to user" /tmp/checked || code=99
   grep -q "$1" <($NAME doctor --offline 2>&1) || code=98
   chmod "$mode" "$1"
   chown "$owner" "$1"
