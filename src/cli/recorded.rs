@@ -29,6 +29,105 @@ const ENTRY_CAP: usize = 256 << 10;
 const SHOWN_LINES: usize = 20;
 const SHOWN_BYTES: usize = 1024;
 
+/// Beginnings of lines that only a kernel writes: of its file systems, buses and drivers, and of its reports. Some
+/// kernels print no stamp (`CONFIG_PRINTK_TIME`), and `dmesg` then shows the bare text.
+const KERNELS: &[&str] = &[
+    "EXT4-fs ",
+    "EXT3-fs ",
+    "EXT2-fs ",
+    "BTRFS ",
+    "F2FS-fs ",
+    "XFS (",
+    "UBIFS ",
+    "UBIFS: ",
+    "UBI ",
+    "UBI: ",
+    "ubi0",
+    "FAT-fs ",
+    "SQUASHFS error",
+    "JFFS2 ",
+    "jffs2: ",
+    "JBD2: ",
+    "Buffer I/O error",
+    "print_req_error: ",
+    "blk_update_request: ",
+    "I/O error, dev ",
+    "nvme nvme",
+    "nvme 0000:",
+    "usb usb",
+    "usb 1-",
+    "usb 2-",
+    "usb 3-",
+    "xhci_hcd ",
+    "xhci-hcd ",
+    "hub 1-",
+    "mmc0: ",
+    "mmc1: ",
+    "mmcblk",
+    "sd 0:",
+    "scsi ",
+    "scsi host",
+    "ata1",
+    "ata2",
+    "CPU: ",
+    "Hardware name: ",
+    "Call Trace:",
+    "Call trace:",
+    "Backtrace:",
+    "Stack:",
+    "Modules linked in:",
+    "Code: ",
+    "---[ ",
+    "Unhandled kernel ",
+    "Unable to handle ",
+    "Internal error: ",
+    "Oops",
+    "BUG: ",
+    "WARNING: CPU: ",
+    "Kernel panic - ",
+    "INFO: task ",
+    "INFO: rcu",
+    "rcu: ",
+    "pc : ",
+    "lr : ",
+    "epc ",
+    "ra  ",
+    "[<",
+    "task: ",
+    "$ 0 ",
+    "$ 4 ",
+    "$ 8 ",
+    "$12 ",
+    "$16 ",
+    "$20 ",
+    "$24 ",
+    "$28 ",
+    "Hi  ",
+    "Lo  ",
+    "Status: ",
+    "Cause : ",
+    "BadVA : ",
+    "PrId  : ",
+    "RIP: 0",
+    "RSP: 0",
+    "EIP is at ",
+    "Out of memory: ",
+    "oom-kill:",
+    "Mem-Info:",
+    "Linux version ",
+    "Kernel command line: ",
+    "random: crng",
+    "IPv6: ADDRCONF",
+    "NET: Registered ",
+    "EDAC ",
+    "ieee80211 phy",
+];
+
+/// A line of the kernel's without stamp, by how it begins.
+fn is_of_a_kernel(line: &str) -> bool {
+    KERNELS.iter().any(|start| line.starts_with(start))
+}
+
 /// True for a recording of a console: who else wrote there has no stamp and is no program of a log.
 fn is_console(head: &str) -> bool {
     let lines = head
@@ -38,7 +137,8 @@ fn is_console(head: &str) -> bool {
     let (mut all, mut stamped) = (0_usize, 0_usize);
     for line in lines {
         all = all.saturating_add(1);
-        stamped = stamped.saturating_add(usize::from(shape::read(line).is_console()));
+        let told = shape::read(line).is_console() || is_of_a_kernel(line);
+        stamped = stamped.saturating_add(usize::from(told));
     }
     stamped > 0 && stamped.saturating_mul(100) >= all.saturating_mul(CONSOLE_PERCENT)
 }
