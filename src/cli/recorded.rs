@@ -1,5 +1,6 @@
 //! Recorded logs: what the daemon would have found in them, line by line, however each is written.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,6 +17,7 @@ use crate::core::reading::log_rules::RuleSet;
 use crate::core::reading::logline::LogLine;
 use crate::core::reading::manager_lines;
 use crate::core::reading::shape::{self, Spoken, Worn, split_console};
+use crate::core::reading::trace::{self, Traces};
 use crate::detectors::journal::Entry;
 
 /// Bytes of a file that tell whether the kernel's console was recorded.
@@ -258,6 +260,7 @@ struct Replay<'a> {
     shapes: BTreeMap<Option<Worn>, u64>,
     /// The rules that fit, where that is asked.
     fits: Option<Vec<String>>,
+    traces: Traces,
 }
 
 impl<'a> Replay<'a> {
@@ -277,6 +280,7 @@ impl<'a> Replay<'a> {
             worn: None,
             shapes: BTreeMap::new(),
             fits: None,
+            traces: Traces::default(),
         }
     }
 
@@ -380,6 +384,9 @@ impl<'a> Replay<'a> {
             self.manager(spoken);
             return;
         }
+        if let Some(on) = self.traces.goes_on(&spoken.program, spoken) {
+            return self.goes_on(on.finding, on.reason.then_some(&spoken.message));
+        }
         let judged = LogLine::spoken(spoken, &spoken.program);
         if let Some(fits) = &mut self.fits {
             fits.extend(self.rules.fitting(&judged));
@@ -388,9 +395,25 @@ impl<'a> Replay<'a> {
             let at = Timestamp::default();
             let (class, severity) = (hit.class, hit.severity);
             let (subject, message) = (&hit.subject, &spoken.message);
-            self.add(Finding::new(
-                class, subject, severity, message, "replay", at,
-            ));
+            let finding = Finding::new(class, subject, severity, message, "replay", at);
+            self.traces
+                .begins(&spoken.program, finding.fingerprint(), spoken);
+            self.add(finding);
+        }
+    }
+
+    /// A line belongs to what was found before, and may name a reason of it.
+    fn goes_on(&mut self, of: Fingerprint, reason: Option<&Cow<'_, str>>) {
+        let at = self.index.get(&of).copied();
+        let Some(seen) = at.and_then(|at| self.recording.seen.get_mut(at)) else {
+            return;
+        };
+        if let Some(reason) = reason {
+            trace::add_reason(&mut seen.finding, reason);
+        }
+        seen.last_line = self.place.last;
+        if seen.lines.len() < SHOWN_LINES {
+            seen.lines.push(self.place.raw.clone());
         }
     }
 
@@ -417,8 +440,12 @@ impl<'a> Replay<'a> {
         let micros = entry.realtime_us.as_str().parse::<i64>().unwrap_or(0);
         let at = Timestamp::from_millis(micros / 1000);
         self.count(None);
-        if let Some(finding) = self.journal.judge(&entry.line(), self.rules, at).finding {
+        let verdict = self.journal.judge(&entry.line(), self.rules, at);
+        if let Some(finding) = verdict.finding {
             self.add(finding);
+        }
+        if let Some((of, reason)) = verdict.reason {
+            self.goes_on(of, Some(&Cow::Owned(reason)));
         }
     }
 

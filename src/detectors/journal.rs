@@ -403,6 +403,9 @@ impl Follower<'_, '_> {
         if let Some(finding) = verdict.finding {
             self.collector.add(finding);
         }
+        if let Some((of, reason)) = verdict.reason {
+            self.collector.add_reason(of, &reason);
+        }
         if entry.unit.as_str().ends_with(".service") {
             self.collector.heard(entry.unit.as_str());
         }

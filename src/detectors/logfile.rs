@@ -24,6 +24,7 @@ use crate::core::reading::lines::LineSplitter;
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::reading::logline::LogLine;
 use crate::core::reading::shape::{self, Spoken, split_console};
+use crate::core::reading::trace::Traces;
 use crate::core::reading::writer::program;
 use crate::detectors::stream::{Collector, Sink, StreamContext, StreamEnd, StreamStop, WAIT};
 use crate::host::trusted::{self, Owners, Untrusted};
@@ -519,6 +520,7 @@ struct LineReader {
     /// The operator says that the kernel's lines come here and no others.
     of_kernel: bool,
     only_root: bool,
+    traces: Traces,
 }
 
 impl LineReader {
@@ -530,6 +532,7 @@ impl LineReader {
             kernel: KernelReader::default(),
             of_kernel: file.kernel,
             only_root: false,
+            traces: Traces::default(),
         }
     }
 
@@ -546,6 +549,12 @@ impl LineReader {
             self.kernel_line(&spoken, now, collector);
             return;
         }
+        if let Some(on) = self.traces.goes_on(&spoken.program, &spoken) {
+            if on.reason {
+                collector.add_reason(on.finding, &spoken.message);
+            }
+            return;
+        }
         let source = collector.stream().to_owned();
         let subject = self.subject_of(&spoken.program);
         if let Some(hit) = rules.classify(&LogLine::spoken(&spoken, &subject)) {
@@ -560,6 +569,8 @@ impl LineReader {
                 .with(Fact::Path(&self.path))
                 .with(hit.only_words.then_some(Fact::OnlyWords))
                 .said_by(&source);
+            self.traces
+                .begins(&spoken.program, finding.fingerprint(), &spoken);
             collector.add(finding);
         }
     }

@@ -12,6 +12,7 @@ use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::manager_event::ManagerEvent;
 use crate::core::model::time::Timestamp;
 use crate::core::reading::log_rules::RuleSet;
+use crate::core::reading::trace;
 use crate::host::Host;
 use crate::host::clock::end_after;
 
@@ -186,6 +187,14 @@ impl Collector {
         match self.findings.get_mut(at) {
             Some(known) => known.count = known.count.saturating_add(finding.count),
             None => self.findings.push(finding),
+        }
+    }
+
+    /// What a line says of a finding before it. What was given on already keeps what it has.
+    pub fn add_reason(&mut self, of: Fingerprint, reason: &str) {
+        let at = self.index.get(&of).copied();
+        if let Some(finding) = at.and_then(|at| self.findings.get_mut(at)) {
+            trace::add_reason(finding, reason);
         }
     }
 

@@ -1,5 +1,6 @@
 //! What one journal entry means: a fault, a change of unit state, a gap, or nothing.
 
+use crate::core::identity::Fingerprint;
 use crate::core::model::class::{Class, KERNEL, MovesWith};
 use crate::core::model::facts::{Fact, Key};
 use crate::core::model::finding::{Finding, Severity};
@@ -11,6 +12,7 @@ use crate::core::reading::log_rules::RuleSet;
 use crate::core::reading::logline::{LogLine, Origin};
 use crate::core::reading::manager_lines::{self, FailedUnit, is_watched};
 use crate::core::reading::shape;
+use crate::core::reading::trace::Traces;
 use crate::core::reading::writer::{Trusted, Writer, is_lasting, is_users_manager, program};
 
 /// Name under which this program logs, and the first part of every unit of its own.
@@ -51,6 +53,8 @@ pub struct Verdict {
     pub poke: bool,
     /// This unit could not bind an address.
     pub port_taken: Option<String>,
+    /// It names a reason of what was found before.
+    pub reason: Option<(Fingerprint, String)>,
 }
 
 /// Judges journal entries in order; keeps what a multi-line kernel report needs.
@@ -60,6 +64,7 @@ pub struct JournalJudge {
     own_pid: String,
     /// Nobody can look at the host: what a sweep would confirm is told by its line.
     recorded: bool,
+    traces: Traces,
 }
 
 impl JournalJudge {
@@ -68,6 +73,7 @@ impl JournalJudge {
             kernel: KernelReader::default(),
             own_pid: own_pid.to_string(),
             recorded: false,
+            traces: Traces::default(),
         }
     }
 
@@ -102,14 +108,14 @@ impl JournalJudge {
             Writer::Service(unit) if tells_port_taken(line.message) => Verdict {
                 poke: true,
                 port_taken: Some(unit.to_owned()),
-                ..of_rules(line, writer, rules, at)
+                ..of_rules(line, writer, rules, at, &mut self.traces)
             },
             Writer::Manager
             | Writer::Journal
             | Writer::Coredump
             | Writer::Service(_)
             | Writer::Root
-            | Writer::User(_) => of_rules(line, writer, rules, at),
+            | Writer::User(_) => of_rules(line, writer, rules, at, &mut self.traces),
         }
     }
 
@@ -252,7 +258,13 @@ fn coredump(line: &JournalLine<'_>, at: Timestamp) -> Finding {
     .said_by(&Writer::Coredump.name())
 }
 
-fn of_rules(line: &JournalLine<'_>, writer: Writer<'_>, rules: &RuleSet, at: Timestamp) -> Verdict {
+fn of_rules(
+    line: &JournalLine<'_>,
+    writer: Writer<'_>,
+    rules: &RuleSet,
+    at: Timestamp,
+    traces: &mut Traces,
+) -> Verdict {
     let priority: u8 = line.priority.parse().unwrap_or(6);
     // journald gives standard output the unit's default level: then only the text tells.
     let (origin, level) = if line.trusted.transport == "stdout" && priority == 6 {
@@ -277,6 +289,17 @@ fn of_rules(line: &JournalLine<'_>, writer: Writer<'_>, rules: &RuleSet, at: Tim
     };
     let named = writer.subject(line.identifier);
     let spoken = shape::read_text(message, level);
+    let process = match line.trusted.pid {
+        "" => line.identifier,
+        pid => pid,
+    };
+    if let Some(on) = traces.goes_on(process, &spoken) {
+        let reason = || (on.finding, spoken.message.clone().into_owned());
+        return Verdict {
+            reason: on.reason.then(reason),
+            ..Verdict::default()
+        };
+    }
     let judged = LogLine {
         identifier: container.unwrap_or(line.identifier),
         origin,
@@ -294,12 +317,12 @@ fn of_rules(line: &JournalLine<'_>, writer: Writer<'_>, rules: &RuleSet, at: Tim
         (hit.class, hit.subject)
     };
     let severity = writer.severity(hit.severity);
-    found(
-        Finding::new(class, &subject, severity, &spoken.message, "journal", at)
-            .with(Fact::Unit(&unit))
-            .with(hit.only_words.then_some(Fact::OnlyWords))
-            .said_by(&writer.name()),
-    )
+    let finding = Finding::new(class, &subject, severity, &spoken.message, "journal", at)
+        .with(Fact::Unit(&unit))
+        .with(hit.only_words.then_some(Fact::OnlyWords))
+        .said_by(&writer.name());
+    traces.begins(process, finding.fingerprint(), &spoken);
+    found(finding)
 }
 
 /// A unit name that is the same tomorrow: connections of a socket (`sshd@3-10.0.0.1:22-….service`) count by their

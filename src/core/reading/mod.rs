@@ -21,6 +21,7 @@ pub mod manager_lines;
 pub mod ports;
 pub mod shape;
 pub mod starting;
+pub mod trace;
 pub mod unit_file;
 pub mod unit_state;
 pub mod voice;

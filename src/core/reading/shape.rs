@@ -17,6 +17,7 @@ mod syslog;
 mod tests;
 mod trace;
 
+pub(crate) use self::trace::is_frame;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -94,6 +95,8 @@ pub struct Spoken<'a> {
     pub kernel: bool,
     /// It is indented below another line.
     pub continues: bool,
+    /// The program put something of its own before what it said: a time, a level, a name.
+    pub stated: bool,
     /// Process of the program, by the carrier, where it says so.
     pub pid: Option<u32>,
     pub worn: Worn,
@@ -109,6 +112,7 @@ impl<'a> Spoken<'a> {
             level: None,
             kernel: false,
             continues: false,
+            stated: false,
             pid: None,
             worn: Worn::default(),
         }
@@ -216,7 +220,7 @@ pub fn read_text(text: &str, level: Option<Level>) -> Spoken<'_> {
 }
 
 fn said(mut spoken: Spoken<'_>) -> Spoken<'_> {
-    let frame = trace::is_frame(&spoken.text);
+    let frame = is_frame(&spoken.text);
     // What stands that far in goes on with the line before it, whatever level its carrier gave all of them.
     let inner = frame || spoken.text.starts_with("    ") || spoken.text.starts_with('\t');
     spoken.continues =
@@ -234,6 +238,7 @@ fn said(mut spoken: Spoken<'_>) -> Spoken<'_> {
             break;
         };
         spoken.worn.put_on(layer.shape);
+        spoken.stated = true;
         let ends = layer.weak;
         if !ends || spoken.level.is_none() {
             stated = stated.or(layer.level);

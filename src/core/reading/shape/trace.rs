@@ -1,7 +1,7 @@
 //! Lines that show where something happened and not what: frames of a stack trace, as run times print them.
 
 /// True for a frame, or for the heading of frames.
-pub(super) fn is_frame(text: &str) -> bool {
+pub(crate) fn is_frame(text: &str) -> bool {
     let text = text.trim();
     match text.as_bytes().first() {
         Some(b'a') => is_call(text),
