@@ -353,6 +353,17 @@ fn by_result(finding: &Finding) -> Option<Named> {
             named(Cause::ProcessCrashed, 0.9, &format!("signal {status}"))
         }
         ("killed", _) => named(Cause::ProcessKilled, 0.85, &format!("signal {status}")),
+        // What a shell, and what runs its program through one, makes of a signal: 128 and its number.
+        ("exited", 132 | 134 | 135 | 136 | 139) => named(
+            Cause::ProcessCrashed,
+            0.7,
+            &format!("exit status {status}: signal {}", status - 128),
+        ),
+        ("exited", 137 | 143) => named(
+            Cause::ProcessKilled,
+            0.7,
+            &format!("exit status {status}: signal {}", status - 128),
+        ),
         ("exited", 1..) => named(Cause::ProcessExited, 0.6, &format!("exit status {status}")),
         // A manager that does not say which signal.
         _ if result == "signal" => named(Cause::ProcessKilled, 0.6, "ended by a signal"),

@@ -42,6 +42,25 @@ const WORDS: &[&str] = &[
     "temporary failure in name resolution",
     "no such host",
     "enotfound",
+    // As glibc says it in German, French and Spanish.
+    "kein speicherplatz mehr",
+    "aucun espace disponible",
+    "no queda espacio",
+    "das dateisystem ist nur lesbar",
+    "accessible en lecture seulement",
+    "sistema de ficheros de sólo lectura",
+    "eingabe-/ausgabefehler",
+    "erreur d'entrée/sortie",
+    "error de entrada/salida",
+    "verbindungsaufbau abgelehnt",
+    "connexion refusée",
+    "conexión rehusada",
+    "adresse wird bereits verwendet",
+    "adresse déjà utilisée",
+    "dirección ya se está usando",
+    "netzwerk ist nicht erreichbar",
+    "la red es inaccesible",
+    "keine route zum zielrechner",
 ];
 
 /// True when `message` says that storage or a network failed.

@@ -78,7 +78,11 @@ fn seeds() -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     match number("AO_SIMULATION_SEED") {
         Some(seed) => vec![seed],
-        None => (1..=number("AO_SIMULATION_SEEDS").unwrap_or(SEEDS)).collect(),
+        None => {
+            let from = number("AO_SIMULATION_FROM").unwrap_or(1);
+            let many = number("AO_SIMULATION_SEEDS").unwrap_or(SEEDS);
+            (from..from.saturating_add(many)).collect()
+        }
     }
 }
 
@@ -129,6 +133,8 @@ fn nothing_acknowledged_is_lost_and_nothing_is_done_twice() {
 impl Sum {
     fn add(&mut self, seed: u64, done: Option<Simulation>) {
         let Some(done) = done else {
+            // At once: a long run may not come to its end.
+            eprintln!("AO_SIMULATION_SEED={seed} failed");
             self.failed.push(seed);
             return;
         };
