@@ -290,7 +290,7 @@ fn closed_at(
     enqueue(tx, destination, task_id, "close", &payload, now).map(drop)
 }
 
-/// True when the issue that a task took over was left open for it: the close of the life before was dropped
+/// True when the issue that a task took over was left open for it, or may be: the close of the life before was dropped
 /// when the problem came back, and nobody else would say that it is over.
 fn stands_open(tx: &Tx<'_>, destination: &str, task_id: TaskId) -> Result<bool, StoreError> {
     let last: Option<String> = tx
@@ -298,7 +298,8 @@ fn stands_open(tx: &Tx<'_>, destination: &str, task_id: TaskId) -> Result<bool, 
             "SELECT o.operation FROM tasks AS own
              JOIN tasks AS life ON life.github_issue_number = own.github_issue_number
              JOIN outbox AS o ON o.task_id = life.id
-             WHERE own.id = ?1 AND o.destination = ?2 AND o.destination = ?3 AND o.state = 'confirmed'
+             WHERE own.id = ?1 AND o.destination = ?2 AND o.destination = ?3
+               AND o.state IN ('confirmed', 'sending', 'unknown')
              ORDER BY o.id DESC LIMIT 1",
             params![task_id, destination, GITHUB],
             |row| row.get(0),

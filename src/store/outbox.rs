@@ -146,8 +146,8 @@ impl Store {
         })
     }
 
-    /// The next delivery that is due. A task's rows go in order: none before those ahead of it are
-    /// confirmed or given up; what the host confirms before what a line said, the most severe task first. A row put off beyond any possible wait was booked
+    /// The next delivery that is due. The rows of a task and of its earlier lives, which share an issue, go in order: none
+    /// before those ahead of it are confirmed or given up; what the host confirms before what a line said, the most severe task first. A row put off beyond any possible wait was booked
     /// under a wrong clock: it is due.
     pub fn outbox_next(
         &self,
@@ -159,7 +159,10 @@ impl Store {
                 "SELECT {OUTBOX_COLUMNS} FROM outbox AS o
                  WHERE destination = ?1 AND state IN ('pending', 'sending', 'unknown') AND (next_at <= ?2 OR next_at > ?3)
                    AND NOT EXISTS (SELECT 1 FROM outbox AS ahead
-                                   WHERE ahead.task_id = o.task_id AND ahead.destination = o.destination
+                                   WHERE ahead.task_id IN (SELECT life.id FROM tasks AS own
+                                                           JOIN tasks AS life ON life.issue_hash = own.issue_hash
+                                                           WHERE own.id = o.task_id)
+                                     AND ahead.destination = o.destination
                                      AND ahead.id < o.id AND ahead.state NOT IN ('confirmed', 'dead', 'cancelled'))
                  ORDER BY (SELECT said_by IS NOT NULL FROM tasks WHERE tasks.id = o.task_id), severity_rank, id LIMIT 1"
             );
