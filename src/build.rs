@@ -21,6 +21,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("src/core/diagnosis/knowledge/storage.md", "storage.md"),
     ("src/core/reading/log_rules/builtin.toml", "log_rules.toml"),
     ("src/core/remedy/runbooks/builtin.toml", "runbooks.toml"),
+    ("schema.sql", "schema.sql"),
     ("scripts/init/autonomous-orchestrator.service", "service"),
     ("scripts/init/autonomous-orchestrator.tmpfiles", "tmpfiles"),
     ("scripts/init/autonomous-orchestrator.openrc", "openrc"),

@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use crate::core::model::audit;
+use crate::core::model::packed::{Packed, packed};
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::history;
@@ -12,7 +13,7 @@ use crate::store::tx::Tx;
 
 /// `schema.sql` is this version.
 pub(super) const VERSION: i64 = 9;
-const SCHEMA: &str = include_str!("../../schema.sql");
+const SCHEMA: Packed = packed!("schema.sql");
 
 const _: () = assert!(STEPS.len() as i64 == VERSION - 1);
 
@@ -34,7 +35,7 @@ pub fn init_database(connection: &mut Connection, now: Timestamp) -> Result<(), 
 
 /// The tables, the gateway's identity and the first audit event; the caller commits.
 pub(super) fn create_tables(tx: &Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
-    tx.execute_batch(SCHEMA)?;
+    tx.execute_batch(&SCHEMA.text())?;
     let id: String = tx.query_row("SELECT lower(hex(randomblob(16)))", [], |row| row.get(0))?;
     set_meta(tx, "gateway_id", &id)?;
     set_meta(tx, "created_at", &audit::stamp(now))?;
