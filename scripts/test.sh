@@ -256,7 +256,7 @@ section_hostile() { hostile_scripts paths inputs forged text tracker sandbox pro
 # What is measured in milliseconds goes alone.
 section_hostilelong() {
   local status=0
-  hostile_scripts approvals victim-process full-store || status=1
+  hostile_scripts approvals victim-process full-store state-disk-full || status=1
   STORM_SECONDS=60 STORM_FORGED=3000 hostile_scripts storm || status=1
   return $status
 }

@@ -39,6 +39,8 @@ const CLEAR_HOLD: Duration = Duration::from_secs(10);
 const SILENT_MOST: Duration = Duration::from_secs(1);
 /// Longest wait between two passes: due times are looked at again.
 const PASS_MAX: Duration = Duration::from_secs(5);
+/// After the store took nothing: what is due stays so, and would be looked at without a pause.
+const STORE_RETRY: Duration = Duration::from_secs(2);
 /// A poke is answered this long after it, so that one burst of journal lines makes one sweep.
 const POKE_SETTLE: Duration = Duration::from_millis(40);
 
@@ -118,18 +120,23 @@ pub fn run(runtime: &Runtime) {
     let mut poked = false;
     while !runtime.stopping() {
         let now = runtime.host.clock.now();
-        match sweep(runtime, &mut schedule, poked, now) {
-            Ok(pass) if pass.new_tasks > 0 => runtime.work.ring(),
-            Ok(_) => {}
-            Err(why) => log::error!("sweep: {}", why.with_hint()),
-        }
+        let least = match sweep(runtime, &mut schedule, poked, now) {
+            Ok(pass) if pass.new_tasks > 0 => {
+                runtime.work.ring();
+                Duration::ZERO
+            }
+            Ok(_) => Duration::ZERO,
+            Err(why) => {
+                log::error!("sweep: {}", why.with_hint());
+                STORE_RETRY
+            }
+        };
         if let Err(why) = habits::keep(runtime, now) {
             log::error!("habits: {}", why.with_hint());
         }
         runtime.beat("scanner");
-        let heard = runtime
-            .poke
-            .wait(rings, next_wait(&schedule, runtime.host.clock.now()));
+        let wait = next_wait(&schedule, runtime.host.clock.now());
+        let heard = runtime.poke.wait(rings, wait.max(least));
         poked = heard != rings;
         if poked {
             std::thread::sleep(POKE_SETTLE);
