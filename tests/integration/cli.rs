@@ -460,3 +460,49 @@ fn what_was_learned_is_taken_from_one_gateway_to_another() {
     assert!(audit.contains("learned_from") && audit.contains("forgotten"));
     assert_eq!(here.run(&["audit", "verify"]).code, 0);
 }
+
+#[test]
+fn a_probe_and_a_rule_are_tried_before_they_are_relied_on() {
+    let gateway = Gateway::new();
+    gateway
+        .configure("[[probe]]\nname = \"door\"\ntcp = \"127.0.0.1:1\"\nunit = \"door.service\"\n");
+    let asked = gateway.run(&["probe", "test", "door", "--json"]);
+    assert_eq!(asked.code, 7, "{}", asked.err);
+    let asked = asked.json();
+    assert_eq!(asked[0]["failed"], "error");
+    assert_eq!(asked[0]["unit"], "door.service");
+    std::fs::create_dir(gateway.path("rules.d")).expect("made");
+    std::fs::write(
+        gateway.path("rules.d").join("own.toml"),
+        "[[rule]]\nname = \"valve\"\nmatch = [\"valve (?P<subject>[0-9]+) stuck\"]\nclass = \"log_error\"\nseverity = \"error\"\n",
+    )
+    .expect("written");
+    let line = "Jan  2 03:04:05 gw app[7]: valve 3 stuck";
+    let tried = gateway.run(&["rule", "test", line, "--json"]).json();
+    assert_eq!(tried[0]["subject"], "3");
+    assert_eq!(tried[0]["rules"][0], "valve (finds log_error)");
+    let tried = gateway
+        .run(&["rule", "test", "app started", "--json"])
+        .json();
+    assert_eq!(tried[0]["class"], Value::Null);
+}
+
+#[test]
+fn what_init_proposes_is_a_configuration_and_never_replaces_one() {
+    let gateway = Gateway::new();
+    let proposed = gateway.run(&["init"]);
+    assert_eq!(proposed.code, 0, "{}", proposed.err);
+    assert!(
+        proposed.out.contains("limit = \"observe\""),
+        "{}",
+        proposed.out
+    );
+    let file = gateway.path("proposed.toml");
+    std::fs::write(&file, &proposed.out).expect("written");
+    let named = file.to_str().expect("UTF-8");
+    assert_eq!(run(&["--config", named, "config", "check"]).code, 0);
+    gateway.configure("[mode]\nlow = \"observe\"\n");
+    let refused = gateway.run(&["init", "--yes"]);
+    assert_eq!(refused.code, 1, "{}", refused.out);
+    assert!(refused.err.contains("left as it is"), "{}", refused.err);
+}

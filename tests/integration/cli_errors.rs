@@ -156,6 +156,46 @@ fn what_others_can_write_is_refused() {
 }
 
 #[test]
+fn a_step_whose_command_is_not_declared_is_refused() {
+    let gateway = Gateway::new();
+    std::fs::create_dir(gateway.path("runbooks.d")).expect("made");
+    let book = "[[runbook]]\nid = \"modem\"\nstep = [{ action = \"run_declared\", command = \"reset-modem\", phase = 1 }]\n";
+    std::fs::write(gateway.path("runbooks.d").join("own.toml"), book).expect("written");
+    let words = ["runbook 'modem': no [[command]] is named 'reset-modem'"];
+    expect(&gateway.run(&["config", "check"]), 3, &words);
+    gateway.configure("[[command]]\nname = \"reset-modem\"\nargv = [\"/bin/true\"]\n");
+    expect(&gateway.run(&["config", "check"]), 0, &["ok"]);
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_named() {
+    let gateway = Gateway::new();
+    gateway.configure("[detect]\nquiet_s = 5\nquiet_s = 6\n");
+    let words = ["config.toml:10: key 'quiet_s' is there twice"];
+    expect(&gateway.run(&["config", "check"]), 3, &words);
+}
+
+#[test]
+fn what_is_tried_must_be_there() {
+    let gateway = Gateway::new();
+    expect(&gateway.run(&["probe", "test"]), 0, &["No probe"]);
+    let words = ["there is no probe 'web'", "none is configured"];
+    expect(&gateway.run(&["probe", "test", "web"]), 2, &words);
+    expect(&gateway.run(&["probe"]), 2, &["test"]);
+    expect(&gateway.run(&["rule", "test"]), 2, &["no line"]);
+    expect(
+        &gateway.run(&["rule", "tset", "x"]),
+        2,
+        &["did you mean 'test'"],
+    );
+    expect(
+        &gateway.run(&["runbook", "test", "x"]),
+        2,
+        &["'x' is not a task id"],
+    );
+}
+
+#[test]
 fn a_named_configuration_must_exist() {
     expect(
         &run(&["--config", "/nonexistent/config.toml", "config", "check"]),
