@@ -8,7 +8,7 @@
 #   bus           systemd over its own socket, the system bus and systemctl, a kill each
 #   crash         1,000 kills and 200 power cuts of the store, 10 GB of findings in a day
 #   powercut      60 power cuts of an emulated machine whose disk forgets
-#   breaks        nine deliberate breaks of the decision, each of which a test must notice
+#   breaks        eleven deliberate breaks of the decision, each of which a test must notice
 #   mutants       every small change of the decision, the gates and the roots, beside the tests of the core
 #   simulation    scan, work, send and crash interleaved by 10,000 seeds
 #   completelong  a million log lines, 100 kills of the daemon, a foreign lock for a minute
@@ -87,6 +87,8 @@ for name in sys.argv[1:]:
     compile(open(name, encoding="utf-8").read(), name, "exec")
 PY
   python3 -B tests/e2e/github_stub.py selftest
+  # Each deliberate break of `breaks` still has its place.
+  python3 -B tests/tools/breaks.py fits tests/mutants/breaks.toml .
   # What docs/TROUBLESHOOTING.md quotes is what the program says.
   python3 -B tests/tools/messages.py
 }

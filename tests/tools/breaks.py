@@ -3,6 +3,7 @@
 
 Usage: breaks.py count LIST           how many there are
        breaks.py name LIST N          the name of the N-th, from 0
+       breaks.py fits LIST TREE       an error unless each text stands in TREE exactly once
        breaks.py apply LIST N TREE    breaks TREE; an error unless the text stands there exactly once
        breaks.py mend LIST N TREE     puts the text back
 """
@@ -35,10 +36,20 @@ def replace(path, old, new):
         file.write(source.replace(old, new))
 
 
+def fits(path, text):
+    with open(path, encoding="utf-8") as file:
+        return file.read().count(text) == 1
+
+
 def main():
     verb, breaks = sys.argv[1], read(sys.argv[2])
     if verb == "count":
         print(len(breaks))
+        return
+    if verb == "fits":
+        wrong = [row["name"] for row in breaks if not fits(os.path.join(sys.argv[3], row["file"]), row["text"])]
+        if wrong:
+            sys.exit(f"{sys.argv[2]}: the text stands no more, or more than once: {'; '.join(wrong)}")
         return
     row = breaks[int(sys.argv[3])]
     if verb == "name":

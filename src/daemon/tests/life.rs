@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::gateway::{Gateway, UNIT};
 use super::units::{Answers, DROP_IN, OnStart};
-use crate::core::config::{Config, Maintenance, Mode};
+use crate::core::config::{Config, DeclaredCommand, Maintenance, Mode};
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::{Resolution, Status};
@@ -208,6 +208,38 @@ const LIVES: &[Life] = &[
         events: &["escalated: mode observe", "attempt", "closed"],
         starts: 1,
         issues: &["closed"],
+    },
+    Life {
+        name: "what was refused for want of a command is proposed once there is one",
+        set: as_built,
+        live: |gateway| {
+            gateway.write(
+                "/etc/autonomous-orchestrator/runbooks.d/own.toml",
+                "[[runbook]]\nid = \"own\"\nclass = [\"service_failed\"]\n\
+                 [[runbook.step]]\naction = \"run_declared\"\nphase = 1\ncommand = \"mend\"\n",
+            );
+            let mut config = gateway.runtime.loaded().config.clone();
+            gateway.runtime.take_over(config.clone()).unwrap();
+            failing(gateway, OnStart::Runs, 10 * MINUTE);
+            gateway.program("/usr/bin/true");
+            config.command.push(DeclaredCommand {
+                name: "mend".to_owned(),
+                argv: vec!["/usr/bin/true".to_owned()],
+                risk: "medium".to_owned(),
+                user: "root".to_owned(),
+                ..DeclaredCommand::default()
+            });
+            gateway.runtime.take_over(config).unwrap();
+            gateway.runs_for(2 * MINUTE);
+        },
+        ends: (Status::Escalated, None),
+        events: &[
+            "refused",
+            "escalated: no offered action could be taken",
+            "escalated: mode suggest: a human must approve; proposed: run declared command mend",
+        ],
+        starts: 0,
+        issues: &["open"],
     },
     Life {
         name: "the same settings are no news",
