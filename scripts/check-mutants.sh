@@ -37,6 +37,9 @@ for ((n = 0; n < $(breaks count); n++)); do
   else
     if ! library_tests --no-run; then
       verdict='does not build' test=$(grep -m1 '^error' "$copy/log" || true)
+    # Most are noticed by the core's own tests, in seconds.
+    elif ! library_tests core::; then
+      verdict=red test=$(first_failing)
     elif library_tests; then
       verdict=GREEN test=-
     else

@@ -273,7 +273,15 @@ pub(super) const COMMANDS: &[Command] = &[
         forms: &[array("test LINE | FILE")],
         brief: "what the log rules make of a line, or of each line of a file",
         long: "Which rules fit, the operator's own first, what comes of the line by all of them, and when a human\n\
-               would hear of it. A line by itself: what only many lines show, `replay` tells.",
+               would hear of it. A line by itself: what only many lines show, `replay` tells. A rule of your own, in a file\n\
+               *.toml of daemon.rules_dir:\n\
+               [[rule]]\n\
+               name = \"valve\"                       # of yours\n\
+               match = ['valve (?P<subject>[0-9]+) stuck']  # regular expressions, any of them; all of one: a.*b\n\
+               ignore = ['valve 9']                 # none of these\n\
+               severity = \"error\"                  # or critical, warning, info\n\
+               must = [\"valve 3 stuck\"]             # samples that `config check` tries; must_not as well\n\
+               With drop = true its lines are ordinary; at_most and at_least = true bound the severity by its own.",
         example: "autonomous-orchestrator rule test 'Jan  2 03:04:05 gw app[7]: valve 3 stuck'",
         flags: &[],
         run: tryout::rule,

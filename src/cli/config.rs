@@ -90,7 +90,13 @@ fn absent(globals: &Globals, config: &Config) -> Vec<String> {
         .filter(|(_, file)| !file.is_empty() && !host.path(file).exists())
         .map(|(key, file)| told(&key, format!("{file} does not exist")));
     let units = wire::unknown_units(&host, config).into_iter();
-    let units = units.map(|(key, unit)| told(&key, format!("there is no unit {unit} here")));
+    let units = units.map(|(key, unit, meant)| {
+        let meant = match meant.as_str() {
+            "" => String::new(),
+            meant => format!(": did you mean {meant}?"),
+        };
+        told(&key, format!("there is no unit {unit} here{meant}"))
+    });
     files.chain(units).collect()
 }
 

@@ -49,7 +49,10 @@ impl Exit {
             Self::Permission,
             "permission: rights are missing, or a secret is open to others",
         ),
-        (Self::Findings, "findings are present (`scan` only)"),
+        (
+            Self::Findings,
+            "findings are present (`scan`, `probe test`)",
+        ),
     ];
 
     /// `status --check` answers with the codes of a Nagios plugin, which are the same numbers: 1 warning, 2 critical,

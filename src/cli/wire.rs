@@ -21,6 +21,7 @@ use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitName;
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::remedy::runbook::{self, Runbook};
+use crate::daemon::explain::ExplainError;
 use crate::daemon::once::{AskedProbe, Looked};
 use crate::daemon::{
     self, Options, Runtime, StartError, Timing, demo as play, explain as reasoning, logging, once,
@@ -157,8 +158,13 @@ pub(super) fn explain_with(
 ) -> Result<Exit, CliError> {
     let config = globals.readable_config()?;
     tasks::find(&stored::reader(globals, &config)?, id)?;
-    let explained = reasoning::explain(&globals.host(), config, id, tried)
-        .map_err(|why| CliError::hinted(ErrorKind::Store, why))?;
+    let explained = reasoning::explain(&globals.host(), config, id, tried).map_err(|why| {
+        let kind = match why {
+            ExplainError::Store(_) => ErrorKind::Store,
+            ExplainError::Load(_) => ErrorKind::Config,
+        };
+        CliError::hinted(kind, why)
+    })?;
     if globals.json {
         globals.print_json(&explained.json())?;
     } else {
@@ -372,8 +378,8 @@ pub(super) fn is_known_unit(host: &Host, config: &Config, unit: &str) -> Option<
     (!managers.is_empty()).then(|| !is_unknown(&managers, unit))
 }
 
-/// Units that the configuration names and no service manager of this host knows, each with its key.
-pub(super) fn unknown_units(host: &Host, config: &Config) -> Vec<(String, String)> {
+/// Units that the configuration names and no service manager of this host knows: the key, the unit, and what may be meant.
+pub(super) fn unknown_units(host: &Host, config: &Config) -> Vec<(String, String, String)> {
     let managers = services::present(host, config);
     let probes = config.probe.iter().enumerate();
     let probed = probes.map(|(at, probe)| (format!("probe[{at}].unit"), probe.unit.clone()));
@@ -386,6 +392,11 @@ pub(super) fn unknown_units(host: &Host, config: &Config) -> Vec<(String, String
     probed
         .chain(left_alone)
         .filter(|(_, unit)| !managers.is_empty() && !unit.is_empty() && is_unknown(&managers, unit))
+        .map(|(key, unit)| {
+            let service = format!("{unit}.service");
+            let meant = (!is_unknown(&managers, &service)).then_some(service);
+            (key, unit, meant.unwrap_or_default())
+        })
         .collect()
 }
 

@@ -164,7 +164,9 @@ impl Gather<'_> {
         if task.class.row().told_by != ToldBy::UnitState {
             return Ok(finding);
         }
-        let last = attempts.last().filter(|_| anew.is_none());
+        // What we refused ourselves was never asked of the manager.
+        let asked = |one: &&Attempt| anew.is_none() && one.outcome != Some(Outcome::Refused);
+        let last = attempts.last().filter(asked);
         let answer = last.and_then(|last| {
             let (_, words) = last.message.split_once(REFUSED)?;
             words.lines().next()

@@ -186,7 +186,7 @@ fn what_is_tried_must_be_there() {
     expect(
         &gateway.run(&["rule", "tset", "x"]),
         2,
-        &["did you mean 'test'"],
+        &["did you mean `rule test`"],
     );
     expect(
         &gateway.run(&["runbook", "test", "x"]),

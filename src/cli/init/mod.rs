@@ -57,7 +57,11 @@ fn write(typed: &Typed, globals: &Globals, text: &str) -> Result<(), CliError> {
         let what = format!("{shown} holds a configuration already: it is left as it is");
         return Err(CliError::new(ErrorKind::Failed, what).hint(hint));
     }
-    tell(&format!("this would be {shown}"))?;
+    let instead = match path.exists() {
+        true => ", in place of the example that `install` wrote",
+        false => "",
+    };
+    tell(&format!("for {shown}{instead}"))?;
     confirmed(typed, globals, &hint)?;
     let failed = |why| {
         CliError::file(
@@ -150,7 +154,8 @@ fn proposed(services: &[Surveyed], interfaces: &[String], monit: &Monitored) -> 
         );
     }
     if !monit.left.is_empty() {
-        out.push_str("\n# Of the monitrc, not carried over. Processes, disks and memory are watched without a word here.\n");
+        out.push_str("\n# Of the monitrc, not carried over. Processes, disks and memory are watched without a word here, by the bounds of \
+             [detect].\n");
         for line in &monit.left {
             let _ = writeln!(out, "#   {}", line.replace(|c: char| c.is_control(), " "));
         }

@@ -8,7 +8,7 @@ const LEFT_MOST: usize = 100;
 pub(super) struct MonitProbe {
     /// Of the service entry.
     pub(super) name: String,
-    /// `tcp = …` or `http = …`, as a probe has it.
+    /// `tcp = …` or `http = …`, as a probe has it, and after how many failures it counts.
     pub(super) check: String,
     pub(super) place: String,
 }
@@ -97,19 +97,25 @@ fn connection(words: &[String], entry: &Entry) -> Option<String> {
     if host.is_empty() || !host.chars().all(plain) {
         return None;
     }
+    // `for 3 cycles`: so many in a row.
+    let cycles = after(words, "for").and_then(|number| number.parse::<u32>().ok());
+    let cycles = cycles.filter(|number| (1..=100).contains(number));
+    let failures = cycles.map_or_else(String::new, |number| format!("\nfailures = {number}"));
     let protocol = after(words, "protocol")
         .or_else(|| after(words, "proto"))
         .unwrap_or("");
     let scheme = match protocol.to_ascii_lowercase().as_str() {
         "http" => "http",
         "https" => "https",
-        _ => return Some(format!("tcp = \"{host}:{port}\"")),
+        _ => return Some(format!("tcp = \"{host}:{port}\"{failures}")),
     };
     let page = after(words, "request")
         .filter(|page| page.starts_with('/'))
         .unwrap_or("/");
     let page = page.replace(|c: char| c.is_control() || c == '"' || c == '\\', "");
-    Some(format!("http = \"{scheme}://{host}:{port}{page}\""))
+    Some(format!(
+        "http = \"{scheme}://{host}:{port}{page}\"{failures}"
+    ))
 }
 
 /// The word behind this one.
@@ -154,7 +160,7 @@ mod tests {
             "monitrc",
             "set daemon 30\n# nothing\ncheck process web with pidfile /run/web.pid\n  start program = \"/bin/systemctl start web\"\n\
              \x20 if failed port 8080 protocol http request \"/health\" with timeout 5 seconds then restart\n\
-             \x20 if failed host 10.1.1.1 port 1502 then alert\n  if cpu > 80% for 5 cycles then alert\n\
+             \x20 if failed host 10.1.1.1 port 1502 for 3 cycles then alert\n  if cpu > 80% for 5 cycles then alert\n\
              check process db matching \"postgres\"\n  if failed port 5432 protocol pgsql then restart\n\
              check filesystem root with path /\n  if space usage > 80% then alert\n\
              if failed port 1 then alert",
@@ -168,7 +174,7 @@ mod tests {
             checks,
             [
                 ("web", "http = \"http://127.0.0.1:8080/health\""),
-                ("web", "tcp = \"10.1.1.1:1502\""),
+                ("web", "tcp = \"10.1.1.1:1502\"\nfailures = 3"),
                 ("db", "tcp = \"127.0.0.1:5432\""),
                 ("root", "tcp = \"127.0.0.1:1\""),
             ]

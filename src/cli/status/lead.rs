@@ -6,6 +6,7 @@ use crate::cli::shape;
 use crate::cli::status::facts::{Ask, Repairs, Stored};
 use crate::cli::table::Tone;
 use crate::core::config::Config;
+use crate::core::model::task::Status;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::silence::Silences;
 use crate::core::remedy::step::Spent;
@@ -88,6 +89,8 @@ impl Ask {
                 false => "proposed",
             };
             what = format!("{what} ({state}: {})", proposal.text);
+        } else if let Some(reason) = task.and_then(|task| task.waiting_reason.as_deref()) {
+            what = format!("{what} ({reason})");
         }
         let silence = task.and_then(|task| silences.of(task, &task.finding(), now));
         if let Some(silence) = silence {
@@ -106,9 +109,15 @@ impl Ask {
 pub(super) fn asks(store: &Stored, now: Timestamp) -> Vec<Point> {
     let mut points: Vec<Point> = {
         let silences = &store.facts.silences;
+        // What was repaired after all, and is watched now, asks for nothing.
+        let waits = |ask: &&Ask| {
+            let task = ask.task.as_ref();
+            task.is_none_or(|task| task.status != Status::Fixed)
+        };
         store
             .asks
             .iter()
+            .filter(waits)
             .map(|ask| ask.point(silences, now))
             .collect()
     };

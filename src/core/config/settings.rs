@@ -67,6 +67,9 @@ pub enum Shown {
     Table(Vec<(String, Shown)>),
 }
 
+/// Keys of a section that are listed for who knows none of them.
+const KNOWN_MOST: usize = 16;
+
 /// What is read, where it stands, and the mistakes found so far: one must not hide the next.
 #[derive(Debug, Default)]
 pub struct Reading {
@@ -112,14 +115,22 @@ impl Reading {
     /// A key that its section does not know.
     pub fn unknown(&mut self, key: &str, offset: usize, known: &[&str]) {
         let known = known.iter().map(|name| plain(name));
+        let suggestion = crate::core::model::text::nearest(key, known.clone());
+        // Nothing like it is known: what is, where that is a short list.
+        let all = match suggestion {
+            None if known.len() <= KNOWN_MOST => {
+                format!(" (known here: {})", known.collect::<Vec<_>>().join(", "))
+            }
+            None | Some(_) => String::new(),
+        };
         let path = match self.path.as_str() {
             "" => key.to_owned(),
             path => format!("{path}.{key}"),
         };
         self.mistakes.push(Mistake {
             key: path,
-            suggestion: crate::core::model::text::nearest(key, known),
-            ..Mistake::new(offset, format!("unknown key '{key}'"))
+            suggestion,
+            ..Mistake::new(offset, format!("unknown key '{key}'{all}"))
         });
     }
 

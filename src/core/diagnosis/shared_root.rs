@@ -253,7 +253,7 @@ mod tests {
             ),
             (
                 "2026-11-29 10:00:01 ERROR TLS: peer certificate has expired (2025-11-01)",
-                "peer_certificate: TLS: peer certificate has expired (2025-11-01)",
+                "certificate_expired: TLS: peer certificate has expired (2025-11-01)",
             ),
             (
                 "dial tcp 127.0.0.1:5432: connect: connection refused",

@@ -237,7 +237,7 @@ fn what_was_killed_and_then_fails_of_another_thing_is_told_as_that() {
     gateway.runs_for(5 * MINUTE);
     let task = gateway.task(UNIT);
     assert_eq!(starts(&gateway), [UNIT]);
-    assert_eq!(task.cause.as_deref(), Some("peer_certificate"));
+    assert_eq!(task.cause.as_deref(), Some("certificate_expired"));
     assert_eq!(task.status, Status::Escalated);
     assert!(task.evidence.log().any(|line| line.starts_with("TLS:")));
 }
