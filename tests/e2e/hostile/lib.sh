@@ -35,6 +35,24 @@ shop() {
     >"/etc/systemd/system/$1.service"
 }
 
+# github_stub: a tracker on port 8443, its token and authority where the configuration below names them.
+STUB=/root/e2e/github
+github_stub() {
+  local token
+  token=ghs_$(openssl rand -hex 16)
+  python3 /root/e2e/github_stub.py make-ca $STUB >/dev/null 2>&1
+  mkdir -p /etc/$NAME
+  (umask 077 && printf '%s\n' "$token" >/etc/$NAME/github-token)
+  cp $STUB/ca.pem /etc/$NAME/github-ca.pem
+  systemd-run -q --unit=stub /usr/bin/python3 /root/e2e/github_stub.py serve --dir $STUB --port 8443 --token "$token" \
+    --schema /root/e2e/github_schema.json
+}
+# tracker_config: the section that names it.
+tracker_config() {
+  printf '[escalation.github]\nrepository = "acme/gateways"\ntoken_file = "/etc/%s/github-token"\n' $NAME
+  printf 'api_url = "https://localhost:8443"\nca_file = "/etc/%s/github-ca.pem"\n' $NAME
+}
+
 not() { ! "$@"; }
 as() { runuser -u "$1" -- sh -c "$2"; } # USER SCRIPT
 sql() { python3 -c 'import sqlite3,sys; [print(*row, sep="|") for row in sqlite3.connect("file:/var/lib/autonomous-orchestrator/tasks.db?mode=ro", uri=True).execute(sys.argv[1])]' "$1"; }

@@ -11,17 +11,10 @@ ETC=/etc/$NAME
 STATE=/var/lib/$NAME
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-STUB=/root/e2e/github
 
 prepare() {
-  local token
-  python3 /root/e2e/github_stub.py make-ca $STUB >/dev/null 2>&1
-  token=ghs_$(openssl rand -hex 16)
-  mkdir -p $ETC $STATE
-  (umask 077 && printf '%s\n' "$token" >$ETC/github-token)
-  cp $STUB/ca.pem $ETC/github-ca.pem
-  systemd-run -q --unit=stub /usr/bin/python3 /root/e2e/github_stub.py serve --dir $STUB --port 8443 --token "$token" \
-    --schema /root/e2e/github_schema.json
+  github_stub
+  mkdir -p $STATE
   cat >$ETC/config.toml <<TOML
 [daemon]
 startup_grace_s = 0
@@ -29,11 +22,7 @@ startup_grace_s = 0
 kernel_log = false
 [escalation]
 coalesce_s = 1
-[escalation.github]
-repository = "acme/gateways"
-token_file = "$ETC/github-token"
-api_url = "https://localhost:8443"
-ca_file = "$ETC/github-ca.pem"
+$(tracker_config)
 TOML
   mount -t tmpfs -o size=6m tmpfs $STATE
   chmod 700 $STATE

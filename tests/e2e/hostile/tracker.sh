@@ -11,19 +11,13 @@ NAME=autonomous-orchestrator
 ETC=/etc/$NAME
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-STUB=/root/e2e/github
 LINES_EACH=${TRACKER_LINES:-300}
 
 prepare() {
-  local user token
+  local user
   for user in eve bob svc; do useradd -m "$user"; done
-  python3 /root/e2e/github_stub.py make-ca $STUB >/dev/null 2>&1
-  token=ghs_$(openssl rand -hex 16)
-  mkdir -p $ETC /var/log/svc
-  (umask 077 && printf '%s\n' "$token" >$ETC/github-token)
-  cp $STUB/ca.pem $ETC/github-ca.pem
-  systemd-run -q --unit=stub /usr/bin/python3 /root/e2e/github_stub.py serve --dir $STUB --port 8443 --token "$token" \
-    --schema /root/e2e/github_schema.json
+  github_stub
+  mkdir -p /var/log/svc
   install -o svc -m 644 /dev/null /var/log/svc/app.log
   cat >$ETC/config.toml <<TOML
 [daemon]
@@ -38,11 +32,7 @@ kernel_log = false
 log_escalate_after_s = 1
 [escalation]
 coalesce_s = 1
-[escalation.github]
-repository = "acme/gateways"
-token_file = "$ETC/github-token"
-api_url = "https://localhost:8443"
-ca_file = "$ETC/github-ca.pem"
+$(tracker_config)
 replies_from = ["ann"]
 replies_every_s = 5
 [[log_file]]
