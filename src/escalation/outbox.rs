@@ -53,7 +53,8 @@ impl Hint for OutboxError {
 
 /// The durable queue. Implemented by the daemon over the store, and by the schedule tests in memory.
 pub trait Outbox {
-    /// The due row that goes first: what is confirmed before what was said, severity, then age; rows of one task in order. `sending` rows count as due,
+    /// The due row that goes first: what is confirmed before what was said, severity, then age; rows of one task and of its earlier lives
+    /// in order. `sending` rows count as due,
     /// and so does a row put off by more than [`PUT_OFF_MOST`](crate::core::human::delivery::PUT_OFF_MOST).
     fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, OutboxError>;
     /// Durable on return. Counts one attempt.

@@ -104,7 +104,7 @@ named! {
 pub struct Delivery {
     /// Of the row; one alone may be used again after a restore.
     pub id: OutboxId,
-    /// Its rows are delivered in order.
+    /// Its rows, and those of its earlier lives, are delivered in order.
     pub task_id: TaskId,
     /// `github`, or the name of a further one.
     pub destination: String,

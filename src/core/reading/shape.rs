@@ -5,6 +5,7 @@
 
 mod console;
 mod container;
+mod frame;
 mod head;
 mod json;
 mod klog;
@@ -15,13 +16,12 @@ mod stamp;
 mod syslog;
 #[cfg(test)]
 mod tests;
-mod trace;
 
-pub(crate) use self::trace::is_frame;
 use std::borrow::Cow;
 use std::fmt;
 
 pub use self::console::split_console;
+pub(crate) use self::frame::is_frame;
 use crate::core::model::named::named;
 use crate::core::reading::level::Level;
 
