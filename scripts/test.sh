@@ -287,14 +287,16 @@ section_breaks() {
   scripts/check-mutants.sh
 }
 
-# Which files and which tests: .cargo/mutants.toml. Survivors and timeouts are no error of the run itself.
+# Which files and which tests: .cargo/mutants.toml, in a copy of the core alone. Survivors and timeouts are no error of
+# the run itself.
 section_mutants() {
   local out status=0
   apt_need python3:python3
   cargo mutants --version >/dev/null 2>&1 || cargo install --locked -q cargo-mutants
   out=$(mktemp -d)
   trap 'rm -rf "$out"' EXIT
-  cargo mutants --jobs 2 --colors never --output "$out" || status=$?
+  python3 -B tests/tools/core_alone.py "$out/core"
+  cargo mutants --dir "$out/core" --jobs 2 --colors never --output "$out" || status=$?
   case $status in
     0 | 2 | 3) python3 -B tests/tools/mutants.py "$out/mutants.out" tests/mutants/survivors.txt ;;
     *) return $status ;;
