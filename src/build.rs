@@ -19,6 +19,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("src/core/diagnosis/knowledge/programs.md", "programs.md"),
     ("src/core/diagnosis/knowledge/services.md", "services.md"),
     ("src/core/diagnosis/knowledge/storage.md", "storage.md"),
+    ("src/core/human/guidance.md", "guidance.md"),
     ("src/core/reading/log_rules/builtin.toml", "log_rules.toml"),
     ("src/core/remedy/runbooks/builtin.toml", "runbooks.toml"),
     ("schema.sql", "schema.sql"),

@@ -1,6 +1,7 @@
 //! Phase 4: the decision that a human is needed, written down locally before anything is sent.
 
 use crate::core::diagnosis::root_cause::OpenCondition;
+use crate::core::human::guidance::Guidance;
 use crate::core::human::issue::{self, AttemptLine, Citation, IssueFacts};
 use crate::core::model::case::Case;
 use crate::core::model::class::Waits;
@@ -143,7 +144,7 @@ fn compose(
         task,
         attempts: &attempts,
         cause: &cause,
-        advice: diagnosis.cause.advice(),
+        guidance: Guidance::of(diagnosis.cause),
         steps: &diagnosis.next_steps,
         snippets: &snippets,
         case,

@@ -10,6 +10,7 @@ use crate::core::config::{Config, Mode};
 use crate::core::diagnosis::advisors::Advice;
 use crate::core::diagnosis::consensus::{self, Consensus};
 use crate::core::diagnosis::naming::Named;
+use crate::core::human::guidance::Guidance;
 use crate::core::model::action::ActionKind;
 use crate::core::model::candidate::Candidate;
 use crate::core::model::cause::Cause;
@@ -353,8 +354,8 @@ impl Page {
 
 /// What helps against a cause, by the names of its parts.
 pub fn advice_json(cause: Cause) -> Value {
-    let advice = cause.advice();
-    object!({ "helps": advice.helps, "helps_not": advice.helps_not, "wait": advice.wait })
+    let guidance = Guidance::of(cause);
+    object!({ "helps": guidance.helps, "helps_not": guidance.helps_not, "wait": guidance.wait })
 }
 
 impl Explained {
@@ -392,7 +393,7 @@ impl Explained {
         ));
         page.line(format_args!("  {}", named.cause.describe()));
         page.line(format_args!("  rule: {}", named.why));
-        for (name, text) in named.cause.advice().named() {
+        for (name, text) in Guidance::of(named.cause).named() {
             page.line(format_args!("  {}: {text}", name.to_lowercase()));
         }
         page.gap();

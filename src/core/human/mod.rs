@@ -2,6 +2,7 @@
 pub mod alert;
 pub mod delivery;
 pub mod feedback;
+pub mod guidance;
 pub mod issue;
 pub mod metrics;
 pub mod next_steps;

@@ -3,6 +3,7 @@
 //! Facts tell of what others wrote (names, paths, log lines), and a human pastes the line into a shell: a value that is
 //! not what its name says takes its command with it, every other one is a single word.
 
+use crate::core::human::guidance::Guidance;
 use crate::core::model::cause::Cause;
 use crate::core::model::class::KERNEL;
 use crate::core::model::facts::Key;
@@ -31,7 +32,7 @@ pub fn next_steps(
     for template in suggested {
         add(template);
     }
-    for template in cause.steps() {
+    for template in Guidance::of(cause).steps {
         add(template);
     }
     if !steps.iter().any(|step| !step.starts_with('#')) {
@@ -161,12 +162,14 @@ mod tests {
             let all = book.suggestions.iter();
             all.map(|text| (book.id.clone(), text.as_str()))
         });
-        let causes = Cause::ALL.iter().map(|one| (one.to_string(), one.steps()));
+        let causes = Cause::ALL
+            .iter()
+            .map(|one| (one.to_string(), Guidance::of(*one).steps));
         let classes = Class::ALL
             .iter()
-            .map(|one| (one.to_string(), one.row().steps));
+            .map(|one| (one.to_string(), one.row().steps.to_vec()));
         let all = causes.chain(classes);
-        all.flat_map(|(of, steps)| steps.iter().map(move |step| (of.clone(), *step)))
+        all.flat_map(|(of, steps)| steps.into_iter().map(move |step| (of.clone(), step)))
             .chain(suggested)
     }
 

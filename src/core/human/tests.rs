@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::alert::{Speaker, alerts};
 use super::delivery::{Delivery, Operation, Payload, State};
+use super::guidance::Guidance;
 use super::issue::{self, Asked, AttemptLine, Citation, IssueFacts, Rendered};
 use super::metrics::{self, Metric};
 use super::next_steps::next_steps;
@@ -52,7 +53,7 @@ fn hostile() -> (Task, Rendered) {
         task: &task,
         attempts: &[attempt],
         cause: &HOSTILE.replace('\n', " "),
-        advice: Cause::Unknown.advice(),
+        guidance: Guidance::of(Cause::Unknown),
         steps: &next_steps(Cause::PathMissing, &task.finding(), "", &[]),
         snippets: &[snippet],
         reason: HOSTILE,

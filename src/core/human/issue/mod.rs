@@ -13,9 +13,9 @@ use self::markup::{cell_code, code, escape, fence, first_line, one_line};
 pub use self::markup::{fit, title_line};
 pub use self::storeless::{StorelessFacts, storeless};
 use crate::core::human::feedback::approving_label;
+use crate::core::human::guidance::Guidance;
 use crate::core::human::redact::Redactor;
 use crate::core::model::case::{Case, Member};
-use crate::core::model::cause::Guidance;
 use crate::core::model::class::Clearing;
 use crate::core::model::facts::Key;
 use crate::core::model::finding::Severity;
@@ -50,7 +50,7 @@ const _: () = assert!(
 );
 
 /// What an issue is made of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct IssueFacts<'a> {
     pub host: &'a str,
     pub gateway_id: &'a str,
@@ -60,7 +60,7 @@ pub struct IssueFacts<'a> {
     /// The diagnosis in a sentence; empty = none.
     pub cause: &'a str,
     /// What helps against it.
-    pub advice: Guidance,
+    pub guidance: Guidance,
     /// Commands for a human, each one line.
     pub steps: &'a [String],
     pub snippets: &'a [Citation],
@@ -318,7 +318,7 @@ fn diagnosis(out: &mut String, facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> 
     }
     if !facts.cause.trim().is_empty() {
         out.push('\n');
-        for (name, text) in facts.advice.named() {
+        for (name, text) in facts.guidance.named() {
             let _ = writeln!(out, "- **{name}:** {text}.");
         }
     }

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::core::human::guidance::Guidance;
 use crate::core::human::next_steps::next_steps;
 use crate::core::model::action::ActionKind;
 use crate::core::model::cause::Cause;
@@ -144,7 +145,7 @@ fn facts<'a>(
         task,
         attempts,
         cause: "the program named by ExecStart is gone",
-        advice: Cause::ExecMissing.advice(),
+        guidance: Guidance::of(Cause::ExecMissing),
         steps,
         snippets,
         reason: "two attempts did not help and no further action is allowed",
