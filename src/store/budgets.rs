@@ -9,7 +9,7 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
 use crate::core::model::id::TaskId;
 use crate::core::model::time::Timestamp;
-use crate::core::remedy::step::Spent;
+use crate::core::remedy::step::{BudgetScope, Spent};
 use crate::store::error::StoreError;
 use crate::store::restored;
 use crate::store::sql::Prepared;
@@ -59,7 +59,7 @@ pub(super) struct Asked<'a> {
 
 /// One budget, and the attempts that are counted against it.
 struct Count<'a> {
-    scope: &'static str,
+    scope: BudgetScope,
     /// Of the rows of `attempts`, with `?3` for `value`.
     filter: String,
     value: &'a str,
@@ -78,7 +78,7 @@ pub(super) fn charge(
         let filter = "charged = 'approval' AND ?3 = ''".to_owned();
         let limit = limits.approvals_per_hour;
         let own = Count {
-            scope: "approvals",
+            scope: BudgetScope::Approvals,
             filter,
             value: "",
             window: HOUR,
@@ -103,7 +103,7 @@ pub(super) fn charge(
         )?;
         if under_way >= limits.first_starts_at_once {
             return Ok(Err(Spent {
-                scope: "first starts",
+                scope: BudgetScope::FirstStarts,
                 used: under_way,
                 limit: limits.first_starts_at_once,
                 free_at: now.plus(FIRST_START_RECHECK),
@@ -112,7 +112,7 @@ pub(super) fn charge(
         let filter = "charged = 'first' AND ?3 = ''".to_owned();
         let limit = limits.first_starts_per_hour;
         let firsts = Count {
-            scope: "host",
+            scope: BudgetScope::Host,
             filter,
             value: "",
             window: HOUR,
@@ -139,7 +139,7 @@ pub(super) fn host_spent(
         };
         let filter = "charged = 'host' AND ?3 = ''".to_owned();
         let host = Count {
-            scope: "host",
+            scope: BudgetScope::Host,
             filter,
             value: "",
             window,
@@ -156,7 +156,7 @@ impl<'a> Asked<'a> {
     /// What the fault and the unit may cost: attempts that a human allowed count apart.
     fn own_counts(&self, limits: &Budget) -> Vec<Count<'a>> {
         let of_fault = |window, limit| Count {
-            scope: "fingerprint",
+            scope: BudgetScope::Fingerprint,
             filter: format!("charged <> 'approval' AND issue_hash = ?3 AND {STANDS}"),
             value: self.hash,
             window,
@@ -170,7 +170,7 @@ impl<'a> Asked<'a> {
             let disrupts = ActionKind::ALL.iter().filter(|kind| kind.is_disruptive());
             let kinds: Vec<String> = disrupts.map(|kind| format!("'{kind}'")).collect();
             counts.push(Count {
-                scope: "unit",
+                scope: BudgetScope::Unit,
                 filter: format!(
                     "charged <> 'approval' AND unit = ?3 AND {STANDS} AND action_kind IN ({})",
                     kinds.join(", ")
@@ -302,7 +302,12 @@ mod tests {
         };
         assert_eq!(
             (scope, used, limit, free_at),
-            ("fingerprint", 2, 2, NOW.plus(Duration::from_secs(3_600)))
+            (
+                BudgetScope::Fingerprint,
+                2,
+                2,
+                NOW.plus(Duration::from_secs(3_600))
+            )
         );
         assert!(matches!(book(free_at), Booked::Granted(_)));
         // The clock set back gives no budget back.

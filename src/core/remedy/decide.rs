@@ -21,7 +21,7 @@ use crate::core::remedy::patience::Told;
 use crate::core::remedy::phases::{self, Offer, Offers, Plan};
 use crate::core::remedy::silence::{Scope, Silences};
 use crate::core::remedy::spacing;
-use crate::core::remedy::step::{self, Reason, Spent, Step};
+use crate::core::remedy::step::{self, BudgetScope, Reason, Spent, Step};
 use crate::core::remedy::target::TargetError;
 use crate::core::remedy::tried::Tried;
 
@@ -494,10 +494,11 @@ fn exhausted(
     }
 }
 
-/// A budget has no room: told once, and not before a human would hear of attempts that did not hold.
+/// A budget has no room: told once, and not before a human would hear of attempts that did not hold. A queue is no
+/// lack of room: its turn comes.
 fn out_of_budget(situation: &Situation<'_>, spent: &Spent, now: Timestamp) -> Step {
     let reason = Reason::Budget(spent.clone());
-    if situation.past.told > 0 {
+    if situation.past.told > 0 || spent.scope == BudgetScope::FirstStarts {
         return wait(spent.free_at, reason);
     }
     let after = Duration::from_secs(situation.settings.fix.tell_after_s);

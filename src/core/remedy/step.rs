@@ -9,6 +9,7 @@ use crate::core::model::class::Class;
 use crate::core::model::gate::Gate;
 use crate::core::model::hint::Hint;
 use crate::core::model::id::TaskId;
+use crate::core::model::named::named;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Phase, Resolution, WaitsFor};
 use crate::core::model::time::Timestamp;
@@ -226,11 +227,23 @@ pub enum Reason {
     NotVerified(String),
 }
 
+named! {
+    /// Whose budget it is.
+    BudgetScope "budget" {
+        Fingerprint = "fingerprint",
+        Unit = "unit",
+        Host = "host",
+        /// What a human allowed.
+        Approvals = "approvals",
+        /// First starts that are under way: no budget, but a queue.
+        FirstStarts = "first starts",
+    }
+}
+
 /// A budget without room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spent {
-    /// `fingerprint`, `unit` or `host`.
-    pub scope: &'static str,
+    pub scope: BudgetScope,
     pub used: u32,
     pub limit: u32,
     pub free_at: Timestamp,

@@ -35,7 +35,7 @@ use crate::core::reading::wanted::{NotWanted, Unwanted};
 use crate::core::remedy::decide::{Checked, Decision, Deployment, HostFacts, Past, Situation};
 use crate::core::remedy::ending::Seen;
 use crate::core::remedy::phases::{Offer, Offers};
-use crate::core::remedy::step::{Reason, Spent, Step};
+use crate::core::remedy::step::{BudgetScope, Reason, Spent, Step};
 use crate::core::remedy::target::TargetError;
 use crate::core::remedy::tried::Tried;
 
@@ -156,7 +156,7 @@ fn fixed_before(hours_ago: u64) -> Fixed {
 
 fn spent() -> Spent {
     Spent {
-        scope: "unit",
+        scope: BudgetScope::Unit,
         used: 5,
         limit: 5,
         free_at: after(1_234),

@@ -49,6 +49,13 @@ fn repairs_that_break_something_else_are_told_once_and_stop() {
     ]);
 }
 
+fn queued() -> Spent {
+    Spent {
+        scope: BudgetScope::FirstStarts,
+        ..spent()
+    }
+}
+
 #[test]
 fn a_spent_budget_is_told_two_minutes_after_the_fault_and_once() {
     fn empty(s: &mut Scene, seconds: u64, told: u32) {
@@ -76,6 +83,14 @@ fn a_spent_budget_is_told_two_minutes_after_the_fault_and_once() {
             "told",
             |s| empty(s, 120, 1),
             wait(1_234, Reason::Budget(spent())),
+        ),
+        (
+            "its turn in a queue of first starts is waited for",
+            |s| {
+                empty(s, 1_200, 0);
+                s.checked().spent = Some(queued());
+            },
+            wait(1_234, Reason::Budget(queued())),
         ),
     ]);
 }
