@@ -231,7 +231,11 @@ fn afresh(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Decis
     if let Some((until, reason)) = too_early(situation, finding, offers, now) {
         return wait(until, reason).into();
     }
-    let starts_most = situation.settings.fix.spacing_s.len();
+    // A later round looks whether what made all of the first one fail is over.
+    let starts_most = match situation.past.rounds {
+        0 => situation.settings.fix.spacing_s.len(),
+        _ => 1,
+    };
     let tried = &situation.past.tried;
     // A root that is green but not yet proven, and one who speaks for both: what is left is no reason to tell a human.
     let above = healing.map(symptom_of).or(speaker.map(same_as));
@@ -295,9 +299,15 @@ fn fights(situation: &Situation<'_>, other: &str, now: Timestamp) -> Step {
 /// What is missing while something is being installed may be there in a moment; not for ever.
 fn deployment(situation: &Situation<'_>, now: Timestamp) -> Option<Step> {
     let deployment = situation.deployment.as_ref()?;
-    let lasted = now.since(situation.task.detected_at);
+    let facts = gate_facts(situation, now);
+    if facts.age >= DEPLOYMENT_MOST {
+        return None;
+    }
     let reason = Reason::Deployment(deployment.what.clone());
-    (lasted < DEPLOYMENT_MOST).then(|| wait(deployment.until, reason))
+    Some(match gates::before_root(&facts, now) {
+        Some(closed) => wait(closed.until, closed.reason),
+        None => wait(deployment.until, reason),
+    })
 }
 
 impl From<Question> for Decision {

@@ -70,6 +70,9 @@ fn what_is_being_installed_is_waited_for_and_not_for_ever() {
         until,
     });
     scene.first_seen(599);
+    scene.host.kill_switch = Some("k".to_owned());
+    assert_eq!(scene.step().gate(), Some(Gate::KillSwitch));
+    scene.host.kill_switch = None;
     let waits = Step::Wait {
         gate: Some(Gate::Deployment),
         until,

@@ -130,6 +130,15 @@ fn attempts_at_one_fault_are_spaced() {
             start(),
         ),
         (
+            "a later round is one attempt",
+            |s| {
+                starts(s, &[300]);
+                s.past.rounds = 1;
+                s.past.told = 1;
+            },
+            wait(6 * 3_600 - 300, not_held(1)),
+        ),
+        (
             "each held for a while, so that the next was always due: told first, and tried at once",
             |s| starts(s, &[300, 290, 240]),
             tell(not_held(3), Some(0)),
