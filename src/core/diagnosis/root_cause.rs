@@ -2,6 +2,7 @@
 //! which is no condition. Pure over the open conditions, which live in the store, so it survives a restart by itself.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::core::diagnosis::cause_rules::CauseRules;
 use crate::core::diagnosis::naming::{Named, name_cause};
@@ -28,6 +29,8 @@ pub struct OpenCondition {
     pub since: Timestamp,
     /// Something was tried about it.
     pub tried: bool,
+    /// Since when it is green, where it is.
+    pub green_since: Option<Timestamp>,
 }
 
 impl OpenCondition {
@@ -42,6 +45,7 @@ impl OpenCondition {
             evidence: finding.evidence.clone(),
             since: task.detected_at,
             tried: task.fix_attempted,
+            green_since: task.first_green_at.filter(|_| task.status == Status::Fixed),
         }
     }
 
@@ -204,14 +208,20 @@ pub fn first_broken<'a>(above: &[&'a OpenCondition]) -> Option<&'a OpenCondition
     from_root.find(|one| one.status != Status::Fixed)
 }
 
+/// A unit that was started for others too has to run for this long before they are: one that only forks is up for a moment.
+const SPEAKER_HOLDS: Duration = Duration::from_secs(5);
+
 /// Those of the open conditions that hang on no other and fail of something that others may fail of too: named once,
 /// for all who are asked about.
 struct Sharing<'a>(Vec<(&'a OpenCondition, SharedRoot)>);
 
 impl<'a> Sharing<'a> {
-    fn of(open: &'a [OpenCondition]) -> Self {
-        let broken = open.iter().filter(|one| one.status != Status::Fixed);
-        let sharing = broken.filter_map(|one| Some((one, one.shared_root()?)));
+    /// Those that are broken, or were when `held` says so.
+    fn of(open: &'a [OpenCondition], held: impl Fn(&OpenCondition) -> bool) -> Self {
+        let speaking = open
+            .iter()
+            .filter(|one| one.status != Status::Fixed || !held(one));
+        let sharing = speaking.filter_map(|one| Some((one, one.shared_root()?)));
         Self(
             sharing
                 .filter(|(one, _)| above(one, open).is_empty())
@@ -233,16 +243,25 @@ impl<'a> Sharing<'a> {
 }
 
 /// Who is tried first and told for all that fail of what `own` fails of, where that is another one; for what hangs on
-/// no condition. A speaker that is green again holds nobody up.
-pub fn speaker<'a>(own: &OpenCondition, open: &'a [OpenCondition]) -> Option<&'a OpenCondition> {
+/// no condition. A speaker that is green again holds nobody up, as soon as that has lasted.
+pub fn speaker<'a>(
+    own: &OpenCondition,
+    open: &'a [OpenCondition],
+    now: Timestamp,
+) -> Option<&'a OpenCondition> {
     own.shared_root()?;
-    let sharing = Sharing::of(open);
+    let sharing = Sharing::of(open, |one| holds_from(one).is_none_or(|at| at <= now));
     sharing.speaker(own).map(|(speaker, _)| speaker)
+}
+
+/// When a speaker that is green will have been so for long enough.
+pub fn holds_from(speaker: &OpenCondition) -> Option<Timestamp> {
+    speaker.green_since.map(|since| since.plus(SPEAKER_HOLDS))
 }
 
 /// The cases of all that is open, by the age of their roots. What hangs on nothing, and nothing on it, is in none.
 pub fn cases(open: &[OpenCondition]) -> Vec<Case> {
-    let sharing = Sharing::of(open);
+    let sharing = Sharing::of(open, |_| true);
     let mut cases: BTreeMap<TaskId, Case> = BTreeMap::new();
     for own in open {
         let top = above(own, open).last().copied().unwrap_or(own);

@@ -11,6 +11,7 @@ fn condition(task: i64, class: Class, unit: &str) -> OpenCondition {
         evidence: Facts::stored(&[("unit", unit)]),
         since: Timestamp::default(),
         tried: false,
+        green_since: None,
     }
 }
 
@@ -496,10 +497,27 @@ fn of_those_that_fail_of_one_thing_the_first_tried_speaks_else_the_oldest() {
                 .iter()
                 .find(|one| one.task_id.number() == *task)
                 .unwrap();
-            let found = speaker(own, &open).map(|one| one.task_id.number());
+            let found = speaker(own, &open, Timestamp::default()).map(|one| one.task_id.number());
             assert_eq!(found, *speaks, "{name}: {task}");
         }
     }
+}
+
+#[test]
+fn one_who_was_started_first_speaks_until_it_has_run_for_a_while() {
+    let at = |seconds| Timestamp::default().plus(std::time::Duration::from_secs(seconds));
+    let mut started = green(says(1, "a.service", NO_DEVICE));
+    started.green_since = Some(at(100));
+    let own = says(2, "b.service", NO_DEVICE);
+    let open = [started, own.clone()];
+    for (seconds, speaks) in [(100, true), (104, true), (105, false)] {
+        assert_eq!(
+            speaker(&own, &open, at(seconds)).is_some(),
+            speaks,
+            "{seconds}"
+        );
+    }
+    assert!(cases(&open).is_empty(), "what is green is root of no case");
 }
 
 #[test]

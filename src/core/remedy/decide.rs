@@ -214,11 +214,12 @@ fn afresh(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Decis
     // All that it hangs on is green.
     let healing = above.last().copied();
     let speaker = match healing {
-        None => root_cause::speaker(&own, situation.open),
+        None => root_cause::speaker(&own, situation.open, now),
         Some(_) => None,
     };
     if let Some(speaker) = speaker.filter(|speaker| is_waited_for(situation, speaker, now)) {
-        return inhibited(situation, same_as(speaker), now).into();
+        let step = inhibited(situation, same_as(speaker), now);
+        return sooner(step, root_cause::holds_from(speaker)).into();
     }
     let Some(offers) = &situation.offers else {
         return Question::Offers.into();
@@ -364,6 +365,25 @@ fn inhibited(situation: &Situation<'_>, reason: Reason, now: Timestamp) -> Step 
     match gates::before_root(&facts, now) {
         Some(closed) => wait(closed.until, closed.reason),
         None => wait(now.plus(gates::later_symptom(facts.age)), reason),
+    }
+}
+
+/// A wait that ends at `at` where that comes first.
+fn sooner(step: Step, at: Option<Timestamp>) -> Step {
+    match (step, at) {
+        (
+            Step::Wait {
+                gate,
+                until,
+                reason,
+            },
+            Some(at),
+        ) => Step::Wait {
+            gate,
+            until: until.min(at),
+            reason,
+        },
+        (step, _) => step,
     }
 }
 

@@ -141,6 +141,7 @@ mod tests {
             evidence: finding.evidence,
             since: now,
             tried: false,
+            green_since: None,
         })
     }
 

@@ -116,6 +116,7 @@ fn root(status: Status) -> OpenCondition {
         evidence: Facts::default(),
         since: ago(3_600),
         tried: false,
+        green_since: None,
     }
 }
 
