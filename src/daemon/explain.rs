@@ -15,6 +15,7 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::candidate::Candidate;
 use crate::core::model::cause::Cause;
 use crate::core::model::finding::Finding;
+use crate::core::model::gate::Gate;
 use crate::core::model::hint::Hint;
 use crate::core::model::id::TaskId;
 use crate::core::model::inert;
@@ -22,14 +23,12 @@ use crate::core::model::object::object;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::snippet::Snippet;
 use crate::core::model::task::{Status, Task};
-use crate::core::remedy::decide::{
-    self, Checked, Decision, HostFacts, Question, Situation, decide,
-};
+use crate::core::model::time::Timestamp;
+use crate::core::remedy::decide::{self, Decision, HostFacts, Question, Situation, decide};
 use crate::core::remedy::ending::{self, WindowEnd};
-use crate::core::remedy::gates;
-use crate::core::remedy::phases::Offer;
+use crate::core::remedy::phases::{Offer, Offers};
 use crate::core::remedy::runbook::Runbook;
-use crate::core::remedy::step::{Reason, Step};
+use crate::core::remedy::step::Step;
 use crate::core::remedy::target::TargetError;
 use crate::daemon::diagnose::{self, Reasoned};
 use crate::daemon::ends;
@@ -79,6 +78,8 @@ enum Next {
     Window(WindowEnd),
     /// What a worker decides that claims it now.
     Step(Step),
+    /// What a worker would ask first and this command does not.
+    Asked,
 }
 
 /// Decides about task `id` as a worker would now, without claiming it: with `tried` in front of the runbooks in force.
@@ -191,7 +192,7 @@ fn next(
                 checked.slot_free = slot_free(gather, task)?;
                 situation.checked = Some(checked);
             }
-            Decision::Ask(_) => return Ok(Next::Nothing),
+            Decision::Ask(_) => return Ok(Next::Asked),
         }
     }
 }
@@ -210,36 +211,31 @@ fn weigh(
         why: String::new(),
         confidence: 0.0,
     };
-    let (checked, _) = gather.check(task, &facts.finding, &offer, backups)?;
-    let situation = facts.situation(task, gather.loaded, host_facts(gather)?);
+    let (mut checked, _) = gather.check(task, &facts.finding, &offer, backups)?;
+    checked.slot_free = slot_free(gather, task)?;
+    let action = checked.target.clone().map(|action| action.text);
+    let mut situation = facts.situation(task, gather.loaded, host_facts(gather)?);
+    situation.checked = Some(checked);
+    situation.offers = Some(Offers {
+        researched: vec![offer],
+        ..Offers::default()
+    });
     Ok(Weighed {
         mode: decide::mode_of(&situation, candidate.kind, candidate.command.as_deref()),
-        refused: shut(gather, &situation, &checked),
-        action: checked.target.map(|action| action.text),
+        refused: refused(&situation, &facts.finding, gather.host.clock.now()),
+        action,
         candidate,
     })
 }
 
-/// The first gate that keeps an action from being taken now, mode and inhibition left out.
-fn shut(gather: &Gather<'_>, situation: &Situation<'_>, checked: &Checked) -> Option<String> {
-    let now = gather.host.clock.now();
-    let age = now.since(situation.task.detected_at);
-    let facts = situation.host.gates(situation.settings, age, now);
-    let silence = decide::silence_of(situation, &situation.task.finding(), now);
-    let silence = silence.map(|(_, terms)| terms);
-    let gate = || gates::before_root(&facts, now).map(|one| one.reason.to_string());
-    let unwanted = || checked.unwanted.as_ref().map(ToString::to_string);
-    let spent = || {
-        checked
-            .spent
-            .clone()
-            .map(|one| Reason::Budget(one).to_string())
-    };
-    silence
-        .or_else(gate)
-        .or_else(|| checked.gone.clone())
-        .or_else(unwanted)
-        .or_else(spent)
+/// What is decided instead of the one action that is offered; that the mode wants a human is told apart.
+fn refused(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Option<String> {
+    match decide(situation, finding, now) {
+        Decision::Step(step) if step.gate() != Some(Gate::Mode) => {
+            step.reason().map(ToString::to_string)
+        }
+        Decision::Step(_) | Decision::Ask(_) => None,
+    }
 }
 
 /// Why a task cannot be explained.
@@ -310,6 +306,7 @@ impl Next {
                 WindowEnd::Tell(reason) => format!("put it before a human: {reason}"),
             },
             Self::Step(step) => step.to_string(),
+            Self::Asked => "a worker asks for more before it decides".to_owned(),
         }
     }
 
@@ -318,7 +315,7 @@ impl Next {
         match self {
             Self::Step(Step::Act { action, .. }) => Some(action),
             Self::Step(Step::Tell { proposed, .. }) => proposed.as_ref(),
-            Self::Step(_) | Self::Window(_) | Self::Nothing => None,
+            Self::Step(_) | Self::Window(_) | Self::Asked | Self::Nothing => None,
         }
     }
 
@@ -331,6 +328,7 @@ impl Next {
                 step.reason().map(ToString::to_string),
             ),
             Self::Window(_) => ("window", None, None),
+            Self::Asked => ("ask", None, None),
             Self::Nothing => ("nothing", None, None),
         };
         object!({ "step": step, "gate": gate, "reason": reason, "text": self.text(task), "digest": digest })
@@ -364,7 +362,7 @@ impl Explained {
     pub(super) fn step(&self) -> Option<&Step> {
         match &self.next {
             Next::Step(step) => Some(step),
-            Next::Window(_) | Next::Nothing => None,
+            Next::Window(_) | Next::Asked | Next::Nothing => None,
         }
     }
 

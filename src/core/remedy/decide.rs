@@ -267,7 +267,7 @@ fn silenced(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Opt
 }
 
 /// Until when a human wants it left alone, and on what terms: ordered, or by a window of the configuration.
-pub fn silence_of(
+fn silence_of(
     situation: &Situation<'_>,
     finding: &Finding,
     now: Timestamp,
