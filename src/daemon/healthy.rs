@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::core::model::action::ActionKind;
-use crate::core::model::class::Class;
+use crate::core::model::class::{Class, ToldBy};
 use crate::core::model::healthy::{HealthyUnit, HealthyUnits};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
@@ -217,12 +217,11 @@ fn is_well(unit: &UnitState) -> bool {
 
 /// What a look for a class of findings leans on.
 pub fn known_to(class: Class, reader: &Reader) -> Result<HealthyUnits, StoreError> {
-    const LEAN: [Class; 3] = [
-        Class::PortConflict,
-        Class::StaleProcess,
-        Class::InvalidUnitPath,
-    ];
-    known_if(LEAN.contains(&class), reader)
+    let leans = match class.row().told_by {
+        ToldBy::Holder | ToldBy::Process | ToldBy::Setting => true,
+        ToldBy::Words | ToldBy::UnitState => false,
+    };
+    known_if(leans, reader)
 }
 
 /// What an action of a kind leans on.

@@ -9,7 +9,7 @@ use crate::core::diagnosis::naming::{Named, name_cause};
 use crate::core::diagnosis::shared_root::SharedRoot;
 use crate::core::model::case::{Case, Member};
 use crate::core::model::cause::Cause;
-use crate::core::model::class::Class;
+use crate::core::model::class::{Class, ToldBy};
 use crate::core::model::facts::{Facts, Key};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::id::TaskId;
@@ -93,13 +93,7 @@ impl OpenCondition {
 
     /// True when its unit does not run as it should.
     fn is_down(&self) -> bool {
-        matches!(
-            self.class,
-            Class::ServiceFailed
-                | Class::ServiceInactive
-                | Class::ServiceFlapping
-                | Class::ServiceWatchdog
-        )
+        self.class.row().told_by == ToldBy::UnitState
     }
 
     /// True of a line that says of another side that it does not answer.
