@@ -15,7 +15,7 @@ use crate::core::remedy::lack::Lack;
 use crate::daemon::runtime::Runtime;
 use crate::host::Host;
 use crate::host::clock::end_after;
-use crate::host::net::{self, addresses, listeners};
+use crate::host::net::{addresses, listeners};
 use crate::store::StoreError;
 
 /// Actor name in the audit.
@@ -57,15 +57,17 @@ impl Lacking {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.read(runtime, tasks);
-        let mut seen = self.answer();
+        let mut of_units_seen = Seen::new();
         let due = self.looked_at.is_none_or(|at| now.since(at) >= EVERY);
         if due && self.under_way.is_none() {
             self.looked_at = Some(now);
             let lacks = self.watched.values().filter_map(|one| one.lack.clone());
             let (of_units, others) = lacks.partition(|lack| matches!(lack, Lack::Unit(_)));
-            seen.extend(units.map_or_else(Seen::new, |units| units_seen(of_units, units)));
-            self.begin(&runtime.host, others, &mut seen);
+            of_units_seen = units.map_or_else(Seen::new, |units| units_seen(of_units, units));
+            self.begin(&runtime.host, others);
         }
+        let mut seen = self.answer();
+        seen.extend(of_units_seen);
         self.take_up(runtime, &seen, now)
     }
 
@@ -106,25 +108,19 @@ impl Lacking {
         }
     }
 
-    /// Looks at what may take its time; on a tree that stands for a host, at once.
-    fn begin(&mut self, host: &Host, lacks: Vec<Lack>, seen: &mut Seen) {
+    /// Looks at what may take its time, beside the caller.
+    fn begin(&mut self, host: &Host, lacks: Vec<Lack>) {
         if lacks.is_empty() {
             return;
         }
-        if !host.is_real() {
-            seen.extend(look_at(host, lacks));
-            return;
-        }
         let (sender, receiver) = mpsc::sync_channel(1);
-        let host = host.clone();
-        let looking = std::thread::Builder::new()
-            .name("returns".to_owned())
-            .spawn(move || {
-                // Nobody may be waiting any more.
-                let _ = sender.send(look_at(&host, lacks));
-            });
+        let own = host.clone();
+        let looking = host.beside("returns", move || {
+            // Nobody may be waiting any more.
+            let _ = sender.send(look_at(&own, lacks));
+        });
         match looking {
-            Ok(_) => self.under_way = Some(receiver),
+            Ok(()) => self.under_way = Some(receiver),
             Err(why) => log::warn!("what is missing cannot be looked for: {why}"),
         }
     }
@@ -188,9 +184,6 @@ fn is_there(host: &Host, lack: &Lack) -> Option<bool> {
                     .any(|one| one.protocol == "tcp" && one.port == *port),
             )
         }
-        Lack::Name(name) => host.is_real().then(|| {
-            let found = net::resolve(&format!("{name}:0"), end_after(LOOKUP_MOST));
-            found.is_ok_and(|all| !all.is_empty())
-        }),
+        Lack::Name(name) => host.resolves(name, end_after(LOOKUP_MOST)),
     }
 }

@@ -9,8 +9,9 @@ mod system;
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::unistd::User;
 
@@ -115,6 +116,17 @@ pub trait Executor: fmt::Debug + Send + Sync {
         identity: &ProcessIdentity,
         grace: Duration,
     ) -> Result<Ended, SignalError>;
+
+    /// Whether a name has an address, asked until `end`; `None` where nobody can tell.
+    fn resolves(&self, _name: &str, _end: Instant) -> Option<bool> {
+        None
+    }
+
+    /// Does what may take its time in a thread of its own, of that name; in a test, at once.
+    fn beside(&self, _name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        work();
+        Ok(())
+    }
 
     /// Cuts every wait for a command short, now and from now on. A service manager goes on with an order that
     /// it has; a command of ours is killed.

@@ -22,7 +22,7 @@ pub mod trusted;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clock::Clock;
 use exec::{Command, ExecError, Executor, Following, Output};
@@ -63,11 +63,6 @@ impl Host {
     pub fn with_executor(mut self, executor: Arc<dyn Executor>) -> Self {
         self.executor = Some(executor);
         self
-    }
-
-    /// False for a tree that stands for a host.
-    pub fn is_real(&self) -> bool {
-        self.root == Path::new("/")
     }
 
     /// True when commands and signals mean something here.
@@ -123,6 +118,22 @@ impl Host {
         match &self.executor {
             Some(executor) => executor.end_process(self, identity, grace),
             None => Err(SignalError::Gone("nothing runs in this tree".to_owned())),
+        }
+    }
+
+    /// As `Executor::resolves`.
+    pub fn resolves(&self, name: &str, end: Instant) -> Option<bool> {
+        self.executor.as_ref()?.resolves(name, end)
+    }
+
+    /// As `Executor::beside`; at once in a tree that nothing runs in.
+    pub fn beside(&self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        match &self.executor {
+            Some(executor) => executor.beside(name, Box::new(work)),
+            None => {
+                work();
+                Ok(())
+            }
         }
     }
 

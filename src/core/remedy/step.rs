@@ -357,14 +357,15 @@ impl fmt::Display for Reason {
             Self::MayStillShow => f.write_str("its cause may still show"),
             Self::NothingSafe => f.write_str("no action is known to be safe for this cause"),
             Self::NoneTaken => f.write_str("no offered action could be taken"),
-            Self::NotHeld { attempts, advisors } if advisors.is_empty() => {
-                write!(
-                    f,
-                    "{attempts} attempts did not hold and no other action is offered"
-                )
-            }
             Self::NotHeld { attempts, advisors } => {
-                write!(f, "{attempts} attempts did not hold; {advisors}")
+                match attempts {
+                    1 => f.write_str("an attempt did not hold")?,
+                    _ => write!(f, "{attempts} attempts did not hold")?,
+                }
+                match advisors.as_str() {
+                    "" => f.write_str(" and no other action is offered"),
+                    advisors => write!(f, "; {advisors}"),
+                }
             }
             Self::GoneUntouched => f.write_str("gone before anything was done"),
             Self::GoneUnverified => f.write_str("gone after an attempt that could not be verified"),

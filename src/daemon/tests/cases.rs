@@ -1,10 +1,14 @@
 //! A unit that is down because another one is, through the whole engine.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use super::gateway::{Gateway, UNIT};
 use super::units::OnStart;
 use crate::core::model::task::{Resolution, Status};
+use crate::host::exec::scripted::{fails, says};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const ROOT: &str = "db.service";
@@ -127,6 +131,33 @@ fn what_failed_of_a_device_is_started_at_once_when_that_is_back() {
         assert!(back, "{events:#?}");
     }
     assert_eq!(gateway.issue_states(), ["closed"]);
+}
+
+#[test]
+fn what_waits_for_a_name_is_started_when_that_resolves() {
+    let mut gateway = all_fail(
+        1,
+        "getaddrinfo broker.example.com: Temporary failure in name resolution\nMain process exited",
+    );
+    let known = Arc::new(AtomicBool::new(false));
+    let asked = known.clone();
+    gateway
+        .script
+        .on("resolve", move |_| match asked.load(SeqCst) {
+            true => says(""),
+            false => fails(2, "no address"),
+        });
+    gateway.runs_for(100 * MINUTE);
+    let before = starts(&gateway).len();
+    gateway
+        .units
+        .change(&name(0), |unit| unit.on_start = OnStart::Runs);
+    known.store(true, SeqCst);
+    gateway.runs_for(MINUTE);
+    assert_eq!(starts(&gateway).len(), before + 1);
+    let events = gateway.events(&gateway.task(&name(0)));
+    let back = events.iter().any(|event| event.starts_with("returned"));
+    assert!(back, "{events:#?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Command, ExecError, Executor, Following, Launch, Output};
 use crate::core::model::action::ProcessIdentity;
@@ -93,6 +93,17 @@ impl Scripted {
 impl Executor for Scripted {
     fn run(&self, command: &Command<'_>) -> Result<Output, ExecError> {
         self.answer(command)
+    }
+
+    /// Asked as `resolve NAME`, where a script knows that.
+    fn resolves(&self, name: &str, _end: Instant) -> Option<bool> {
+        let known = locked(&self.scripts)
+            .iter()
+            .any(|(start, _)| start == "resolve");
+        known.then(|| {
+            let asked = self.answer(&Command::new("resolve", &[name], Duration::ZERO));
+            asked.is_ok_and(|output| output.success())
+        })
     }
 
     fn start(&self, command: &Command<'_>) -> Result<i32, ExecError> {

@@ -1,6 +1,6 @@
 //! The commands of the running machine.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -17,6 +17,7 @@ use super::{Command, Confinement, ExecError, Executor, Following, Launch, OUTPUT
 use crate::core::model::action::ProcessIdentity;
 use crate::host::Host;
 use crate::host::clock::end_after;
+use crate::host::net;
 use crate::host::signals::{self, Ended, SignalError};
 
 /// A child that ended while something it left behind holds its streams is seen within this time.
@@ -56,6 +57,16 @@ impl System {
 }
 
 impl Executor for System {
+    fn resolves(&self, name: &str, end: Instant) -> Option<bool> {
+        let found = net::resolve(&format!("{name}:0"), end);
+        Some(found.is_ok_and(|all| !all.is_empty()))
+    }
+
+    fn beside(&self, name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        thread.spawn(work).map(drop)
+    }
+
     fn run(&self, command: &Command<'_>) -> Result<Output, ExecError> {
         let mut child = prepared(command)
             .spawn()
