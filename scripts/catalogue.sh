@@ -97,7 +97,8 @@ export BED_TIMEOUT=${BED_TIMEOUT:-7200}
 status=0
 # shellcheck disable=SC2016  # expanded by the inner shell
 printf '%s\n' "${jobs[@]}" | xargs -P "$beds" -I{} bash -c '
-  "$1/scripts/bed.sh" run "$2" "$3/$4.sh" "${@:5}" >"$3/$4.out" || exit 1' _ "$ROOT" "$init" "$WORK" {} "${FILES[@]}" || status=1
+  "$1/scripts/bed.sh" run "$2" "$3/$4.sh" "${@:5}" >"$3/$4.out" ||
+    { grep -v "^ROW " "$3/$4.out" | tail -n 20; exit 1; } >&2' _ "$ROOT" "$init" "$WORK" {} "${FILES[@]}" || status=1
 cat "$WORK"/*.out | sed -n 's/^ROW //p' >"$WORK/rows"
 [ -z "$json" ] || cp "$WORK/rows" "$json"
 python3 -B "$E2E/catalogue_table.py" "$WORK/rows" $((${#faults[@]} * repeat)) "$init" || status=1
