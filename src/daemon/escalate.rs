@@ -149,6 +149,7 @@ fn compose(
         snippets: &snippets,
         case,
         reason: &told.text(),
+        again: told.retry_at,
         proposed: proposed.map(|one| issue::Asked {
             action: &one.action,
             by_name: one.by_name,

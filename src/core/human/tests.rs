@@ -57,6 +57,7 @@ fn hostile() -> (Task, Rendered) {
         steps: &next_steps(Cause::PathMissing, &task.finding(), "", &[]),
         snippets: &[snippet],
         reason: HOSTILE,
+        again: None,
         case: None,
         proposed: Some(Asked {
             action: &action,

@@ -66,6 +66,8 @@ pub struct IssueFacts<'a> {
     pub snippets: &'a [Citation],
     /// Why a human is needed.
     pub reason: &'a str,
+    /// When it is tried again by itself, where it is.
+    pub again: Option<Timestamp>,
     /// The case that it is part of, where there is one.
     pub case: Option<&'a Case>,
     /// What would be done with a human's leave.
@@ -138,6 +140,13 @@ pub fn render(facts: &IssueFacts<'_>) -> Rendered {
             out,
             "\n**Why you are asked:** {}\n",
             escape(&sentence(&clean(facts.reason)))
+        );
+    }
+    if let Some(at) = facts.again {
+        let _ = write!(
+            out,
+            "\nIt is tried again by itself, the next time at {} UTC.\n",
+            seconds(at)
         );
     }
     case(&mut out, facts, &clean);

@@ -149,6 +149,7 @@ fn facts<'a>(
         steps,
         snippets,
         reason: "two attempts did not help and no further action is allowed",
+        again: None,
         case: None,
         proposed: None,
         replies: true,
@@ -207,6 +208,17 @@ fn what_is_proposed_is_shown_whole_and_named_where_it_is_not_the_first() {
     assert_eq!(next.matches(&named).count(), 2, "{next}");
     let none = render(&facts(&task, &[], &[], &[])).body;
     assert!(!none.contains("orchestrator:approve"), "{none}");
+}
+
+#[test]
+fn it_says_when_it_is_tried_again() {
+    let task = task();
+    let mut facts = facts(&task, &[], &[], &[]);
+    assert!(!render(&facts).body.contains("tried again"));
+    facts.again = Some(task.last_seen_at);
+    let body = render(&facts).body;
+    let at = "tried again by itself, the next time at 2025-11-23 06:27:38 UTC.";
+    assert!(body.contains(at), "{body}");
 }
 
 #[test]
