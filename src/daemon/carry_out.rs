@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::actions::Action;
+use crate::core::config::Mode;
 use crate::core::model::gate::Gate;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Resolution, Transition, WaitsFor};
@@ -100,7 +101,7 @@ pub fn step(
 /// Puts the task before a human; a dry run only writes down that it would.
 pub fn tell(job: &Job<'_>, told: &escalate::Told<'_>) -> Result<(), StoreError> {
     let proposed = match &told.proposed {
-        Some(action) => Some(proposed(job, action)?),
+        Some(action) => Some(proposed(job, action, &told.reason)?),
         None => None,
     };
     if !job.runtime.dry_run {
@@ -124,11 +125,12 @@ pub fn tell(job: &Job<'_>, told: &escalate::Told<'_>) -> Result<(), StoreError> 
 }
 
 /// An action with how it is to be named on the task's issue.
-fn proposed(job: &Job<'_>, action: &Proposal) -> Result<Proposed, StoreError> {
+fn proposed(job: &Job<'_>, action: &Proposal, why: &Reason) -> Result<Proposed, StoreError> {
     let reader = job.runtime.store.reader()?;
     Ok(Proposed {
         by_name: reader.showed_another(job.task.id, &action.digest())?,
         action: action.clone(),
+        held_back: matches!(why, Reason::Mode(Mode::Observe)),
     })
 }
 

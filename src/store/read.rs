@@ -16,6 +16,7 @@ use crate::store::rows::{
     ATTEMPT_COLUMNS, OUTBOX_COLUMNS, TASK_COLUMNS, attempt_row, learned_row, maybe_time,
     outbox_row, task_row, time,
 };
+use crate::store::tasks::{HELD_BACK, PROPOSED};
 use crate::store::types::{
     Attempt, AuditEvent, Counts, DetectorRun, Due, EscalationRow, Learned, OutboxRow, RunOutcome,
     TaskFilter,
@@ -185,12 +186,14 @@ impl Reader {
     }
 
     /// Tasks since `since` whose action was not taken because the mode only observes; of the newest 10,000.
+    /// Versions before that event had a name of its own wrote it as a proposal, with the mode in its reason alone; the
+    /// audit is never rewritten.
     pub fn not_done(&self, since: Timestamp) -> Result<Vec<Task>, StoreError> {
         let sql = format!(
             "SELECT {TASK_COLUMNS} FROM (SELECT * FROM tasks ORDER BY id DESC LIMIT 10000) AS task
              WHERE proposed_action IS NOT NULL AND detected_at >= ?1
-               AND EXISTS (SELECT 1 FROM task_history WHERE task_id = task.id AND action = 'proposed'
-                           AND reason LIKE 'mode observe%')"
+               AND EXISTS (SELECT 1 FROM task_history WHERE task_id = task.id
+                           AND (action = '{HELD_BACK}' OR action = '{PROPOSED}' AND reason LIKE 'mode observe%'))"
         );
         self.list(&sql, &[&since.to_string()], task_row)
     }
@@ -486,5 +489,53 @@ impl Reader {
         self.with(|connection| {
             Ok(connection.query_row("PRAGMA quick_check(1)", params![], |row| row.get(0))?)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::model::action::ActionKind;
+    use crate::core::model::proposal::{Proposal, Terms};
+    use crate::store::tests::{NOW, bench, finding, one};
+    use crate::store::types::Proposed;
+
+    #[test]
+    fn what_observe_held_back_is_known_by_its_event_and_in_older_rows_by_its_reason() {
+        let bench = bench();
+        let proposed = |held_back, reason: &str| {
+            let mut found = finding(reason);
+            found.subject = format!("{held_back} {reason}");
+            let task = bench.store.create_task(found, NOW).unwrap().task_id;
+            let action = Proposal {
+                kind: ActionKind::StartUnit,
+                command: None,
+                text: "start a.service".to_owned(),
+                terms: Terms::default(),
+            };
+            let proposed = Proposed {
+                action,
+                by_name: false,
+                held_back,
+            };
+            bench
+                .store
+                .propose(task, proposed, "worker-1", reason, NOW)
+                .unwrap();
+            task
+        };
+        let now = proposed(true, "whatever it says");
+        let older = proposed(
+            false,
+            "mode observe: nothing is touched; proposed: start a.service",
+        );
+        proposed(false, "mode suggest: a human must approve");
+        let found = bench.store.reader().unwrap().not_done(NOW).unwrap();
+        let mut found: Vec<TaskId> = found.iter().map(|task| task.id).collect();
+        found.sort();
+        assert_eq!(found, [now, older]);
+        let mere = one(&bench.store, "nothing proposed").task_id;
+        assert!(!found.contains(&mere));
     }
 }

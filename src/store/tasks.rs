@@ -24,6 +24,10 @@ use crate::store::{enqueue, history};
 const ANEW_EVERY: Duration = Duration::from_secs(3_600);
 /// What a human put off says so; nothing but time ends it.
 const SNOOZED: &str = "snoozed by ";
+/// Event of an action that a human is asked for.
+pub(super) const PROPOSED: &str = "proposed";
+/// Event of one that was not taken because the mode only observes.
+pub(super) const HELD_BACK: &str = "held_back";
 /// One claim in this many looks first for what was merely said; the others look first for what is confirmed.
 const SHARE: usize = 8;
 
@@ -352,7 +356,11 @@ pub(super) fn propose(
         params![task_id, kind.as_str(), json, digest.as_str(), proposed.by_name],
     )?;
     let details = format!("{kind} {digest}");
-    history::append(tx, Some(task_id), "proposed", &details, actor, reason, now)
+    let event = match proposed.held_back {
+        true => HELD_BACK,
+        false => PROPOSED,
+    };
+    history::append(tx, Some(task_id), event, &details, actor, reason, now)
 }
 
 /// Status of an open task.

@@ -129,6 +129,8 @@ pub struct Proposed {
     pub action: Proposal,
     /// The issue has shown another action before: a label must name this one's digest.
     pub by_name: bool,
+    /// Nothing keeps it from being done but mode `observe`.
+    pub held_back: bool,
 }
 
 /// A decision that a human is needed.

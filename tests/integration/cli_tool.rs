@@ -97,6 +97,7 @@ impl Gateway {
             proposed: Some(Proposed {
                 action: restart("web.service"),
                 by_name: false,
+                held_back: false,
             }),
         };
         store

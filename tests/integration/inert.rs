@@ -41,6 +41,7 @@ fn gateway(now: Timestamp) -> Gateway {
                 terms: Terms::undone_by(HOSTILE).with(HOSTILE, HOSTILE),
             },
             by_name: false,
+            held_back: false,
         }),
     };
     store

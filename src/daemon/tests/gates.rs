@@ -301,7 +301,11 @@ fn approved(gateway: &mut Gateway, span: Duration) {
         panic!("nothing is proposed");
     };
     let (digest, by_name) = (action.digest(), false);
-    let proposed = Proposed { action, by_name };
+    let proposed = Proposed {
+        action,
+        by_name,
+        held_back: false,
+    };
     let store = &gateway.runtime.store;
     store
         .propose(task.id, proposed, "worker-1", "asked", now)

@@ -559,7 +559,10 @@ const LIVES: &[Life] = &[
         set: observe,
         live: |gateway| failing(gateway, OnStart::Runs, 10 * MINUTE),
         ends: (Status::Escalated, None),
-        events: &["escalated: mode observe: nothing is touched; proposed: "],
+        events: &[
+            "held_back: mode observe: nothing is touched",
+            "escalated: mode observe: nothing is touched; proposed: ",
+        ],
         starts: 0,
         issues: &["open"],
     },

@@ -255,6 +255,7 @@ fn live(options: &StoreOptions) {
         let proposed = Proposed {
             action: restart(subject),
             by_name: false,
+            held_back: false,
         };
         let proposed = gateway
             .store

@@ -321,6 +321,7 @@ fn what_was_proposed_or_approved_without_its_target_is_asked_again_in_the_same_i
                 proposed: Some(Proposed {
                     action: restart(subject),
                     by_name: reader.showed_another(claimed, &digest).unwrap(),
+                    held_back: false,
                 }),
                 ..escalation(subject)
             };
