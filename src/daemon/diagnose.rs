@@ -114,8 +114,7 @@ pub(super) fn reason(
 /// A device file that was not there when the unit ended, and is now: nothing is missing any more.
 fn unless_it_came(host: &Host, named: Named) -> Named {
     let device = named.path.as_deref().filter(|path| {
-        let absent = named.cause == Cause::DeviceMissing
-            && named.why.to_ascii_lowercase().contains("no such file");
+        let absent = named.cause == Cause::DeviceMissing && named.is_absent;
         absent && path.starts_with("/dev/") && host.path(path).exists()
     });
     let Some(device) = device else {
@@ -377,6 +376,7 @@ mod tests {
             confidence: 0.9,
             why: line.to_owned(),
             path: Some("/dev/pps1".to_owned()),
+            is_absent: line.contains("No such file"),
             line: None,
         };
         let absent = "Could not open /dev/pps1 : No such file or directory";

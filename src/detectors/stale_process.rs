@@ -239,6 +239,7 @@ fn uncollected(parent: &Process, children: &[&Process], look: &Snapshot<'_>) -> 
         look.now,
     )
     .with(unit.as_deref().map(Fact::Unit))
+    .with(Fact::Zombies(children.len()))
 }
 
 /// Running services whose program is gone without a successor: they cannot start again.
@@ -403,7 +404,9 @@ mod tests {
             return;
         };
         assert_eq!(found.len(), 1);
-        assert_eq!(found.first().unwrap().subject, "gateway");
+        let found = found.first().unwrap();
+        assert_eq!(found.subject, "gateway");
+        assert_eq!(found.fact(Key::Zombies), Some("1"));
         fs::remove_dir_all(dir.path().join("proc/11")).unwrap();
         assert_eq!(look().unwrap(), Sweep::Present(Vec::new()));
     }

@@ -141,6 +141,26 @@ fn concerns(unit: &UnitState) -> bool {
         && (enabled || unit.is_active() || unit.is_failed() || unit.is_changing())
 }
 
+/// What is wrong with a needed thing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wrong {
+    Gone,
+    NoDirectory,
+    NoFile,
+    NotExecutable,
+}
+
+impl Wrong {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Gone => "does not exist",
+            Self::NoDirectory => "is no directory",
+            Self::NoFile => "is no file",
+            Self::NotExecutable => "is not executable",
+        }
+    }
+}
+
 /// Whose paths are looked at.
 struct Judged<'a> {
     unit: &'a str,
@@ -218,7 +238,7 @@ impl<'a> View<'a> {
         };
         for needed in &needs.needed {
             match self.wrong(needed) {
-                Some(what) => found.push(self.finding(&judged, needed, what, found.len())),
+                Some(wrong) => found.push(self.finding(&judged, needed, wrong, found.len())),
                 None => self.is_there(&needed.value, now),
             }
         }
@@ -256,37 +276,36 @@ impl<'a> View<'a> {
                 value,
             };
             if needed.value.starts_with('/')
-                && let Some(what) = self.wrong(&needed)
+                && let Some(wrong) = self.wrong(&needed)
             {
-                found.push(self.finding(&judged, &needed, what, found.len()));
+                found.push(self.finding(&judged, &needed, wrong, found.len()));
             }
         }
     }
 
     /// What is wrong with a needed thing; `None` when it is there, or when it cannot be known.
-    fn wrong(&self, needed: &Needed) -> Option<&'static str> {
+    fn wrong(&self, needed: &Needed) -> Option<Wrong> {
         if needed.need == Need::User {
             let known = self
                 .users
                 .as_ref()?
                 .lines()
                 .any(|line| line.split(':').next() == Some(needed.value.as_str()));
-            return (!known).then_some("does not exist");
+            return (!known).then_some(Wrong::Gone);
         }
         match std::fs::metadata(self.below(&needed.value)) {
             Ok(meta) => match needed.need {
-                Need::Directory if !meta.is_dir() => Some("is no directory"),
-                Need::Executable if !meta.is_file() => Some("is no file"),
+                Need::Directory if !meta.is_dir() => Some(Wrong::NoDirectory),
+                Need::Executable if !meta.is_file() => Some(Wrong::NoFile),
                 Need::Executable if meta.permissions().mode() & 0o111 == 0 => {
-                    Some("is not executable")
+                    Some(Wrong::NotExecutable)
                 }
                 Need::Directory | Need::Executable | Need::File | Need::User => None,
             },
             Err(why) if is_gone(&why) => {
                 // An absolute link would leave the root that we look through: ask without it as well.
                 let here = std::fs::metadata(self.host.path(&needed.value));
-                here.is_err_and(|why| is_gone(&why))
-                    .then_some("does not exist")
+                here.is_err_and(|why| is_gone(&why)).then_some(Wrong::Gone)
             }
             Err(_) => None,
         }
@@ -301,7 +320,7 @@ impl<'a> View<'a> {
         &self,
         judged: &Judged<'_>,
         needed: &Needed,
-        what: &str,
+        wrong: Wrong,
         searched: usize,
     ) -> Finding {
         let Judged {
@@ -310,7 +329,7 @@ impl<'a> View<'a> {
             now,
             ..
         } = *judged;
-        let message = format!("{} {what}: {}", needed.setting, needed.value);
+        let message = format!("{} {}: {}", needed.setting, wrong.words(), needed.value);
         let finding = Finding::new(
             Class::InvalidUnitPath,
             unit,
@@ -321,8 +340,9 @@ impl<'a> View<'a> {
         )
         .with(Fact::Unit(unit))
         .with(Fact::Setting(needed.setting))
-        .with(Fact::Path(&needed.value));
-        if needed.need == Need::User || what != "does not exist" || searched >= SEARCHES_MOST {
+        .with(Fact::Path(&needed.value))
+        .with((wrong == Wrong::NotExecutable).then_some(Fact::NotExecutable));
+        if needed.need == Need::User || wrong != Wrong::Gone || searched >= SEARCHES_MOST {
             return finding;
         }
         let found = self.searched(judged, &needed.value, needed.need);

@@ -24,6 +24,7 @@ fn named(cause: Cause) -> Named {
         confidence: 0.8,
         why: "rule".to_owned(),
         path: None,
+        is_absent: false,
         line: None,
     }
 }

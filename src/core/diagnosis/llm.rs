@@ -227,6 +227,7 @@ mod tests {
             confidence: 0.7,
             why: "rule".to_owned(),
             path: None,
+            is_absent: false,
             line: None,
         }
     }

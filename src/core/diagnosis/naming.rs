@@ -23,6 +23,8 @@ pub struct Named {
     pub why: String,
     /// The path that the deciding line tells of.
     pub path: Option<String>,
+    /// The deciding line says that there is no such file.
+    pub is_absent: bool,
     /// The deciding line, where words decided.
     pub line: Option<String>,
 }
@@ -34,6 +36,7 @@ impl Named {
             confidence,
             why: why.into(),
             path: None,
+            is_absent: false,
             line: None,
         }
     }
@@ -106,7 +109,7 @@ fn by_facts(finding: &Finding) -> Option<Named> {
                 0.95,
                 "setting names a user that does not exist",
             ),
-            _ if finding.message.contains("is not executable") => Named::new(
+            _ if fact(Key::NotExecutable).is_some() => Named::new(
                 Cause::PermissionDenied,
                 0.95,
                 "setting names a file without the right to execute it",
@@ -282,6 +285,7 @@ fn by_line(
     let named = Named::new(hit.cause, hit.confidence, why);
     Some(Named {
         path,
+        is_absent: line.to_ascii_lowercase().contains("no such file"),
         line: said,
         ..named
     })
@@ -375,11 +379,9 @@ fn by_result(finding: &Finding) -> Option<Named> {
 /// What the class alone says.
 fn by_class(finding: &Finding) -> Option<Named> {
     let row = finding.class.row();
-    let is_zombie =
-        row.told_by == ToldBy::Process && finding.message.to_ascii_lowercase().contains("zombie");
-    let (cause, confidence) = match is_zombie {
-        true => (Cause::ZombieParent, 0.9),
-        false => row.cause?,
+    let (cause, confidence) = match finding.fact(Key::Zombies) {
+        Some(_) => (Cause::ZombieParent, 0.9),
+        None => row.cause?,
     };
     Some(Named::new(
         cause,

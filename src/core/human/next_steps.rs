@@ -100,6 +100,7 @@ fn word(key: Key, finding: &Finding) -> Option<String> {
         | Key::Requires
         | Key::StartLimit
         | Key::Setting
+        | Key::NotExecutable
         | Key::MovedHow
         | Key::HolderStart
         | Key::HolderCommand
@@ -107,6 +108,7 @@ fn word(key: Key, finding: &Finding) -> Option<String> {
         | Key::HolderUser
         | Key::Leftover
         | Key::LeftAlone
+        | Key::Zombies
         | Key::UsedPercent
         | Key::AvailableBytes
         | Key::FullIn

@@ -34,6 +34,8 @@ named! {
         /// Unit file setting that names the path (`ExecStart`, `WorkingDirectory`, …).
         Setting = "setting",
         Path = "path",
+        /// `yes` when the path is there, without the right to execute it.
+        NotExecutable = "not_executable",
         /// Where the path was found to have moved to.
         MovedTo = "moved_to",
         /// How the new place is known.
@@ -55,6 +57,8 @@ named! {
         Leftover = "leftover",
         /// Why the holder is left alone.
         LeftAlone = "left_alone",
+        /// Ended children that a process does not collect.
+        Zombies = "zombies",
         Mount = "mount",
         Device = "device",
         UsedPercent = "used_percent",
@@ -158,6 +162,8 @@ pub enum Fact<'a> {
     Setting(&'a str),
     /// Absolute, as the host names it.
     Path(&'a str),
+    /// The path is there, without the right to execute it.
+    NotExecutable,
     /// Where the path is now.
     Moved {
         /// Absolute, as the host names it.
@@ -179,6 +185,8 @@ pub enum Fact<'a> {
     Leftover(Proof),
     /// The holder is not known to be the unit's own: why.
     LeftAlone(&'a str),
+    /// So many ended children, which their parent does not collect.
+    Zombies(usize),
     /// Mount point.
     Mount(&'a str),
     /// Block device, network interface or thermal zone.
@@ -235,6 +243,7 @@ impl Facts {
             Fact::StartLimit => self.put(Key::StartLimit, YES),
             Fact::Setting(setting) => self.put(Key::Setting, setting),
             Fact::Path(path) => self.put(Key::Path, path),
+            Fact::NotExecutable => self.put(Key::NotExecutable, YES),
             Fact::Moved { to, how } => {
                 self.put(Key::MovedTo, to);
                 self.put(Key::MovedHow, how.to_string());
@@ -251,6 +260,7 @@ impl Facts {
             Fact::HolderUser(user) => self.put(Key::HolderUser, user.to_string()),
             Fact::Leftover(proof) => self.put(Key::Leftover, proof.to_string()),
             Fact::LeftAlone(why) => self.put(Key::LeftAlone, why),
+            Fact::Zombies(count) => self.put(Key::Zombies, count.to_string()),
             Fact::Mount(point) => self.put(Key::Mount, point),
             Fact::Device(device) => self.put(Key::Device, device),
             Fact::UsedPercent(percent) => self.put(Key::UsedPercent, percent.to_string()),

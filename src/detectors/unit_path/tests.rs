@@ -294,6 +294,11 @@ fn users_directories_and_modes_are_checked() {
             "User does not exist: gone",
         ]
     );
+    let cannot_run = |one: &Finding| one.fact(Key::NotExecutable).is_some();
+    assert_eq!(
+        found.iter().map(cannot_run).collect::<Vec<_>>(),
+        [true, false, false]
+    );
 }
 
 #[test]
