@@ -86,7 +86,7 @@ pub fn take(job: &Job<'_>, chosen: &Chosen<'_>) -> Result<(), StoreError> {
     };
     log::info!("task {}: {action}", task.id);
     step("booked");
-    let starts = action.kind().is_start() || action.kind() == ActionKind::RestartUnit;
+    let starts = action.kind().is_start();
     let booked = Underway {
         id,
         phase,

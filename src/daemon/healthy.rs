@@ -226,7 +226,7 @@ pub fn known_to(class: Class, reader: &Reader) -> Result<HealthyUnits, StoreErro
 
 /// What an action of a kind leans on.
 pub fn known_for(kind: ActionKind, reader: &Reader) -> Result<HealthyUnits, StoreError> {
-    known_if(kind == ActionKind::TerminateProcess, reader)
+    known_if(kind.leans_on_healthy_units(), reader)
 }
 
 fn known_if(leans: bool, reader: &Reader) -> Result<HealthyUnits, StoreError> {

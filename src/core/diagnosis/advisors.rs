@@ -183,7 +183,7 @@ pub fn historian(
             candidates,
             named.cause,
             0.85,
-            |kind| kind == ActionKind::PathDropIn,
+            ActionKind::follows_a_move,
             format!("the path moved to {to}"),
         );
     }

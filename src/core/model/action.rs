@@ -11,6 +11,18 @@ named! {
     }
 }
 
+/// What an action leans on beside its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LeansOn {
+    Nothing,
+    /// What each unit was like while it was well.
+    HealthyUnits,
+    /// The new place of a path, as it was told.
+    Move,
+    /// A command that the operator declared.
+    Command,
+}
+
 /// What is decided about an action without a look at the host.
 #[derive(Debug)]
 struct Spec {
@@ -20,6 +32,7 @@ struct Spec {
     disruptive: bool,
     /// It does nothing but start a unit.
     starts: bool,
+    leans_on: LeansOn,
     /// Words of operators' prose, and of the tools' own names, that advise it; lower case.
     words: &'static [&'static str],
 }
@@ -31,67 +44,67 @@ table! {
     ActionKind "action" Spec {
         /// Starts a unit that is wanted and does not run.
         StartUnit = "start_unit" {
-            risk: Risk::Low, disruptive: false, starts: true,
+            risk: Risk::Low, disruptive: false, starts: true, leans_on: LeansOn::Nothing,
             words: &["systemctl start", "start the service", "rc-service"],
         }
         /// Stops and starts a unit that may still run.
         RestartUnit = "restart_unit" {
-            risk: Risk::Low, disruptive: true, starts: true,
+            risk: Risk::Low, disruptive: true, starts: true, leans_on: LeansOn::Nothing,
             words: &["restart"],
         }
         /// Stops a unit; undone by starting it.
         StopUnit = "stop_unit" {
-            risk: Risk::Medium, disruptive: true, starts: false,
+            risk: Risk::Medium, disruptive: true, starts: false, leans_on: LeansOn::Nothing,
             words: &["systemctl stop"],
         }
         /// Forgets the failures that keep a unit from starting, then starts it.
         ResetFailedStart = "reset_failed_start" {
-            risk: Risk::Low, disruptive: false, starts: true,
+            risk: Risk::Low, disruptive: false, starts: true, leans_on: LeansOn::Nothing,
             words: &["reset-failed", "restart", "systemctl start"],
         }
         /// Makes the service manager read unit files again.
         DaemonReload = "daemon_reload" {
-            risk: Risk::Low, disruptive: false, starts: false,
+            risk: Risk::Low, disruptive: false, starts: false, leans_on: LeansOn::Nothing,
             words: &["daemon-reload"],
         }
         /// Gives a unit the new place of a path that moved; the unit file is never edited.
         PathDropIn = "path_drop_in" {
-            risk: Risk::Medium, disruptive: true, starts: false,
+            risk: Risk::Medium, disruptive: true, starts: false, leans_on: LeansOn::Move,
             words: &["drop-in", "systemctl edit", "moved to", "renamed", "new path"],
         }
         /// Ends a left-over process in the way of a unit, then starts the unit.
         TerminateProcess = "terminate_process" {
-            risk: Risk::Medium, disruptive: true, starts: false,
+            risk: Risk::Medium, disruptive: true, starts: false, leans_on: LeansOn::HealthyUnits,
             words: &["kill ", "pkill", "fuser -k", "stale process", "terminate"],
         }
         /// Shrinks archived journal files to a size.
         VacuumJournal = "vacuum_journal" {
-            risk: Risk::Low, disruptive: false, starts: false,
+            risk: Risk::Low, disruptive: false, starts: false, leans_on: LeansOn::Nothing,
             words: &["vacuum"],
         }
         /// Removes allow-listed files from one mount, oldest first; never directories.
         FreeDisk = "free_disk" {
-            risk: Risk::Medium, disruptive: false, starts: false,
+            risk: Risk::Medium, disruptive: false, starts: false, leans_on: LeansOn::Nothing,
             words: &["logrotate", "apt clean", "apt-get clean", "free space", "free up", "delete old"],
         }
         /// Makes a file system writable again.
         RemountRw = "remount_rw" {
-            risk: Risk::Medium, disruptive: true, starts: false,
+            risk: Risk::Medium, disruptive: true, starts: false, leans_on: LeansOn::Nothing,
             words: &["remount"],
         }
         /// Asks the host's time service to synchronise; never sets the clock.
         SyncClock = "sync_clock" {
-            risk: Risk::Medium, disruptive: false, starts: false,
+            risk: Risk::Medium, disruptive: false, starts: false, leans_on: LeansOn::Nothing,
             words: &["chronyc makestep", "timedatectl", "ntpdate", "makestep"],
         }
         /// Takes a network interface that the operator named down and up.
         RestartInterface = "restart_interface" {
-            risk: Risk::High, disruptive: true, starts: false,
+            risk: Risk::High, disruptive: true, starts: false, leans_on: LeansOn::Nothing,
             words: &["ip link set", "ifdown", "ifup", "networkctl"],
         }
         /// Runs a command that the operator declared.
         RunDeclared = "run_declared" {
-            risk: Risk::High, disruptive: true, starts: false,
+            risk: Risk::High, disruptive: true, starts: false, leans_on: LeansOn::Command,
             words: &[],
         }
     }
@@ -111,6 +124,21 @@ impl ActionKind {
     /// True when it does nothing but start a unit.
     pub(crate) const fn is_start(self) -> bool {
         self.spec().starts
+    }
+
+    /// True when only what units were like while they were well tells whom it may touch.
+    pub(crate) const fn leans_on_healthy_units(self) -> bool {
+        matches!(self.spec().leans_on, LeansOn::HealthyUnits)
+    }
+
+    /// True when it follows a path to its new place, and is as sure as that place.
+    pub(crate) const fn follows_a_move(self) -> bool {
+        matches!(self.spec().leans_on, LeansOn::Move)
+    }
+
+    /// True when a command that the operator declared goes with it.
+    pub(crate) const fn takes_command(self) -> bool {
+        matches!(self.spec().leans_on, LeansOn::Command)
     }
 
     /// Does a passage of prose, in lower case, advise it?

@@ -195,7 +195,7 @@ impl RawStep {
                 ));
             }
         };
-        if (action == ActionKind::RunDeclared) != self.command.is_some() {
+        if action.takes_command() != self.command.is_some() {
             let what = "run_declared needs command = \"NAME of a [[command]]\", and no other action has one";
             return Err(Mistake::new(offset, what));
         }
@@ -330,7 +330,7 @@ pub fn select(books: &[Runbook], finding: &Finding, cause: Cause) -> Vec<Candida
             runbook_id: book.id.clone(),
             step: at + 1,
             certain: step.certain,
-            told: step.action == ActionKind::PathDropIn && finding.evidence.moved_is_told(),
+            told: step.action.follows_a_move() && finding.evidence.moved_is_told(),
         })
         .collect()
 }
