@@ -37,7 +37,7 @@ pub use core::model::finding::{Finding, Severity};
 pub use core::model::gate::Gate;
 pub use core::model::id::{IssueNumber, OutboxId, TaskId};
 pub use core::model::proposal::{Proposal, Terms};
-pub use core::model::task::{Phase, Resolution, Status, Task, Transition, WaitsFor};
+pub use core::model::task::{Outcome, Phase, Resolution, Status, Task, Transition, WaitsFor};
 pub use core::model::time::Timestamp;
 pub use core::remedy::phases::{Plan, plan};
 pub use core::remedy::runbook::{parse as parse_runbooks, select as select_runbooks};
@@ -55,8 +55,8 @@ pub use escalation::outbox::{Outbox, OutboxError};
 pub use host::Host;
 pub use host::clock::Clock;
 pub use store::{
-    Booked, Booking, Cursor, Intake, NewEscalation, OutboxRow, Outcome, Proposed, RunOutcome,
-    Store, StoreError, StoreOptions, TaskFilter, import,
+    Booked, Booking, Cursor, Intake, NewEscalation, OutboxRow, Proposed, RunOutcome, Store,
+    StoreError, StoreOptions, TaskFilter, import,
 };
 
 /// The settings that a test sets.

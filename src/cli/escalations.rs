@@ -34,7 +34,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 /// Tasks that waited for a human in the database that was adopted, and were not put before one here.
 pub(super) fn adopted(reader: &Reader, rows: &[EscalationRow]) -> Result<Vec<Task>, StoreError> {
     let mut tasks = reader.tasks(&TaskFilter {
-        status: Some(Status::Escalated.as_str().to_owned()),
+        status: Some(Status::Escalated),
         ..TaskFilter::default()
     })?;
     tasks.retain(|task| rows.iter().all(|row| row.task_id != task.id));

@@ -99,7 +99,10 @@ pub(super) fn attempt(attempt: &Attempt) -> Value {
         "id": attempt.id,
         "task_id": attempt.task_id,
         "phase": attempt.phase,
-        "action": attempt.action_kind,
+        "action": match &attempt.action_kind {
+            Ok(kind) => kind.as_str(),
+            Err(unknown) => &unknown.name,
+        },
         "text": attempt.action_text,
         "actor": attempt.actor,
         "outcome": attempt.outcome.map(|outcome| outcome.as_str()),

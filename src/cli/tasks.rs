@@ -14,7 +14,6 @@ use crate::core::diagnosis::cause_rules::CauseRules;
 use crate::core::diagnosis::naming::name_cause;
 use crate::core::human::next_steps::next_steps;
 use crate::core::model::case::Case;
-use crate::core::model::class::Class;
 use crate::core::model::id::TaskId;
 use crate::core::model::inert;
 use crate::core::model::task::{Resolution, Status, Task};
@@ -54,11 +53,10 @@ pub(super) fn unknown_word(command: &str, word: Option<&str>, known: &[&str]) ->
 
 fn filter(typed: &Typed) -> Result<TaskFilter, CliError> {
     let status: Option<Status> = typed.parsed("status")?;
-    let class: Option<Class> = typed.parsed("class")?;
     Ok(TaskFilter {
         open_only: !typed.has("all") && status != Some(Status::Closed),
-        status: status.map(|status| status.as_str().to_owned()),
-        class: class.map(|class| class.as_str().to_owned()),
+        status,
+        class: typed.parsed("class")?,
         subject: typed.parsed("subject")?,
         limit: typed.parsed("limit")?.unwrap_or(0),
     })

@@ -7,7 +7,7 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::finding::Finding;
 use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::proposal::Proposal;
-use crate::core::model::task::{Phase, Transition, WaitsFor};
+use crate::core::model::task::{Outcome, Phase, Transition, WaitsFor};
 use crate::core::remedy::ending::Seen;
 use crate::core::remedy::step::Reason;
 use crate::daemon::healthy;
@@ -15,7 +15,7 @@ use crate::daemon::job::Job;
 use crate::daemon::underway::Underway;
 use crate::daemon::verify;
 use crate::daemon::{awaited, gather};
-use crate::store::{Attempt, Booked, Booking, Outcome, StoreError};
+use crate::store::{Attempt, Booked, Booking, StoreError};
 
 /// First pause between two looks after an action; doubles up to [`LOOK_PAUSE_MAX`].
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
@@ -64,7 +64,7 @@ pub fn take(job: &Job<'_>, chosen: &Chosen<'_>) -> Result<(), StoreError> {
     };
     step("undo_recorded");
     let booking = Booking {
-        action_kind: action.kind().as_str().to_owned(),
+        action_kind: action.kind(),
         action_text: action.to_string(),
         subject: task.subject.clone(),
         unit: action.unit().map(|unit| unit.as_str().to_owned()),
@@ -343,7 +343,7 @@ fn fail_unbooked(
 pub fn refused(job: &Job<'_>, phase: Phase, kind: ActionKind, why: &str) -> Result<(), StoreError> {
     log::info!("task {}: {kind} refused: {why}", job.task.id);
     let booking = Booking {
-        action_kind: kind.as_str().to_owned(),
+        action_kind: kind,
         action_text: kind.as_str().to_owned(),
         subject: job.task.subject.clone(),
         unit: None,

@@ -120,10 +120,7 @@ fn compose(
             at: attempt.started_at,
             phase: attempt.phase,
             action: attempt.action_text.clone(),
-            outcome: attempt
-                .outcome
-                .map_or("", |outcome| outcome.as_str())
-                .to_owned(),
+            outcome: attempt.outcome,
             message: attempt.message.clone(),
         })
         .collect();

@@ -11,7 +11,6 @@ use crate::core::diagnosis::advisors::Advice;
 use crate::core::diagnosis::consensus::{self, Consensus};
 use crate::core::diagnosis::naming::Named;
 use crate::core::human::guidance::Guidance;
-use crate::core::model::action::ActionKind;
 use crate::core::model::candidate::Candidate;
 use crate::core::model::cause::Cause;
 use crate::core::model::finding::Finding;
@@ -148,10 +147,7 @@ fn host_facts(gather: &Gather<'_>) -> Result<HostFacts, StoreError> {
 
 /// The daemon's slot as the store tells of it: no disruptive action of another task is under way.
 fn slot_free(gather: &Gather<'_>, task: &Task) -> Result<bool, StoreError> {
-    let disruptive = |one: &Attempt| {
-        let kind = one.action_kind.parse::<ActionKind>();
-        one.task_id != task.id && kind.is_ok_and(ActionKind::is_disruptive)
-    };
+    let disruptive = |one: &Attempt| one.task_id != task.id && one.is_disruptive();
     Ok(!gather.reader.open_attempts()?.iter().any(disruptive))
 }
 

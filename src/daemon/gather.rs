@@ -15,7 +15,7 @@ use crate::core::model::finding::Finding;
 use crate::core::model::habit::LineStanding;
 use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::proposal::{Proposal, Terms};
-use crate::core::model::task::{Phase, Status, Task};
+use crate::core::model::task::{Outcome, Phase, Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::decide::{Checked, Deployment, HostFacts, Past, Situation};
@@ -32,7 +32,7 @@ use crate::daemon::{diagnose, habits, healthy, verify};
 use crate::detectors::{Detector, last_run};
 use crate::host::Host;
 use crate::services::{self, deployment};
-use crate::store::{Attempt, Outcome, Reader, StoreError, TaskFilter};
+use crate::store::{Attempt, Reader, StoreError, TaskFilter};
 
 /// Stands before the manager's own words in the message of an attempt.
 const REFUSED: &str = "refused: ";
@@ -173,7 +173,7 @@ impl Gather<'_> {
         });
         let said = self.reader.tasks(&TaskFilter {
             open_only: true,
-            class: Some(Class::LogError.as_str().to_owned()),
+            class: Some(Class::LogError),
             subject: Some(task.subject.clone()),
             limit: SAID_MOST,
             ..TaskFilter::default()
@@ -381,7 +381,7 @@ fn tried(attempts: &[Attempt], settings: Option<Timestamp>) -> Vec<Tried> {
         .filter_map(|attempt| {
             Some(Tried {
                 phase: Phase::from_number(i64::from(attempt.phase)),
-                kind: attempt.action_kind.parse().ok()?,
+                kind: attempt.action_kind.as_ref().ok().copied()?,
                 acted: attempt.outcome != Some(Outcome::Refused),
                 // How it would be taken back is known of what was booked alone.
                 booked: !attempt.undo.is_empty(),

@@ -154,7 +154,7 @@ impl Outbox for StoreOutbox<'_> {
             .and_then(|reader| {
                 reader.tasks(&TaskFilter {
                     open_only: true,
-                    class: Some(Class::SelfEscalationDown.as_str().to_owned()),
+                    class: Some(Class::SelfEscalationDown),
                     subject: Some(self.destination.clone()),
                     ..TaskFilter::default()
                 })

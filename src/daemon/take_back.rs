@@ -5,17 +5,16 @@ use std::fmt;
 
 use crate::actions::{self, ActionContext, ActionError, Undo};
 use crate::core::config::Config;
-use crate::core::model::action::ActionKind;
 use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::id::TaskId;
-use crate::core::model::task::{Resolution, Transition};
+use crate::core::model::task::{Outcome, Resolution, Transition};
 use crate::core::remedy::gates::Closed;
 use crate::core::remedy::step::Reason;
 use crate::daemon::gather::{self, StoreFacts};
 use crate::daemon::loaded_config::{LoadError, LoadedConfig};
 use crate::daemon::status::Daemon;
 use crate::host::Host;
-use crate::store::{Attempt, Outcome, Reader, Store, StoreError};
+use crate::store::{Attempt, Reader, Store, StoreError};
 
 /// What an action left behind.
 #[derive(Clone, Debug)]
@@ -130,10 +129,6 @@ fn closed(host: &Host, config: &Config, reader: &Reader) -> Result<Option<Reason
     let shut = gather::paused(host, config, life, StoreFacts::default()).into_iter();
     let mut reasons = shut.map(|Closed { reason, .. }| reason);
     let shut = reasons.find(|reason| matches!(reason, Reason::KillSwitch(_) | Reason::Clock));
-    let acts = |one: &Attempt| {
-        let kind = one.action_kind.parse::<ActionKind>();
-        kind.is_ok_and(ActionKind::is_disruptive)
-    };
-    let under_way = reader.open_attempts()?.iter().any(acts);
+    let under_way = reader.open_attempts()?.iter().any(Attempt::is_disruptive);
     Ok(shut.or(under_way.then_some(Reason::Slot)))
 }

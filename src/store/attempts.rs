@@ -6,7 +6,7 @@ use crate::core::config::Budget;
 use crate::core::diagnosis::learning::{self, Fixed};
 use crate::core::model::action::ActionKind;
 use crate::core::model::id::{AttemptId, TaskId};
-use crate::core::model::task::{Resolution, Task, Transition};
+use crate::core::model::task::{Outcome, Resolution, Task, Transition};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::fights::{Happened, What};
 use crate::core::remedy::step::Spent;
@@ -18,7 +18,7 @@ use crate::store::read::Reader;
 use crate::store::rows::time;
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
-use crate::store::types::{Attempt, Booked, Booking, Learned, Outcome};
+use crate::store::types::{Attempt, Booked, Booking, Learned};
 use crate::store::{history, tasks};
 
 impl Store {
@@ -37,7 +37,7 @@ impl Store {
             let asked = Asked {
                 task: task_id,
                 hash: &hash,
-                kind: booking.action_kind.parse().ok(),
+                kind: booking.action_kind,
                 unit: booking.unit.as_deref(),
             };
             let charged = match budgets::charge(tx, &asked, &limits, now)? {
@@ -292,7 +292,7 @@ impl Reader {
         let asked = Asked {
             task: task.id,
             hash: &task.issue_hash,
-            kind: Some(kind),
+            kind,
             unit,
         };
         self.with(|connection| Ok(budgets::charge(connection, &asked, limits, now)?.err()))
@@ -442,7 +442,7 @@ fn insert(
         booking.subject,
         booking.unit,
         booking.phase,
-        booking.action_kind,
+        booking.action_kind.as_str(),
         booking.action_text,
         booking.undo,
         booking.actor,

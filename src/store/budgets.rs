@@ -53,7 +53,7 @@ impl Charge {
 pub(super) struct Asked<'a> {
     pub task: TaskId,
     pub hash: &'a str,
-    pub kind: Option<ActionKind>,
+    pub kind: ActionKind,
     pub unit: Option<&'a str>,
 }
 
@@ -94,8 +94,8 @@ pub(super) fn charge(
         }
     }
     let lately = asked.failed_lately(connection, now)?;
-    let starts = |kind: ActionKind| kind.is_start() && !kind.is_disruptive();
-    if !lately && asked.kind.is_some_and(starts) && !under_pressure(connection)? {
+    let starts = asked.kind.is_start() && !asked.kind.is_disruptive();
+    if !lately && starts && !under_pressure(connection)? {
         let under_way: u32 = connection.row(
             "SELECT count(*) FROM attempts WHERE (outcome IS NULL OR outcome = 'acted') AND charged = 'first' AND started_at > ?1",
             [now.minus(TAKES_ITS_TIME).to_string()],
@@ -166,7 +166,7 @@ impl<'a> Asked<'a> {
             of_fault(HOUR, limits.fingerprint_per_hour),
             of_fault(DAY, limits.fingerprint_per_day),
         ];
-        if let (Some(unit), true) = (self.unit, self.kind.is_none_or(ActionKind::is_disruptive)) {
+        if let (Some(unit), true) = (self.unit, self.kind.is_disruptive()) {
             let disrupts = ActionKind::ALL.iter().filter(|kind| kind.is_disruptive());
             let kinds: Vec<String> = disrupts.map(|kind| format!("'{kind}'")).collect();
             counts.push(Count {
@@ -271,9 +271,10 @@ mod tests {
     use super::*;
     use crate::core::model::finding::Finding;
     use crate::core::model::id::AttemptId;
+    use crate::core::model::task::Outcome;
     use crate::core::model::task::{Phase, Transition};
     use crate::store::tests::{NOW, bench, booking, finding, one};
-    use crate::store::{Booked, Booking, Outcome};
+    use crate::store::{Booked, Booking};
 
     #[test]
     fn budgets_are_booked_before_acting_and_come_back() {
@@ -333,7 +334,7 @@ mod tests {
             };
             let task = bench.store.create_task(of_unit, NOW).unwrap().task_id;
             let booking = Booking {
-                action_kind: kind.to_owned(),
+                action_kind: kind.parse().unwrap(),
                 unit: Some(unit.to_owned()),
                 ..booking()
             };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::report::OpenReport;
 use super::*;
 use crate::core::config::Budget;
+use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::id::{IssueNumber, TaskId};
@@ -55,7 +56,7 @@ fn whole(store: &Store) {
 
 fn booking() -> Booking {
     Booking {
-        action_kind: "restart_unit".to_owned(),
+        action_kind: ActionKind::RestartUnit,
         action_text: "restart a".to_owned(),
         subject: "a".to_owned(),
         unit: Some("a".to_owned()),

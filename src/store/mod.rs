@@ -69,5 +69,5 @@ pub use options::StoreOptions;
 pub use read::Reader;
 pub use types::{
     Attempt, AuditEvent, Booked, Booking, Counts, Cursor, DetectorRun, EscalationRow, Intake,
-    Learned, NewEscalation, OutboxRow, Outcome, Proposed, RunOutcome, TaskFilter,
+    Learned, NewEscalation, OutboxRow, Proposed, RunOutcome, TaskFilter,
 };

@@ -7,7 +7,7 @@ use crate::core::model::audit;
 use crate::core::model::class::Class;
 use crate::core::model::id::{EventId, TaskId};
 use crate::core::model::proposal::Digest;
-use crate::core::model::task::Task;
+use crate::core::model::task::{Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::history::{self, AuditBreak, AuditReport};
@@ -82,12 +82,12 @@ pub(super) fn list_query(filter: &TaskFilter) -> (String, Vec<String>) {
     });
     let mut values = Vec::new();
     for (column, value) in [
-        ("status", &filter.status),
-        ("issue_type", &filter.class),
-        ("subject", &filter.subject),
+        ("status", filter.status.map(Status::as_str)),
+        ("issue_type", filter.class.map(Class::as_str)),
+        ("subject", filter.subject.as_deref()),
     ] {
         if let Some(value) = value {
-            values.push(value.clone());
+            values.push(value.to_owned());
             ids.push_str(&format!(" AND {column} = ?{}", values.len()));
         }
     }

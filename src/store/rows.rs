@@ -113,7 +113,7 @@ pub(super) fn attempt_row(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         id: row.get(0)?,
         task_id: row.get(1)?,
         phase: row.get(2)?,
-        action_kind: row.get(3)?,
+        action_kind: row.get::<_, String>(3)?.parse(),
         action_text: row.get(4)?,
         undo: row.get(5)?,
         actor: row.get(6)?,

@@ -4,11 +4,12 @@ use std::time::Duration;
 use super::types::Recorded;
 use super::*;
 use crate::core::config::Budget;
+use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::gate::Gate;
 use crate::core::model::id::{EventId, IssueNumber, TaskId};
-use crate::core::model::task::{Phase, Resolution, Status, Transition, WaitsFor};
+use crate::core::model::task::{Outcome, Phase, Resolution, Status, Transition, WaitsFor};
 use crate::core::model::time::Timestamp;
 
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -47,7 +48,7 @@ pub(super) fn finding(message: &str) -> Finding {
 
 pub(super) fn booking() -> Booking {
     Booking {
-        action_kind: "restart_unit".to_owned(),
+        action_kind: ActionKind::RestartUnit,
         action_text: "restart a.service".to_owned(),
         subject: "a.service".to_owned(),
         unit: Some("a.service".to_owned()),

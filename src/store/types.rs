@@ -1,11 +1,13 @@
 //! Rows and arguments of the store.
 
 use crate::core::diagnosis::learning;
+use crate::core::model::action::ActionKind;
+use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::id::{AttemptId, EscalationId, EventId, IssueNumber, OutboxId, TaskId};
-use crate::core::model::named::named;
+use crate::core::model::named::{UnknownName, named};
 use crate::core::model::proposal::Proposal;
-use crate::core::model::task::Task;
+use crate::core::model::task::{Outcome, Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::step::Spent;
 
@@ -48,24 +50,6 @@ pub struct Due {
 }
 
 named! {
-    /// How an attempt ended. `Acted` is not an end: it waits for its verification.
-    Outcome "outcome" {
-        /// Done; whether it helped is not known yet.
-        Acted = "acted",
-        /// The detector that found the condition no longer does. A win for learning.
-        Verified = "verified",
-        /// It could not be done, the condition stayed, or it came back within the stability window. A loss.
-        Failed = "failed",
-        /// A gate or precondition stopped it before anything was touched: counts for no budget.
-        Refused = "refused",
-        /// It held, and a human took it back. A loss.
-        Undone = "undone",
-        /// Interrupted, or nobody could look: neither a win nor a loss.
-        Unknown = "unknown",
-    }
-}
-
-named! {
     /// Outcome of a detector's run.
     RunOutcome "outcome of a run" {
         /// It looked, whatever it found.
@@ -80,8 +64,8 @@ named! {
 /// An attempt to book before acting.
 #[derive(Clone, Debug)]
 pub struct Booking {
-    /// Name of an [`ActionKind`](crate::core::model::action::ActionKind).
-    pub action_kind: String,
+    /// Of which budget and what was learned hang.
+    pub action_kind: ActionKind,
     /// What is done to what, for a human.
     pub action_text: String,
     /// Of the task, under which it is learned.
@@ -111,15 +95,26 @@ pub struct Attempt {
     pub id: AttemptId,
     pub task_id: TaskId,
     pub phase: u8,
-    pub action_kind: String,
+    /// `Err` has the stored name, which a newer version wrote.
+    pub action_kind: Result<ActionKind, UnknownName>,
     pub action_text: String,
     pub undo: String,
     pub actor: String,
+    /// `None` before its end, and where a newer version gave it another.
     pub outcome: Option<Outcome>,
     pub message: String,
     pub evidence: String,
     pub started_at: Timestamp,
     pub ended_at: Option<Timestamp>,
+}
+
+impl Attempt {
+    /// Its action interrupts something that runs, as far as this version knows it.
+    pub fn is_disruptive(&self) -> bool {
+        self.action_kind
+            .as_ref()
+            .is_ok_and(|kind| kind.is_disruptive())
+    }
 }
 
 /// What a human is asked for.
@@ -250,10 +245,10 @@ pub struct DetectorRun {
 pub struct TaskFilter {
     /// Leaves out what is closed.
     pub open_only: bool,
-    /// Exact stored name; `None` takes all.
-    pub status: Option<String>,
-    /// Exact stored name; `None` takes all.
-    pub class: Option<String>,
+    /// `None` takes all.
+    pub status: Option<Status>,
+    /// `None` takes all.
+    pub class: Option<Class>,
     /// Exact; `None` takes all.
     pub subject: Option<String>,
     /// 0 means 1,000.

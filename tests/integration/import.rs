@@ -112,7 +112,7 @@ fn from_elsewhere_the_rows_join_those_that_are_there() {
     // An adopted fault that is seen again is that task, under our key from now on.
     let open = TaskFilter {
         open_only: true,
-        class: Some("service_failed".to_owned()),
+        class: Some(Class::ServiceFailed),
         ..TaskFilter::default()
     };
     let adopted = reader

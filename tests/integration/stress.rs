@@ -9,8 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use autonomous_orchestrator::{
-    Booked, Booking, Class, Cursor, Finding, Intake, NewEscalation, Outcome, Phase, Resolution,
-    Severity, Store, StoreError, StoreOptions, TaskId, Timestamp, Transition, config::Budget,
+    ActionKind, Booked, Booking, Class, Cursor, Finding, Intake, NewEscalation, Outcome, Phase,
+    Resolution, Severity, Store, StoreError, StoreOptions, TaskId, Timestamp, Transition,
+    config::Budget,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -174,7 +175,7 @@ fn work(store: &Store, actor: &str, done: &mut Accepted) {
         approvals_per_hour: u32::MAX,
     };
     let booking = Booking {
-        action_kind: "restart_unit".to_owned(),
+        action_kind: ActionKind::RestartUnit,
         action_text: format!("restart {}", task.subject),
         subject: task.subject.clone(),
         unit: Some(task.subject.clone()),

@@ -11,7 +11,8 @@ use crate::cli::shape;
 use crate::cli::stats::{percent, repair_time};
 use crate::core::human::stats::{AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figures, MTTR_TARGET};
 use crate::core::model::id::TaskId;
-use crate::store::{Outcome, RunOutcome};
+use crate::core::model::task::Outcome;
+use crate::store::RunOutcome;
 
 const WEEKS_SHOWN: usize = 12;
 const OPEN_SHOWN: usize = 50;

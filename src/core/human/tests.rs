@@ -16,7 +16,7 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::cause::Cause;
 use crate::core::model::inert::{HOSTILE, is_active};
 use crate::core::model::proposal::{Proposal, Terms};
-use crate::core::model::task::{Resolution, Task};
+use crate::core::model::task::{Outcome, Resolution, Task};
 
 /// The example with hostile text wherever text can stand.
 fn hostile() -> (Task, Rendered) {
@@ -32,7 +32,7 @@ fn hostile() -> (Task, Rendered) {
         at: task.detected_at,
         phase: 1,
         action: text(),
-        outcome: "failed".to_owned(),
+        outcome: Some(Outcome::Failed),
         message: format!("{HOSTILE} {HOSTILE}").replace('\n', " "),
     };
     let snippet = Citation {

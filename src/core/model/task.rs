@@ -47,6 +47,24 @@ named! {
     }
 }
 
+named! {
+    /// How an attempt ended. `Acted` is not an end: it waits for its verification.
+    Outcome "outcome" {
+        /// Done; whether it helped is not known yet.
+        Acted = "acted",
+        /// The detector that found the condition no longer does. A win for learning.
+        Verified = "verified",
+        /// It could not be done, the condition stayed, or it came back within the stability window. A loss.
+        Failed = "failed",
+        /// A gate or precondition stopped it before anything was touched: counts for no budget.
+        Refused = "refused",
+        /// It held, and a human took it back. A loss.
+        Undone = "undone",
+        /// Interrupted, or nobody could look: neither a win nor a loss.
+        Unknown = "unknown",
+    }
+}
+
 /// 1 quick fix, 2 research, 3 consensus, 4 escalation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {

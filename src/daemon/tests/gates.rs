@@ -77,7 +77,7 @@ fn another_acts(gateway: &mut Gateway) {
     gateway.sweep();
     let other = gateway.task("other.service");
     let booking = Booking {
-        action_kind: ActionKind::RestartUnit.as_str().to_owned(),
+        action_kind: ActionKind::RestartUnit,
         action_text: "restart other.service".to_owned(),
         subject: other.subject.clone(),
         unit: Some(other.subject.clone()),

@@ -153,7 +153,7 @@ impl Gateway {
     fn escalate_new(&self, now: Timestamp) {
         let detected = TaskFilter {
             open_only: true,
-            status: Some(Status::Detected.as_str().to_owned()),
+            status: Some(Status::Detected),
             ..TaskFilter::default()
         };
         for task in self.store.reader().unwrap().tasks(&detected).unwrap() {
@@ -167,7 +167,7 @@ impl Gateway {
                 proposed: None,
             };
             let claimed = TaskFilter {
-                status: Some(Status::InProgress.as_str().to_owned()),
+                status: Some(Status::InProgress),
                 ..TaskFilter::default()
             };
             let claimed = self.store.reader().unwrap().tasks(&claimed).unwrap();

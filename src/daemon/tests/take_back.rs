@@ -7,10 +7,10 @@ use super::approvals::moved;
 use super::gateway::{Gateway, UNIT};
 use super::units::DROP_IN;
 use crate::core::config::{Config, Mode};
+use crate::core::model::task::Outcome;
 use crate::core::model::task::Status;
 use crate::core::remedy::step::Reason;
 use crate::daemon::take_back::{self, TakeBackError};
-use crate::store::Outcome;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const KILL_SWITCH: &str = "/etc/autonomous-orchestrator/disable";

@@ -121,7 +121,7 @@ impl Gateway {
             id
         );
         let booking = Booking {
-            action_kind: "restart_unit".to_owned(),
+            action_kind: ActionKind::RestartUnit,
             action_text: format!("restart {subject}"),
             subject: subject.to_owned(),
             unit: Some(subject.to_owned()),

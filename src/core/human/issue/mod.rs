@@ -20,7 +20,7 @@ use crate::core::model::class::Clearing;
 use crate::core::model::facts::Key;
 use crate::core::model::finding::Severity;
 use crate::core::model::proposal::Proposal;
-use crate::core::model::task::{Resolution, Task};
+use crate::core::model::task::{Outcome, Resolution, Task};
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
 
@@ -100,8 +100,8 @@ pub struct AttemptLine {
     pub at: Timestamp,
     pub phase: u8,
     pub action: String,
-    /// `verified`, `failed`, `refused`…; empty = no end is known.
-    pub outcome: String,
+    /// `None` where no end is known.
+    pub outcome: Option<Outcome>,
     pub message: String,
 }
 
@@ -363,12 +363,14 @@ fn tried(out: &mut String, facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> Stri
         let _ = writeln!(out, "| … | | {skipped} earlier attempts | |");
     }
     for attempt in facts.attempts.iter().skip(skipped) {
-        let outcome = match attempt.outcome.as_str() {
-            "" => "❔ no end is known",
-            "verified" => "✅ verified",
-            "failed" => "❌ failed",
-            "refused" => "⛔ refused",
-            other => other,
+        let outcome = match attempt.outcome {
+            None => "❔ no end is known",
+            Some(Outcome::Acted) => "❔ done, not verified yet",
+            Some(Outcome::Verified) => "✅ verified",
+            Some(Outcome::Failed) => "❌ failed",
+            Some(Outcome::Refused) => "⛔ refused",
+            Some(Outcome::Undone) => "↩️ taken back",
+            Some(Outcome::Unknown) => "❔ not known whether it helped",
         };
         let message = escape(&clean(cut(first_line(&attempt.message), CELL_CAP)));
         let colon = if message.is_empty() { "" } else { ": " };

@@ -8,7 +8,7 @@ use crate::core::model::class::Class;
 use crate::core::model::facts::{Fact, Facts};
 use crate::core::model::id::TaskId;
 use crate::core::model::proposal::{FileIdentity, Terms};
-use crate::core::model::task::{Phase, Status};
+use crate::core::model::task::{Outcome, Phase, Status};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_millis(1_763_878_648_000 + second * 1000)
@@ -70,11 +70,11 @@ fn task() -> Task {
 }
 
 fn attempts() -> Vec<AttemptLine> {
-    let line = |second, phase, action: &str, outcome: &str, message: &str| AttemptLine {
+    let line = |second, phase, action: &str, outcome, message: &str| AttemptLine {
         at: at(second),
         phase,
         action: action.to_owned(),
-        outcome: outcome.to_owned(),
+        outcome: Some(outcome),
         message: message.to_owned(),
     };
     vec![
@@ -82,14 +82,14 @@ fn attempts() -> Vec<AttemptLine> {
             4,
             1,
             "reset_failed_start modbus-bridge.service",
-            "failed",
+            Outcome::Failed,
             "still status=203/EXEC after 5 s",
         ),
         line(
             38,
             2,
             "path_drop_in modbus-bridge.service",
-            "refused",
+            Outcome::Refused,
             "the new place of the program is not known",
         ),
     ]
@@ -288,7 +288,7 @@ fn size_is_bounded_and_markup_stays_closed() {
             at: at(n),
             phase: 1,
             action: "a|b".repeat(500),
-            outcome: String::new(),
+            outcome: None,
             message: "<".repeat(5000),
         })
         .collect();

@@ -8,9 +8,9 @@ use super::world::{ROOT, Start};
 use super::{Process, STREAM, Simulation, is_open, unit};
 use crate::core::config::Mode;
 use crate::core::model::class::Class;
-use crate::core::model::task::{Status, Task};
+use crate::core::model::task::{Outcome, Status, Task};
 use crate::core::model::time::Timestamp;
-use crate::store::{AuditEvent, Outcome, Reader, TaskFilter};
+use crate::store::{AuditEvent, Reader, TaskFilter};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
