@@ -7,6 +7,7 @@ use super::report::Builder;
 use super::source::{Passage, Source, sha256_hex, without_secrets};
 use super::{cut, inflate, man};
 use crate::core::human::redact::Redactor;
+use crate::core::model::named::named;
 use crate::core::model::text::matches_glob;
 use crate::core::model::time::Timestamp;
 
@@ -203,27 +204,18 @@ fn walk(directory: &Path, depth: usize, builder: &mut Builder, files: &mut Vec<P
     }
 }
 
-/// What a file is, by its name alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Markdown,
-    Unit,
-    Config,
-    Man,
-    Text,
+named! {
+    /// What a file is, by its name alone.
+    Kind "kind of document" {
+        Markdown = "markdown",
+        Unit = "unit",
+        Config = "config",
+        Man = "man",
+        Text = "text",
+    }
 }
 
 impl Kind {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Markdown => "markdown",
-            Self::Unit => "unit",
-            Self::Config => "config",
-            Self::Man => "man",
-            Self::Text => "text",
-        }
-    }
-
     fn of(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_lowercase();
         let plain = name.strip_suffix(".gz").unwrap_or(&name);

@@ -16,6 +16,7 @@ use crate::cli::{config, shape, stored, wire};
 use crate::core::config::Config;
 use crate::core::model::hint::Hint;
 use crate::core::model::inert;
+use crate::core::model::named::named;
 use crate::core::model::object::object;
 use crate::core::remedy::step::Reason;
 use crate::daemon::gather::{self, StoreFacts};
@@ -29,22 +30,16 @@ use crate::store::{Reader, Store, StoreError};
 const SPACE_FAIL_BYTES: u64 = 4 << 20;
 const SPACE_WARN_BYTES: u64 = 64 << 20;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Level {
-    Ok,
-    Warn,
-    Fail,
+named! {
+    /// How a check ended.
+    Level "level" {
+        Ok = "ok",
+        Warn = "warn",
+        Fail = "FAIL",
+    }
 }
 
 impl Level {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warn => "warn",
-            Self::Fail => "FAIL",
-        }
-    }
-
     const fn tone(self) -> Tone {
         match self {
             Self::Ok => Tone::Good,

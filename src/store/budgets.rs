@@ -8,6 +8,7 @@ use crate::core::config::Budget;
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
 use crate::core::model::id::TaskId;
+use crate::core::model::named::named;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::step::{BudgetScope, Spent};
 use crate::store::error::StoreError;
@@ -27,24 +28,15 @@ const TAKES_ITS_TIME: Duration = Duration::from_secs(10);
 /// While as many first starts as may be are under way.
 const FIRST_START_RECHECK: Duration = Duration::from_secs(2);
 
-/// Whose budget an attempt is charged to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Charge {
-    /// The first start of a unit that did not fail lately: free of the host's budget.
-    First,
-    /// The host's.
-    Host,
-    /// A human allowed it.
-    Approval,
-}
-
-impl Charge {
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::First => "first",
-            Self::Host => "host",
-            Self::Approval => "approval",
-        }
+named! {
+    /// Whose budget an attempt is charged to.
+    Charge "charge" {
+        /// The first start of a unit that did not fail lately: free of the host's budget.
+        First = "first",
+        /// The host's.
+        Host = "host",
+        /// A human allowed it.
+        Approval = "approval",
     }
 }
 

@@ -5,7 +5,6 @@
 //! - historian: what changed just before;
 //! - analyst: the cause rules and the retrieved snippets.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::core::diagnosis::learning::{LearnedRow, PROVEN_MIN, proven_rate};
@@ -15,37 +14,22 @@ use crate::core::model::candidate::Candidate;
 use crate::core::model::cause::Cause;
 use crate::core::model::facts::Key;
 use crate::core::model::finding::Finding;
+use crate::core::model::named::named;
 use crate::core::model::narrow;
 use crate::core::model::snippet::Snippet;
 use crate::core::model::time::Timestamp;
 
-/// Who advises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Advisor {
-    /// Knows what worked here before.
-    Operator,
-    /// Knows what changed just before.
-    Historian,
-    /// Knows the cause rules and the bundle.
-    Analyst,
-    /// The optional language model: at most one voice, and never enough without one of the others.
-    Model,
-}
-
-impl Advisor {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Operator => "operator",
-            Self::Historian => "historian",
-            Self::Analyst => "analyst",
-            Self::Model => "model",
-        }
-    }
-}
-
-impl fmt::Display for Advisor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+named! {
+    /// Who advises.
+    Advisor "advisor" {
+        /// Knows what worked here before.
+        Operator = "operator",
+        /// Knows what changed just before.
+        Historian = "historian",
+        /// Knows the cause rules and the bundle.
+        Analyst = "analyst",
+        /// The optional language model: at most one voice, and never enough without one of the others.
+        Model = "model",
     }
 }
 

@@ -81,7 +81,8 @@ pub struct UnitChange {
     pub inactive_enter_us: Option<u64>,
 }
 
-/// Gives an enum of the manager's words both ways; what a later manager adds is `Other`.
+/// Gives an enum of the manager's words both ways; what a later manager adds is `Other`. It stands apart from `named!`,
+/// whose lists are ours and closed: there a name that is not listed is an error, here it is a word like any other.
 macro_rules! manager_words {
     ($(#[$doc:meta])* $name:ident { $($(#[$note:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
