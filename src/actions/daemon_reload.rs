@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::actions::error::Why;
 use crate::actions::{Action, ActionContext, ActionError, Done, IRREVERSIBLE, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::proposal::Terms;
@@ -31,7 +32,7 @@ impl Action for DaemonReload {
 
     fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
         if context.managers.is_empty() {
-            return Err(ActionError::PreconditionGone(
+            return Err(ActionError::gone(
                 "no service manager on this host".to_owned(),
             ));
         }
@@ -52,7 +53,7 @@ pub(super) fn reload(context: &ActionContext<'_>) -> Result<(), ActionError> {
     for manager in context.managers {
         manager
             .reload()
-            .map_err(|why| ActionError::Failed(format!("{}: {why}", manager.name())))?;
+            .map_err(|why| ActionError::failed(Why::from(why).at(manager.name())))?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use crate::actions::error::Why;
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::facts::Key;
@@ -39,7 +40,7 @@ impl fmt::Display for FreeDisk {
 fn candidates(context: &ActionContext<'_>, mount: &str) -> Result<Vec<Matched>, ActionError> {
     let view = context.host.of_init();
     let device = fs::metadata(view.path(mount))
-        .map_err(|why| ActionError::PreconditionGone(format!("{mount}: {why}")))?
+        .map_err(|why| ActionError::gone(Why::from(why).at(mount)))?
         .dev();
     let mut found: Vec<Matched> = context
         .config
@@ -63,7 +64,7 @@ fn candidates(context: &ActionContext<'_>, mount: &str) -> Result<Vec<Matched>, 
 fn used(context: &ActionContext<'_>, mount: &str) -> Result<u8, ActionError> {
     mounts::usage(context.host, mount)
         .map(|usage| usage.used_percent.max(usage.inodes_used_percent))
-        .map_err(|why| ActionError::PreconditionGone(format!("{mount}: {why}")))
+        .map_err(|why| ActionError::gone(Why::from(why).at(mount)))
 }
 
 impl Action for FreeDisk {
@@ -89,15 +90,15 @@ impl Action for FreeDisk {
             target_percent,
         } = self;
         if !mount.starts_with('/') {
-            return Err(ActionError::Refused(format!("{self} names no mount")));
+            return Err(ActionError::refused(format!("{self} names no mount")));
         }
         if used(context, mount)? <= *target_percent {
-            return Err(ActionError::PreconditionGone(format!(
+            return Err(ActionError::gone(format!(
                 "{mount} is below {target_percent} % again"
             )));
         }
         if candidates(context, mount)?.is_empty() {
-            return Err(ActionError::PreconditionGone(format!(
+            return Err(ActionError::gone(format!(
                 "nothing in fix.cleanable lies on {mount}"
             )));
         }

@@ -2,6 +2,7 @@
 //! docs/ADDING_AN_ACTION.md.
 
 mod daemon_reload;
+mod error;
 mod free_disk;
 mod path_drop_in;
 mod remount_rw;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::daemon_reload::DaemonReload;
+pub use self::error::ActionError;
 use self::free_disk::FreeDisk;
 /// In the name of each drop-in of ours.
 pub use self::path_drop_in::MARK as DROP_IN_MARK;
@@ -89,29 +91,6 @@ impl fmt::Display for Undo {
 
 /// How most actions are taken back.
 const IRREVERSIBLE: &str = "nothing to take back";
-
-/// Why an action was not done, or failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ActionError {
-    /// The host changed since the decision; nothing was touched.
-    PreconditionGone(String),
-    /// Safety: nothing was touched.
-    Refused(String),
-    /// It was tried and failed.
-    Failed(String),
-}
-
-impl fmt::Display for ActionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PreconditionGone(why) => write!(f, "precondition no longer true: {why}"),
-            Self::Refused(why) => write!(f, "refused: {why}"),
-            Self::Failed(why) => write!(f, "failed: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for ActionError {}
 
 /// What an action did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,11 +210,11 @@ pub fn execute(
 ) -> Result<Done, ActionError> {
     action.precondition(context)?;
     if let Some(unit) = action.unwanted(context)? {
-        return Err(ActionError::PreconditionGone(unit.to_string()));
+        return Err(ActionError::gone(unit.to_string()));
     }
     let now = proposal(context, action, decided.command.as_deref())?;
     match decided.changed_to(&now) {
-        Some(changed) => Err(ActionError::Refused(changed)),
+        Some(changed) => Err(ActionError::refused(changed)),
         None => action.act(context),
     }
 }
@@ -248,7 +227,7 @@ pub fn undo(context: &ActionContext<'_>, undo: &Undo) -> Result<String, ActionEr
             path_drop_in::restore(context, path, backup.as_deref())
         }
         Undo::StartUnit { unit } => {
-            let unit = UnitName::new(unit).map_err(|why| ActionError::Refused(why.to_string()))?;
+            let unit = UnitName::new(unit).map_err(ActionError::refused)?;
             units::order_unit(context, Order::Start, &unit)?;
             Ok(format!("{unit} started again"))
         }

@@ -1,6 +1,5 @@
 //! A unit points at a path that has moved: a drop-in with the new path. The unit itself is never edited.
 
-use std::error::Error;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -10,17 +9,17 @@ use std::path::Path;
 
 use nix::unistd::{getegid, geteuid};
 
+use crate::actions::error::Why;
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo, daemon_reload, units};
 use crate::core::model::action::ActionKind;
 use crate::core::model::facts::Key;
-use crate::core::model::hint::Hint;
 use crate::core::model::proposal::Terms;
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::core::reading::unit_file::Need;
 use crate::core::remedy::target::{self, TargetError};
 use crate::host::READ_CAP;
 use crate::host::files::{self, Medium};
-use crate::host::trusted::{self, Folder, Owners, Proven, Untrusted};
+use crate::host::trusted::{self, Folder, Owners, Proven};
 use crate::services;
 use crate::services::standing::Standing;
 
@@ -93,7 +92,7 @@ fn drop_in(target: &PathDropIn, others: &[String]) -> String {
 fn state(context: &ActionContext<'_>, unit: &UnitName) -> Result<UnitState, ActionError> {
     services::find(context.managers, unit)
         .map(|(_, state)| state)
-        .map_err(|why| ActionError::PreconditionGone(why.to_string()))
+        .map_err(ActionError::gone)
 }
 
 impl Action for PathDropIn {
@@ -121,7 +120,7 @@ impl Action for PathDropIn {
         }
         let proven = self.prove(context, &state, &texts)?;
         let file = files::identity(proven)
-            .map_err(|why| ActionError::PreconditionGone(format!("{}: {why}", self.new)))?;
+            .map_err(|why| ActionError::gone(Why::from(why).at(&self.new)))?;
         Ok(terms.with_file("new", &self.new, &file))
     }
 
@@ -130,7 +129,7 @@ impl Action for PathDropIn {
     fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
         if context.host.of_init().path(&self.old).exists() {
             let why = format!("{} exists again", self.old);
-            return Err(ActionError::PreconditionGone(why));
+            return Err(ActionError::gone(why));
         }
         let state = state(context, &self.unit)?;
         let texts = services::unit_files(context.host, &state);
@@ -146,10 +145,10 @@ impl Action for PathDropIn {
         let backup = match trusted::open(context.host, &path, &owners) {
             Ok(existing) => Some(
                 keep(context, &path, &existing)
-                    .map_err(|why| ActionError::Refused(format!("no backup of {path}: {why}")))?,
+                    .map_err(|why| ActionError::refused(why.at(&format!("no backup of {path}"))))?,
             ),
             Err(why) if why.is_absent() => None,
-            Err(why) => return Err(ActionError::Refused(why.with_hint())),
+            Err(why) => return Err(ActionError::refused(why)),
         };
         Ok(Undo::RestoreFile { path, backup })
     }
@@ -159,7 +158,7 @@ impl Action for PathDropIn {
         let texts = services::unit_files(context.host, &before);
         let values = lines(self, &texts)?;
         let path = drop_in(self, &before.drop_in_paths);
-        let failed = |why: io::Error| ActionError::Failed(format!("{path}: {why}"));
+        let failed = |why: io::Error| ActionError::failed(Why::from(why).at(&path));
         let folder = match folder(context, &path)? {
             Some(folder) => folder,
             None => made_folder(context, &path)?,
@@ -173,7 +172,7 @@ impl Action for PathDropIn {
         daemon_reload::reload(context)?;
         let after = state(context, &self.unit)?;
         if still_names(&after, self) {
-            return Err(ActionError::Failed(format!(
+            return Err(ActionError::failed(format!(
                 "{path} is not in effect: {} still has {}",
                 self.unit, self.old
             )));
@@ -206,14 +205,10 @@ impl PathDropIn {
         Standing::of(context.host, state, texts)
             .prove(&context.host.of_init(), need, &self.new)
             .map_err(|why| match why.is_absent() {
-                true => ActionError::PreconditionGone(why.with_hint()),
-                false => ActionError::Refused(why.with_hint()),
+                true => ActionError::gone(why),
+                false => ActionError::refused(why),
             })
     }
-}
-
-fn refused(why: &Untrusted) -> ActionError {
-    ActionError::Refused(why.with_hint())
 }
 
 fn folder_of(path: &str) -> &str {
@@ -231,7 +226,7 @@ fn folder(context: &ActionContext<'_>, path: &str) -> Result<Option<Folder>, Act
         Ok(folder) => Ok(Some(folder)),
         // All above it was proven on the way.
         Err(why) if why.is_absent() => Ok(None),
-        Err(why) => Err(refused(&why)),
+        Err(why) => Err(ActionError::refused(why)),
     }
 }
 
@@ -240,9 +235,9 @@ fn made_folder(context: &ActionContext<'_>, path: &str) -> Result<Folder, Action
     fs::create_dir_all(&at)
         // Our own umask keeps everybody out; unit files are for everybody to read.
         .and_then(|()| fs::set_permissions(&at, fs::Permissions::from_mode(0o755)))
-        .map_err(|why| ActionError::Failed(format!("{path}: {why}")))?;
+        .map_err(|why| ActionError::failed(Why::from(why).at(path)))?;
     trusted::folder(context.host, folder_of(path), &Owners::of(context.host))
-        .map_err(|why| refused(&why))
+        .map_err(ActionError::refused)
 }
 
 /// Refuses a drop-in whose file or folder is a symbolic link, whoever set it: what is written there would land
@@ -252,17 +247,13 @@ fn plain(context: &ActionContext<'_>, path: &str) -> Result<(), ActionError> {
     let link = |path: &Path| path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
     if link(&file) || file.parent().is_some_and(link) {
         let why = format!("{path} is, or lies behind, a symbolic link");
-        return Err(ActionError::Refused(why));
+        return Err(ActionError::refused(why));
     }
     Ok(())
 }
 
 /// Copies a drop-in of ours into the backups; the copy's path.
-fn keep(
-    context: &ActionContext<'_>,
-    path: &str,
-    existing: &Proven,
-) -> Result<String, Box<dyn Error>> {
+fn keep(context: &ActionContext<'_>, path: &str, existing: &Proven) -> Result<String, Why> {
     let now = context.host.clock.now().to_string();
     let stamp: String = now.chars().filter(char::is_ascii_digit).collect();
     let name = format!("{}.{stamp}", path.trim_start_matches('/').replace('/', "_"));
@@ -282,7 +273,7 @@ fn lines(target: &PathDropIn, texts: &[String]) -> Result<Vec<String>, ActionErr
     if values.iter().any(|value| names(value, &target.old)) {
         Ok(values)
     } else {
-        Err(ActionError::PreconditionGone(format!(
+        Err(ActionError::gone(format!(
             "{} of {} does not name {}",
             target.setting, target.unit, target.old
         )))
@@ -386,20 +377,20 @@ pub fn restore(
             if folder.ends_with(".d") && name.contains(MARK) && name.ends_with(".conf"))
     });
     if !own {
-        return Err(ActionError::Refused(format!(
+        return Err(ActionError::refused(format!(
             "{path} is not a drop-in of ours"
         )));
     }
     let Some(folder) = folder(context, path)? else {
         return Ok(format!("{path} is as it was"));
     };
-    let failed = |why: io::Error| ActionError::Failed(format!("{path}: {why}"));
+    let failed = |why: io::Error| ActionError::failed(Why::from(why).at(path));
     match backup {
         Some(backup) => {
             let copy = context.host.named(Path::new(backup)).map_err(failed)?;
             let copy = trusted::open(context.host, &copy, &Owners::of(context.host));
             let bytes = copy
-                .map_err(|why| refused(&why))?
+                .map_err(ActionError::refused)?
                 .bytes(READ_CAP)
                 .map_err(failed)?;
             folder

@@ -42,12 +42,10 @@ impl Action for RemountRw {
     }
 
     fn terms(&self, context: &ActionContext<'_>) -> Result<Terms, ActionError> {
-        let all = mounts::mounts(context.host)
-            .map_err(|why| ActionError::PreconditionGone(why.to_string()))?;
+        let all = mounts::mounts(context.host).map_err(ActionError::gone)?;
         let mount = all.iter().rev().find(|mount| mount.point == self.mount);
-        let mount = mount.ok_or_else(|| {
-            ActionError::PreconditionGone(format!("{} is not mounted", self.mount))
-        })?;
+        let mount =
+            mount.ok_or_else(|| ActionError::gone(format!("{} is not mounted", self.mount)))?;
         Ok(
             Terms::undone_by(format!("remount {} read-only", self.mount))
                 .with("mount", &self.mount)
@@ -60,9 +58,8 @@ impl Action for RemountRw {
     /// Read-only, and not because the administrator or the device wants it so.
     fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
         let point = self.mount.as_str();
-        let all = mounts::mounts(context.host)
-            .map_err(|why| ActionError::PreconditionGone(why.to_string()))?;
-        let gone = |why: &str| Err(ActionError::PreconditionGone(format!("{point} {why}")));
+        let all = mounts::mounts(context.host).map_err(ActionError::gone)?;
+        let gone = |why: &str| Err(ActionError::gone(format!("{point} {why}")));
         let Some(mount) = all.iter().rev().find(|mount| mount.point == point) else {
             return gone("is not mounted");
         };
@@ -122,7 +119,7 @@ fn meant_read_only(table: &str, point: &str) -> bool {
 /// Touches nothing that is read-only: a remount by hand would cover that the kernel did it, and no look would find the
 /// fault again.
 pub fn back(context: &ActionContext<'_>, mount: &str) -> Result<String, ActionError> {
-    let all = mounts::mounts(context.host).map_err(|why| ActionError::Failed(why.to_string()))?;
+    let all = mounts::mounts(context.host).map_err(ActionError::failed)?;
     let writable = all.iter().rev().find(|one| one.point == mount);
     if writable.is_none_or(|one| one.read_only) {
         return Ok(format!("{mount} is not writable: left as it is"));
@@ -137,7 +134,7 @@ fn remount(context: &ActionContext<'_>, mount: &str, how: &str) -> Result<(), Ac
     let out = actions::outside(context, &order, DEADLINE);
     match out {
         Ok(out) if out.success() => Ok(()),
-        Ok(out) => Err(ActionError::Failed(out.reason())),
-        Err(why) => Err(ActionError::Failed(why.to_string())),
+        Ok(out) => Err(ActionError::failed(out.reason())),
+        Err(why) => Err(ActionError::failed(why)),
     }
 }

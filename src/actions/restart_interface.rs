@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::actions::error::Why;
 use crate::actions::{self, Action, ActionContext, ActionError, Basis, Done, IRREVERSIBLE, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::proposal::Terms;
@@ -58,19 +59,17 @@ impl Action for RestartInterface {
             .iter()
             .any(|name| name == interface)
         {
-            return Err(ActionError::Refused(format!(
+            return Err(ActionError::refused(format!(
                 "{interface} is not listed in detect.interfaces"
             )));
         }
         let state = context
             .host
-            .read(format!("/sys/class/net/{interface}/operstate"), 64);
-        match state.as_deref().map(str::trim) {
-            Ok("up") => Err(ActionError::PreconditionGone(format!(
-                "{interface} is up again"
-            ))),
-            Ok(_) => Ok(()),
-            Err(why) => Err(ActionError::PreconditionGone(format!("{interface}: {why}"))),
+            .read(format!("/sys/class/net/{interface}/operstate"), 64)
+            .map_err(|why| ActionError::gone(Why::from(why).at(interface)))?;
+        match state.trim() {
+            "up" => Err(ActionError::gone(format!("{interface} is up again"))),
+            _ => Ok(()),
         }
     }
 
@@ -89,12 +88,11 @@ impl Action for RestartInterface {
 
 fn set(context: &ActionContext<'_>, interface: &str, state: &str) -> Result<(), ActionError> {
     let order = ["ip", "link", "set", "dev", interface, state];
-    let out = actions::outside(context, &order, DEADLINE)
-        .map_err(|why| ActionError::Failed(why.to_string()))?;
+    let out = actions::outside(context, &order, DEADLINE).map_err(ActionError::failed)?;
     if out.success() {
         Ok(())
     } else {
-        Err(ActionError::Failed(format!(
+        Err(ActionError::failed(format!(
             "{interface} {state}: {}",
             out.reason()
         )))

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use nix::unistd::User;
 
+use crate::actions::error::Why;
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, IRREVERSIBLE, Undo};
 use crate::core::config::DeclaredCommand;
 use crate::core::model::action::ActionKind;
-use crate::core::model::hint::Hint;
 use crate::core::model::proposal::Terms;
 use crate::core::model::text::cut;
 use crate::core::model::unit::UnitName;
@@ -46,7 +46,7 @@ impl RunDeclared {
         let mut commands = context.config.command.iter();
         commands
             .find(|command| command.name == *name && !name.is_empty())
-            .ok_or_else(|| ActionError::Refused(format!("no command '{name}' is declared")))
+            .ok_or_else(|| ActionError::refused(format!("no command '{name}' is declared")))
     }
 }
 
@@ -62,7 +62,7 @@ fn user(command: &DeclaredCommand) -> Result<Option<User>, ActionError> {
     }
     match User::from_name(&command.user) {
         Ok(Some(user)) => Ok(Some(user)),
-        _ => Err(ActionError::Refused(format!(
+        _ => Err(ActionError::refused(format!(
             "{}: no such user '{}'",
             command.name, command.user
         ))),
@@ -77,7 +77,7 @@ fn proven(
 ) -> Result<(String, Proven), ActionError> {
     let Some(name) = command.argv.first() else {
         let why = format!("{}: empty argv", command.name);
-        return Err(ActionError::Refused(why));
+        return Err(ActionError::refused(why));
     };
     let owners = Owners::of(context.host);
     let owners = match user(command)? {
@@ -85,7 +85,7 @@ fn proven(
         None => owners,
     };
     trusted::program(context.host, name, &owners)
-        .map_err(|why| ActionError::Refused(format!("{}: {}", command.name, why.with_hint())))
+        .map_err(|why| ActionError::refused(Why::from(why).at(&command.name)))
 }
 
 impl Action for RunDeclared {
@@ -109,14 +109,14 @@ impl Action for RunDeclared {
             .with("memory MiB", declared.memory_mib);
         let (program, opened) = proven(context, declared)?;
         let file = files::identity(opened.into())
-            .map_err(|why| ActionError::PreconditionGone(format!("{program}: {why}")))?;
+            .map_err(|why| ActionError::gone(Why::from(why).at(&program)))?;
         Ok(terms.with_file("program", &program, &file))
     }
 
     fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
         let command = self.declared(context)?;
         if user(command)?.is_none() && nix::unistd::geteuid().is_root() {
-            return Err(ActionError::Refused(format!(
+            return Err(ActionError::refused(format!(
                 "{}: names no user; write user = \"root\" to run it as root",
                 command.name
             )));
@@ -143,13 +143,13 @@ impl Action for RunDeclared {
         let command =
             Command::new(&program, &args, Duration::from_secs(seconds)).confined(&confinement);
         let out = services::outside::run(context.host, context.managers, &command)
-            .map_err(|why| ActionError::Failed(why.to_string()))?;
+            .map_err(ActionError::failed)?;
         let done = Done::new(format!("{}: exit status {}", declared.name, out.status))
             .noting("output", cut(&out.text(), OUTPUT_KEPT));
         if out.success() {
             Ok(done)
         } else {
-            Err(ActionError::Failed(format!(
+            Err(ActionError::failed(format!(
                 "{}: {}",
                 declared.name,
                 out.reason()

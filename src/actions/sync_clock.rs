@@ -69,7 +69,7 @@ impl Action for SyncClock {
         if service(context).is_some() || has_chronyc(context) {
             Ok(())
         } else {
-            Err(ActionError::PreconditionGone(
+            Err(ActionError::gone(
                 "no time service is enabled on this host".to_owned(),
             ))
         }
@@ -84,11 +84,11 @@ impl Action for SyncClock {
             let out = context
                 .host
                 .run("chronyc", &["makestep"], DEADLINE)
-                .map_err(|why| ActionError::Failed(why.to_string()))?;
+                .map_err(ActionError::failed)?;
             return if out.success() {
                 Ok(Done::new("chronyc makestep".to_owned()))
             } else {
-                Err(ActionError::Failed(out.reason()))
+                Err(ActionError::failed(out.reason()))
             };
         };
         let how = units::order_unit(context, Order::Restart, &unit)?;

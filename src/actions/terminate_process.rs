@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::actions::error::Why;
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, Undo, units};
 use crate::core::model::action::{ActionKind, ProcessIdentity};
 use crate::core::model::facts::Key;
@@ -55,14 +56,13 @@ impl TerminateProcess {
 
     /// Everybody who has to go: the process, and who shares its port, each proven to be the unit's own leftover.
     fn doomed(&self, context: &ActionContext<'_>) -> Result<Vec<Doomed>, ActionError> {
-        let (_, unit) = services::find(context.managers, &self.unit)
-            .map_err(|why| ActionError::PreconditionGone(why.to_string()))?;
+        let (_, unit) = services::find(context.managers, &self.unit).map_err(ActionError::gone)?;
         let mut doomed = vec![prove(context, &unit, self.process.clone())?];
         let Some(port) = self.holds.as_deref() else {
             return Ok(doomed);
         };
         let holders = listeners::holders(context.host, port)
-            .map_err(|why| ActionError::Refused(format!("who holds {port}: {why}")))?;
+            .map_err(|why| ActionError::refused(Why::from(why).at(&format!("who holds {port}"))))?;
         let key = |one: &ProcessIdentity| (one.pid, one.start_ticks);
         let holders: Vec<ProcessIdentity> = holders
             .into_iter()
@@ -75,11 +75,11 @@ impl TerminateProcess {
         if !holders.iter().any(|one| key(one) == key(&self.process)) {
             let pid = self.process.pid;
             let why = format!("process {pid} let go of {port}");
-            return Err(ActionError::PreconditionGone(why));
+            return Err(ActionError::gone(why));
         }
         if holders.len() > SHARERS_MOST {
             let why = format!("{} processes hold {port}", holders.len());
-            return Err(ActionError::Refused(why));
+            return Err(ActionError::refused(why));
         }
         for other in holders
             .into_iter()
@@ -109,9 +109,9 @@ fn prove(
     let pid = process.pid;
     let suspect = census::suspect(host, pid, context.healthy.of(&unit.name))
         .filter(|one| one.key.start_ticks == process.start_ticks)
-        .ok_or_else(|| ActionError::PreconditionGone(format!("process {pid} is gone")))?;
+        .ok_or_else(|| ActionError::gone(format!("process {pid} is gone")))?;
     let proof = innocence::leftover(unit, context.healthy, &suspect)
-        .map_err(|why| ActionError::Refused(format!("process {pid} is left alone: {why}")))?;
+        .map_err(|why| ActionError::refused(format!("process {pid} is left alone: {why}")))?;
     Ok(Doomed {
         process,
         proof,
@@ -128,9 +128,9 @@ impl fmt::Display for TerminateProcess {
 
 fn refuse(why: SignalError) -> ActionError {
     match why {
-        SignalError::Gone(why) => ActionError::PreconditionGone(why),
-        SignalError::Protected(why) => ActionError::Refused(why),
-        SignalError::Failed(why) => ActionError::Failed(why),
+        SignalError::Gone(_) => ActionError::gone(why),
+        SignalError::Protected(_) => ActionError::refused(why),
+        SignalError::Endless(_) | SignalError::Unsent(..) => ActionError::failed(why),
     }
 }
 

@@ -290,10 +290,8 @@ fn what_ends_the_host_or_many_units_is_never_ordered() {
     ]));
     for name in ["meter", "systemd-resolved.service"] {
         let action = order(Order::ResetFailedStart, name);
-        assert_eq!(
-            ordinary.context(|context| action.precondition(context)),
-            Ok(())
-        );
+        let may = ordinary.context(|context| action.precondition(context));
+        assert!(may.is_ok(), "{may:?}");
     }
 }
 
@@ -430,8 +428,8 @@ fn a_target_that_others_could_have_written_is_refused_by_name_and_mode() {
         fs::set_permissions(&opt, fs::Permissions::from_mode(mode)).unwrap();
         let done = bench.context(|context| take(context, &action));
         assert!(
-            matches!(&done, Err(ActionError::Refused(why))
-                if why.contains("/opt can be written by others") && why.contains("mode")),
+            matches!(&done, Err(why @ ActionError::Refused(_))
+                if why.to_string().contains("/opt can be written by others") && why.to_string().contains("mode")),
             "{done:?}"
         );
         assert!(drop_ins(bench.dir.path()).is_empty() && bench.book.told().is_empty());

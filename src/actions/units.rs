@@ -4,13 +4,14 @@ use std::fmt;
 
 use crate::actions::{Action, ActionContext, ActionError, Basis, Done, IRREVERSIBLE, Undo};
 use crate::core::model::action::ActionKind;
+use crate::core::model::hint::Hint;
 use crate::core::model::manager_event::JobResult;
 use crate::core::model::proposal::Terms;
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::core::reading::unit_state;
 use crate::core::reading::wanted::NotWanted;
 use crate::core::remedy::target::{self, TargetError};
-use crate::services::{self, Order, Ordered, ServiceError};
+use crate::services::{self, Order, Ordered};
 
 /// One order to the unit's manager.
 #[derive(Debug)]
@@ -87,7 +88,7 @@ fn is_protected(order: Order, unit: &UnitName) -> bool {
 fn state(context: &ActionContext<'_>, unit: &UnitName) -> Result<UnitState, ActionError> {
     services::find(context.managers, unit)
         .map(|(_, state)| state)
-        .map_err(|why| ActionError::PreconditionGone(why.to_string()))
+        .map_err(ActionError::gone)
 }
 
 impl Action for UnitOrder {
@@ -116,28 +117,26 @@ impl Action for UnitOrder {
     fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
         let (order, unit) = (self.order, &self.unit);
         if is_protected(order, unit) {
-            return Err(ActionError::Refused(format!(
+            return Err(ActionError::refused(format!(
                 "{unit} belongs to the system or to this program"
             )));
         }
         let state = state(context, unit)?;
         if state.load_state == "masked" || state.unit_file_state.starts_with("masked") {
-            return Err(ActionError::Refused(format!(
+            return Err(ActionError::refused(format!(
                 "{unit} is masked: somebody does not want it to run"
             )));
         }
         if state.load_state == "not-found" {
-            return Err(ActionError::PreconditionGone(format!(
-                "{unit} does not exist any more"
-            )));
+            return Err(ActionError::gone(format!("{unit} does not exist any more")));
         }
         match order {
-            Order::Start | Order::ResetFailedStart if state.is_active() => Err(
-                ActionError::PreconditionGone(format!("{unit} is active again")),
-            ),
-            Order::Stop if !state.is_active() => Err(ActionError::PreconditionGone(format!(
-                "{unit} is not running"
-            ))),
+            Order::Start | Order::ResetFailedStart if state.is_active() => {
+                Err(ActionError::gone(format!("{unit} is active again")))
+            }
+            Order::Stop if !state.is_active() => {
+                Err(ActionError::gone(format!("{unit} is not running")))
+            }
             Order::Start | Order::Restart | Order::Stop | Order::ResetFailedStart => Ok(()),
         }
     }
@@ -146,10 +145,10 @@ impl Action for UnitOrder {
         if self.order == Order::Stop {
             return Ok(None);
         }
-        let unknown = |why: ServiceError| ActionError::PreconditionGone(why.to_string());
-        let (manager, state) = services::find(context.managers, &self.unit).map_err(unknown)?;
+        let (manager, state) =
+            services::find(context.managers, &self.unit).map_err(ActionError::gone)?;
         let why = services::unwanted(manager.as_ref(), &state, context.host, context.config)
-            .map_err(unknown)?;
+            .map_err(ActionError::gone)?;
         Ok(why.map(|why| NotWanted {
             unit: self.unit.to_string(),
             why,
@@ -183,7 +182,7 @@ pub(super) fn start_if_wanted(
         unit: unit.clone(),
     };
     if let Err(why) = start.precondition(context) {
-        return Ok(Some(why.to_string()));
+        return Ok(Some(why.with_hint()));
     }
     match start.unwanted(context)? {
         None => start.act(context).map(|_| None),
@@ -198,16 +197,15 @@ pub(super) fn order_unit(
     order: Order,
     unit: &UnitName,
 ) -> Result<&'static str, ActionError> {
-    let (manager, state) = services::find(context.managers, unit)
-        .map_err(|why| ActionError::PreconditionGone(why.to_string()))?;
+    let (manager, state) = services::find(context.managers, unit).map_err(ActionError::gone)?;
     let within = services::time_for(order, &state);
     match manager.order(order, unit, within) {
         Ok(Ordered::Ended(JobResult::Done)) => Ok("done"),
         Ok(Ordered::UnderWay) => Ok("its job is under way"),
         Ok(Ordered::Ended(result)) => {
             let why = format!("the job for {unit} ended: {}", result.word());
-            Err(ActionError::Failed(why))
+            Err(ActionError::failed(why))
         }
-        Err(why) => Err(ActionError::Failed(why.to_string())),
+        Err(why) => Err(ActionError::failed(why)),
     }
 }

@@ -73,7 +73,7 @@ impl Action for VacuumJournal {
         if size > keep {
             return Ok(());
         }
-        Err(ActionError::PreconditionGone(format!(
+        Err(ActionError::gone(format!(
             "the journal takes {size} bytes; {keep} are kept"
         )))
     }
@@ -88,10 +88,10 @@ impl Action for VacuumJournal {
         let out = context
             .host
             .run("journalctl", &["--rotate", &wanted], DEADLINE)
-            .map_err(|why| ActionError::Failed(why.to_string()))?;
+            .map_err(ActionError::failed)?;
         let freed = before.saturating_sub(size(context));
         if !out.success() || freed == 0 {
-            return Err(ActionError::Failed(format!(
+            return Err(ActionError::failed(format!(
                 "{freed} bytes freed: {}",
                 out.reason()
             )));

@@ -32,9 +32,8 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
             match why {
                 TakeBackError::Store(why) => why.into(),
                 TakeBackError::Load(why) => CliError::hinted(ErrorKind::Config, why),
-                why @ (TakeBackError::Gate(_) | TakeBackError::Action(_)) => {
-                    CliError::of(ErrorKind::Failed, why)
-                }
+                TakeBackError::Action(why) => CliError::hinted(ErrorKind::Failed, why),
+                why @ TakeBackError::Gate(_) => CliError::of(ErrorKind::Failed, why),
             }
         })?;
     let told = format!("{done}; when the fault returns, this action is proposed and not done");

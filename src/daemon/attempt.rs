@@ -6,6 +6,7 @@ use crate::actions::{self, Action, ActionError, Undo};
 use crate::core::model::action::ActionKind;
 use crate::core::model::finding::Finding;
 use crate::core::model::healthy::HealthyUnits;
+use crate::core::model::hint::Hint;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Outcome, Phase, Transition, WaitsFor};
 use crate::core::remedy::ending::Seen;
@@ -60,7 +61,7 @@ pub fn take(job: &Job<'_>, chosen: &Chosen<'_>) -> Result<(), StoreError> {
     let context = runtime.action_context(&job.loaded, &known);
     let undo = match action.undo_record(&context) {
         Ok(undo) => undo,
-        Err(why) => return fail_unbooked(job, phase, action, &why.to_string()),
+        Err(why) => return fail_unbooked(job, phase, action, &why.with_hint()),
     };
     step("undo_recorded");
     let booking = Booking {
@@ -105,6 +106,7 @@ pub fn take(job: &Job<'_>, chosen: &Chosen<'_>) -> Result<(), StoreError> {
             prove(job, booked)
         }
         Err(why) if runtime.stopping() => {
+            let why = why.with_hint();
             log::warn!("task {}: {action}: {why}: {HANDED_OVER}", task.id);
             Ok(())
         }
@@ -113,6 +115,7 @@ pub fn take(job: &Job<'_>, chosen: &Chosen<'_>) -> Result<(), StoreError> {
                 ActionError::Failed(_) => Outcome::Failed,
                 ActionError::PreconditionGone(_) | ActionError::Refused(_) => Outcome::Refused,
             };
+            let why = why.with_hint();
             log::warn!("task {}: {action}: {why}", task.id);
             failed(job, &booked, outcome, &format!("{action}: {why}"))
         }
@@ -263,6 +266,7 @@ fn take_back(job: &Job<'_>, undo: &Undo) -> Option<String> {
     Some(match actions::undo(&context, undo) {
         Ok(done) => format!("undone: {done}"),
         Err(why) => {
+            let why = why.with_hint();
             log::error!("task {}: undo failed: {why}", job.task.id);
             format!("undo FAILED: {why}")
         }

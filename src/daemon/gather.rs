@@ -14,6 +14,7 @@ use crate::core::model::facts::{Fact, Facts as Evidence, Key};
 use crate::core::model::finding::Finding;
 use crate::core::model::habit::LineStanding;
 use crate::core::model::healthy::HealthyUnits;
+use crate::core::model::hint::Hint;
 use crate::core::model::proposal::{Proposal, Terms};
 use crate::core::model::task::{Outcome, Phase, Status, Task};
 use crate::core::model::time::Timestamp;
@@ -294,7 +295,7 @@ impl Gather<'_> {
         let kind = action.kind();
         let spent = self.reader.budget_spent(task, kind, unit, limits, now)?;
         let checked = Checked {
-            gone: gone.map(|why| why.to_string()),
+            gone: gone.map(|why| why.with_hint()),
             unwanted,
             spent,
             ..with(Ok(proposal))

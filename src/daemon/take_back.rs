@@ -6,6 +6,7 @@ use std::fmt;
 use crate::actions::{self, ActionContext, ActionError, Undo};
 use crate::core::config::Config;
 use crate::core::model::healthy::HealthyUnits;
+use crate::core::model::hint::Hint;
 use crate::core::model::id::TaskId;
 use crate::core::model::task::{Outcome, Resolution, Transition};
 use crate::core::remedy::gates::Closed;
@@ -109,7 +110,7 @@ pub fn take_back(
     let done = match actions::undo(&context, &effect.undo) {
         Ok(done) => done,
         Err(why) => {
-            note("undo_failed", &why.to_string())?;
+            note("undo_failed", &why.with_hint())?;
             return Err(TakeBackError::Action(why));
         }
     };

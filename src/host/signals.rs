@@ -1,5 +1,6 @@
 //! Ending a process, and only that process: by pidfd, with its identity checked right before the signal.
 
+use std::error::Error;
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
@@ -23,18 +24,29 @@ pub enum SignalError {
     Gone(String),
     /// Never to be signalled.
     Protected(String),
-    Failed(String),
+    /// It was signalled, and did not end.
+    Endless(String),
+    /// The system did not take the signal.
+    Unsent(String, Errno),
 }
 
 impl fmt::Display for SignalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Gone(why) | Self::Protected(why) | Self::Failed(why) => f.write_str(why),
+            Self::Gone(why) | Self::Protected(why) | Self::Endless(why) => f.write_str(why),
+            Self::Unsent(what, why) => write!(f, "{what}: {why}"),
         }
     }
 }
 
-impl std::error::Error for SignalError {}
+impl Error for SignalError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Unsent(_, why) => Some(why),
+            Self::Gone(_) | Self::Protected(_) | Self::Endless(_) => None,
+        }
+    }
+}
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +120,7 @@ pub fn terminate(
     if wait(&pidfd, KILL_GRACE) {
         return Ok(Ended::AfterKill);
     }
-    Err(SignalError::Failed(format!(
+    Err(SignalError::Endless(format!(
         "process {} did not end: it hangs in the kernel",
         identity.pid
     )))
@@ -126,10 +138,7 @@ fn open(pid: u32) -> Result<OwnedFd, SignalError> {
         _ if Errno::last() == Errno::ESRCH => {
             Err(SignalError::Gone(format!("process {pid} is gone")))
         }
-        _ => Err(SignalError::Failed(format!(
-            "process {pid}: {}",
-            Errno::last()
-        ))),
+        _ => Err(SignalError::Unsent(format!("process {pid}"), Errno::last())),
     }
 }
 
@@ -146,7 +155,7 @@ fn send(pidfd: &OwnedFd, signal: libc::c_int) -> Result<(), SignalError> {
     };
     match (done, Errno::last()) {
         (0, _) | (_, Errno::ESRCH) => Ok(()),
-        (_, why) => Err(SignalError::Failed(format!("signal {signal}: {why}"))),
+        (_, why) => Err(SignalError::Unsent(format!("signal {signal}"), why)),
     }
 }
 

@@ -254,7 +254,9 @@ fn declared_commands_run_as_declared_or_not_at_all() {
         output.contains("65536") && !output.contains("CARGO"),
         "{output}"
     );
-    assert!(matches!(run("bad"), Err(ActionError::Failed(why)) if why.ends_with("no")));
+    assert!(
+        matches!(run("bad"), Err(why @ ActionError::Failed(_)) if why.to_string().ends_with("no"))
+    );
     for name in ["nobody", "empty", "undeclared", ""] {
         assert!(matches!(run(name), Err(ActionError::Refused(_))), "{name}");
     }
@@ -273,7 +275,7 @@ fn a_mount_that_is_writable_or_gone_is_not_remounted() {
         };
         bench.context(|context| action.precondition(context))
     };
-    assert_eq!(check("/data"), Ok(()));
+    assert!(check("/data").is_ok());
     for mount in ["/", "/gone", "", "data"] {
         assert!(is_refused(&check(mount)), "{mount:?}");
     }
@@ -281,7 +283,7 @@ fn a_mount_that_is_writable_or_gone_is_not_remounted() {
     bench.put("etc/fstab", "# x\n/dev/sda2 /data ext4 defaults,ro 0 2\n");
     assert!(is_refused(&check("/data")));
     bench.put("etc/fstab", "/dev/sda2 /data ext4 defaults 0 2\n");
-    assert_eq!(check("/data"), Ok(()));
+    assert!(check("/data").is_ok());
     bench.put("sys/dev/block/8:2/ro", "1\n");
     assert!(is_refused(&check("/data")));
 }
@@ -315,7 +317,7 @@ fn only_a_listed_interface_that_is_down_is_restarted() {
         };
         bench.context(|context| action.precondition(context))
     };
-    assert_eq!(check("eth0"), Ok(()));
+    assert!(check("eth0").is_ok());
     for name in ["eth1", "eth2", "", "-all", "../eth0"] {
         assert!(is_refused(&check(name)), "{name:?}");
     }

@@ -142,8 +142,8 @@ impl Executor for Scripted {
         let pid = identity.pid.to_string();
         match self.answer(&Command::new("end", &[&pid], grace)) {
             Ok(output) if output.success() => Ok(Ended::AfterTerm),
-            Ok(output) => Err(SignalError::Failed(output.reason())),
-            Err(why) => Err(SignalError::Failed(why.to_string())),
+            Ok(output) => Err(SignalError::Endless(output.reason())),
+            Err(why) => Err(SignalError::Endless(why.to_string())),
         }
     }
 }
