@@ -42,6 +42,14 @@ impl ActionError {
             Self::PreconditionGone(why) | Self::Refused(why) | Self::Failed(why) => why,
         }
     }
+
+    /// What the service manager answered, in its own words, where it refused an order.
+    pub fn answer(&self) -> Option<&str> {
+        let Some(ServiceError::Refused(words)) = self.source()?.downcast_ref() else {
+            return None;
+        };
+        Some(words)
+    }
 }
 
 impl fmt::Display for ActionError {

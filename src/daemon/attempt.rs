@@ -105,21 +105,27 @@ pub fn take(job: &Job<'_>, chosen: &Chosen<'_>) -> Result<(), StoreError> {
             step("noted");
             prove(job, booked)
         }
-        Err(why) if runtime.stopping() => {
-            let why = why.with_hint();
-            log::warn!("task {}: {action}: {why}: {HANDED_OVER}", task.id);
-            Ok(())
-        }
-        Err(why) => {
-            let outcome = match why {
-                ActionError::Failed(_) => Outcome::Failed,
-                ActionError::PreconditionGone(_) | ActionError::Refused(_) => Outcome::Refused,
-            };
-            let why = why.with_hint();
-            log::warn!("task {}: {action}: {why}", task.id);
-            failed(job, &booked, outcome, &format!("{action}: {why}"))
-        }
+        Err(why) => not_done(job, &booked, &why),
     }
+}
+
+/// Writes down why an action was not done, or failed.
+fn not_done(job: &Job<'_>, booked: &Underway, why: &ActionError) -> Result<(), StoreError> {
+    let (runtime, id) = (job.runtime, job.task.id);
+    let message = format!("{}: {}", booked.action, why.with_hint());
+    if runtime.stopping() {
+        log::warn!("task {id}: {message}: {HANDED_OVER}");
+        return Ok(());
+    }
+    log::warn!("task {id}: {message}");
+    if let Some(answer) = why.answer() {
+        runtime.store.note_answer(booked.id, answer)?;
+    }
+    let outcome = match why {
+        ActionError::Failed(_) => Outcome::Failed,
+        ActionError::PreconditionGone(_) | ActionError::Refused(_) => Outcome::Refused,
+    };
+    failed(job, booked, outcome, &message)
 }
 
 /// How long an action may take to show: an equal share of its phase's time.

@@ -35,8 +35,6 @@ use crate::host::Host;
 use crate::services::{self, deployment};
 use crate::store::{Attempt, Reader, StoreError, TaskFilter};
 
-/// Stands before the manager's own words in the message of an attempt.
-const REFUSED: &str = "refused: ";
 /// Errors of the unit's own log that go with its evidence.
 const SAID_MOST: u32 = 8;
 
@@ -168,10 +166,8 @@ impl Gather<'_> {
         // What we refused ourselves was never asked of the manager.
         let asked = |one: &&Attempt| anew.is_none() && one.outcome != Some(Outcome::Refused);
         let last = attempts.last().filter(asked);
-        let answer = last.and_then(|last| {
-            let (_, words) = last.message.split_once(REFUSED)?;
-            words.lines().next()
-        });
+        let answer = last.and_then(Attempt::answer);
+        let answer = answer.as_deref().and_then(|words| words.lines().next());
         let said = self.reader.tasks(&TaskFilter {
             open_only: true,
             class: Some(Class::LogError),

@@ -1,5 +1,7 @@
 //! Attempts: booked before acting, counted against every budget in the same transaction.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{OptionalExtension, params};
 
 use crate::core::config::Budget;
@@ -18,7 +20,7 @@ use crate::store::read::Reader;
 use crate::store::rows::time;
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
-use crate::store::types::{Attempt, Booked, Booking, Learned};
+use crate::store::types::{ANSWER, Attempt, Booked, Booking, Learned};
 use crate::store::{history, tasks};
 
 impl Store {
@@ -122,6 +124,19 @@ impl Store {
             )?
             .execute(params![attempt_id, evidence])?;
             set_outcome(tx, attempt_id, Outcome::Acted, &message, &actor, now)?;
+            Ok(())
+        })
+    }
+
+    /// Keeps what the service manager answered to an order that it refused.
+    pub fn note_answer(&self, attempt_id: AttemptId, answer: &str) -> Result<(), StoreError> {
+        let evidence = BTreeMap::from([(ANSWER, answer.to_owned())]);
+        let evidence = serde_json::to_string(&evidence).unwrap_or_default();
+        self.write(move |tx| {
+            tx.run(
+                "UPDATE attempts SET evidence = ?2 WHERE id = ?1",
+                params![attempt_id, evidence],
+            )?;
             Ok(())
         })
     }

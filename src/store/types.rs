@@ -1,5 +1,7 @@
 //! Rows and arguments of the store.
 
+use std::collections::BTreeMap;
+
 use crate::core::diagnosis::learning;
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::Class;
@@ -108,7 +110,16 @@ pub struct Attempt {
     pub ended_at: Option<Timestamp>,
 }
 
+/// Name, in an attempt's evidence, of what the service manager answered.
+pub(super) const ANSWER: &str = "answer";
+
 impl Attempt {
+    /// What the service manager answered to an order that it refused.
+    pub fn answer(&self) -> Option<String> {
+        let mut evidence: BTreeMap<String, String> = serde_json::from_str(&self.evidence).ok()?;
+        evidence.remove(ANSWER)
+    }
+
     /// Its action interrupts something that runs, as far as this version knows it.
     pub fn is_disruptive(&self) -> bool {
         self.action_kind

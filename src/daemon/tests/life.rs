@@ -8,7 +8,7 @@ use crate::core::config::{Config, DeclaredCommand, Maintenance, Mode};
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::{Resolution, Status};
-use crate::store::Intake;
+use crate::store::{Attempt, Intake};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -632,4 +632,18 @@ fn what_a_reload_brings_is_looked_at_at_once() {
     gateway.runtime.take_over(config).unwrap();
     gateway.sweep();
     assert_eq!(gateway.task(UNIT).class, Class::ServiceFailed);
+}
+
+#[test]
+fn what_the_manager_answers_to_a_start_is_kept_as_it_said_it() {
+    let mut gateway = Gateway::with(as_built);
+    failing(&mut gateway, OnStart::Refused, MINUTE);
+    let reader = gateway.runtime.store.reader().unwrap();
+    let attempts = reader.attempts(gateway.task(UNIT).id).unwrap();
+    let answers: Vec<_> = attempts.iter().filter_map(Attempt::answer).collect();
+    assert!(!answers.is_empty() && answers.len() == attempts.len());
+    assert!(
+        answers.iter().all(|one| one == "Job for unit failed."),
+        "{answers:?}"
+    );
 }

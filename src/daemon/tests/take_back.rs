@@ -7,8 +7,7 @@ use super::approvals::moved;
 use super::gateway::{Gateway, UNIT};
 use super::units::DROP_IN;
 use crate::core::config::{Config, Mode};
-use crate::core::model::task::Outcome;
-use crate::core::model::task::Status;
+use crate::core::model::task::{Outcome, Status};
 use crate::core::remedy::step::Reason;
 use crate::daemon::take_back::{self, TakeBackError};
 
