@@ -73,8 +73,12 @@ struct Course {
     start_job: JobId,
     /// The last state that was told.
     active: bool,
+    /// It was told to be down and at rest.
+    rests: bool,
     /// The job under way.
     job: Option<(JobId, JobKind)>,
+    /// The last job that came when it had been down before and at rest, while it stays so.
+    in_vain: Option<JobId>,
     signalled: Option<Timestamp>,
     /// The newest last.
     ends: heapless::Deque<End, ENDS_MOST>,
@@ -167,8 +171,15 @@ impl Course {
             .is_some_and(|(_, kind)| kind.stops() || kind == JobKind::Other)
     }
 
-    fn job_new(&mut self, (word, seen): Word, id: JobId, kind: JobKind) {
+    fn job_begins(&mut self, id: JobId, kind: JobKind) {
+        if self.job.is_none_or(|(known, _)| known != id) {
+            self.in_vain = (self.rests && self.end().is_some()).then_some(id);
+        }
         self.job = Some((id, kind));
+    }
+
+    fn job_new(&mut self, (word, seen): Word, id: JobId, kind: JobKind) {
+        self.job_begins(id, kind);
         match kind {
             JobKind::Stop => {
                 let active = self.active;
@@ -196,6 +207,8 @@ impl Course {
             (JobKind::Other, Some((_, known))) if known != JobKind::Other => known,
             // It was over before it could be asked for: what came of it tells.
             (JobKind::Other, _) if result == JobResult::Done && self.active => JobKind::Start,
+            // `try-restart` of what is down comes to nothing, and says nothing of how it went down.
+            (JobKind::Other, _) if self.in_vain == Some(id) => JobKind::Nop,
             (JobKind::Other, _) if result == JobResult::Done => JobKind::Stop,
             (kind, _) => kind,
         };
@@ -236,12 +249,16 @@ impl Course {
         match change.job {
             Some(JobId::NONE) => self.job = None,
             Some(id) if self.job.is_none_or(|(known, _)| known != id) => {
-                self.job = Some((id, JobKind::Other));
+                self.job_begins(id, JobKind::Other);
             }
             Some(_) | None => {}
         }
         let state = change.active.as_deref().unwrap_or_default();
         let sub = change.sub.as_deref().unwrap_or_default();
+        if !state.is_empty() {
+            self.rests = matches!(state, "inactive" | "failed");
+            self.in_vain = self.in_vain.filter(|_| self.rests);
+        }
         match state {
             "active" | "reloading" => {
                 self.active = true;

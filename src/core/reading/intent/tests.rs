@@ -507,3 +507,54 @@ fn a_job_whose_kind_was_not_heard_is_known_by_what_came_of_it() {
     );
     assert_eq!(left_among(&story, &[unit("a"), bound], "b"), along("a"));
 }
+
+/// `try-restart` of what is down collapses to a job that does nothing, and is as quick.
+#[test]
+fn a_quick_job_that_found_nothing_to_do_leaves_the_end_to_whom_it_belongs() {
+    let in_vain = "4 other a\n4 other a done\n";
+    let failed = "1 start a done\na failed\n";
+    let gone_late = "4 other a\na failed\n4 other a done\n";
+    for (form, story, want) in [
+        ("failed", format!("{failed}{in_vain}"), Left::ByItself),
+        (
+            "its state told again",
+            format!("{failed}{gone_late}"),
+            Left::ByItself,
+        ),
+        (
+            "twice",
+            format!("{failed}{in_vain}5 other a\n5 other a done\n"),
+            Left::ByItself,
+        ),
+        (
+            "stopped by somebody",
+            format!("1 start a done\n2 stop a\na inactive\n2 stop a done\n{in_vain}"),
+            stopped(),
+        ),
+        (
+            "a stop that is known as one",
+            format!("{failed}4 stop a\n4 other a done\n"),
+            stopped(),
+        ),
+        (
+            "to be restarted by its manager",
+            format!("{failed}a auto-restart\n4 other a\na inactive\n4 other a done\n"),
+            stopped(),
+        ),
+        (
+            "up meanwhile",
+            format!("{failed}4 other a\na deactivating\na inactive\n4 other a done\n"),
+            stopped(),
+        ),
+        ("nothing known before", in_vain.to_owned(), stopped()),
+    ] {
+        assert_eq!(left(&story), want, "{form}");
+    }
+    let bound = UnitState {
+        binds_to: vec!["a".to_owned()],
+        ..unit("b")
+    };
+    let taken = "1 start a done\n2 start b done\na failed\n3 stop b\nb inactive\n3 stop b done\n";
+    let story = format!("{taken}4 other b\n4 other b done\n");
+    assert_eq!(left_among(&story, &[unit("a"), bound], "b"), along("a"));
+}
