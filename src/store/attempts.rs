@@ -265,9 +265,9 @@ impl Reader {
         Ok(kinds.iter().filter_map(|kind| kind.parse().ok()).collect())
     }
 
-    /// What was tried and what broke since then, of what the host itself confirms, the oldest first.
+    /// What was tried and what broke since then, of what the host itself confirms: the newest, in their order.
     pub fn happened(&self, since: Timestamp) -> Result<Vec<Happened>, StoreError> {
-        self.list(
+        let newest = self.list(
             "WITH recent AS (
                  SELECT id, subject, detected_at FROM tasks WHERE status <> 'closed' AND said_by IS NULL
                  UNION ALL
@@ -279,7 +279,7 @@ impl Reader {
              WHERE task_history.action = 'regressed' AND task_history.timestamp > ?1
              UNION ALL
              SELECT subject, started_at, 1 FROM attempts WHERE started_at > ?1 AND outcome IS NOT 'refused'
-             ORDER BY 2 LIMIT 1000",
+             ORDER BY 2 DESC LIMIT 1000",
             &[&since.to_string()],
             |row| {
                 let tried: bool = row.get(2)?;
@@ -292,7 +292,8 @@ impl Reader {
                     },
                 })
             },
-        )
+        );
+        newest.map(|happened| happened.into_iter().rev().collect())
     }
 
     /// The first budget without room for this task and unit, without booking anything.

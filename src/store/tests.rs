@@ -675,3 +675,17 @@ fn what_fell_silent_is_given_in_pages_and_is_no_condition_of_the_host() {
     }
     assert_eq!((pages, reader.said_open(1).unwrap()), (2, 0));
 }
+
+#[test]
+fn of_a_storm_of_attempts_the_newest_are_asked_for_in_their_order() {
+    let bench = bench();
+    let many = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1200)
+        INSERT INTO attempts (task_id, issue_hash, class, subject, phase, action_kind, action_text, actor, started_at)
+        SELECT 1, '', '', 's' || n, 1, '', '', '', strftime('%Y-%m-%dT%H:%M:%fZ', '2027-01-16', n || ' seconds') FROM n";
+    let written = bench.store.write(move |tx| Ok(tx.execute(many, [])?));
+    assert_eq!(written.unwrap(), 1_200);
+    let reader = bench.store.reader().unwrap();
+    let happened = reader.happened(Timestamp::from_millis(0)).unwrap();
+    assert_eq!(happened.last().unwrap().subject, "s1200");
+    assert!(happened.is_sorted_by_key(|one| one.at));
+}
