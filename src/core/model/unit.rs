@@ -180,6 +180,8 @@ pub struct UnitState {
     pub condition_result: bool,
     /// Timers, sockets and paths that start this unit on demand.
     pub triggered_by: Vec<String>,
+    /// What it starts on demand, as a timer, socket or path.
+    pub triggers: Vec<String>,
     /// Targets and units that want or require this unit.
     pub wanted_by: Vec<String>,
     /// Units this one needs, started before it.

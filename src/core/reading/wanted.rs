@@ -73,6 +73,8 @@ pub enum Unwanted {
     InPlaceOf(String),
     /// Its start would start this one, too, which is down on purpose.
     Needs(String, Purpose),
+    /// A socket whose service runs: its manager refuses to start it beside that.
+    Serves(String),
     /// Its socket is down: started without it, it would not be reached.
     Socket(String),
 }
@@ -144,6 +146,10 @@ impl fmt::Display for Unwanted {
                     "is started together with {other}, which {purpose}: to start it would start that one"
                 )
             }
+            Self::Serves(service) => write!(
+                f,
+                "cannot be started while {service} runs: its manager refuses that (service already active)"
+            ),
             Self::Socket(socket) => {
                 write!(f, "waits for {socket}, without which it is not reached")
             }
@@ -294,6 +300,14 @@ fn of_others(unit: &UnitState, around: &Around<'_>) -> Option<Unwanted> {
     if let Some(other) = unit.excludes.iter().find(runs) {
         return Some(Unwanted::InPlaceOf(other.clone()));
     }
+    // Instances of a service, one for each connection, are in no socket's way.
+    let own = |name: &&String| name.contains('@') == unit.name.contains('@');
+    let mut served = unit.triggers.iter().filter(own);
+    if unit.name.ends_with(".socket")
+        && let Some(service) = served.find(runs)
+    {
+        return Some(Unwanted::Serves(service.clone()));
+    }
     let is_fallback = |name: &&String| {
         find(name, around).is_some_and(|other| {
             starts(other) && other.main_pid > 0 && other.service_type != "oneshot"
@@ -352,6 +366,7 @@ pub fn named_by(unit: &UnitState) -> impl Iterator<Item = &str> {
     unit.wanted_by
         .iter()
         .chain(&unit.triggered_by)
+        .chain(&unit.triggers)
         .chain(unit.pulls_in())
         .chain(&unit.excludes)
         .chain(&unit.on_failure)

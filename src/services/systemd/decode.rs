@@ -226,6 +226,7 @@ const PROPERTIES: &[(&str, Take)] = &[
     ("SubState", |d, v| d.unit.sub_state = v.text()),
     ("TimeoutStartUSec", |d, v| d.unit.start_timeout = v.span()),
     ("TriggeredBy", |d, v| d.unit.triggered_by = v.words()),
+    ("Triggers", |d, v| d.unit.triggers = v.words()),
     ("Type", |d, v| d.unit.service_type = v.text()),
     ("UnitFileState", |d, v| d.unit.unit_file_state = v.text()),
     ("User", |d, v| d.unit.user = v.text()),

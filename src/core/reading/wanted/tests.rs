@@ -51,6 +51,7 @@ fn among(unit: &UnitState, manager: ManagerState, listed: &[String]) -> Option<U
         up("a.timer"),
         up("a.socket"),
         up("runs.service"),
+        up("up@1.service"),
         UnitState {
             unit_file_state: "disabled".to_owned(),
             wanted_by: Vec::new(),
@@ -181,6 +182,23 @@ fn what_is_started_on_demand_is_left_to_its_trigger_unless_it_broke() {
     let broken = with(|unit| unit.triggered_by = list(&["broken.socket"]));
     let waits = Some(Unwanted::Socket("broken.socket".to_owned()));
     assert_eq!(why(&broken), waits);
+}
+
+#[test]
+fn a_socket_is_not_started_while_its_service_runs() {
+    let of = |name: &str, triggers: &str| UnitState {
+        triggers: list(&[triggers]),
+        ..unit(name)
+    };
+    let serves = Some(Unwanted::Serves("runs.service".to_owned()));
+    assert_eq!(why(&of("a.socket", "runs.service")), serves);
+    assert!(!serves.is_some_and(|why| why.is_quiet()));
+    assert_eq!(why(&of("a.socket", "nobody.service")), None);
+    // A path or a timer may be started beside it.
+    assert_eq!(why(&of("a.path", "runs.service")), None);
+    // One of a service for each connection, too.
+    assert_eq!(why(&of("a.socket", "up@1.service")), None);
+    assert!(named_by(&of("a.socket", "b.service")).any(|name| name == "b.service"));
 }
 
 #[test]
