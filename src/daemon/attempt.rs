@@ -155,7 +155,7 @@ fn prove(job: &Job<'_>, mut booked: Underway) -> Result<(), StoreError> {
             return Ok(());
         }
         match &seen {
-            Seen::Present(_) => match awaited::hand_over(job, booked) {
+            Seen::Present(finding) => match awaited::hand_over(job, booked, finding) {
                 None => return Ok(()),
                 Some(back) => booked = back,
             },

@@ -4,6 +4,7 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use crate::core::model::finding::Finding;
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::{UnitName, UnitState};
@@ -30,8 +31,14 @@ fn starting(job: &Job<'_>, unit: &UnitName) -> Option<UnitState> {
     starts.then_some(state)
 }
 
+/// Its manager has started it, and what asks it gives it until then to answer.
+fn answers_by(finding: &Finding, now: Timestamp) -> Option<Timestamp> {
+    let until = finding.evidence.starting_until();
+    until.filter(|until| now < *until)
+}
+
 /// Hands the attempt over if its unit is still starting; gives it back otherwise.
-pub fn hand_over(job: &Job<'_>, booked: Underway) -> Option<Underway> {
+pub fn hand_over(job: &Job<'_>, booked: Underway, finding: &Finding) -> Option<Underway> {
     let now = job.now();
     if now.since(booked.at) < HELD {
         return Some(booked);
@@ -39,14 +46,17 @@ pub fn hand_over(job: &Job<'_>, booked: Underway) -> Option<Underway> {
     let Some(unit) = booked.starts.clone() else {
         return Some(booked);
     };
-    let Some(state) = starting(job, &unit) else {
+    let own_limit = |state: UnitState| {
+        let own = state.start_timeout;
+        let own = own.map_or(LONGEST, |own| own.saturating_add(AFTER));
+        booked.at.plus(own)
+    };
+    let starts_by = starting(job, &unit).map(own_limit);
+    let Some(until) = starts_by.max(answers_by(finding, now)) else {
         return Some(booked);
     };
-    let own = state
-        .start_timeout
-        .map_or(LONGEST, |own| own.saturating_add(AFTER));
     log::info!("task {}: {unit} takes its time to start", job.task.id);
-    let until = booked.at.plus(own.min(LONGEST));
+    let until = until.min(booked.at.plus(LONGEST));
     let awaited = Awaited {
         task: job.task.id,
         worker: job.worker.to_owned(),
@@ -97,7 +107,9 @@ pub fn over(runtime: &Runtime, now: Timestamp) -> Result<Option<Over>, StoreErro
     let job = Job::new(runtime, &task, &awaited.worker);
     let seen = job.look();
     let lasts = match &seen {
-        Seen::Present(_) => starting(&job, &awaited.unit).is_some(),
+        Seen::Present(finding) => {
+            starting(&job, &awaited.unit).is_some() || answers_by(finding, now).is_some()
+        }
         Seen::CouldNotLook(_) => true,
         Seen::Clear | Seen::Over(_) | Seen::Stands => false,
     };

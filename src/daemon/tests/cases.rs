@@ -5,8 +5,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use super::gateway::{Gateway, UNIT};
+use super::gateway::{Gateway, START, UNIT};
 use super::units::OnStart;
+use crate::core::config::Probe;
 use crate::core::model::task::{Resolution, Status};
 use crate::host::exec::scripted::{fails, says};
 
@@ -254,6 +255,56 @@ fn a_slow_start_is_awaited_to_its_end_and_holds_nobody_up() {
     gateway.runs_for(3 * MINUTE);
     assert_eq!(starts(&gateway), [UNIT, ROOT]);
     assert_eq!(gateway.task(UNIT).resolution, Some(Resolution::Fixed));
+}
+
+/// A unit that runs, and a probe of it.
+fn probed() -> Gateway {
+    let gateway = Gateway::at(START, &[("/proc/uptime", "100.00 100.00")], |config| {
+        config.probe.push(Probe {
+            name: "web".to_owned(),
+            command: vec!["/usr/bin/check".to_owned()],
+            unit: UNIT.to_owned(),
+            failures: 1,
+            interval_s: 1,
+            ..Probe::default()
+        });
+    });
+    gateway.program("/usr/bin/check");
+    gateway.units.put(UNIT, "active");
+    gateway
+}
+
+fn answers(gateway: &Gateway, well: bool) {
+    // Through systemd as root, else directly.
+    for words in ["systemd-run", "/usr/bin/check"] {
+        gateway.script.on(words, move |_| match well {
+            true => says(""),
+            false => fails(2, "no answer"),
+        });
+    }
+}
+
+#[test]
+fn a_service_that_runs_before_it_listens_is_given_its_time_after_a_restart() {
+    let mut gateway = probed();
+    answers(&gateway, false);
+    let since = OnStart::RunsSince(100_000_000);
+    gateway.units.change(UNIT, |unit| unit.on_start = since);
+    gateway.runs_for(Duration::from_secs(50));
+    let restarts = || {
+        let asked = gateway.script.asked();
+        let is_restart = |line: &&String| line.starts_with("systemctl restart");
+        asked.iter().filter(is_restart).count()
+    };
+    assert_eq!(restarts(), 1);
+    assert_eq!(gateway.task("web").status, Status::InProgress);
+    answers(&gateway, true);
+    gateway.runs_for(3 * MINUTE);
+    let task = gateway.task("web");
+    assert_eq!(task.resolution, Some(Resolution::Fixed));
+    let events = gateway.events(&task);
+    let failed = |event: &String| event.starts_with("failed");
+    assert!(!events.iter().any(failed), "{events:#?}");
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub const DROP_IN: &str =
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnStart {
     Runs,
+    /// It runs, and its manager says since when, in microseconds since boot.
+    RunsSince(u64),
     /// systemd refuses the order.
     Refused,
     /// The order is accepted and the unit fails at once.
@@ -54,6 +56,8 @@ pub struct Unit {
     /// Its conditions were met at its last start.
     pub condition_result: bool,
     pub on_start: OnStart,
+    /// Microseconds since boot; 0 where the manager does not say.
+    pub started_us: u64,
     /// Number of its last run; 0 where the manager does not say.
     pub run: u64,
     /// What it says at each run.
@@ -123,6 +127,7 @@ impl Units {
             drop_in: false,
             condition_result: true,
             on_start: OnStart::Runs,
+            started_us: 0,
             run: 0,
             says: "",
         };
@@ -212,6 +217,11 @@ impl Units {
                 (unit.active_state, unit.result) = ("active", "success");
                 says("")
             }
+            OnStart::RunsSince(us) => {
+                (unit.active_state, unit.result) = ("active", "success");
+                unit.started_us = us;
+                says("")
+            }
             OnStart::Refused => fails(1, "Job for unit failed."),
             OnStart::Fails => {
                 (unit.active_state, unit.result) = ("failed", "exit-code");
@@ -259,6 +269,9 @@ fn block(text: &mut String, name: &str, unit: Option<&Unit>) {
     );
     if unit.run > 0 {
         let _ = writeln!(text, "InvocationID={:032x}", unit.run);
+    }
+    if unit.started_us > 0 {
+        let _ = writeln!(text, "InactiveExitTimestampMonotonic={}", unit.started_us);
     }
     if unit.drop_in {
         let _ = writeln!(text, "DropInPaths={DROP_IN}");
