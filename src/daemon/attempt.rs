@@ -7,6 +7,7 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::finding::Finding;
 use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::hint::Hint;
+use crate::core::model::id::AttemptId;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Outcome, Phase, Transition, WaitsFor};
 use crate::core::remedy::ending::Seen;
@@ -176,7 +177,7 @@ fn prove(job: &Job<'_>, mut booked: Underway) -> Result<(), StoreError> {
 pub fn ended(job: &Job<'_>, booked: &Underway, seen: Seen) -> Result<(), StoreError> {
     let action = &booked.action;
     let (outcome, message) = match seen {
-        Seen::Clear => return green(job, booked),
+        Seen::Clear => return green(job, booked.id, action),
         Seen::CouldNotLook(why) => return unverified(job, booked, why),
         Seen::Over(why) => {
             let message = format!("{action}: the fault is over without it: {why}");
@@ -194,8 +195,8 @@ pub fn ended(job: &Job<'_>, booked: &Underway, seen: Seen) -> Result<(), StoreEr
     failed(job, booked, outcome, &message)
 }
 
-fn green(job: &Job<'_>, booked: &Underway) -> Result<(), StoreError> {
-    let (runtime, action, now) = (job.runtime, &booked.action, job.now());
+fn green(job: &Job<'_>, id: AttemptId, action: &str) -> Result<(), StoreError> {
+    let (runtime, now) = (job.runtime, job.now());
     let window = job.window()?;
     log::info!("green: task {} after {action}", job.task.id);
     let green = Transition::FirstGreen {
@@ -203,18 +204,23 @@ fn green(job: &Job<'_>, booked: &Underway) -> Result<(), StoreError> {
         message: format!("{action}; verified by its detector"),
     };
     let store = &runtime.store;
-    store.end_attempt(
-        booked.id,
-        Outcome::Verified,
-        "green",
-        green,
-        job.worker,
-        now,
-    )?;
+    store.end_attempt(id, Outcome::Verified, "green", green, job.worker, now)?;
     step("green");
     // What this one caused may be over too.
     runtime.poke.ring();
     Ok(())
+}
+
+/// What was booked as failed shows now: it is the last attempt's.
+pub fn green_late(job: &Job<'_>) -> Result<(), StoreError> {
+    let attempts = job.runtime.store.reader()?.attempts(job.task.id)?;
+    let acted = |one: &&Attempt| one.outcome != Some(Outcome::Refused);
+    match attempts.iter().rfind(acted) {
+        Some(last) => green(job, last.id, &last.action_text),
+        None => job.transition(Transition::Release {
+            reason: "the attempt is not at hand".to_owned(),
+        }),
+    }
 }
 
 /// Nobody could look: the attempt neither held nor failed. It is not taken back; somebody looks again.

@@ -84,6 +84,7 @@ pub fn step(
             };
             tell(job, &told)
         }
+        Step::Green => attempt::green_late(job),
         Step::Close { resolution, reason } => close(job, resolution, &reason),
         Step::Refuse {
             phase,

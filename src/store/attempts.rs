@@ -394,6 +394,8 @@ fn learn(
 ) -> Result<(), StoreError> {
     let was_win = before == Some(Outcome::Verified.as_str());
     let (wins, losses) = match outcome {
+        // The loss turned out to be none.
+        Outcome::Verified if before == Some(Outcome::Failed.as_str()) => (1, -1),
         Outcome::Verified => (1, 0),
         // The win turned out to be none.
         Outcome::Failed | Outcome::Undone if was_win => (-1, 1),

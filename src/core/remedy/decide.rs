@@ -7,7 +7,7 @@ use crate::core::config::{Config, Maintenance, Mode};
 use crate::core::diagnosis::learning::{self, Fixed};
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::action::ActionKind;
-use crate::core::model::class::Waits;
+use crate::core::model::class::{ToldBy, Waits};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::gate::Gate;
 use crate::core::model::habit::LineStanding;
@@ -327,13 +327,20 @@ fn wait(until: Timestamp, reason: Reason) -> Step {
 
 /// The condition is no longer there.
 fn gone(situation: &Situation<'_>, finding: &Finding) -> Step {
-    let by_itself = if situation.past.unverified {
-        Reason::GoneUnverified
-    } else {
-        Reason::GoneUntouched
+    let last = situation.past.tried.iter().rfind(|one| one.acted);
+    let by_itself = match last {
+        _ if situation.past.unverified => Reason::GoneUnverified,
+        Some(_) => Reason::EndedByItself,
+        None => Reason::GoneUntouched,
     };
     let own = OpenCondition::of(situation.task, finding);
     let (resolution, reason) = ending::how(&own, situation.open, by_itself);
+    // Not a unit's own state, which says for sure that a start failed; nor what was taken back.
+    let showed_late = situation.task.class.row().told_by != ToldBy::UnitState
+        && last.is_some_and(|one| one.kind.is_start() || one.kind == ActionKind::RestartUnit);
+    if situation.seen == Seen::Clear && reason == Reason::EndedByItself && showed_late {
+        return Step::Green;
+    }
     Step::Close { resolution, reason }
 }
 

@@ -41,6 +41,8 @@ pub enum Step {
         /// When it is tried again by itself; `None` waits for the human.
         retry_at: Option<Timestamp>,
     },
+    /// The last attempt was a start, and the condition is over since: it is that attempt's, and must hold.
+    Green,
     /// The condition is over.
     Close {
         resolution: Resolution,
@@ -61,19 +63,20 @@ impl Step {
             Self::Wait { .. } => "wait",
             Self::Act { .. } => "act",
             Self::Tell { .. } => "tell",
+            Self::Green => "green",
             Self::Close { .. } => "close",
             Self::Refuse { .. } => "refuse",
         }
     }
 
-    /// Why; `None` where all gates are open and it is done.
+    /// Why; `None` where all gates are open and it is done, or was.
     pub const fn reason(&self) -> Option<&Reason> {
         match self {
             Self::Wait { reason, .. }
             | Self::Tell { reason, .. }
             | Self::Close { reason, .. }
             | Self::Refuse { reason, .. } => Some(reason),
-            Self::Act { .. } => None,
+            Self::Act { .. } | Self::Green => None,
         }
     }
 
@@ -83,7 +86,7 @@ impl Step {
             Self::Wait { gate, .. } => *gate,
             Self::Tell { reason, .. } => reason.gate(),
             Self::Refuse { .. } => Some(Gate::Precondition),
-            Self::Act { .. } | Self::Close { .. } => None,
+            Self::Act { .. } | Self::Green | Self::Close { .. } => None,
         }
     }
 }
@@ -123,6 +126,7 @@ impl fmt::Display for Step {
                     None => Ok(()),
                 }
             }
+            Self::Green => f.write_str("green after the last attempt"),
             Self::Close { resolution, reason } => write!(f, "close as {resolution}: {reason}"),
             Self::Refuse { kind, reason, .. } => write!(f, "refuse {kind}: {reason}"),
         }

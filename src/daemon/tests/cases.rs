@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::gateway::{Gateway, START, UNIT};
 use super::units::OnStart;
 use crate::core::config::Probe;
-use crate::core::model::task::{Resolution, Status};
+use crate::core::model::class::Class;
+use crate::core::model::task::{Outcome, Resolution, Status};
 use crate::host::exec::scripted::{fails, says};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -305,6 +306,36 @@ fn a_service_that_runs_before_it_listens_is_given_its_time_after_a_restart() {
     let events = gateway.events(&task);
     let failed = |event: &String| event.starts_with("failed");
     assert!(!events.iter().any(failed), "{events:#?}");
+}
+
+#[test]
+fn a_restart_that_shows_after_it_was_given_up_is_what_helped() {
+    let mut gateway = probed();
+    answers(&gateway, false);
+    gateway.pass();
+    let task = gateway.task("web");
+    let reader = || gateway.runtime.store.reader().unwrap();
+    let outcomes = || {
+        let attempts = reader().attempts(task.id).unwrap();
+        let outcomes = attempts.into_iter().filter_map(|one| one.outcome);
+        outcomes.collect::<Vec<_>>()
+    };
+    let learned = || {
+        let restart = reader().learned(Class::ProbeFailed, "web", "restart_unit");
+        let restart = restart.unwrap();
+        (restart.wins, restart.losses)
+    };
+    assert_eq!(outcomes(), [Outcome::Failed; 2]);
+    assert_eq!(learned(), (0, 2));
+    answers(&gateway, true);
+    // Due before sweeps have seen for long enough that it is over.
+    gateway.advance(2 * MINUTE);
+    while gateway.work() {}
+    assert_eq!(outcomes(), [Outcome::Failed, Outcome::Verified]);
+    assert_eq!(learned(), (1, 1));
+    assert_eq!(gateway.task("web").status, Status::Fixed);
+    gateway.runs_for(3 * MINUTE);
+    assert_eq!(gateway.task("web").resolution, Some(Resolution::Fixed));
 }
 
 #[test]

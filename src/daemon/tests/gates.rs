@@ -370,6 +370,7 @@ fn expected(step: &Step) -> Recorded {
         }
         Step::Tell { retry_at, .. } => (format!("escalated: {reason}"), None, *retry_at),
         Step::Refuse { .. } => (format!("refused: {reason}"), None, None),
+        Step::Green => ("first_green: ".to_owned(), None, None),
         Step::Close { .. } => (format!("closed: {reason}"), None, None),
         Step::Act { phase, .. } => {
             let event = format!("attempt: attempt 1 in phase {}", phase.number());

@@ -56,6 +56,13 @@ pub fn log_line(scene: &mut Scene) {
     scene.settings.fix.log_escalate_after_s = 800;
 }
 
+/// A probe's unit was restarted, in vain as it seemed.
+pub fn restarted(scene: &mut Scene, seen: Seen) {
+    *scene = Scene::of(Class::ProbeFailed, "web");
+    scene.past.tried = vec![tried(Phase::QuickFix, ActionKind::RestartUnit)];
+    scene.seen = seen;
+}
+
 pub fn flapping(scene: &mut Scene) {
     *scene = Scene::of(Class::ServiceFlapping, UNIT);
 }
@@ -134,6 +141,40 @@ fn a_condition_that_is_gone_is_closed() {
                 s.open = vec![root(Status::Detected)];
             },
             close(Resolution::SelfCleared, Reason::GoneUntouched),
+        ),
+        (
+            "after attempts that did not hold",
+            |s| {
+                s.seen = Seen::Clear;
+                in_vain(s);
+            },
+            close(Resolution::SelfCleared, Reason::EndedByItself),
+        ),
+        (
+            "after a start that the unit itself says failed",
+            |s| {
+                s.seen = Seen::Clear;
+                s.past.tried = vec![tried(Phase::QuickFix, ActionKind::ResetFailedStart)];
+            },
+            close(Resolution::SelfCleared, Reason::EndedByItself),
+        ),
+        (
+            "after a restart, which its probe saw late",
+            |s| restarted(s, Seen::Clear),
+            Step::Green,
+        ),
+        (
+            "after a restart that nobody could verify",
+            |s| {
+                restarted(s, Seen::Clear);
+                s.past.unverified = true;
+            },
+            close(Resolution::Unverified, Reason::GoneUnverified),
+        ),
+        (
+            "over after a restart, as nobody wants it",
+            |s| restarted(s, Seen::Over("is masked".to_owned())),
+            close(Resolution::SelfCleared, Reason::EndedByItself),
         ),
         (
             "whatever gate is closed",

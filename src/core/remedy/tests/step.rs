@@ -205,6 +205,13 @@ fn each_step_has_its_name_gate_and_words() {
     };
     let rows = [
         (
+            Step::Green,
+            "green",
+            None,
+            None,
+            "green after the last attempt",
+        ),
+        (
             wait(1, Reason::Slot),
             "wait",
             Some(Gate::Slot),
