@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::core::model::gate::Gate;
+use crate::core::model::hint::Hint;
 use crate::core::model::manager_event::{Happening, JobResult, ManagerEvent};
 use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::runtime::Runtime;
@@ -46,10 +48,25 @@ impl Ear for Hearing<'_> {
     fn hear(&mut self, event: ManagerEvent) {
         log::trace!("manager: {:?}", event.what);
         self.runtime.set_manager_followed(true);
-        // Before the sweep that the poke asks for.
-        self.manager.hear(std::slice::from_ref(&event));
-        if concerns(&event.what) {
-            self.runtime.poke.ring();
+        take_in(self.runtime, self.manager, &event);
+    }
+}
+
+/// What a word of the manager means for this program.
+pub fn take_in(runtime: &Runtime, manager: &dyn ServiceManager, event: &ManagerEvent) {
+    // Before the sweep that the poke asks for.
+    manager.hear(std::slice::from_ref(event));
+    if concerns(&event.what) {
+        runtime.poke.ring();
+    }
+    if let Happening::ManagerState(state) = event.what
+        && state.is_settled()
+    {
+        // What is not started amid a boot waits for no other word.
+        match runtime.store.wake_waiting(Gate::Wanted, event.seen) {
+            Ok(0) => {}
+            Ok(_) => runtime.work.ring(),
+            Err(why) => log::warn!("what waits for the end of the boot: {}", why.with_hint()),
         }
     }
 }

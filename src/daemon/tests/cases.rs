@@ -258,6 +258,21 @@ fn a_slow_start_is_awaited_to_its_end_and_holds_nobody_up() {
     assert_eq!(gateway.task(UNIT).resolution, Some(Resolution::Fixed));
 }
 
+#[test]
+fn what_waits_for_the_end_of_the_boot_is_started_when_that_is_told() {
+    let mut gateway = Gateway::at(START, &[("/proc/uptime", "200.00 100.00")], |_| {});
+    gateway.units.lock().manager = "starting";
+    gateway.units.fail(UNIT, OnStart::Runs);
+    gateway.runs_for(2 * MINUTE);
+    let wait = "waiting: wanted: app.service waits: the service manager is starting";
+    let events = gateway.events(&gateway.task(UNIT));
+    assert!(events.iter().any(|event| event == wait), "{events:#?}");
+    assert!(starts(&gateway).is_empty());
+    gateway.is_booted();
+    while gateway.work() {}
+    assert_eq!(starts(&gateway), [UNIT]);
+}
+
 /// A unit that runs, and a probe of it.
 fn probed() -> Gateway {
     let gateway = Gateway::at(START, &[("/proc/uptime", "100.00 100.00")], |config| {

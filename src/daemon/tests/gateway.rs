@@ -9,14 +9,14 @@ use super::issues::Issues;
 use super::units::Units;
 use crate::core::config::{Config, Github};
 use crate::core::model::manager_event::{
-    Happening, JobId, JobKind, JobResult, ManagerEvent, UnitChange,
+    Happening, JobId, JobKind, JobResult, ManagerEvent, ManagerState, UnitChange,
 };
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
 use crate::daemon::outbox::StoreOutbox;
 use crate::daemon::scanner::{self, Schedule};
 use crate::daemon::storeless::Storeless;
-use crate::daemon::{Options, Runtime, Timing, courier, status, worker};
+use crate::daemon::{Options, Runtime, Timing, courier, manager, status, worker};
 use crate::escalation::courier::{Courier, Limits};
 use crate::escalation::github::{GitHub, Settings};
 use crate::host::Host;
@@ -216,6 +216,12 @@ impl Gateway {
         });
     }
 
+    /// The boot is over, and the manager says so.
+    pub fn is_booted(&self) {
+        self.units.lock().manager = "degraded";
+        self.says(Happening::ManagerState(ManagerState::Degraded));
+    }
+
     /// A word of the service manager.
     fn says(&self, what: Happening) {
         let word = ManagerEvent {
@@ -223,7 +229,7 @@ impl Gateway {
             what,
         };
         for manager in &self.runtime.loaded().managers {
-            manager.hear(std::slice::from_ref(&word));
+            manager::take_in(&self.runtime, manager.as_ref(), &word);
         }
     }
 
