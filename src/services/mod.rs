@@ -25,7 +25,7 @@ use crate::core::reading::last_run::About;
 use crate::core::reading::unit_file::{self, PathCondition};
 use crate::core::reading::wanted::{self, Around, Unwanted};
 use crate::host::exec::ExecError;
-use crate::host::{Host, READ_CAP};
+use crate::host::{Host, READ_CAP, boot, pid_files, procfs};
 
 /// Longest a service manager may take for one order, where a unit has no time of its own.
 pub const ORDER_DEADLINE: Duration = Duration::from_secs(25);
@@ -217,7 +217,7 @@ pub fn unwanted(
     {
         return Ok(Some(why));
     }
-    let state = manager.state()?;
+    let state = wanted::state_for(unit, manager.state()?, since_boot(host));
     if let Some(why) = wanted::whatever_others(unit, state) {
         return Ok(Some(why));
     }
@@ -243,6 +243,14 @@ pub fn unwanted(
         Some(why) if why.hangs_on_others() => Ok(judge(&manager.units()?)),
         known => Ok(known),
     }
+}
+
+/// How long process 1 has run: in a container it is younger than the host.
+fn since_boot(host: &Host) -> Duration {
+    let up = boot::uptime_millis(host).and_then(|up| u64::try_from(up).ok());
+    let up = Duration::from_millis(up.unwrap_or(0));
+    let began = procfs::process(host, 1).map_or(0, |init| pid_files::started_us(&init));
+    up.saturating_sub(Duration::from_micros(began))
 }
 
 /// What its file asks of a path and does not find. One that failed for want of what it asks for is a human's.

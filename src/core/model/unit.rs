@@ -214,6 +214,8 @@ pub struct UnitState {
     /// Of its last run, 32 lower-case hex digits; empty when it has not run since it was loaded.
     pub invocation: String,
     pub left: Left,
+    /// A job waits or runs for it.
+    pub has_job: bool,
     /// Its time stamps look like a stop by a job. Only where the manager's words are not known does it count.
     pub stopped_by_job: bool,
     pub control_group: String,

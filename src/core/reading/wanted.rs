@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use crate::core::model::manager_event::ManagerState;
 use crate::core::model::text::matches_glob;
@@ -11,6 +12,9 @@ use crate::core::reading::unit_state::{has_unit_type, status_text};
 
 /// Levels of units that want each other which are followed up.
 const LEVELS_MOST: u32 = 8;
+/// A boot that lasts longer hangs on one of its jobs, and may do so for ever; the slowest that are known to end take
+/// a few minutes. Our jobs replace none of its own.
+const BOOT_MOST: Duration = Duration::from_secs(600);
 
 /// What a unit is judged among.
 #[derive(Clone, Copy, Debug)]
@@ -168,6 +172,16 @@ pub fn unwanted(unit: &UnitState, around: &Around<'_>) -> Option<Unwanted> {
     of_its_kind(unit, around)
         .or_else(|| of_no_words(unit))
         .or_else(|| of_others(unit, around))
+}
+
+/// What `state` means for `unit` where the boot began so long ago: one that hangs is over for what has no part in it.
+pub fn state_for(unit: &UnitState, state: ManagerState, boot: Duration) -> ManagerState {
+    let hangs = state == ManagerState::Starting && boot > BOOT_MOST;
+    if hangs && !unit.has_job {
+        ManagerState::Running
+    } else {
+        state
+    }
 }
 
 /// What the unit alone and the manager say, whatever the other units are.

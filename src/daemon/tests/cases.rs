@@ -273,6 +273,23 @@ fn what_waits_for_the_end_of_the_boot_is_started_when_that_is_told() {
     assert_eq!(starts(&gateway), [UNIT]);
 }
 
+#[test]
+fn a_boot_that_does_not_end_is_not_waited_for_for_ever() {
+    let mut gateway = Gateway::at(START, &[("/proc/uptime", "601.00 100.00")], |_| {});
+    gateway.units.lock().manager = "starting";
+    gateway.units.fail(UNIT, OnStart::Runs);
+    gateway.pass();
+    assert_eq!(starts(&gateway), [UNIT]);
+    // In a container process 1 is younger than the host.
+    let mut gateway = Gateway::at(START, &[("/proc/uptime", "601.00 100.00")], |_| {});
+    let stat = "1 (systemd) S 0 1 1 0 -1 4194560 1 1 1 1 1 1 1 1 20 0 1 0 30000 1 1";
+    gateway.write("/proc/1/stat", stat);
+    gateway.units.lock().manager = "starting";
+    gateway.units.fail(UNIT, OnStart::Runs);
+    gateway.pass();
+    assert!(starts(&gateway).is_empty());
+}
+
 /// A unit that runs, and a probe of it.
 fn probed() -> Gateway {
     let gateway = Gateway::at(START, &[("/proc/uptime", "100.00 100.00")], |config| {

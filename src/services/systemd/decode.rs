@@ -196,6 +196,7 @@ const PROPERTIES: &[(&str, Take)] = &[
         d.unit.inactive_exit_us = v.number()
     }),
     ("InvocationID", |d, v| d.unit.invocation = v.text()),
+    ("Job", |d, v| d.unit.has_job = v.small() > 0),
     ("LoadState", |d, v| d.unit.load_state = v.text()),
     ("MainPID", |d, v| d.unit.main_pid = v.small()),
     ("NRestarts", |d, v| {

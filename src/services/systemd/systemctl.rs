@@ -139,7 +139,7 @@ mod tests {
         start_time=[n/a] ; stop_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }\nWorkingDirectory=/opt/old\nId=a.service\n\
         LoadState=loaded\nActiveState=failed\nSubState=failed\nUnitFileState=enabled\nConditionResult=yes\n\
         InactiveExitTimestampMonotonic=400\nActiveExitTimestampMonotonic=501\nWantedBy=multi-user.target\n\n\
-        Id=b.service\nLoadState=masked\nActiveState=inactive\nConditionResult=no\nTriggers=a.service\n";
+        Id=b.service\nLoadState=masked\nActiveState=inactive\nConditionResult=no\nTriggers=a.service\nJob=7\n";
 
     fn one(block: &str) -> UnitState {
         parse_show(block).pop().unwrap()
@@ -194,6 +194,7 @@ mod tests {
         );
         assert_eq!(units.last().unwrap().load_state, "masked");
         assert_eq!(units.last().unwrap().triggers, ["a.service"]);
+        assert!(units.last().unwrap().has_job && !first.has_job);
     }
 
     #[test]

@@ -313,6 +313,23 @@ fn there_is_no_job_while_the_manager_starts_up_or_stops() {
 }
 
 #[test]
+fn a_boot_that_does_not_end_is_over_for_what_has_no_part_in_it() {
+    use ManagerState::{Running, Starting, Stopping};
+    let idle = unit("a.service");
+    let queued = with(|unit| unit.has_job = true);
+    for (form, unit, state, lasts_s, want) in [
+        ("a slow boot", &idle, Starting, 600, Starting),
+        ("one that hangs", &idle, Starting, 601, Running),
+        ("its own job is to come", &queued, Starting, 9_000, Starting),
+        ("the end of it all", &idle, Stopping, 9_000, Stopping),
+        ("as ever", &idle, Running, 5, Running),
+    ] {
+        let counts = state_for(unit, state, Duration::from_secs(lasts_s));
+        assert_eq!(counts, want, "{form}");
+    }
+}
+
+#[test]
 fn one_that_runs_may_be_restarted() {
     let runs = up("a.service");
     assert_eq!(why(&runs), None);
