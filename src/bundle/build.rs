@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use super::error::BundleError;
 use super::format;
 use super::index::Postings;
-use super::moves::{Moves, Told};
+use super::moves::{MoveTold, Moves};
 use super::opened::Bundle;
 use super::report::{Builder, Report};
 use super::source::Source;
@@ -84,8 +84,8 @@ fn read_all(
         moves.read_map(path)?;
     }
     let scope = match &options.scope {
-        Some(path) => collect::Scope::read(path)?,
-        None => collect::Scope::default(),
+        Some(path) => collect::ScopeFile::read(path)?,
+        None => collect::ScopeFile::default(),
     };
     for input in &options.inputs {
         progress(&format!("reading {}", input.display()));
@@ -234,7 +234,7 @@ fn write_beside(
         work.prepare_cached("INSERT INTO moved VALUES (?1, ?2, ?3)")?
             .execute([old, new, citation])?;
     }
-    for (told, table) in [(Told::Map, "mapped"), (Told::Git, "renamed")] {
+    for (told, table) in [(MoveTold::Map, "mapped"), (MoveTold::Git, "renamed")] {
         for old in moves.told_by(told) {
             work.prepare_cached(&format!("INSERT INTO {table} VALUES (?1)"))?
                 .execute([old])?;

@@ -84,12 +84,12 @@ const DENIED: &[&str] = &[
 /// The scope file: one rule a line, `allow GLOB` or `deny GLOB`; `#` begins a comment. With any `allow`
 /// line only what one of them matches goes in. What is denied by default stays denied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scope {
+pub struct ScopeFile {
     allow: Vec<String>,
     deny: Vec<String>,
 }
 
-impl Scope {
+impl ScopeFile {
     pub(super) fn read(path: &Path) -> Result<Self, BundleError> {
         let text = std::fs::read_to_string(path).map_err(BundleError::io(path))?;
         Self::parse(&text).map_err(|bad| BundleError::Input(path.to_owned(), bad))
@@ -143,7 +143,7 @@ impl Scope {
 /// Reads `root` (a file or a directory, recursively) into `out`, in order of path.
 pub(super) fn read(
     root: &Path,
-    scope: &Scope,
+    scope: &ScopeFile,
     builder: &mut Builder,
     out: &mut Vec<Source>,
 ) -> Result<(), BundleError> {
@@ -206,7 +206,7 @@ fn walk(directory: &Path, depth: usize, builder: &mut Builder, files: &mut Vec<P
 
 named! {
     /// What a file is, by its name alone.
-    Kind "kind of document" {
+    DocumentKind "kind of document" {
         Markdown = "markdown",
         Unit = "unit",
         Config = "config",
@@ -215,7 +215,7 @@ named! {
     }
 }
 
-impl Kind {
+impl DocumentKind {
     fn of(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_lowercase();
         let plain = name.strip_suffix(".gz").unwrap_or(&name);
@@ -259,11 +259,11 @@ impl Kind {
 fn one(
     path: &Path,
     named: bool,
-    scope: &Scope,
+    scope: &ScopeFile,
     redactor: &Redactor,
 ) -> Result<Option<Source>, LeftOut> {
     // A file that was named itself is read as text whatever its ending.
-    let Some(kind) = Kind::of(path).or(named.then_some(Kind::Text)) else {
+    let Some(kind) = DocumentKind::of(path).or(named.then_some(DocumentKind::Text)) else {
         return Ok(None);
     };
     if let Some(why) = scope.refusal(path) {
@@ -326,7 +326,7 @@ fn read_file(path: &Path) -> Result<(Vec<u8>, String), LeftOut> {
     Ok((bytes, modified))
 }
 
-fn passages(kind: Kind, path: &Path, text: &str) -> Vec<Passage> {
+fn passages(kind: DocumentKind, path: &Path, text: &str) -> Vec<Passage> {
     let part = |path: Option<&Path>| {
         path.and_then(Path::file_name)
             .unwrap_or_default()
@@ -336,19 +336,19 @@ fn passages(kind: Kind, path: &Path, text: &str) -> Vec<Passage> {
     let name = part(Some(path));
     let parent = part(path.parent());
     match kind {
-        Kind::Markdown => cut::markdown(
+        DocumentKind::Markdown => cut::markdown(
             name.rsplit_once('.')
                 .map_or(name.as_str(), |(stem, _)| stem),
             text,
         ),
         // A drop-in belongs to the unit whose directory it is in.
-        Kind::Unit if parent.ends_with(".d") => cut::config(
+        DocumentKind::Unit if parent.ends_with(".d") => cut::config(
             &format!("{} drop-in {name}", parent.trim_end_matches(".d")),
             text,
         ),
-        Kind::Unit | Kind::Config => cut::config(&name, text),
-        Kind::Man => man::cut(name.strip_suffix(".gz").unwrap_or(&name), text),
-        Kind::Text => cut::plain(&name, text),
+        DocumentKind::Unit | DocumentKind::Config => cut::config(&name, text),
+        DocumentKind::Man => man::cut(name.strip_suffix(".gz").unwrap_or(&name), text),
+        DocumentKind::Text => cut::plain(&name, text),
     }
 }
 
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn secrets_are_denied_by_name() {
-        let scope = Scope::default();
+        let scope = ScopeFile::default();
         for path in [
             "/etc/shadow",
             "/root/.ssh/config.txt",
@@ -380,12 +380,13 @@ mod tests {
 
     #[test]
     fn the_scope_file_narrows() {
-        let scope = Scope::parse("# only ours\nallow /opt/*\ndeny *draft*\n").unwrap_or_default();
+        let scope =
+            ScopeFile::parse("# only ours\nallow /opt/*\ndeny *draft*\n").unwrap_or_default();
         assert!(scope.refusal(Path::new("/opt/a.md")).is_none());
         assert!(scope.refusal(Path::new("/srv/a.md")).is_some());
         assert!(scope.refusal(Path::new("/opt/draft.md")).is_some());
         assert_eq!(
-            Scope::parse("allow x\npermit y"),
+            ScopeFile::parse("allow x\npermit y"),
             Err(BadLine {
                 number: 2,
                 line: "permit y".to_owned(),
@@ -397,17 +398,17 @@ mod tests {
     #[test]
     fn kinds_by_name() {
         for (path, kind) in [
-            ("/opt/CLAUDE.md", Some(Kind::Markdown)),
+            ("/opt/CLAUDE.md", Some(DocumentKind::Markdown)),
             (
                 "/etc/systemd/system/a.service.d/override.conf",
-                Some(Kind::Unit),
+                Some(DocumentKind::Unit),
             ),
-            ("/usr/share/man/man8/mount.8.gz", Some(Kind::Man)),
-            ("/etc/mosquitto/mosquitto.conf", Some(Kind::Config)),
+            ("/usr/share/man/man8/mount.8.gz", Some(DocumentKind::Man)),
+            ("/etc/mosquitto/mosquitto.conf", Some(DocumentKind::Config)),
             ("/usr/bin/ls", None),
             ("/var/log/syslog.2.gz", None),
         ] {
-            assert_eq!(Kind::of(Path::new(path)), kind, "{path}");
+            assert_eq!(DocumentKind::of(Path::new(path)), kind, "{path}");
         }
     }
 }

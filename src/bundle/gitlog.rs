@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::LeftOut;
-use super::moves::{Moves, Told};
+use super::moves::{MoveTold, Moves};
 use super::source::{Passage, Source, one_line, sha256_hex, without_secrets};
 use crate::core::human::redact::Redactor;
 use crate::core::model::time::Timestamp;
@@ -93,7 +93,7 @@ pub(super) fn read(
     }
     for (old, new, hash) in moved(&commits) {
         moves.add(
-            Told::Git,
+            MoveTold::Git,
             &old,
             &new,
             &format!("{}@{hash}", repository.display()),

@@ -16,7 +16,7 @@ const CHAIN_MAX: usize = 8;
 
 /// How a move is known; the first is believed over the later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Told {
+pub(super) enum MoveTold {
     Map,
     Prose,
     Git,
@@ -24,7 +24,7 @@ pub(super) enum Told {
 
 /// Old path to new path, each with its citation.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Moves(BTreeMap<String, (Told, String, String)>);
+pub(super) struct Moves(BTreeMap<String, (MoveTold, String, String)>);
 
 impl Moves {
     pub fn len(&self) -> usize {
@@ -39,7 +39,7 @@ impl Moves {
     }
 
     /// The old places that are known in this way.
-    pub fn told_by(&self, way: Told) -> impl Iterator<Item = &str> {
+    pub fn told_by(&self, way: MoveTold) -> impl Iterator<Item = &str> {
         self.0
             .iter()
             .filter(move |(_, (told, ..))| *told == way)
@@ -47,7 +47,7 @@ impl Moves {
     }
 
     /// Adds a move unless one that is believed more is known. The first of its kind stays.
-    pub fn add(&mut self, told: Told, old: &str, new: &str, citation: &str) {
+    pub fn add(&mut self, told: MoveTold, old: &str, new: &str, citation: &str) {
         let (Some(old), Some(new)) = (tidy(old), tidy(new)) else {
             return;
         };
@@ -76,7 +76,7 @@ impl Moves {
             match parts {
                 Some((old, new)) if whole(old) && whole(new) => {
                     self.add(
-                        Told::Map,
+                        MoveTold::Map,
                         old,
                         new,
                         &format!("{}:{}", path.display(), at + 1),
@@ -108,7 +108,12 @@ impl Moves {
                     && (table || (lower.contains("old") && lower.contains("new")));
                 for (old, new) in told_by(line, table) {
                     let number = passage.first_line as usize + at;
-                    self.add(Told::Prose, old, new, &format!("{}:{number}", source.path));
+                    self.add(
+                        MoveTold::Prose,
+                        old,
+                        new,
+                        &format!("{}:{number}", source.path),
+                    );
                 }
             }
         }

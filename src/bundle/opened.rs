@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::Connection;
 
 use super::error::BundleError;
-use super::search::{self, Hit, Shape};
+use super::search::{self, BundleShape, RankedSnippet};
 use super::{format, scan};
 use crate::core::diagnosis::retrieval::Query;
 use crate::core::model::finding::Finding;
@@ -21,7 +21,7 @@ pub struct Bundle {
     path: PathBuf,
     digest: [u8; 32],
     stamp: Stamp,
-    shape: Shape,
+    shape: BundleShape,
     /// Any thread may ask; a question takes a millisecond, so one connection serves all.
     database: Mutex<Connection>,
 }
@@ -144,8 +144,8 @@ impl Bundle {
     }
 }
 
-fn shape(database: &Connection) -> Result<Shape, BundleError> {
-    let shape = Shape {
+fn shape(database: &Connection) -> Result<BundleShape, BundleError> {
+    let shape = BundleShape {
         snippets: number(database, "snippets")?,
         own: number(database, "own")?,
         bits: number(database, "bits")?,
@@ -171,7 +171,11 @@ fn number<T: FromStr>(database: &Connection, key: &str) -> Result<T, BundleError
         .map_err(|_| BundleError::Content(format!("meta value '{key}' is not a number")))
 }
 
-fn snippet(database: &Connection, query: &Query, hit: &Hit) -> Result<Snippet, BundleError> {
+fn snippet(
+    database: &Connection,
+    query: &Query,
+    hit: &RankedSnippet,
+) -> Result<Snippet, BundleError> {
     let mut read = database.prepare_cached(
         "SELECT s.key, s.title, s.text, s.first_line, s.last_line, o.path, o.revision
          FROM snippet s JOIN source o ON o.id = s.source WHERE s.id = ?1",

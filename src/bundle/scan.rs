@@ -25,7 +25,7 @@ enum Role {
 
 /// What was seen in one text.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Seen {
+pub(super) struct TextTally {
     /// How often each pair of the query stands in it; the title counts as often as the index counts it.
     pub pairs: Vec<u32>,
     /// Share of the query, 0..=1 by rarity, in its densest place.
@@ -34,7 +34,7 @@ pub(super) struct Seen {
 
 /// Scans texts for one query.
 #[derive(Debug)]
-pub(super) struct Scanner<'a> {
+pub(super) struct QueryScanner<'a> {
     query: &'a Query,
     /// By place in the query's words; 0 for words that no snippet holds.
     rarities: Vec<f32>,
@@ -45,7 +45,7 @@ pub(super) struct Scanner<'a> {
     last: Vec<Option<usize>>,
 }
 
-impl<'a> Scanner<'a> {
+impl<'a> QueryScanner<'a> {
     pub fn new(query: &'a Query, rarities: Vec<f32>) -> Self {
         Self {
             query,
@@ -60,13 +60,13 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    pub fn look(&mut self, title: &str, text: &str) -> Seen {
+    pub fn look(&mut self, title: &str, text: &str) -> TextTally {
         let mut pairs = vec![0; self.query.pairs.len()];
         let densest = self
             .scan(title, TITLE, &mut pairs)
             .max(self.scan(text, 1, &mut pairs));
         let all: f32 = self.rarities.iter().sum();
-        Seen {
+        TextTally {
             pairs,
             nearness: if all > 0.0 { densest / all } else { 0.0 },
         }
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn pairs_and_the_densest_place_are_seen() {
         let query = Query::of_text("disk is full on the broker");
-        let mut scanner = Scanner::new(&query, vec![1.0; query.words.len()]);
+        let mut scanner = QueryScanner::new(&query, vec![1.0; query.words.len()]);
         let seen = scanner.look(
             "Full disk",
             "The disk was full. The broker stopped. Disk full on broker.",

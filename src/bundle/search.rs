@@ -5,7 +5,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::error::BundleError;
 use super::index::{B, K1, bucket_of, find, rarity};
-use super::scan::{Scanner, Seen};
+use super::scan::{QueryScanner, TextTally};
 use super::vectors::DIMENSIONS;
 use crate::core::diagnosis::retrieval::{Query, Word};
 use crate::core::model::text::cut;
@@ -23,7 +23,7 @@ const STEEPNESS: i32 = 8;
 
 /// What ranking needs to know of a bundle.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
+pub(super) struct BundleShape {
     pub snippets: u32,
     /// Snippets from here on are of the embedded base.
     pub own: u32,
@@ -36,7 +36,7 @@ const GENERAL: f32 = 0.6;
 
 /// One ranked snippet.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Hit {
+pub(super) struct RankedSnippet {
     pub number: u32,
     pub score: f32,
 }
@@ -44,10 +44,10 @@ pub(super) struct Hit {
 /// The best `k` snippets for `query`, best first. Ties go to the earlier snippet.
 pub(super) fn rank(
     database: &Connection,
-    shape: Shape,
+    shape: BundleShape,
     query: &Query,
     k: usize,
-) -> Result<Vec<Hit>, BundleError> {
+) -> Result<Vec<RankedSnippet>, BundleError> {
     let (mut hits, rarities) = by_words(database, shape, query, k.max(RERANKED))?;
     let reranked = hits.len().min(RERANKED);
     let (head, _) = hits.split_at_mut(reranked);
@@ -63,28 +63,28 @@ pub(super) fn rank(
     Ok(hits)
 }
 
-fn sort(hits: &mut [Hit]) {
+fn sort(hits: &mut [RankedSnippet]) {
     hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.number.cmp(&b.number)));
 }
 
 /// Sum of impacts over the words of the query, and how rare each word is.
 fn by_words(
     database: &Connection,
-    shape: Shape,
+    shape: BundleShape,
     query: &Query,
     keep: usize,
-) -> Result<(Vec<Hit>, Vec<f32>), BundleError> {
+) -> Result<(Vec<RankedSnippet>, Vec<f32>), BundleError> {
     let mut scores = vec![0.0_f32; shape.snippets as usize];
     let mut read = database.prepare_cached("SELECT data FROM bucket WHERE id = ?1")?;
     let mut rarities = Vec::with_capacity(query.words.len());
     for word in &query.words {
         rarities.push(add_word(&mut read, &mut scores, shape, word)?);
     }
-    let mut hits: Vec<Hit> = Vec::with_capacity(2 * keep);
+    let mut hits: Vec<RankedSnippet> = Vec::with_capacity(2 * keep);
     let mut least = 0.0;
     for (number, score) in (0_u32..).zip(scores) {
         if score > least {
-            hits.push(Hit { number, score });
+            hits.push(RankedSnippet { number, score });
             // Full: keep the better half, and take only what beats it from now on.
             if hits.len() == 2 * keep {
                 sort(&mut hits);
@@ -102,7 +102,7 @@ fn by_words(
 fn add_word(
     read: &mut CachedStatement<'_>,
     scores: &mut [f32],
-    shape: Shape,
+    shape: BundleShape,
     word: &Word,
 ) -> Result<f32, BundleError> {
     let found = read.query_row([bucket_of(word.term, shape.bits)], |row| {
@@ -127,18 +127,18 @@ fn add_word(
 struct Candidate {
     length: f32,
     vector: Option<[i8; DIMENSIONS]>,
-    seen: Seen,
+    seen: TextTally,
 }
 
 fn load(
     database: &Connection,
     query: &Query,
     rarities: Vec<f32>,
-    hits: &[Hit],
+    hits: &[RankedSnippet],
 ) -> Result<Vec<Candidate>, BundleError> {
     let mut read =
         database.prepare_cached("SELECT length, vector, title, text FROM snippet WHERE id = ?1")?;
-    let mut scanner = Scanner::new(query, rarities);
+    let mut scanner = QueryScanner::new(query, rarities);
     hits.iter()
         .map(|hit| {
             read.query_row([hit.number], |row| {
@@ -162,7 +162,12 @@ fn vector(bytes: &[u8]) -> Option<[i8; DIMENSIONS]> {
 
 /// Neighbours score like words do; how rare a pair is, is judged by the candidates that hold it.
 /// (The true frequency would need an index of pairs, four times the size, and ranks no better.)
-fn add_pairs(hits: &mut [Hit], candidates: &[Candidate], shape: Shape, query: &Query) {
+fn add_pairs(
+    hits: &mut [RankedSnippet],
+    candidates: &[Candidate],
+    shape: BundleShape,
+    query: &Query,
+) {
     for (at, pair) in query.pairs.iter().enumerate() {
         let count = |candidate: &Candidate| candidate.seen.pairs.get(at).copied().unwrap_or(0);
         let holders = candidates.iter().filter(|one| count(one) > 0).count();
@@ -175,12 +180,12 @@ fn add_pairs(hits: &mut [Hit], candidates: &[Candidate], shape: Shape, query: &Q
     }
 }
 
-fn best_of(hits: &[Hit]) -> f32 {
+fn best_of(hits: &[RankedSnippet]) -> f32 {
     hits.iter().map(|hit| hit.score).fold(0.0, f32::max)
 }
 
 /// One place of a text that speaks of much of the query counts more than words strewn over it.
-fn add_nearness(hits: &mut [Hit], candidates: &[Candidate]) {
+fn add_nearness(hits: &mut [RankedSnippet], candidates: &[Candidate]) {
     let best = best_of(hits);
     for (hit, candidate) in hits.iter_mut().zip(candidates) {
         hit.score += best * NEARNESS * candidate.seen.nearness;
@@ -189,7 +194,7 @@ fn add_nearness(hits: &mut [Hit], candidates: &[Candidate]) {
 
 /// Hits that resemble the best hits rise. The query's own vector would need one per term; the best hits
 /// stand for it, the more so the better they are.
-fn add_likeness(hits: &mut [Hit], candidates: &[Candidate]) {
+fn add_likeness(hits: &mut [RankedSnippet], candidates: &[Candidate]) {
     let best = best_of(hits);
     if best <= 0.0 {
         return;

@@ -28,38 +28,38 @@ pub(super) enum Json {
 
 /// One way to call a command.
 #[derive(Debug)]
-pub(super) struct Form {
+pub(super) struct CallForm {
     /// What stands behind the command's name.
     pub(super) words: &'static str,
     pub(super) json: Json,
 }
 
-pub(super) const fn array(words: &'static str) -> Form {
+pub(super) const fn array(words: &'static str) -> CallForm {
     form(words, Json::Array)
 }
 
-pub(super) const fn object(words: &'static str) -> Form {
+pub(super) const fn object(words: &'static str) -> CallForm {
     form(words, Json::Object)
 }
 
-pub(super) const fn lines(words: &'static str) -> Form {
+pub(super) const fn lines(words: &'static str) -> CallForm {
     form(words, Json::Lines)
 }
 
-pub(super) const fn text(words: &'static str) -> Form {
+pub(super) const fn text(words: &'static str) -> CallForm {
     form(words, Json::None)
 }
 
-const fn form(words: &'static str, json: Json) -> Form {
-    Form { words, json }
+const fn form(words: &'static str, json: Json) -> CallForm {
+    CallForm { words, json }
 }
 
 /// One command: what is typed, what `help` says, what runs.
 #[derive(Debug)]
-pub(super) struct Command {
+pub(super) struct CommandRow {
     pub(super) name: &'static str,
     /// The ways to call it, as in usage lines.
-    pub(super) forms: &'static [Form],
+    pub(super) forms: &'static [CallForm],
     /// One line of the overview.
     pub(super) brief: &'static str,
     pub(super) long: &'static str,

@@ -1,6 +1,6 @@
 //! The one table of commands, in the order in which `help` shows them.
 
-use crate::cli::command::{Command, Flag, array, lines, object, option, switch, text};
+use crate::cli::command::{CommandRow, Flag, array, lines, object, option, switch, text};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
@@ -10,8 +10,8 @@ use crate::cli::{
     wire,
 };
 
-pub(super) const COMMANDS: &[Command] = &[
-    Command {
+pub(super) const COMMANDS: &[CommandRow] = &[
+    CommandRow {
         name: "run",
         forms: &[text("[--once] [--dry-run]")],
         brief: "watch, repair, prove, escalate: the daemon",
@@ -23,7 +23,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[switch("once", "one sweep, work until nothing is due, end")],
         run: wire::run,
     },
-    Command {
+    CommandRow {
         name: "scan",
         forms: &[object("")],
         brief: "look at this host once; change and store nothing",
@@ -36,7 +36,7 @@ pub(super) const COMMANDS: &[Command] = &[
         )],
         run: wire::scan,
     },
-    Command {
+    CommandRow {
         name: "status",
         forms: &[object("")],
         brief: "one page: what needs a human, daemon, tasks, deliveries, detectors",
@@ -47,7 +47,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[switch("check", "answer as a Nagios plugin does")],
         run: status::run,
     },
-    Command {
+    CommandRow {
         name: "watch",
         forms: &[text("")],
         brief: "the page of status and the newest events, live",
@@ -56,7 +56,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[],
         run: watch::run,
     },
-    Command {
+    CommandRow {
         name: "tasks",
         forms: &[
             array("[list]"),
@@ -86,7 +86,7 @@ pub(super) const COMMANDS: &[Command] = &[
         ],
         run: tasks::run,
     },
-    Command {
+    CommandRow {
         name: "approve",
         forms: &[object("ID [--digest DIGEST | --yes] [--for MINUTES]")],
         brief: "allow the one action that a task proposes",
@@ -110,7 +110,7 @@ pub(super) const COMMANDS: &[Command] = &[
         ],
         run: approve::run,
     },
-    Command {
+    CommandRow {
         name: "undo",
         forms: &[text("ID [--yes]")],
         brief: "take back what a task's action changed",
@@ -124,7 +124,7 @@ pub(super) const COMMANDS: &[Command] = &[
         ],
         run: undo::run,
     },
-    Command {
+    CommandRow {
         name: "history",
         forms: &[array("[ID]")],
         brief: "what happened, why and by whom; of one task or of all",
@@ -133,7 +133,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[option("limit", "N", "at most the newest N (default 200)")],
         run: history::run,
     },
-    Command {
+    CommandRow {
         name: "events",
         forms: &[lines("[--follow]")],
         brief: "the newest events a line each, and those that come",
@@ -145,7 +145,7 @@ pub(super) const COMMANDS: &[Command] = &[
         ],
         run: history::events,
     },
-    Command {
+    CommandRow {
         name: "audit",
         forms: &[object("verify")],
         brief: "check that the history was not changed",
@@ -155,7 +155,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[],
         run: history::audit,
     },
-    Command {
+    CommandRow {
         name: "escalations",
         forms: &[
             array("[list]"),
@@ -179,7 +179,7 @@ pub(super) const COMMANDS: &[Command] = &[
         ],
         run: escalations::run,
     },
-    Command {
+    CommandRow {
         name: "silence",
         forms: &[
             array("[list]"),
@@ -194,7 +194,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[option("by", "NAME", "who does it (default: the user)")],
         run: silence::run,
     },
-    Command {
+    CommandRow {
         name: "maintenance",
         forms: &[object("TIME [REASON]"), text("end")],
         brief: "repair nothing on this host for a while",
@@ -204,7 +204,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[option("by", "NAME", "who does it (default: the user)")],
         run: silence::maintenance,
     },
-    Command {
+    CommandRow {
         name: "outbox",
         forms: &[array("[list]"), text("retry [ID]"), text("drop ID")],
         brief: "deliveries that wait, and those that failed",
@@ -217,7 +217,7 @@ pub(super) const COMMANDS: &[Command] = &[
         ],
         run: outbox::run,
     },
-    Command {
+    CommandRow {
         name: "stats",
         forms: &[object("")],
         brief: "auto-fix rate, false escalations, time to repair, against the targets",
@@ -229,7 +229,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[option("weeks", "N", "the newest N weeks (default 12)")],
         run: stats::run,
     },
-    Command {
+    CommandRow {
         name: "learn",
         forms: &[
             array("[show]"),
@@ -249,7 +249,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[switch("all", "forget everything")],
         run: learn::run,
     },
-    Command {
+    CommandRow {
         name: "explain",
         forms: &[object("ID")],
         brief: "why a task has its cause, and what would be done next",
@@ -258,7 +258,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[],
         run: wire::explain,
     },
-    Command {
+    CommandRow {
         name: "probe",
         forms: &[array("test [NAME]")],
         brief: "ask the probes of the configuration once, now",
@@ -268,7 +268,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[],
         run: tryout::probe,
     },
-    Command {
+    CommandRow {
         name: "rule",
         forms: &[array("test LINE | FILE")],
         brief: "what the log rules make of a line, or of each line of a file",
@@ -286,7 +286,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[],
         run: tryout::rule,
     },
-    Command {
+    CommandRow {
         name: "runbook",
         forms: &[object("test ID [FILE]")],
         brief: "what would be done about a task, with the runbooks of a file before the others",
@@ -296,7 +296,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[],
         run: tryout::runbook,
     },
-    Command {
+    CommandRow {
         name: "bundle",
         forms: &[
             object("build SOURCE… -o FILE"),
@@ -357,7 +357,7 @@ pub(super) const COMMANDS: &[Command] = &[
         ],
         run: knowledge::run,
     },
-    Command {
+    CommandRow {
         name: "fingerprint",
         forms: &[text("[--template] [--class CLASS] [--subject SUBJECT]")],
         brief: "filter: one message a line in, one fingerprint a line out",
@@ -379,7 +379,7 @@ pub(super) const COMMANDS: &[Command] = &[
         ],
         run: fingerprint::run,
     },
-    Command {
+    CommandRow {
         name: "replay",
         forms: &[array("FILE…")],
         brief: "run recorded logs through rules, identity and causes; change nothing",
@@ -388,7 +388,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[],
         run: replay::run,
     },
-    Command {
+    CommandRow {
         name: "report",
         forms: &[text("FILE.html")],
         brief: "write one self-contained HTML page",
@@ -398,7 +398,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[],
         run: report::run,
     },
-    Command {
+    CommandRow {
         name: "doctor",
         forms: &[array("")],
         brief: "check configuration, rights, store, sources, clock, network",
@@ -407,7 +407,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[switch("offline", "leave the network alone")],
         run: doctor::run,
     },
-    Command {
+    CommandRow {
         name: "config",
         forms: &[object("[show]"), object("check"), text("default")],
         brief: "check the configuration, show what is in force, print an example",
@@ -419,7 +419,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[],
         run: config::run,
     },
-    Command {
+    CommandRow {
         name: "import",
         forms: &[object("FILE")],
         brief: "adopt the tasks.db of the Python daemon",
@@ -429,7 +429,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[],
         run: import::run,
     },
-    Command {
+    CommandRow {
         name: "init",
         forms: &[text("[--yes]")],
         brief: "propose a first configuration from what runs here",
@@ -441,7 +441,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[switch("yes", "write it, unless a configuration is there")],
         run: init::run,
     },
-    Command {
+    CommandRow {
         name: "install",
         forms: &[text("[--init INIT] [--start]")],
         brief: "install this program as a service of the init that runs here",
@@ -465,7 +465,7 @@ pub(super) const COMMANDS: &[Command] = &[
         ],
         run: install_all,
     },
-    Command {
+    CommandRow {
         name: "uninstall",
         forms: &[text("[--init INIT] [--purge]")],
         brief: "stop and remove what `install` wrote",
@@ -482,7 +482,7 @@ pub(super) const COMMANDS: &[Command] = &[
         ],
         run: install::uninstall,
     },
-    Command {
+    CommandRow {
         name: "demo",
         forms: &[text("")],
         brief: "see it find, fix, verify and audit, in a sandbox of its own",
@@ -492,7 +492,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[option("serve", "DIR", "")],
         run: wire::demo,
     },
-    Command {
+    CommandRow {
         name: "help",
         forms: &[text("[COMMAND]"), text("--as FORM")],
         brief: "this overview, or one command with an example",

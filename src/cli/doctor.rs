@@ -32,14 +32,14 @@ const SPACE_WARN_BYTES: u64 = 64 << 20;
 
 named! {
     /// How a check ended.
-    Level "level" {
+    CheckEnd "level" {
         Ok = "ok",
         Warn = "warn",
         Fail = "FAIL",
     }
 }
 
-impl Level {
+impl CheckEnd {
     const fn tone(self) -> Tone {
         match self {
             Self::Ok => Tone::Good,
@@ -51,19 +51,22 @@ impl Level {
 
 /// All checks so far, in order.
 #[derive(Debug, Default)]
-struct Page(Vec<(Level, &'static str, String, String)>);
+struct Page(Vec<(CheckEnd, &'static str, String, String)>);
 
 impl Page {
     fn ok(&mut self, name: &'static str, what: impl Into<String>) {
-        self.0.push((Level::Ok, name, what.into(), String::new()));
+        self.0
+            .push((CheckEnd::Ok, name, what.into(), String::new()));
     }
 
     fn warn(&mut self, name: &'static str, what: impl Into<String>, to_do: impl Into<String>) {
-        self.0.push((Level::Warn, name, what.into(), to_do.into()));
+        self.0
+            .push((CheckEnd::Warn, name, what.into(), to_do.into()));
     }
 
     fn fail(&mut self, name: &'static str, what: impl Into<String>, to_do: impl Into<String>) {
-        self.0.push((Level::Fail, name, what.into(), to_do.into()));
+        self.0
+            .push((CheckEnd::Fail, name, what.into(), to_do.into()));
     }
 }
 
@@ -81,7 +84,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     check_clock(&mut page, &host);
     check_tracker(&mut page, &host, &config, typed.has("offline"));
     check_fleet(&mut page, &host, &config, typed.has("offline"));
-    let failed = page.0.iter().any(|(level, ..)| *level == Level::Fail);
+    let failed = page.0.iter().any(|(level, ..)| *level == CheckEnd::Fail);
     if globals.json {
         globals.print_json(&to_json(&page))?;
     } else {
@@ -119,9 +122,9 @@ fn draw(page: &Page, colour: bool) -> String {
     let _ = writeln!(
         text,
         "\n{} ok, {}, {}",
-        count(Level::Ok),
-        shape::counted(count(Level::Warn), "warning", "warnings"),
-        shape::counted(count(Level::Fail), "failure", "failures")
+        count(CheckEnd::Ok),
+        shape::counted(count(CheckEnd::Warn), "warning", "warnings"),
+        shape::counted(count(CheckEnd::Fail), "failure", "failures")
     );
     text
 }

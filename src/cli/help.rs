@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::command::{Command, Flag, Form, GLOBAL_FLAGS, Json};
+use crate::cli::command::{CallForm, CommandRow, Flag, GLOBAL_FLAGS, Json};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::manual;
@@ -13,7 +13,7 @@ pub(super) const NAME: &str = env!("CARGO_PKG_NAME");
 
 /// The command `help` of a table.
 pub(super) fn run(
-    table: &'static [Command],
+    table: &'static [CommandRow],
     typed: &Typed,
     globals: &Globals,
 ) -> Result<Exit, CliError> {
@@ -35,7 +35,7 @@ pub(super) fn run(
 }
 
 /// The page of `help` alone.
-pub(super) fn overview(table: &[Command]) -> String {
+pub(super) fn overview(table: &[CommandRow]) -> String {
     let mut text = format!(
         "{NAME} {}\n{}\n\nUsage: {NAME} [OPTIONS] COMMAND [ARGUMENTS]\n\nCommands:\n",
         env!("CARGO_PKG_VERSION"),
@@ -60,9 +60,9 @@ pub(super) fn overview(table: &[Command]) -> String {
 }
 
 /// The page of one command.
-pub(super) fn of_command(command: &Command) -> String {
+pub(super) fn of_command(command: &CommandRow) -> String {
     let mut text = format!("{}\n\nUsage:\n", command.brief);
-    let usage = |form: &Form| format!("{NAME} {} {}", command.name, form.words);
+    let usage = |form: &CallForm| format!("{NAME} {} {}", command.name, form.words);
     let forms = command.forms.iter();
     aligned(
         &mut text,

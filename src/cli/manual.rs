@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::command::{Command, Flag, GLOBAL_FLAGS};
+use crate::cli::command::{CommandRow, Flag, GLOBAL_FLAGS};
 use crate::cli::error::Exit;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
@@ -10,7 +10,7 @@ const NAME: &str = env!("CARGO_PKG_NAME");
 pub(super) const FORMS: [&str; 4] = ["man", "bash", "zsh", "fish"];
 
 /// The table in one of these forms.
-pub(super) fn of(table: &[Command], form: &str) -> Option<String> {
+pub(super) fn of(table: &[CommandRow], form: &str) -> Option<String> {
     Some(match form {
         "man" => man(table),
         "bash" => bash(table),
@@ -28,7 +28,7 @@ fn shown(flags: &[Flag]) -> impl Iterator<Item = &Flag> {
 }
 
 /// The words that may stand behind a command's name.
-fn words(command: &Command) -> Vec<&'static str> {
+fn words(command: &CommandRow) -> Vec<&'static str> {
     let first = command.forms.iter().filter_map(|form| {
         let word = form.words.split(' ').next()?;
         Some(word.trim_matches(['[', ']']))
@@ -60,7 +60,7 @@ fn man_options(page: &mut String, flags: &[Flag]) {
     }
 }
 
-fn man(table: &[Command]) -> String {
+fn man(table: &[CommandRow]) -> String {
     let mut page = format!(
         ".TH {} 8 \"\" \"{}\"\n.SH NAME\n{} \\- {}\n.SH SYNOPSIS\n.B {}\n[OPTIONS] COMMAND [ARGUMENTS]\n.SH COMMANDS\n",
         roff(&NAME.to_uppercase()),
@@ -88,7 +88,7 @@ fn man(table: &[Command]) -> String {
     page
 }
 
-fn bash(table: &[Command]) -> String {
+fn bash(table: &[CommandRow]) -> String {
     let function = format!("_{}", NAME.replace('-', "_"));
     let mut text = format!("{function}() {{\n  local words\n  case ${{COMP_WORDS[1]}} in\n");
     let listed = |flags: &[Flag]| -> String {
@@ -111,7 +111,7 @@ fn bash(table: &[Command]) -> String {
     text
 }
 
-fn fish(table: &[Command]) -> String {
+fn fish(table: &[CommandRow]) -> String {
     let quoted = |text: &str| text.replace('\\', "\\\\").replace('\'', "\\'");
     let mut text = String::new();
     for command in table {

@@ -47,7 +47,7 @@ use crate::core::model::inert;
 use commands::COMMANDS;
 use error::{CliError, Exit};
 use globals::Globals;
-use parse::Asked;
+use parse::CommandLine;
 
 /// Reads the command line, does what it asks for and returns the documented exit code.
 pub fn main() -> ExitCode {
@@ -70,15 +70,15 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn answer(asked: &Asked) -> Result<Exit, CliError> {
+fn answer(asked: &CommandLine) -> Result<Exit, CliError> {
     let plain = Globals::default();
     match asked {
-        Asked::Run(command, typed, globals) => (command.run)(typed, globals),
-        Asked::Help(command) => {
+        CommandLine::Run(command, typed, globals) => (command.run)(typed, globals),
+        CommandLine::Help(command) => {
             plain.print(&command.map_or_else(|| help::overview(COMMANDS), help::of_command))?;
             Ok(Exit::Done)
         }
-        Asked::Version => {
+        CommandLine::Version => {
             // Who built it says what of; a plain `cargo build` does not.
             let built_of = option_env!("AO_BUILT_OF").map_or(String::new(), |of| {
                 format!(" ({of}, {})", std::env::consts::ARCH)
@@ -87,7 +87,7 @@ fn answer(asked: &Asked) -> Result<Exit, CliError> {
             plain.print(&format!("{} {version}{built_of}\n", help::NAME))?;
             Ok(Exit::Done)
         }
-        Asked::Nothing => {
+        CommandLine::Nothing => {
             let _ = std::io::stderr().write_all(help::overview(COMMANDS).as_bytes());
             Ok(Exit::Usage)
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lexopt::{Arg, Parser};
 
-use crate::cli::command::{Command, Flag, GLOBAL_FLAGS};
+use crate::cli::command::{CommandRow, Flag, GLOBAL_FLAGS};
 use crate::cli::error::{CliError, ErrorKind};
 use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
@@ -13,24 +13,24 @@ use crate::core::model::text::nearest;
 
 /// What the whole command line asks for.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(super) enum CommandLine {
     Version,
     /// Help about a command, or about all.
-    Help(Option<&'static Command>),
+    Help(Option<&'static CommandRow>),
     /// Nothing was typed.
     Nothing,
-    Run(&'static Command, Typed, Globals),
+    Run(&'static CommandRow, Typed, Globals),
 }
 
 /// Reads the command line (without the program's own name) against the table of commands.
 pub(super) fn read(
-    table: &'static [Command],
+    table: &'static [CommandRow],
     args: impl IntoIterator<Item = OsString>,
-) -> Result<Asked, CliError> {
+) -> Result<CommandLine, CliError> {
     let mut parser = Parser::from_args(args);
     let mut globals = Globals::default();
     let mut typed = Typed::default();
-    let mut command: Option<&'static Command> = None;
+    let mut command: Option<&'static CommandRow> = None;
     while let Some(arg) = parser.next().map_err(lexical)? {
         let (long, short) = match arg {
             Arg::Value(word) => {
@@ -48,8 +48,8 @@ pub(super) fn read(
         };
         if let Some(flag) = GLOBAL_FLAGS.iter().find(|flag| matches(flag)) {
             match flag.long {
-                "help" => return Ok(Asked::Help(command)),
-                "version" => return Ok(Asked::Version),
+                "help" => return Ok(CommandLine::Help(command)),
+                "version" => return Ok(CommandLine::Version),
                 "json" => globals.json = true,
                 "no-color" => globals.no_color = true,
                 "dry-run" => globals.dry_run = true,
@@ -74,8 +74,8 @@ pub(super) fn read(
         typed.flags.push((flag.long, value));
     }
     Ok(match command {
-        Some(command) => Asked::Run(command, typed, globals),
-        None => Asked::Nothing,
+        Some(command) => CommandLine::Run(command, typed, globals),
+        None => CommandLine::Nothing,
     })
 }
 
@@ -103,7 +103,10 @@ fn here(path: &Path) -> Result<PathBuf, CliError> {
 }
 
 /// The command of this name, or an error with the nearest one.
-pub(super) fn named(table: &'static [Command], word: &OsStr) -> Result<&'static Command, CliError> {
+pub(super) fn named(
+    table: &'static [CommandRow],
+    word: &OsStr,
+) -> Result<&'static CommandRow, CliError> {
     let name = word.to_string_lossy();
     let found = table.iter().find(|command| command.name == name);
     found.ok_or_else(|| {
@@ -117,9 +120,9 @@ pub(super) fn named(table: &'static [Command], word: &OsStr) -> Result<&'static 
 }
 
 fn unknown_flag(
-    table: &'static [Command],
+    table: &'static [CommandRow],
     name: &str,
-    command: Option<&'static Command>,
+    command: Option<&'static CommandRow>,
 ) -> CliError {
     let bare = name.trim_start_matches('-');
     if command.is_none()
@@ -150,7 +153,7 @@ mod tests {
     use crate::cli::commands::COMMANDS;
     use crate::core::model::id::TaskId;
 
-    fn read_words(words: &[&str]) -> Result<Asked, CliError> {
+    fn read_words(words: &[&str]) -> Result<CommandLine, CliError> {
         read(COMMANDS, words.iter().map(OsString::from))
     }
 
@@ -160,7 +163,7 @@ mod tests {
             ["--json", "--config", "c", "tasks", "show", "4"],
             ["tasks", "show", "--config=c", "4", "--json", "--json"],
         ] {
-            let Asked::Run(command, typed, globals) = read_words(&words).unwrap() else {
+            let CommandLine::Run(command, typed, globals) = read_words(&words).unwrap() else {
                 panic!("{words:?}");
             };
             assert_eq!(
@@ -173,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_relative_state_directory_lies_in_the_current_one() {
-        let Asked::Run(_, _, globals) = read_words(&["--state-dir", "st2", "tasks"]).unwrap()
+        let CommandLine::Run(_, _, globals) = read_words(&["--state-dir", "st2", "tasks"]).unwrap()
         else {
             panic!("a command");
         };
@@ -183,12 +186,12 @@ mod tests {
 
     #[test]
     fn help_and_version_win() {
-        assert!(matches!(read_words(&["-V"]), Ok(Asked::Version)));
+        assert!(matches!(read_words(&["-V"]), Ok(CommandLine::Version)));
         assert!(matches!(
             read_words(&["tasks", "--help"]),
-            Ok(Asked::Help(Some(_)))
+            Ok(CommandLine::Help(Some(_)))
         ));
-        assert!(matches!(read_words(&[]), Ok(Asked::Nothing)));
+        assert!(matches!(read_words(&[]), Ok(CommandLine::Nothing)));
     }
 
     #[test]

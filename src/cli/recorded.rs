@@ -90,7 +90,7 @@ fn shape_name(worn: Option<Worn>) -> String {
 
 /// One finding with the lines it was seen in.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct SeenFinding {
     pub(super) finding: Finding,
     pub(super) first_line: u64,
     pub(super) last_line: u64,
@@ -103,7 +103,7 @@ pub(super) struct Seen {
 /// What a file holds.
 #[derive(Debug, Default)]
 pub(super) struct Recording {
-    pub(super) seen: Vec<Seen>,
+    pub(super) seen: Vec<SeenFinding>,
     /// How its lines are written, from the outside in, and how many of each.
     pub(super) shapes: BTreeMap<String, u64>,
 }
@@ -118,14 +118,14 @@ pub(super) fn replay(file: &str, rules: &RuleSet) -> (Recording, io::Result<()>)
 
 /// What a single line comes to.
 #[derive(Debug)]
-pub(super) struct Tried {
+pub(super) struct TriedLine {
     /// Names of the rules that fit, each with what it does, the first that decides first.
     pub(super) fits: Vec<String>,
     pub(super) finding: Option<Finding>,
 }
 
 /// One line by itself.
-pub(super) fn try_line(line: &str, rules: &RuleSet) -> Tried {
+pub(super) fn try_line(line: &str, rules: &RuleSet) -> TriedLine {
     let mut replay = Replay::new(rules);
     replay.fits = Some(Vec::new());
     replay.text(line);
@@ -133,7 +133,7 @@ pub(super) fn try_line(line: &str, rules: &RuleSet) -> Tried {
     if let Some(fault) = replay.kernel.finish() {
         replay.fault(&fault);
     }
-    Tried {
+    TriedLine {
         fits: replay.fits.take().unwrap_or_default(),
         finding: replay
             .finished()
@@ -445,7 +445,7 @@ impl<'a> Replay<'a> {
                     seen.lines.push(self.place.raw.clone());
                 }
             }
-            None => seen.push(Seen {
+            None => seen.push(SeenFinding {
                 finding,
                 first_line: self.place.first,
                 last_line: self.place.last,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
-use crate::cli::recorded::{self, Seen};
+use crate::cli::recorded::{self, SeenFinding};
 use crate::cli::table::Table;
 use crate::cli::typed::Typed;
 use crate::cli::{shape, wire};
@@ -97,7 +97,7 @@ fn tell_shapes(file: &str, shapes: &BTreeMap<String, u64>) {
     );
 }
 
-fn as_json(file: &str, seen: &Seen, named: &Named, told: &str) -> Value {
+fn as_json(file: &str, seen: &SeenFinding, named: &Named, told: &str) -> Value {
     object!({
         "file": file,
         "class": seen.finding.class.as_str(),

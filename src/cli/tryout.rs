@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::{Globals, read_capped};
-use crate::cli::recorded::{self, Tried};
+use crate::cli::recorded::{self, TriedLine};
 use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::tasks::unknown_word;
 use crate::cli::typed::Typed;
@@ -109,7 +109,7 @@ pub(super) fn rule(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let mut json = Vec::new();
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     for line in lines.take(LINES_MOST) {
-        let Tried { fits, finding } = recorded::try_line(line, &rules);
+        let TriedLine { fits, finding } = recorded::try_line(line, &rules);
         let told = finding
             .as_ref()
             .map(|found| Told::of(found.class, found.severity, &config).to_string());

@@ -11,7 +11,7 @@ use crate::core::model::time::Timestamp;
 use crate::core::remedy::ending::WindowEnd;
 use crate::core::remedy::step::{Reason, Step};
 use crate::daemon::diagnose::Diagnosis;
-use crate::daemon::gather::Facts;
+use crate::daemon::gather::TaskFacts;
 use crate::daemon::job::Job;
 use crate::daemon::{attempt, escalate};
 use crate::store::{Proposed, StoreError};
@@ -21,7 +21,7 @@ const DRY_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// What was made on the way to a decision.
 #[derive(Debug, Default)]
-pub struct Prepared {
+pub struct Groundwork {
     pub diagnosis: Option<Diagnosis>,
     /// The action that was checked last.
     pub action: Option<Box<dyn Action>>,
@@ -31,10 +31,10 @@ pub struct Prepared {
 pub fn step(
     job: &Job<'_>,
     step: Step,
-    facts: &Facts,
-    prepared: Prepared,
+    facts: &TaskFacts,
+    prepared: Groundwork,
 ) -> Result<(), StoreError> {
-    let Prepared { diagnosis, action } = prepared;
+    let Groundwork { diagnosis, action } = prepared;
     // Steps that were decided without a diagnosis need one for what the human reads.
     let diagnosed = |found: Option<Diagnosis>| match found {
         Some(found) => Ok(found),
@@ -76,7 +76,7 @@ pub fn step(
             proposed,
             retry_at,
         } => {
-            let told = escalate::Told {
+            let told = escalate::Telling {
                 diagnosis: &diagnosed(diagnosis)?,
                 reason,
                 proposed,
@@ -100,7 +100,7 @@ pub fn step(
 }
 
 /// Puts the task before a human; a dry run only writes down that it would.
-pub fn tell(job: &Job<'_>, told: &escalate::Told<'_>) -> Result<(), StoreError> {
+pub fn tell(job: &Job<'_>, told: &escalate::Telling<'_>) -> Result<(), StoreError> {
     let proposed = match &told.proposed {
         Some(action) => Some(proposed(job, action, &told.reason)?),
         None => None,
@@ -184,7 +184,7 @@ pub fn window_end(job: &Job<'_>, end: WindowEnd) -> Result<(), StoreError> {
             let finding = task.finding();
             let runtime = job.runtime;
             let found = crate::daemon::diagnose::diagnose(runtime, &job.loaded, task, &finding)?;
-            let told = escalate::Told {
+            let told = escalate::Telling {
                 diagnosis: &found,
                 reason,
                 proposed: None,

@@ -11,13 +11,13 @@ use crate::core::model::task::Status;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::step::{self, Reason};
 use crate::daemon::diagnose::Diagnosis;
-use crate::daemon::gather::{self, Facts};
+use crate::daemon::gather::{self, TaskFacts};
 use crate::daemon::job::Job;
 use crate::store::{NewEscalation, Proposed, StoreError};
 
 /// What a human is told.
 #[derive(Debug)]
-pub struct Told<'a> {
+pub struct Telling<'a> {
     pub diagnosis: &'a Diagnosis,
     pub reason: Reason,
     /// What would be done with their leave.
@@ -26,7 +26,7 @@ pub struct Told<'a> {
     pub retry_at: Option<Timestamp>,
 }
 
-impl Told<'_> {
+impl Telling<'_> {
     /// The reason as it is written down.
     pub fn text(&self) -> String {
         step::told(&self.reason, self.proposed.as_ref())
@@ -36,7 +36,7 @@ impl Told<'_> {
 /// Escalates the task: what cannot be repaired here, or what a human has to allow or to do.
 pub fn to_human(
     job: &Job<'_>,
-    told: &Told<'_>,
+    told: &Telling<'_>,
     proposed: Option<Proposed>,
 ) -> Result<(), StoreError> {
     let reader = job.runtime.store.reader()?;
@@ -77,7 +77,7 @@ pub fn to_human(
 }
 
 /// Another task is waited for. Where a human was told of the root of that case, its issue names this one too.
-pub fn waits_in_case(job: &Job<'_>, facts: &Facts) -> Result<(), StoreError> {
+pub fn waits_in_case(job: &Job<'_>, facts: &TaskFacts) -> Result<(), StoreError> {
     let told = |one: &OpenCondition| one.status == Status::Escalated;
     if job.task.class.row().waits != Waits::Never || !facts.open.iter().any(told) {
         return Ok(());
@@ -101,7 +101,7 @@ pub fn waits_in_case(job: &Job<'_>, facts: &Facts) -> Result<(), StoreError> {
 /// The issue's title and body, redacted.
 fn compose(
     job: &Job<'_>,
-    told: &Told<'_>,
+    told: &Telling<'_>,
     proposed: Option<&Proposed>,
     case: Option<&Case>,
 ) -> Result<(String, String), StoreError> {

@@ -31,7 +31,7 @@ use crate::core::remedy::step::Step;
 use crate::core::remedy::target::TargetError;
 use crate::daemon::diagnose::{self, Reasoned};
 use crate::daemon::ends;
-use crate::daemon::gather::{self, Facts, Gather, StoreFacts};
+use crate::daemon::gather::{self, Gather, StoreFacts, TaskFacts};
 use crate::daemon::loaded_config::{LoadError, LoadedConfig};
 use crate::daemon::memory;
 use crate::daemon::runtime::store_options;
@@ -154,7 +154,7 @@ fn slot_free(gather: &Gather<'_>, task: &Task) -> Result<bool, StoreError> {
 fn next(
     gather: &Gather<'_>,
     task: &Task,
-    facts: &Facts,
+    facts: &TaskFacts,
     reasoned: &Reasoned,
     backups: &Path,
 ) -> Result<Next, StoreError> {
@@ -197,7 +197,7 @@ fn next(
 fn weigh(
     gather: &Gather<'_>,
     task: &Task,
-    facts: &Facts,
+    facts: &TaskFacts,
     candidate: Candidate,
     backups: &Path,
 ) -> Result<Weighed, StoreError> {

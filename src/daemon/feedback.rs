@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::core::config;
-use crate::core::human::feedback::{self, Feedback, Standing, Wish};
+use crate::core::human::feedback::{self, ApprovalBasis, Feedback, Wish};
 use crate::core::model::hint::Hint;
 use crate::core::model::id::{IssueEventId, IssueNumber, TaskId};
 use crate::core::model::task::{Resolution, Task};
@@ -223,7 +223,7 @@ impl ReplyPoller {
             None => None,
         };
         let by_the_server = |at: Timestamp| self.events.server_time(at);
-        let standing = Standing {
+        let standing = ApprovalBasis {
             action: action.as_ref(),
             shown_since: shown.map(by_the_server),
             by_name: reader.is_proposed_by_name(task_id)?,

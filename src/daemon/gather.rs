@@ -10,7 +10,7 @@ use crate::core::diagnosis::learning;
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::case::Case;
 use crate::core::model::class::{Class, ToldBy};
-use crate::core::model::facts::{Fact, Facts as Evidence, Key};
+use crate::core::model::facts::{Fact, Facts, Key};
 use crate::core::model::finding::Finding;
 use crate::core::model::habit::LineStanding;
 use crate::core::model::healthy::HealthyUnits;
@@ -57,12 +57,12 @@ pub struct Gather<'a> {
 
 /// Facts about one task that a [`Situation`] borrows.
 #[derive(Debug)]
-pub struct Facts {
+pub struct TaskFacts {
     pub seen: Seen,
     /// The finding as it is now, with what else this host knows about it.
     pub finding: Finding,
     /// Its evidence, where another run of its unit was read than the one that the task tells of.
-    pub read_again: Option<Evidence>,
+    pub read_again: Option<Facts>,
     pub open: Vec<OpenCondition>,
     pub past: Past,
     pub deployment: Option<Deployment>,
@@ -71,7 +71,7 @@ pub struct Facts {
     pub before: Option<Finding>,
 }
 
-impl Facts {
+impl TaskFacts {
     /// The situation of `task` before anything more is asked for.
     pub(crate) fn situation<'a>(
         &'a self,
@@ -96,7 +96,7 @@ impl Facts {
 
 impl Gather<'_> {
     /// Looks again with the task's detector, and reads what the store knows.
-    pub fn facts(&self, task: &Task) -> Result<Facts, StoreError> {
+    pub fn facts(&self, task: &Task) -> Result<TaskFacts, StoreError> {
         let seen = verify::look(self.host, self.loaded, self.detectors, task, self.reader);
         let first = task.finding();
         let now = match &seen {
@@ -126,7 +126,7 @@ impl Gather<'_> {
         let finding = self.with_other_sides(finding, &open);
         let deployment = self.deployment(&finding);
         let standing = habits::standing(self.reader, &task.finding(), self.host.clock.now())?;
-        Ok(Facts {
+        Ok(TaskFacts {
             seen,
             deployment,
             standing,

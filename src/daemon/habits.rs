@@ -26,7 +26,7 @@ const WRITER: &str = "digest";
 
 /// What waits to be written.
 #[derive(Debug, Default)]
-pub struct Notes {
+pub struct HabitNotes {
     heard: BTreeMap<String, Heard>,
     written: Option<Timestamp>,
     /// The digest under way: told once it has stood as long as any line must.
@@ -34,7 +34,7 @@ pub struct Notes {
     boot_counted: bool,
 }
 
-impl Notes {
+impl HabitNotes {
     /// Takes what only words tell of.
     pub fn hear(&mut self, findings: &[Finding]) {
         for finding in findings.iter().filter(|one| may_be(one)) {
@@ -185,7 +185,7 @@ pub fn follow(runtime: &Runtime, new: &[Finding], now: Timestamp) -> Result<(), 
     Ok(())
 }
 
-fn notes(runtime: &Runtime) -> std::sync::MutexGuard<'_, Notes> {
+fn notes(runtime: &Runtime) -> std::sync::MutexGuard<'_, HabitNotes> {
     runtime
         .habits
         .lock()

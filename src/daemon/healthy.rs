@@ -11,7 +11,7 @@ use crate::core::model::unit::UnitState;
 use crate::core::reading::journal_entry::OWN_NAME;
 use crate::daemon::runtime::Runtime;
 use crate::host::clock::end_after;
-use crate::services::census::{self, Census, Listening};
+use crate::services::census::{self, Census, ListeningProcesses};
 use crate::store::{Reader, StoreError};
 
 /// All units are looked at this often.
@@ -36,13 +36,13 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// What was noted, and when it was written.
 #[derive(Debug, Default)]
-pub struct Notes {
+pub struct HealthyNotes {
     known: HealthyUnits,
     read: bool,
     due: Option<Timestamp>,
     /// How each unit that is well began.
     begun: BTreeMap<String, Begun>,
-    listening: Listening,
+    listening: ListeningProcesses,
     /// What waits to be written.
     unwritten: BTreeMap<String, HealthyUnit>,
     /// Something new is among it.
@@ -100,7 +100,7 @@ impl Pace {
     }
 }
 
-impl Notes {
+impl HealthyNotes {
     /// What is known of the units, from before this start too.
     pub fn known(&mut self, reader: &Reader) -> Result<&HealthyUnits, StoreError> {
         if !self.read {

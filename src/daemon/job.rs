@@ -7,7 +7,7 @@ use crate::core::model::task::{Task, Transition};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::step::Reason;
 use crate::daemon::diagnose::{self, Diagnosis};
-use crate::daemon::gather::Facts;
+use crate::daemon::gather::TaskFacts;
 use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::runtime::Runtime;
 use crate::store::StoreError;
@@ -50,7 +50,7 @@ impl<'a> Job<'a> {
     }
 
     /// Names the cause, ranks what could be done, and writes the cause down.
-    pub fn diagnosed(&self, facts: &Facts) -> Result<Diagnosis, StoreError> {
+    pub fn diagnosed(&self, facts: &TaskFacts) -> Result<Diagnosis, StoreError> {
         let found = diagnose::diagnose(self.runtime, &self.loaded, self.task, &facts.finding)?;
         // Why it failed stays known while its next run is still to tell anything.
         let before = facts

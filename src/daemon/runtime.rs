@@ -147,7 +147,7 @@ pub struct Runtime {
     /// What the streams may still tell of as new.
     pub(crate) storm: Mutex<StormLimit>,
     /// What was heard and may be a habit.
-    pub(crate) habits: Mutex<habits::Notes>,
+    pub(crate) habits: Mutex<habits::HabitNotes>,
     /// Set when this start is a safe one.
     safe_start: OnceLock<SafeStart>,
     /// Held by the worker that ends stability windows.

@@ -19,7 +19,7 @@ use crate::core::remedy::ending::{self, Condition, Patience};
 use crate::core::remedy::step::Reason;
 use crate::daemon::ends::Kept;
 use crate::daemon::habits;
-use crate::daemon::healthy::Notes;
+use crate::daemon::healthy::HealthyNotes;
 use crate::daemon::job::Job;
 use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::memory::Memories;
@@ -54,7 +54,7 @@ pub struct Schedule {
     /// Units as the last look found them; on a calm host a query of all is most of what a sweep costs.
     units: Option<Vec<UnitState>>,
     /// What is healthy.
-    notes: Notes,
+    notes: HealthyNotes,
     /// Detectors whose last look found something, or failed.
     unclean: BTreeSet<&'static str>,
     ends: Kept,

@@ -24,14 +24,14 @@ const RELOAD_LOOK: Duration = Duration::from_secs(5);
 
 /// One stream of this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum HostStream {
     Journal,
     KernelLog,
     /// All of `[[log_file]]`, one thread.
     LogFiles,
 }
 
-impl Source {
+impl HostStream {
     /// Name of the stream: thread, cursor and findings carry it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -84,24 +84,24 @@ impl From<StoreError> for FollowError {
 }
 
 /// The streams that exist here. One kernel source per host: the journal where there is one.
-pub fn sources(runtime: &Runtime) -> Vec<Source> {
+pub fn sources(runtime: &Runtime) -> Vec<HostStream> {
     let loaded = runtime.loaded();
     let mut sources = Vec::new();
     let journal = loaded.config.detect.journal && journal::is_present(&runtime.host);
     if journal {
-        sources.push(Source::Journal);
+        sources.push(HostStream::Journal);
     }
     if loaded.config.detect.kernel_log && !(journal && journal::carries_kernel(&runtime.host)) {
-        sources.push(Source::KernelLog);
+        sources.push(HostStream::KernelLog);
     }
     // A reload may bring some.
-    sources.push(Source::LogFiles);
+    sources.push(HostStream::LogFiles);
     sources
 }
 
 /// Thread body. One that ends gives no more signs of life, and nobody waits for them.
-pub fn run(runtime: &Runtime, source: Source) {
-    if source == Source::Journal {
+pub fn run(runtime: &Runtime, source: HostStream) {
+    if source == HostStream::Journal {
         runtime.set_journal_followed(true);
     }
     follow_on(runtime, source);
@@ -109,7 +109,7 @@ pub fn run(runtime: &Runtime, source: Source) {
 }
 
 /// Follows, and opens again with growing pauses when the source breaks.
-fn follow_on(runtime: &Runtime, source: Source) {
+fn follow_on(runtime: &Runtime, source: HostStream) {
     let name = source.name();
     let mut pause = RETRY_FIRST;
     while !runtime.stopping() {
@@ -123,8 +123,8 @@ fn follow_on(runtime: &Runtime, source: Source) {
             Ok(StreamEnd::Absent(why)) => {
                 // Most hosts have none of their own.
                 let level = match source {
-                    Source::LogFiles => log::Level::Debug,
-                    Source::Journal | Source::KernelLog => log::Level::Info,
+                    HostStream::LogFiles => log::Level::Debug,
+                    HostStream::Journal | HostStream::KernelLog => log::Level::Info,
                 };
                 log::log!(level, "stream {name}: absent: {why}");
                 while !runtime.stopping() && Arc::ptr_eq(&loaded, &runtime.loaded()) {
@@ -154,7 +154,7 @@ fn follow_on(runtime: &Runtime, source: Source) {
 /// With one set of rules and files, until there is another one.
 fn follow(
     runtime: &Runtime,
-    source: Source,
+    source: HostStream,
     name: &str,
     loaded: &Arc<LoadedConfig>,
 ) -> Result<StreamEnd, FollowError> {
@@ -171,9 +171,9 @@ fn follow(
     };
     let mut sink = |batch: Batch| accept(runtime, name, batch);
     match source {
-        Source::Journal => journal::run(&context, &mut sink),
-        Source::KernelLog => kmsg::run(&context, &mut sink),
-        Source::LogFiles => {
+        HostStream::Journal => journal::run(&context, &mut sink),
+        HostStream::KernelLog => kmsg::run(&context, &mut sink),
+        HostStream::LogFiles => {
             let positions = runtime.store.cursors()?;
             Ok(logfile::run(&context, &positions, &mut sink))
         }

@@ -89,7 +89,7 @@ fn handle(job: &Job<'_>) -> Result<(), StoreError> {
         runtime.store.keep_evidence(task.id, evidence)?;
     }
     let mut situation = facts.situation(task, &job.loaded, runtime.host_facts(&job.loaded)?);
-    let mut prepared = carry_out::Prepared::default();
+    let mut prepared = carry_out::Groundwork::default();
     for _ in 0..QUESTIONS_MOST {
         match decide(&situation, &facts.finding, job.now()) {
             Decision::Ask(Question::Offers) => {

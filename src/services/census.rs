@@ -100,12 +100,12 @@ impl Census {
 
 /// Which process listens where; read anew only when the listening sockets changed.
 #[derive(Clone, Debug, Default)]
-pub struct Listening {
+pub struct ListeningProcesses {
     sockets: Vec<Listener>,
     ports: BTreeMap<u32, BTreeSet<String>>,
 }
 
-impl Listening {
+impl ListeningProcesses {
     /// True when sockets came or went since.
     pub fn refresh(&mut self, host: &Host, census: &Census) -> io::Result<bool> {
         let mut sockets = listeners::listeners(host)?;
@@ -132,7 +132,7 @@ impl Listening {
     }
 }
 
-impl Listening {
+impl ListeningProcesses {
     /// TCP ports that a process listens on.
     pub fn tcp_of(&self, pid: u32) -> Vec<u16> {
         let ports = self.ports.get(&pid).into_iter().flatten();
@@ -145,7 +145,7 @@ impl Listening {
 pub fn record(
     host: &Host,
     census: &Census,
-    listening: &Listening,
+    listening: &ListeningProcesses,
     unit: &UnitState,
     before: Option<&HealthyUnit>,
 ) -> HealthyUnit {
@@ -344,7 +344,7 @@ mod tests {
         process(dir.path(), 12, 10, "/system.slice/docker-0a.scope");
         process(dir.path(), 13, 10, "/system.slice/b.service");
         let unit = unit("/system.slice/a.service", 10);
-        let listening = Listening::default();
+        let listening = ListeningProcesses::default();
         let first = record(&host, &Census::take(&host), &listening, &unit, None);
         assert_eq!((pids(&first), first.boot.as_str()), (vec![10, 11], "b1"));
         // Moved elsewhere it lives on; the main process was started anew.
@@ -370,7 +370,7 @@ mod tests {
         process(dir.path(), 11, 10, "/");
         process(dir.path(), 12, 11, "/");
         process(dir.path(), 13, 1, "/");
-        let listening = Listening::default();
+        let listening = ListeningProcesses::default();
         let census = Census::take(&host);
         let found = record(&host, &census, &listening, &unit("", 10), None);
         assert_eq!(pids(&found), [10, 11, 12]);
@@ -394,7 +394,7 @@ mod tests {
             fragment_path: "/a.service".to_owned(),
             ..unit("", 0)
         };
-        let listening = Listening::default();
+        let listening = ListeningProcesses::default();
         let look = |before| record(&host, &Census::take(&host), &listening, &unit, before);
         let found = look(None);
         let names: Vec<(&str, bool)> = found
@@ -422,7 +422,7 @@ mod tests {
         let port = format!("tcp/{}", socket.local_addr().unwrap().port());
         let host = Host::real();
         let census = Census::take(&host);
-        let mut listening = Listening::default();
+        let mut listening = ListeningProcesses::default();
         assert!(listening.refresh(&host, &census).unwrap());
         assert!(listening.ports[&std::process::id()].contains(&port));
         let own = suspect(&host, std::process::id(), None).unwrap();

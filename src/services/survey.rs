@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::core::model::unit::UnitState;
 use crate::host::{Host, procfs};
-use crate::services::census::{Census, Listening};
+use crate::services::census::{Census, ListeningProcesses};
 use crate::services::{ServiceError, ServiceManager};
 
 /// Where unit files of the distribution, and those that the boot makes, lie.
@@ -46,7 +46,7 @@ pub fn survey(
     managers: &[Arc<dyn ServiceManager>],
 ) -> Result<Vec<Surveyed>, ServiceError> {
     let census = Census::take(host);
-    let mut listening = Listening::default();
+    let mut listening = ListeningProcesses::default();
     // A host without these tables has services without ports.
     let _ = listening.refresh(host, &census);
     let mut found = Vec::new();

@@ -12,7 +12,7 @@ use crate::core::model::task::{Outcome, Resolution, Task, Transition};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::fights::{Happened, What};
 use crate::core::remedy::step::Spent;
-use crate::store::budgets::{self, Asked};
+use crate::store::budgets::{self, AskedAttempt};
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::meta::{meta, set_meta};
@@ -36,7 +36,7 @@ impl Store {
         let limits = limits.clone();
         self.write(move |tx| {
             let (hash, class) = task_key(tx, task_id)?;
-            let asked = Asked {
+            let asked = AskedAttempt {
                 task: task_id,
                 hash: &hash,
                 kind: booking.action_kind,
@@ -305,7 +305,7 @@ impl Reader {
         limits: &Budget,
         now: Timestamp,
     ) -> Result<Option<Spent>, StoreError> {
-        let asked = Asked {
+        let asked = AskedAttempt {
             task: task.id,
             hash: &task.issue_hash,
             kind,

@@ -42,7 +42,7 @@ named! {
 
 /// An attempt that is asked about.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
+pub(super) struct AskedAttempt<'a> {
     pub task: TaskId,
     pub hash: &'a str,
     pub kind: ActionKind,
@@ -62,7 +62,7 @@ struct Count<'a> {
 /// What the attempt would be charged to, or the first budget without room for it.
 pub(super) fn charge(
     connection: &Connection,
-    asked: &Asked<'_>,
+    asked: &AskedAttempt<'_>,
     limits: &Budget,
     now: Timestamp,
 ) -> Result<Result<Charge, Spent>, StoreError> {
@@ -144,7 +144,7 @@ pub(super) fn host_spent(
     Ok(None)
 }
 
-impl<'a> Asked<'a> {
+impl<'a> AskedAttempt<'a> {
     /// What the fault and the unit may cost: attempts that a human allowed count apart.
     fn own_counts(&self, limits: &Budget) -> Vec<Count<'a>> {
         let of_fault = |window, limit| Count {

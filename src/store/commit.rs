@@ -18,7 +18,7 @@ use crate::store::heal::{self, Wound};
 use crate::store::health::Health;
 use crate::store::holders::other_holder;
 use crate::store::intake::{self, Coalesced};
-use crate::store::job::{IntakeJob, Job, Request};
+use crate::store::job::{IntakeJob, WriteJob, WriteRequest};
 use crate::store::link::{Identity, ReadLink, Slot};
 use crate::store::options::StoreOptions;
 use crate::store::tx::Tx;
@@ -80,9 +80,9 @@ impl From<StoreError> for Trouble {
 
 pub(super) struct Loop {
     setup: Setup,
-    requests: Receiver<Request>,
+    requests: Receiver<WriteRequest>,
     stopping: Arc<AtomicBool>,
-    batch: Vec<Box<dyn Job>>,
+    batch: Vec<Box<dyn WriteJob>>,
     /// Since when requests are taken into the transaction under way; `None`: it takes no more.
     taking: Option<Instant>,
     /// What a request asked for that is no operation; done after the commit.
@@ -105,7 +105,7 @@ pub(super) struct Loop {
 impl Loop {
     pub(super) fn new(
         setup: Setup,
-        requests: Receiver<Request>,
+        requests: Receiver<WriteRequest>,
         stopping: Arc<AtomicBool>,
     ) -> Self {
         let mut state = Self {
@@ -135,7 +135,7 @@ impl Loop {
                     Some(request)
                 }
                 Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => Some(Request::Stop),
+                Err(RecvTimeoutError::Disconnected) => Some(WriteRequest::Stop),
             };
             let slot = self.setup.slot.clone();
             let mut db = slot.lock();
@@ -160,7 +160,7 @@ impl Loop {
     }
 
     /// The next request; if some are expected, they are taken into a transaction that waits for them.
-    fn next(&self) -> Result<Request, RecvTimeoutError> {
+    fn next(&self) -> Result<WriteRequest, RecvTimeoutError> {
         if self.expecting {
             return Err(RecvTimeoutError::Timeout);
         }
@@ -179,7 +179,7 @@ impl Loop {
     }
 
     /// Takes what is waiting and commits it as one.
-    fn serve(&mut self, db: &mut Option<Connection>, first: Option<Request>) {
+    fn serve(&mut self, db: &mut Option<Connection>, first: Option<WriteRequest>) {
         if let Some(request) = first {
             self.take(request, db.as_ref());
         }
@@ -259,12 +259,12 @@ impl Loop {
     }
 
     /// Queues one request for the commit, or answers it at once if it may wait.
-    fn take(&mut self, request: Request, db: Option<&Connection>) {
+    fn take(&mut self, request: WriteRequest, db: Option<&Connection>) {
         match request {
-            Request::Stop => self.flow = Flow::Stop,
-            Request::Backup { target, reply } => self.flow = Flow::Backup(target, reply),
-            Request::Job(job) => self.batch.push(job),
-            Request::Intake { batch, now, reply } => {
+            WriteRequest::Stop => self.flow = Flow::Stop,
+            WriteRequest::Backup { target, reply } => self.flow = Flow::Backup(target, reply),
+            WriteRequest::Job(job) => self.batch.push(job),
+            WriteRequest::Intake { batch, now, reply } => {
                 self.setup.health.at(now);
                 // Behind a batch it has to keep its place: its cursor must not overtake.
                 let repeats = match db {

@@ -13,13 +13,13 @@ use crate::core::model::hint::Hint;
 use crate::core::model::id::TaskId;
 use crate::core::model::proposal::Digest;
 use crate::core::model::task::Status;
-use crate::store::holders::Holder;
+use crate::store::holders::DatabaseHolder;
 
 /// Why the database of the Python daemon is not adopted.
 #[derive(Debug)]
 pub enum ImportError {
     /// Another process has it open.
-    InUse(Holder),
+    InUse(DatabaseHolder),
     /// Another program holds a lock in it, in SQLite's words where it was asked.
     Locked(Option<rusqlite::Error>),
     /// It cannot be read, or its rows not be taken in.

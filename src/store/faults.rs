@@ -548,13 +548,13 @@ fn migrations_go_forward_one_transaction_each() {
     drop(store);
     let mut raw = Connection::open(dir.path().join("tasks.db")).unwrap();
     raw.pragma_update(None, "user_version", 1).unwrap();
-    let bad: [migrations::Step; 2] = [
+    let bad: [migrations::Migration; 2] = [
         |tx| Ok(tx.execute_batch("ALTER TABLE tasks ADD COLUMN a TEXT")?),
         |tx| Ok(tx.execute_batch("not sql")?),
     ];
     assert!(schema::migrate_by(&mut raw, 1, &bad, NOW).is_err());
     assert_eq!(schema::version(&raw).unwrap(), 2, "the good step stays");
-    let good: [migrations::Step; 2] = [
+    let good: [migrations::Migration; 2] = [
         |_| Ok(()),
         |tx| Ok(tx.execute_batch("ALTER TABLE tasks ADD COLUMN b TEXT")?),
     ];

@@ -13,14 +13,14 @@ use crate::store::commit::Setup;
 use crate::store::connect::reader_connection;
 use crate::store::error::StoreError;
 use crate::store::health::Health;
-use crate::store::link::{Owner, ReadLink, Slot};
+use crate::store::link::{OwnerLock, ReadLink, Slot};
 use crate::store::meta::{gateway_id, set_meta};
 use crate::store::options::StoreOptions;
 use crate::store::read::Reader;
 use crate::store::report::OpenReport;
 use crate::store::tx::Tx;
 use crate::store::types::{DetectorRun, Intake, Recorded, RunOutcome};
-use crate::store::writer::Writer;
+use crate::store::writer::WriterThread;
 use crate::store::{history, open, restored};
 
 /// Cheap handle; all clones share one writer thread, which ends with the last of them.
@@ -31,7 +31,7 @@ pub struct Store {
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    pub(super) writer: Writer,
+    pub(super) writer: WriterThread,
     read: ReadLink,
     pub(super) options: StoreOptions,
     pub(super) runs: Mutex<Vec<DetectorRun>>,
@@ -40,7 +40,7 @@ pub(super) struct Inner {
     pub(super) claims: AtomicUsize,
     pub(super) health: Arc<Health>,
     // Dropped last: whoever takes it next finds the writer gone and the WAL folded in.
-    pub(super) owner: Mutex<Option<Owner>>,
+    pub(super) owner: Mutex<Option<OwnerLock>>,
 }
 
 impl Store {
@@ -55,7 +55,7 @@ impl Store {
         }
         let slot = Slot::new(opened.writer);
         let read = ReadLink::new(opened.reader, Some(slot.clone()));
-        let writer = Writer::start(Setup {
+        let writer = WriterThread::start(Setup {
             slot,
             read: read.clone(),
             options: options.clone(),

@@ -5,19 +5,19 @@ use std::path::Path;
 
 /// A process that has the database open.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
+pub struct DatabaseHolder {
     pub pid: u32,
     pub command: String,
 }
 
-impl std::fmt::Display for Holder {
+impl std::fmt::Display for DatabaseHolder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "process {} ({})", self.pid, self.command)
     }
 }
 
 /// The first other process that has `path` open; needs root to see those of other users.
-pub(super) fn other_holder(path: &Path) -> Option<Holder> {
+pub(super) fn other_holder(path: &Path) -> Option<DatabaseHolder> {
     let wanted = fs::canonicalize(path).ok()?;
     let own = std::process::id();
     let pids = fs::read_dir("/proc")
@@ -32,7 +32,7 @@ pub(super) fn other_holder(path: &Path) -> Option<Holder> {
         })
     })?;
     let command = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    Some(Holder {
+    Some(DatabaseHolder {
         pid,
         command: command.trim().to_owned(),
     })

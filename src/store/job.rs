@@ -9,8 +9,8 @@ use crate::store::intake;
 use crate::store::tx::Tx;
 use crate::store::types::{Cursor, Intake, Recorded};
 
-pub(super) enum Request {
-    Job(Box<dyn Job>),
+pub(super) enum WriteRequest {
+    Job(Box<dyn WriteJob>),
     Intake {
         batch: Intake,
         now: Timestamp,
@@ -24,7 +24,7 @@ pub(super) enum Request {
 }
 
 /// Runs inside the transaction, is answered after the commit.
-pub(super) trait Job: Send {
+pub(super) trait WriteJob: Send {
     /// May run again when the commit had to be repeated.
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError>;
     /// A cursor to move if this ran: written once for the whole batch, the last position wins.
@@ -36,13 +36,13 @@ pub(super) trait Job: Send {
 }
 
 /// Any operation with a typed result.
-pub(super) struct Typed<T, F> {
+pub(super) struct TypedJob<T, F> {
     operation: F,
     result: Option<T>,
     reply: SyncSender<Result<T, StoreError>>,
 }
 
-impl<T, F> Typed<T, F> {
+impl<T, F> TypedJob<T, F> {
     pub(super) fn new(operation: F, reply: SyncSender<Result<T, StoreError>>) -> Self {
         Self {
             operation,
@@ -52,7 +52,7 @@ impl<T, F> Typed<T, F> {
     }
 }
 
-impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> Job for Typed<T, F> {
+impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> WriteJob for TypedJob<T, F> {
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
         self.result = Some((self.operation)(tx)?);
         Ok(())
@@ -88,7 +88,7 @@ impl IntakeJob {
     }
 }
 
-impl Job for IntakeJob {
+impl WriteJob for IntakeJob {
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
         self.recorded = intake::write(tx, &self.batch.findings, self.now)?;
         Ok(())

@@ -128,9 +128,9 @@ fn inode(path: &Path) -> Option<(u64, u64, u64)> {
 /// Held by the one process that may repair, back up and prune: the daemon, or a lone command. All
 /// others write through the same code but leave the file as such alone.
 #[derive(Debug)]
-pub(super) struct Owner(#[allow(dead_code)] Flock<fs::File>); // Held for its drop.
+pub(super) struct OwnerLock(#[allow(dead_code)] Flock<fs::File>); // Held for its drop.
 
-impl Owner {
+impl OwnerLock {
     /// `None` while another process holds it, or where the directory takes no file.
     pub(super) fn take(path: &Path) -> Option<Self> {
         let file = fs::OpenOptions::new()

@@ -13,8 +13,8 @@ use crate::store::ballast;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::history::{self, AuditBreak};
-use crate::store::holders::{Holder, other_holder};
-use crate::store::link::Owner;
+use crate::store::holders::{DatabaseHolder, other_holder};
+use crate::store::link::OwnerLock;
 use crate::store::meta::set_meta;
 use crate::store::paths::suffixed;
 
@@ -45,7 +45,7 @@ pub struct Maintenance {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
     pub bytes: u64,
-    pub holder: Option<Holder>,
+    pub holder: Option<DatabaseHolder>,
 }
 
 impl fmt::Display for Pin {
@@ -128,7 +128,7 @@ impl Store {
             .owner
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        *owner = Owner::take(&self.inner.options.path);
+        *owner = OwnerLock::take(&self.inner.options.path);
         if owner.is_some() {
             self.inner.health.now_owns();
         }

@@ -13,10 +13,10 @@ use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
 
 /// What one step changes, inside a transaction of its own.
-pub(super) type Step = fn(&Tx<'_>) -> Result<(), StoreError>;
+pub(super) type Migration = fn(&Tx<'_>) -> Result<(), StoreError>;
 
 /// Entry N-1 leads from version N to N+1.
-pub(super) const STEPS: &[Step] = &[
+pub(super) const STEPS: &[Migration] = &[
     leaner,
     columns_for_prose,
     said,

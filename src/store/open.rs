@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::core::model::time::Timestamp;
 use crate::store::connect::{configure, plain, quick_check, reader_connection, single};
 use crate::store::error::{ImportError, StoreError};
-use crate::store::link::Owner;
+use crate::store::link::OwnerLock;
 use crate::store::meta::gateway_id;
 use crate::store::options::StoreOptions;
 use crate::store::paths::create_private;
@@ -19,13 +19,13 @@ pub(super) struct Opened {
     pub writer: Connection,
     /// `None` on a disk so full that only one connection can be opened.
     pub reader: Option<Connection>,
-    pub owner: Option<Owner>,
+    pub owner: Option<OwnerLock>,
     pub report: OpenReport,
 }
 
 pub(super) fn open(options: &StoreOptions, now: Timestamp) -> Result<Opened, StoreError> {
     let mut report = OpenReport::default();
-    let owner = Owner::take(&options.path);
+    let owner = OwnerLock::take(&options.path);
     if owner.is_some() {
         repair::before_open(options, now, &mut report)?;
     }

@@ -30,10 +30,10 @@ pub struct Reader(ReadLink);
 /// The task of one kind to claim at time `?1`: the most severe, then the oldest. One piece per status, so that each
 /// walks an index in order and stops at its first row; the closed ones are never looked at. A subject has at most
 /// one task in a worker's hands; there are as many of those as workers.
-pub(super) fn next_claim(kind: Kind) -> String {
+pub(super) fn next_claim(kind: KnownBy) -> String {
     let kind = match kind {
-        Kind::Confirmed => 0,
-        Kind::Said => 1,
+        KnownBy::Confirmed => 0,
+        KnownBy::Said => 1,
     };
     let piece = |index: &str, due: &str| {
         format!(
@@ -63,7 +63,7 @@ const PAGE: u32 = 100;
 
 /// How a task is known: which of them goes first, and that each gets its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum KnownBy {
     /// By service manager, sweep, probe or kernel.
     Confirmed,
     /// By a line alone.
@@ -247,7 +247,7 @@ impl Reader {
         let stable = format!(
             "SELECT {TASK_COLUMNS} FROM tasks WHERE status = 'fixed' AND status <> 'closed' AND stable_until <= ?1 ORDER BY id LIMIT 1"
         );
-        let [confirmed, said] = [Kind::Confirmed, Kind::Said].map(next_claim);
+        let [confirmed, said] = [KnownBy::Confirmed, KnownBy::Said].map(next_claim);
         let claimable = format!("SELECT EXISTS ({confirmed}) OR EXISTS ({said})");
         Ok(Due {
             stable: self.list(&stable, &[&at], task_row)?.pop(),

@@ -8,7 +8,7 @@ use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::history;
 use crate::store::meta::set_meta;
-use crate::store::migrations::{STEPS, Step};
+use crate::store::migrations::{Migration, STEPS};
 use crate::store::tx::Tx;
 
 /// `schema.sql` is this version.
@@ -55,7 +55,7 @@ pub(super) fn migrate(connection: &mut Connection, now: Timestamp) -> Result<(),
 pub(super) fn migrate_by(
     connection: &mut Connection,
     from: i64,
-    steps: &[Step],
+    steps: &[Migration],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let skip = usize::try_from(from.saturating_sub(1)).unwrap_or(0);

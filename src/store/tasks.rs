@@ -13,7 +13,7 @@ use crate::core::model::task::{Phase, Resolution, Status, Task, Transition, Wait
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
-use crate::store::read::{Kind, next_claim};
+use crate::store::read::{KnownBy, next_claim};
 use crate::store::rows::{TASK_COLUMNS, task_row};
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
@@ -31,7 +31,7 @@ pub(super) const HELD_BACK: &str = "held_back";
 /// One claim in this many looks first for what was merely said; the others look first for what is confirmed.
 const SHARE: usize = 8;
 
-fn claim(kind: Kind) -> String {
+fn claim(kind: KnownBy) -> String {
     let next = next_claim(kind);
     format!(
         "UPDATE tasks SET status = 'in_progress', claimed_by = ?2, claimed_at = ?1,
@@ -48,8 +48,8 @@ impl Store {
         let worker = worker.to_owned();
         let turn = self.inner.claims.fetch_add(1, Ordering::Relaxed) % SHARE;
         let order = match turn == SHARE - 1 {
-            false => [Kind::Confirmed, Kind::Said],
-            true => [Kind::Said, Kind::Confirmed],
+            false => [KnownBy::Confirmed, KnownBy::Said],
+            true => [KnownBy::Said, KnownBy::Confirmed],
         };
         let order = order.map(claim);
         self.inner.health.at(now);

@@ -570,8 +570,8 @@ fn hot_queries_never_scan_a_table() {
     let bench = bench();
     let sql = [
         "SELECT id FROM tasks WHERE issue_hash = 'x' AND status <> 'closed'".to_owned(),
-        read::next_claim(read::Kind::Confirmed).replace("?1", "'x'"),
-        read::next_claim(read::Kind::Said).replace("?1", "'x'"),
+        read::next_claim(read::KnownBy::Confirmed).replace("?1", "'x'"),
+        read::next_claim(read::KnownBy::Said).replace("?1", "'x'"),
         read::list_query(&TaskFilter::default()).0,
         read::list_query(&TaskFilter { open_only: true, ..TaskFilter::default() }).0,
         "SELECT count(*) FROM outbox WHERE destination = 'github' AND operation = 'create' AND state IN ('sending') AND sent_at > 'x'".to_owned(),

@@ -10,26 +10,26 @@ use std::thread::JoinHandle;
 use crate::core::model::time::Timestamp;
 use crate::store::commit::{Loop, Setup};
 use crate::store::error::StoreError;
-use crate::store::job::{Request, Typed};
+use crate::store::job::{TypedJob, WriteRequest};
 use crate::store::tx::Tx;
 use crate::store::types::{Intake, Recorded};
 
 /// Requests that may wait before a caller blocks: back-pressure reaches the source.
 const QUEUE: usize = 256;
 /// Sends to the writer thread; joins it when dropped, after it wrote everything accepted.
-pub(super) struct Writer {
-    queue: SyncSender<Request>,
+pub(super) struct WriterThread {
+    queue: SyncSender<WriteRequest>,
     stopping: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl std::fmt::Debug for Writer {
+impl std::fmt::Debug for WriterThread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Writer")
     }
 }
 
-impl Writer {
+impl WriterThread {
     pub(super) fn start(setup: Setup) -> Result<Self, StoreError> {
         let (queue, requests) = sync_channel(QUEUE);
         let path = setup.options.path.clone();
@@ -55,7 +55,7 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (reply, answer) = sync_channel(1);
         self.ask(
-            Request::Job(Box::new(Typed::new(operation, reply))),
+            WriteRequest::Job(Box::new(TypedJob::new(operation, reply))),
             &answer,
         )
     }
@@ -66,19 +66,19 @@ impl Writer {
         now: Timestamp,
     ) -> Result<Vec<Recorded>, StoreError> {
         let (reply, answer) = sync_channel(1);
-        self.ask(Request::Intake { batch, now, reply }, &answer)
+        self.ask(WriteRequest::Intake { batch, now, reply }, &answer)
     }
 
     /// Copies the database to `target` page by page between commits; the source may change meanwhile.
     pub(super) fn backup(&self, target: PathBuf) -> Result<(), StoreError> {
         let (reply, answer) = sync_channel(1);
-        self.ask(Request::Backup { target, reply }, &answer)
+        self.ask(WriteRequest::Backup { target, reply }, &answer)
     }
 
     /// Blocks while the queue is full, then until the answer.
     fn ask<T>(
         &self,
-        request: Request,
+        request: WriteRequest,
         answer: &Receiver<Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         self.queue.send(request).map_err(|_| StoreError::Closed)?;
@@ -89,7 +89,7 @@ impl Writer {
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         // The thread may be gone already; then there is nothing to stop.
-        let _ = self.queue.send(Request::Stop);
+        let _ = self.queue.send(WriteRequest::Stop);
         let thread = self
             .thread
             .lock()
@@ -101,7 +101,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for WriterThread {
     fn drop(&mut self) {
         self.stop();
     }

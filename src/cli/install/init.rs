@@ -45,14 +45,14 @@ named! {
 
 /// One command for the init.
 #[derive(Clone, Debug)]
-pub(super) struct Order {
+pub(super) struct InitOrder {
     program: String,
     args: Vec<String>,
     /// Failing is no failure of ours: it was perhaps never started.
     may_fail: bool,
 }
 
-impl Order {
+impl InitOrder {
     fn new(program: &str, args: &[&str]) -> Self {
         Self {
             program: program.to_owned(),
@@ -80,7 +80,7 @@ impl Order {
     }
 }
 
-impl fmt::Display for Order {
+impl fmt::Display for InitOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "run        {} {}", self.program, self.args.join(" "))
     }
@@ -153,29 +153,29 @@ impl Init {
         Vec::new()
     }
 
-    pub(super) fn enable(self) -> Vec<Order> {
+    pub(super) fn enable(self) -> Vec<InitOrder> {
         match self {
             Self::Systemd => vec![
-                Order::new("systemctl", &["daemon-reload"]),
-                Order::new("systemctl", &["enable", NAME]),
-                Order::new("systemd-tmpfiles", &["--create", TMPFILES]).may_fail(),
+                InitOrder::new("systemctl", &["daemon-reload"]),
+                InitOrder::new("systemctl", &["enable", NAME]),
+                InitOrder::new("systemd-tmpfiles", &["--create", TMPFILES]).may_fail(),
             ],
-            Self::OpenRc => vec![Order::new("rc-update", &["add", NAME, "default"])],
+            Self::OpenRc => vec![InitOrder::new("rc-update", &["add", NAME, "default"])],
             Self::SysV => match runlevel_tool() {
                 Some(("update-rc.d", _)) => {
-                    vec![Order::new("update-rc.d", &[NAME, "defaults"])]
+                    vec![InitOrder::new("update-rc.d", &[NAME, "defaults"])]
                 }
-                Some((tool, _)) => vec![Order::new(tool, &["--add", NAME])],
+                Some((tool, _)) => vec![InitOrder::new(tool, &["--add", NAME])],
                 None => Vec::new(),
             },
         }
     }
 
-    pub(super) fn restart(self) -> Vec<Order> {
+    pub(super) fn restart(self) -> Vec<InitOrder> {
         vec![match self {
-            Self::Systemd => Order::new("systemctl", &["restart", NAME]),
-            Self::OpenRc => Order::new("rc-service", &[NAME, "restart"]),
-            Self::SysV => Order::new(SCRIPT, &["restart"]),
+            Self::Systemd => InitOrder::new("systemctl", &["restart", NAME]),
+            Self::OpenRc => InitOrder::new("rc-service", &[NAME, "restart"]),
+            Self::SysV => InitOrder::new(SCRIPT, &["restart"]),
         }]
     }
 
@@ -188,33 +188,33 @@ impl Init {
     }
 
     /// Stops and disables; what is not there needs no stopping.
-    pub(super) fn stop(self, tree: &Tree) -> Vec<Order> {
+    pub(super) fn stop(self, tree: &Tree) -> Vec<InitOrder> {
         match self {
             Self::Systemd if tree.has(UNIT) => {
-                vec![Order::new("systemctl", &["disable", "--now", NAME])]
+                vec![InitOrder::new("systemctl", &["disable", "--now", NAME])]
             }
             Self::OpenRc if tree.has(SCRIPT) => vec![
-                Order::new("rc-service", &["--ifstarted", NAME, "stop"]),
-                Order::new("rc-update", &["del", NAME, "default"]).may_fail(),
+                InitOrder::new("rc-service", &["--ifstarted", NAME, "stop"]),
+                InitOrder::new("rc-update", &["del", NAME, "default"]).may_fail(),
             ],
-            Self::SysV if tree.has(SCRIPT) => vec![Order::new(SCRIPT, &["stop"])],
+            Self::SysV if tree.has(SCRIPT) => vec![InitOrder::new(SCRIPT, &["stop"])],
             Self::Systemd | Self::OpenRc | Self::SysV => Vec::new(),
         }
     }
 
     /// After the files are gone: the init forgets them.
-    pub(super) fn forget(self) -> Vec<Order> {
+    pub(super) fn forget(self) -> Vec<InitOrder> {
         match self {
             Self::Systemd => vec![
-                Order::new("systemctl", &["daemon-reload"]),
-                Order::new("systemctl", &["reset-failed", NAME]).may_fail(),
+                InitOrder::new("systemctl", &["daemon-reload"]),
+                InitOrder::new("systemctl", &["reset-failed", NAME]).may_fail(),
             ],
             Self::OpenRc => Vec::new(),
             Self::SysV => match runlevel_tool() {
                 Some(("update-rc.d", _)) => {
-                    vec![Order::new("update-rc.d", &[NAME, "remove"]).may_fail()]
+                    vec![InitOrder::new("update-rc.d", &[NAME, "remove"]).may_fail()]
                 }
-                Some((tool, _)) => vec![Order::new(tool, &["--del", NAME]).may_fail()],
+                Some((tool, _)) => vec![InitOrder::new(tool, &["--del", NAME]).may_fail()],
                 None => Vec::new(),
             },
         }

@@ -6,7 +6,7 @@ mod init;
 use std::path::{Path, PathBuf};
 
 use crate::actions::DROP_IN_MARK;
-use crate::cli::command::Command;
+use crate::cli::command::CommandRow;
 use crate::cli::config::EXAMPLE;
 use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::Globals;
@@ -74,7 +74,7 @@ impl<'a> Job<'a> {
     }
 
     /// Runs commands of the init, unless this is a staged or a dry run.
-    fn orders(&self, orders: Vec<init::Order>) -> Result<(), CliError> {
+    fn orders(&self, orders: Vec<init::InitOrder>) -> Result<(), CliError> {
         if self.staged {
             return Ok(());
         }
@@ -117,7 +117,7 @@ fn readers(tree: &Tree) -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 pub(super) fn install(
-    table: &[Command],
+    table: &[CommandRow],
     typed: &Typed,
     globals: &Globals,
 ) -> Result<Exit, CliError> {

@@ -9,7 +9,7 @@ use crate::store::{Attempt, AuditBreak, AuditReport, DetectorRun, EscalationRow,
 
 /// Everything the page shows.
 #[derive(Debug)]
-pub(super) struct Facts {
+pub(super) struct ReportFacts {
     pub(super) host: String,
     pub(super) now: Timestamp,
     pub(super) config: Config,

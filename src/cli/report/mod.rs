@@ -17,7 +17,7 @@ use crate::daemon::gather::{self, StoreFacts};
 use crate::daemon::status::Daemon;
 use crate::host::files::write_atomic;
 use crate::store::TaskFilter;
-use facts::Facts;
+use facts::ReportFacts;
 
 /// Most tasks that the chart over time looks at.
 const TASKS_MOST: u32 = 20_000;
@@ -52,7 +52,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn facts(globals: &Globals) -> Result<Facts, CliError> {
+fn facts(globals: &Globals) -> Result<ReportFacts, CliError> {
     let config = globals.readable_config()?;
     let host = globals.host();
     let reader = stored::reader(globals, &config)?;
@@ -69,7 +69,7 @@ fn facts(globals: &Globals) -> Result<Facts, CliError> {
     } else {
         config.daemon.host_name.clone()
     };
-    Ok(Facts {
+    Ok(ReportFacts {
         host: name,
         now: globals.now(),
         daemon_pid: daemon.pid(),

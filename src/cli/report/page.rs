@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::chart;
-use super::facts::Facts;
+use super::facts::ReportFacts;
 use super::html::Html;
 use crate::cli::escalations::delivery;
 use crate::cli::shape;
@@ -21,7 +21,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// The whole page. Nothing in it loads anything or runs anything; the policy says so to the browser too.
-pub(super) fn page(facts: &Facts) -> String {
+pub(super) fn page(facts: &ReportFacts) -> String {
     let mut html = Html::default();
     html.raw("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">")
         .raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")
@@ -46,7 +46,7 @@ pub(super) fn page(facts: &Facts) -> String {
     html.finish()
 }
 
-fn head(html: &mut Html, facts: &Facts) {
+fn head(html: &mut Html, facts: &ReportFacts) {
     html.element("h1", "", &facts.host);
     html.raw("<p class=\"soft\">");
     match facts.daemon_pid {
@@ -85,7 +85,7 @@ fn judged(met: Option<bool>) -> &'static str {
     }
 }
 
-fn tiles(html: &mut Html, facts: &Facts) {
+fn tiles(html: &mut Html, facts: &ReportFacts) {
     let all = &facts.stats.all;
     let waiting = facts.escalations.len();
     html.raw("<div class=\"tiles\">");
@@ -143,7 +143,7 @@ fn tag(html: &mut Html, class: &'static str, text: &str) {
         .raw("</span>");
 }
 
-fn escalations(html: &mut Html, facts: &Facts) {
+fn escalations(html: &mut Html, facts: &ReportFacts) {
     html.raw("<section><h2>Needs a human</h2>");
     if facts.escalations.is_empty() {
         html.raw("<p class=\"good\">Nothing.</p>");
@@ -169,7 +169,7 @@ fn escalations(html: &mut Html, facts: &Facts) {
     html.raw("</section>");
 }
 
-fn open_tasks(html: &mut Html, facts: &Facts) {
+fn open_tasks(html: &mut Html, facts: &ReportFacts) {
     let open: Vec<_> = facts
         .tasks
         .iter()
@@ -202,7 +202,7 @@ fn open_tasks(html: &mut Html, facts: &Facts) {
     html.raw("</table></div></section>");
 }
 
-fn figures(html: &mut Html, facts: &Facts) {
+fn figures(html: &mut Html, facts: &ReportFacts) {
     if facts.stats.by_class.is_empty() {
         return;
     }
@@ -262,7 +262,7 @@ fn meter(html: &mut Html, class: &'static str, share: f64) {
 }
 
 /// What would have been done, where the mode only observes.
-fn trial(html: &mut Html, facts: &Facts) {
+fn trial(html: &mut Html, facts: &ReportFacts) {
     if facts.trial.is_empty() {
         return;
     }
@@ -273,7 +273,7 @@ fn trial(html: &mut Html, facts: &Facts) {
     html.raw("</ul></section>");
 }
 
-fn budgets(html: &mut Html, facts: &Facts) {
+fn budgets(html: &mut Html, facts: &ReportFacts) {
     let budget = &facts.config.budget;
     let booked = |span: Duration| {
         facts
@@ -332,7 +332,7 @@ fn budgets(html: &mut Html, facts: &Facts) {
     html.raw("</table></div></section>");
 }
 
-fn detectors(html: &mut Html, facts: &Facts) {
+fn detectors(html: &mut Html, facts: &ReportFacts) {
     html.raw("<section><h2>Detectors</h2>");
     if facts.detectors.is_empty() {
         html.raw("<p class=\"soft\">None has run yet.</p></section>");
@@ -369,7 +369,7 @@ fn detectors(html: &mut Html, facts: &Facts) {
 }
 
 /// What this box prints whose words alone tell of a fault, and what it counts for here.
-fn habits(html: &mut Html, facts: &Facts) {
+fn habits(html: &mut Html, facts: &ReportFacts) {
     if facts.habits.is_empty() {
         return;
     }
@@ -392,7 +392,7 @@ fn habits(html: &mut Html, facts: &Facts) {
     html.raw("</table></div></section>");
 }
 
-fn foot(html: &mut Html, facts: &Facts) {
+fn foot(html: &mut Html, facts: &ReportFacts) {
     html.raw("<footer>");
     match &facts.audit {
         Ok(report) => html.text(&format!(
@@ -421,9 +421,9 @@ mod tests {
     const HOSTILE: &str =
         "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\" onload=\"x\u{0}";
 
-    fn facts() -> Facts {
+    fn facts() -> ReportFacts {
         let now = Timestamp::from_millis(1_763_878_648_123);
-        Facts {
+        ReportFacts {
             host: HOSTILE.to_owned(),
             now,
             config: Config::default(),

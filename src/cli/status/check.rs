@@ -3,7 +3,7 @@
 use crate::cli::error::{CliError, Exit};
 use crate::cli::help::NAME;
 use crate::cli::status::facts::Stored;
-use crate::cli::status::lead::{Level, Point};
+use crate::cli::status::lead::{Gravity, Point};
 use crate::core::model::inert;
 
 /// Points that the line names; the page has all.
@@ -13,14 +13,14 @@ const NAMED_MOST: usize = 3;
 pub(super) fn answer(points: &[Point], store: Result<&Stored, &CliError>) -> (String, Exit) {
     let told: Vec<&Point> = points
         .iter()
-        .filter(|point| point.level > Level::Note)
+        .filter(|point| point.level > Gravity::Note)
         .collect();
     let worst = told.iter().map(|point| point.level).max();
     let (word, exit) = match (store, worst) {
         (Err(_), _) => ("UNKNOWN", Exit::CHECK_UNKNOWN),
-        (_, Some(Level::Critical)) => ("CRITICAL", Exit::CHECK_CRITICAL),
-        (_, Some(Level::Warning)) => ("WARNING", Exit::CHECK_WARNING),
-        (_, Some(Level::Note) | None) => ("OK", Exit::Done),
+        (_, Some(Gravity::Critical)) => ("CRITICAL", Exit::CHECK_CRITICAL),
+        (_, Some(Gravity::Warning)) => ("WARNING", Exit::CHECK_WARNING),
+        (_, Some(Gravity::Note) | None) => ("OK", Exit::Done),
     };
     let mut said: Vec<String> = told.iter().take(NAMED_MOST).map(|one| brief(one)).collect();
     if let Some(more) = told.len().checked_sub(NAMED_MOST).filter(|more| *more > 0) {

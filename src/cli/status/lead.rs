@@ -20,14 +20,14 @@ const STUCK_AFTER: Duration = Duration::from_secs(600);
 
 /// How bad it is, in the order of a Nagios plugin's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Level {
+pub(super) enum Gravity {
     /// Worth knowing, and as configured.
     Note,
     Warning,
     Critical,
 }
 
-impl Level {
+impl Gravity {
     pub(super) const fn tone(self) -> Tone {
         match self {
             Self::Note | Self::Warning => Tone::Warn,
@@ -39,14 +39,14 @@ impl Level {
 /// One thing that a human should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Point {
-    pub(super) level: Level,
+    pub(super) level: Gravity,
     /// What answers it, without the program's name; empty where nothing does.
     pub(super) command: String,
     pub(super) what: String,
 }
 
 impl Point {
-    fn new(level: Level, command: impl Into<String>, what: impl Into<String>) -> Self {
+    fn new(level: Gravity, command: impl Into<String>, what: impl Into<String>) -> Self {
         Self {
             level,
             command: command.into(),
@@ -97,9 +97,9 @@ impl Ask {
             what = format!("silenced {}; {what}", silence.terms());
         }
         let level = match (silence, self.row.severity.as_str()) {
-            (Some(_), _) => Level::Note,
-            (None, "warning" | "info") => Level::Warning,
-            (None, _) => Level::Critical,
+            (Some(_), _) => Gravity::Note,
+            (None, "warning" | "info") => Gravity::Warning,
+            (None, _) => Gravity::Critical,
         };
         Point::new(level, self.command(), what)
     }
@@ -126,14 +126,18 @@ pub(super) fn asks(store: &Stored, now: Timestamp) -> Vec<Point> {
         let what = format!(
             "{tasks} of the adopted database waited for a human there; not judged here yet"
         );
-        points.push(Point::new(Level::Warning, "tasks --status escalated", what));
+        points.push(Point::new(
+            Gravity::Warning,
+            "tasks --status escalated",
+            what,
+        ));
     }
     points
 }
 
 /// What is wrong with the daemon itself: without it nothing else is repaired or told.
 pub(super) fn own(daemon: &Daemon, now: Timestamp) -> Vec<Point> {
-    let critical = |what: String| Point::new(Level::Critical, "doctor", what);
+    let critical = |what: String| Point::new(Gravity::Critical, "doctor", what);
     let silent = daemon.time("at").filter(|_| daemon.running);
     let silent = silent.filter(|at| now.since(*at) > SILENT_AFTER);
     let silent = silent.map(|at| {
@@ -157,23 +161,28 @@ pub(super) fn obstacles(
 ) -> Vec<Point> {
     let mut points = Vec::new();
     if !daemon.running {
-        points.push(Point::new(Level::Critical, "", "the daemon is not running"));
+        points.push(Point::new(
+            Gravity::Critical,
+            "",
+            "the daemon is not running",
+        ));
     }
     let paused = repairs.pauses().into_iter();
-    points
-        .extend(paused.map(|why| Point::new(Level::Warning, "", format!("repairs PAUSED: {why}"))));
+    points.extend(
+        paused.map(|why| Point::new(Gravity::Warning, "", format!("repairs PAUSED: {why}"))),
+    );
     if let Some(spent) = store.and_then(|store| store.spent.as_ref()) {
-        points.push(Point::new(Level::Warning, "", spent_line(spent)));
+        points.push(Point::new(Gravity::Warning, "", spent_line(spent)));
     }
     if config.channels().is_empty() {
         let what = "nobody is told: no tracker, webhook or Alertmanager is configured; what needs a human stands here alone";
-        points.push(Point::new(Level::Note, "", what));
+        points.push(Point::new(Gravity::Note, "", what));
     }
     if let Some(store) = store {
         points.extend(deliveries(&store.outbox, config, now));
         points.extend(store.broken().map(|run| {
             let what = format!("detector {} is broken: {}", run.name, run.message);
-            Point::new(Level::Warning, "doctor", what)
+            Point::new(Gravity::Warning, "doctor", what)
         }));
     }
     points
@@ -200,7 +209,7 @@ fn deliveries(rows: &[OutboxRow], config: &Config, now: Timestamp) -> Vec<Point>
             "{} given up",
             shape::counted(dead, "delivery", "deliveries")
         );
-        points.push(Point::new(Level::Warning, "outbox", what));
+        points.push(Point::new(Gravity::Warning, "outbox", what));
     }
     let (told, nowhere): (Vec<&OutboxRow>, Vec<&OutboxRow>) = rows
         .iter()
@@ -209,7 +218,7 @@ fn deliveries(rows: &[OutboxRow], config: &Config, now: Timestamp) -> Vec<Point>
     if let Some(first) = nowhere.first() {
         let count = shape::counted(nowhere.len() as u64, "delivery is", "deliveries are");
         let what = format!("{count} for {}, which is not configured", first.destination);
-        points.push(Point::new(Level::Note, "outbox", what));
+        points.push(Point::new(Gravity::Note, "outbox", what));
     }
     let stuck: Vec<&&OutboxRow> = told
         .iter()
@@ -221,7 +230,7 @@ fn deliveries(rows: &[OutboxRow], config: &Config, now: Timestamp) -> Vec<Point>
         let why = oldest.last_error.as_deref().unwrap_or("not tried yet");
         let age = shape::age(oldest.created_at, now);
         let what = format!("{count} stuck, the oldest for {age}: {why}");
-        points.push(Point::new(Level::Warning, "outbox", what));
+        points.push(Point::new(Gravity::Warning, "outbox", what));
     }
     points
 }
@@ -328,6 +337,6 @@ mod tests {
         let point = ask.point(&Silences::default(), NOW);
         assert_eq!(point.command, "escalations show 13");
         assert_eq!(point.what, "error for 5 m, #7: web.service failed");
-        assert_eq!(point.level, Level::Critical);
+        assert_eq!(point.level, Gravity::Critical);
     }
 }

@@ -103,7 +103,7 @@ pub struct Feedback {
 
 /// What an approval on an issue is held against. All times are by the server's clock: ours may have been wrong.
 #[derive(Clone, Debug)]
-pub struct Standing<'a> {
+pub struct ApprovalBasis<'a> {
     /// What is proposed now.
     pub action: Option<&'a Digest>,
     /// Since when the issue shows it, as far as that is certain.
@@ -164,7 +164,7 @@ impl fmt::Display for Void {
 pub fn allows(
     named: Option<&str>,
     at: Option<Timestamp>,
-    standing: &Standing<'_>,
+    standing: &ApprovalBasis<'_>,
 ) -> Result<(Digest, Duration), Void> {
     let action = standing.action.ok_or(Void::NothingProposed)?;
     match named {
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn an_approval_is_of_what_stood_in_the_issue_when_it_was_made() {
         let (a, b) = (digest("a"), digest("b"));
-        let standing = Standing {
+        let standing = ApprovalBasis {
             action: Some(&a),
             shown_since: Some(SHOWN),
             by_name: false,
@@ -319,7 +319,7 @@ mod tests {
         let at = |seconds| Some(after_shown(seconds));
         let left = |seconds| Ok((a.clone(), Duration::from_secs(seconds)));
         let of_another = |named: &str| Err(Void::OfAnother(named.to_owned(), a.clone()));
-        type Change<'a> = fn(&mut Standing<'a>);
+        type Change<'a> = fn(&mut ApprovalBasis<'a>);
         let as_is: Change<'_> = |_| {};
         let rows = [
             ("the one that stands", None, at(60), as_is, left(3_060)),

@@ -15,7 +15,7 @@ use crate::core::reading::logline::{LogLine, Origin};
 use crate::core::reading::words::{Lexicon, Trouble};
 
 pub use self::mistake::RuleError;
-use self::mistake::{Fault, RuleMistake};
+use self::mistake::{RuleFault, RuleMistake};
 
 const BUILTIN: Packed = packed!("log_rules.toml");
 
@@ -314,21 +314,23 @@ fn resolve(written: Written, file: &str, patterns: &mut Vec<String>) -> Result<R
     };
     let wrong = |fault| RuleMistake::Rule(name.clone(), fault);
     if written.r#match.is_empty() {
-        return Err(wrong(Fault::NoMatch));
+        return Err(wrong(RuleFault::NoMatch));
     }
     let class = match written.class.as_deref() {
         None => Class::LogError,
-        Some(text) => text.parse().map_err(|why| wrong(Fault::Class(why)))?,
+        Some(text) => text.parse().map_err(|why| wrong(RuleFault::Class(why)))?,
     };
     let severity = match written.severity.as_deref() {
         None => Severity::Error,
-        Some(text) => text.parse().map_err(|why| wrong(Fault::Severity(why)))?,
+        Some(text) => text
+            .parse()
+            .map_err(|why| wrong(RuleFault::Severity(why)))?,
     };
     let source = match written.source.as_deref() {
         None => None,
         Some("text") => Some(Origin::Text),
         Some("leveled") => Some(Origin::Leveled),
-        Some(other) => return Err(wrong(Fault::Source(other.to_owned()))),
+        Some(other) => return Err(wrong(RuleFault::Source(other.to_owned()))),
     };
     let mut captures = Vec::new();
     // The built-in patterns are checked by a test; compiling each once more at every start costs memory.
@@ -345,9 +347,9 @@ fn resolve(written: Written, file: &str, patterns: &mut Vec<String>) -> Result<R
             .size_limit(SIZE_LIMIT)
             .dfa_size_limit(CACHE_LIMIT)
             .build()
-            .map_err(|why| wrong(Fault::Pattern(why)))?;
+            .map_err(|why| wrong(RuleFault::Pattern(why)))?;
         if regex.is_match(b"") {
-            return Err(wrong(Fault::FitsAll(pattern.clone())));
+            return Err(wrong(RuleFault::FitsAll(pattern.clone())));
         }
         if regex
             .capture_names()

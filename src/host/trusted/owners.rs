@@ -98,12 +98,21 @@ impl Owners {
 
     /// What others can do in this folder, which lies in one that is held as `above`; `None` where it may not lie
     /// on the way.
-    pub(super) fn hold(&self, above: Hold, stat: &FileStat, handle: &OwnedFd) -> Option<Hold> {
+    pub(super) fn hold(
+        &self,
+        above: FolderAccess,
+        stat: &FileStat,
+        handle: &OwnedFd,
+    ) -> Option<FolderAccess> {
         let sticky = self.sticky && stat.st_mode & Mode::S_ISVTX.bits() != 0;
         match above {
-            Hold::Closed | Hold::Sticky if self.keep(stat, handle) => Some(Hold::Closed),
-            Hold::Closed if sticky && self.own(stat) => Some(Hold::Sticky),
-            Hold::Closed | Hold::Sticky | Hold::Open => self.anybody.then_some(Hold::Open),
+            FolderAccess::Closed | FolderAccess::Sticky if self.keep(stat, handle) => {
+                Some(FolderAccess::Closed)
+            }
+            FolderAccess::Closed if sticky && self.own(stat) => Some(FolderAccess::Sticky),
+            FolderAccess::Closed | FolderAccess::Sticky | FolderAccess::Open => {
+                self.anybody.then_some(FolderAccess::Open)
+            }
         }
     }
 
@@ -121,7 +130,7 @@ impl Owners {
 
 /// What others can do to the entries of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hold {
+pub(super) enum FolderAccess {
     /// Nothing: nobody else writes there, nor in any folder above it.
     Closed,
     /// Add some, but move none that is not theirs.

@@ -7,7 +7,7 @@ use nix::fcntl::{OFlag, open as open_path, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 
 use crate::host::Host;
-use crate::host::trusted::owners::{Hold, Owners, writable};
+use crate::host::trusted::owners::{FolderAccess, Owners, writable};
 use crate::host::trusted::{Distrust, Untrusted};
 
 /// Most links followed on one way; the deepest of a Debian has three.
@@ -37,7 +37,7 @@ struct Level {
     handle: OwnedFd,
     name: String,
     user: u32,
-    hold: Hold,
+    hold: FolderAccess,
 }
 
 /// Where a walk ended. For a directory `folder` is itself, else the one that holds it.
@@ -130,8 +130,10 @@ impl<'a> Walk<'a> {
             .map_err(|why| self.error(part, Distrust::Io(why.into())))
     }
 
-    fn hold(&self) -> Hold {
-        self.levels.last().map_or(Hold::Closed, |level| level.hold)
+    fn hold(&self) -> FolderAccess {
+        self.levels
+            .last()
+            .map_or(FolderAccess::Closed, |level| level.hold)
     }
 
     /// Goes into a folder.
@@ -151,7 +153,7 @@ impl<'a> Walk<'a> {
 
     /// Goes on where a link leads, if nobody else can have set it.
     fn follow(&mut self, handle: &OwnedFd, part: &str, stat: &FileStat) -> Result<(), Untrusted> {
-        if self.hold() != Hold::Closed || !self.owners.own(stat) {
+        if self.hold() != FolderAccess::Closed || !self.owners.own(stat) {
             return Err(self.error(part, Distrust::Link { user: stat.st_uid }));
         }
         self.links = self.links.saturating_add(1);
@@ -177,11 +179,11 @@ impl<'a> Walk<'a> {
         }
         let path = self.path(&name);
         let here = self.last()?;
-        if !anybody && here.hold != Hold::Closed {
+        if !anybody && here.hold != FolderAccess::Closed {
             return Err(self.left_open(&here));
         }
         // Whoever may write a folder can give a file in it that he may not read himself a second name.
-        if here.hold == Hold::Open && stat.st_nlink > 1 && stat.st_uid != here.user {
+        if here.hold == FolderAccess::Open && stat.st_nlink > 1 && stat.st_uid != here.user {
             let user = stat.st_uid;
             return Err(self.error_at(path, Distrust::SecondName { user }));
         }
@@ -197,7 +199,7 @@ impl<'a> Walk<'a> {
     fn end(mut self) -> Result<Found, Untrusted> {
         let path = self.path("");
         let here = self.last()?;
-        if here.hold == Hold::Sticky {
+        if here.hold == FolderAccess::Sticky {
             return Err(self.left_open(&here));
         }
         let stat = fstat(&here.handle);

@@ -10,7 +10,7 @@ use nix::unistd::geteuid;
 
 use crate::host::Host;
 use crate::host::net::{self, Until};
-use crate::services::systemd::wire::{self, Call, Kind, Message, WireError};
+use crate::services::systemd::wire::{self, Call, Message, MessageKind, WireError};
 
 const PRIVATE: &str = "/run/systemd/private";
 const SYSTEM_BUS: &str = "/run/dbus/system_bus_socket";
@@ -92,7 +92,7 @@ pub type Aside<'a> = dyn FnMut(&Message<'_>) + 'a;
 pub type Take<'a> = dyn FnMut(usize, Option<&Message<'_>>) -> Result<(), WireError> + 'a;
 
 #[derive(Debug)]
-pub struct Connection {
+pub struct BusConnection {
     socket: Until<net::Local>,
     buffer: Vec<u8>,
     /// What of the buffer was handed out.
@@ -102,7 +102,7 @@ pub struct Connection {
     systemd: Option<String>,
 }
 
-impl Connection {
+impl BusConnection {
     /// Connects by the first way there is. systemd that takes us and then says nothing is no reason for another.
     pub fn open(host: &Host, end: Instant) -> Result<Self, BusError> {
         match Self::greet(host, PRIVATE, end) {
@@ -355,7 +355,7 @@ impl Peer {
 
 /// The answer itself, or why there is none.
 fn answer<'m, 'b>(message: &'m Message<'b>) -> Result<&'m Message<'b>, BusError> {
-    if message.kind != Kind::Error {
+    if message.kind != MessageKind::Error {
         return Ok(message);
     }
     let why = message.body().text().unwrap_or_default();

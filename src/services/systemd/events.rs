@@ -9,7 +9,7 @@ const UNIT: &str = "org.freedesktop.systemd1.Unit";
 
 /// What a signal says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum SignalNews {
     Said(Happening),
     /// A job whose kind is to be asked for at its object.
     Job {
@@ -24,23 +24,23 @@ pub enum Heard {
 }
 
 /// Reads one signal; `None` for one that says nothing of interest.
-pub fn heard(message: &Message<'_>) -> Result<Option<Heard>, WireError> {
+pub fn heard(message: &Message<'_>) -> Result<Option<SignalNews>, WireError> {
     if message.is_signal(PROPERTIES, "PropertiesChanged") {
-        return Ok(change(message)?.map(|change| Heard::Said(Happening::UnitChanged(change))));
+        return Ok(change(message)?.map(|change| SignalNews::Said(Happening::UnitChanged(change))));
     }
     if message.interface != MANAGER {
         return Ok(None);
     }
     let mut body = message.body();
     Ok(Some(match message.member {
-        "JobNew" => Heard::Job {
+        "JobNew" => SignalNews::Job {
             id: JobId::from_number(body.number()?),
             path: body.text()?.to_owned(),
             unit: body.text()?.to_owned(),
         },
         "JobRemoved" => {
             let (id, _, unit) = (body.number()?, body.text()?, body.text()?);
-            Heard::Said(Happening::JobRemoved {
+            SignalNews::Said(Happening::JobRemoved {
                 id: JobId::from_number(id),
                 unit: unit.to_owned(),
                 // Its object is gone: who heard of its beginning knows.
@@ -48,11 +48,11 @@ pub fn heard(message: &Message<'_>) -> Result<Option<Heard>, WireError> {
                 result: JobResult::of(body.text()?),
             })
         }
-        "UnitNew" => Heard::Said(Happening::UnitNew(body.text()?.to_owned())),
-        "UnitRemoved" => Heard::Said(Happening::UnitRemoved(body.text()?.to_owned())),
-        "Reloading" => Heard::Said(Happening::Reloading(body.flag()?)),
-        "StartupFinished" => Heard::StartupFinished,
-        "UnitFilesChanged" => Heard::UnitFilesChanged,
+        "UnitNew" => SignalNews::Said(Happening::UnitNew(body.text()?.to_owned())),
+        "UnitRemoved" => SignalNews::Said(Happening::UnitRemoved(body.text()?.to_owned())),
+        "Reloading" => SignalNews::Said(Happening::Reloading(body.flag()?)),
+        "StartupFinished" => SignalNews::StartupFinished,
+        "UnitFilesChanged" => SignalNews::UnitFilesChanged,
         _ => return Ok(None),
     }))
 }

@@ -10,9 +10,9 @@ use crate::host::Host;
 use crate::host::clock::end_after;
 use crate::services::Ear;
 use crate::services::systemd::QUERY_DEADLINE;
-use crate::services::systemd::bus::{BusError, Connection, MANAGER, MANAGER_PATH, PROPERTIES};
+use crate::services::systemd::bus::{BusConnection, BusError, MANAGER, MANAGER_PATH, PROPERTIES};
 use crate::services::systemd::decode::Value;
-use crate::services::systemd::events::{Heard, heard};
+use crate::services::systemd::events::{SignalNews, heard};
 use crate::services::systemd::known::Known;
 use crate::services::systemd::wire::Message;
 
@@ -31,7 +31,7 @@ const OF_THE_MANAGER: [&str; 3] = ["shutdown.target", "rescue.target", "emergenc
 /// Tells `ear` what happens until it listens no more.
 pub fn follow(host: &Host, known: &Known, ear: &mut dyn Ear) -> Result<(), BusError> {
     let end = end_after(QUERY_DEADLINE);
-    let mut connection = Connection::open(host, end)?;
+    let mut connection = BusConnection::open(host, end)?;
     connection.subscribe(end)?;
     known.follow(true);
     let mut follower = Follower {
@@ -51,10 +51,10 @@ struct Follower<'a> {
     host: &'a Host,
     known: &'a Known,
     ear: &'a mut dyn Ear,
-    connection: Connection,
+    connection: BusConnection,
     jobs: BTreeMap<JobId, JobKind>,
     /// What came while a question was asked.
-    waiting: VecDeque<Heard>,
+    waiting: VecDeque<SignalNews>,
 }
 
 impl Follower<'_> {
@@ -86,18 +86,18 @@ impl Follower<'_> {
         });
     }
 
-    fn take(&mut self, heard: Heard) -> Result<(), BusError> {
+    fn take(&mut self, heard: SignalNews) -> Result<(), BusError> {
         match heard {
-            Heard::Job { id, unit, path } => {
+            SignalNews::Job { id, unit, path } => {
                 let kind = JobKind::of(&self.property(&path, JOB, "JobType")?);
                 self.begin(id, unit, kind);
             }
-            Heard::StartupFinished => self.tell_state()?,
-            Heard::UnitFilesChanged => self.known.forget(),
-            Heard::Said(Happening::JobRemoved {
+            SignalNews::StartupFinished => self.tell_state()?,
+            SignalNews::UnitFilesChanged => self.known.forget(),
+            SignalNews::Said(Happening::JobRemoved {
                 id, unit, result, ..
             }) => self.end(id, unit, result),
-            Heard::Said(what) => {
+            SignalNews::Said(what) => {
                 let of_manager = matches!(&what, Happening::UnitChanged(change)
                     if change.active.is_some() && OF_THE_MANAGER.contains(&change.unit.as_str()));
                 self.tell(what);
@@ -179,8 +179,8 @@ impl Follower<'_> {
 }
 
 /// Keeps a signal for later; one that cannot be read, or has no room, leaves a gap in its place.
-fn put_off(waiting: &mut VecDeque<Heard>, message: &Message<'_>) {
-    let gap = || Some(Heard::Said(Happening::Gap));
+fn put_off(waiting: &mut VecDeque<SignalNews>, message: &Message<'_>) {
+    let gap = || Some(SignalNews::Said(Happening::Gap));
     let Some(heard) = heard(message).unwrap_or_else(|_| gap()) else {
         return;
     };

@@ -1,6 +1,6 @@
 //! What comes over the bus, read in every way that it is read in; for the fuzzer alone.
 
-use crate::services::systemd::wire::{self, Message, Reader};
+use crate::services::systemd::wire::{self, Message, ValueReader};
 use crate::services::systemd::{events, known};
 
 /// Reads `bytes` as they come from a socket, and as the body of a message that is one.
@@ -28,7 +28,7 @@ fn read(bytes: &[u8]) {
 
 /// A value that can be read can be passed over as well, and both end at the same byte.
 fn variants(message: &Message<'_>) {
-    let mut values: Reader<'_> = message.body();
+    let mut values: ValueReader<'_> = message.body();
     while !values.is_over() {
         let mut passed = values.clone();
         if values.variant().is_err() {

@@ -16,7 +16,7 @@ const ENDS_MOST: usize = 1_024;
 const RUNS_KNOWN_MOST: usize = 4_096;
 
 #[derive(Debug, Default)]
-pub struct Heard {
+pub struct Hearing {
     memory: Mutex<Memory>,
     /// Runs, by their invocation, of which all words were heard. Held while they are read: who comes meanwhile waits.
     heard_out: Mutex<BTreeSet<String>>,
@@ -44,7 +44,7 @@ impl Default for Memory {
     }
 }
 
-impl Heard {
+impl Hearing {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -220,12 +220,12 @@ mod tests {
         }
     }
 
-    fn asked(heard: &Heard, stamps: bool) -> Left {
+    fn asked(heard: &Hearing, stamps: bool) -> Left {
         asked_of(heard, stamps, 7)
     }
 
     /// How the end at `at_us` came about.
-    fn asked_of(heard: &Heard, stamps: bool, at_us: u64) -> Left {
+    fn asked_of(heard: &Hearing, stamps: bool, at_us: u64) -> Left {
         let mut units = [UnitState {
             name: "a.service".to_owned(),
             active_state: "inactive".to_owned(),
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn what_was_read_back_is_not_heard_again() {
-        let heard = Heard::default();
+        let heard = Hearing::default();
         assert!(heard.wants_recall());
         let story = [word(1, JobKind::Start), word(2, JobKind::Stop)];
         heard.recall(&story);
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn after_a_gap_it_is_to_be_read_back() {
-        let heard = Heard::default();
+        let heard = Hearing::default();
         heard.recall(&[word(1, JobKind::Stop)]);
         assert!(!heard.wants_recall());
         heard.hear(&[ManagerEvent {
@@ -265,11 +265,11 @@ mod tests {
 
     #[test]
     fn an_end_that_was_told_apart_is_known_again_when_its_words_are_gone() {
-        let heard = Heard::default();
+        let heard = Hearing::default();
         heard.recall(&[word(1, JobKind::Stop)]);
         assert_eq!(asked(&heard, false), Left::OnPurpose(Purpose::Stopped));
         let ends = heard.ends();
-        let later = Heard::default();
+        let later = Hearing::default();
         later.remember(&ends);
         later.recall(&[]);
         assert_eq!(asked(&later, false), Left::OnPurpose(Purpose::Stopped));
@@ -278,14 +278,14 @@ mod tests {
             at_us: 6,
             ..ends.into_iter().next().unwrap()
         };
-        let later = Heard::default();
+        let later = Hearing::default();
         later.remember(&[of_another_end]);
         assert_eq!(asked(&later, false), Left::Unknown);
     }
 
     #[test]
     fn time_stamps_count_only_where_no_word_is_known() {
-        let heard = Heard::default();
+        let heard = Hearing::default();
         assert_eq!(asked(&heard, true), Left::OnPurpose(Purpose::Stopped));
         heard.recall(&[ManagerEvent {
             seen: Timestamp::from_millis(1),

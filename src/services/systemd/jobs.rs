@@ -7,7 +7,7 @@ use crate::core::model::unit::UnitName;
 use crate::host::Host;
 use crate::host::clock::end_after;
 use crate::services::systemd::QUERY_DEADLINE;
-use crate::services::systemd::bus::{BusError, Connection, MANAGER};
+use crate::services::systemd::bus::{BusConnection, BusError, MANAGER};
 use crate::services::systemd::wire::Message;
 use crate::services::{Order, Ordered};
 
@@ -24,7 +24,7 @@ pub fn order(
     within: Duration,
 ) -> Result<Ordered, BusError> {
     let asked = end_after(QUERY_DEADLINE);
-    let mut connection = Connection::open(host, asked)?;
+    let mut connection = BusConnection::open(host, asked)?;
     connection.subscribe(asked)?;
     if order == Order::ResetFailedStart {
         reset_failed(&mut connection, unit, asked)?;
@@ -48,7 +48,7 @@ pub fn order(
 
 /// A unit that is not failed, or not loaded, has nothing to reset.
 fn reset_failed(
-    connection: &mut Connection,
+    connection: &mut BusConnection,
     unit: &UnitName,
     end: Instant,
 ) -> Result<(), BusError> {
@@ -62,7 +62,7 @@ fn reset_failed(
 
 fn wait(
     host: &Host,
-    connection: &mut Connection,
+    connection: &mut BusConnection,
     job: &str,
     end: Instant,
 ) -> Result<Ordered, BusError> {
@@ -94,7 +94,7 @@ fn removed(message: &Message<'_>) -> Option<(String, JobResult)> {
 /// Makes systemd read its unit files anew.
 pub fn reload(host: &Host, within: Duration) -> Result<(), BusError> {
     let end = end_after(within);
-    let mut connection = Connection::open(host, end)?;
+    let mut connection = BusConnection::open(host, end)?;
     let call = connection.manager("Reload", &[]);
     connection.ask(&call, end, &mut |_| {}, |_| Ok(()))
 }

@@ -8,10 +8,10 @@ use crate::core::model::manager_event::{Happening, ManagerState};
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::core::reading::last_run::About;
 use crate::services::systemd::bus::{
-    BusError, Connection, MANAGER, MANAGER_PATH, PROPERTIES, unit_path,
+    BusConnection, BusError, MANAGER, MANAGER_PATH, PROPERTIES, unit_path,
 };
 use crate::services::systemd::decode::{Draft, is_watched};
-use crate::services::systemd::wire::{Message, Reader, WireError};
+use crate::services::systemd::wire::{Message, ValueReader, WireError};
 
 /// Everything is read anew after this time: no signal tells that a unit file changed on the disk.
 const FRESH_FOR: Duration = Duration::from_secs(300);
@@ -30,7 +30,7 @@ struct Listed {
 
 impl Listed {
     /// `(ssssssouso)`: name, description, states, the unit that it follows, its object, its job.
-    fn read(row: &mut Reader<'_>) -> Result<Self, WireError> {
+    fn read(row: &mut ValueReader<'_>) -> Result<Self, WireError> {
         let name = row.text()?.to_owned();
         row.text()?;
         let states = [row.text()?, row.text()?, row.text()?].map(str::to_owned);
@@ -128,7 +128,7 @@ impl Known {
     /// All watched units: one list, and the properties of what changed, is failed or is not known.
     pub fn sweep(
         &self,
-        connection: &mut Connection,
+        connection: &mut BusConnection,
         end: Instant,
     ) -> Result<Vec<UnitState>, BusError> {
         // One sweep at a time: a second one would put back what is older.
@@ -169,7 +169,7 @@ impl Swept {
     }
 }
 
-fn list(connection: &mut Connection, end: Instant) -> Result<Vec<Listed>, BusError> {
+fn list(connection: &mut BusConnection, end: Instant) -> Result<Vec<Listed>, BusError> {
     let call = connection.manager("ListUnits", &[]);
     connection.ask(&call, end, &mut |_| {}, rows)
 }
@@ -187,7 +187,10 @@ fn rows(message: &Message<'_>) -> Result<Vec<Listed>, WireError> {
 }
 
 /// The manager as a whole.
-pub fn manager_state(connection: &mut Connection, end: Instant) -> Result<ManagerState, BusError> {
+pub fn manager_state(
+    connection: &mut BusConnection,
+    end: Instant,
+) -> Result<ManagerState, BusError> {
     let args = [MANAGER, "SystemState"];
     let call = connection
         .peer()
@@ -200,7 +203,7 @@ pub fn manager_state(connection: &mut Connection, end: Instant) -> Result<Manage
 
 /// Units of these names, in their order. What is gone meanwhile is left out.
 pub fn read(
-    connection: &mut Connection,
+    connection: &mut BusConnection,
     names: &[String],
     end: Instant,
 ) -> Result<Vec<UnitState>, BusError> {
@@ -232,7 +235,7 @@ fn interface(name: &str) -> &'static str {
 
 /// What goes with a unit that is down.
 pub fn about(
-    connection: &mut Connection,
+    connection: &mut BusConnection,
     unit: &UnitName,
     end: Instant,
 ) -> Result<About, BusError> {

@@ -22,8 +22,8 @@ use crate::core::model::unit::{UnitEnd, UnitName, UnitState, unit_of_cgroup};
 use crate::core::reading::last_run::About;
 use crate::host::clock::end_after;
 use crate::host::{Host, READ_CAP, procfs};
-use crate::services::systemd::bus::{BusError, Connection};
-use crate::services::systemd::heard::Heard;
+use crate::services::systemd::bus::{BusConnection, BusError};
+use crate::services::systemd::heard::Hearing;
 use crate::services::systemd::known::Known;
 use crate::services::systemd::systemctl::Systemctl;
 use crate::services::{Ear, ORDER_DEADLINE, Order, Ordered, ServiceError, ServiceManager};
@@ -44,7 +44,7 @@ pub struct Systemd {
     host: Host,
     known: Known,
     systemctl: Systemctl,
-    heard: Heard,
+    heard: Hearing,
 }
 
 impl Systemd {
@@ -55,7 +55,7 @@ impl Systemd {
             host: host.clone(),
             known: Known::default(),
             systemctl: Systemctl::new(host),
-            heard: Heard::default(),
+            heard: Hearing::default(),
         })
     }
 
@@ -64,7 +64,7 @@ impl Systemd {
         let sweep = || {
             let end = end_after(QUERY_DEADLINE);
             self.known
-                .sweep(&mut Connection::open(&self.host, end)?, end)
+                .sweep(&mut BusConnection::open(&self.host, end)?, end)
         };
         told_or_else(sweep(), || self.systemctl.units())
     }
@@ -85,7 +85,7 @@ impl Systemd {
         let read = || {
             let end = end_after(QUERY_DEADLINE);
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            known::read(&mut Connection::open(&self.host, end)?, &names, end)
+            known::read(&mut BusConnection::open(&self.host, end)?, &names, end)
         };
         told_or_else(read(), || self.systemctl.named(names))
     }
@@ -156,7 +156,7 @@ impl ServiceManager for Systemd {
     fn about(&self, unit: &UnitName) -> Result<About, ServiceError> {
         let about = || {
             let end = end_after(QUERY_DEADLINE);
-            known::about(&mut Connection::open(&self.host, end)?, unit, end)
+            known::about(&mut BusConnection::open(&self.host, end)?, unit, end)
         };
         told_or_else(about(), || self.systemctl.about(unit))
     }
@@ -164,7 +164,7 @@ impl ServiceManager for Systemd {
     fn state(&self) -> Result<ManagerState, ServiceError> {
         let state = || {
             let end = end_after(QUERY_DEADLINE);
-            known::manager_state(&mut Connection::open(&self.host, end)?, end)
+            known::manager_state(&mut BusConnection::open(&self.host, end)?, end)
         };
         told_or_else(state(), || self.systemctl.state())
     }

@@ -13,7 +13,7 @@ mod owners;
 
 use super::bus::{MANAGER, MANAGER_PATH, PROPERTIES, unit_of_path, unit_path};
 use super::wire::spoken::{Said, error, properties, reply, signal, text, variant};
-use super::wire::{self, Kind};
+use super::wire::{self, MessageKind};
 use super::*;
 use crate::core::model::manager_event::{
     Happening, JobId, JobKind, JobResult, ManagerEvent, ManagerState, UnitChange,
@@ -135,7 +135,7 @@ impl Fake {
     /// Answers one call; false when the connection is to end.
     fn answer(&self, mut socket: &UnixStream, serial: u32, call: &[u8], sender: &str) -> bool {
         let call = wire::parse(call).unwrap();
-        assert_eq!(call.kind, Kind::Call);
+        assert_eq!(call.kind, MessageKind::Call);
         let mut body = call.body();
         let args: Vec<&str> = call
             .signature
@@ -657,6 +657,6 @@ fn silence_has_an_end() {
     let host = Host::at(dir.path(), Clock::manual(Timestamp::default()));
     let _silent = UnixListener::bind(dir.path().join("run/systemd/private")).unwrap();
     let end = end_after(Duration::from_millis(20));
-    let why = Connection::open(&host, end).unwrap_err();
+    let why = BusConnection::open(&host, end).unwrap_err();
     assert!(matches!(why, BusError::Lost(_)), "somebody is there: {why}");
 }

@@ -36,7 +36,7 @@ impl std::error::Error for WireError {}
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MessageKind {
     Call,
     Return,
     Error,
@@ -46,7 +46,7 @@ pub enum Kind {
 /// One message, within the bytes it came in. Fields that it does not have are empty.
 #[derive(Clone, Debug)]
 pub struct Message<'a> {
-    pub kind: Kind,
+    pub kind: MessageKind,
     /// Serial of the call that this answers; 0 for none.
     pub reply_to: u32,
     pub path: &'a str,
@@ -55,17 +55,17 @@ pub struct Message<'a> {
     pub error: &'a str,
     pub sender: &'a str,
     pub signature: &'a str,
-    body: Reader<'a>,
+    body: ValueReader<'a>,
 }
 
 impl<'a> Message<'a> {
-    pub fn body(&self) -> Reader<'a> {
+    pub fn body(&self) -> ValueReader<'a> {
         self.body.clone()
     }
 
     /// True for the signal `member` of `interface`.
     pub fn is_signal(&self, interface: &str, member: &str) -> bool {
-        self.kind == Kind::Signal && self.interface == interface && self.member == member
+        self.kind == MessageKind::Signal && self.interface == interface && self.member == member
     }
 }
 
@@ -74,7 +74,7 @@ pub fn length(bytes: &[u8]) -> Result<Option<usize>, WireError> {
     let Some(head) = bytes.get(..FIXED) else {
         return Ok(None);
     };
-    let mut reader = Reader::of(head, is_big(head)?);
+    let mut reader = ValueReader::of(head, is_big(head)?);
     reader.take(4)?;
     let body = reader.size()?;
     reader.take(4)?;
@@ -100,12 +100,12 @@ fn is_big(head: &[u8]) -> Result<bool, WireError> {
 
 /// Reads one whole message.
 pub fn parse(bytes: &[u8]) -> Result<Message<'_>, WireError> {
-    let mut reader = Reader::of(bytes, is_big(bytes)?);
+    let mut reader = ValueReader::of(bytes, is_big(bytes)?);
     let kind = match reader.take(4)?.get(1) {
-        Some(1) => Kind::Call,
-        Some(2) => Kind::Return,
-        Some(3) => Kind::Error,
-        Some(4) => Kind::Signal,
+        Some(1) => MessageKind::Call,
+        Some(2) => MessageKind::Return,
+        Some(3) => MessageKind::Error,
+        Some(4) => MessageKind::Signal,
         _ => return Err(WireError::Malformed("kind of message")),
     };
     reader.size()?;
@@ -120,7 +120,7 @@ pub fn parse(bytes: &[u8]) -> Result<Message<'_>, WireError> {
         error: "",
         sender: "",
         signature: "",
-        body: Reader::of(&[], reader.big),
+        body: ValueReader::of(&[], reader.big),
     };
     let mut fields = reader.array(8)?;
     while !fields.is_over() {
@@ -128,11 +128,11 @@ pub fn parse(bytes: &[u8]) -> Result<Message<'_>, WireError> {
     }
     reader.align(8);
     let body = bytes.get(reader.at..).ok_or(WireError::Torn)?;
-    message.body = Reader::of(body, reader.big);
+    message.body = ValueReader::of(body, reader.big);
     Ok(message)
 }
 
-fn field<'a>(fields: &mut Reader<'a>, message: &mut Message<'a>) -> Result<(), WireError> {
+fn field<'a>(fields: &mut ValueReader<'a>, message: &mut Message<'a>) -> Result<(), WireError> {
     fields.align(8);
     let code = fields.byte()?;
     let types = fields.signature()?;
@@ -151,13 +151,13 @@ fn field<'a>(fields: &mut Reader<'a>, message: &mut Message<'a>) -> Result<(), W
 
 /// Reads values one after the other. Its first byte stands at a multiple of eight of the message.
 #[derive(Clone, Debug)]
-pub struct Reader<'a> {
+pub struct ValueReader<'a> {
     bytes: &'a [u8],
     at: usize,
     big: bool,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ValueReader<'a> {
     fn of(bytes: &'a [u8], big: bool) -> Self {
         Self { bytes, at: 0, big }
     }

@@ -28,7 +28,7 @@ pub enum RuleMistake {
     Form(Mistake),
     NoName,
     /// In the rule of this name.
-    Rule(String, Fault),
+    Rule(String, RuleFault),
     /// All patterns of all files do not fit into one automaton.
     Together(regex::Error),
     /// A sample of the rule is not judged as its writer wanted.
@@ -42,7 +42,7 @@ pub enum RuleMistake {
 
 /// What is wrong in one rule.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Fault {
+pub enum RuleFault {
     NoMatch,
     Class(UnknownName),
     Severity(UnknownName),
@@ -61,10 +61,13 @@ impl Error for RuleError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.what {
             RuleMistake::Form(why) => Some(why),
-            RuleMistake::Together(why) | RuleMistake::Rule(_, Fault::Pattern(why)) => Some(why),
-            RuleMistake::Rule(_, Fault::Class(why)) => Some(why),
-            RuleMistake::Rule(_, Fault::Severity(why)) => Some(why),
-            RuleMistake::Rule(_, Fault::NoMatch | Fault::Source(_) | Fault::FitsAll(_))
+            RuleMistake::Together(why) | RuleMistake::Rule(_, RuleFault::Pattern(why)) => Some(why),
+            RuleMistake::Rule(_, RuleFault::Class(why)) => Some(why),
+            RuleMistake::Rule(_, RuleFault::Severity(why)) => Some(why),
+            RuleMistake::Rule(
+                _,
+                RuleFault::NoMatch | RuleFault::Source(_) | RuleFault::FitsAll(_),
+            )
             | RuleMistake::NoName
             | RuleMistake::Sample { .. } => None,
         }
@@ -100,7 +103,7 @@ impl fmt::Display for RuleMistake {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for RuleFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoMatch => f.write_str("match is empty: it would never fit"),

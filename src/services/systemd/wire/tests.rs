@@ -82,7 +82,7 @@ fn an_answer_is_read_value_by_value() {
     let message = parse(&bytes).unwrap();
     assert_eq!(
         (message.kind, message.reply_to, message.sender),
-        (Kind::Return, 7, ":1.0")
+        (MessageKind::Return, 7, ":1.0")
     );
     let values: Vec<Value<'_>> = read(&bytes).unwrap().into_iter().map(|(_, v)| v).collect();
     let want = [
@@ -114,7 +114,7 @@ fn a_call_is_written_as_it_is_read() {
     };
     let bytes = call.bytes(5);
     let message = parse(&bytes).unwrap();
-    assert_eq!((message.kind, message.signature), (Kind::Call, "ss"));
+    assert_eq!((message.kind, message.signature), (MessageKind::Call, "ss"));
     assert_eq!((message.path, message.member), (call.path, call.member));
     let mut body = message.body();
     assert_eq!((body.text(), body.text()), (Ok("a.service"), Ok("fail")));
