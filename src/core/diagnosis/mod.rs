@@ -8,6 +8,7 @@ pub mod llm;
 pub mod naming;
 pub mod parts;
 pub mod phrases;
+pub mod remark;
 pub mod retrieval;
 pub mod root_cause;
 pub mod sandbox;

@@ -4,14 +4,13 @@
 //! `unknown`. `docs/CAUSES.md` lists them all.
 
 use crate::core::diagnosis::cause_rules::{CauseRules, Context, Place};
+use crate::core::diagnosis::remark::{Weight, weigh};
 use crate::core::diagnosis::sandbox;
 use crate::core::model::cause::Cause;
 use crate::core::model::class::{Class, KERNEL, ToldBy};
 use crate::core::model::facts::{Fact, Key};
 use crate::core::model::finding::Finding;
 use crate::core::model::text::cut;
-use crate::core::reading::level::Level;
-use crate::core::reading::shape;
 
 /// A cause with the rule that named it.
 #[derive(Clone, Debug, PartialEq)]
@@ -227,21 +226,36 @@ fn counts(named: &Named) -> bool {
 const ONE_STORY: usize = 8;
 
 /// Words of the message and of the unit's last run. The reason why it ended comes before how the manager counted it, a
-/// line that is no mere remark before one that is, the surer rule before the other. On a tie what another line was caused
-/// by, then the first of what a unit said at its end, then the newest.
+/// line that is no mere remark before one that is, what others were caused by at its end before those, the surer rule
+/// before the other. On a tie the first of what a unit said at its end, then the newest. A remark counts for nothing where
+/// something graver came after it.
 fn by_words(finding: &Finding, rules: &CauseRules) -> Option<Named> {
     let message = std::iter::once((finding.message.as_str(), context(finding)));
     let log = finding.evidence.log().map(|line| (line, Context::UnitLog));
-    let mut best: Option<((bool, bool, f64, bool), Named)> = None;
+    let mut best: Option<((bool, bool, bool, f64, bool), Named)> = None;
+    // An abort is graver than any remark.
+    let aborted = finding.evidence.exit_status() == Some(6);
+    let ended = matches!(finding.fact(Key::ExitCode), Some("killed" | "dumped"));
+    let mut graver_came = tells_unit_state(finding) && ended && aborted;
     for (number, (line, context)) in message.chain(log).enumerate() {
+        let told = weigh(line);
+        let later = graver_came && told == Weight::Remark;
+        graver_came |= context == Context::UnitLog && told >= Weight::Grave;
+        if later {
+            continue;
+        }
         let Some(named) = by_line(finding, rules, (line, context)) else {
             continue;
         };
-        let level = shape::read(line).level;
-        let remark = level.is_some_and(|level| level < Level::Error);
         let inner = line.trim_start().starts_with("Caused by");
-        let weight = (!counts(&named), !remark, named.confidence, inner);
         let of_story = number <= ONE_STORY && tells_unit_state(finding);
+        let weight = (
+            !counts(&named),
+            told != Weight::Remark,
+            inner && of_story,
+            named.confidence,
+            inner,
+        );
         let better = best.as_ref().is_none_or(|(best_weight, _)| {
             weight > *best_weight || of_story && weight == *best_weight
         });

@@ -300,3 +300,35 @@ fn the_last_runs_of_public_reports_are_named() {
     println!("right {right}, wrong {wrong} of {all}");
     assert!(right * 100 >= all * 90 && wrong * 100 <= all * 3);
 }
+
+#[test]
+fn a_remark_is_no_reason_where_something_graver_came_after_it() {
+    let aborted = |log: &str| {
+        failed(log).with(Fact::Result("signal")).with(Fact::Exit {
+            code: "dumped",
+            status: 6,
+        })
+    };
+    let prepared = "chown: /data/app.conf: Read-only file system";
+    for (finding, cause) in [
+        (failed(prepared), Cause::ReadonlyAfterError),
+        (
+            failed(&format!("ERROR frobnicator failed\n{prepared}")),
+            Cause::ProcessExited,
+        ),
+        (
+            failed(&format!("running\n{prepared}")),
+            Cause::ReadonlyAfterError,
+        ),
+        (
+            failed("ERROR giving up after 3 attempts\nbroker: connection refused, retrying"),
+            Cause::ConnectionRefused,
+        ),
+        (
+            aborted("WARN broker: connection refused"),
+            Cause::ProcessCrashed,
+        ),
+    ] {
+        assert_eq!(cause_of(&finding), cause, "{:?}", finding.evidence);
+    }
+}

@@ -1,0 +1,192 @@
+//! Whether a line of a run is no more than a remark: what it tells of did not end the run. Pure.
+
+use std::sync::OnceLock;
+
+use crate::core::diagnosis::phrases::Phrases;
+use crate::core::reading::level::Level;
+use crate::core::reading::shape;
+
+/// What is said of a fault that the program lives with.
+const WENT_ON: &[&str] = &[
+    "retrying",
+    "will retry",
+    "will try again",
+    "trying again",
+    "retry in",
+    "retry attempt",
+    "retry #",
+    "next try",
+    "next attempt",
+    "reconnecting",
+    "reconnect in",
+    "ignoring",
+    "ignored",
+    "skipping",
+    "skipped",
+    "falling back",
+    "using default",
+    "defaulting to",
+    "continuing",
+    "auto correcting",
+    "non-fatal",
+    "not fatal",
+    "deprecated",
+    "warning:",
+    "warn:",
+    "info:",
+    "for example",
+    "(optional)",
+];
+
+/// Tools that prepare a run. Where anything else was said besides, the run went on after them.
+const PREPARING: &[&str] = &[
+    "chown:",
+    "chmod:",
+    "chgrp:",
+    "cp:",
+    "mv:",
+    "ln:",
+    "rm:",
+    "mkdir:",
+    "touch:",
+    "sed:",
+    "cat:",
+    "grep:",
+    "find:",
+    "stat:",
+    "s6-chown:",
+    "s6-chmod:",
+    "mknod:",
+    "sysctl:",
+    "iptables:",
+    "ip6tables:",
+    "RTNETLINK answers:",
+    "usermod:",
+    "groupmod:",
+];
+
+/// What is said of a fault that ends a run.
+const GRAVE: &[&str] = &[
+    "error",
+    "fatal",
+    "panic",
+    "exception",
+    "traceback",
+    "failed",
+    "unable to",
+    "cannot",
+    "can't",
+    "could not",
+    "couldn't",
+    "invalid",
+    "unknown",
+    "abort",
+];
+
+/// How a line begins that states an error without a level.
+const OPENINGS: &[&str] = &[
+    "fatal",
+    "error",
+    "panic",
+    "failed",
+    "unable",
+    "cannot",
+    "can't",
+    "could not",
+    "couldn't",
+    "invalid",
+    "unknown",
+    "unsupported",
+    "missing",
+];
+
+/// What only sums up, whoever says it: a remark before it is still the reason.
+const NO_NEWS: &[&str] = &[
+    "giving up",
+    "gave up",
+    "attempts",
+    "retries",
+    "failed to start",
+    "process exited, code=",
+    "failed with result",
+    "start request repeated",
+];
+
+/// How much a line of a run says about why it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// By its level, by what it says, or by the tool that says it.
+    Remark,
+    Plain,
+    /// It tells of a fault, and not as one that the program lives with.
+    Grave,
+    /// It states itself that it is an error, by its level or by how it begins.
+    Stated,
+}
+
+/// Weighs one line.
+pub fn weigh(line: &str) -> Weight {
+    static WORDS: OnceLock<Phrases> = OnceLock::new();
+    let of = |list: &'static [&str], owner| list.iter().map(move |text| (*text, owner));
+    let lists = || of(WENT_ON, 0).chain(of(GRAVE, 1)).chain(of(NO_NEWS, 2));
+    let mut found = [false; 3];
+    let words = WORDS.get_or_init(|| Phrases::new(lists()));
+    words.find(line, &mut |owner, _| {
+        let found = usize::try_from(owner).ok().and_then(|at| found.get_mut(at));
+        found.into_iter().for_each(|found| *found = true);
+    });
+    let [went_on, grave, no_news] = found;
+    let spoken = shape::read(line);
+    let said = spoken.message.trim_start();
+    let tool = PREPARING.iter().any(|tool| said.starts_with(tool));
+    let below = spoken.level.is_some_and(|level| level < Level::Error);
+    let opens = |opening: &&str| {
+        let start = said.get(..opening.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(opening))
+    };
+    let above = spoken.level.is_some_and(|level| level >= Level::Error);
+    let above = above || spoken.level.is_none() && OPENINGS.iter().any(|word| opens(word));
+    match (went_on || tool || below, no_news) {
+        (true, _) => Weight::Remark,
+        (false, false) if above => Weight::Stated,
+        (false, false) if grave => Weight::Grave,
+        _ => Weight::Plain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_did_not_end_the_run_is_a_remark() {
+        for (line, weight) in [
+            (
+                "chown: /data/app.conf: Read-only file system",
+                Weight::Remark,
+            ),
+            ("WARN upstream: connection refused", Weight::Remark),
+            (
+                "uplink: connection refused, next try in 5 s",
+                Weight::Remark,
+            ),
+            (
+                "10-setup.sh: info: can not modify it (read-only?)",
+                Weight::Remark,
+            ),
+            ("ERROR upstream: connection refused", Weight::Stated),
+            ("chown to app failed", Weight::Grave),
+            ("ERROR giving up after 3 attempts", Weight::Plain),
+            (
+                "app.service: Failed with result 'exit-code'.",
+                Weight::Plain,
+            ),
+            ("upstream: connection refused", Weight::Plain),
+            ("Fatal error : unknown driver pps", Weight::Stated),
+            ("unknown driver pps", Weight::Stated),
+            ("", Weight::Plain),
+        ] {
+            assert_eq!(weigh(line), weight, "{line}");
+        }
+    }
+}
