@@ -19,6 +19,9 @@ use crate::core::model::packed::{Packed, packed};
 const BUILTIN: Packed = packed!("causes.toml");
 const BUILTIN_NAME: &str = "causes.toml";
 
+/// A rule of ours for last runs below it only guesses, in percent.
+const GUESS: u8 = 65;
+
 named! {
     /// Whose words a line is.
     Context "context" {
@@ -82,6 +85,8 @@ pub struct Hit<'a> {
     pub cause: Cause,
     /// 0 to 1.
     pub confidence: f64,
+    /// It counts only where the program itself states that the line is an error.
+    pub guess: bool,
     /// Those of the rule that occur in the line.
     pub words: &'a str,
 }
@@ -179,6 +184,7 @@ impl CauseRules {
         Some(Hit {
             cause: rule.cause,
             confidence: f64::from(rule.confidence) / 100.0,
+            guess: rule.is_guess(),
             words,
         })
     }
@@ -190,9 +196,14 @@ impl Rule {
             && (self.classes.is_empty() || self.classes.contains(&place.class))
     }
 
-    /// It was written for this class, or for this context and no other.
+    /// It was written for this class, or for this context and no other; a guess never outdoes what is surer.
     fn is_for(&self, place: Place) -> bool {
-        !self.classes.is_empty() || self.contexts == [place.context]
+        !self.is_guess() && (!self.classes.is_empty() || self.contexts == [place.context])
+    }
+
+    /// One of ours for last runs alone, and not sure.
+    fn is_guess(&self) -> bool {
+        !self.own && self.confidence < GUESS && self.contexts == [Context::UnitLog]
     }
 }
 

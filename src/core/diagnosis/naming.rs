@@ -244,7 +244,7 @@ fn by_words(finding: &Finding, rules: &CauseRules) -> Option<Named> {
         if later {
             continue;
         }
-        let Some(named) = by_line(finding, rules, (line, context)) else {
+        let Some(named) = by_line(finding, rules, (line, context), told) else {
             continue;
         };
         let inner = line.trim_start().starts_with("Caused by");
@@ -271,6 +271,7 @@ fn by_line(
     finding: &Finding,
     rules: &CauseRules,
     (line, context): (&str, Context),
+    told: Weight,
 ) -> Option<Named> {
     let class = finding.class;
     // What its unit is called says nothing about why it ended.
@@ -280,6 +281,7 @@ fn by_line(
         false => line,
     };
     let hit = rules.name(Place { context, class }, words);
+    let hit = hit.filter(|hit| !hit.guess || told == Weight::Stated);
     let cause = hit.map_or(Cause::Unknown, |hit| hit.cause);
     let shown = cut(line.trim(), 160);
     let path = sandbox::paths(line).last().map(str::to_owned);

@@ -332,3 +332,21 @@ fn a_remark_is_no_reason_where_something_graver_came_after_it() {
         assert_eq!(cause_of(&finding), cause, "{:?}", finding.evidence);
     }
 }
+
+#[test]
+fn a_guess_counts_where_the_program_states_an_error_and_never_before_what_is_sure() {
+    for (log, cause) in [
+        ("FATAL: missing loadpoints", Cause::ConfigInvalid),
+        ("loadpoints are missing", Cause::ProcessExited),
+        (
+            "FATAL: missing loadpoints\nbind: Address already in use",
+            Cause::PortInUse,
+        ),
+        (
+            "ERROR: invalid state: No space left on device",
+            Cause::DiskFull,
+        ),
+    ] {
+        assert_eq!(cause_of(&failed(log)), cause, "{log}");
+    }
+}
