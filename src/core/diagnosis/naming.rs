@@ -177,7 +177,7 @@ fn by_sure_result(finding: &Finding) -> Option<Named> {
 }
 
 /// A signal that no program ends itself with on purpose: what it said in its run, however long, is no reason. Memory
-/// that ran out and data that it choked on are.
+/// that ran out, a processor that it is not built for and data that it choked on are.
 fn by_signal(finding: &Finding, rules: &CauseRules) -> Option<Named> {
     let ended = |code| matches!(code, "killed" | "dumped");
     let result = finding.fact(Key::Result).unwrap_or("");
@@ -194,6 +194,7 @@ fn by_signal(finding: &Finding, rules: &CauseRules) -> Option<Named> {
     };
     let reason = [
         Cause::OutOfMemory,
+        Cause::ExecFormat,
         Cause::DataCorrupt,
         Cause::DataFileDestroyed,
         Cause::MediaError,
@@ -384,6 +385,10 @@ fn by_result(finding: &Finding) -> Option<Named> {
             0.7,
             &format!("exit status {status}: signal {}", status - 128),
         ),
+        // `sysexits.h`, as some programs keep to it.
+        ("exited", 77) => named(Cause::PermissionDenied, 0.65, "exit status 77: EX_NOPERM"),
+        ("exited", 78) => named(Cause::ConfigInvalid, 0.65, "exit status 78: EX_CONFIG"),
+        ("exited", 127) => named(Cause::ExecMissing, 0.7, "exit status 127 of a shell"),
         ("exited", 1..) => named(Cause::ProcessExited, 0.6, &format!("exit status {status}")),
         // A manager that does not say which signal.
         _ if result == "signal" => named(Cause::ProcessKilled, 0.6, "ended by a signal"),

@@ -350,3 +350,17 @@ fn a_guess_counts_where_the_program_states_an_error_and_never_before_what_is_sur
         assert_eq!(cause_of(&failed(log)), cause, "{log}");
     }
 }
+
+#[test]
+fn a_status_that_says_what_it_means_counts_where_no_line_does() {
+    for (status, cause) in [
+        (77, Cause::PermissionDenied),
+        (78, Cause::ConfigInvalid),
+        (127, Cause::ExecMissing),
+        (1, Cause::ProcessExited),
+    ] {
+        let code = "exited";
+        let ended = failed("goodbye").with(Fact::Exit { code, status });
+        assert_eq!(cause_of(&ended), cause, "{status}");
+    }
+}
