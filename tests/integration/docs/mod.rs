@@ -8,6 +8,7 @@ use autonomous_orchestrator::{ActionKind, Cause, config::Config, parse_runbooks}
 
 mod classes;
 mod demo;
+mod figures;
 mod names;
 mod parts;
 mod tables;
