@@ -165,9 +165,9 @@ build_zig() {
     export "CARGO_TARGET_$(upper "$target")_RUSTFLAGS=$flags"
   done
   [ "$MODE" != debian ] || export RUSTC=/usr/bin/rustc CARGO=/usr/bin/cargo
-  # The bundle has an index of its own; FTS5 (0.1 MB) is only what benchmarks compare it with.
+  # The bundle has an index of its own; FTS5 (0.1 MB) is only what benchmarks compare it with, and alone reads blobs in pieces.
   env CARGO_TARGET_DIR="$TARGET_DIR" \
-    LIBSQLITE3_FLAGS="$(sed -n 's/^LIBSQLITE3_FLAGS = "\(.*\)"$/\1/p' .cargo/config.toml) -USQLITE_ENABLE_FTS5" \
+    LIBSQLITE3_FLAGS="$(sed -n 's/^LIBSQLITE3_FLAGS = "\(.*\)"$/\1/p' .cargo/config.toml) -USQLITE_ENABLE_FTS5 -DSQLITE_OMIT_INCRBLOB" \
     CFLAGS="-fno-asynchronous-unwind-tables -fno-unwind-tables" \
     "$VENV/bin/cargo-zigbuild" "${@:-zigbuild}" -q --locked --profile "$PROFILE" "${all[@]}"
 }

@@ -43,7 +43,6 @@ fn shift(tx: &Tx<'_>, newest: Timestamp, now: Timestamp) -> Result<(), StoreErro
     let ahead = newest.since(now);
     // What lies nearer to the wrong time than to now was written under it.
     let middle = now.plus(ahead / 2).to_string();
-    let back = format!("-{}.{:03} seconds", ahead.as_secs(), ahead.subsec_millis());
     let at = now.to_string();
     for (table, column) in [
         ("tasks", "next_attempt_at"),
@@ -51,13 +50,15 @@ fn shift(tx: &Tx<'_>, newest: Timestamp, now: Timestamp) -> Result<(), StoreErro
         ("tasks", "approved_until"),
         ("outbox", "next_at"),
     ] {
-        tx.execute(
-            &format!(
-                "UPDATE {table} SET {column} = max(?1, coalesce(strftime('%Y-%m-%d %H:%M:%f', {column}, ?2), ?1))
-                 WHERE {column} > ?3"
-            ),
-            params![at, back, middle],
-        )?;
+        for (id, due) in after(tx, table, column, &middle)? {
+            let due = due
+                .parse::<Timestamp>()
+                .map_or(now, |due| due.minus(ahead).max(now));
+            tx.execute(
+                &format!("UPDATE {table} SET {column} = ?2 WHERE id = ?1"),
+                params![id, due.to_string()],
+            )?;
+        }
     }
     tx.execute(
         "UPDATE attempts SET started_at = ?1 WHERE started_at > ?1",
@@ -82,4 +83,17 @@ fn shift(tx: &Tx<'_>, newest: Timestamp, now: Timestamp) -> Result<(), StoreErro
         "deadlines moved back",
         now,
     )
+}
+
+/// The rows whose time in `column` lies after `middle`.
+fn after(
+    tx: &Tx<'_>,
+    table: &str,
+    column: &str,
+    middle: &str,
+) -> Result<Vec<(i64, String)>, StoreError> {
+    let sql = format!("SELECT id, {column} FROM {table} WHERE {column} > ?1");
+    let mut rows = tx.prepare_cached(&sql)?;
+    let rows = rows.query_map([middle], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -681,7 +681,7 @@ fn of_a_storm_of_attempts_the_newest_are_asked_for_in_their_order() {
     let bench = bench();
     let many = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1200)
         INSERT INTO attempts (task_id, issue_hash, class, subject, phase, action_kind, action_text, actor, started_at)
-        SELECT 1, '', '', 's' || n, 1, '', '', '', strftime('%Y-%m-%dT%H:%M:%fZ', '2027-01-16', n || ' seconds') FROM n";
+        SELECT 1, '', '', 's' || n, 1, '', '', '', printf('2027-01-16T00:%02d:%02d.000Z', n / 60, n % 60) FROM n";
     let written = bench.store.write(move |tx| Ok(tx.execute(many, [])?));
     assert_eq!(written.unwrap(), 1_200);
     let reader = bench.store.reader().unwrap();
