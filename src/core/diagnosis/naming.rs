@@ -226,6 +226,9 @@ fn counts(named: &Named) -> bool {
 /// Of so many newest lines the first counts where several are as sure: the others came of it.
 const ONE_STORY: usize = 8;
 
+/// What decides between two lines: the first part that differs.
+type Rank = (bool, bool, bool, f64, bool);
+
 /// Words of the message and of the unit's last run. The reason why it ended comes before how the manager counted it, a
 /// line that is no mere remark before one that is, what others were caused by at its end before those, the surer rule
 /// before the other. On a tie the first of what a unit said at its end, then the newest. A remark counts for nothing where
@@ -233,7 +236,7 @@ const ONE_STORY: usize = 8;
 fn by_words(finding: &Finding, rules: &CauseRules) -> Option<Named> {
     let message = std::iter::once((finding.message.as_str(), context(finding)));
     let log = finding.evidence.log().map(|line| (line, Context::UnitLog));
-    let mut best: Option<((bool, bool, bool, f64, bool), Named)> = None;
+    let mut best: Option<(Rank, Named)> = None;
     // An abort is graver than any remark.
     let aborted = finding.evidence.exit_status() == Some(6);
     let ended = matches!(finding.fact(Key::ExitCode), Some("killed" | "dumped"));

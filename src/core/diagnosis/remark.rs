@@ -145,7 +145,7 @@ pub fn weigh(line: &str) -> Weight {
         start.is_some_and(|start| start.eq_ignore_ascii_case(opening))
     };
     let above = spoken.level.is_some_and(|level| level >= Level::Error);
-    let above = above || spoken.level.is_none() && OPENINGS.iter().any(|word| opens(word));
+    let above = above || spoken.level.is_none() && OPENINGS.iter().any(opens);
     match (went_on || tool || below, no_news) {
         (true, _) => Weight::Remark,
         (false, false) if above => Weight::Stated,
