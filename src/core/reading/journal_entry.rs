@@ -213,7 +213,7 @@ fn kernels(fault: &KernelFault, source: &str, at: Timestamp) -> Finding {
     )
     .with(Fact::Unit(&fault.unit))
     .with(device);
-    match fault.of_program {
+    match fault.said {
         // Anybody makes new ones, as many as he likes: they are counted like any other words.
         true => finding.said_by(&Writer::Kernel.name()),
         false => finding,

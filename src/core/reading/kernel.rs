@@ -3,6 +3,7 @@
 mod burst;
 mod oom;
 mod program;
+mod quoted;
 
 use crate::core::model::class::{Class, KERNEL};
 use crate::core::model::finding::Severity;
@@ -47,8 +48,8 @@ pub struct KernelFault {
     pub message: String,
     /// Unit the fault belongs to (OOM victim); empty when unknown.
     pub unit: String,
-    /// Its subject is a program, by the name that this program, or who started it, chose.
-    pub of_program: bool,
+    /// Anybody can make the kernel say it, with a name or words of his own choice.
+    pub said: bool,
 }
 
 /// A report is over when the kernel was silent for this long, microseconds.
@@ -95,7 +96,8 @@ impl KernelReader {
         if let Some(fault) = self.special(text, program, own) {
             return Some(fault);
         }
-        let head = bare(own);
+        let masked = quoted::masked(own);
+        let head = bare(&masked);
         if head.starts_with("---[ end") || head.starts_with("Kernel Offset:") {
             self.end_mark();
             return self.unnamed();
@@ -111,7 +113,7 @@ impl KernelReader {
         match kernel_table::find(head) {
             Some(hit) if is_quoted(&hit, line.level) => None,
             Some(hit) => self.known(hit, text),
-            None => self.unknown(line.level, head, text),
+            None => self.unknown(line.level, bare(own), text),
         }
     }
 
@@ -149,7 +151,7 @@ impl KernelReader {
             let subject = writer::program(name);
             let fault = fault(Class::LogError, &subject, Severity::Warning, text);
             return Some(KernelFault {
-                of_program: true,
+                said: true,
                 ..fault
             });
         }
@@ -162,7 +164,15 @@ impl KernelReader {
             name if name.is_empty() => KERNEL.to_owned(),
             name => name,
         };
-        let found = fault(class, &subject, severity, text);
+        let said = quoted::is_made_by_anybody(text);
+        let subject = match said {
+            true => writer::program(&subject),
+            false => subject,
+        };
+        let found = KernelFault {
+            said,
+            ..fault(class, &subject, severity, text)
+        };
         if hit.row.area == Area::Report {
             self.cut = None;
             return self.open(found);
@@ -202,7 +212,16 @@ impl KernelReader {
         if let Some(told) = self.bursts.of_subject(&subject) {
             return Some(told);
         }
-        Some(fault(Class::KernelOther, &subject, severity, text))
+        // Nobody knows who chose its words.
+        Some(KernelFault {
+            said: true,
+            ..fault(
+                Class::KernelOther,
+                &writer::program(&subject),
+                severity,
+                text,
+            )
+        })
     }
 
     /// A cut mark whose report named no known fault is still a fault.
@@ -266,7 +285,7 @@ fn fault(class: Class, subject: &str, severity: Severity, text: &str) -> KernelF
         severity,
         message: text.trim().to_owned(),
         unit: String::new(),
-        of_program: false,
+        said: false,
     }
 }
 

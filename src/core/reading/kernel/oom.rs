@@ -28,10 +28,10 @@ impl OomReader {
             "" => program(name),
             unit => unit.to_owned(),
         };
-        let of_program = unit.is_empty();
+        let said = unit.is_empty();
         Some(KernelFault {
             unit,
-            of_program,
+            said,
             ..fault(Class::OomKill, &subject, Severity::Error, text)
         })
     }
