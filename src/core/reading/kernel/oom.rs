@@ -4,7 +4,7 @@ use crate::core::model::class::Class;
 use crate::core::model::finding::Severity;
 use crate::core::model::unit::unit_of_cgroup;
 use crate::core::reading::kernel::{KernelFault, fault};
-use crate::core::reading::writer::program;
+use crate::core::reading::writer::{is_lasting, program};
 
 /// Remembers the group until the line that names the victim.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +28,8 @@ impl OomReader {
             "" => program(name),
             unit => unit.to_owned(),
         };
-        let said = unit.is_empty();
+        // A user runs out of the memory that he gave to a group of his own as often as he likes.
+        let said = !is_lasting(&unit);
         Some(KernelFault {
             unit,
             said,
@@ -40,10 +41,15 @@ impl OomReader {
 /// The control group of the victim: `oom-kill:…task_memcg=/a/b,…` since 4.19, `Task in /a/b killed as …` before.
 fn group_of(text: &str) -> Option<&str> {
     if let Some(rest) = text.strip_prefix("oom-kill:") {
-        return rest
-            .split(',')
-            .find_map(|part| part.strip_prefix("task_memcg="))
-            .or(Some(""));
+        let named = |key: &'static str| {
+            rest.split(',')
+                .filter_map(move |part| part.strip_prefix(key))
+        };
+        // A group may be called like more fields: then it is not known which are the kernel's.
+        let forged = ["task_memcg=", "oom_memcg="]
+            .iter()
+            .any(|key| named(key).count() > 1);
+        return named("task_memcg=").next().filter(|_| !forged).or(Some(""));
     }
     let (group, _) = text
         .strip_prefix("Task in ")?
@@ -81,6 +87,51 @@ fn victim(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_groups_name_forges_no_unit_and_a_users_own_kills_are_said() {
+        let victim = "Memory cgroup out of memory: Killed process 812 (x) total-vm:1kB";
+        let own = "/user.slice/user-1001.slice/user@1001.service/x";
+        for (groups, want) in [
+            (
+                format!("oom_memcg={own},task_memcg=/system.slice/web.service,task_memcg={own}"),
+                ("x", true),
+            ),
+            (
+                format!("oom_memcg={own},oom_memcg=/y,task_memcg=/system.slice/web.service"),
+                ("x", true),
+            ),
+            (
+                format!(
+                    "cpuset=a,task_memcg=/system.slice/web.service,oom_memcg={own},task_memcg={own}"
+                ),
+                ("x", true),
+            ),
+            (
+                format!("oom_memcg={own},task_memcg={own}"),
+                ("user@1001.service", true),
+            ),
+            (
+                "task_memcg=/user.slice/user-1001.slice/session-3.scope".to_owned(),
+                ("session-3.scope", true),
+            ),
+            (
+                "oom_memcg=/system.slice/web.service,task_memcg=/system.slice/web.service"
+                    .to_owned(),
+                ("web.service", false),
+            ),
+        ] {
+            let mut reader = OomReader::default();
+            reader.line(&format!(
+                "oom-kill:constraint=CONSTRAINT_MEMCG,{groups},task=x,pid=812,uid=0"
+            ));
+            let told = reader.line(victim);
+            let told = told
+                .as_ref()
+                .map(|fault| (fault.subject.as_str(), fault.said));
+            assert_eq!(told, Some(want), "{groups}");
+        }
+    }
 
     fn told(lines: &[&str]) -> Vec<(String, String)> {
         let mut reader = OomReader::default();
