@@ -2,7 +2,8 @@
 //!
 //! It bounds what lines alone tell of, whatever their class and severity; what the host itself confirms passes
 //! always, and so does what is open already. The first new kinds get tasks of their own, each writer at most a part
-//! of what the others left, so that one that prints random words does not silence the rest. What is new beyond that
+//! of what the others left, so that one that prints random words does not silence the rest. What the kernel tells of
+//! has a limit of its own: a user can bring about more of it than a host has parts. What is new beyond that
 //! is counted in one summary task of its stream; nothing is lost, the lines are in the log.
 
 use std::collections::BTreeMap;
@@ -23,9 +24,15 @@ pub const WINDOW: Duration = Duration::from_secs(600);
 pub const OPEN_MOST: u32 = 500;
 /// New kinds that are remembered. A limit above it is this one.
 const REMEMBERED: usize = 256;
+/// New kinds of faults that the kernel itself tells of in [`WINDOW`], at most.
+const KERNEL_KINDS: usize = 50;
 const MESSAGE: &str = "many new kinds of messages at once: from here on they are counted together";
 /// Writer of the summaries.
 const SUMMARY: &str = "storm";
+
+/// Quarters of what the others left that one writer may have: of the new kinds, and of the open tasks.
+const OF_NEW: usize = 3;
+const OF_OPEN: usize = 2;
 
 /// One new kind that got a task.
 #[derive(Clone, Copy, Debug)]
@@ -35,14 +42,34 @@ struct Admitted {
     at: Timestamp,
 }
 
+/// Is there room for one more of `writer`, who may have so many quarters of what the others left of `most`?
+pub fn has_room<W: PartialEq>(
+    all: impl Iterator<Item = W>,
+    writer: &W,
+    most: usize,
+    quarters: usize,
+) -> bool {
+    let (mut own, mut others) = (0, 0_usize);
+    for one in all {
+        *(if one == *writer {
+            &mut own
+        } else {
+            &mut others
+        }) += 1;
+    }
+    own < (most.saturating_sub(others) * quarters).div_ceil(4)
+}
+
 /// New kinds of the last [`WINDOW`], in memory of a fixed size.
 #[derive(Debug, Default)]
 pub struct StormLimit {
     recent: Deque<Admitted, REMEMBERED>,
+    /// The same of the kernel, whatever its words.
+    of_kernel: Deque<Admitted, KERNEL_KINDS>,
     /// What was admitted before the start is known.
     filled: bool,
-    /// Tasks that this batch may add until [`OPEN_MOST`] are open.
-    room: u32,
+    /// Writers of the open tasks that lines alone tell of, at most [`OPEN_MOST`].
+    open: Vec<u64>,
 }
 
 impl StormLimit {
@@ -55,14 +82,14 @@ impl StormLimit {
         kinds: u32,
         now: Timestamp,
     ) -> Vec<Finding> {
-        if findings.iter().all(|finding| finding.said_by.is_none()) {
+        if !findings.iter().any(is_bounded) {
             return findings;
         }
         self.fill(reader, now);
-        self.forget(now);
-        self.room = reader
-            .said_open(OPEN_MOST)
-            .map_or(OPEN_MOST, |open| OPEN_MOST.saturating_sub(open));
+        forget(&mut self.recent, now);
+        forget(&mut self.of_kernel, now);
+        let open = reader.said_open(OPEN_MOST).unwrap_or_default();
+        self.open = open.iter().map(|writer| key(writer)).collect();
         let mut kept = Vec::with_capacity(findings.len());
         let mut summaries: BTreeMap<String, Finding> = BTreeMap::new();
         for finding in findings {
@@ -82,48 +109,37 @@ impl StormLimit {
     }
 
     fn passes(&mut self, reader: &Reader, finding: &Finding, kinds: u32, now: Timestamp) -> bool {
-        let Some(writer) = &finding.said_by else {
+        if !is_bounded(finding) {
             return true;
-        };
+        }
         let hash = finding.fingerprint().to_string();
         if reader.is_open(&hash).unwrap_or(false) {
             return true;
         }
-        if self.room == 0 || !self.admits(writer, kinds, now) {
+        let Some(writer) = finding.said_by.as_deref().map(key) else {
+            return self
+                .of_kernel
+                .push_back(Admitted { writer: 0, at: now })
+                .is_ok();
+        };
+        let most = OPEN_MOST as usize;
+        if !has_room(self.open.iter(), &&writer, most, OF_OPEN) || !self.admits(writer, kinds, now)
+        {
             return false;
         }
-        self.room -= 1;
+        self.open.push(writer);
         true
     }
 
     /// Takes one place for `writer`, if there is one. Nobody takes the last quarter of what the others left.
-    fn admits(&mut self, writer: &str, kinds: u32, now: Timestamp) -> bool {
+    fn admits(&mut self, writer: u64, kinds: u32, now: Timestamp) -> bool {
         if kinds == 0 {
             return true;
         }
-        let writer = key(writer);
         let kinds = usize::try_from(kinds).unwrap_or(REMEMBERED).min(REMEMBERED);
-        let own = self
-            .recent
-            .iter()
-            .filter(|one| one.writer == writer)
-            .count();
-        let others = self.recent.len().saturating_sub(own);
-        let share = (kinds.saturating_sub(others) * 3).div_ceil(4);
+        let writers = self.recent.iter().map(|one| one.writer);
         let place = Admitted { writer, at: now };
-        own < share && self.recent.push_back(place).is_ok()
-    }
-
-    fn forget(&mut self, now: Timestamp) {
-        let since = now.minus(WINDOW);
-        // What lies ahead was booked before the clock was set back.
-        while self
-            .recent
-            .front()
-            .is_some_and(|one| one.at <= since || one.at > now)
-        {
-            self.recent.pop_front();
-        }
+        has_room(writers, &writer, kinds, OF_NEW) && self.recent.push_back(place).is_ok()
     }
 
     /// A restart frees no places.
@@ -147,6 +163,22 @@ impl StormLimit {
                 return;
             }
         }
+    }
+}
+
+/// What lines alone tell of, and what the kernel tells of: only so many new kinds of it are tasks.
+fn is_bounded(finding: &Finding) -> bool {
+    finding.said_by.is_some() || finding.class.is_kernels()
+}
+
+fn forget<const MOST: usize>(places: &mut Deque<Admitted, MOST>, now: Timestamp) {
+    let since = now.minus(WINDOW);
+    // What lies ahead was booked before the clock was set back.
+    while places
+        .front()
+        .is_some_and(|one| one.at <= since || one.at > now)
+    {
+        places.pop_front();
     }
 }
 
@@ -279,15 +311,44 @@ mod tests {
     }
 
     #[test]
+    fn what_the_kernel_tells_of_has_a_limit_of_its_own_and_what_is_open_stays() {
+        let mut bench = Bench::new();
+        let told = |n| Finding {
+            said_by: None,
+            class: Class::KernelOops,
+            ..finding("kernel", n, Severity::Critical)
+        };
+        let all: Vec<Finding> = (0..60).map(told).collect();
+        bench.send(all.clone(), 50, NOW);
+        bench.send(all, 50, NOW);
+        let open = bench.open();
+        let of = |class: Class| open.iter().filter(move |task| task.class == class);
+        assert_eq!(of(Class::KernelOops).count(), KERNEL_KINDS);
+        assert!(of(Class::KernelOops).all(|task| task.seen_count == 2));
+        let summary: Vec<u64> = of(Class::LogError).map(|task| task.seen_count).collect();
+        assert_eq!(summary, [20]);
+        let later = NOW.plus(WINDOW + Duration::from_secs(1));
+        bench.send(vec![told(77)], 50, later);
+        let open = bench.open();
+        let oops = open.iter().filter(|task| task.class == Class::KernelOops);
+        assert_eq!(oops.count(), KERNEL_KINDS + 1);
+    }
+
+    #[test]
     fn what_is_confirmed_gets_its_row_whatever_was_said() {
         let mut bench = Bench::new();
         for page in 0..20 {
-            let said = (0..40)
-                .map(|n| finding("a", page * 40 + n, Severity::Critical))
-                .collect();
-            bench.send(said, 0, NOW);
+            for writer in ["a", "b"] {
+                let said = (0..40)
+                    .map(|n| finding(writer, page * 40 + n, Severity::Critical))
+                    .collect();
+                bench.send(said, 0, NOW);
+            }
         }
-        assert_eq!(bench.of("a"), OPEN_MOST as usize);
+        // Nobody fills more than half of what the others left.
+        let [a, b] = ["a", "b"].map(|writer| bench.of(writer));
+        let most = OPEN_MOST as usize;
+        assert!(a <= most / 2 && b >= most / 4 && a + b < most, "{a} {b}");
         let class = Class::ServiceFailed;
         let failed = Finding::new(class, "web.service", Severity::Error, "m", "units", NOW);
         bench.send(vec![failed], 50, NOW);

@@ -172,12 +172,11 @@ impl Reader {
         self.list(&sql, &[&before.to_string()], task_row)
     }
 
-    /// Open tasks that only lines told of, counted up to `most`.
-    pub fn said_open(&self, most: u32) -> Result<u32, StoreError> {
-        let sql = "SELECT count(*) FROM (SELECT 1 FROM tasks INDEXED BY tasks_open
-                   WHERE status <> 'closed' AND said_by IS NOT NULL LIMIT ?1)";
-        let found = self.list(sql, &[&most], |row| row.get(0))?;
-        Ok(found.into_iter().next().unwrap_or(0))
+    /// Writers of the open tasks that only lines told of, one for each, of at most `most`.
+    pub fn said_open(&self, most: u32) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT said_by FROM tasks INDEXED BY tasks_open
+                   WHERE status <> 'closed' AND said_by IS NOT NULL LIMIT ?1";
+        self.list(sql, &[&most], |row| row.get(0))
     }
 
     pub fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError> {

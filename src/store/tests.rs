@@ -656,7 +656,7 @@ fn what_fell_silent_is_given_in_pages_and_is_no_condition_of_the_host() {
     }
     let reader = bench.store.reader().unwrap();
     assert!(reader.open_conditions().unwrap().is_empty());
-    assert_eq!(reader.said_open(1_000).unwrap(), 150);
+    assert_eq!(reader.said_open(1_000).unwrap().len(), 150);
     let before = NOW.minus(Duration::from_millis(1));
     assert!(reader.fallen_silent(before).unwrap().is_empty());
     let mut pages = 0;
@@ -673,7 +673,7 @@ fn what_fell_silent_is_given_in_pages_and_is_no_condition_of_the_host() {
         }
         pages += 1;
     }
-    assert_eq!((pages, reader.said_open(1).unwrap()), (2, 0));
+    assert_eq!((pages, reader.said_open(1).unwrap().len()), (2, 0));
 }
 
 #[test]
