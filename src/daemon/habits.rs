@@ -11,6 +11,7 @@ use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::habit::{HABITS_MOST, Habit, Heard, LineStanding};
 use crate::core::model::time::Timestamp;
 use crate::daemon::runtime::Runtime;
+use crate::daemon::storm_limit::has_room;
 use crate::host::boot;
 use crate::store::{Intake, Reader, StoreError};
 
@@ -21,6 +22,8 @@ const DIGEST_EVERY: Duration = Duration::from_secs(86_400);
 /// Kinds that a digest names.
 const DIGEST_MOST: usize = 40;
 const DIGEST: &str = "lines of the first days that may tell of faults: those that are ordinary on this host will not be told again";
+/// Quarters of what the others left that one writer may have of what waits.
+const OF_HEARD: usize = 2;
 /// Writer of the digests.
 const WRITER: &str = "digest";
 
@@ -39,11 +42,14 @@ impl HabitNotes {
     pub fn hear(&mut self, findings: &[Finding]) {
         for finding in findings.iter().filter(|one| may_be(one)) {
             let hash = finding.fingerprint().to_string();
-            if self.heard.len() >= HABITS_MOST && !self.heard.contains_key(&hash) {
+            let writer = finding.said_by.as_deref().unwrap_or_default();
+            let all = self.heard.values().map(|heard| heard.writer.as_str());
+            if !self.heard.contains_key(&hash) && !has_room(all, &writer, HABITS_MOST, OF_HEARD) {
                 continue;
             }
             let heard = self.heard.entry(hash).or_insert_with(|| Heard {
                 subject: finding.subject.clone(),
+                writer: writer.to_owned(),
                 message: finding.message.clone(),
                 count: 0,
                 at: finding.seen_at,

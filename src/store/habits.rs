@@ -1,6 +1,7 @@
 //! What this box prints out of habit: one row a kind of line, by its fingerprint.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -26,7 +27,7 @@ impl Store {
         })
     }
 
-    /// Adds what was heard, in one transaction; of too many kinds those go that were heard longest ago.
+    /// Adds what was heard, in one transaction; of too many kinds those of whoever has most go that were heard longest ago.
     pub fn note_heard(&self, heard: BTreeMap<String, Heard>) -> Result<(), StoreError> {
         if heard.is_empty() {
             return Ok(());
@@ -38,11 +39,10 @@ impl Store {
                 habit.hear(heard, boot);
                 put(tx, hash, &habit)?;
             }
-            tx.prepare_cached(
-                "DELETE FROM habits WHERE hash IN
-                     (SELECT hash FROM habits ORDER BY last_ms DESC, hash LIMIT -1 OFFSET ?1)",
-            )?
-            .execute([HABITS_MOST])?;
+            let known: usize = tx.query_row("SELECT count(*) FROM habits", [], |row| row.get(0))?;
+            if known > HABITS_MOST {
+                forget_most(tx)?;
+            }
             Ok(())
         })
     }
@@ -93,6 +93,39 @@ impl Store {
             Ok(gone)
         })
     }
+}
+
+/// Leaves [`HABITS_MOST`] kinds: one more of the writer goes who has the most, until there are no more.
+fn forget_most(tx: &Tx<'_>) -> Result<(), StoreError> {
+    let all = all(tx)?;
+    let mut of_writers: BTreeMap<&str, Vec<(i64, &str)>> = BTreeMap::new();
+    for (hash, habit) in &all {
+        let own = of_writers.entry(&habit.writer).or_default();
+        own.push((habit.last_ms, hash));
+    }
+    for own in of_writers.values_mut() {
+        own.sort_unstable_by_key(|(last_ms, _)| Reverse(*last_ms));
+    }
+    for _ in HABITS_MOST..all.len() {
+        if let Some(own) = of_writers.values_mut().max_by_key(|own| own.len()) {
+            own.pop();
+        }
+    }
+    let kept: BTreeSet<&str> = of_writers
+        .into_values()
+        .flatten()
+        .map(|(_, hash)| hash)
+        .collect();
+    let mut names = tx.prepare_cached("SELECT hash FROM habits")?;
+    let names: Vec<String> = names
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    // What cannot be read goes as well.
+    for hash in names.iter().filter(|hash| !kept.contains(hash.as_str())) {
+        tx.prepare_cached("DELETE FROM habits WHERE hash = ?1")?
+            .execute([hash])?;
+    }
+    Ok(())
 }
 
 fn boot(connection: &Connection) -> Result<(u32, String), StoreError> {
@@ -175,6 +208,7 @@ mod tests {
     fn heard(message: &str, at: Timestamp) -> (String, Heard) {
         let heard = Heard {
             subject: "a.service".to_owned(),
+            writer: "a.service".to_owned(),
             message: message.to_owned(),
             count: 2,
             at,
@@ -199,6 +233,31 @@ mod tests {
         store.note_heard(many.collect()).unwrap();
         assert_eq!(reader.habits().unwrap().len(), HABITS_MOST);
         assert_eq!(reader.habit("x").unwrap(), None, "heard longest ago");
+    }
+
+    #[test]
+    fn who_says_most_loses_most_and_what_another_says_rarely_stays() {
+        let store = bench().store;
+        let rare = |n| {
+            let (hash, mut heard) = heard(&format!("rare {n}"), NOW);
+            heard.writer = "b.service".to_owned();
+            (hash, heard)
+        };
+        store.note_heard((0..9).map(rare).collect()).unwrap();
+        for page in 1..4_u32 {
+            let later = NOW.plus(Duration::from_secs(60) * page);
+            let many = (0..HABITS_MOST).map(|n| heard(&format!("{page} {n}"), later));
+            store.note_heard(many.collect()).unwrap();
+        }
+        let habits = store.reader().unwrap().habits().unwrap();
+        let of_rare = habits.values().filter(|habit| habit.writer == "b.service");
+        assert_eq!((habits.len(), of_rare.count()), (HABITS_MOST, 9));
+        // A record of the version before has no writer.
+        let old: Habit = serde_json::from_str(
+            r#"{"subject":"a","message":"m","since_ms":1,"last_ms":1,"seen":1,"first_boot":1,"last_boot":1,"boots":1,"days":1,"today":1,"busiest":0,"shown_ms":null,"followed_ms":null}"#,
+        )
+        .unwrap();
+        assert_eq!(old.writer, "");
     }
 
     #[test]

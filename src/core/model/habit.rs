@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
 
-/// Kinds of lines of which something is kept; of more, those that were heard last.
+/// Kinds of lines of which something is kept; of more, whoever has most loses those that were heard longest ago.
 pub const HABITS_MOST: usize = 512;
 /// A box is known after this time. Until then nothing is a habit, and what may be one is told in a digest.
 pub const FIRST_DAYS: Duration = Duration::from_secs(7 * 86_400);
@@ -44,6 +44,8 @@ impl Acquaintance {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {
     pub subject: String,
+    /// Whose share of [`HABITS_MOST`] it counts against.
+    pub writer: String,
     pub message: String,
     pub count: u64,
     /// Of the last one.
@@ -54,6 +56,9 @@ pub struct Heard {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Habit {
     pub subject: String,
+    /// Who says it; not known of what an earlier version wrote.
+    #[serde(default)]
+    pub writer: String,
     /// The first of them.
     pub message: String,
     /// Since nothing followed, in milliseconds since 1970.
@@ -91,6 +96,9 @@ impl Habit {
     /// Takes what was heard in boot number `boot`.
     pub fn hear(&mut self, heard: &Heard, boot: u32) {
         let at = heard.at.as_millis();
+        if self.writer.is_empty() {
+            self.writer.clone_from(&heard.writer);
+        }
         if self.since_ms == 0 {
             self.subject.clone_from(&heard.subject);
             cut(&heard.message, MESSAGE_MOST).clone_into(&mut self.message);
@@ -175,6 +183,7 @@ mod tests {
     fn heard(count: u64, at: Timestamp) -> Heard {
         Heard {
             subject: "pump".to_owned(),
+            writer: "pump.service".to_owned(),
             message: "pump did not answer".to_owned(),
             count,
             at,
