@@ -166,6 +166,7 @@ fn follow(
         host: &runtime.host,
         config: &loaded.config,
         rules: Arc::clone(&loaded.rules),
+        managers: &loaded.managers,
         goes_on: &goes_on,
         position: runtime.store.cursor(name)?,
     };

@@ -14,6 +14,7 @@ use crate::core::reading::manager_lines::{self, ManagerLine};
 use crate::core::reading::writer::Trusted;
 use crate::detectors::DetectError;
 use crate::detectors::journal_early::{Early, PLACES};
+use crate::detectors::journal_users::UnitUsers;
 use crate::detectors::stream::{Collector, Sink, StreamContext, StreamEnd, StreamStop};
 use crate::host::Host;
 use crate::host::clock::CLOCK_FLOOR;
@@ -162,6 +163,7 @@ impl Entry<'_> {
                 uid: self.uid.as_str(),
                 login: self.login.as_str(),
                 unit: self.unit.as_str(),
+                is_guest: false,
             },
             about: self.about.as_str(),
             message_id: self.message_id.as_str(),
@@ -231,6 +233,7 @@ pub fn run(context: &StreamContext<'_>, sink: &mut Sink<'_>) -> Result<StreamEnd
         context,
         judge: JournalJudge::new(std::process::id()),
         collector: Collector::new(STREAM, position),
+        users: UnitUsers::default(),
         fresh: true,
     };
     if context.position.is_none() && !follower.collector.position().is_empty() {
@@ -298,6 +301,7 @@ struct Follower<'a, 'b> {
     context: &'a StreamContext<'b>,
     judge: JournalJudge,
     collector: Collector,
+    users: UnitUsers,
     /// No entry of this child was seen yet: the first must be the one of the cursor.
     fresh: bool,
 }
@@ -388,9 +392,12 @@ impl Follower<'_, '_> {
             let what = "the journal no longer holds the last entry read: entries may be lost; raise SystemMaxUse= in journald.conf";
             self.collector.gap(what, now);
         }
+        let mut line = entry.line();
+        line.trusted.is_guest =
+            line.trusted.may_be_guest() && self.users.differ(self.context, &line.trusted, now);
         let verdict = self
             .judge
-            .judge(&entry.line(), &self.context.rules, entry.seen_at(now));
+            .judge(&line, &self.context.rules, entry.seen_at(now));
         if verdict.poke {
             self.collector.poke();
         }

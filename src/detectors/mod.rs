@@ -11,6 +11,7 @@ pub mod disk;
 mod error;
 pub mod journal;
 pub mod journal_early;
+pub mod journal_users;
 pub mod kmsg;
 pub mod last_run;
 pub mod logfile;

@@ -15,6 +15,7 @@ use crate::core::reading::log_rules::RuleSet;
 use crate::core::reading::trace;
 use crate::host::Host;
 use crate::host::clock::end_after;
+use crate::services::ServiceManager;
 
 /// Most lines of one batch; bounds the memory between source and store.
 pub const BATCH_LINES: usize = 256;
@@ -64,6 +65,7 @@ pub struct StreamContext<'a> {
     pub host: &'a Host,
     pub config: &'a Config,
     pub rules: Arc<RuleSet>,
+    pub managers: &'a [Arc<dyn ServiceManager>],
     /// Asked at every turn, which shows that the stream is not stuck; false when it has to end.
     pub goes_on: &'a (dyn Fn() -> bool + Sync),
     /// Durable position at start; `None` the very first time.

@@ -284,6 +284,16 @@ pub fn find(
     Err(last)
 }
 
+/// As whom `unit` runs, by number; `None` where nobody knows it.
+pub fn user_of(host: &Host, managers: &[Arc<dyn ServiceManager>], unit: &str) -> Option<u32> {
+    let (_, state) = find(managers, &UnitName::new(unit).ok()?).ok()?;
+    match state.user.as_str() {
+        _ if state.load_state != "loaded" => None,
+        "" => Some(0),
+        user => standing::user_id(host, user),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -113,7 +113,7 @@ impl Standing {
 }
 
 /// The number of a user, by number or by name; users that are not in /etc/passwd have none here.
-fn user_id(host: &Host, user: &str) -> Option<u32> {
+pub fn user_id(host: &Host, user: &str) -> Option<u32> {
     if let Ok(number) = user.parse() {
         return Some(number);
     }

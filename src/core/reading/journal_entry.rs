@@ -316,7 +316,7 @@ fn of_rules(
     } else {
         (hit.class, hit.subject)
     };
-    let severity = writer.severity(hit.severity);
+    let severity = writer.severity(line.trusted.uid, hit.severity);
     let finding = Finding::new(class, &subject, severity, &spoken.message, "journal", at)
         .with(Fact::Unit(&unit))
         .with(hit.only_words.then_some(Fact::OnlyWords))
@@ -353,6 +353,7 @@ mod tests {
         uid: "0",
         login: "",
         unit: "app.service",
+        is_guest: false,
     };
 
     const EVE: Trusted<'static> = Trusted {

@@ -20,6 +20,26 @@ pub struct Trusted<'a> {
     pub login: &'a str,
     /// Of the system's manager: below a user's manager or a delegated group it is the unit above them.
     pub unit: &'a str,
+    /// The unit is known to run as another user than this one.
+    pub is_guest: bool,
+}
+
+impl Trusted<'_> {
+    /// Root, or the user that the unit runs as.
+    fn is_units(&self) -> bool {
+        self.uid == "0" || (self.login.is_empty() && !self.is_guest)
+    }
+
+    /// Nobody says who logged in, and it may be a user's: cron, at or a shell run for him where no login is audited.
+    pub fn may_be_guest(&self) -> bool {
+        let users = self.uid.parse().is_ok_and(is_users);
+        users && self.login.is_empty() && is_lasting(self.unit)
+    }
+}
+
+/// Ids of people (login.defs) and of what they are handed (subuid); between lie those that systemd gives to services.
+fn is_users(uid: u32) -> bool {
+    (1_000..=60_000).contains(&uid) || uid >= BLOCK
 }
 
 /// Who wrote a line. Only the first five are the system's own word.
@@ -31,7 +51,8 @@ pub enum Writer<'a> {
     /// journald about itself.
     Journal,
     Coredump,
-    /// A service that the system's manager runs, under whatever user, but not what it runs for one that logged in.
+    /// A service that the system's manager runs, under root or its own user, but not what it runs for a user: for one that
+    /// logged in, or under the id of another one.
     Service(&'a str),
     /// Root outside of a service: a login, a container.
     Root,
@@ -47,9 +68,7 @@ impl<'a> Writer<'a> {
             (_, MANAGER_UNIT) => Self::Manager,
             _ if fields.pid == "1" => Self::Manager,
             (_, unit) if unit.starts_with(COREDUMP_UNIT) => Self::Coredump,
-            (_, unit) if is_lasting(unit) && (fields.login.is_empty() || fields.uid == "0") => {
-                Self::Service(unit)
-            }
+            (_, unit) if is_lasting(unit) && fields.is_units() => Self::Service(unit),
             _ if fields.uid == "0" => Self::Root,
             _ => Self::User(fields.uid),
         }
@@ -69,11 +88,17 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The worst that a line of this writer may claim.
-    pub const fn severity(self, claimed: Severity) -> Severity {
-        match (self, claimed) {
-            (Self::User(_), Severity::Critical) => Severity::Error,
-            _ => claimed,
+    /// The worst that a line of this writer may claim: only root, and what speaks for the system, knows that the host is
+    /// at stake.
+    pub fn severity(self, uid: &str, claimed: Severity) -> Severity {
+        let trusted = match self {
+            Self::Kernel | Self::Manager | Self::Journal | Self::Coredump | Self::Root => true,
+            Self::Service(_) => matches!(uid, "0" | ""),
+            Self::User(_) => false,
+        };
+        match trusted {
+            true => claimed,
+            false => claimed.min(Severity::Error),
         }
     }
 
@@ -132,6 +157,7 @@ mod tests {
         uid: "1001",
         login: "1001",
         unit: "session-3.scope",
+        is_guest: false,
     };
 
     #[test]
@@ -151,6 +177,16 @@ mod tests {
                     ..EVE
                 }),
                 Writer::Service("app.service"),
+            ),
+            // The same where logins are not audited, or sshd asks no PAM.
+            (
+                Writer::of(&Trusted {
+                    login: "",
+                    unit: "cron.service",
+                    is_guest: true,
+                    ..EVE
+                }),
+                Writer::User("1001"),
             ),
             (unit("init.scope"), Writer::Manager),
             (unit("systemd-coredump@0-1-0.service"), Writer::Coredump),
@@ -177,6 +213,31 @@ mod tests {
     }
 
     #[test]
+    fn a_guest_has_an_id_of_people_in_a_service_without_a_login() {
+        for (uid, login, unit, may_be) in [
+            ("1000", "", "cron.service", true),
+            ("100000", "", "cron.service", true),
+            ("0", "", "cron.service", false),
+            ("33", "", "nginx.service", false),
+            ("61200", "", "dynamic.service", false),
+            ("65534", "", "dnsmasq.service", false),
+            ("1000", "1000", "cron.service", false),
+            ("1000", "", "session-3.scope", false),
+            ("", "", "cron.service", false),
+        ] {
+            let fields = Trusted {
+                transport: "syslog",
+                pid: "9",
+                uid,
+                login,
+                unit,
+                is_guest: false,
+            };
+            assert_eq!(fields.may_be_guest(), may_be, "{uid} {unit}");
+        }
+    }
+
+    #[test]
     fn all_the_ids_that_one_user_was_handed_are_one_writer() {
         for (uid, share) in [
             ("1001", "uid 1001"),
@@ -197,11 +258,17 @@ mod tests {
     #[test]
     fn a_users_word_is_capped_and_never_a_unit() {
         let eve = Writer::of(&EVE);
-        assert_eq!(eve.severity(Severity::Critical), Severity::Error);
-        assert_eq!(
-            Writer::Root.severity(Severity::Critical),
-            Severity::Critical
-        );
+        let app = Writer::Service("app.service");
+        for (writer, uid, most) in [
+            (eve, "1001", Severity::Error),
+            (app, "1001", Severity::Error),
+            (app, "33", Severity::Error),
+            (app, "0", Severity::Critical),
+            (Writer::Root, "0", Severity::Critical),
+        ] {
+            assert_eq!(writer.severity(uid, Severity::Critical), most, "{uid}");
+            assert_eq!(writer.severity(uid, Severity::Warning), Severity::Warning);
+        }
         assert_eq!(eve.subject("web.service"), "web.service (uid 1001)");
         assert_eq!(program("web.service"), "web.service (program)");
         assert_eq!(program("web"), "web");

@@ -93,6 +93,7 @@ impl Bed {
             host: &self.host,
             config: &self.config,
             rules: Arc::clone(&self.rules),
+            managers: &[],
             goes_on: &|| true,
             position: None,
         }
