@@ -562,7 +562,7 @@ impl LineReader {
                 true => Class::LogError,
                 false => hit.class,
             };
-            let severity = self.at_most(hit.severity);
+            let severity = self.at_most(&spoken.program, hit.severity);
             let message = &spoken.message;
             let finding = Finding::new(class, &hit.subject, severity, message, &source, now)
                 .with(Fact::Unit(&self.subject))
@@ -620,9 +620,11 @@ impl LineReader {
         .said_by(source)
     }
 
-    /// A file that others write says `error` at most.
-    fn at_most(&self, claimed: Severity) -> Severity {
-        match self.only_root {
+    /// A file that others write says `error` at most. So does a line with a tag in a file of no unit's own: anybody has
+    /// the system log write one, whoever owns its file.
+    fn at_most(&self, tag: &str, claimed: Severity) -> Severity {
+        let is_own = tag.is_empty() || !self.subject.is_empty();
+        match self.only_root && is_own {
             true => claimed,
             false => claimed.min(Severity::Error),
         }

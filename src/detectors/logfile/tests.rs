@@ -308,6 +308,45 @@ fn the_kernels_tag_is_its_word_only_where_nobody_else_can_write_it() {
 }
 
 #[test]
+fn a_line_with_a_tag_in_a_file_of_no_units_own_is_an_error_at_most() {
+    for (unit, line, want) in [
+        (
+            "",
+            "Nov 28 12:00:00 gw evil: FATAL: everything is lost",
+            Severity::Error,
+        ),
+        (
+            "app.service",
+            "Nov 28 12:00:00 gw app: FATAL: everything is lost",
+            Severity::Critical,
+        ),
+        (
+            "",
+            "2025-11-28 12:00:00 FATAL: everything is lost",
+            Severity::Critical,
+        ),
+    ] {
+        let mut reader = LineReader::new(&LogFile {
+            path: "/var/log/syslog".to_owned(),
+            unit: unit.to_owned(),
+            ..LogFile::default()
+        });
+        reader.only_root = true;
+        let mut collector = Collector::new("file:/var/log/syslog", String::new());
+        let rules = RuleSet::builtin().unwrap();
+        reader.line(line, &rules, Timestamp::from_millis(0), &mut collector);
+        let mut told = Vec::new();
+        collector
+            .flush(&mut |batch: Batch| {
+                told.extend(batch.findings.into_iter().map(|one| one.severity));
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(told, [want], "{line}");
+    }
+}
+
+#[test]
 fn only_roots_own_files_are_roots_word() {
     use std::os::unix::fs::PermissionsExt;
     let file = tempfile::NamedTempFile::new().unwrap();
