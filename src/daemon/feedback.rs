@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::core::config;
-use crate::core::human::feedback::{self, ApprovalBasis, Feedback, Wish};
+use crate::core::human::feedback::{self, ApprovalBasis, Feedback, Void, Wish};
 use crate::core::model::hint::Hint;
 use crate::core::model::id::{IssueEventId, IssueNumber, TaskId};
 use crate::core::model::task::{Resolution, Task};
@@ -13,7 +13,7 @@ use crate::daemon::transports;
 use crate::escalation::github::Settings;
 use crate::escalation::github::events::Events;
 use crate::escalation::http::Https;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 /// Issues looked at in one round, the newest escalations first.
 const ISSUES_MOST: usize = 50;
@@ -166,6 +166,11 @@ impl ReplyPoller {
     ) -> Result<(), StoreError> {
         let who = format!("github:{}", one.login);
         let store = &runtime.store;
+        if !matches!(one.wish, Wish::Approve(_))
+            && let Err(void) = self.still_means(runtime, task, one)?
+        {
+            return ignored(store, task.id, one, &void, now);
+        }
         let done = match &one.wish {
             Wish::Close { not_a_fault } => {
                 let resolution = match not_a_fault {
@@ -233,10 +238,38 @@ impl ReplyPoller {
         };
         match feedback::allows(named, one.at, &standing) {
             Ok((action, left)) => store.approve(task_id, &action, now.plus(left), &who, now),
-            Err(void) => {
-                let (event, why) = ("reply_ignored", void.to_string());
-                store.note(Some(task_id), event, one.wish.as_str(), &who, &why, now)
-            }
+            Err(void) => ignored(store, task_id, one, &void, now),
         }
     }
+
+    /// No issue of a task can have shown it before it was found. When ours was opened is not certain enough: where the
+    /// answer was lost, somebody may have closed it before we knew of it.
+    fn still_means(
+        &self,
+        runtime: &Runtime,
+        task: &Task,
+        one: &Feedback,
+    ) -> Result<Result<Timestamp, Void>, StoreError> {
+        let by_the_server = |at: Timestamp| self.events.server_time(at);
+        let restored = runtime.store.reader()?.last_restore()?;
+        Ok(feedback::still_means(
+            one.at,
+            Some(by_the_server(task.detected_at)),
+            restored.map(by_the_server),
+        ))
+    }
+}
+
+/// Writes down what counts for nothing.
+fn ignored(
+    store: &Store,
+    task_id: TaskId,
+    one: &Feedback,
+    void: &Void,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let who = format!("github:{}", one.login);
+    let (wish, why) = (one.wish.as_str(), void.to_string());
+    log::info!("{wish} by {who} on task {task_id}: ignored: {why}");
+    store.note(Some(task_id), "reply_ignored", wish, &who, &why, now)
 }

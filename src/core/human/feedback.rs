@@ -117,7 +117,7 @@ pub struct ApprovalBasis<'a> {
     pub lives: Duration,
 }
 
-/// Why an approval on an issue counts for nothing.
+/// Why what was said on an issue counts for nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Void {
     NothingProposed,
@@ -127,9 +127,9 @@ pub enum Void {
     NotNamed(Digest),
     /// The event does not say when it was.
     Undated,
-    /// The issue did not show the action yet: when the event was.
+    /// The issue did not show yet what it answers: when the event was.
     BeforeShown(Timestamp),
-    /// Made before the store was restored: when the event was.
+    /// Said before the store was restored: when the event was.
     BeforeRestore(Timestamp),
     /// Older than an approval lives: when the event was.
     Expired(Timestamp),
@@ -151,7 +151,7 @@ impl fmt::Display for Void {
             ),
             Self::Undated => f.write_str("it does not say when it was made"),
             Self::BeforeShown(at) => {
-                write!(f, "made at {at}, before the issue showed what is proposed")
+                write!(f, "made at {at}, before the issue showed what it answers")
             }
             Self::BeforeRestore(at) => write!(f, "made at {at}, before the restore"),
             Self::Expired(at) => write!(f, "made at {at}, longer ago than an approval lives"),
@@ -174,27 +174,31 @@ pub fn allows(
         None if standing.by_name => return Err(Void::NotNamed(action.clone())),
         Some(_) | None => {}
     }
-    let at = at.ok_or(Void::Undated)?;
-    // Times of events are whole seconds.
-    let second = |at: Timestamp| at.as_millis().div_euclid(1_000);
-    if standing
-        .restored
-        .is_some_and(|restored| second(at) <= second(restored))
-    {
-        return Err(Void::BeforeRestore(at));
-    }
-    if standing
-        .shown_since
-        .is_none_or(|shown| second(at) < second(shown))
-    {
-        return Err(Void::BeforeShown(at));
-    }
+    let at = still_means(at, standing.shown_since, standing.restored)?;
     let age = standing.now.since(at);
     let left = standing
         .lives
         .checked_sub(age)
         .filter(|left| !left.is_zero());
     Ok((action.clone(), left.ok_or(Void::Expired(at))?))
+}
+
+/// When something was said on an issue, if it means what the issue showed since `shown`, and not a state before a restore.
+pub fn still_means(
+    at: Option<Timestamp>,
+    shown: Option<Timestamp>,
+    restored: Option<Timestamp>,
+) -> Result<Timestamp, Void> {
+    let at = at.ok_or(Void::Undated)?;
+    // Times of events are whole seconds.
+    let second = |at: Timestamp| at.as_millis().div_euclid(1_000);
+    if restored.is_some_and(|restored| second(at) <= second(restored)) {
+        return Err(Void::BeforeRestore(at));
+    }
+    if shown.is_none_or(|shown| second(at) < second(shown)) {
+        return Err(Void::BeforeShown(at));
+    }
+    Ok(at)
 }
 
 /// Wishes of those who may have some, in order, of the events after `after`; and the newest event's id.

@@ -48,7 +48,10 @@ fn event_at(id: i64, login: &str, label: &str, at: &str) -> Value {
 }
 
 fn closed(id: i64, login: &str) -> Value {
-    json!({ "id": id, "event": "closed", "actor": { "login": login }, "state_reason": "not_planned" })
+    json!({
+        "id": id, "event": "closed", "actor": { "login": login }, "state_reason": "not_planned",
+        "created_at": iso(now())
+    })
 }
 
 fn say(stub: &Stub, events: &[Value]) {
@@ -97,33 +100,48 @@ fn listed_humans_are_heard_and_others_are_not() {
     assert!(!marker.exists());
     assert_eq!(task(&gateway)["status"], "escalated");
 
-    said.push(event(3, "Ann", "orchestrator:ack"));
+    // Neither what does not say when it was, nor what was before there was anything to answer.
+    let mut undated = closed(3, "ann");
+    undated["created_at"] = Value::Null;
+    said.push(undated);
+    for (id, label) in [(4, "ack"), (5, "snooze"), (6, "retry")] {
+        let label = format!("orchestrator:{label}");
+        said.push(event_at(id, "ann", &label, "2020-01-01T00:00:00Z"));
+    }
+    say(&stub, &said);
+    until("all four count for nothing", || {
+        done(&gateway, "reply_ignored") == 6
+    });
+    assert_eq!(task(&gateway)["status"], "escalated");
+    assert_eq!(task(&gateway)["acknowledged_by"], Value::Null);
+
+    said.push(event(7, "Ann", "orchestrator:ack"));
     say(&stub, &said);
     until("acknowledged", || {
         task(&gateway)["acknowledged_by"] == "github:Ann"
     });
-    said.push(event(4, "ann", "orchestrator:snooze"));
+    said.push(event(8, "ann", "orchestrator:snooze"));
     say(&stub, &said);
     until("put off", || task(&gateway)["status"] == "waiting");
     assert!(!marker.exists());
     // Neither what was said before anything was proposed, nor of another action.
     said.push(event_at(
-        5,
+        9,
         "ann",
         "orchestrator:approve",
         "2020-01-01T00:00:00Z",
     ));
-    said.push(event(6, "ann", "orchestrator:approve-0123456789ab"));
+    said.push(event(10, "ann", "orchestrator:approve-0123456789ab"));
     say(&stub, &said);
     until("both count for nothing", || {
-        done(&gateway, "reply_ignored") == 4
+        done(&gateway, "reply_ignored") == 8
     });
     assert!(!marker.exists());
-    said.push(event(7, "ann", "orchestrator:approve"));
+    said.push(event(11, "ann", "orchestrator:approve"));
     say(&stub, &said);
     until("the approved action was taken", || marker.exists());
-    said.push(event(8, "ann", "orchestrator:retry"));
-    said.push(closed(9, "ann"));
+    said.push(event(12, "ann", "orchestrator:retry"));
+    said.push(closed(13, "ann"));
     say(&stub, &said);
     until("closed", || task(&gateway)["status"] == "closed");
     assert_eq!(task(&gateway)["resolution"], "not_a_fault");
@@ -135,7 +153,7 @@ fn listed_humans_are_heard_and_others_are_not() {
         .collect();
     let cheap = asked.iter().filter(|one| one["status"] == 304).count();
     let heard = asked.iter().filter(|one| one["status"] == 200).count();
-    assert!(heard <= 7, "{heard} full answers, {cheap} without news");
+    assert!(heard <= 8, "{heard} full answers, {cheap} without news");
     let log = std::fs::read_to_string(&_daemon.log).unwrap();
     assert!(!log.contains(TOKEN));
 }
