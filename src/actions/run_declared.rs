@@ -15,7 +15,7 @@ use crate::core::model::unit::UnitName;
 use crate::core::remedy::target::TargetError;
 use crate::host::exec::{Command, Confinement};
 use crate::host::files;
-use crate::host::trusted::{self, Owners, Proven};
+use crate::host::trusted::{self, Argv, Owners};
 use crate::services;
 
 /// Most of the output kept as evidence, in bytes.
@@ -69,22 +69,18 @@ fn user(command: &DeclaredCommand) -> Result<Option<User>, ActionError> {
     }
 }
 
-/// The program of a declared command, by its path, and that very file: nobody who has fewer rights than the
-/// command can have written it.
-fn proven(
-    context: &ActionContext<'_>,
-    command: &DeclaredCommand,
-) -> Result<(String, Proven), ActionError> {
-    let Some(name) = command.argv.first() else {
+/// A declared command with its files: nobody who has fewer rights than the command can have written them.
+fn proven(context: &ActionContext<'_>, command: &DeclaredCommand) -> Result<Argv, ActionError> {
+    if command.argv.is_empty() {
         let why = format!("{}: empty argv", command.name);
         return Err(ActionError::refused(why));
-    };
+    }
     let owners = Owners::of(context.host);
     let owners = match user(command)? {
         Some(user) => owners.or(user.uid.as_raw()),
         None => owners,
     };
-    trusted::program(context.host, name, &owners)
+    trusted::argv(context.host, &command.argv, &owners)
         .map_err(|why| ActionError::refused(Why::from(why).at(&command.name)))
 }
 
@@ -107,10 +103,14 @@ impl Action for RunDeclared {
             .with("user", &declared.user)
             .with("seconds", declared.timeout_s)
             .with("memory MiB", declared.memory_mib);
-        let (program, opened) = proven(context, declared)?;
-        let file = files::identity(opened.into())
-            .map_err(|why| ActionError::gone(Why::from(why).at(&program)))?;
-        Ok(terms.with_file("program", &program, &file))
+        let mut name = "program";
+        for (path, opened) in proven(context, declared)?.files {
+            let file = files::identity(opened.into())
+                .map_err(|why| ActionError::gone(Why::from(why).at(&path)))?;
+            terms = terms.with_file(name, &path, &file);
+            name = "file";
+        }
+        Ok(terms)
     }
 
     fn precondition(&self, context: &ActionContext<'_>) -> Result<(), ActionError> {
@@ -130,8 +130,8 @@ impl Action for RunDeclared {
 
     fn act(&self, context: &ActionContext<'_>) -> Result<Done, ActionError> {
         let declared = self.declared(context)?;
-        // The descriptor stays open until the command has ended: it is the file that was proven.
-        let (program, _held) = proven(context, declared)?;
+        // The descriptors stay open until the command has ended: they are the files that were proven.
+        let proven = proven(context, declared)?;
         let args: Vec<&str> = declared.argv.iter().skip(1).map(String::as_str).collect();
         let seconds = declared.timeout_s.max(1);
         let confinement = Confinement {
@@ -140,8 +140,8 @@ impl Action for RunDeclared {
             address_bytes: declared.memory_mib.max(1) << 20,
             cpu_seconds: seconds,
         };
-        let command =
-            Command::new(&program, &args, Duration::from_secs(seconds)).confined(&confinement);
+        let command = Command::new(&proven.program, &args, Duration::from_secs(seconds))
+            .confined(&confinement);
         let out = services::outside::run(context.host, context.managers, &command)
             .map_err(ActionError::failed)?;
         let done = Done::new(format!("{}: exit status {}", declared.name, out.status))

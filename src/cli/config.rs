@@ -133,6 +133,7 @@ fn check(globals: &Globals) -> Result<Exit, CliError> {
         .iter()
         .map(Fault::to_string)
         .chain(wire::open_address(globals, &config))
+        .chain(wire::untrusted_commands(&globals.host(), &config))
         .chain(absent(globals, &config))
         .collect();
     if globals.json {

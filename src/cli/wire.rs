@@ -32,7 +32,7 @@ use crate::escalation::github::check::{self, Check};
 use crate::escalation::textfile;
 use crate::host::Host;
 use crate::host::lock::{self, LockError};
-use crate::host::trusted;
+use crate::host::trusted::{self, Owners};
 use crate::services::survey::{self, Surveyed};
 use crate::services::{self, ServiceError, ServiceManager};
 
@@ -241,6 +241,26 @@ pub(super) fn distrusted(globals: &Globals, config: &Config) -> (Vec<Fault>, Vec
         });
     }
     (fatal, without)
+}
+
+/// Commands that will be refused because others could have written what they run.
+pub(super) fn untrusted_commands(host: &Host, config: &Config) -> Vec<String> {
+    let commands = config.command.iter();
+    let commands = commands.map(|one| ("command", &one.name, &one.argv, &one.user));
+    let probes = config.probe.iter();
+    let probes = probes.map(|one| ("probe", &one.name, &one.command, &one.user));
+    let refused = |(kind, name, words, user): (&str, &String, &Vec<String>, &String)| {
+        let own = nix::unistd::User::from_name(user).ok().flatten();
+        let owners = Owners::of(host);
+        let owners = match own {
+            Some(user) => owners.or(user.uid.as_raw()),
+            None => owners,
+        };
+        let words = (!words.is_empty()).then_some(words)?;
+        let why = trusted::argv(host, words, &owners).err()?;
+        (!why.is_absent()).then(|| format!("{kind} '{name}' is refused: {}", why.with_hint()))
+    };
+    commands.chain(probes).filter_map(refused).collect()
 }
 
 /// A configuration that others can read though an address in it opens a webhook or a ping to whoever knows it.

@@ -381,9 +381,9 @@ fn command(
         Some(user) => owners.or(user.uid.as_raw()),
         None => owners,
     };
-    // Held open until it has ended: it is the file that was proven.
-    let (program, _held) =
-        trusted::program(host, name, &owners).map_err(|why| Failure::error(why.with_hint()))?;
+    // Held open until it has ended: these are the files that were proven.
+    let proven = trusted::argv(host, &probe.command, &owners)
+        .map_err(|why| Failure::error(why.with_hint()))?;
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let seconds = probe.timeout_s.max(1);
     let confinement = Confinement {
@@ -392,7 +392,7 @@ fn command(
         address_bytes: ADDRESS_BYTES,
         cpu_seconds: seconds,
     };
-    let command = Command::new(&program, &args, Duration::from_secs(seconds));
+    let command = Command::new(&proven.program, &args, Duration::from_secs(seconds));
     let out =
         outside::run(host, managers, &command.confined(&confinement)).map_err(Failure::error)?;
     let severity = match out.status {

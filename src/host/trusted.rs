@@ -13,7 +13,7 @@ use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -183,6 +183,16 @@ impl Proven {
         self.meta.mode() & 0o111 != 0
     }
 
+    /// The program that its `#!` line names.
+    fn interpreter(&self) -> Option<String> {
+        let mut head = [0; 256];
+        let read = self.file.read_at(&mut head, 0).ok()?;
+        let line = head.get(..read)?.strip_prefix(b"#!")?;
+        let line = line.split(|byte| *byte == b'\n').next()?;
+        let line = String::from_utf8_lossy(line);
+        line.split_ascii_whitespace().next().map(str::to_owned)
+    }
+
     /// Its bytes; more than `cap` is an error, no silent cut.
     pub fn bytes(&self, cap: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
@@ -299,6 +309,52 @@ pub fn program(host: &Host, name: &str, owners: &Owners) -> Result<(String, Prov
         part: name.to_owned(),
         why: Distrust::NotAbsolute,
     }))
+}
+
+/// Files that one command may run by `#!` lines, its words aside.
+const INTERPRETERS_MOST: usize = 4;
+
+/// A command, with every file that its words name for it to run, held open.
+#[derive(Debug)]
+pub struct Argv {
+    /// The path to run the program by.
+    pub program: String,
+    /// By their paths, the program first.
+    pub files: Vec<(String, Proven)>,
+}
+
+/// The program that `words` begin with, what its other words name, where that is a regular file, and the interpreters
+/// that these files name: who writes one of them decides what runs.
+pub fn argv(host: &Host, words: &[String], owners: &Owners) -> Result<Argv, Untrusted> {
+    let (name, args) = words
+        .split_first()
+        .map_or(("", words), |(name, args)| (name.as_str(), args));
+    let (program, file) = program(host, name, owners)?;
+    let mut files = vec![(program.clone(), file)];
+    for word in args.iter().filter(|word| word.starts_with('/')) {
+        if std::fs::metadata(host.path(word)).is_ok_and(|meta| meta.is_file()) {
+            files.push((word.clone(), open(host, word, owners)?));
+        }
+    }
+    let most = files.len().saturating_add(INTERPRETERS_MOST);
+    let mut at = 0;
+    // An interpreter may be a script itself.
+    while let Some((_, file)) = files.get(at) {
+        at += 1;
+        let Some(path) = file.interpreter() else {
+            continue;
+        };
+        if files.len() >= most || files.iter().any(|(known, _)| *known == path) {
+            continue;
+        }
+        match open(host, &path, owners) {
+            Ok(file) => files.push((path, file)),
+            // Then nothing runs.
+            Err(why) if why.is_absent() => {}
+            Err(why) => return Err(why),
+        }
+    }
+    Ok(Argv { program, files })
 }
 
 /// The text of a file that tells root what to do; invalid UTF-8 becomes U+FFFD.

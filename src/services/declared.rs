@@ -12,7 +12,7 @@ use crate::core::model::hint::Hint;
 use crate::core::model::unit::{Left, UnitName, UnitState};
 use crate::host::exec::{Command, Launch};
 use crate::host::procfs::Process;
-use crate::host::trusted::{self, Owners, Proven};
+use crate::host::trusted::{self, Argv, Owners};
 use crate::host::{Host, pid_files, signals};
 use crate::services::{ORDER_DEADLINE, Order, Ordered, ServiceError, ServiceManager};
 
@@ -94,13 +94,15 @@ impl Declared {
         }
     }
 
-    /// The program by its path, and that very file: it runs with our rights, so nobody else can have written it.
-    fn proven(&self, program: &str) -> Result<(String, Option<Proven>), ServiceError> {
-        if is_ourselves(Path::new(program)) {
-            return Ok((program.to_owned(), None));
+    /// A command with its files: they run with our rights, so nobody else can have written them.
+    fn proven(&self, words: &[String]) -> Result<Argv, ServiceError> {
+        if let Some(program) = words.first().filter(|name| is_ourselves(Path::new(name))) {
+            return Ok(Argv {
+                program: program.clone(),
+                files: Vec::new(),
+            });
         }
-        trusted::program(&self.host, program, &Owners::of(&self.host))
-            .map(|(path, file)| (path, Some(file)))
+        trusted::argv(&self.host, words, &Owners::of(&self.host))
             .map_err(|why| ServiceError::Refused(why.with_hint()))
     }
 
@@ -120,8 +122,8 @@ impl Declared {
         };
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let directory = self.host.path(directory);
-        let (path, _held) = self.proven(program)?;
-        let command = Command::new(&path, &args, PID_DEADLINE).within(&directory);
+        let proven = self.proven(&service.start)?;
+        let command = Command::new(&proven.program, &args, PID_DEADLINE).within(&directory);
         let launch = self
             .host
             .launch(&command, &mut || self.process(service).is_some())
@@ -139,12 +141,12 @@ impl Declared {
     }
 
     fn stop(&self, service: &DeclaredService) -> Result<(), ServiceError> {
-        if let Some((program, args)) = service.stop.split_first() {
+        if let Some((_, args)) = service.stop.split_first() {
             let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            let (path, _held) = self.proven(program)?;
+            let proven = self.proven(&service.stop)?;
             let out = self
                 .host
-                .run(&path, &args, ORDER_DEADLINE)
+                .run(&proven.program, &args, ORDER_DEADLINE)
                 .map_err(ServiceError::Exec)?;
             return if out.success() {
                 Ok(())

@@ -1,6 +1,7 @@
 //! Actions on files, processes, mounts and interfaces; processes are the test's own.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command};
 
 use super::{Bench, Book, is_refused, named, take, unit};
@@ -260,6 +261,41 @@ fn declared_commands_run_as_declared_or_not_at_all() {
     for name in ["nobody", "empty", "undeclared", ""] {
         assert!(matches!(run(name), Err(ActionError::Refused(_))), "{name}");
     }
+}
+
+#[test]
+fn a_declared_command_that_reads_what_others_write_is_refused() {
+    let mut bench = Bench::new(Book::default()).real();
+    let own = nix::unistd::User::from_uid(nix::unistd::getuid()).unwrap();
+    let Some(own) = own else {
+        println!("skipped: this user has no name here");
+        return;
+    };
+    // Anybody may put another folder there.
+    let folder = bench.dir.path().join("open");
+    fs::create_dir(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let [script, mark] = ["fix.sh", "mark"].map(|name| folder.join(name).display().to_string());
+    fs::write(&script, format!(": >{mark}\n")).unwrap();
+    let command = |name: &str, word: &str| DeclaredCommand {
+        name: name.to_owned(),
+        argv: vec!["sh".to_owned(), word.to_owned()],
+        user: own.name.clone(),
+        timeout_s: 20,
+        ..DeclaredCommand::default()
+    };
+    bench.config.command = vec![command("open", &script), command("ours", "/etc/passwd")];
+    let [open, ours] = ["open", "ours"].map(|name| RunDeclared {
+        name: name.to_owned(),
+    });
+    bench.context(|context| {
+        assert!(is_refused(&open.precondition(context)));
+        assert!(matches!(open.terms(context), Err(ActionError::Refused(_))));
+        assert!(matches!(open.act(context), Err(ActionError::Refused(_))));
+        let terms = format!("{:?}", ours.terms(context).unwrap());
+        assert!(terms.contains("file sha256"), "{terms}");
+    });
+    assert!(!std::path::Path::new(&mark).exists());
 }
 
 #[test]

@@ -324,6 +324,36 @@ fn raced(bench: &Bench, other: &str, look: impl Fn() -> Result<String, Untrusted
 }
 
 #[test]
+fn every_file_that_a_command_runs_is_proven() {
+    let bench = Bench::new();
+    bench.put("bin/sh", "ELF", 0o755);
+    bench.put("opt/ours", "#! /opt/eve/run -x\n", 0o755);
+    bench.put("opt/fix", "#!/bin/sh\n", 0o755);
+    bench.put("opt/late", "#!/opt/none\n", 0o755);
+    bench.put("opt/deep", "#!/opt/ours\n", 0o755);
+    bench.put("opt/eve/run", "x", 0o777);
+    bench.put("opt/eve/conf", "x", 0o666);
+    let owners = Owners::of(&bench.host);
+    for (words, files) in [
+        (&["sh", "/opt/fix", "-c", "opt/eve/run"][..], Some(2)),
+        (&["/opt/fix"], Some(2)),
+        (&["/opt/fix", "/opt/none", "/opt/eve", "/opt/fix"], Some(3)),
+        (&["/opt/late"], Some(1)),
+        (&["/bin/sh", "/opt/eve/run"], None),
+        (&["/bin/sh", "-c", "x", "/opt/eve/conf"], None),
+        (&["/opt/ours"], None),
+        (&["/opt/deep"], None),
+        (&["/bin/sh", "/opt/deep"], None),
+        (&["/opt/eve/run"], None),
+        (&[], None),
+    ] {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let proven = argv(&bench.host, &words, &owners);
+        assert_eq!(proven.ok().map(|argv| argv.files.len()), files, "{words:?}");
+    }
+}
+
+#[test]
 fn two_hundred_raced_looks_never_read_through_a_link_or_wait_for_a_fifo() {
     let bench = Bench::new();
     bench.put("etc/secret", "secret", 0o600);
