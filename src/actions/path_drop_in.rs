@@ -203,7 +203,7 @@ impl PathDropIn {
             _ => Need::File,
         };
         Standing::of(context.host, state, texts)
-            .prove(&context.host.of_init(), need, &self.new)
+            .prove(&context.host.of_init(), need, &self.old, &self.new)
             .map_err(|why| match why.is_absent() {
                 true => ActionError::gone(why),
                 false => ActionError::refused(why),

@@ -352,7 +352,7 @@ impl<'a> View<'a> {
     /// The last search for this path while it is fresh and the place it found is still there, else a new one.
     fn searched(&self, judged: &Judged<'_>, lost: &str, need: Need) -> Found {
         let now = judged.now;
-        let serves = |path: &Path| self.serves(&judged.standing, path, need);
+        let serves = |path: &Path| self.serves(&judged.standing, need, lost, path);
         let Ok(mut memory) = self.memory.lock() else {
             return Found::Nothing;
         };
@@ -387,11 +387,9 @@ impl<'a> View<'a> {
     }
 
     /// Of the right kind, and nobody's who has fewer rights than the unit.
-    fn serves(&self, standing: &Standing, path: &Path, need: Need) -> bool {
-        need != Need::User
-            && path
-                .to_str()
-                .is_some_and(|path| standing.prove(&self.init, need, path).is_ok())
+    fn serves(&self, standing: &Standing, need: Need, lost: &str, path: &Path) -> bool {
+        let proves = |path| standing.prove(&self.init, need, lost, path).is_ok();
+        need != Need::User && path.to_str().is_some_and(proves)
     }
 }
 

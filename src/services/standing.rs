@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use crate::core::model::hint::Hint;
 use crate::core::model::unit::UnitState;
@@ -15,9 +17,9 @@ use crate::host::{Host, READ_CAP};
 /// rights.
 #[derive(Clone, Debug)]
 pub struct Standing {
-    owners: Owners,
+    root: Owners,
     /// It runs as a user of its own, with that user's rights alone.
-    own_user: bool,
+    own: Option<u32>,
 }
 
 /// Why something may not stand for what a unit needs.
@@ -76,40 +78,50 @@ impl Standing {
     /// For what runs as root.
     pub fn of_root(host: &Host) -> Self {
         Self {
-            owners: Owners::of(host),
-            own_user: false,
+            root: Owners::of(host),
+            own: None,
         }
     }
 
     /// For a unit with these files.
     pub fn of(host: &Host, unit: &UnitState, texts: &[String]) -> Self {
-        let root = Self::of_root(host);
-        match user_id(host, &unit.user) {
-            Some(user) if !root.owners.has(user) && !lends_rights(texts, &unit.user) => Self {
-                owners: root.owners.or(user),
-                own_user: true,
-            },
-            _ => root,
-        }
+        let root = Owners::of(host);
+        let own = user_id(host, &unit.user)
+            .filter(|user| !root.has(*user) && !lends_rights(texts, &unit.user));
+        Self { root, own }
     }
 
-    /// Proves `path`, as `view` shows it, for what the unit needs. What comes back is that very file or directory.
-    pub fn prove(&self, view: &Host, need: Need, path: &str) -> Result<OwnedFd, Unfit> {
+    /// Proves `path`, as `view` shows it, for what the unit needs in the place of `old`. What comes back is that very file
+    /// or directory.
+    pub fn prove(&self, view: &Host, need: Need, old: &str, path: &str) -> Result<OwnedFd, Unfit> {
+        // Other files are read by PID 1, with its rights: the user's only where they have always been.
+        let counts = |user: &u32| need != Need::File || had_it(view, old, *user);
+        let owners = match self.own.filter(counts) {
+            Some(user) => self.root.clone().or(user),
+            None => self.root.clone(),
+        };
         if need == Need::Directory {
-            let folder = trusted::folder(view, path, &self.owners).map_err(Unfit::Untrusted)?;
+            let folder = trusted::folder(view, path, &owners).map_err(Unfit::Untrusted)?;
             return Ok(folder.into());
         }
-        let file = trusted::open(view, path, &self.owners).map_err(Unfit::Untrusted)?;
+        let file = trusted::open(view, path, &owners).map_err(Unfit::Untrusted)?;
         if need == Need::Executable {
             if !file.is_executable() {
                 return Err(Unfit::NotExecutable(path.to_owned()));
             }
-            if !self.own_user && (is_of_users(path) || is_of_users(file.path())) {
+            if self.own.is_none() && (is_of_users(path) || is_of_users(file.path())) {
                 return Err(Unfit::OfUsers(path.to_owned()));
             }
         }
         Ok(file.into())
     }
+}
+
+/// Was this lost path the user's to write: is what is left of the way to it his?
+fn had_it(view: &Host, old: &str, user: u32) -> bool {
+    let mut left = Path::new(old).ancestors().skip(1);
+    left.find_map(|folder| std::fs::metadata(view.path(folder)).ok())
+        .is_some_and(|folder| folder.uid() == user)
 }
 
 /// The number of a user, by number or by name; users that are not in /etc/passwd have none here.
@@ -137,16 +149,17 @@ mod tests {
 
     const EVE: u32 = 65_533;
 
-    /// May this program stand for one of a unit with these lines, whose user is `user`?
-    fn stands(tree: &std::path::Path, path: &str, user: &str, lines: &str) -> bool {
+    /// May this stand for what a unit with these lines, whose user is `user`, had at `old`?
+    fn serves(tree: &Path, user: &str, lines: &str, needs: (Need, &str, &str)) -> bool {
         let host = Host::at(tree, Clock::manual(Timestamp::default()));
         let unit = UnitState {
             user: user.to_owned(),
             ..UnitState::default()
         };
         let texts = [format!("[Service]\n{lines}")];
+        let (need, old, path) = needs;
         Standing::of(&host, &unit, &texts)
-            .prove(&host, Need::Executable, path)
+            .prove(&host, need, old, path)
             .is_ok()
     }
 
@@ -190,11 +203,21 @@ mod tests {
             ("/home/eve/run", "bob", "", false),
             ("/home/eve/run", "0", "", false),
         ] {
-            assert_eq!(
-                stands(tree.path(), path, user, lines),
-                is,
-                "{path} {user} {lines}"
-            );
+            let needs = (Need::Executable, "/old", path);
+            let serves = serves(tree.path(), user, lines, needs);
+            assert_eq!(serves, is, "{path} {user} {lines}");
+        }
+        // PID 1 reads these.
+        for (old, path, is) in [
+            ("/etc/old", "/home/eve/run", false),
+            ("/none/old", "/home/eve/run", false),
+            ("/home/eve/old", "/opt/eve/run", true),
+            ("/home/eve/gone/old", "/opt/eve/run", true),
+            ("/etc/old", "/home/root/run", true),
+            ("/home/eve/old", "/etc/run", true),
+        ] {
+            let serves = serves(tree.path(), "eve", "", (Need::File, old, path));
+            assert_eq!(serves, is, "{old} {path}");
         }
     }
 }
