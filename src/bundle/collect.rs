@@ -10,6 +10,8 @@ use crate::core::human::redact::Redactor;
 use crate::core::model::named::named;
 use crate::core::model::text::matches_glob;
 use crate::core::model::time::Timestamp;
+use crate::host::Host;
+use crate::host::trusted::{self, Distrust, Owners};
 
 /// Larger files are data or logs, not instructions.
 const FILE_MAX: usize = 4 << 20;
@@ -293,36 +295,23 @@ fn one(
     }))
 }
 
+/// Its bytes, and when it was changed. Anybody may own it, but no link leads to it that others could have set since it
+/// was listed, and no FIFO that took its place is waited for.
 fn read_file(path: &Path) -> Result<(Vec<u8>, String), LeftOut> {
-    use std::io::Read;
-    use std::os::unix::fs::OpenOptionsExt;
-    // A FIFO that took its place since it was listed is not waited for.
-    let file = std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::libc::O_NONBLOCK)
-        .open(path)
-        .map_err(LeftOut::Io)?;
-    let meta = file.metadata().map_err(LeftOut::Io)?;
-    if !meta.is_file() {
-        return Err(LeftOut::NotRegular);
-    }
+    let host = Host::real();
+    let path = std::path::absolute(path).map_err(LeftOut::Io)?;
+    let file = trusted::open(&host, &path.to_string_lossy(), &Owners::anybody(&host));
+    let file = file.map_err(|why| match why.why {
+        Distrust::Kind(_) => LeftOut::NotRegular,
+        _ => LeftOut::Io(why.into()),
+    })?;
     let most = FILE_MAX as u64;
-    if meta.len() > most {
-        return Err(LeftOut::TooLarge(most));
-    }
-    let modified = meta
-        .modified()
-        .ok()
-        .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok())
-        .and_then(|since| i64::try_from(since.as_secs()).ok())
-        .map(|seconds| Timestamp::from_millis(seconds * 1000).to_string())
-        .map_or_else(String::new, |text| {
-            crate::core::model::text::cut(&text, 19).to_owned()
-        });
-    let mut bytes = Vec::new();
-    file.take(most)
-        .read_to_end(&mut bytes)
-        .map_err(LeftOut::Io)?;
+    let bytes = file.bytes(most).map_err(|why| match why.kind() {
+        std::io::ErrorKind::FileTooLarge => LeftOut::TooLarge(most),
+        _ => LeftOut::Io(why),
+    })?;
+    let modified = Timestamp::from_millis(file.modified_s().saturating_mul(1000)).to_string();
+    let modified = crate::core::model::text::cut(&modified, 19).to_owned();
     Ok((bytes, modified))
 }
 
@@ -393,6 +382,28 @@ mod tests {
                 wanted: "neither 'allow GLOB' nor 'deny GLOB'",
             })
         );
+    }
+
+    #[test]
+    fn no_file_is_read_through_what_somebody_put_in_its_place() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for (folder, mode) in [("open", 0o777), ("secret", 0o755)] {
+            std::fs::create_dir(at(folder)).unwrap();
+            std::fs::set_permissions(at(folder), std::fs::Permissions::from_mode(mode)).unwrap();
+            std::fs::write(at(folder).join("a.md"), "text").unwrap();
+        }
+        symlink(at("secret"), at("open/folder")).unwrap();
+        symlink(at("secret/a.md"), at("open/file.md")).unwrap();
+        assert_eq!(read_file(&at("open/a.md")).unwrap().0, b"text");
+        for link in ["open/folder/a.md", "open/file.md"] {
+            assert!(
+                matches!(read_file(&at(link)), Err(LeftOut::Io(_))),
+                "{link}"
+            );
+        }
+        assert!(matches!(read_file(&at("secret")), Err(LeftOut::NotRegular)));
     }
 
     #[test]

@@ -359,10 +359,15 @@ pub fn argv(host: &Host, words: &[String], owners: &Owners) -> Result<Argv, Untr
 
 /// The text of a file that tells root what to do; invalid UTF-8 becomes U+FFFD.
 pub fn settings(host: &Host, path: &Path) -> io::Result<String> {
+    let bytes = settings_bytes(host, path, READ_CAP)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The same as bytes, at most `cap` of them.
+pub fn settings_bytes(host: &Host, path: &Path, cap: u64) -> io::Result<Vec<u8>> {
     let path = std::path::absolute(path)?;
     let proven = open(host, &path.to_string_lossy(), &Owners::of_settings(host))?;
-    let bytes = proven.bytes(READ_CAP)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    proven.bytes(cap)
 }
 
 /// Proves the directory with the program's own state; `at` with the root prefix.

@@ -14,7 +14,7 @@ use rustls::sign::SigningKey;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::core::model::hint::Hint;
-use crate::host::files;
+use crate::host::{Host, trusted};
 
 /// Largest CA file read, in bytes.
 const CA_FILE_CAP: u64 = 4 << 20;
@@ -108,9 +108,8 @@ impl Tls {
 }
 
 fn add_own(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsError> {
-    let mut text = Vec::new();
-    files::open_followed(path)
-        .and_then(|file| file.take(CA_FILE_CAP).read_to_end(&mut text))
+    // Whoever could write it would speak for every server.
+    let text = trusted::settings_bytes(&Host::real(), path, CA_FILE_CAP)
         .map_err(|why| TlsError::Read(path.to_owned(), why))?;
     let bundled = roots.len();
     for certificate in CertificateDer::pem_slice_iter(&text) {
@@ -153,6 +152,23 @@ mod tests {
         nix::unistd::mkfifo(&fifo, mode).unwrap();
         let refused = Tls::new(&fifo.display().to_string()).unwrap_err();
         assert!(matches!(refused, TlsError::Read(..)), "{refused}");
+    }
+
+    #[test]
+    fn a_ca_file_that_others_can_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.pem");
+        std::fs::write(&path, "hello").unwrap();
+        for (folder, file) in [(0o700, 0o666), (0o777, 0o600)] {
+            let set = |path: &Path, mode| {
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+            };
+            set(directory.path(), folder);
+            set(&path, file);
+            let error = Tls::new(path.to_str().unwrap()).unwrap_err();
+            assert!(error.to_string().contains("written by others"), "{error}");
+        }
     }
 
     #[test]
