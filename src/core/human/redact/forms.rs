@@ -327,7 +327,7 @@ pub(super) const SHAPES: &[Shape] = &[
         concat!(
             r"((?:^|[^A-Za-z0-9_./-])(?i-u:",
             password!(),
-            r#"|psk|shared[ -]secret)[ \t]+(?:(?i-u:is|was|of|set to|changed to)[ \t]+)?)([^ \t\r\n"'=:,;]+)"#
+            r#"|psk|shared[ -]secret)[ \t]+(?:(?i-u:is|was|ist|war|of|set to|changed to)[ \t]+)?)([^ \t\r\n"'=:,;]+)"#
         ),
         |found| is_no_word(found.value) && !is_path(found.value)
     ),
@@ -363,6 +363,34 @@ pub(super) const SHAPES: &[Shape] = &[
         &["key"],
         r"((?i-u:private|pre-?shared|encryption|master|secret|network|link|session|app|root)[ -](?i-u:key)[ \t]*[:=][ \t]*)([A-Za-z0-9+/_-]{20,}=*)",
         always
+    ),
+    // Keys of networks and devices, and who is logged in, without an assignment.
+    shape!(
+        &[
+            "key",
+            "wpa_psk",
+            "password for",
+            "enable ",
+            "session",
+            "sid",
+            "sessid"
+        ],
+        concat!(
+            r"((?-u:\b)(?:(?i-u:(?:pre-?shared|wep|wi-?fi|wlan|(?:radius|tacacs)-server)[ -]key|wpa_psk|enable (?:secret|password)",
+            r"|session[ _-]?id|sessid|sid)|(?i-u:password for) [^ \t\r\n:]+:)[ \t]*[: \t][ \t]*(?:is[ \t]+|[0-9][ \t]+)?)",
+            word!()
+        ),
+        |found| is_no_word(found.value)
+    ),
+    shape!(
+        &["ssid"],
+        r#"("ssid"[ \t]*:[ \t]*"[^"\r\n]*"[^{}\r\n]*?"key"[ \t]*:[ \t]*)("[^"\r\n]+")"#,
+        always
+    ),
+    shape!(
+        &["login "],
+        r"((?-u:\b)(?:LOGIN[ \t]+[^ \t\r\n]+|vault[ \t]+login)[ \t]+)([^ \t\r\n]+)",
+        |found| is_no_word(found.value) && !found.value.starts_with("tty")
     ),
     shape!(
         &["code"],

@@ -41,6 +41,21 @@ macro_rules! command {
 
 pub(super) const SHAPES: &[Shape] = &[
     option!(&["mysql", "mariadb"], "mysql[a-z]*|mariadb", "-p"),
+    Shape {
+        hints: &["useradd", "usermod"],
+        pattern: concat!(
+            r"((?-u:\b)user(?:add|mod)(?-u:\b)[^\r\n;|]*?[ \t]-p[ \t]+)",
+            value!()
+        ),
+        // `!` and `*` are no passwords.
+        judge: |found| found.value.bytes().any(|b| b.is_ascii_alphanumeric()) && typed(found),
+    },
+    // Behind the share.
+    Shape {
+        hints: &["smb"],
+        pattern: r"((?-u:\b)smb(?:client|get)[ \t]+//[^ \t\r\n]+[ \t]+)([^ \t\r\n;|]+)",
+        judge: |found| is_no_word(found.value) && typed(found),
+    },
     option!(&["sshpass"], "sshpass", r"-p[ \t]*"),
     option!(&["7z", "rar"], "7z[ar]?|u?n?rar", "-h?p"),
     option!(
