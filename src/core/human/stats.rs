@@ -169,7 +169,10 @@ pub fn compute(rows: &[StatsRow]) -> Stats {
 }
 
 fn figures(rows: &[&StatsRow]) -> Figures {
-    let count = |wanted: &dyn Fn(&StatsRow) -> bool| rows.iter().filter(|row| wanted(row)).count();
+    // What nobody could look at says nothing of how well we do: it is in no rate.
+    let told = |row: &&&StatsRow| row.resolution != Some(Resolution::Unverified);
+    let rated: Vec<&StatsRow> = rows.iter().filter(told).copied().collect();
+    let count = |wanted: &dyn Fn(&StatsRow) -> bool| rated.iter().filter(|row| wanted(row)).count();
     let mut times: Vec<Duration> = rows.iter().filter_map(|row| row.time_to_repair()).collect();
     times.sort_unstable();
     Figures {
@@ -236,9 +239,12 @@ mod tests {
             untouched(told(5, Resolution::SelfCleared)),
             told(5, Resolution::SelfCleared),
             untouched(told(5, Resolution::NotAFault)),
+            row(None, Some(Resolution::Unverified)),
+            told(5, Resolution::Unverified),
             open,
         ]);
-        // The open one and those nobody may repair are not in the denominator.
+        assert_eq!(stats.all.tasks, 7);
+        // The open one, those nobody may repair and those nobody could look at are not in the denominator.
         assert_eq!((stats.all.fixed, stats.all.fixable), (1, 2));
         assert_eq!((stats.all.needless, stats.all.escalated), (2, 3));
         assert_eq!(stats.all.auto_fix_rate(), Some(0.5));
