@@ -16,7 +16,8 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let actor = stored::actor(typed)?;
     let reader = stored::reader(globals, &config)?;
     find(&reader, id)?;
-    let effect = take_back::effect(&reader, id)?.ok_or_else(|| {
+    let effect = take_back::effect(&reader, id).map_err(refused)?;
+    let effect = effect.ok_or_else(|| {
         let what = format!("no action of task {id} left anything that can be taken back");
         CliError::failed(what).hint(format!("see `tasks show {id}` for what was done"))
     })?;
@@ -27,16 +28,19 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     }
     confirmed(typed, globals, "--yes does it unasked")?;
     let store = stored::store(globals, &config, globals.now())?;
-    let done =
-        take_back::take_back(&globals.host(), config, &store, &effect, &actor).map_err(|why| {
-            match why {
-                TakeBackError::Store(why) => why.into(),
-                TakeBackError::Load(why) => CliError::hinted(ErrorKind::Config, why),
-                TakeBackError::Action(why) => CliError::hinted(ErrorKind::Failed, why),
-                why @ TakeBackError::Gate(_) => CliError::of(ErrorKind::Failed, why),
-            }
-        })?;
+    let done = take_back::take_back(&globals.host(), config, &store, &effect, &actor);
+    let done = done.map_err(refused)?;
     let told = format!("{done}; when the fault returns, this action is proposed and not done");
     globals.print(&format!("{}\n", inert::line(&told)))?;
     Ok(Exit::Done)
+}
+
+fn refused(why: TakeBackError) -> CliError {
+    match why {
+        TakeBackError::Store(why) => why.into(),
+        TakeBackError::Load(why) => CliError::hinted(ErrorKind::Config, why),
+        why @ (TakeBackError::Record(..) | TakeBackError::Gate(_) | TakeBackError::Action(_)) => {
+            CliError::hinted(ErrorKind::Failed, why)
+        }
+    }
 }

@@ -14,6 +14,7 @@ use crate::core::remedy::ending::Seen;
 use crate::core::remedy::step::Reason;
 use crate::daemon::healthy;
 use crate::daemon::job::Job;
+use crate::daemon::take_back::{self, TakeBackError};
 use crate::daemon::underway::Underway;
 use crate::daemon::verify;
 use crate::daemon::{awaited, gather};
@@ -288,19 +289,15 @@ fn take_back(job: &Job<'_>, undo: &Undo) -> Option<String> {
 /// Undoes by a stored record, and the phase that is due after it. One that cannot be read is refused loudly:
 /// nothing more is tried on a host in an unknown state.
 fn take_back_stored(job: &Job<'_>, attempt: &Attempt) -> (Option<String>, Phase) {
-    match serde_json::from_str::<Undo>(&attempt.undo) {
+    match take_back::record(attempt) {
         Ok(undo) => (
             take_back(job, &undo),
             Phase::from_number(i64::from(attempt.phase)),
         ),
         Err(why) => {
-            log::error!(
-                "task {}: the undo record of attempt {} cannot be read: {why}: put back by hand what '{}' did",
-                job.task.id,
-                attempt.id,
-                attempt.action_text
-            );
             let text = format!("undo REFUSED: its record cannot be read: {why}");
+            let torn = TakeBackError::Record(Box::new(attempt.clone()), why);
+            log::error!("{}", torn.with_hint());
             (Some(text), Phase::Escalation)
         }
     }

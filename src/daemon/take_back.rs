@@ -1,5 +1,6 @@
 //! `undo`: a human has taken back what an action changed, by the record that was stored before it.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
@@ -26,15 +27,24 @@ pub struct Effect {
 
 /// That of the last action of a task that held; `None` where nothing of it can be taken back. What did not hold has
 /// been taken back already.
-pub fn effect(reader: &Reader, id: TaskId) -> Result<Option<Effect>, StoreError> {
+pub fn effect(reader: &Reader, id: TaskId) -> Result<Option<Effect>, TakeBackError> {
     let attempts = reader.attempts(id)?.into_iter();
     let held = attempts
         .rev()
         .find(|one| one.outcome == Some(Outcome::Verified));
-    Ok(held.and_then(|attempt| {
-        let undo = serde_json::from_str(&attempt.undo).ok()?;
-        (undo != Undo::None).then_some(Effect { attempt, undo })
-    }))
+    let Some(attempt) = held else {
+        return Ok(None);
+    };
+    match record(&attempt) {
+        Ok(Undo::None) => Ok(None),
+        Ok(undo) => Ok(Some(Effect { attempt, undo })),
+        Err(why) => Err(TakeBackError::Record(Box::new(attempt), why)),
+    }
+}
+
+/// The undo record that was stored before an attempt.
+pub fn record(attempt: &Attempt) -> Result<Undo, serde_json::Error> {
+    serde_json::from_str(&attempt.undo)
 }
 
 /// Why nothing was taken back, or not all of it.
@@ -42,6 +52,8 @@ pub fn effect(reader: &Reader, id: TaskId) -> Result<Option<Effect>, StoreError>
 pub enum TakeBackError {
     Store(StoreError),
     Load(LoadError),
+    /// What was stored before this attempt cannot be read: what it did is not known for sure, and nothing is touched.
+    Record(Box<Attempt>, serde_json::Error),
     Gate(Reason),
     Action(ActionError),
 }
@@ -51,6 +63,11 @@ impl fmt::Display for TakeBackError {
         match self {
             Self::Store(why) => why.fmt(f),
             Self::Load(why) => why.fmt(f),
+            Self::Record(of, why) => write!(
+                f,
+                "task {}: the undo record of attempt {} cannot be read: {why}",
+                of.task_id, of.id
+            ),
             Self::Gate(reason) => write!(f, "nothing was touched: {reason}"),
             Self::Action(why) => why.fmt(f),
         }
@@ -62,8 +79,23 @@ impl Error for TakeBackError {
         match self {
             Self::Store(why) => Some(why),
             Self::Load(why) => Some(why),
+            Self::Record(_, why) => Some(why),
             Self::Gate(_) => None,
             Self::Action(why) => Some(why),
+        }
+    }
+}
+
+impl Hint for TakeBackError {
+    fn hint(&self) -> Cow<'static, str> {
+        match self {
+            Self::Store(why) => why.hint(),
+            Self::Load(why) => why.hint(),
+            Self::Record(attempt, _) => {
+                format!("put back by hand what '{}' did", attempt.action_text).into()
+            }
+            Self::Action(why) => why.hint(),
+            Self::Gate(_) => "".into(),
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use autonomous_orchestrator::Timestamp;
+use rusqlite::Connection;
+
 use crate::cli_tool::{Gateway, Ran, run};
 
 #[track_caller]
@@ -64,6 +67,25 @@ fn all_mistakes_are_told_at_once_with_file_line_and_key() {
             (Some(14), Some("detect.disabled[0]")),
         ]
     );
+}
+
+#[test]
+fn an_undo_record_that_cannot_be_read_is_refused_with_what_to_do_by_hand() {
+    let gateway = Gateway::new();
+    gateway.filled(Timestamp::from_millis(1_800_000_000_000));
+    let database = Connection::open(gateway.path("state").join("tasks.db")).expect("opened");
+    let torn = "INSERT INTO attempts (task_id, issue_hash, class, subject, phase, action_kind, action_text, undo, actor,
+            outcome, started_at)
+        VALUES (1, 'h', 'service_failed', 'web.service', 1, 'path_drop_in', 'drop-in for web.service', 'torn',
+            'worker-1', 'verified', '2027-01-15 08:00:00')";
+    database.execute_batch(torn).expect("written");
+    let refused = [
+        "task 1: the undo record of attempt 1 cannot be read: ",
+        ": put back by hand what 'drop-in for web.service' did",
+    ];
+    for undo in [&["undo", "1", "--yes"][..], &["undo", "1", "--dry-run"]] {
+        expect(&gateway.run(undo), 1, &refused);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::approvals::moved;
 use super::gateway::{Gateway, UNIT};
 use super::units::DROP_IN;
 use crate::core::config::{Config, Mode};
+use crate::core::model::hint::Hint;
 use crate::core::model::task::{Outcome, Status};
 use crate::core::remedy::step::Reason;
 use crate::daemon::take_back::{self, TakeBackError};
@@ -26,6 +27,26 @@ fn undo(gateway: &Gateway) -> Result<String, TakeBackError> {
     let effect = take_back::effect(&reader, task.id).unwrap().unwrap();
     let config = runtime.loaded().config.clone();
     take_back::take_back(&runtime.host, config, &runtime.store, &effect, "anna")
+}
+
+#[test]
+fn an_undo_record_that_cannot_be_read_is_refused_with_what_to_do_by_hand() {
+    let mut gateway = moved(auto);
+    gateway.runs_for(HOUR);
+    let task = gateway.task(UNIT);
+    gateway.sql("UPDATE attempts SET undo = 'torn'");
+    let reader = gateway.runtime.store.reader().unwrap();
+    let done = reader.attempts(task.id).unwrap().pop().unwrap();
+    let refused = take_back::effect(&reader, task.id).unwrap_err();
+    assert!(matches!(refused, TakeBackError::Record(..)), "{refused:?}");
+    let told = refused.with_hint();
+    let what = format!(
+        "task {}: the undo record of attempt {} cannot be read: ",
+        task.id, done.id
+    );
+    assert!(told.starts_with(&what), "{told}");
+    let to_do = format!(": put back by hand what '{}' did", done.action_text);
+    assert!(told.ends_with(&to_do), "{told}");
 }
 
 #[test]
