@@ -22,7 +22,7 @@ use fixture::{ADOPTED, escalation, finding, restart};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/store");
 /// Schema versions whose programs left issues, deliveries and approvals.
-const FROM: [i64; 6] = [2, 3, 4, 5, 6, 8];
+const FROM: [i64; 7] = [2, 3, 4, 5, 6, 7, 8];
 /// A day after the fixture begins.
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
