@@ -112,11 +112,6 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// True when the same operation may succeed later without anybody doing anything.
-    pub fn is_retriable(&self) -> bool {
-        matches!(self, Self::Busy | Self::Full | Self::Io(_))
-    }
-
     /// Not the operation's fault: whatever else is in the transaction fails as well.
     pub(super) fn is_of_the_file(&self) -> bool {
         matches!(

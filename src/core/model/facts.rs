@@ -349,11 +349,6 @@ impl Facts {
         })
     }
 
-    /// True when the holder is the unit's own leftover.
-    pub fn is_leftover(&self) -> bool {
-        self.text(Key::Leftover).is_some()
-    }
-
     /// What the unit requires that is not as it should be: its name, and whether it exists at all. A service that ended
     /// well is no lack: a mount or a device that is not there is.
     pub fn unmet(&self) -> impl Iterator<Item = (&str, bool)> {

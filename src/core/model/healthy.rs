@@ -6,8 +6,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::model::port::Port;
-
 /// Processes kept of one unit; of more, the oldest: those that live on are the ones that are left over.
 pub const PROCESSES_MOST: usize = 64;
 /// Ports kept of one unit.
@@ -120,10 +118,6 @@ impl HealthyUnit {
     /// Says more than which processes it has: it was not known, runs something else, or listens elsewhere, too.
     pub fn is_news_after(&self, before: Option<&Self>) -> bool {
         before.is_none_or(|before| before.main != self.main || !self.ports.is_subset(&before.ports))
-    }
-
-    pub fn listened_on(&self, port: Port) -> bool {
-        self.ports.contains(&port.to_string())
     }
 
     /// What stood at `path`.

@@ -109,7 +109,7 @@ fn is_read_back(facts: &Facts, fact: Fact<'_>) -> bool {
         Fact::HolderUnit(text) => facts.text(Key::HolderUnit) == Some(text),
         Fact::Namesake(text) => facts.text(Key::Namesake) == Some(text),
         Fact::HolderUser(user) => facts.text(Key::HolderUser) == Some(&user.to_string()),
-        Fact::Leftover(_) => facts.is_leftover(),
+        Fact::Leftover(_) => facts.text(Key::Leftover).is_some(),
         Fact::LeftAlone(text) => facts.text(Key::LeftAlone) == Some(text),
         Fact::NotExecutable => facts.text(Key::NotExecutable) == Some(YES),
         Fact::Zombies(count) => number(Key::Zombies) == u64::try_from(count).ok(),
