@@ -65,6 +65,7 @@ impl TerminateProcess {
             .map_err(|why| ActionError::refused(Why::from(why).at(&format!("who holds {port}"))))?;
         let key = |one: &ProcessIdentity| (one.pid, one.start_ticks);
         let holders: Vec<ProcessIdentity> = holders
+            .seen
             .into_iter()
             .map(|one| ProcessIdentity {
                 pid: one.pid,

@@ -26,7 +26,7 @@ use crate::daemon::memory::Memories;
 use crate::daemon::returns::Lacking;
 use crate::daemon::runtime::Runtime;
 use crate::daemon::{attempt, gather, loaded_config, ourselves};
-use crate::detectors::{DetectError, Detector, Open, Snapshot, Sweep};
+use crate::detectors::{Blind, DetectError, Detector, Open, Snapshot, Sweep};
 use crate::host::clock::end_after;
 use crate::store::{Intake, RunOutcome, StoreError};
 
@@ -228,20 +228,24 @@ pub fn sweep(
         .suspecting(runtime.suspects())
         .hearing(runtime.silent(now));
     let (mut found, mut refused) = (Vec::new(), Vec::new());
-    let mut covered = BTreeSet::new();
+    let mut looked_at = LookedAt::default();
     for detector in due {
         schedule.due.insert(
             detector.name(),
             now.plus(interval(detector, &loaded.config, runtime)),
         );
-        match examine(runtime, schedule, detector, &look, now) {
+        let (result, blind) = examine(runtime, schedule, detector, &look, now);
+        looked_at.blind.extend(blind.conditions);
+        let mut cause = blind.why;
+        match result {
             Ok(Sweep::Absent(_)) => {}
             Ok(Sweep::Present(findings)) => {
-                covered.extend(detector.classes().iter().copied());
+                looked_at.classes.extend(detector.classes());
                 found.extend(findings);
             }
-            Err(cause) => refused.push((detector.name(), cause)),
+            Err(why) => cause = Some(why),
         }
+        refused.extend(cause.map(|cause| (detector.name(), cause)));
     }
     schedule.units = look.into_units();
     schedule.notes = notes;
@@ -257,7 +261,7 @@ pub fn sweep(
     let troubles = runtime.store.health().troubles();
     match ourselves::store(runtime, &troubles, now) {
         Some(finding) => found.push(finding),
-        None => drop(covered.insert(Class::SelfStore)),
+        None => drop(looked_at.classes.insert(Class::SelfStore)),
     }
     schedule
         .ends
@@ -265,7 +269,7 @@ pub fn sweep(
     schedule
         .memories
         .keep(&runtime.store, &runtime.detectors, now)?;
-    let pass = record(runtime, schedule, &tasks, found, &covered, now)?;
+    let pass = record(runtime, schedule, &tasks, found, &looked_at, now)?;
     let units = schedule.units.as_deref();
     schedule.lacking.look(runtime, units, &tasks, now)?;
     runtime.store.health().told(&troubles);
@@ -276,6 +280,22 @@ pub fn sweep(
     Ok(pass)
 }
 
+/// What a pass looked at.
+#[derive(Default)]
+struct LookedAt {
+    classes: BTreeSet<Class>,
+    /// But not at these.
+    blind: BTreeSet<(Class, String)>,
+}
+
+impl LookedAt {
+    fn has(&self, task: &Task) -> bool {
+        let mut blind = self.blind.iter();
+        self.classes.contains(&task.class)
+            && !blind.any(|(class, subject)| *class == task.class && *subject == task.subject)
+    }
+}
+
 /// One detector's look, noted with how it came out.
 fn examine(
     runtime: &Runtime,
@@ -283,27 +303,29 @@ fn examine(
     detector: &dyn Detector,
     look: &Snapshot<'_>,
     now: Timestamp,
-) -> Result<Sweep, DetectError> {
+) -> (Result<Sweep, DetectError>, Blind) {
     let name = detector.name();
     let started = Instant::now();
     let result = detector.examine(look);
     let took = started.elapsed();
-    let (outcome, why) = match &result {
-        Ok(Sweep::Absent(why)) => (RunOutcome::Absent, why.clone()),
-        Ok(Sweep::Present(_)) => (RunOutcome::Ok, String::new()),
-        Err(cause) => (RunOutcome::Broken, cause.with_hint()),
+    let blind = look.take_blind();
+    let cause = result.as_ref().err().or(blind.why.as_ref());
+    let (outcome, why) = match (cause, &result) {
+        (Some(cause), _) => (RunOutcome::Broken, cause.with_hint()),
+        (None, Ok(Sweep::Absent(why))) => (RunOutcome::Absent, why.clone()),
+        (None, _) => (RunOutcome::Ok, String::new()),
     };
     let clean = match &result {
+        _ if cause.is_some() => false,
         Ok(Sweep::Present(findings)) => findings.is_empty(),
-        Ok(Sweep::Absent(_)) => true,
-        Err(_) => false,
+        _ => true,
     };
     if clean {
         schedule.unclean.remove(name);
     } else {
         schedule.unclean.insert(name);
     }
-    if let Err(cause) = &result {
+    if let Some(cause) = cause {
         log::warn!("detector {name}: {why}");
         let refuses = cause.shared_source().unwrap_or(name);
         schedule.broken.insert(name, refuses);
@@ -312,7 +334,7 @@ fn examine(
     }
     let store = &runtime.store;
     store.record_detector_run(name, outcome, took, &why, now);
-    result
+    (result, blind)
 }
 
 /// Where journal or manager tell of unit changes, units are swept at the slower, configured pace.
@@ -330,7 +352,7 @@ fn record(
     schedule: &mut Schedule,
     tasks: &[Task],
     found: Vec<Finding>,
-    covered: &BTreeSet<Class>,
+    looked_at: &LookedAt,
     now: Timestamp,
 ) -> Result<Pass, StoreError> {
     let mut pass = Pass {
@@ -377,7 +399,7 @@ fn record(
     }
     let open = gather::conditions(tasks);
     for task in tasks.iter().filter(|task| !ending::is_at_work(task.status)) {
-        let condition = condition(schedule, task, covered, &present, now);
+        let condition = condition(schedule, task, looked_at, &present, now);
         if !ending::is_over(task, condition, patience(runtime), now) {
             continue;
         }
@@ -469,14 +491,14 @@ fn look_again(runtime: &Runtime, schedule: &mut Schedule, tasks: &[Task], now: T
 fn condition(
     schedule: &mut Schedule,
     task: &Task,
-    covered: &BTreeSet<Class>,
+    looked_at: &LookedAt,
     present: &BTreeSet<TaskId>,
     now: Timestamp,
 ) -> Condition {
     let looked_at = if task.class == Class::SelfDetectorBroken {
         schedule.works_again(&task.subject)
     } else {
-        covered.contains(&task.class)
+        looked_at.has(task)
     };
     if present.contains(&task.id) || (looked_at && is_short(schedule, task)) {
         schedule.gone_since.remove(&task.id);

@@ -9,7 +9,7 @@ use crate::core::reading::unit_state::{Rest, rest_of};
 use crate::core::remedy::ending::Seen;
 use crate::daemon::healthy;
 use crate::daemon::loaded_config::LoadedConfig;
-use crate::detectors::{Detector, Open, Snapshot, Sweep};
+use crate::detectors::{DetectError, Detector, Open, Snapshot, Sweep};
 use crate::host::Host;
 use crate::services;
 use crate::store::Reader;
@@ -33,7 +33,10 @@ fn unit_alone(loaded: &LoadedConfig, task: &Task) -> Option<Vec<UnitState>> {
 }
 
 /// What it means that the detector no longer sees the fault: green is the state that was wanted.
-fn unseen(look: &Snapshot<'_>, task: &Task) -> Seen {
+fn unseen(look: &Snapshot<'_>, task: &Task, blind: Option<DetectError>) -> Seen {
+    if let Some(why) = blind {
+        return Seen::CouldNotLook(why.with_hint());
+    }
     let units = look.units().unwrap_or_default();
     let unit = units.iter().find(|unit| unit.name == task.subject);
     match rest_of(task.class, unit) {
@@ -70,11 +73,14 @@ pub fn look(
     let look = Snapshot::new(host, &loaded.config, &loaded.managers, &open)
         .remembering(&known)
         .knowing(unit_alone(loaded, task));
-    match detector.examine(&look) {
+    let result = detector.examine(&look);
+    // Of this task: nothing else stands open for this look.
+    let blind = look.take_blind().why;
+    match result {
         Ok(Sweep::Present(findings)) => findings
             .into_iter()
             .find(|finding| finding.class == task.class && finding.subject == task.subject)
-            .map_or_else(|| unseen(&look, task), Seen::Present),
+            .map_or_else(|| unseen(&look, task, blind), Seen::Present),
         Ok(Sweep::Absent(why)) => Seen::CouldNotLook(why),
         Err(why) => Seen::CouldNotLook(why.with_hint()),
     }

@@ -1,7 +1,9 @@
 //! Memory of a container against its limit, from its control group: the engine is not asked, whose own
 //! answer takes a second for each container.
 
-use crate::host::{Host, READ_CAP};
+use std::io;
+
+use crate::host::{Host, READ_CAP, is_gone};
 
 /// Raised from this share of the limit on, cleared below the other, percent. What the kernel can take back
 /// at once (inactive file pages) does not count.
@@ -41,25 +43,35 @@ const VERSIONS: [Version; 2] = [
 
 /// Percent of its limit that the container uses, when that is near the limit. `id` as the engine gives it;
 /// `open`: it was near before. `None` without a limit, or where the control group is not to be found.
-pub fn near_limit(host: &Host, id: &str, open: bool) -> Option<u64> {
+pub fn near_limit(host: &Host, id: &str, open: bool) -> io::Result<Option<u64>> {
     if id.is_empty() || !id.bytes().all(|c| c.is_ascii_hexdigit()) {
-        return None;
+        return Ok(None);
     }
-    let percent = VERSIONS.iter().find_map(|version| {
-        FOLDERS.iter().find_map(|folder| {
-            let folder = format!("{}/{}", version.root, folder.replace("{id}", id));
-            let read = |file: &str| host.read(format!("{folder}/{file}"), READ_CAP).ok();
-            let stat = read("memory.stat").unwrap_or_default();
-            share(
-                &read(version.used)?,
-                &read(version.limit)?,
-                &stat,
-                version.reclaimable,
-            )
-        })
-    })?;
     let mark = if open { LOW_PERCENT } else { HIGH_PERCENT };
-    (percent >= mark).then_some(percent)
+    for version in &VERSIONS {
+        for folder in FOLDERS {
+            let folder = format!("{}/{}", version.root, folder.replace("{id}", id));
+            if let Some(percent) = share_in(host, version, &folder)? {
+                return Ok((percent >= mark).then_some(percent));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Percent of the limit in use, by the files in `folder`; `None` where they are not there.
+fn share_in(host: &Host, version: &Version, folder: &str) -> io::Result<Option<u64>> {
+    let read = |file: &str| match host.read(format!("{folder}/{file}"), READ_CAP) {
+        Err(why) if is_gone(&why) => Ok(String::new()),
+        read => read,
+    };
+    let (used, limit) = (read(version.used)?, read(version.limit)?);
+    Ok(share(
+        &used,
+        &limit,
+        &read("memory.stat")?,
+        version.reclaimable,
+    ))
 }
 
 /// Percent of the limit in use; `None` without a limit.
@@ -119,9 +131,10 @@ mod tests {
             fs::write(folder.join(names.0), "92\n").unwrap();
             fs::write(folder.join(names.1), "100\n").unwrap();
             let host = Host::at(dir.path(), Clock::manual(Timestamp::default()));
-            assert_eq!(near_limit(&host, "abc", false), None, "{root}");
-            assert_eq!(near_limit(&host, "abc", true), Some(92), "{root}");
-            assert_eq!(near_limit(&host, "../abc", true), None);
+            let near = |id, open| near_limit(&host, id, open).unwrap();
+            assert_eq!(near("abc", false), None, "{root}");
+            assert_eq!(near("abc", true), Some(92), "{root}");
+            assert_eq!(near("../abc", true), None);
         }
     }
 }

@@ -79,16 +79,8 @@ impl Detector for Containers {
             Err(why) => return Err(DetectError::Engine(socket, EngineError::Io(why))),
         };
         let containers = parse(&body).map_err(|why| DetectError::Engine(socket, why))?;
-        let found = containers
-            .iter()
-            .filter_map(|one| {
-                judge(one, &|name| memory_of(one, name, look)).map(|(name, severity, message)| {
-                    let class = Class::ContainerUnhealthy;
-                    Finding::new(class, &name, severity, &message, "containers", look.now)
-                })
-            })
-            .collect();
-        Ok(Sweep::Present(found))
+        let found = containers.iter().filter_map(|one| examine(one, look));
+        Ok(Sweep::Present(found.collect()))
     }
 }
 
@@ -108,19 +100,24 @@ fn parse(answer: &str) -> Result<Vec<Container>, EngineError> {
     serde_json::from_str(body.trim()).map_err(EngineError::Json)
 }
 
-/// Percent of its memory limit, when a container is near it.
-fn memory_of(container: &Container, name: &str, look: &Snapshot<'_>) -> Option<u64> {
-    let open = look.open.contains(Class::ContainerUnhealthy, name);
-    container_memory::near_limit(look.host, &container.id, open)
+/// One container: what the engine says of it, and where that is nothing its memory.
+fn examine(container: &Container, look: &Snapshot<'_>) -> Option<Finding> {
+    let class = Class::ContainerUnhealthy;
+    let name = container.names.as_ref()?.first()?.trim_start_matches('/');
+    let near = || {
+        let open = look.open.contains(class, name);
+        let near = container_memory::near_limit(look.host, &container.id, open);
+        look.told_of(class, name, &format!("memory of {name}"), near)?
+    };
+    let (severity, what) = judge(container, &near)?;
+    let message = format!("container {what}, image {}", container.image);
+    let finding = Finding::new(class, name, severity, &message, "containers", look.now);
+    Some(finding)
 }
 
-/// Name, severity and message of a container in trouble. `memory`: percent of its limit when near it.
-fn judge(
-    container: &Container,
-    memory: &dyn Fn(&str) -> Option<u64>,
-) -> Option<(String, Severity, String)> {
-    let name = container.names.as_ref()?.first()?.trim_start_matches('/');
-    let (severity, what) = match container.state.as_str() {
+/// How bad a container in trouble is, and what it does. `near`: percent of its memory limit when near it.
+fn judge(container: &Container, near: &dyn Fn() -> Option<u64>) -> Option<(Severity, String)> {
+    Some(match container.state.as_str() {
         "restarting" => (Severity::Error, "restarts again and again".to_owned()),
         "dead" => (Severity::Error, "is dead".to_owned()),
         "running" if container.status.contains("(unhealthy)") => {
@@ -128,7 +125,7 @@ fn judge(
         }
         "running" => (
             Severity::Warning,
-            format!("uses {} % of its memory limit", memory(name)?),
+            format!("uses {} % of its memory limit", near()?),
         ),
         "exited" => {
             let code = exit_code(&container.status)?;
@@ -138,9 +135,7 @@ fn judge(
             (Severity::Error, format!("exited with status={code}"))
         }
         _ => return None,
-    };
-    let message = format!("container {what}, image {}", container.image);
-    Some((name.to_owned(), severity, message))
+    })
 }
 
 fn exit_code(status: &str) -> Option<i32> {
@@ -152,6 +147,10 @@ fn exit_code(status: &str) -> Option<i32> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::core::model::time::Timestamp;
+    use crate::detectors::Open;
+    use crate::host::Host;
+    use crate::host::clock::Clock;
 
     #[test]
     fn only_unwanted_states_are_faults() {
@@ -159,10 +158,38 @@ mod tests {
         let found: Vec<_> = parse(answer)
             .unwrap()
             .iter()
-            .filter_map(|one| judge(one, &|name| (name == "d").then_some(97)))
-            .map(|(name, _, _)| name)
+            .filter_map(|one| judge(one, &|| Some(97)).map(|_| one.names.clone()))
+            .flatten()
+            .flatten()
             .collect();
-        assert_eq!(found, ["a", "b", "d", "e"]);
+        assert_eq!(found, ["/a", "/b", "/d", "/e"]);
+    }
+
+    #[test]
+    fn memory_that_cannot_be_read_is_no_answer_where_the_container_stands_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let used = "sys/fs/cgroup/system.slice/docker-abc.scope/memory.current";
+        std::fs::create_dir_all(dir.path().join(used)).unwrap();
+        let host = Host::at(dir.path(), Clock::manual(Timestamp::default()));
+        let config = Config::default();
+        let looked = |status: &str, open: &[&str]| {
+            let condition = |name: &&str| (Class::ContainerUnhealthy, (*name).to_owned());
+            let open = Open::new(open.iter().map(condition));
+            let look = Snapshot::new(&host, &config, &[], &open);
+            let container = Container {
+                id: "abc".to_owned(),
+                names: Some(vec!["/web".to_owned()]),
+                state: "running".to_owned(),
+                status: status.to_owned(),
+                image: "x".to_owned(),
+            };
+            let found = examine(&container, &look).is_some();
+            (found, look.take_blind().why.map(|why| why.to_string()))
+        };
+        assert_eq!(looked("Up 2 hours", &["other"]), (false, None));
+        assert_eq!(looked("Up (unhealthy)", &["web"]), (true, None));
+        let (found, why) = looked("Up 2 hours", &["web"]);
+        assert!(!found && why.unwrap().starts_with("memory of web: "));
     }
 
     #[test]

@@ -48,15 +48,14 @@ impl Detector for Disk {
         };
         let mut found = Vec::new();
         for mount in judged(&mounts, &look.config.detect.ignore_mounts) {
-            let full = [Class::DiskFull, Class::InodeFull];
-            let open = full
-                .iter()
-                .any(|one| look.open.contains(*one, &mount.point));
             let usage = match mounts::usage(look.host, &mount.point) {
                 Ok(usage) => usage,
                 // Gone in between, or not ours to ask: the next sweep looks again.
-                Err(_) if !open => continue,
-                Err(why) => return Err(DetectError::Source(mount.point.clone(), why)),
+                Err(why) => {
+                    let why = DetectError::Source(mount.point.clone(), why);
+                    look.could_not_look(self.classes(), Some(&mount.point), why);
+                    continue;
+                }
             };
             let full_in = self.full_in(&mount.point, usage.available_bytes, look.now);
             found.extend(judge_space(mount, usage, full_in, look));

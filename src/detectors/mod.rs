@@ -33,6 +33,7 @@ pub mod unit_path;
 pub mod wear;
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
@@ -47,7 +48,7 @@ use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::voice::SilentUnit;
 use crate::detectors::suspects::Suspects;
-use crate::host::Host;
+use crate::host::{Host, is_gone};
 use crate::services::{ServiceError, ServiceManager};
 
 pub use self::error::DetectError;
@@ -77,6 +78,13 @@ impl Open {
 /// The manager that did not tell its units, and why.
 type Unasked = (&'static str, Arc<ServiceError>);
 
+/// The open conditions that one detector could not look at, and why: they stay as they are.
+#[derive(Debug, Default)]
+pub(crate) struct Blind {
+    pub conditions: Vec<(Class, String)>,
+    pub why: Option<DetectError>,
+}
+
 /// One look at the host, shared by all detectors of a sweep: each source is read at most once.
 #[derive(Debug)]
 pub struct Snapshot<'a> {
@@ -90,6 +98,7 @@ pub struct Snapshot<'a> {
     pub(crate) silent: Vec<SilentUnit>,
     /// What each unit was like while it was well.
     pub(crate) healthy: Cow<'a, HealthyUnits>,
+    blind: RefCell<Blind>,
     units: OnceLock<Result<Vec<UnitState>, Unasked>>,
 }
 
@@ -110,6 +119,7 @@ impl<'a> Snapshot<'a> {
             suspects: Suspects::default(),
             silent: Vec::new(),
             healthy: Cow::Owned(HealthyUnits::default()),
+            blind: RefCell::default(),
             units: OnceLock::new(),
         }
     }
@@ -148,6 +158,45 @@ impl<'a> Snapshot<'a> {
         self.units.into_inner()?.ok()
     }
 
+    /// What stands open of these classes and `subject`, of any where nobody can say of which, stays open. Nothing else is
+    /// given up for it: many sources refuse all the time.
+    fn could_not_look(&self, classes: &[Class], subject: Option<&str>, why: DetectError) {
+        let concerns = |(class, of): &&(Class, String)| {
+            classes.contains(class) && subject.is_none_or(|subject| subject == of)
+        };
+        let mut open = self.open.0.iter().filter(concerns).cloned().peekable();
+        if open.peek().is_some() {
+            let mut blind = self.blind.borrow_mut();
+            blind.conditions.extend(open);
+            blind.why.get_or_insert(why);
+        }
+    }
+
+    /// What a source says of one subject, as [`told`]. A refusal is noted.
+    fn told_of<T>(
+        &self,
+        class: Class,
+        subject: &str,
+        source: &str,
+        read: io::Result<T>,
+    ) -> Option<T> {
+        told(source, read).unwrap_or_else(|why| {
+            self.could_not_look(&[class], Some(subject), why);
+            None
+        })
+    }
+
+    /// What the detector that just looked could not look at.
+    pub(crate) fn take_blind(&self) -> Blind {
+        self.blind.take()
+    }
+
+    /// The unit that a process belongs to, by the first manager that knows.
+    fn unit_of(&self, pid: u32) -> Option<String> {
+        let mut managers = self.managers.iter();
+        managers.find_map(|manager| manager.unit_of(pid))
+    }
+
     /// Units of every service manager present; one query per manager and sweep.
     pub(crate) fn units(&self) -> Result<&[UnitState], DetectError> {
         let units = self.units.get_or_init(|| {
@@ -172,7 +221,8 @@ impl<'a> Snapshot<'a> {
 pub enum Sweep {
     /// Its source does not exist on this host: no fault, nothing to clear.
     Absent(String),
-    /// All conditions that hold now; open conditions of its classes not among them are over.
+    /// All conditions that hold now; open conditions of its classes not among them are over, but for those that it
+    /// could not look at.
     Present(Vec<Finding>),
 }
 
@@ -200,7 +250,7 @@ pub trait Detector: Send + Sync + fmt::Debug {
 fn told<T>(source: &str, read: io::Result<T>) -> Result<Option<T>, DetectError> {
     match read {
         Ok(told) => Ok(Some(told)),
-        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(why) if is_gone(&why) => Ok(None),
         Err(why) => Err(DetectError::Source(source.to_owned(), why)),
     }
 }

@@ -18,7 +18,7 @@ use crate::core::reading::unit_file::needs;
 use crate::core::reading::unit_state::{is_excluded, should_run};
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::exec::ExecError;
-use crate::host::net::listeners::{self, PortHolder};
+use crate::host::net::listeners::{self, Holders, PortHolder};
 use crate::services::{self, census};
 
 /// Units whose log is read in one sweep: a storm must not fork for each.
@@ -227,9 +227,9 @@ struct Held {
 /// stranger, he is the one to tell of: to end the others frees nothing.
 fn held(unit: &UnitState, port: &str, look: &Snapshot<'_>) -> Result<Option<Held>, DetectError> {
     let source = |why| DetectError::Source(format!("who holds {port}"), why);
-    let holders = listeners::holders(look.host, port).map_err(source)?;
+    let Holders { seen, refused } = listeners::holders(look.host, port).map_err(source)?;
     let mut found: Option<Held> = None;
-    for holder in holders {
+    for holder in seen {
         let Some(suspect) = census::suspect(look.host, holder.pid, look.healthy.of(&unit.name))
         else {
             continue;
@@ -249,15 +249,19 @@ fn held(unit: &UnitState, port: &str, look: &Snapshot<'_>) -> Result<Option<Held
             });
         }
     }
+    // Nobody is seen to hold it: whoever refuses may be the one.
+    if found.is_none()
+        && let Some((pid, why)) = refused.into_iter().next()
+    {
+        let who = DetectError::Source(format!("who holds {port}: process {pid}"), why);
+        look.could_not_look(&[Class::PortConflict], Some(&unit.name), who);
+    }
     Ok(found)
 }
 
 /// The other unit that a process belongs to.
 fn owner(unit: &UnitState, pid: u32, look: &Snapshot<'_>) -> Option<String> {
-    look.managers
-        .iter()
-        .find_map(|manager| manager.unit_of(pid))
-        .filter(|owner| *owner != unit.name)
+    look.unit_of(pid).filter(|owner| *owner != unit.name)
 }
 
 impl Held {

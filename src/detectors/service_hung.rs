@@ -15,7 +15,7 @@ use crate::core::reading::accept_queue::{Queues, Untaken};
 use crate::core::reading::unit_state::is_excluded;
 use crate::core::reading::voice::SilentUnit;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
-use crate::host::net::listeners::sockets_of;
+use crate::host::net::listeners::holding;
 use crate::host::{Host, procfs};
 
 /// Most bytes read of one table of sockets.
@@ -61,7 +61,7 @@ impl Detector for ServiceHung {
         };
         let units: Vec<&UnitState> = look.units()?.iter().filter(judged).collect();
         let queues = queues(look.host)?;
-        let stopped = stopped(look.host, &units);
+        let stopped = stopped(look, &units);
         let ages = self.ages(&queues, stopped.iter().map(|(sign, _)| sign), look.now)?;
         let patience = Duration::from_secs(look.config.detect.stale_after_s);
         let hung = Hung {
@@ -115,11 +115,11 @@ fn queues(host: &Host) -> Result<Queues, DetectError> {
 }
 
 /// Units whose main process was stopped by a signal; a debugger's hold is another state (`t`).
-fn stopped<'a>(host: &Host, units: &[&'a UnitState]) -> Vec<(Sign, &'a UnitState)> {
+fn stopped<'a>(look: &Snapshot<'_>, units: &[&'a UnitState]) -> Vec<(Sign, &'a UnitState)> {
     let stopped = |unit: &&'a UnitState| {
-        let stat = host
-            .read(format!("/proc/{}/stat", unit.main_pid), 1024)
-            .ok()?;
+        let path = format!("/proc/{}/stat", unit.main_pid);
+        let read = look.host.read(&path, 1024);
+        let stat = look.told_of(Class::ServiceHung, &unit.name, &path, read)?;
         let process = procfs::parse_stat(&stat).filter(|process| process.state == 'T')?;
         Some((Sign::Stopped(process.pid, process.start_ticks), *unit))
     };
@@ -178,15 +178,22 @@ impl Hung<'_> {
 
     /// The units, not the manager, that hold one of these sockets.
     fn holders(&self, inodes: &BTreeSet<u64>, units: &[&UnitState]) -> BTreeSet<String> {
-        let host = self.look.host;
-        let holds = |pid: &u32| *pid > 1 && !sockets_of(host, *pid).is_disjoint(inodes);
-        let pids = procfs::pids(host).into_iter().filter(holds);
-        let unit = |pid| {
-            let mut managers = self.look.managers.iter();
-            managers.find_map(|manager| manager.unit_of(pid))
-        };
+        let look = self.look;
+        let (mut pids, mut refused) = holding(look.host, inodes);
+        pids.retain(|pid| *pid > 1);
+        // Nobody is seen to hold it: whoever refuses may be the one.
+        if !pids.is_empty() {
+            refused.clear();
+        }
+        for (pid, why) in refused {
+            if let Some(unit) = look.unit_of(pid) {
+                let why = DetectError::Source(format!("/proc/{pid}/fd"), why);
+                look.could_not_look(&[Class::ServiceHung], Some(&unit), why);
+            }
+        }
+        let names = pids.into_iter().filter_map(|pid| look.unit_of(pid));
         let known = |name: &String| units.iter().any(|unit| unit.name == *name);
-        pids.filter_map(unit).filter(known).collect()
+        names.filter(known).collect()
     }
 
     fn deaf_on(&self, port: u16, queues: &Queues, unit: &str) -> Option<Finding> {
@@ -236,40 +243,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::core::model::unit::UnitName;
     use crate::detectors::Open;
+    use crate::detectors::tests::One;
     use crate::host::clock::Clock;
-    use crate::services::{Order, Ordered, ServiceError, ServiceManager};
-
-    /// A manager with one unit, to which every process belongs.
-    #[derive(Debug)]
-    struct One(UnitState);
-
-    impl ServiceManager for One {
-        fn name(&self) -> &'static str {
-            "one"
-        }
-
-        fn units(&self) -> Result<Vec<UnitState>, ServiceError> {
-            Ok(vec![self.0.clone()])
-        }
-
-        fn unit(&self, _: &UnitName) -> Result<UnitState, ServiceError> {
-            Ok(self.0.clone())
-        }
-
-        fn order(&self, _: Order, _: &UnitName, _: Duration) -> Result<Ordered, ServiceError> {
-            Ok(Ordered::DONE)
-        }
-
-        fn reload(&self) -> Result<(), ServiceError> {
-            Ok(())
-        }
-
-        fn unit_of(&self, _pid: u32) -> Option<String> {
-            Some(self.0.name.clone())
-        }
-    }
+    use crate::services::ServiceManager;
 
     struct Bench {
         dir: tempfile::TempDir,
@@ -326,7 +303,7 @@ mod tests {
                 main_pid: 70,
                 ..UnitState::default()
             };
-            let managers: [Arc<dyn ServiceManager>; 1] = [Arc::new(One(unit))];
+            let managers: [Arc<dyn ServiceManager>; 1] = [Arc::new(One::with_all(unit))];
             let look = Snapshot::new(&self.host, &config, &managers, &self.open)
                 .hearing(self.silent.clone());
             match self.detector.examine(&look) {
@@ -389,6 +366,16 @@ mod tests {
         assert_eq!(bench.after(60), told);
         bench.waits(&[]);
         assert!(bench.after(1).is_empty());
+    }
+
+    #[test]
+    fn a_process_that_refuses_hides_no_deaf_one() {
+        let mut bench = Bench::new();
+        bench.open = Open::new([(Class::ServiceHung, "meter.service".to_owned())]);
+        bench.waits(&["A004"]);
+        fs::create_dir(bench.dir.path().join("proc/71")).unwrap();
+        fs::write(bench.dir.path().join("proc/71/fd"), "").unwrap();
+        assert_eq!(bench.after(0).len(), 1);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! A leftover process on a port that a unit needs is a port conflict, found there with its holder.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -68,12 +69,11 @@ impl StaleProcess {
         };
         let patience =
             Duration::from_secs(look.config.detect.stale_after_s).saturating_mul(ZOMBIE_FACTOR);
-        let zombies: Vec<Process> = pids
-            .iter()
-            .filter_map(|pid| look.host.read(format!("/proc/{pid}/stat"), 1024).ok())
-            .filter_map(|text| procfs::parse_stat(&text))
-            .filter(|process| process.state == 'Z' && process.ppid > 1)
-            .collect();
+        let mut zombies = Vec::new();
+        for pid in pids {
+            let read = stat_of(*pid, look).and_then(|text| procfs::parse_stat(&text));
+            zombies.extend(read.filter(|process| process.state == 'Z' && process.ppid > 1));
+        }
         since.retain(|key, _| zombies.iter().any(|z| (z.pid, z.start_ticks) == *key));
         let mut parents: BTreeMap<u32, Vec<&Process>> = BTreeMap::new();
         for zombie in &zombies {
@@ -218,11 +218,18 @@ impl Orphan<'_> {
     }
 }
 
+/// That of a process, where it can be read. One that refuses may be a zombie of its unit.
+fn stat_of(pid: u32, look: &Snapshot<'_>) -> Option<String> {
+    let path = format!("/proc/{pid}/stat");
+    super::told(&path, look.host.read(&path, 1024)).unwrap_or_else(|why| {
+        let unit = look.unit_of(pid);
+        look.could_not_look(&[Class::StaleProcess], unit.as_deref(), why);
+        None
+    })
+}
+
 fn uncollected(parent: &Process, children: &[&Process], look: &Snapshot<'_>) -> Finding {
-    let unit = look
-        .managers
-        .iter()
-        .find_map(|manager| manager.unit_of(parent.pid));
+    let unit = look.unit_of(parent.pid);
     let child = children.first().map_or("", |child| child.comm.as_str());
     let message = format!(
         "{} does not collect its ended children: {} zombies, first {child}",
@@ -253,11 +260,11 @@ fn removed_programs(look: &Snapshot<'_>) -> Result<Vec<Finding>, DetectError> {
         {
             continue;
         }
-        let link = std::fs::read_link(look.host.path(format!("/proc/{}/exe", unit.main_pid)));
-        let Some(target) = link.ok().and_then(|path| path.to_str().map(str::to_owned)) else {
-            continue;
-        };
-        let Some(path) = target.strip_suffix(" (deleted)") else {
+        let link = format!("/proc/{}/exe", unit.main_pid);
+        let read = std::fs::read_link(look.host.path(&link));
+        let target = look.told_of(Class::StaleProcess, &unit.name, &link, read);
+        let target = target.as_deref().and_then(Path::to_str);
+        let Some(path) = target.and_then(|path| path.strip_suffix(" (deleted)")) else {
             continue;
         };
         // Memory files and containers' own roots are not of this file system.
@@ -291,46 +298,9 @@ mod tests {
     use super::*;
     use crate::core::model::facts::Key;
     use crate::detectors::Open;
+    use crate::detectors::tests::One;
     use crate::host::Host;
     use crate::host::clock::Clock;
-
-    /// One unit, in a state of the test's choice.
-    #[derive(Debug)]
-    struct One(UnitState);
-
-    impl crate::services::ServiceManager for One {
-        fn name(&self) -> &'static str {
-            "one"
-        }
-
-        fn units(&self) -> Result<Vec<UnitState>, crate::services::ServiceError> {
-            Ok(vec![self.0.clone()])
-        }
-
-        fn unit(
-            &self,
-            _unit: &crate::core::model::unit::UnitName,
-        ) -> Result<UnitState, crate::services::ServiceError> {
-            Ok(self.0.clone())
-        }
-
-        fn order(
-            &self,
-            _order: crate::services::Order,
-            _unit: &crate::core::model::unit::UnitName,
-            _within: Duration,
-        ) -> Result<crate::services::Ordered, crate::services::ServiceError> {
-            Ok(crate::services::Ordered::DONE)
-        }
-
-        fn reload(&self) -> Result<(), crate::services::ServiceError> {
-            Ok(())
-        }
-
-        fn unit_of(&self, _pid: u32) -> Option<String> {
-            None
-        }
-    }
 
     #[test]
     fn an_orphan_that_holds_the_pid_file_is_named() {
@@ -356,7 +326,7 @@ mod tests {
                 ..UnitState::default()
             };
             let managers: [std::sync::Arc<dyn crate::services::ServiceManager>; 1] =
-                [std::sync::Arc::new(One(unit))];
+                [std::sync::Arc::new(One::with_none(unit))];
             match detector.examine(&Snapshot::new(&host, &config, &managers, &open)) {
                 Ok(Sweep::Present(found)) => found,
                 other => unreachable!("{other:?}"),

@@ -43,15 +43,12 @@ impl Detector for Thermal {
         if zones.is_empty() {
             return Ok(Sweep::Absent("no temperature sensor".to_owned()));
         }
-        let mut found = Vec::new();
-        for zone in &zones {
-            found.extend(judge(zone, look)?);
-        }
-        Ok(Sweep::Present(found))
+        let found = zones.iter().filter_map(|zone| judge(zone, look));
+        Ok(Sweep::Present(found.collect()))
     }
 }
 
-fn judge(zone: &str, look: &Snapshot<'_>) -> Result<Option<Finding>, DetectError> {
+fn judge(zone: &str, look: &Snapshot<'_>) -> Option<Finding> {
     let read = |file: &str| look.host.read(format!("{ZONES}/{zone}/{file}"), 64);
     let open = look.open.contains(Class::Thermal, zone);
     let millis = read("temp").and_then(|text| {
@@ -61,8 +58,11 @@ fn judge(zone: &str, look: &Snapshot<'_>) -> Result<Option<Finding>, DetectError
     let celsius = match millis {
         Ok(millis) => millis / 1000,
         // Sensors that are switched off answer so all the time; one that was hot has to say that it is not.
-        Err(_) if !open => return Ok(None),
-        Err(why) => return Err(DetectError::Source(zone.to_owned(), why)),
+        Err(why) => {
+            let why = DetectError::Source(zone.to_owned(), why);
+            look.could_not_look(&[Class::Thermal], Some(zone), why);
+            return None;
+        }
     };
     let marks = &look.config.detect;
     let mark = if open {
@@ -71,7 +71,7 @@ fn judge(zone: &str, look: &Snapshot<'_>) -> Result<Option<Finding>, DetectError
         marks.thermal_high_c
     };
     if celsius < i64::from(mark) || celsius > BELIEVABLE_C {
-        return Ok(None);
+        return None;
     }
     let kind = read("type").unwrap_or_default();
     let message = format!("{} is {celsius} degrees hot", kind.trim());
@@ -83,5 +83,5 @@ fn judge(zone: &str, look: &Snapshot<'_>) -> Result<Option<Finding>, DetectError
         "thermal",
         look.now,
     );
-    Ok(Some(finding.with(Fact::Device(kind.trim()))))
+    Some(finding.with(Fact::Device(kind.trim())))
 }

@@ -33,19 +33,17 @@ impl Detector for Wear {
     fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
         let mut told = false;
         let mut found = Vec::new();
-        for entry in std::fs::read_dir(look.host.path(BLOCK))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
+        let devices = super::told(BLOCK, std::fs::read_dir(look.host.path(BLOCK)))?;
+        for entry in devices.into_iter().flatten().flatten() {
             let Ok(device) = entry.file_name().into_string() else {
                 continue;
             };
             let read = |file: &str| {
-                look.host
-                    .read(format!("{BLOCK}/{device}/device/{file}"), 64)
+                let path = format!("{BLOCK}/{device}/device/{file}");
+                let read = look.host.read(&path, 64);
+                look.told_of(Class::StorageWear, &device, &path, read)
             };
-            let (Ok(life), Ok(reserve)) = (read("life_time"), read("pre_eol_info")) else {
+            let (Some(life), Some(reserve)) = (read("life_time"), read("pre_eol_info")) else {
                 continue;
             };
             told = true;

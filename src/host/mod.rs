@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use clock::Clock;
 use exec::{Command, ExecError, Executor, Following, Output};
+use nix::errno::Errno;
 use signals::{Ended, SignalError};
 
 use crate::core::model::action::ProcessIdentity;
@@ -189,6 +190,11 @@ impl Host {
         file.take(cap).read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
+}
+
+/// It is not there, or has ended meanwhile: that is an answer, and no refusal.
+pub fn is_gone(why: &io::Error) -> bool {
+    why.kind() == io::ErrorKind::NotFound || why.raw_os_error() == Some(Errno::ESRCH as i32)
 }
 
 const INIT_ROOT: &str = "/proc/1/root";

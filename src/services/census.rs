@@ -119,7 +119,8 @@ impl ListeningProcesses {
             .collect();
         let pids = census.processes.iter().map(|one| one.key.pid);
         let held = |pid| {
-            let inodes = listeners::sockets_of(host, pid);
+            // Of one that may not be looked at nothing is learned.
+            let inodes = listeners::sockets_of(host, pid).unwrap_or_default();
             let ports: BTreeSet<String> = inodes
                 .iter()
                 .filter_map(|inode| of_inode.get(inode).cloned())

@@ -1,5 +1,6 @@
 //! Faults of the program itself: one root is one task, and it ends when it is over.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::gateway::{Gateway, UNIT};
@@ -65,6 +66,35 @@ fn what_works_again_is_over_while_another_source_still_refuses() {
     gateway.runs_for(Duration::from_secs(900));
     assert_eq!(subjects(&gateway, false), ["systemd"]);
     assert!(!subjects(&gateway, true).is_empty());
+}
+
+#[test]
+fn what_refuses_stays_open_and_the_others_of_its_detector_go_on() {
+    const ZONES: [&str; 3] = ["thermal_zone0", "thermal_zone1", "thermal_zone2"];
+    let temp = |zone: &str| format!("/sys/class/thermal/{zone}/temp");
+    let mut gateway = Gateway::with(|_| {});
+    for (zone, millis) in ZONES.iter().zip(["99000", "99000", "40000"]) {
+        gateway.write(&temp(zone), millis);
+    }
+    gateway.runs_for(Duration::from_secs(120));
+    let open = |gateway: &Gateway, class| {
+        let mut open = of(gateway, class);
+        open.retain(|task| task.resolution.is_none());
+        let subjects: BTreeSet<String> = open.into_iter().map(|task| task.subject).collect();
+        subjects.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(open(&gateway, Class::Thermal), ZONES[..2]);
+    gateway.refuse(&temp(ZONES[0]));
+    gateway.write(&temp(ZONES[1]), "40000");
+    gateway.write(&temp(ZONES[2]), "99000");
+    gateway.runs_for(Duration::from_secs(900));
+    assert_eq!(open(&gateway, Class::Thermal), [ZONES[0], ZONES[2]]);
+    assert!(open(&gateway, Class::SelfDetectorBroken).contains(&"thermal".to_owned()));
+    std::fs::remove_dir(gateway.dir.path().join(&temp(ZONES[0])[1..])).unwrap();
+    gateway.write(&temp(ZONES[0]), "40000");
+    gateway.runs_for(Duration::from_secs(900));
+    assert_eq!(open(&gateway, Class::Thermal), [ZONES[2]]);
+    assert!(!open(&gateway, Class::SelfDetectorBroken).contains(&"thermal".to_owned()));
 }
 
 /// Intakes until the store has no room for another one.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::Path;
 
-use crate::host::{Host, procfs};
+use crate::host::{Host, is_gone, procfs};
 
 /// Most bytes read of one socket table: a busy gateway has thousands of connections.
 const TABLE_CAP: u64 = 8 << 20;
@@ -76,10 +77,18 @@ pub fn parse_port(port: &str) -> Option<(&str, u16)> {
     Some((protocol, number.parse().ok()?))
 }
 
-/// The processes that hold `port` (`tcp/8080`). Needs the right to read other processes' descriptors.
-pub fn holders(host: &Host, port: &str) -> io::Result<Vec<PortHolder>> {
+/// Who holds a port, as far as we may look.
+#[derive(Debug, Default)]
+pub struct Holders {
+    pub seen: Vec<PortHolder>,
+    /// Those that may hold it as well, and why we may not look.
+    pub refused: Vec<(u32, io::Error)>,
+}
+
+/// The processes that hold `port` (`tcp/8080`).
+pub fn holders(host: &Host, port: &str) -> io::Result<Holders> {
     let Some((protocol, number)) = parse_port(port) else {
-        return Ok(Vec::new());
+        return Ok(Holders::default());
     };
     let inodes: BTreeSet<u64> = listeners(host)?
         .into_iter()
@@ -87,11 +96,11 @@ pub fn holders(host: &Host, port: &str) -> io::Result<Vec<PortHolder>> {
         .map(|one| one.inode)
         .collect();
     if inodes.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Holders::default());
     }
-    let holders = procfs::pids(host)
+    let (pids, refused) = holding(host, &inodes);
+    let seen = pids
         .into_iter()
-        .filter(|pid| holds(host, *pid, &inodes))
         .filter_map(|pid| procfs::process(host, pid))
         .map(|process| PortHolder {
             pid: process.pid,
@@ -100,30 +109,56 @@ pub fn holders(host: &Host, port: &str) -> io::Result<Vec<PortHolder>> {
             comm: process.comm,
             cmdline: process.cmdline,
         });
-    Ok(holders.collect())
+    Ok(Holders {
+        seen: seen.collect(),
+        refused,
+    })
 }
 
-fn holds(host: &Host, pid: u32, inodes: &BTreeSet<u64>) -> bool {
-    !sockets_of(host, pid).is_disjoint(inodes)
+/// The processes that hold one of these sockets, and those that do not let themselves be looked at. Needs the right to
+/// read other processes' descriptors.
+pub fn holding(host: &Host, inodes: &BTreeSet<u64>) -> (Vec<u32>, Vec<(u32, io::Error)>) {
+    let (mut pids, mut refused) = (Vec::new(), Vec::new());
+    for pid in procfs::pids(host) {
+        match sockets_of(host, pid) {
+            Ok(its) if its.is_disjoint(inodes) => {}
+            Ok(_) => pids.push(pid),
+            Err(why) => refused.push((pid, why)),
+        }
+    }
+    (pids, refused)
 }
 
-/// Inodes of all sockets that a process has open, as far as we may look.
-pub fn sockets_of(host: &Host, pid: u32) -> BTreeSet<u64> {
-    let Ok(entries) = std::fs::read_dir(host.path(format!("/proc/{pid}/fd"))) else {
-        return BTreeSet::new();
+/// Inodes of all sockets that a process has open; of one that has ended, none.
+pub fn sockets_of(host: &Host, pid: u32) -> io::Result<BTreeSet<u64>> {
+    let folder = std::fs::read_dir(host.path(format!("/proc/{pid}/fd")));
+    let links: io::Result<Vec<Option<u64>>> =
+        folder.and_then(|all| all.map(|one| inode_of(&one?.path())).collect());
+    match links {
+        Ok(inodes) => Ok(inodes.into_iter().flatten().collect()),
+        Err(why) if is_gone(&why) => Ok(BTreeSet::new()),
+        Err(why) => Err(why),
+    }
+}
+
+/// That of the socket behind a link; none where it is something else, or was closed meanwhile.
+fn inode_of(link: &Path) -> io::Result<Option<u64>> {
+    let target = match std::fs::read_link(link) {
+        Err(why) if is_gone(&why) => return Ok(None),
+        target => target?,
     };
-    let inode = |entry: std::fs::DirEntry| {
-        let target = std::fs::read_link(entry.path()).ok()?;
-        let inode = target.to_str()?.strip_prefix("socket:[")?;
-        inode.strip_suffix(']')?.parse().ok()
-    };
-    entries.flatten().filter_map(inode).collect()
+    let inode = target
+        .to_str()
+        .and_then(|text| text.strip_prefix("socket:["));
+    Ok(inode.and_then(|text| text.strip_suffix(']')?.parse().ok()))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::core::model::time::Timestamp;
+    use crate::host::clock::Clock;
 
     const TCP: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
         0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 0 100 0 0 10 0\n   \
@@ -143,6 +178,33 @@ mod tests {
     }
 
     #[test]
+    fn who_refuses_is_told_beside_who_holds_and_who_has_ended_is_neither() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in [
+            "proc/net",
+            "proc/70/fd",
+            "proc/71",
+            "proc/72/fd/3",
+            "proc/73",
+        ] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        std::fs::write(dir.path().join("proc/net/tcp"), TCP).unwrap();
+        let stat = "70 (meterd) S 1 70 70 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 10000 0";
+        std::fs::write(dir.path().join("proc/70/stat"), stat).unwrap();
+        let held = dir.path().join("proc/70/fd/3");
+        std::os::unix::fs::symlink("socket:[12345]", held).unwrap();
+        // A folder that does not open, and a link that is not to be read.
+        std::fs::write(dir.path().join("proc/71/fd"), "").unwrap();
+        let host = Host::at(dir.path(), Clock::manual(Timestamp::default()));
+        let Holders { seen, refused } = holders(&host, "tcp/8080").unwrap();
+        assert!(seen.iter().map(|one| one.pid).eq([70]));
+        assert!(refused.iter().map(|(pid, _)| *pid).eq([71, 72]));
+        let nobody = holders(&host, "tcp/8081").unwrap();
+        assert!(nobody.seen.is_empty() && nobody.refused.is_empty());
+    }
+
+    #[test]
     fn a_real_listener_is_found_with_its_holder() {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = format!("tcp/{}", socket.local_addr().unwrap().port());
@@ -150,6 +212,7 @@ mod tests {
         assert!(
             holders(&host, &port)
                 .unwrap()
+                .seen
                 .iter()
                 .any(|holder| holder.pid == std::process::id())
         );
