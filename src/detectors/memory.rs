@@ -30,7 +30,8 @@ impl Detector for Memory {
     }
 
     fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
-        let Some(memory) = memory::memory(look.host) else {
+        let told = super::told(memory::MEMINFO, memory::memory(look.host))?;
+        let Some(memory) = told.flatten() else {
             return Ok(Sweep::Absent(
                 "this kernel does not tell MemAvailable".to_owned(),
             ));

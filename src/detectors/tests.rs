@@ -407,6 +407,28 @@ fn storage() -> Vec<Row> {
     ]
 }
 
+fn memory() -> Vec<Row> {
+    const MEMINFO: &str = "proc/meminfo";
+    let new = || memory::Memory;
+    vec![
+        row("no table", new(), &[], None, Answer::Absent),
+        row(
+            "an old kernel",
+            new(),
+            &[(MEMINFO, Some("MemTotal: 9 kB\n"))],
+            None,
+            Answer::Absent,
+        ),
+        row(
+            "refuses",
+            new(),
+            &[(MEMINFO, None)],
+            None,
+            Answer::CouldNotLook("/proc/meminfo"),
+        ),
+    ]
+}
+
 fn build(root: &Path, tree: &[(&str, Option<&str>)]) {
     for (path, text) in tree {
         let path = root.join(path);
@@ -442,6 +464,7 @@ fn a_source_that_cannot_be_read_is_neither_healthy_nor_failed() {
         services(),
         processes(),
         storage(),
+        memory(),
     ];
     for row in tables.into_iter().flatten() {
         let dir = tempfile::tempdir().unwrap();

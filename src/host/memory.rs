@@ -1,14 +1,16 @@
 //! Memory of the host, from /proc/meminfo and pressure stall information.
 
+use std::io;
+
 use crate::host::{Host, READ_CAP};
+
+pub const MEMINFO: &str = "/proc/meminfo";
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryUse {
     pub total_kib: u64,
     /// What can be had without swapping (proc_meminfo(5)).
     pub available_kib: u64,
-    pub swap_total_kib: u64,
-    pub swap_free_kib: u64,
 }
 
 pub fn parse_meminfo(text: &str) -> Option<MemoryUse> {
@@ -20,13 +22,13 @@ pub fn parse_meminfo(text: &str) -> Option<MemoryUse> {
     Some(MemoryUse {
         total_kib: of("MemTotal")?,
         available_kib: of("MemAvailable")?,
-        swap_total_kib: of("SwapTotal").unwrap_or(0),
-        swap_free_kib: of("SwapFree").unwrap_or(0),
     })
 }
 
-pub fn memory(host: &Host) -> Option<MemoryUse> {
-    parse_meminfo(&host.read("/proc/meminfo", READ_CAP).ok()?)
+/// `None` where the kernel does not tell it.
+pub fn memory(host: &Host) -> io::Result<Option<MemoryUse>> {
+    let text = host.read(MEMINFO, READ_CAP)?;
+    Ok(parse_meminfo(&text))
 }
 
 #[cfg(test)]
@@ -38,14 +40,7 @@ mod tests {
     fn meminfo_is_parsed() {
         let memory =
             parse_meminfo("MemTotal:  1000 kB\nMemFree: 1 kB\nMemAvailable:   400 kB\n").unwrap();
-        assert_eq!(
-            (
-                memory.total_kib,
-                memory.available_kib,
-                memory.swap_total_kib
-            ),
-            (1000, 400, 0)
-        );
+        assert_eq!((memory.total_kib, memory.available_kib), (1000, 400));
         assert!(parse_meminfo("nonsense").is_none());
     }
 }
