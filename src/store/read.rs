@@ -493,12 +493,13 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
+    use crate::core::config::Budget;
     use crate::core::model::action::ActionKind;
     use crate::core::model::proposal::{Proposal, Terms};
-    use crate::store::tests::{NOW, bench, finding, one};
-    use crate::store::types::Proposed;
+    use crate::store::tests::{NOW, bench, booking, finding, one};
+    use crate::store::types::{Booked, Proposed};
 
     #[test]
     fn what_observe_held_back_is_known_by_its_event_and_in_older_rows_by_its_reason() {
@@ -536,5 +537,29 @@ mod tests {
         assert_eq!(found, [now, older]);
         let mere = one(&bench.store, "nothing proposed").task_id;
         assert!(!found.contains(&mere));
+    }
+
+    #[test]
+    fn an_action_of_a_newer_version_is_read_by_its_name_and_counts_for_nothing() {
+        let bench = bench();
+        let task = one(&bench.store, "boom").task_id;
+        let booked = bench
+            .store
+            .book_attempt(task, booking(), &Budget::default(), NOW);
+        assert!(matches!(booked, Ok(Booked::Granted(_))));
+        let newer = bench.store.write(|tx| {
+            tx.execute("UPDATE attempts SET action_kind = 'reboot'", [])?;
+            Ok(())
+        });
+        newer.unwrap();
+        let attempts = bench.store.open_attempts().unwrap();
+        let [attempt] = attempts.as_slice() else {
+            panic!("{attempts:?}");
+        };
+        let unknown = attempt.action_kind.as_ref().unwrap_err();
+        assert_eq!(
+            (unknown.name.as_str(), attempt.is_disruptive()),
+            ("reboot", false)
+        );
     }
 }
