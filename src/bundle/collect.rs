@@ -301,14 +301,15 @@ fn read_file(path: &Path) -> Result<(Vec<u8>, String), LeftOut> {
     let host = Host::real();
     let path = std::path::absolute(path).map_err(LeftOut::Io)?;
     let file = trusted::open(&host, &path.to_string_lossy(), &Owners::anybody(&host));
-    let file = file.map_err(|why| match why.why {
-        Distrust::Kind(_) => LeftOut::NotRegular,
-        _ => LeftOut::Io(why.into()),
+    let file = file.map_err(|why| match matches!(why.why, Distrust::Kind(_)) {
+        true => LeftOut::NotRegular,
+        false => LeftOut::Io(why.into()),
     })?;
     let most = FILE_MAX as u64;
-    let bytes = file.bytes(most).map_err(|why| match why.kind() {
-        std::io::ErrorKind::FileTooLarge => LeftOut::TooLarge(most),
-        _ => LeftOut::Io(why),
+    let is_large = |why: &std::io::Error| why.kind() == std::io::ErrorKind::FileTooLarge;
+    let bytes = file.bytes(most).map_err(|why| match is_large(&why) {
+        true => LeftOut::TooLarge(most),
+        false => LeftOut::Io(why),
     })?;
     let modified = Timestamp::from_millis(file.modified_s().saturating_mul(1000)).to_string();
     let modified = crate::core::model::text::cut(&modified, 19).to_owned();
@@ -343,6 +344,7 @@ fn passages(kind: DocumentKind, path: &Path, text: &str) -> Vec<Passage> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

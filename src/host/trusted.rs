@@ -340,7 +340,7 @@ pub fn argv(host: &Host, words: &[String], owners: &Owners) -> Result<Argv, Untr
     let mut at = 0;
     // An interpreter may be a script itself.
     while let Some((_, file)) = files.get(at) {
-        at += 1;
+        at = at.saturating_add(1);
         let Some(path) = file.interpreter() else {
             continue;
         };

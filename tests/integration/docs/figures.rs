@@ -46,7 +46,7 @@ fn flat(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn cell<'a>(row: &'a [String], at: usize) -> std::result::Result<&'a str, String> {
+fn cell(row: &[String], at: usize) -> std::result::Result<&str, String> {
     let cell = row.get(at).map(String::as_str);
     cell.ok_or(format!("{row:?} has no cell {at}"))
 }
