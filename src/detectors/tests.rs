@@ -512,5 +512,9 @@ fn what_refuses_keeps_nothing_else_from_being_looked_at() {
 #[test]
 fn every_detector_can_be_switched_off_by_its_name() {
     let names: Vec<&str> = super::all().iter().map(|one| one.name()).collect();
-    assert_eq!(names, crate::core::config::check::DETECTORS);
+    assert_eq!(
+        names,
+        crate::core::config::check::DETECTORS,
+        "all() of src/detectors/mod.rs and DETECTORS of src/core/config/check.rs name the same, in the same order"
+    );
 }
