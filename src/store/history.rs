@@ -14,6 +14,11 @@ use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
 use crate::store::types::AuditEvent;
 
+/// Event of an action that a human is asked for.
+pub(super) const PROPOSED: &str = "proposed";
+/// Event of one that was not taken because the mode only observes.
+pub(super) const HELD_BACK: &str = "held_back";
+
 /// Appends one event; must run inside the transaction of the change it tells of.
 pub(super) fn append(
     tx: &Tx<'_>,

@@ -11,12 +11,12 @@ use crate::core::model::task::{Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::history::{self, AuditBreak, AuditReport};
+use crate::store::history::{HELD_BACK, PROPOSED};
 use crate::store::link::ReadLink;
 use crate::store::rows::{
     ATTEMPT_COLUMNS, OUTBOX_COLUMNS, TASK_COLUMNS, attempt_row, learned_row, maybe_time,
     outbox_row, task_row, time,
 };
-use crate::store::tasks::{HELD_BACK, PROPOSED};
 use crate::store::types::{
     Attempt, AuditEvent, Counts, DetectorRun, Due, EscalationRow, Learned, OutboxRow, RunOutcome,
     TaskFilter,

@@ -24,10 +24,6 @@ use crate::store::{enqueue, history};
 const ANEW_EVERY: Duration = Duration::from_secs(3_600);
 /// What a human put off says so; nothing but time ends it.
 const SNOOZED: &str = "snoozed by ";
-/// Event of an action that a human is asked for.
-pub(super) const PROPOSED: &str = "proposed";
-/// Event of one that was not taken because the mode only observes.
-pub(super) const HELD_BACK: &str = "held_back";
 /// One claim in this many looks first for what was merely said; the others look first for what is confirmed.
 const SHARE: usize = 8;
 
@@ -357,8 +353,8 @@ pub(super) fn propose(
     )?;
     let details = format!("{kind} {digest}");
     let event = match proposed.held_back {
-        true => HELD_BACK,
-        false => PROPOSED,
+        true => history::HELD_BACK,
+        false => history::PROPOSED,
     };
     history::append(tx, Some(task_id), event, &details, actor, reason, now)
 }

@@ -17,6 +17,7 @@ use crate::core::model::time::Timestamp;
 use crate::core::reading::wanted::NotWanted;
 use crate::core::remedy::ending::{self, Seen};
 use crate::core::remedy::gates::{self, Closed, GateFacts};
+use crate::core::remedy::leave::{Leave, has_leave, leave_for};
 use crate::core::remedy::patience::Told;
 use crate::core::remedy::phases::{self, Offer, Offers, Plan};
 use crate::core::remedy::silence::{Scope, Silences};
@@ -685,37 +686,4 @@ pub fn mode_of(situation: &Situation<'_>, kind: ActionKind, declared: Option<&st
         (false, true) => mode.min(Mode::Suggest),
         (false, false) => mode,
     }
-}
-
-/// What a human said about an action.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Leave {
-    /// Allowed: this very action on this very target, and the leave has not expired.
-    Given,
-    /// Something else was allowed: what it was, and what it is now.
-    OfAnother(String),
-    None,
-}
-
-fn has_leave(task: &Task, now: Timestamp) -> bool {
-    task.approved_action.is_some() && task.approved_until.is_some_and(|until| until > now)
-}
-
-fn leave_for(task: &Task, action: &Proposal, now: Timestamp) -> Leave {
-    let (Some(kind), true) = (&task.approved_action, has_leave(task, now)) else {
-        return Leave::None;
-    };
-    if task.approved_digest.as_ref() == Some(&action.digest()) {
-        return Leave::Given;
-    }
-    // Only what stands is ever approved; an approval of before schema 6 names no target at all.
-    let approved = task.proposal.as_ref();
-    let approved = approved.filter(|one| task.approved_digest == Some(one.digest()));
-    let changed = approved.and_then(|one| one.changed_to(action));
-    Leave::OfAnother(changed.unwrap_or_else(|| {
-        format!(
-            "the approval of {kind} does not say of which target, it is now {}",
-            action.brief()
-        )
-    }))
 }

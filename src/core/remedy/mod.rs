@@ -5,6 +5,7 @@ pub mod fights;
 pub mod gates;
 pub mod kill_switch;
 pub mod lack;
+mod leave;
 pub mod patience;
 pub mod phases;
 pub mod runbook;

@@ -13,6 +13,7 @@ mod ending;
 mod gates;
 mod phases;
 mod rounds;
+mod silence;
 mod step;
 mod telling;
 
