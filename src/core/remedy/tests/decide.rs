@@ -657,3 +657,14 @@ fn what_a_human_took_back_is_proposed_and_done_with_leave_alone() {
     scene.past.taken_back = vec![ActionKind::StopUnit];
     assert_eq!(scene.step().name(), "act", "another action");
 }
+
+#[test]
+fn green_is_only_what_has_not_come_back() {
+    let mut task = Scene::ready().task;
+    task.first_green_at = Some(NOW);
+    for (status, green) in [(Status::Fixed, Some(NOW)), (Status::FixFailed, None)] {
+        task.status = status;
+        let condition = OpenCondition::of(&task, &task.finding());
+        assert_eq!(condition.green_since, green);
+    }
+}
