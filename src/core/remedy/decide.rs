@@ -338,7 +338,7 @@ fn gone(situation: &Situation<'_>, finding: &Finding) -> Step {
     let (resolution, reason) = ending::how(&own, situation.open, by_itself);
     // Not a unit's own state, which says for sure that a start failed; nor what was taken back.
     let showed_late = situation.task.class.row().told_by != ToldBy::UnitState
-        && last.is_some_and(|one| one.kind.is_start() || one.kind == ActionKind::RestartUnit);
+        && last.is_some_and(|one| one.kind.is_start());
     if situation.seen == Seen::Clear && reason == Reason::EndedByItself && showed_late {
         return Step::Green;
     }
