@@ -103,7 +103,7 @@ impl Response {
 }
 
 /// Why there is no answer. Its text is all that is kept: the error below it may name an address that opens a webhook to
-/// whoever reads it (see [`hidden`]), and a chain of causes is printed whole.
+/// whoever reads it (see `hidden`), and a chain of causes is printed whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendError {
     /// Not a byte of the request left: name, connection or TLS failed.
