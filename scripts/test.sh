@@ -14,7 +14,7 @@
 #   completelong  a million log lines, 100 kills of the daemon, a foreign lock for a minute
 #   latency       log line to task, kill to running again, beside Monit
 #   classes       each finding class on four kinds of host
-#   catalogue     a hundred scripted faults on a real systemd
+#   catalogue     every scripted fault on a real systemd
 #   hostilelong   storms of lines, approvals raced, whom root could be made to end, a store full of tasks, on a real systemd
 #   kills         the daemon killed at each step of each kind of action, on a real systemd
 #   deploy        an emulated arm64 machine
