@@ -4,7 +4,7 @@
 # by the host and by what its file declared beforehand.
 #
 #   scripts/catalogue.sh [--dir DIR | --suite NAME] [--with monit] [--with restart] [--init openrc|sysv]
-#                        [--beds N] [--repeat N] [--kill] [--json FILE] [BINARY] [FAULT…]
+#                        [--beds N] [--repeat N] [--no-bus] [--kill] [--json FILE] [BINARY] [FAULT…]
 #
 # BINARY defaults to dist/autonomous-orchestrator-<native>-unknown-linux-musl,
 # built when missing. Without FAULT all of them. --dir: the faults of another folder
@@ -12,10 +12,11 @@
 # the same for tests/NAME (third-party: kinds of other people's fault lists). --with
 # runs the same faults for Monit (Debian's package, at its fastest cycle) and for
 # Restart=on-failure, and prints them side by side. --beds: how many at a time (default
-# 4: they mostly wait), each in a bed of its own. --repeat: each fault so often. --kill:
-# each fault once for each step of an attempt, at which the daemon gets SIGKILL; without
-# FAULT one for each kind of action; BINARY is then what `build.sh --debug` made. Exit
-# status 1 when something was not as declared. Root only (namespaces).
+# 4: they mostly wait), each in a bed of its own. --repeat: each fault so often. --no-bus:
+# systemd's sockets are hidden from the daemon, systemctl is its way. --kill: each fault
+# once for each step of an attempt, at which the daemon gets SIGKILL; without FAULT one for
+# each kind of action; BINARY is then what `build.sh --debug` made. Exit status 1 when
+# something was not as declared. Root only (namespaces).
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -34,6 +35,7 @@ while [ $# -gt 0 ]; do
     --init) init=$2; shift ;;
     --beds) beds=$2; shift ;;
     --repeat) repeat=$2; shift ;;
+    --no-bus) export BED_ENV="${BED_ENV:-} HIDE_BUS=1" ;;
     --kill) kill=1 ;;
     --json) json=$2; shift ;;
     --suite) dir=$ROOT/tests/$2; [ -d "$dir" ] || die "no suite $2"; shift ;;
