@@ -236,7 +236,13 @@ impl<'a> View<'a> {
             standing: Standing::of(self.host, unit, &texts),
             now,
         };
-        for needed in &needs.needed {
+        // What is not loaded yet is not what a start runs; that it waits to be loaded is a fault of its own.
+        let starts = |needed: &&Needed| {
+            !unit.need_daemon_reload
+                || needed.need != Need::Executable
+                || unit.exec_start.contains(&needed.value)
+        };
+        for needed in needs.needed.iter().filter(starts) {
             match self.wrong(needed) {
                 Some(wrong) => found.push(self.finding(&judged, needed, wrong, found.len())),
                 None => self.is_there(&needed.value, now),

@@ -259,13 +259,14 @@ fn kept_by_a_path(unit: &UnitState, host: &Host) -> Option<Unwanted> {
     // Our own sandbox may hide a path, and a link may lead out of the root that process 1 has.
     let exists = |path: &str| host.path(path).exists() || host.of_init().path(path).exists();
     let fails = |one: &PathCondition| exists(&one.path) != one.wanted;
-    let counts = |one: &PathCondition| !one.wanted || !unit.is_failed();
+    let counts = |one: &PathCondition| one.asserted || !one.wanted || !unit.is_failed();
     let failing = conditions
         .into_iter()
         .find(|one| counts(one) && fails(one))?;
-    Some(match failing.wanted {
-        true => Unwanted::Lacks(failing.path),
-        false => Unwanted::Flag(failing.path),
+    Some(match (failing.asserted, failing.wanted) {
+        (true, _) => Unwanted::Asserts(failing.path),
+        (false, true) => Unwanted::Lacks(failing.path),
+        (false, false) => Unwanted::Flag(failing.path),
     })
 }
 
@@ -325,5 +326,50 @@ mod tests {
         assert!(matches!(systemd.units(), Err(ServiceError::Exec(_))));
         script.on("systemctl", |_| absent("systemctl"));
         assert!(matches!(systemd.units(), Err(ServiceError::Absent(_))));
+    }
+
+    #[test]
+    fn what_its_file_asks_of_a_path_decides_about_a_start() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("there"), "").unwrap();
+        let host = Host::at(dir.path(), Clock::manual(Timestamp::default()));
+        let asks = |text: &str, active_state: &str| {
+            std::fs::write(dir.path().join("a.service"), text).unwrap();
+            let unit = UnitState {
+                active_state: active_state.to_owned(),
+                fragment_path: "/a.service".to_owned(),
+                ..UnitState::default()
+            };
+            kept_by_a_path(&unit, &host)
+        };
+        let gone = || "/gone".to_owned();
+        let there = || "/there".to_owned();
+        for (text, state, want) in [
+            ("ConditionPathExists=/there", "inactive", None),
+            (
+                "ConditionPathExists=/gone",
+                "inactive",
+                Some(Unwanted::Lacks(gone())),
+            ),
+            ("ConditionPathExists=/gone", "failed", None),
+            (
+                "ConditionPathExists=!/there",
+                "failed",
+                Some(Unwanted::Flag(there())),
+            ),
+            ("AssertPathExists=/there", "failed", None),
+            (
+                "AssertPathExists=/gone",
+                "failed",
+                Some(Unwanted::Asserts(gone())),
+            ),
+            (
+                "AssertPathExists=!/there",
+                "failed",
+                Some(Unwanted::Asserts(there())),
+            ),
+        ] {
+            assert_eq!(asks(text, state), want, "{text} {state}");
+        }
     }
 }

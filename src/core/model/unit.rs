@@ -100,7 +100,7 @@ pub enum Purpose {
     Unmounted,
     /// Its start was called off.
     CalledOff,
-    /// Stopped together with this one, which was stopped on purpose.
+    /// Stopped together with this one, which was stopped on purpose and is still down.
     With(String),
     /// Stopped for this one, which excludes it.
     For(String),
@@ -242,6 +242,11 @@ impl UnitState {
 
     pub fn is_failed(&self) -> bool {
         self.active_state == "failed"
+    }
+
+    /// Its manager found its files and makes no sense of them.
+    pub fn is_misread(&self) -> bool {
+        matches!(self.load_state.as_str(), "bad-setting" | "error")
     }
 
     /// Units without which this one does not run and that can themselves be down, separated by blanks.

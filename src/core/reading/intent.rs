@@ -113,10 +113,14 @@ impl Course {
             }
             _ => word,
         };
-        // The manager stops only what is up: a stop of what is down already is nobody's consequence.
         let repeated = known.is_some_and(|end| end.way == way);
+        // It ended by itself and is not at rest yet: what its end took along may stop it in turn.
+        let in_turn = !self.rests
+            && matches!(way, Way::Stopped(_))
+            && known.is_some_and(|end| end.way == Way::Ended);
         let (up, start_job) = match way {
-            Way::Stopped(job) if known.is_some() && !repeated => (word, job),
+            // The manager stops only what is up: a stop of what is down already is nobody's consequence.
+            Way::Stopped(job) if known.is_some() && !repeated && !in_turn => (word, job),
             Way::Stopped(_) if repeated => {
                 known.map_or((self.up, self.start_job), |end| (end.up, end.start_job))
             }
@@ -124,7 +128,7 @@ impl Course {
                 (self.up, self.start_job)
             }
         };
-        if known.is_some() {
+        if known.is_some() && !in_turn {
             self.ends.pop_back();
         } else if self.ends.is_full() {
             self.ends.pop_front();
@@ -393,7 +397,11 @@ impl Intents {
                     };
                     let other = find(name).unwrap_or(&bare);
                     match self.by(other, above, find, levels.saturating_sub(1)) {
-                        Left::OnPurpose(_) => Left::OnPurpose(Purpose::With(name.to_owned())),
+                        // Whoever stopped that one has it running again, and asked for no more.
+                        Left::OnPurpose(_) if !self.runs(name) => {
+                            Left::OnPurpose(Purpose::With(name.to_owned()))
+                        }
+                        Left::OnPurpose(_) => Left::TakenAlong(name.to_owned()),
                         Left::ByItself | Left::TakenAlong(_) | Left::Unknown => {
                             Left::TakenAlong(name.to_owned())
                         }
@@ -414,6 +422,11 @@ impl Intents {
     fn known_along(&self, unit: &str, end: End) -> Option<String> {
         let (at, name) = self.courses.get(unit)?.along.as_ref()?;
         (*at == end).then(|| name.clone())
+    }
+
+    fn runs(&self, unit: &str) -> bool {
+        let course = self.courses.get(unit);
+        course.is_some_and(|course| course.active && course.end().is_none())
     }
 
     /// The unit whose end caused the stop job of `unit`, with that end.

@@ -33,10 +33,12 @@ pub struct Needs {
     pub commands: Vec<String>,
 }
 
-/// A path that decides whether systemd starts a unit (`ConditionPathExists=`).
+/// A path that decides whether systemd starts a unit (`ConditionPathExists=`, `AssertPathExists=`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathCondition {
     pub path: String,
+    /// Its start is refused otherwise, not skipped.
+    pub asserted: bool,
     /// It has to be there; else it is a flag that somebody sets.
     pub wanted: bool,
 }
@@ -50,16 +52,19 @@ pub fn path_conditions(texts: &[String]) -> Vec<PathCondition> {
         let Some((key, value)) = line.split_once('=') else {
             continue;
         };
-        if key.trim() != "ConditionPathExists" {
-            continue;
-        }
+        let asserted = match key.trim() {
+            "ConditionPathExists" => false,
+            "AssertPathExists" => true,
+            _ => continue,
+        };
         match value.trim() {
-            "" => conditions.clear(),
+            "" => conditions.retain(|one: &PathCondition| one.asserted != asserted),
             value => {
                 let path = value.strip_prefix('!').unwrap_or(value);
                 let known = path.starts_with('/') && !path.contains(['%', '*']);
                 conditions.extend(known.then(|| PathCondition {
                     path: path.to_owned(),
+                    asserted,
                     wanted: path == value,
                 }));
             }
@@ -530,12 +535,33 @@ mod tests {
     #[test]
     fn a_path_that_must_be_there_or_must_not_decides_about_a_start() {
         let of = |text: &str| path_conditions(&[text.to_owned()]);
-        for (text, path, wanted) in [
-            ("[Unit]\nConditionPathExists=!/run/off\n", "/run/off", false),
-            ("ConditionPathExists=/dev/ttyUSB0", "/dev/ttyUSB0", true),
+        for (text, path, asserted, wanted) in [
+            (
+                "[Unit]\nConditionPathExists=!/run/off\n",
+                "/run/off",
+                false,
+                false,
+            ),
+            (
+                "ConditionPathExists=/dev/ttyUSB0",
+                "/dev/ttyUSB0",
+                false,
+                true,
+            ),
+            (
+                "AssertPathExists=/data\nConditionPathExists=",
+                "/data",
+                true,
+                true,
+            ),
+            ("AssertPathExists = !/data/lock", "/data/lock", true, false),
         ] {
-            let path = path.to_owned();
-            assert_eq!(of(text), [PathCondition { path, wanted }], "{text}");
+            let one = PathCondition {
+                path: path.to_owned(),
+                asserted,
+                wanted,
+            };
+            assert_eq!(of(text), [one], "{text}");
         }
         for other in [
             "ConditionPathExists=|!/run/off",

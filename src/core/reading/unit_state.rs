@@ -91,6 +91,20 @@ pub fn status_text(unit: &UnitState) -> String {
     }
 }
 
+/// `RestartPreventExitStatus=` names how it ended: numbers, and names of signals without `SIG`.
+pub fn is_prevented(unit: &UnitState) -> bool {
+    let status = status_text(unit);
+    let (number, name) = status.split_once('/').unwrap_or((&status, ""));
+    let killed = matches!(unit.exit_code.as_str(), "killed" | "dumped");
+    let ended = unit.is_failed() || unit.left == Left::ByItself;
+    ended
+        && !unit.exit_code.is_empty()
+        && unit.restart_prevent.iter().any(|word| {
+            let word = word.strip_prefix("SIG").unwrap_or(word);
+            if killed { word == name } else { word == number }
+        })
+}
+
 /// What became of a unit of which no fault is seen any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rest {
@@ -122,7 +136,7 @@ pub fn rest(unit: &UnitState) -> Rest {
     let ended_well =
         unit.result == "success" && unit.exit_code == "exited" && unit.exit_status == 0;
     let runs_once = unit.service_type == "oneshot" || !unit.triggered_by.is_empty();
-    if unit.active_state == "inactive" && ended_well && runs_once {
+    if unit.active_state == "inactive" && (ended_well && runs_once || ended_as_meant(unit)) {
         return Rest::Reached;
     }
     Rest::Short(format!(
@@ -234,6 +248,11 @@ pub fn has_unit_type(name: &str) -> bool {
         .is_some_and(|(_, kind)| TYPES.contains(&kind))
 }
 
+/// Its file calls this end a success after which it is not to be started again.
+fn ended_as_meant(unit: &UnitState) -> bool {
+    unit.result == "success" && is_prevented(unit)
+}
+
 /// True when the unit should run now: enabled, wanted by a target that is up, and none of the reasons
 /// for which an inactive unit is in order.
 pub fn should_run(unit: &UnitState, is_up: &dyn Fn(&str) -> bool) -> bool {
@@ -248,6 +267,7 @@ pub fn should_run(unit: &UnitState, is_up: &dyn Fn(&str) -> bool) -> bool {
         && unit.purpose().is_none()
         && unit.condition_result
         && unit.service_type != "oneshot"
+        && !ended_as_meant(unit)
         && unit.wanted_by.iter().any(|target| is_up(target))
         // Of two that exclude each other one is down, whichever it is.
         && !unit.excludes.iter().any(|other| is_up(other))
@@ -446,6 +466,12 @@ mod tests {
         for good in [
             unit("active"),
             unit("failed"),
+            UnitState {
+                result: "success".to_owned(),
+                restart_prevent: vec!["203".to_owned()],
+                left: Left::ByItself,
+                ..unit("inactive")
+            },
             UnitState {
                 unit_file_state: "disabled".to_owned(),
                 ..unit("inactive")

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::core::model::manager_event::ManagerState;
 use crate::core::model::text::matches_glob;
 use crate::core::model::unit::{Left, Purpose, UnitState};
-use crate::core::reading::unit_state::{has_unit_type, status_text};
+use crate::core::reading::unit_state::{has_unit_type, is_prevented, status_text};
 
 /// Levels of units that want each other which are followed up.
 const LEVELS_MOST: u32 = 8;
@@ -71,6 +71,10 @@ pub enum Unwanted {
     Prevented(String),
     /// `RefuseManualStart=`.
     Refuses,
+    /// Its files make no sense to the manager, whose word for that this is.
+    Misread(String),
+    /// Its file asserts this path, which is not there, or its absence: the manager refuses to start it.
+    Asserts(String),
     /// Its failure started this one, which is still at work.
     Repairing(String),
     /// Its start would stop this one, which runs in its place.
@@ -140,6 +144,14 @@ impl fmt::Display for Unwanted {
                 "ended with {status}, after which its file forbids to start it again (RestartPreventExitStatus=)"
             ),
             Self::Refuses => f.write_str("may not be started by hand (RefuseManualStart=)"),
+            Self::Misread(state) => write!(
+                f,
+                "cannot be started: its manager refuses its files (LoadState={state})"
+            ),
+            Self::Asserts(path) => write!(
+                f,
+                "cannot be started: what its file asserts of {path} does not hold (AssertPathExists=)"
+            ),
             Self::InPlaceOf(other) => write!(
                 f,
                 "cannot run beside {other}, which runs in its place: to start it would stop that one"
@@ -192,6 +204,9 @@ pub fn whatever_others(unit: &UnitState, manager: ManagerState) -> Option<Unwant
     if unit.refuse_manual_start {
         return Some(Unwanted::Refuses);
     }
+    if unit.is_misread() {
+        return Some(Unwanted::Misread(unit.load_state.clone()));
+    }
     if unit.is_active() {
         return None;
     }
@@ -206,11 +221,12 @@ fn of_its_end(unit: &UnitState) -> Option<Unwanted> {
     if !unit.condition_result {
         return Some(Unwanted::Condition);
     }
-    if prevented(unit) {
-        return Some(Unwanted::Prevented(status_text(unit)));
+    let prevented = is_prevented(unit);
+    let once = prevented || unit.service_type == "oneshot";
+    if once && is_quiet(unit) && unit.result == "success" {
+        return Some(Unwanted::Done);
     }
-    let done = is_quiet(unit) && unit.service_type == "oneshot" && unit.result == "success";
-    done.then_some(Unwanted::Done)
+    prevented.then(|| Unwanted::Prevented(status_text(unit)))
 }
 
 fn is_quiet(unit: &UnitState) -> bool {
@@ -220,20 +236,6 @@ fn is_quiet(unit: &UnitState) -> bool {
 /// Where nothing is known, what ended without a fault was stopped.
 fn of_no_words(unit: &UnitState) -> Option<Unwanted> {
     (is_quiet(unit) && unit.left == Left::Unknown).then_some(Unwanted::NotKnown)
-}
-
-/// `RestartPreventExitStatus=`: numbers, and names of signals without `SIG`.
-fn prevented(unit: &UnitState) -> bool {
-    let status = status_text(unit);
-    let (number, name) = status.split_once('/').unwrap_or((&status, ""));
-    let killed = matches!(unit.exit_code.as_str(), "killed" | "dumped");
-    let ended = unit.is_failed() || unit.left == Left::ByItself;
-    ended
-        && !unit.exit_code.is_empty()
-        && unit.restart_prevent.iter().any(|word| {
-            let word = word.strip_prefix("SIG").unwrap_or(word);
-            if killed { word == name } else { word == number }
-        })
 }
 
 /// What it is, and who wants it.

@@ -89,6 +89,30 @@ fn the_very_file_is_found_under_any_name_near_its_old_place() {
 }
 
 #[test]
+fn what_is_not_loaded_yet_is_not_what_a_start_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    write(root, LOST, "x", 0o755);
+    let edited = UNIT.replace("v1", "not-there-yet");
+    write(root, "etc/systemd/system/app.service", &edited, 0o644);
+    let host = Host::at(root, Clock::manual(Timestamp::default()));
+    let found = |need_daemon_reload| {
+        let unit = UnitState {
+            name: "app.service".to_owned(),
+            fragment_path: "/etc/systemd/system/app.service".to_owned(),
+            exec_start: vec![format!("/{LOST}")],
+            need_daemon_reload,
+            ..UnitState::default()
+        };
+        let (unknown, memory) = (HealthyUnits::default(), Mutex::default());
+        let mut found = Vec::new();
+        View::new(&host, &unknown, &memory).unit(&unit, Timestamp::default(), &mut found);
+        found.len()
+    };
+    assert_eq!((found(true), found(false)), (0, 1));
+}
+
+#[test]
 fn what_was_put_aside_is_named_and_no_more() {
     for aside in ["opt/app/backup-2.4.1/run", "opt/app/v1/bin/run.old"] {
         let dir = tempfile::tempdir().unwrap();

@@ -343,6 +343,51 @@ fn what_somebody_stopped_takes_along_on_purpose() {
 }
 
 #[test]
+fn what_was_stopped_with_one_that_runs_again_was_taken_along() {
+    let units = [
+        UnitState {
+            requires: vec!["b".to_owned()],
+            ..unit("a")
+        },
+        UnitState {
+            requires: vec!["c".to_owned()],
+            ..unit("b")
+        },
+        unit("c"),
+    ];
+    let stopped_all = "1 start c done\n2 start b done\n3 start a done\n4 stop c\n5 stop b\n6 stop a\n6 stop a done\n5 stop b done\n4 stop c done";
+    let of = |more: &str, name: &str| left_among(&format!("{stopped_all}{more}"), &units, name);
+    assert_eq!(of("", "b"), with("c"));
+    assert_eq!(of("\n7 start c", "b"), with("c"), "on its way");
+    let again = "\n7 start c\n7 start c done";
+    assert_eq!(of(again, "b"), along("c"));
+    assert_eq!(of(again, "a"), along("b"), "through every level");
+    let down_again = format!("{again}\n8 stop c\n8 stop c done");
+    assert_eq!(of(&down_again, "b"), with("c"));
+}
+
+#[test]
+fn what_the_end_of_one_took_along_and_stopped_in_turn_is_nobodys_stop() {
+    // `a` requires `b`, which is bound to it: the stop of `b` comes back to `a`, whose last process still ends.
+    let units = [
+        UnitState {
+            requires: vec!["b".to_owned()],
+            ..unit("a")
+        },
+        UnitState {
+            binds_to: vec!["a".to_owned()],
+            ..unit("b")
+        },
+    ];
+    let killed = "1 start b done\n2 start a done\na deactivating";
+    let in_turn = format!("{killed}\n3 stop b\n4 stop a\na failed\n4 stop a done\n3 stop b done");
+    assert_eq!(left_among(&in_turn, &units, "b"), along("a"));
+    assert_eq!(left_among(&in_turn, &units, "a"), along("b"));
+    let by_hand = format!("{killed}\n3 stop a\na failed\n3 stop a done");
+    assert_eq!(left_among(&by_hand, &units, "a"), stopped());
+}
+
+#[test]
 fn a_stop_before_the_others_end_is_somebodys() {
     let story = format!("{CHAIN_UP}4 stop b\n4 stop b done\na failed");
     assert_eq!(left_among(&story, &chain(), "b"), stopped());

@@ -218,6 +218,16 @@ fn what_its_file_forbids_is_not_done() {
     let by_signal = why(&prevents(&["SIGQUIT"], "killed"));
     assert_eq!(by_signal, Some(Unwanted::Prevented("3/QUIT".to_owned())));
     assert_eq!(why(&prevents(&[], "exited")), None);
+    let meant = UnitState {
+        active_state: "inactive".to_owned(),
+        result: "success".to_owned(),
+        ..prevents(&["3"], "exited")
+    };
+    assert_eq!(why(&meant), Some(Unwanted::Done));
+    for state in ["bad-setting", "error"] {
+        let misread = with(|unit| unit.load_state = state.to_owned());
+        assert_eq!(why(&misread), Some(Unwanted::Misread(state.to_owned())));
+    }
 }
 
 #[test]
