@@ -47,7 +47,8 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         shapes.push((file.clone(), recording.shapes));
         for seen in recording.seen {
             let named = name_cause(&seen.finding, &causes);
-            let told = Told::of(seen.finding.class, seen.finding.severity, &settings).to_string();
+            let (class, severity) = (seen.finding.class, seen.finding.severity);
+            let told = Told::of(class, named.cause, severity, &settings).to_string();
             table.row([
                 seen.finding.class.as_str().into(),
                 seen.finding.subject.as_str().into(),

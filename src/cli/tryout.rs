@@ -11,6 +11,7 @@ use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::tasks::unknown_word;
 use crate::cli::typed::Typed;
 use crate::cli::{shape, wire};
+use crate::core::model::cause::Cause;
 use crate::core::model::finding::Severity;
 use crate::core::model::object::object;
 use crate::core::remedy::patience::Told;
@@ -110,9 +111,9 @@ pub(super) fn rule(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     for line in lines.take(LINES_MOST) {
         let TriedLine { fits, finding } = recorded::try_line(line, &rules);
-        let told = finding
-            .as_ref()
-            .map(|found| Told::of(found.class, found.severity, &config).to_string());
+        let told = finding.as_ref().map(|found| {
+            Told::of(found.class, Cause::Unknown, found.severity, &config).to_string()
+        });
         let names = match fits.is_empty() {
             true => "none".to_owned(),
             false => fits.join(", "),

@@ -171,7 +171,8 @@ pub fn diagnose(
         &snippets,
     )?;
     advice.extend(model);
-    let offers = offers(&candidates, &advice, &learned, now);
+    let mut offers = offers(&candidates, &advice, &learned, now);
+    offers.cause = Some(named.cause);
     Ok(Diagnosis {
         next_steps,
         cause: named.cause,
@@ -297,6 +298,7 @@ pub(super) fn offers(
         .iter()
         .flat_map(|who| advice.iter().filter(move |one| one.advisor == *who));
     Offers {
+        cause: None,
         certain: learning::ranked(candidates, learned, now)
             .into_iter()
             .map(from_runbook)

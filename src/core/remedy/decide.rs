@@ -7,6 +7,7 @@ use crate::core::config::{Config, Maintenance, Mode};
 use crate::core::diagnosis::learning::{self, Fixed};
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::action::ActionKind;
+use crate::core::model::cause::Cause;
 use crate::core::model::class::{ToldBy, Waits};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::gate::Gate;
@@ -440,7 +441,8 @@ fn too_early(
         return None;
     }
     let (task, settings) = (situation.task, situation.settings);
-    let patience = match Told::of(task.class, task.severity, settings) {
+    let cause = offers.cause.unwrap_or(Cause::Unknown);
+    let patience = match Told::of(task.class, cause, task.severity, settings) {
         Told::AtOnce => return None,
         Told::Never => return Some((now.plus(WARNING_RECHECK), Reason::OnlyAWarning)),
         Told::IfItLasts(patience) => patience,

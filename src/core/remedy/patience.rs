@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::core::config::Config;
+use crate::core::model::cause::Cause;
 use crate::core::model::class::{Class, Waits};
 use crate::core::model::finding::Severity;
 
@@ -26,6 +27,8 @@ enum Given {
     AsLinesAre,
     /// Twice `detect.flap_window_s`.
     TwoWindows,
+    /// `fix.tell_after_s`.
+    AsWhatIsTried,
 }
 
 impl Given {
@@ -40,6 +43,7 @@ impl Given {
                 let window = settings.detect.flap_window_s.saturating_mul(2);
                 Told::IfItLasts(Duration::from_secs(window))
             }
+            Self::AsWhatIsTried => Told::IfItLasts(Duration::from_secs(settings.fix.tell_after_s)),
         }
     }
 }
@@ -50,6 +54,8 @@ struct Rule {
     waits: Waits,
     /// Of this class alone.
     class: Option<Class>,
+    /// Of these causes alone; empty: of any.
+    causes: &'static [Cause],
     /// Of these severities alone; empty: of any.
     severities: &'static [Severity],
     given: Given,
@@ -58,11 +64,25 @@ struct Rule {
     why: &'static str,
 }
 
+/// What no start changes, and no waiting.
+const LASTING: &[Cause] = &[
+    Cause::ConfigInvalid,
+    Cause::PermissionDenied,
+    Cause::ExecFormat,
+    Cause::UserMissing,
+    Cause::LibraryMissing,
+    Cause::OwnCertificate,
+    Cause::Licence,
+    Cause::DataCorrupt,
+    Cause::DataFileDestroyed,
+];
+
 /// The first row that fits counts. Each way to wait has a last row for all of it.
 const RULES: &[Rule] = &[
     Rule {
         waits: Waits::Never,
         class: None,
+        causes: &[],
         severities: &[],
         given: Given::Nothing,
         #[cfg(test)]
@@ -71,6 +91,16 @@ const RULES: &[Rule] = &[
     Rule {
         waits: Waits::FlapWindow,
         class: None,
+        causes: LASTING,
+        severities: &[],
+        given: Given::AsWhatIsTried,
+        #[cfg(test)]
+        why: "no start of its manager's changes that: it is as if it had been tried in vain",
+    },
+    Rule {
+        waits: Waits::FlapWindow,
+        class: None,
+        causes: &[],
         severities: &[],
         given: Given::TwoWindows,
         #[cfg(test)]
@@ -79,6 +109,7 @@ const RULES: &[Rule] = &[
     Rule {
         waits: Waits::GoesOn,
         class: None,
+        causes: &[],
         severities: &[Severity::Critical],
         given: Given::Nothing,
         #[cfg(test)]
@@ -87,6 +118,7 @@ const RULES: &[Rule] = &[
     Rule {
         waits: Waits::GoesOn,
         class: Some(Class::LogError),
+        causes: &[],
         severities: &[Severity::Info, Severity::Warning],
         given: Given::ForEver,
         #[cfg(test)]
@@ -95,6 +127,7 @@ const RULES: &[Rule] = &[
     Rule {
         waits: Waits::GoesOn,
         class: None,
+        causes: &[],
         severities: &[],
         given: Given::AsLinesAre,
         #[cfg(test)]
@@ -103,17 +136,18 @@ const RULES: &[Rule] = &[
 ];
 
 impl Rule {
-    fn fits(&self, class: Class, severity: Severity) -> bool {
+    fn fits(&self, class: Class, cause: Cause, severity: Severity) -> bool {
         self.waits == class.row().waits
             && self.class.is_none_or(|only| only == class)
+            && (self.causes.is_empty() || self.causes.contains(&cause))
             && (self.severities.is_empty() || self.severities.contains(&severity))
     }
 }
 
 impl Told {
     /// By the first row of the table that fits; what none speaks of is told.
-    pub fn of(class: Class, severity: Severity, settings: &Config) -> Self {
-        let rule = RULES.iter().find(|rule| rule.fits(class, severity));
+    pub fn of(class: Class, cause: Cause, severity: Severity, settings: &Config) -> Self {
+        let rule = RULES.iter().find(|rule| rule.fits(class, cause, severity));
         rule.map_or(Self::AtOnce, |rule| rule.given.told(settings))
     }
 }
@@ -148,16 +182,23 @@ mod tests {
                 "if it lasts 20 min",
             ),
         ] {
-            let told = Told::of(class, severity, &settings);
+            let told = Told::of(class, Cause::Unknown, severity, &settings);
             assert_eq!(told.to_string(), want, "{class} {severity}");
         }
+        let of = |cause| Told::of(Class::ServiceFlapping, cause, Severity::Error, &settings);
+        assert_eq!(of(Cause::Licence).to_string(), "if it lasts 2 min");
+        assert_eq!(
+            of(Cause::ConnectionRefused).to_string(),
+            "if it lasts 20 min"
+        );
     }
 
     /// The table as it stands in the documents, with the settings as shipped.
     fn documented() -> String {
         let settings = Config::default();
         let mut table =
-            "| class | severity | a human hears of it | why |\n|---|---|---|---|\n".to_owned();
+            "| class | cause | severity | a human hears of it | why |\n|---|---|---|---|---|\n"
+                .to_owned();
         for rule in RULES {
             let of_rule = |class: &&Class| {
                 class.row().waits == rule.waits && rule.class.is_none_or(|only| only == **class)
@@ -176,9 +217,14 @@ mod tests {
                 true => "any".to_owned(),
                 false => severities.join(", "),
             };
+            let causes: Vec<&str> = rule.causes.iter().map(|one| one.as_str()).collect();
+            let cause = match causes.is_empty() {
+                true => "any".to_owned(),
+                false => causes.join(", "),
+            };
             let told = rule.given.told(&settings);
             table.push_str(&format!(
-                "| {class} | {severity} | {told} | {} |\n",
+                "| {class} | {cause} | {severity} | {told} | {} |\n",
                 rule.why
             ));
         }
@@ -205,7 +251,9 @@ mod tests {
                 Severity::Critical,
             ] {
                 assert!(
-                    RULES.iter().any(|rule| rule.fits(*class, severity)),
+                    RULES
+                        .iter()
+                        .any(|rule| rule.fits(*class, Cause::Unknown, severity)),
                     "{class} {severity}"
                 );
             }

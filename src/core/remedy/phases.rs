@@ -1,6 +1,7 @@
 //! The 4-phase graduated intelligence: which action is due next for a task, and why.
 
 use crate::core::model::action::ActionKind;
+use crate::core::model::cause::Cause;
 use crate::core::model::task::Phase;
 use crate::core::remedy::step::Reason;
 use crate::core::remedy::tried::{Tried, made};
@@ -20,6 +21,8 @@ pub struct Offer {
 /// What is on the table for a task.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Offers {
+    /// Against what.
+    pub cause: Option<Cause>,
     /// Phase 1: the runbook's certain actions, or learned ones above the threshold.
     pub certain: Vec<Offer>,
     /// Phase 2: what the analyst ranks, with the bundle.

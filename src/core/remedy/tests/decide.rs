@@ -1,5 +1,6 @@
 use super::*;
 use crate::core::config::{Maintenance, Mode};
+use crate::core::model::cause::Cause;
 use crate::core::model::facts::Fact;
 use crate::core::model::gate::Gate;
 use crate::core::model::id::TaskId;
@@ -580,6 +581,13 @@ fn log_lines_reach_a_human_only_when_they_go_on() {
     ]);
 }
 
+fn against(cause: Cause) -> Offers {
+    Offers {
+        cause: Some(cause),
+        ..Offers::default()
+    }
+}
+
 #[test]
 fn a_unit_that_its_manager_restarts_is_given_two_windows() {
     fn lasted(s: &mut Scene, seconds: u64) {
@@ -621,6 +629,22 @@ fn a_unit_that_its_manager_restarts_is_given_two_windows() {
                 s.task.severity = Severity::Critical;
             },
             wait(600, Reason::MayPass),
+        ),
+        (
+            "what no start changes, a moment before",
+            |s| {
+                lasted(s, 119);
+                s.offers = Some(against(Cause::Licence));
+            },
+            wait(30, Reason::MayPass),
+        ),
+        (
+            "what no start changes",
+            |s| {
+                lasted(s, 120);
+                s.offers = Some(against(Cause::Licence));
+            },
+            tell(Reason::NothingSafe, None),
         ),
     ]);
 }

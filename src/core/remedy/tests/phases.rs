@@ -14,6 +14,7 @@ const SYNC: ActionKind = ActionKind::SyncClock;
 fn offers(certain: &[ActionKind], researched: &[ActionKind], agreed: Option<ActionKind>) -> Offers {
     let all = |kinds: &[ActionKind]| kinds.iter().copied().map(offer).collect();
     Offers {
+        cause: None,
         certain: all(certain),
         researched: all(researched),
         agreed: agreed.map(offer),
