@@ -307,7 +307,8 @@ section_mutants() {
 section_simulation() {
   # The disk is simulated: the real one would only wait.
   [ ! -d /dev/shm ] || export TMPDIR=/dev/shm
-  AO_SIMULATION_SEEDS=${AO_SIMULATION_SEEDS:-10000} cargo test --locked -q --lib simulation -- --nocapture
+  AO_SIMULATION_SEEDS=${AO_SIMULATION_SEEDS:-10000} \
+    cargo test --locked -q --profile simulation --lib simulation -- --nocapture
 }
 
 # Every fault of the catalogue, for the program alone.
