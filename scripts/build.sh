@@ -168,7 +168,7 @@ build_zig() {
   # The bundle has an index of its own; FTS5 (0.1 MB) is only what benchmarks compare it with, and alone reads blobs in pieces.
   env CARGO_TARGET_DIR="$TARGET_DIR" \
     LIBSQLITE3_FLAGS="$(sed -n 's/^LIBSQLITE3_FLAGS = "\(.*\)"$/\1/p' .cargo/config.toml) -USQLITE_ENABLE_FTS5 -DSQLITE_OMIT_INCRBLOB" \
-    CFLAGS="-fno-asynchronous-unwind-tables -fno-unwind-tables" \
+    CFLAGS="-fno-asynchronous-unwind-tables -fno-unwind-tables -mllvm=-enable-machine-outliner=always" \
     "$VENV/bin/cargo-zigbuild" "${@:-zigbuild}" -q --locked --profile "$PROFILE" "${all[@]}"
 }
 
