@@ -43,7 +43,7 @@ CREATE TABLE tasks (
     fixed_at            TEXT,
     github_created_at   TEXT,
     closed_at           TEXT,
-    waiting_gate        TEXT,                                         -- closed gate whose opening makes it due
+    waiting_gate        TEXT,                                         -- closed gate whose opening makes it due; 'snooze': a human put it off
     waiting_on          INTEGER,                                      -- task whose end makes it due: its root
     proposed_action     TEXT,                                         -- kind of action that a human was last asked for
     told                INTEGER NOT NULL DEFAULT 0,                   -- times put before a human

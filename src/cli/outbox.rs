@@ -8,6 +8,7 @@ use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::tasks::unknown_word;
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored};
+use crate::core::human::delivery::Note;
 use crate::store::OutboxRow;
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
@@ -72,20 +73,9 @@ fn is_open(row: &OutboxRow) -> bool {
     matches!(row.state.as_str(), "pending" | "sending" | "unknown")
 }
 
-/// What the courier noted about earlier attempts (`[accepted] …`) must outlive a retry, or a second issue
-/// could be made.
-fn notes(row: &OutboxRow) -> String {
-    let text = row.last_error.as_deref().unwrap_or("");
-    let mut end = 0;
-    let mut rest = text;
-    while let Some((_, after)) = rest
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once("] "))
-    {
-        end = text.len() - after.len();
-        rest = after;
-    }
-    text.get(..end).unwrap_or("").to_owned()
+/// What the courier noted about earlier attempts must outlive what a human does, or a second issue could be made.
+fn with_notes(row: &OutboxRow, why: &str) -> String {
+    Note::parse(row.last_error.as_deref().unwrap_or("")).with(why)
 }
 
 /// Asks for deliveries now. Whatever may have reached the other side goes on as `unknown`: the courier
@@ -115,7 +105,7 @@ fn retry(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         let now = globals.now();
         let store = stored::store(globals, &config, now)?;
         for row in &rows {
-            let why = format!("{}tried again for {actor}", notes(row));
+            let why = with_notes(row, &format!("tried again for {actor}"));
             let result = if row.state == "pending" {
                 store.outbox_retry(row.id, now, &why, now)
             } else {
@@ -152,7 +142,7 @@ fn give_up(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     if !globals.dry_run {
         let now = globals.now();
         let store = stored::store(globals, &config, now)?;
-        let why = format!("{}dropped by {actor}", notes(row));
+        let why = with_notes(row, &format!("dropped by {actor}"));
         store.outbox_cancelled(id, &why, now)?;
     }
     let would = if globals.dry_run { "would be " } else { "" };

@@ -142,7 +142,7 @@ fn wait_told(job: &Job<'_>, until: Timestamp, reason: &Reason) -> Result<(), Sto
         WaitsFor::Gate(gate) => {
             matches!(gate, Gate::KillSwitch | Gate::Maintenance | Gate::Silence)
         }
-        WaitsFor::Time => false,
+        WaitsFor::Time | WaitsFor::Snooze => false,
     };
     if wakes {
         return job.wait(until, reason);

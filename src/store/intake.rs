@@ -13,6 +13,7 @@ use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::meta::gateway_id;
 use crate::store::rows::parsed;
+use crate::store::tasks::is_not_snoozed;
 use crate::store::tx::Tx;
 use crate::store::types::{Intake, Recorded};
 use crate::store::{adopted, enqueue, history};
@@ -265,13 +266,18 @@ fn worsen(
     before: Severity,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    tx.prepare_cached(
+    let sql = format!(
         "UPDATE tasks SET severity = ?2,
-                next_attempt_at = CASE WHEN status = 'waiting' AND waiting_gate IS NULL
+                next_attempt_at = CASE WHEN status = 'waiting' AND waiting_gate IS NULL AND {}
                                        THEN min(next_attempt_at, ?3) ELSE next_attempt_at END
          WHERE id = ?1",
-    )?
-    .execute(params![task_id, finding.severity.as_str(), now.to_string()])?;
+        is_not_snoozed()
+    );
+    tx.prepare_cached(&sql)?.execute(params![
+        task_id,
+        finding.severity.as_str(),
+        now.to_string()
+    ])?;
     let details = format!("{before} to {}: {}", finding.severity, finding.message);
     history::append(
         tx,

@@ -22,8 +22,8 @@ use crate::store::{enqueue, history};
 
 /// What a task failed of may be over again and again: its attempts are given back this often.
 const ANEW_EVERY: Duration = Duration::from_secs(3_600);
-/// What a human put off says so; nothing but time ends it.
-const SNOOZED: &str = "snoozed by ";
+/// Stands in the place of a gate where a human put it off: nothing but time ends that.
+const SNOOZE: &str = "snooze";
 /// One claim in this many looks first for what was merely said; the others look first for what is confirmed.
 const SHARE: usize = 8;
 
@@ -306,8 +306,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let wait = Transition::Wait {
             until,
-            waits_for: WaitsFor::Time,
-            reason: format!("{SNOOZED}{actor}"),
+            waits_for: WaitsFor::Snooze,
+            reason: format!("snoozed by {actor}"),
         };
         self.transition(task_id, wait, actor, now)
     }
@@ -406,7 +406,7 @@ pub(super) fn apply(
                 task_id,
                 reason,
                 until.to_string(),
-                waits_for.gate().map(Gate::as_str),
+                closed_gate(*waits_for),
                 waits_for.root()
             ],
         )?,
@@ -464,7 +464,7 @@ pub(super) fn apply(
 
 /// Makes the tasks due that wait for this.
 pub(super) fn wake(tx: &Tx<'_>, waits_for: WaitsFor, now: Timestamp) -> Result<usize, StoreError> {
-    let gate = waits_for.gate().map(Gate::as_str);
+    let gate = closed_gate(waits_for);
     if let Some(root) = waits_for.root() {
         let of_root = "status = 'waiting' AND status <> 'closed' AND waiting_on = ?1";
         for task_id in begin_anew(tx, of_root, root, now)? {
@@ -483,8 +483,27 @@ pub(super) fn wake(tx: &Tx<'_>, waits_for: WaitsFor, now: Timestamp) -> Result<u
 /// Of a row of `tasks`: it waits, and no human put it off.
 pub(super) fn may_be_woken() -> String {
     format!(
-        "status IN ('waiting', 'escalated') AND coalesce(waiting_reason, '') NOT LIKE '{SNOOZED}%'"
+        "status IN ('waiting', 'escalated') AND {}",
+        is_not_snoozed()
     )
+}
+
+/// Of a row of `tasks`: no human put it off. Programs before the word stood in its column left it to the reason alone.
+pub(super) fn is_not_snoozed() -> String {
+    format!(
+        "waiting_gate IS NOT '{SNOOZE}'
+         AND (waiting_gate IS NOT NULL OR coalesce(waiting_reason, '') NOT LIKE 'snoozed by %')"
+    )
+}
+
+/// The column of that name.
+fn closed_gate(waits_for: WaitsFor) -> Option<&'static str> {
+    match waits_for {
+        WaitsFor::Snooze => Some(SNOOZE),
+        WaitsFor::Time | WaitsFor::Gate(_) | WaitsFor::Root(_) => {
+            waits_for.gate().map(Gate::as_str)
+        }
+    }
 }
 
 /// What they failed of is over: a round of attempts begins for these, and those before are given back. At most once an
@@ -521,4 +540,62 @@ fn close(
                 fixed_at = CASE WHEN ?4 THEN ?3 END WHERE id = ?1",
         params![task_id, resolution.as_str(), at, fixed, message],
     )?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::model::finding::{Finding, Severity};
+    use crate::store::tests::{NOW, bench, finding};
+
+    #[test]
+    fn what_a_human_put_off_is_woken_by_nothing_before_its_time_whatever_its_reason_says() {
+        let worse = |severity| Finding {
+            severity,
+            ..finding("boom")
+        };
+        let until = NOW.plus(Duration::from_secs(900));
+        // As it is written now, and as the programs before left it.
+        for reason in ["leave it", "snoozed by anna"] {
+            let bench = bench();
+            let store = &bench.store;
+            let due = || store.reader().unwrap().due(NOW).unwrap().claimable;
+            let task = store.create_task(worse(Severity::Warning), NOW).unwrap();
+            store.snooze(task.task_id, until, "anna", NOW).unwrap();
+            let gate = match reason {
+                "leave it" => "waiting_gate",
+                _ => "NULL",
+            };
+            let sql = format!("UPDATE tasks SET waiting_reason = ?1, waiting_gate = {gate}");
+            store
+                .write(move |tx| Ok(tx.execute(&sql, [reason])?))
+                .unwrap();
+            store.look_anew(&[task.task_id], NOW).unwrap();
+            assert!(!store.returned(task.task_id, "x", "t", NOW).unwrap());
+            assert_eq!(store.works_with("one", NOW).unwrap(), 0);
+            assert_eq!(store.works_with("another", NOW).unwrap(), 0, "{reason}");
+            let worse = worse(Severity::Critical);
+            assert!(!store.create_task(worse, NOW).unwrap().created);
+            assert!(!due(), "{reason}");
+            assert!(store.reader().unwrap().due(until).unwrap().claimable);
+        }
+    }
+
+    #[test]
+    fn what_waits_for_a_gate_is_woken_though_its_reason_begins_like_a_snooze() {
+        let bench = bench();
+        let task = bench.store.create_task(finding("boom"), NOW).unwrap();
+        let wait = Transition::Wait {
+            until: NOW.plus(Duration::from_secs(900)),
+            waits_for: WaitsFor::Gate(Gate::Budget),
+            reason: "snoozed by a word of the finding".to_owned(),
+        };
+        bench
+            .store
+            .transition(task.task_id, wait, "t", NOW)
+            .unwrap();
+        bench.store.look_anew(&[task.task_id], NOW).unwrap();
+        assert!(bench.store.reader().unwrap().due(NOW).unwrap().claimable);
+    }
 }

@@ -308,6 +308,10 @@ impl Note {
         if let Some(at) = self.capped {
             let _ = write!(text, "[capped {at}] ");
         }
+        // A server's words may begin like a note.
+        if Self::parse(why) != Self::default() {
+            text.push_str(": ");
+        }
         text + why
     }
 }
@@ -441,7 +445,9 @@ mod tests {
             held: Duration::from_secs(3_600),
             capped: Some(Timestamp::from_millis(1_763_878_648_124)),
         };
-        assert_eq!(Note::parse(&note.with("[503] server error")), note);
+        for why in ["[503] server error", "[plain] says the server"] {
+            assert_eq!(Note::parse(&note.with(why)), note);
+        }
         assert_eq!(Note::parse("[looked yesterday] x"), Note::default());
         assert_eq!(Note::parse("[unclosed"), Note::default());
     }

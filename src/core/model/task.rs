@@ -218,8 +218,10 @@ impl Task {
 /// What makes a waiting task due before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitsFor {
-    /// Nothing does.
+    /// Nothing but news of what it failed of.
     Time,
+    /// Nothing at all: a human put it off.
+    Snooze,
     /// This gate opens.
     Gate(Gate),
     /// Its root, the task with this id, is green or over.
@@ -230,7 +232,7 @@ impl WaitsFor {
     /// The gate that is closed.
     pub const fn gate(self) -> Option<Gate> {
         match self {
-            Self::Time => None,
+            Self::Time | Self::Snooze => None,
             Self::Gate(gate) => Some(gate),
             Self::Root(_) => Some(Gate::Inhibition),
         }
@@ -240,7 +242,7 @@ impl WaitsFor {
     pub const fn root(self) -> Option<TaskId> {
         match self {
             Self::Root(task) => Some(task),
-            Self::Time | Self::Gate(_) => None,
+            Self::Time | Self::Snooze | Self::Gate(_) => None,
         }
     }
 }

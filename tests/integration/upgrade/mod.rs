@@ -273,6 +273,20 @@ fn what_humans_said_and_what_was_learned_is_kept() {
     gateway.whole();
 }
 
+#[test]
+fn what_a_human_put_off_stays_so_when_the_settings_change() {
+    for version in FROM {
+        let gateway = Upgraded::of(version, "");
+        let due = |subject: &str| gateway.task(subject).next_attempt_at;
+        let (snoozed, held) = (due("stubborn.service"), due("held.service"));
+        gateway.store.works_with("before", NOW).unwrap();
+        gateway.store.works_with("after", NOW).unwrap();
+        assert_eq!(due("stubborn.service"), snoozed, "{version}");
+        assert_ne!(due("held.service"), held, "{version}");
+        gateway.whole();
+    }
+}
+
 /// Of schema 6 on, an approval names one action on one target, and holds.
 #[test]
 fn what_was_proposed_or_approved_with_its_target_still_is() {
