@@ -210,6 +210,7 @@ fn check_paused(page: &mut Page, host: &Host, config: &Config, store: StoreFacts
             | Reason::NotLasting(_)
             | Reason::GoneUntouched
             | Reason::GoneUnverified
+            | Reason::GoneWithUnit
             | Reason::OverWithRoot { .. }
             | Reason::EndedByItself
             | Reason::Stable

@@ -19,6 +19,7 @@ pub mod fleet;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod gather;
+mod gone;
 pub mod habits;
 pub mod healthy;
 pub mod job;

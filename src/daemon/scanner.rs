@@ -18,6 +18,7 @@ use crate::core::reading::unit_state::{Rest, rest_of};
 use crate::core::remedy::ending::{self, Condition, Patience};
 use crate::core::remedy::step::Reason;
 use crate::daemon::ends::Kept;
+use crate::daemon::gone::Gone;
 use crate::daemon::habits;
 use crate::daemon::healthy::HealthyNotes;
 use crate::daemon::job::Job;
@@ -61,6 +62,7 @@ pub struct Schedule {
     memories: Memories,
     /// What open tasks wait for, of what a look can tell.
     lacking: Lacking,
+    gone: Gone,
     /// The restore after which every detector has to look anew.
     restored: Option<Timestamp>,
     /// What the due times were made by.
@@ -249,6 +251,9 @@ pub fn sweep(
     }
     schedule.units = look.into_units();
     schedule.notes = notes;
+    if let Some(units) = &schedule.units {
+        looked_at.gone = schedule.gone.look(runtime, units, &tasks, now)?;
+    }
     if let Some(at) = schedule.restored
         && schedule.unclean.is_empty()
     {
@@ -286,6 +291,8 @@ struct LookedAt {
     classes: BTreeSet<Class>,
     /// But not at these.
     blind: BTreeSet<(Class, String)>,
+    /// Tasks whose unit is gone for good.
+    gone: BTreeSet<TaskId>,
 }
 
 impl LookedAt {
@@ -375,6 +382,7 @@ fn record(
                     attempt::regressed(&Job::new(runtime, task, "stability"), &finding)?;
                 }
             }
+            None if schedule.gone.covers(&finding, now) => {}
             None => fresh.push(finding),
         }
     }
@@ -400,12 +408,16 @@ fn record(
     let open = gather::conditions(tasks);
     for task in tasks.iter().filter(|task| !ending::is_at_work(task.status)) {
         let condition = condition(schedule, task, looked_at, &present, now);
-        if !ending::is_over(task, condition, patience(runtime), now) {
-            continue;
-        }
+        let by_itself = match looked_at.gone.contains(&task.id) {
+            true => Reason::GoneWithUnit,
+            false if ending::is_over(task, condition, patience(runtime), now) => {
+                Reason::EndedByItself
+            }
+            false => continue,
+        };
         let finding = task.finding();
         let own = OpenCondition::of(task, &finding);
-        let (resolution, why) = ending::how(&own, &open, Reason::EndedByItself);
+        let (resolution, why) = ending::how(&own, &open, by_itself);
         runtime.close(task, resolution, &why.to_string(), ACTOR, now)?;
         schedule.gone_since.remove(&task.id);
         log::info!("over: task {} {} {}", task.id, task.class, task.subject);

@@ -42,7 +42,7 @@ named! {
         Superseded = "superseded",
         /// A human says that nothing was wrong: a false escalation.
         NotAFault = "not_a_fault",
-        /// Gone after an attempt that nobody could verify: in neither rate.
+        /// Gone after an attempt that nobody could verify, or with its unit: in neither rate.
         Unverified = "unverified",
     }
 }

@@ -176,6 +176,16 @@ pub fn is_excluded(unit: &UnitState, ignored: &[String]) -> bool {
         || ignored.iter().any(|glob| matches_glob(glob, &unit.name))
 }
 
+/// Its file was taken away, and nothing that is there asks for it. What failed stays listed without its file.
+pub fn is_gone(unit: Option<&UnitState>) -> bool {
+    unit.is_none_or(|unit| {
+        unit.load_state == "not-found"
+            && matches!(unit.active_state.as_str(), "inactive" | "failed")
+            && unit.wanted_by.is_empty()
+            && unit.triggered_by.is_empty()
+    })
+}
+
 /// True when a failed unit with a restart policy is down because its manager gave up.
 pub fn hit_start_limit(unit: &UnitState) -> bool {
     unit.result == "start-limit-hit"
@@ -432,6 +442,39 @@ mod tests {
         assert!(of("not-found", "inactive") && of("masked", "failed"));
         assert!(!of("not-found", "failed") && !of("loaded", "failed"));
         assert!(is_excluded(&unit("failed"), &["app.*".to_owned()]));
+    }
+
+    #[test]
+    fn a_unit_without_a_file_that_something_asks_for_is_not_gone() {
+        let gone = |active: &str| UnitState {
+            load_state: "not-found".to_owned(),
+            wanted_by: Vec::new(),
+            ..unit(active)
+        };
+        let wanted = UnitState {
+            wanted_by: vec!["multi-user.target".to_owned()],
+            ..gone("failed")
+        };
+        let triggered = UnitState {
+            triggered_by: vec!["app.timer".to_owned()],
+            ..gone("failed")
+        };
+        let loaded = UnitState {
+            load_state: "loaded".to_owned(),
+            ..gone("failed")
+        };
+        for (unit, want) in [
+            (None, true),
+            (Some(gone("failed")), true),
+            (Some(gone("inactive")), true),
+            (Some(gone("active")), false),
+            (Some(gone("deactivating")), false),
+            (Some(wanted), false),
+            (Some(triggered), false),
+            (Some(loaded), false),
+        ] {
+            assert_eq!(is_gone(unit.as_ref()), want, "{unit:?}");
+        }
     }
 
     #[test]

@@ -162,7 +162,9 @@ pub fn how(
                 subject: root.subject.clone(),
             },
         ),
-        _ if by_itself == Reason::GoneUnverified => (Resolution::Unverified, by_itself),
+        _ if matches!(by_itself, Reason::GoneUnverified | Reason::GoneWithUnit) => {
+            (Resolution::Unverified, by_itself)
+        }
         _ => (Resolution::SelfCleared, by_itself),
     }
 }

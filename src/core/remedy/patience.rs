@@ -8,6 +8,10 @@ use crate::core::model::cause::Cause;
 use crate::core::model::class::{Class, Waits};
 use crate::core::model::finding::Severity;
 
+/// What is told of a unit that is gone, and that nothing wants any more, is over after this: ten seconds to settle, and
+/// a day, in which whoever moves, rebuilds or upgrades it has brought it back, and whoever erred has seen it.
+pub const GONE_AFTER: Duration = Duration::from_secs(10 + 86_400);
+
 /// When a human hears of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {

@@ -213,6 +213,8 @@ pub enum Reason {
     GoneUntouched,
     /// The detector no longer sees it after an attempt that could not be verified.
     GoneUnverified,
+    /// Its unit is gone for good, and nothing wants it any more.
+    GoneWithUnit,
     /// It ended together with the repair of its root.
     OverWithRoot {
         task: TaskId,
@@ -283,6 +285,7 @@ impl Reason {
             | Self::NotLasting(_)
             | Self::GoneUntouched
             | Self::GoneUnverified
+            | Self::GoneWithUnit
             | Self::OverWithRoot { .. }
             | Self::EndedByItself
             | Self::Stable
@@ -373,6 +376,9 @@ impl fmt::Display for Reason {
             }
             Self::GoneUntouched => f.write_str("gone before anything was done"),
             Self::GoneUnverified => f.write_str("gone after an attempt that could not be verified"),
+            Self::GoneWithUnit => {
+                f.write_str("its unit is gone for a day, and nothing wants it any more")
+            }
             Self::OverWithRoot {
                 task,
                 class,

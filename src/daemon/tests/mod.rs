@@ -7,6 +7,7 @@ mod cases;
 mod ends;
 mod gates;
 mod gateway;
+mod gone;
 mod habits;
 mod issues;
 mod life;

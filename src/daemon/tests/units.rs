@@ -48,6 +48,10 @@ pub struct Unit {
     pub active_state: &'static str,
     pub result: &'static str,
     pub exit_status: u8,
+    /// What wants it.
+    pub wanted_by: &'static str,
+    /// Its file is there.
+    pub is_there: bool,
     pub fragment: String,
     /// Units that it requires, separated by blanks.
     pub requires: &'static str,
@@ -125,6 +129,8 @@ impl Units {
             active_state,
             result,
             exit_status: 1,
+            wanted_by: "multi-user.target",
+            is_there: true,
             fragment: String::new(),
             requires: "",
             drop_in: false,
@@ -261,11 +267,13 @@ fn block(text: &mut String, name: &str, unit: Option<&Unit>) {
     };
     let _ = write!(
         text,
-        "Id={name}\nLoadState=loaded\nActiveState={}\nResult={}\nType=simple\nUnitFileState=enabled\n\
-         WantedBy=multi-user.target\nFragmentPath={}\nRequires=sysinit.target {}\nConditionResult={}\n\
+        "Id={name}\nLoadState={}\nActiveState={}\nResult={}\nType=simple\nUnitFileState=enabled\n\
+         WantedBy={}\nFragmentPath={}\nRequires=sysinit.target {}\nConditionResult={}\n\
          ConditionTimestampMonotonic=1\n",
+        if unit.is_there { "loaded" } else { "not-found" },
         unit.active_state,
         unit.result,
+        unit.wanted_by,
         unit.fragment,
         unit.requires,
         if unit.condition_result { "yes" } else { "no" }

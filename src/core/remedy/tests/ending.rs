@@ -202,6 +202,12 @@ fn how_a_condition_ended_is_its_own_end_or_its_roots_repair() {
             (Resolution::Unverified, Reason::GoneUnverified),
         ),
         (
+            "its unit is gone",
+            None,
+            Reason::GoneWithUnit,
+            (Resolution::Unverified, Reason::GoneWithUnit),
+        ),
+        (
             "a root that is still broken",
             Some(Status::Escalated),
             by_itself.clone(),
