@@ -96,6 +96,11 @@ impl Unwanted {
         )
     }
 
+    /// True where another unit's state is in the way: when that changes, nobody says so.
+    pub const fn is_of_another(&self) -> bool {
+        matches!(self, Self::InPlaceOf(_) | Self::Serves(_) | Self::Needs(..))
+    }
+
     /// True for what passes without anybody's doing, and for what a human who did it knows: nobody is told.
     pub const fn is_quiet(&self) -> bool {
         matches!(

@@ -661,10 +661,11 @@ fn unwanted(situation: &Situation<'_>, unit: &NotWanted, now: Timestamp) -> Step
     if age < SETTLE {
         return wait(situation.task.detected_at.plus(SETTLE), reason);
     }
+    let look = unit.why.is_of_another();
     Step::Tell {
         reason,
         proposed: None,
-        retry_at: None,
+        retry_at: look.then(|| now.plus(gates::later(age))),
     }
 }
 

@@ -180,6 +180,22 @@ fn what_a_human_put_off_is_left_alone_when_its_device_is_back() {
 }
 
 #[test]
+fn what_another_unit_stood_in_place_of_is_started_when_that_is_down() {
+    let mut gateway = Gateway::with(|_| {});
+    gateway.units.put(ROOT, "active");
+    gateway.units.fail(UNIT, OnStart::Runs);
+    gateway.units.change(UNIT, |unit| unit.conflicts = ROOT);
+    gateway.runs_for(60 * MINUTE);
+    assert!(starts(&gateway).is_empty(), "{:?}", starts(&gateway));
+    assert_eq!(gateway.issue_states(), ["open"]);
+    gateway.is_stopped(ROOT);
+    gateway.runs_for(20 * MINUTE);
+    assert_eq!(starts(&gateway), [UNIT]);
+    assert_eq!(gateway.task(UNIT).resolution, Some(Resolution::Fixed));
+    assert_eq!(gateway.issue_states(), ["closed"]);
+}
+
+#[test]
 fn instances_that_say_the_same_unknown_words_are_one_message() {
     let mut gateway = Gateway::with(|_| {});
     for instance in ["gw@1.service", "gw@2.service", "gw@33.service"] {

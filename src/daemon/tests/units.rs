@@ -50,6 +50,8 @@ pub struct Unit {
     pub exit_status: u8,
     /// What wants it.
     pub wanted_by: &'static str,
+    /// It cannot run beside this one.
+    pub conflicts: &'static str,
     /// Its file is there.
     pub is_there: bool,
     pub fragment: String,
@@ -130,6 +132,7 @@ impl Units {
             result,
             exit_status: 1,
             wanted_by: "multi-user.target",
+            conflicts: "",
             is_there: true,
             fragment: String::new(),
             requires: "",
@@ -268,12 +271,13 @@ fn block(text: &mut String, name: &str, unit: Option<&Unit>) {
     let _ = write!(
         text,
         "Id={name}\nLoadState={}\nActiveState={}\nResult={}\nType=simple\nUnitFileState=enabled\n\
-         WantedBy={}\nFragmentPath={}\nRequires=sysinit.target {}\nConditionResult={}\n\
+         WantedBy={}\nConflicts={}\nFragmentPath={}\nRequires=sysinit.target {}\nConditionResult={}\n\
          ConditionTimestampMonotonic=1\n",
         if unit.is_there { "loaded" } else { "not-found" },
         unit.active_state,
         unit.result,
         unit.wanted_by,
+        unit.conflicts,
         unit.fragment,
         unit.requires,
         if unit.condition_result { "yes" } else { "no" }

@@ -204,6 +204,22 @@ fn each_gate_says_until_when_and_why() {
             wait(6, Reason::Unwanted(stopped())),
         ),
         (
+            "what another unit is in the way of is looked at again after it was told",
+            |s| {
+                s.first_seen(100);
+                s.checked().unwanted = Some(in_place());
+            },
+            tell(Reason::Unwanted(in_place()), Some(100)),
+        ),
+        (
+            "and told once",
+            |s| {
+                s.past.told = 1;
+                s.checked().unwanted = Some(in_place());
+            },
+            wait(900, Reason::Unwanted(in_place())),
+        ),
+        (
             "a spent budget is told with the time at which there is room again",
             |s| s.checked().spent = Some(spent()),
             tell(Reason::Budget(spent()), Some(1_234)),

@@ -52,6 +52,10 @@ fn stopped() -> NotWanted {
     not_wanted(Unwanted::OnPurpose(Purpose::Stopped))
 }
 
+fn in_place() -> NotWanted {
+    not_wanted(Unwanted::InPlaceOf("b.service".to_owned()))
+}
+
 fn ago(seconds: u64) -> Timestamp {
     NOW.minus(Duration::from_secs(seconds))
 }
