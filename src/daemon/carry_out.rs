@@ -8,6 +8,7 @@ use crate::core::model::gate::Gate;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Resolution, Transition, WaitsFor};
 use crate::core::model::time::Timestamp;
+use crate::core::reading::wanted::Unwanted;
 use crate::core::remedy::ending::WindowEnd;
 use crate::core::remedy::step::{Reason, Step};
 use crate::daemon::diagnose::Diagnosis;
@@ -141,6 +142,7 @@ fn wait_told(job: &Job<'_>, until: Timestamp, reason: &Reason) -> Result<(), Sto
         WaitsFor::Root(_) => true,
         WaitsFor::Gate(gate) => {
             matches!(gate, Gate::KillSwitch | Gate::Maintenance | Gate::Silence)
+                || is_of_boot(reason)
         }
         WaitsFor::Time | WaitsFor::Snooze => false,
     };
@@ -149,6 +151,11 @@ fn wait_told(job: &Job<'_>, until: Timestamp, reason: &Reason) -> Result<(), Sto
     }
     let reason = reason.to_string();
     job.transition(Transition::StillEscalated { until, reason })
+}
+
+/// The manager starts up or stops: its word of the end, or the time that a boot is given, ends the wait.
+fn is_of_boot(reason: &Reason) -> bool {
+    matches!(reason, Reason::Unwanted(unit) if matches!(unit.why, Unwanted::Manager(_)))
 }
 
 fn close(job: &Job<'_>, resolution: Resolution, reason: &Reason) -> Result<(), StoreError> {

@@ -29,6 +29,7 @@ use crate::daemon::runtime::Runtime;
 use crate::daemon::{attempt, gather, loaded_config, ourselves};
 use crate::detectors::{Blind, DetectError, Detector, Open, Snapshot, Sweep};
 use crate::host::clock::end_after;
+use crate::services;
 use crate::store::{Intake, RunOutcome, StoreError};
 
 /// Actor name in the audit.
@@ -63,6 +64,8 @@ pub struct Schedule {
     /// What open tasks wait for, of what a look can tell.
     lacking: Lacking,
     gone: Gone,
+    /// The time that a boot is given was over at the last look.
+    boot_is_over: bool,
     /// The restore after which every detector has to look anew.
     restored: Option<Timestamp>,
     /// What the due times were made by.
@@ -195,6 +198,12 @@ pub fn sweep(
         for gate in [Gate::KillSwitch, Gate::Maintenance] {
             runtime.store.wake_waiting(gate, now)?;
         }
+        runtime.work.ring();
+    }
+    // No word tells it of a boot that hangs.
+    if !schedule.boot_is_over && services::is_boot_over(&runtime.host) {
+        schedule.boot_is_over = true;
+        runtime.store.wake_waiting(Gate::Wanted, now)?;
         runtime.work.ring();
     }
     if schedule.is_new(&loaded) && runtime.store.works_with(&loaded.digest, now)? > 0 {

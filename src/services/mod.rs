@@ -245,6 +245,11 @@ pub fn unwanted(
     }
 }
 
+/// The time that a boot is given is over.
+pub fn is_boot_over(host: &Host) -> bool {
+    wanted::is_boot_over(since_boot(host))
+}
+
 /// How long process 1 has run: in a container it is younger than the host.
 fn since_boot(host: &Host) -> Duration {
     let up = boot::uptime_millis(host).and_then(|up| u64::try_from(up).ok());

@@ -191,9 +191,14 @@ pub fn unwanted(unit: &UnitState, around: &Around<'_>) -> Option<Unwanted> {
         .or_else(|| of_others(unit, around))
 }
 
+/// True where the boot began so long ago that a unit without a job is not kept by it.
+pub fn is_boot_over(boot: Duration) -> bool {
+    boot > BOOT_MOST
+}
+
 /// What `state` means for `unit` where the boot began so long ago: one that hangs is over for what has no part in it.
 pub fn state_for(unit: &UnitState, state: ManagerState, boot: Duration) -> ManagerState {
-    let hangs = state == ManagerState::Starting && boot > BOOT_MOST;
+    let hangs = state == ManagerState::Starting && is_boot_over(boot);
     if hangs && !unit.has_job {
         ManagerState::Running
     } else {

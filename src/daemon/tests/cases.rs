@@ -290,6 +290,38 @@ fn what_waits_for_the_end_of_the_boot_is_started_when_that_is_told() {
 }
 
 #[test]
+fn what_was_told_before_a_boot_is_started_when_that_ends() {
+    let mut gateway = Gateway::at(START, &[("/proc/uptime", "200.00 100.00")], |_| {});
+    gateway.units.fail(UNIT, OnStart::Fails);
+    gateway.runs_for(10 * MINUTE);
+    assert_eq!(gateway.task(UNIT).status, Status::Escalated);
+    gateway.units.lock().manager = "starting";
+    gateway
+        .units
+        .change(UNIT, |unit| unit.on_start = OnStart::Runs);
+    let before = starts(&gateway).len();
+    gateway.runs_for(60 * MINUTE);
+    let held = gateway.column("waiting_gate", &gateway.task(UNIT));
+    assert_eq!(held.as_deref(), Some("wanted"));
+    assert_eq!(starts(&gateway).len(), before);
+    gateway.is_booted();
+    while gateway.work() {}
+    assert_eq!(starts(&gateway).len(), before + 1);
+}
+
+#[test]
+fn what_a_boot_held_is_started_as_soon_as_the_time_of_a_boot_is_over() {
+    let mut gateway = Gateway::at(START, &[("/proc/uptime", "10.00 10.00")], |_| {});
+    gateway.units.lock().manager = "starting";
+    gateway.units.fail(UNIT, OnStart::Runs);
+    gateway.runs_for(9 * MINUTE);
+    assert!(starts(&gateway).is_empty());
+    gateway.write("/proc/uptime", "601.00 100.00");
+    gateway.pass();
+    assert_eq!(starts(&gateway), [UNIT]);
+}
+
+#[test]
 fn a_boot_that_does_not_end_is_not_waited_for_for_ever() {
     let mut gateway = Gateway::at(START, &[("/proc/uptime", "601.00 100.00")], |_| {});
     gateway.units.lock().manager = "starting";
