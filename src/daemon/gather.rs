@@ -4,7 +4,7 @@ use std::io::ErrorKind::NotFound;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::actions::{self, Action, ActionContext, ActionError, Basis};
+use crate::actions::{self, Action, ActionContext, ActionError, Basis, Undo};
 use crate::core::config::Config;
 use crate::core::diagnosis::learning;
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
@@ -20,7 +20,7 @@ use crate::core::model::task::{Outcome, Phase, Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::decide::{Checked, Deployment, HostFacts, Past, Situation};
-use crate::core::remedy::ending::{self, Seen};
+use crate::core::remedy::ending::{self, LastAttempt, Seen};
 use crate::core::remedy::fights;
 use crate::core::remedy::gates::{self, Closed};
 use crate::core::remedy::kill_switch;
@@ -217,11 +217,6 @@ impl Gather<'_> {
     }
 
     fn past(&self, task: &Task, attempts: &[Attempt]) -> Result<Past, StoreError> {
-        let unverified = attempts
-            .iter()
-            .rev()
-            .find(|one| one.outcome != Some(Outcome::Refused))
-            .is_some_and(|one| one.outcome == Some(Outcome::Unknown));
         let fix = &self.loaded.config.fix;
         let now = self.host.clock.now();
         let settings = self.reader.settings_since()?;
@@ -237,7 +232,7 @@ impl Gather<'_> {
             told: self.reader.times_told(task.id)?,
             stands: self.reader.what_stands(task.id)?,
             fixed_before,
-            unverified,
+            last: last_attempt(attempts),
             taken_back: self.reader.taken_back(task)?,
             breaks,
         })
@@ -308,6 +303,19 @@ impl Gather<'_> {
             healthy,
         }
     }
+}
+
+/// The last of `attempts` that touched anything and is over.
+pub fn last_attempt(attempts: &[Attempt]) -> Option<LastAttempt> {
+    let acted = |one: &&Attempt| one.outcome != Some(Outcome::Refused);
+    let last = attempts.iter().rfind(acted)?;
+    let undo: Result<Undo, _> = serde_json::from_str(&last.undo);
+    Some(LastAttempt {
+        kind: last.action_kind.as_ref().ok().copied()?,
+        outcome: last.outcome?,
+        taken_back: !undo.is_ok_and(|undo| undo == Undo::None),
+        ended_at: last.ended_at.unwrap_or(last.started_at),
+    })
 }
 
 /// When a round of attempts began in which nothing was tried yet: what the unit's last run said is of before that.

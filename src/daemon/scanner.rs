@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::core::config::Config;
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
-use crate::core::model::class::{Class, MovesWith};
+use crate::core::model::class::{Class, Clearing, MovesWith};
 use crate::core::model::finding::Finding;
 use crate::core::model::gate::Gate;
 use crate::core::model::hint::Hint;
@@ -417,19 +417,16 @@ fn record(
     let open = gather::conditions(tasks);
     for task in tasks.iter().filter(|task| !ending::is_at_work(task.status)) {
         let condition = condition(schedule, task, looked_at, &present, now);
-        let by_itself = match looked_at.gone.contains(&task.id) {
-            true => Reason::GoneWithUnit,
-            false if ending::is_over(task, condition, patience(runtime), now) => {
-                Reason::EndedByItself
-            }
-            false => continue,
+        let over = match looked_at.gone.contains(&task.id) {
+            true => Over::WithUnit,
+            false if !ending::is_over(task, condition, patience(runtime), now) => continue,
+            false => match condition {
+                Condition::GoneSince(since) if is_as_wanted(schedule, task) => Over::Green(since),
+                Condition::GoneSince(_) | Condition::Present | Condition::NotLooked => Over::Quiet,
+            },
         };
-        let finding = task.finding();
-        let own = OpenCondition::of(task, &finding);
-        let (resolution, why) = ending::how(&own, &open, by_itself);
-        runtime.close(task, resolution, &why.to_string(), ACTOR, now)?;
+        end(runtime, task, &open, over, now)?;
         schedule.gone_since.remove(&task.id);
-        log::info!("over: task {} {} {}", task.id, task.class, task.subject);
         pass.cleared += 1;
     }
     pass.cleared += end_silent(runtime, &open, now)?;
@@ -437,6 +434,52 @@ fn record(
     schedule.gone_since.retain(|id, _| open.contains(id));
     look_again(runtime, schedule, tasks, now);
     Ok(pass)
+}
+
+/// How a condition ended that nobody has in hand.
+#[derive(Clone, Copy)]
+enum Over {
+    /// Its detector sees it no more since then, and what it is about is as it was wanted.
+    Green(Timestamp),
+    /// Nothing tells of it any more.
+    Quiet,
+    /// Its unit is gone for good.
+    WithUnit,
+}
+
+/// Closes what is over. Where a detector is green that soon after an attempt, it is the attempt's, and must hold.
+fn end(
+    runtime: &Runtime,
+    task: &Task,
+    open: &[OpenCondition],
+    over: Over,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let last = match task.fix_attempted {
+        true => gather::last_attempt(&runtime.store.reader()?.attempts(task.id)?),
+        false => None,
+    };
+    let finding = task.finding();
+    let own = OpenCondition::of(task, &finding);
+    let by_itself = match over {
+        Over::WithUnit => Reason::GoneWithUnit,
+        Over::Green(_) | Over::Quiet => ending::by_itself(last.as_ref()),
+    };
+    let (resolution, why) = ending::how(&own, open, by_itself);
+    if let (Over::Green(since), Some(last)) = (over, last)
+        && !matches!(why, Reason::OverWithRoot { .. })
+        && task.status != Status::Detected
+        && last.ended_it(task.class, stability(runtime), since)
+    {
+        return attempt::green_late(&Job::new(runtime, task, ACTOR));
+    }
+    runtime.close(task, resolution, &why.to_string(), ACTOR, now)?;
+    log::info!("over: task {} {} {}", task.id, task.class, task.subject);
+    Ok(())
+}
+
+fn stability(runtime: &Runtime) -> Duration {
+    Duration::from_secs(runtime.loaded().config.fix.stability_s)
 }
 
 /// What is new may be the root of what was found before it: that is looked at again now, not when its next attempt is due.
@@ -533,11 +576,20 @@ fn condition(
 
 /// Its unit is not seen as failed any more, and not as it was wanted either.
 fn is_short(schedule: &Schedule, task: &Task) -> bool {
-    let Some(units) = &schedule.units else {
-        return false;
-    };
+    matches!(rest(schedule, task), Some(Some(Rest::Short(_))))
+}
+
+/// A green of its detector is one.
+fn is_as_wanted(schedule: &Schedule, task: &Task) -> bool {
+    task.class.clearing() == Clearing::Sweep
+        && matches!(rest(schedule, task), Some(None | Some(Rest::Reached)))
+}
+
+/// What became of a task's unit; `None` where the units are not known.
+fn rest(schedule: &Schedule, task: &Task) -> Option<Option<Rest>> {
+    let units = schedule.units.as_ref()?;
     let unit = units.iter().find(|unit| unit.name == task.subject);
-    matches!(rest_of(task.class, unit), Some(Rest::Short(_)))
+    Some(rest_of(task.class, unit))
 }
 
 fn patience(runtime: &Runtime) -> Patience {

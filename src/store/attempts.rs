@@ -396,6 +396,8 @@ fn learn(
     let (wins, losses) = match outcome {
         // The loss turned out to be none.
         Outcome::Verified if before == Some(Outcome::Failed.as_str()) => (1, -1),
+        // Its detector is green again after nobody could look: won once.
+        Outcome::Verified if was_win => return Ok(()),
         Outcome::Verified => (1, 0),
         // The win turned out to be none.
         Outcome::Failed | Outcome::Undone if was_win => (-1, 1),

@@ -347,7 +347,13 @@ impl Transition {
                 Status::Fixed,
             ],
             Self::FixFailed { .. } | Self::StillEscalated { .. } => &[Status::InProgress],
-            Self::FirstGreen { .. } => &[Status::InProgress, Status::Escalated],
+            // What was tried in vain may show late.
+            Self::FirstGreen { .. } => &[
+                Status::InProgress,
+                Status::Waiting,
+                Status::FixFailed,
+                Status::Escalated,
+            ],
             Self::Regressed { .. } | Self::LookLater { .. } => &[Status::Fixed],
             Self::Release { .. } => &[Status::InProgress],
             Self::Close { .. } => &[

@@ -8,7 +8,7 @@ use crate::core::diagnosis::learning::{self, Fixed};
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::action::ActionKind;
 use crate::core::model::cause::Cause;
-use crate::core::model::class::{ToldBy, Waits};
+use crate::core::model::class::Waits;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::gate::Gate;
 use crate::core::model::habit::LineStanding;
@@ -16,7 +16,7 @@ use crate::core::model::proposal::Proposal;
 use crate::core::model::task::{Phase, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::reading::wanted::NotWanted;
-use crate::core::remedy::ending::{self, Seen};
+use crate::core::remedy::ending::{self, LastAttempt, Seen};
 use crate::core::remedy::gates::{self, Closed, GateFacts};
 use crate::core::remedy::leave::{Leave, has_leave, leave_for};
 use crate::core::remedy::patience::Told;
@@ -90,8 +90,7 @@ pub struct Past {
     pub stands: Option<String>,
     /// Earlier episodes that ended as fixed, the newest first.
     pub fixed_before: Vec<Fixed>,
-    /// The last attempt was made and nobody could verify it.
-    pub unverified: bool,
+    pub last: Option<LastAttempt>,
     /// Kinds of action that a human took back here.
     pub taken_back: Vec<ActionKind>,
     /// What its repairs break, again and again.
@@ -188,7 +187,7 @@ pub fn decide(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> D
 fn afresh(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Decision {
     let task = situation.task;
     match &situation.seen {
-        Seen::Clear | Seen::Over(_) => return gone(situation, finding).into(),
+        Seen::Clear | Seen::Over(_) => return gone(situation, finding, now).into(),
         Seen::CouldNotLook(_) | Seen::Present(_) | Seen::Stands => {}
     }
     if let Some(step) = silenced(situation, finding, now) {
@@ -328,19 +327,19 @@ fn wait(until: Timestamp, reason: Reason) -> Step {
 }
 
 /// The condition is no longer there.
-fn gone(situation: &Situation<'_>, finding: &Finding) -> Step {
-    let last = situation.past.tried.iter().rfind(|one| one.acted);
-    let by_itself = match last {
-        _ if situation.past.unverified => Reason::GoneUnverified,
-        Some(_) => Reason::EndedByItself,
-        None => Reason::GoneUntouched,
-    };
+fn gone(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Step {
+    let past = &situation.past;
+    let mut by_itself = ending::by_itself(past.last.as_ref());
+    if by_itself == Reason::EndedByItself && !past.tried.iter().any(|one| one.acted) {
+        by_itself = Reason::GoneUntouched;
+    }
     let own = OpenCondition::of(situation.task, finding);
     let (resolution, reason) = ending::how(&own, situation.open, by_itself);
-    // Not a unit's own state, which says for sure that a start failed; nor what was taken back.
-    let showed_late = situation.task.class.row().told_by != ToldBy::UnitState
-        && last.is_some_and(|one| one.kind.is_start());
-    if situation.seen == Seen::Clear && reason == Reason::EndedByItself && showed_late {
+    let stability = Duration::from_secs(situation.settings.fix.stability_s);
+    let class = situation.task.class;
+    let of_attempt = |last: LastAttempt| last.ended_it(class, stability, now);
+    let of_root = matches!(reason, Reason::OverWithRoot { .. });
+    if situation.seen == Seen::Clear && !of_root && past.last.is_some_and(of_attempt) {
         return Step::Green;
     }
     Step::Close { resolution, reason }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::core::diagnosis::learning::{Fixed, RETURNS_MOST, RETURNS_WITHIN};
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
-use crate::core::model::class::Clearing;
+use crate::core::model::action::ActionKind;
+use crate::core::model::class::{Class, Clearing, ToldBy};
 use crate::core::model::finding::{Finding, Severity};
-use crate::core::model::task::{Resolution, Status, Task};
+use crate::core::model::task::{Outcome, Resolution, Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::step::Reason;
 
@@ -144,6 +145,40 @@ pub fn is_over(task: &Task, condition: Condition, patience: Patience, now: Times
         // The kernel's own faults are over with the boot; quiet closes them only once a human was told.
         Clearing::Reboot if task.status != Status::Escalated => false,
         Clearing::Reboot | Clearing::Quiet => now.since(task.last_seen_at) >= patience.quiet,
+    }
+}
+
+/// The last attempt that touched anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastAttempt {
+    pub kind: ActionKind,
+    pub outcome: Outcome,
+    /// Whatever it changed may have been put back when it did not hold.
+    pub taken_back: bool,
+    pub ended_at: Timestamp,
+}
+
+impl LastAttempt {
+    /// The detector of `class` is green since `green`: was it this attempt that ended the condition? Whoever looked.
+    pub fn ended_it(&self, class: Class, stability: Duration, green: Timestamp) -> bool {
+        let soon = green.since(self.ended_at) <= stability;
+        match self.outcome {
+            // Not seen again since.
+            Outcome::Verified => true,
+            Outcome::Refused | Outcome::Undone => false,
+            _ if self.taken_back => false,
+            // A unit's own state says for sure that a start failed; all else may see what it brings up late.
+            Outcome::Failed if self.kind.is_start() => class.row().told_by != ToldBy::UnitState,
+            Outcome::Failed | Outcome::Unknown | Outcome::Acted => soon,
+        }
+    }
+}
+
+/// Why a condition is over that nobody repaired.
+pub fn by_itself(last: Option<&LastAttempt>) -> Reason {
+    match last.map(|last| last.outcome) {
+        Some(Outcome::Unknown) => Reason::GoneUnverified,
+        Some(_) | None => Reason::EndedByItself,
     }
 }
 

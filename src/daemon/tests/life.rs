@@ -647,3 +647,25 @@ fn what_the_manager_answers_to_a_start_is_kept_as_it_said_it() {
         "{answers:?}"
     );
 }
+
+#[test]
+fn what_is_green_soon_after_an_attempt_that_nobody_could_look_at_is_its_whoever_sees_it() {
+    let mut gateway = Gateway::with(as_built);
+    gateway.units.fail(UNIT, OnStart::ThenSilence);
+    gateway.pass();
+    gateway.units.answer(Answers::Well);
+    gateway.runs_for(3 * MINUTE);
+    let task = gateway.task(UNIT);
+    assert_eq!((task.status, task.resolution), FIXED);
+    assert_eq!(gateway.starts(), 1);
+    let reader = gateway.runtime.store.reader().unwrap();
+    let learned = reader.learned(Class::ServiceFailed, UNIT, "reset_failed_start");
+    let learned = learned.unwrap();
+    assert_eq!((learned.wins, learned.losses), (1, 0));
+    let events = gateway.events(&task);
+    let by_sweep = events
+        .iter()
+        .filter(|one| one.starts_with("claimed"))
+        .count();
+    assert_eq!(by_sweep, 1, "{events:#?}");
+}

@@ -60,6 +60,7 @@ pub fn log_line(scene: &mut Scene) {
 pub fn restarted(scene: &mut Scene, seen: Seen) {
     *scene = Scene::of(Class::ProbeFailed, "web");
     scene.past.tried = vec![tried(Phase::QuickFix, ActionKind::RestartUnit)];
+    scene.past.last = Some(attempt(Outcome::Failed, 3_600));
     scene.seen = seen;
 }
 
@@ -114,7 +115,7 @@ fn a_condition_that_is_gone_is_closed() {
             "after an attempt that nobody could verify",
             |s| {
                 s.seen = Seen::Clear;
-                s.past.unverified = true;
+                s.past.last = Some(attempt(Outcome::Unknown, 61));
             },
             close(Resolution::Unverified, Reason::GoneUnverified),
         ),
@@ -122,7 +123,7 @@ fn a_condition_that_is_gone_is_closed() {
             "with the repair of its root",
             |s| {
                 s.seen = Seen::Clear;
-                s.past.unverified = true;
+                s.past.last = Some(attempt(Outcome::Unknown, 61));
                 s.open = vec![root(Status::Fixed)];
             },
             close(
@@ -155,8 +156,17 @@ fn a_condition_that_is_gone_is_closed() {
             |s| {
                 s.seen = Seen::Clear;
                 s.past.tried = vec![tried(Phase::QuickFix, ActionKind::ResetFailedStart)];
+                s.past.last = Some(attempt(Outcome::Failed, 5));
             },
             close(Resolution::SelfCleared, Reason::EndedByItself),
+        ),
+        (
+            "soon after a start that nobody could look at",
+            |s| {
+                s.seen = Seen::Clear;
+                s.past.last = Some(attempt(Outcome::Unknown, 60));
+            },
+            Step::Green,
         ),
         (
             "after a restart, which its probe saw late",
@@ -167,7 +177,7 @@ fn a_condition_that_is_gone_is_closed() {
             "after a restart that nobody could verify",
             |s| {
                 restarted(s, Seen::Clear);
-                s.past.unverified = true;
+                s.past.last = Some(attempt(Outcome::Unknown, 61));
             },
             close(Resolution::Unverified, Reason::GoneUnverified),
         ),

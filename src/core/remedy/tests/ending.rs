@@ -2,7 +2,7 @@ use super::*;
 use crate::core::model::id::TaskId;
 use crate::core::model::task::Resolution;
 use crate::core::remedy::ending::{
-    Condition, Patience, WindowEnd, how, is_at_work, is_over, of_window, window,
+    Condition, Patience, WindowEnd, by_itself, how, is_at_work, is_over, of_window, window,
 };
 
 const WINDOW: Duration = Duration::from_secs(60);
@@ -255,5 +255,60 @@ fn what_came_back_must_hold_longer_than_it_did() {
     ] {
         let want = Duration::from_secs(seconds);
         assert_eq!(window(WINDOW, &task, &before, NOW), want, "{before:?}");
+    }
+}
+
+#[test]
+fn a_green_of_the_detector_is_the_last_attempts_where_it_may_have_ended_the_condition() {
+    use crate::core::model::class::Class::{DiskFull, ProbeFailed, ServiceFailed};
+    use ActionKind::{FreeDisk, RestartUnit};
+    use Outcome::{Failed, Refused, Undone, Unknown, Verified};
+    for (name, class, kind, outcome, seconds, its) in [
+        (
+            "verified",
+            ServiceFailed,
+            RestartUnit,
+            Verified,
+            7_200,
+            true,
+        ),
+        ("undecided", ServiceFailed, RestartUnit, Unknown, 60, true),
+        ("long ago", ServiceFailed, RestartUnit, Unknown, 61, false),
+        (
+            "said by the unit",
+            ServiceFailed,
+            RestartUnit,
+            Failed,
+            1,
+            false,
+        ),
+        ("seen late", ProbeFailed, RestartUnit, Failed, 7_200, true),
+        ("soon after", DiskFull, FreeDisk, Failed, 60, true),
+        ("another's", DiskFull, FreeDisk, Failed, 61, false),
+        ("refused", DiskFull, FreeDisk, Refused, 1, false),
+        ("a human undid it", DiskFull, FreeDisk, Undone, 1, false),
+    ] {
+        let last = LastAttempt {
+            kind,
+            ..attempt(outcome, seconds)
+        };
+        assert_eq!(last.ended_it(class, WINDOW, NOW), its, "{name}");
+        let taken_back = LastAttempt {
+            taken_back: true,
+            ..last
+        };
+        let its = taken_back.ended_it(class, WINDOW, NOW);
+        assert_eq!(its, outcome == Verified, "{name}, taken back");
+    }
+}
+
+#[test]
+fn what_ends_after_an_attempt_that_nobody_verified_is_in_neither_rate_whoever_sees_it() {
+    for (last, reason) in [
+        (None, Reason::EndedByItself),
+        (Some(attempt(Outcome::Failed, 5)), Reason::EndedByItself),
+        (Some(attempt(Outcome::Unknown, 5)), Reason::GoneUnverified),
+    ] {
+        assert_eq!(by_itself(last.as_ref()), reason, "{last:?}");
     }
 }

@@ -29,12 +29,12 @@ use crate::core::model::facts::{Facts, Key};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::habit::LineStanding;
 use crate::core::model::proposal::{Proposal, Terms};
-use crate::core::model::task::{Phase, Status, Task};
+use crate::core::model::task::{Outcome, Phase, Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::Purpose;
 use crate::core::reading::wanted::{NotWanted, Unwanted};
 use crate::core::remedy::decide::{Checked, Decision, Deployment, HostFacts, Past, Situation};
-use crate::core::remedy::ending::Seen;
+use crate::core::remedy::ending::{LastAttempt, Seen};
 use crate::core::remedy::phases::{Offer, Offers};
 use crate::core::remedy::step::{BudgetScope, Reason, Spent, Step};
 use crate::core::remedy::target::TargetError;
@@ -141,6 +141,16 @@ fn tried(phase: Phase, kind: ActionKind) -> Tried {
         acted: true,
         booked: true,
         at: ago(30),
+    }
+}
+
+/// A restart that ended so many seconds ago.
+fn attempt(outcome: Outcome, seconds: u64) -> LastAttempt {
+    LastAttempt {
+        kind: ActionKind::RestartUnit,
+        outcome,
+        taken_back: false,
+        ended_at: ago(seconds),
     }
 }
 
