@@ -19,7 +19,7 @@ use crate::core::model::inert;
 use crate::core::model::named::named;
 use crate::core::model::object::object;
 use crate::core::remedy::step::Reason;
-use crate::daemon::gather::{self, StoreFacts};
+use crate::daemon::host_facts::{self, StoreFacts};
 use crate::daemon::status::Daemon;
 use crate::host::Host;
 use crate::host::files::secret_file_problem;
@@ -171,7 +171,7 @@ fn check_config(page: &mut Page, globals: &Globals) -> Config {
 /// Why no repair is made now.
 fn check_paused(page: &mut Page, host: &Host, config: &Config, store: StoreFacts) {
     let life = Daemon::ask(host, config).life();
-    let paused = gather::paused(host, config, life, store);
+    let paused = host_facts::paused(host, config, life, store);
     if paused.is_empty() {
         page.ok("repairs", "not paused");
     }

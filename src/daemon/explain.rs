@@ -31,7 +31,8 @@ use crate::core::remedy::step::Step;
 use crate::core::remedy::target::TargetError;
 use crate::daemon::diagnose::{self, Reasoned};
 use crate::daemon::ends;
-use crate::daemon::gather::{self, Gather, StoreFacts, TaskFacts};
+use crate::daemon::gather::{self, Gather, TaskFacts};
+use crate::daemon::host_facts::{self, StoreFacts};
 use crate::daemon::loaded_config::{LoadError, LoadedConfig};
 use crate::daemon::memory;
 use crate::daemon::runtime::store_options;
@@ -142,7 +143,7 @@ fn host_facts(gather: &Gather<'_>) -> Result<HostFacts, StoreError> {
     let (host, config) = (gather.host, &gather.loaded.config);
     let life = Daemon::ask(host, config).life();
     let store = StoreFacts::of(gather.reader)?;
-    Ok(gather::host_facts(host, config, life, store))
+    Ok(host_facts::host_facts(host, config, life, store))
 }
 
 /// The daemon's slot as the store tells of it: no disruptive action of another task is under way.

@@ -1,17 +1,16 @@
 //! Keeps what this box prints out of habit: takes down what is heard, what fails after it, and makes the digest of the
 //! first days.
 
-use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::core::model::class::{Class, ToldBy};
 use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
-use crate::core::model::habit::{HABITS_MOST, Habit, Heard, LineStanding};
+use crate::core::model::habit::{Habit, LineStanding};
 use crate::core::model::time::Timestamp;
+use crate::daemon::heard::{HabitNotes, may_be};
 use crate::daemon::runtime::Runtime;
-use crate::daemon::storm_limit::has_room;
 use crate::host::boot;
 use crate::store::{Intake, Reader, StoreError};
 
@@ -22,43 +21,10 @@ const DIGEST_EVERY: Duration = Duration::from_secs(86_400);
 /// Kinds that a digest names.
 const DIGEST_MOST: usize = 40;
 const DIGEST: &str = "lines of the first days that may tell of faults: those that are ordinary on this host will not be told again";
-/// Quarters of what the others left that one writer may have of what waits.
-const OF_HEARD: usize = 2;
 /// Writer of the digests.
 const WRITER: &str = "digest";
 
-/// What waits to be written.
-#[derive(Debug, Default)]
-pub struct HabitNotes {
-    heard: BTreeMap<String, Heard>,
-    written: Option<Timestamp>,
-    /// The digest under way: told once it has stood as long as any line must.
-    digest: Option<(Finding, Timestamp)>,
-    boot_counted: bool,
-}
-
 impl HabitNotes {
-    /// Takes what only words tell of.
-    pub fn hear(&mut self, findings: &[Finding]) {
-        for finding in findings.iter().filter(|one| may_be(one)) {
-            let hash = finding.fingerprint().to_string();
-            let writer = finding.said_by.as_deref().unwrap_or_default();
-            let all = self.heard.values().map(|heard| heard.writer.as_str());
-            if !self.heard.contains_key(&hash) && !has_room(all, &writer, HABITS_MOST, OF_HEARD) {
-                continue;
-            }
-            let heard = self.heard.entry(hash).or_insert_with(|| Heard {
-                subject: finding.subject.clone(),
-                writer: writer.to_owned(),
-                message: finding.message.clone(),
-                count: 0,
-                at: finding.seen_at,
-            });
-            heard.count = heard.count.saturating_add(finding.count);
-            heard.at = heard.at.max(finding.seen_at);
-        }
-    }
-
     fn write(&mut self, runtime: &Runtime) -> Result<(), StoreError> {
         if !self.boot_counted {
             runtime.store.count_boot(&boot::id(&runtime.host))?;
@@ -124,13 +90,6 @@ impl HabitNotes {
         }
         Ok(())
     }
-}
-
-/// Only a line without a level, whose words alone tell, may be a habit.
-fn may_be(finding: &Finding) -> bool {
-    finding.class == Class::LogError
-        && finding.severity >= Severity::Error
-        && finding.evidence.only_words()
 }
 
 fn digest_of(new: &[(&String, &Habit)], now: Timestamp) -> Finding {

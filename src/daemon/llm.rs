@@ -1,7 +1,6 @@
 //! The language model's place among the advisors: asked late, seldom and once per fault; one voice.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
@@ -17,6 +16,7 @@ use crate::core::model::hex::hex;
 use crate::core::model::snippet::Snippet;
 use crate::core::model::task::{Phase, Task};
 use crate::core::model::time::Timestamp;
+use crate::daemon::desk::Desk;
 use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::runtime::Runtime;
 use crate::daemon::transports;
@@ -28,14 +28,6 @@ const CACHE_MOST: usize = 256;
 const ASK_MOST: Duration = Duration::from_secs(30);
 /// Meta row: the hour and the calls booked in it.
 const BOOKED: &str = "llm_calls";
-
-/// Answers by fingerprint and what was offered.
-#[derive(Debug, Default)]
-pub struct Desk {
-    known: Mutex<BTreeMap<String, Option<Advice>>>,
-    /// One worker at a time asks: the budget is read and written as one.
-    asking: Mutex<()>,
-}
 
 /// What the model advises, where one is configured, this fault needs research, and the budget allows it.
 pub fn advise(

@@ -23,10 +23,10 @@ use crate::core::remedy::decide::HostFacts;
 use crate::core::remedy::gates::Closed;
 use crate::core::remedy::step::Reason;
 use crate::daemon::bell::Bell;
+use crate::daemon::desk::Desk;
 use crate::daemon::ends;
-use crate::daemon::gather::{self, Life, StoreFacts};
-use crate::daemon::habits;
-use crate::daemon::llm;
+use crate::daemon::heard::HabitNotes;
+use crate::daemon::host_facts::{self, Life, StoreFacts};
 use crate::daemon::loaded_config::{self, LoadError, LoadedConfig};
 use crate::daemon::memory;
 use crate::daemon::safe_start::SafeStart;
@@ -147,12 +147,12 @@ pub struct Runtime {
     /// What the streams may still tell of as new.
     pub(crate) storm: Mutex<StormLimit>,
     /// What was heard and may be a habit.
-    pub(crate) habits: Mutex<habits::HabitNotes>,
+    pub(crate) habits: Mutex<HabitNotes>,
     /// Set when this start is a safe one.
     safe_start: OnceLock<SafeStart>,
     /// Held by the worker that ends stability windows.
     pub(crate) windows: Mutex<()>,
-    pub(crate) llm: llm::Desk,
+    pub(crate) llm: Desk,
     beats: Mutex<BTreeMap<String, Instant>>,
     backup_dir: PathBuf,
 }
@@ -198,7 +198,7 @@ impl Runtime {
             habits: Mutex::default(),
             safe_start: OnceLock::new(),
             windows: Mutex::new(()),
-            llm: llm::Desk::default(),
+            llm: Desk::default(),
             beats: Mutex::new(BTreeMap::new()),
             backup_dir: state.join("backups"),
             host,
@@ -351,7 +351,7 @@ impl Runtime {
             .reader()
             .and_then(|reader| StoreFacts::of(&reader));
         let store = reader.unwrap_or_default();
-        gather::paused(&self.host, &loaded.config, self.life(), store)
+        host_facts::paused(&self.host, &loaded.config, self.life(), store)
     }
 
     /// Humans want nothing repaired now: by the kill switch or a maintenance window.
@@ -373,7 +373,12 @@ impl Runtime {
     pub fn host_facts(&self, loaded: &LoadedConfig) -> Result<HostFacts, StoreError> {
         let store = StoreFacts::of(&self.store.reader()?)?;
         let life = self.life();
-        Ok(gather::host_facts(&self.host, &loaded.config, life, store))
+        Ok(host_facts::host_facts(
+            &self.host,
+            &loaded.config,
+            life,
+            store,
+        ))
     }
 
     /// The host's slot for disruptive actions; `None` while another one is running.

@@ -7,12 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::core::model::class::Class;
-use crate::core::model::finding::{Finding, Severity};
-use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
-use crate::daemon::runtime::Runtime;
-use crate::store::{Intake, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// Unclean ends that make a start a safe one.
 const ENDS: usize = 3;
@@ -48,13 +44,13 @@ impl SafeStart {
     }
 
     /// True when stream number `at` of `streams` may be read.
-    fn is_due(&self, at: usize, streams: usize) -> bool {
+    pub fn is_due(&self, at: usize, streams: usize) -> bool {
         self.since.elapsed() >= held(at, streams)
     }
 }
 
 /// How long a safe start holds stream number `at` of `streams` back: all of them within [`CALM`], evenly apart.
-fn held(at: usize, streams: usize) -> Duration {
+pub fn held(at: usize, streams: usize) -> Duration {
     let part = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     CALM / part(streams.saturating_add(1)) * part(at.saturating_add(1))
 }
@@ -75,18 +71,8 @@ fn ends(row: &str, now: Timestamp) -> (usize, String) {
     (ends.len(), words.join(","))
 }
 
-/// Marks the start, and says loudly when it is a safe one.
-pub fn start(runtime: &Runtime) -> Result<(), StoreError> {
-    let safe = begin(&runtime.store, runtime.host.clock.now())?;
-    if let Some(safe) = safe.filter(|_| runtime.loaded().config.daemon.safe_start) {
-        runtime.starts_safely(safe);
-        tell(runtime, &safe);
-    }
-    Ok(())
-}
-
 /// Marks the start; says whether it is a safe one.
-fn begin(store: &Store, now: Timestamp) -> Result<Option<SafeStart>, StoreError> {
+pub fn begin(store: &Store, now: Timestamp) -> Result<Option<SafeStart>, StoreError> {
     let (ends, row) = ends(&store.meta(ROW)?.unwrap_or_default(), now);
     store.set_meta(ROW, &row)?;
     Ok((ends >= ENDS).then(|| SafeStart::new(ends)))
@@ -95,45 +81,6 @@ fn begin(store: &Store, now: Timestamp) -> Result<Option<SafeStart>, StoreError>
 /// A clean end: the next start has nothing to fear, whatever was before.
 pub fn end(store: &Store) -> Result<(), StoreError> {
     store.set_meta(ROW, "")
-}
-
-fn tell(runtime: &Runtime, safe: &SafeStart) {
-    let now = runtime.host.clock.now();
-    log::error!("{}", safe.text());
-    let finding = Finding::new(
-        Class::SelfGap,
-        "safe start",
-        Severity::Error,
-        &safe.text(),
-        "supervisor",
-        now,
-    );
-    let intake = Intake {
-        findings: vec![finding],
-        cursor: None,
-    };
-    if let Err(why) = runtime.store.intake(intake, now) {
-        log::error!("intake: {}", why.with_hint());
-    }
-}
-
-/// Waits until stream number `at` of `streams` may be read; false when everything stops.
-pub fn wait(runtime: &Runtime, name: &str, at: usize, streams: usize) -> bool {
-    let Some(safe) = runtime.safe_start() else {
-        return true;
-    };
-    log::warn!(
-        "stream {name}: held back for {} s",
-        held(at, streams).as_secs()
-    );
-    while !safe.is_due(at, streams) {
-        if runtime.stopping() {
-            return false;
-        }
-        runtime.halt.pause(Duration::from_secs(1));
-    }
-    log::warn!("stream {name}: taken in again");
-    true
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::core::model::inert;
 use crate::core::model::object::object;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::gates::Closed;
-use crate::daemon::gather::Life;
+use crate::daemon::host_facts::Life;
 use crate::daemon::runtime::Runtime;
 use crate::host::{Host, READ_CAP};
 use crate::store::DetectorRun;

@@ -12,7 +12,7 @@ use crate::core::model::id::TaskId;
 use crate::core::model::task::{Outcome, Resolution, Transition};
 use crate::core::remedy::gates::Closed;
 use crate::core::remedy::step::Reason;
-use crate::daemon::gather::{self, StoreFacts};
+use crate::daemon::host_facts::{self, StoreFacts};
 use crate::daemon::loaded_config::{LoadError, LoadedConfig};
 use crate::daemon::status::Daemon;
 use crate::host::Host;
@@ -159,7 +159,7 @@ pub fn take_back(
 /// that is under way. A maintenance window is a human's own.
 fn closed(host: &Host, config: &Config, reader: &Reader) -> Result<Option<Reason>, StoreError> {
     let life = Daemon::ask(host, config).life();
-    let shut = gather::paused(host, config, life, StoreFacts::default()).into_iter();
+    let shut = host_facts::paused(host, config, life, StoreFacts::default()).into_iter();
     let mut reasons = shut.map(|Closed { reason, .. }| reason);
     let shut = reasons.find(|reason| matches!(reason, Reason::KillSwitch(_) | Reason::Clock));
     let under_way = reader.open_attempts()?.iter().any(Attempt::is_disruptive);

@@ -13,7 +13,7 @@ use crate::cli::trial::{self, Would};
 use crate::cli::typed::Typed;
 use crate::cli::{learn, stats, stored};
 use crate::core::human::stats::compute;
-use crate::daemon::gather::{self, StoreFacts};
+use crate::daemon::host_facts::{self, StoreFacts};
 use crate::daemon::status::Daemon;
 use crate::host::files::write_atomic;
 use crate::store::TaskFilter;
@@ -59,7 +59,7 @@ fn facts(globals: &Globals) -> Result<ReportFacts, CliError> {
     let daemon = Daemon::ask(&host, &config);
     let store = StoreFacts::of(&reader)?;
     let (silences, now) = (store.silences.clone(), globals.now());
-    let paused = gather::paused(&host, &config, daemon.life(), store);
+    let paused = host_facts::paused(&host, &config, daemon.life(), store);
     let filter = TaskFilter {
         limit: TASKS_MOST,
         ..TaskFilter::default()

@@ -12,7 +12,8 @@ use crate::core::model::task::Task;
 use crate::core::remedy::decide::HostFacts;
 use crate::core::remedy::gates::Closed;
 use crate::core::remedy::step::{Reason, Spent};
-use crate::daemon::gather::{self, StoreFacts, conditions};
+use crate::daemon::gather::conditions;
+use crate::daemon::host_facts::{self, StoreFacts};
 use crate::daemon::status::Daemon;
 use crate::host::Host;
 use crate::store::{Counts, DetectorRun, EscalationRow, OutboxRow, RunOutcome, StoreError};
@@ -91,8 +92,8 @@ impl Repairs {
     pub(super) fn of(host: &Host, config: &Config, daemon: &Daemon, store: StoreFacts) -> Self {
         let life = daemon.life();
         Self {
-            paused: gather::paused(host, config, life, store.clone()),
-            facts: gather::host_facts(host, config, life, store),
+            paused: host_facts::paused(host, config, life, store.clone()),
+            facts: host_facts::host_facts(host, config, life, store),
             running: daemon.running,
             kill_switch_file: config.daemon.kill_switch.clone(),
         }
