@@ -52,7 +52,8 @@ fn candidates(context: &ActionContext<'_>, mount: &str) -> Result<Vec<Matched>, 
         .collect();
     if !found.is_empty() {
         let identity = |file: &Matched| (file.device, file.inode);
-        let open = procfs::open_among(context.host, &found.iter().map(identity).collect());
+        let open = procfs::open_among(context.host, &found.iter().map(identity).collect())
+            .map_err(|why| ActionError::refused(Why::from(why).at("/proc")))?;
         found.retain(|file| !open.contains(&identity(file)));
     }
     found.sort_by(|a, b| (a.modified_s, &a.path).cmp(&(b.modified_s, &b.path)));

@@ -109,6 +109,7 @@ fn prove(
     signals::check(host, &process).map_err(refuse)?;
     let pid = process.pid;
     let suspect = census::suspect(host, pid, context.healthy.of(&unit.name))
+        .map_err(|why| ActionError::refused(Why::from(why).at(&format!("process {pid}"))))?
         .filter(|one| one.key.start_ticks == process.start_ticks)
         .ok_or_else(|| ActionError::gone(format!("process {pid} is gone")))?;
     let proof = innocence::leftover(unit, context.healthy, &suspect)
@@ -196,5 +197,6 @@ impl Action for TerminateProcess {
 }
 
 fn command_of(host: &Host, pid: u32) -> String {
-    procfs::process(host, pid).map_or_else(String::new, |one| one.cmdline)
+    let process = procfs::process(host, pid).ok().flatten();
+    process.map_or_else(String::new, |one| one.cmdline)
 }

@@ -132,7 +132,7 @@ impl Bench {
         let host = Host::real();
         let seen: Vec<_> = pids
             .iter()
-            .filter_map(|pid| census::suspect(&host, *pid, None))
+            .filter_map(|pid| census::suspect(&host, *pid, None).unwrap())
             .collect();
         let record = HealthyUnit {
             boot: boot::id(&host),

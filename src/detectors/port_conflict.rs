@@ -227,12 +227,17 @@ struct Held {
 /// stranger, he is the one to tell of: to end the others frees nothing.
 fn held(unit: &UnitState, port: &str, look: &Snapshot<'_>) -> Result<Option<Held>, DetectError> {
     let source = |why| DetectError::Source(format!("who holds {port}"), why);
-    let Holders { seen, refused } = listeners::holders(look.host, port).map_err(source)?;
+    let Holders { seen, mut refused } = listeners::holders(look.host, port).map_err(source)?;
     let mut found: Option<Held> = None;
     for holder in seen {
-        let Some(suspect) = census::suspect(look.host, holder.pid, look.healthy.of(&unit.name))
-        else {
-            continue;
+        let record = look.healthy.of(&unit.name);
+        let suspect = match census::suspect(look.host, holder.pid, record) {
+            Ok(Some(suspect)) => suspect,
+            Ok(None) => continue,
+            Err(why) => {
+                refused.push((holder.pid, why));
+                continue;
+            }
         };
         let verdict = match innocence::leftover(unit, &look.healthy, &suspect) {
             Err(Doubt::Working) => return Ok(None),

@@ -179,7 +179,14 @@ impl Hung<'_> {
     /// The units, not the manager, that hold one of these sockets.
     fn holders(&self, inodes: &BTreeSet<u64>, units: &[&UnitState]) -> BTreeSet<String> {
         let look = self.look;
-        let (mut pids, mut refused) = holding(look.host, inodes);
+        let (mut pids, mut refused) = match holding(look.host, inodes) {
+            Ok(held) => held,
+            Err(why) => {
+                let why = DetectError::Source("/proc".to_owned(), why);
+                look.could_not_look(&[Class::ServiceHung], None, why);
+                return BTreeSet::new();
+            }
+        };
         pids.retain(|pid| *pid > 1);
         // Nobody is seen to hold it: whoever refuses may be the one.
         if !pids.is_empty() {

@@ -5,6 +5,7 @@
 //! A leftover process on a port that a unit needs is a port conflict, found there with its holder.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -50,7 +51,7 @@ impl Detector for StaleProcess {
     }
 
     fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
-        let pids = procfs::pids(look.host);
+        let pids = super::told("/proc", procfs::pids(look.host))?.unwrap_or_default();
         if pids.is_empty() {
             return Ok(Sweep::Absent("no /proc".to_owned()));
         }
@@ -71,7 +72,8 @@ impl StaleProcess {
             Duration::from_secs(look.config.detect.stale_after_s).saturating_mul(ZOMBIE_FACTOR);
         let mut zombies = Vec::new();
         for pid in pids {
-            let read = stat_of(*pid, look).and_then(|text| procfs::parse_stat(&text));
+            let stat = look.host.read(format!("/proc/{pid}/stat"), 1024);
+            let read = told_by(*pid, stat, look).and_then(|text| procfs::parse_stat(&text));
             zombies.extend(read.filter(|process| process.state == 'Z' && process.ppid > 1));
         }
         since.retain(|key, _| zombies.iter().any(|z| (z.pid, z.start_ticks) == *key));
@@ -84,16 +86,11 @@ impl StaleProcess {
                 parents.entry(zombie.ppid).or_default().push(zombie);
             }
         }
-        Ok(parents
-            .iter()
-            .filter_map(|(pid, children)| {
-                Some(uncollected(
-                    &procfs::process(look.host, *pid)?,
-                    children,
-                    look,
-                ))
-            })
-            .collect())
+        let of_parent = |(pid, children): (&u32, &Vec<&Process>)| {
+            let parent = told_by(*pid, procfs::process(look.host, *pid), look).flatten()?;
+            Some(uncollected(&parent, children, look))
+        };
+        Ok(parents.iter().filter_map(of_parent).collect())
     }
 }
 
@@ -124,17 +121,18 @@ impl StaleProcess {
             let Some(unit) = down.iter().find(|unit| is_of(&file.path, &unit.name)) else {
                 continue;
             };
-            let Some(named) = pid_files::named(look.host, &file.path).filter(|named| named.sure)
-            else {
+            let told = |read| look.told_of(Class::StaleProcess, &unit.name, &file.path, read);
+            let named = told(pid_files::named(look.host, &file.path)).flatten();
+            let Some(named) = named.filter(|named| named.sure) else {
                 continue;
             };
             // Started after the service ended: by hand, and none of our business.
             if pid_files::started_us(&named.process) > unit.inactive_enter_us {
                 continue;
             }
-            let Some(suspect) =
-                census::suspect(look.host, named.process.pid, look.healthy.of(&unit.name))
-            else {
+            let record = look.healthy.of(&unit.name);
+            let suspect = census::suspect(look.host, named.process.pid, record);
+            let Some(suspect) = told_by(named.process.pid, suspect, look).flatten() else {
                 continue;
             };
             let verdict = innocence::leftover(unit, &look.healthy, &suspect);
@@ -218,10 +216,9 @@ impl Orphan<'_> {
     }
 }
 
-/// That of a process, where it can be read. One that refuses may be a zombie of its unit.
-fn stat_of(pid: u32, look: &Snapshot<'_>) -> Option<String> {
-    let path = format!("/proc/{pid}/stat");
-    super::told(&path, look.host.read(&path, 1024)).unwrap_or_else(|why| {
+/// What was read of a process. One that refuses may be a zombie or a leftover of its unit.
+fn told_by<T>(pid: u32, read: io::Result<T>, look: &Snapshot<'_>) -> Option<T> {
+    super::told(&format!("/proc/{pid}/stat"), read).unwrap_or_else(|why| {
         let unit = look.unit_of(pid);
         look.could_not_look(&[Class::StaleProcess], unit.as_deref(), why);
         None

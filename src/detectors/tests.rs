@@ -398,6 +398,13 @@ fn storage() -> Vec<Row> {
             Answer::CouldNotLook(LIFE),
         ),
         row(
+            "was worn, says what nobody understands",
+            new(),
+            &[(LIFE, Some("0x01 what")), (RESERVE, Some("0x01"))],
+            worn,
+            Answer::CouldNotLook("/sys/block/mmcblk0"),
+        ),
+        row(
             "was worn, its reserve refuses",
             new(),
             &[(LIFE, Some("0x01 0x01")), (RESERVE, None)],

@@ -1,5 +1,6 @@
 //! eMMC that reaches the end of its life (JEDEC EXT_CSD 267 to 269).
 
+use std::io;
 use std::time::Duration;
 
 use crate::core::config::Config;
@@ -46,8 +47,14 @@ impl Detector for Wear {
             let (Some(life), Some(reserve)) = (read("life_time"), read("pre_eol_info")) else {
                 continue;
             };
+            let Some((step, reserve)) = worst(&life).zip(hex(&reserve)) else {
+                let source = format!("{BLOCK}/{device}/device");
+                let why = DetectError::Source(source, io::ErrorKind::InvalidData.into());
+                look.could_not_look(&[Class::StorageWear], Some(&device), why);
+                continue;
+            };
             told = true;
-            if let Some((severity, message)) = judge(&life, &reserve) {
+            if let Some((severity, message)) = judge(step, reserve) {
                 found.push(
                     Finding::new(
                         Class::StorageWear,
@@ -73,14 +80,14 @@ fn hex(text: &str) -> Option<u8> {
     u8::from_str_radix(text.trim().strip_prefix("0x")?, 16).ok()
 }
 
-/// `life`: `0x01 0x0a` for the two memory types; `reserve`: `0x01` normal, `0x02` 80 % used, `0x03` urgent.
-fn judge(life: &str, reserve: &str) -> Option<(Severity, String)> {
-    let step = life
-        .split_ascii_whitespace()
-        .filter_map(hex)
-        .max()
-        .unwrap_or(0);
-    let reserve = hex(reserve).unwrap_or(0);
+/// `life`: `0x01 0x0a` for the two memory types. `None` for what is neither of them: no answer is not health.
+fn worst(life: &str) -> Option<u8> {
+    let steps: Option<Vec<u8>> = life.split_ascii_whitespace().map(hex).collect();
+    steps?.into_iter().max()
+}
+
+/// `reserve`: `0x01` normal, `0x02` 80 % used, `0x03` urgent.
+fn judge(step: u8, reserve: u8) -> Option<(Severity, String)> {
     let severity = match (step, reserve) {
         (OVER_STEP.., _) | (_, 3..) => Severity::Critical,
         (RAISE_STEP.., _) | (_, 2) => Severity::Warning,
@@ -100,15 +107,25 @@ fn judge(life: &str, reserve: &str) -> Option<(Severity, String)> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
     fn wear_is_judged_by_its_worse_half() {
-        let severity = |life, reserve| judge(life, reserve).map(|(severity, _)| severity);
+        let severity = |life: &str, reserve: &str| {
+            let told = worst(life).unwrap();
+            judge(told, hex(reserve).unwrap()).map(|(severity, _)| severity)
+        };
         assert_eq!(severity("0x01 0x02\n", "0x01\n"), None);
         assert_eq!(severity("0x01 0x09\n", "0x01\n"), Some(Severity::Warning));
         assert_eq!(severity("0x0b 0x01\n", "0x01\n"), Some(Severity::Critical));
         assert_eq!(severity("0x01 0x01\n", "0x03\n"), Some(Severity::Critical));
-        assert_eq!(severity("garbage", ""), None);
+    }
+
+    #[test]
+    fn garbage_is_no_answer() {
+        for life in ["", "garbage", "0x01 garbage", "1 2", "0x100"] {
+            assert_eq!(worst(life), None, "{life}");
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! Pid files: which process one names, and whether that can still be the process that was meant.
 
+use std::io;
+
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::host::procfs::{self, Process};
-use crate::host::trusted::{self, Owners};
-use crate::host::{Host, READ_CAP, files};
+use crate::host::trusted::{self, Distrust, Owners, Untrusted};
+use crate::host::{Host, READ_CAP, files, is_gone};
 
 /// A daemon writes its pid file after it started; clocks of file systems and processes are this coarse.
 const SLACK_S: i64 = 2;
@@ -30,22 +32,35 @@ pub struct NamedProcess {
 const FILE_CAP: u64 = 64;
 
 /// The live process behind a pid file: no zombie and no kernel thread. A file speaks for processes of the user
-/// it belongs to; root's, for those of every user.
-pub fn named(host: &Host, path: &str) -> Option<NamedProcess> {
-    let file = trusted::open(host, path, &Owners::anybody(host)).ok()?;
-    let text = String::from_utf8(file.bytes(FILE_CAP).ok()?).ok()?;
-    let pid: u32 = text.trim().parse().ok().filter(|pid| *pid > 1)?;
-    let process = procfs::process(host, pid)?;
-    if process.state == 'Z' || (process.exe.is_empty() && process.cmdline.is_empty()) {
-        return None;
-    }
-    if file.owner() != process.uid && !Owners::of(host).has(file.owner()) {
-        return None;
-    }
-    let written_s = file.modified_s();
-    let sure = started_s(host, &process)
-        .is_some_and(|started| started <= written_s.saturating_add(SLACK_S));
-    Some(NamedProcess { process, sure })
+/// it belongs to; root's, for those of every user. A file or process that refuses the look is no dead one.
+pub fn named(host: &Host, path: &str) -> io::Result<Option<NamedProcess>> {
+    let file = match trusted::open(host, path, &Owners::anybody(host)) {
+        Ok(file) => file,
+        Err(Untrusted {
+            why: Distrust::Io(why),
+            ..
+        }) if !is_gone(&why) => return Err(why),
+        // Not there, or nothing that a service would write.
+        Err(_) => return Ok(None),
+    };
+    let text = match file.bytes(FILE_CAP) {
+        Err(why) if why.kind() == io::ErrorKind::FileTooLarge => return Ok(None),
+        bytes => String::from_utf8(bytes?).unwrap_or_default(),
+    };
+    let Some(pid) = text.trim().parse::<u32>().ok().filter(|pid| *pid > 1) else {
+        return Ok(None);
+    };
+    let alive = |one: &Process| {
+        let is_program = !one.exe.is_empty() || !one.cmdline.is_empty();
+        let speaks_for = file.owner() == one.uid || Owners::of(host).has(file.owner());
+        one.state != 'Z' && is_program && speaks_for
+    };
+    let latest = file.modified_s().saturating_add(SLACK_S);
+    let process = procfs::process(host, pid)?.filter(alive);
+    Ok(process.map(|process| NamedProcess {
+        sure: started_s(host, &process).is_some_and(|started| started <= latest),
+        process,
+    }))
 }
 
 /// Wall time of a process's start in seconds, by the clock as it is now.
@@ -76,7 +91,7 @@ pub fn owner(host: &Host, pid: u32) -> Option<String> {
         .iter()
         .flat_map(|place| files::glob(host, place))
         .find_map(|file| {
-            let named = named(host, &file.path)?;
+            let named = named(host, &file.path).ok()??;
             let name = file.path.rsplit('/').next()?.strip_suffix(".pid")?;
             (named.sure && line.contains(&named.process.pid)).then(|| name.to_owned())
         })
@@ -87,7 +102,7 @@ pub fn ancestry(host: &Host, pid: u32) -> Vec<u32> {
     let mut line = vec![pid];
     while let Some(parent) = line
         .last()
-        .and_then(|pid| procfs::process(host, *pid))
+        .and_then(|pid| procfs::process(host, *pid).ok()?)
         .map(|process| process.ppid)
     {
         if parent <= 1 || line.contains(&parent) || line.len() >= ANCESTRY_MOST {
@@ -129,11 +144,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let host = host(dir.path());
         let file = dir.path().join("run/meter.pid");
+        let found = |path| named(&host, path).unwrap();
         written(&file, "70\n", 1_700_000_101);
-        assert!(named(&host, "/run/meter.pid").unwrap().sure);
+        assert!(found("/run/meter.pid").unwrap().sure);
         assert_eq!(owner(&host, 70).as_deref(), Some("meter"));
         written(&file, "70\n", 1_700_000_050);
-        assert!(!named(&host, "/run/meter.pid").unwrap().sure);
+        assert!(!found("/run/meter.pid").unwrap().sure);
         assert_eq!(owner(&host, 70), None);
     }
 
@@ -151,7 +167,11 @@ mod tests {
         for (uid, is) in [(0, false), (65_532, false), (65_533, true)] {
             let status = format!("Name: meter\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n");
             fs::write(dir.path().join("proc/70/status"), status).unwrap();
-            assert_eq!(named(&host, "/run/meter.pid").is_some(), is, "{uid}");
+            assert_eq!(
+                named(&host, "/run/meter.pid").unwrap().is_some(),
+                is,
+                "{uid}"
+            );
         }
     }
 
@@ -161,9 +181,21 @@ mod tests {
         let host = host(dir.path());
         let mode = nix::sys::stat::Mode::from_bits_truncate(0o666);
         nix::unistd::mkfifo(&dir.path().join("run/meter.pid"), mode).unwrap();
-        assert!(named(&host, "/run/meter.pid").is_none());
+        assert!(named(&host, "/run/meter.pid").unwrap().is_none());
         assert_eq!(owner(&host, 70), None);
         assert!(host.read("/run/meter.pid", 10).is_err());
+    }
+
+    #[test]
+    fn what_refuses_the_look_is_no_dead_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = host(dir.path());
+        written(&dir.path().join("run/meter.pid"), "70\n", 1_700_000_101);
+        fs::remove_file(dir.path().join("proc/70/stat")).unwrap();
+        assert!(named(&host, "/run/meter.pid").unwrap().is_none());
+        fs::create_dir(dir.path().join("proc/70/stat")).unwrap();
+        assert!(named(&host, "/run/meter.pid").is_err());
+        assert_eq!(owner(&host, 70), None);
     }
 
     #[test]
@@ -172,8 +204,8 @@ mod tests {
         let host = host(dir.path());
         for text in ["", "x", "-70", "0", "1", "71", "99999999999", "70 71"] {
             written(&dir.path().join("run/a.pid"), text, 1_700_000_101);
-            assert!(named(&host, "/run/a.pid").is_none(), "{text:?}");
+            assert!(named(&host, "/run/a.pid").unwrap().is_none(), "{text:?}");
         }
-        assert!(named(&host, "/run/none.pid").is_none());
+        assert!(named(&host, "/run/none.pid").unwrap().is_none());
     }
 }

@@ -1,9 +1,11 @@
 //! Processes, from /proc. Reading and parsing are two functions.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::DirEntry;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 
-use crate::host::{Host, READ_CAP};
+use crate::host::{Host, READ_CAP, is_gone};
 
 /// Most bytes kept of a command line.
 const CMDLINE_CAP: usize = 512;
@@ -54,9 +56,15 @@ pub fn parse_stat(text: &str) -> Option<Process> {
     })
 }
 
-/// One process, or `None` when it is gone.
-pub fn process(host: &Host, pid: u32) -> Option<Process> {
-    let mut process = parse_stat(&host.read(format!("/proc/{pid}/stat"), READ_CAP).ok()?)?;
+/// One process, or `None` when it is gone. What refuses the look is not gone.
+pub fn process(host: &Host, pid: u32) -> io::Result<Option<Process>> {
+    let stat = match host.read(format!("/proc/{pid}/stat"), READ_CAP) {
+        Err(why) if is_gone(&why) => return Ok(None),
+        read => read?,
+    };
+    let Some(mut process) = parse_stat(&stat) else {
+        return Ok(None);
+    };
     let exe = std::fs::read_link(host.path(format!("/proc/{pid}/exe")))
         .map(|path| path.to_string_lossy().into_owned())
         .unwrap_or_default();
@@ -70,7 +78,7 @@ pub fn process(host: &Host, pid: u32) -> Option<Process> {
     process.uid = uid(&host
         .read(format!("/proc/{pid}/status"), READ_CAP)
         .unwrap_or_default());
-    Some(process)
+    Ok(Some(process))
 }
 
 fn uid(status: &str) -> u32 {
@@ -82,29 +90,28 @@ fn uid(status: &str) -> u32 {
         .unwrap_or(u32::MAX)
 }
 
-/// Process ids, ascending.
-pub fn pids(host: &Host) -> Vec<u32> {
-    let Ok(entries) = std::fs::read_dir(host.path("/proc")) else {
-        return Vec::new();
+/// Process ids, ascending; none where there is no /proc.
+pub fn pids(host: &Host) -> io::Result<Vec<u32>> {
+    let entries: Vec<DirEntry> = match std::fs::read_dir(host.path("/proc")) {
+        Err(why) if is_gone(&why) => return Ok(Vec::new()),
+        entries => entries?.collect::<io::Result<_>>()?,
     };
-    let mut pids: Vec<u32> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
+    let number = |entry: &DirEntry| entry.file_name().to_str()?.parse().ok();
+    let mut pids: Vec<u32> = entries.iter().filter_map(number).collect();
     pids.sort_unstable();
-    pids
+    Ok(pids)
 }
 
 /// Which of `files`, by device and inode, a process has open, as far as we may look.
-pub fn open_among(host: &Host, files: &BTreeSet<(u64, u64)>) -> BTreeSet<(u64, u64)> {
-    pids(host)
+pub fn open_among(host: &Host, files: &BTreeSet<(u64, u64)>) -> io::Result<BTreeSet<(u64, u64)>> {
+    let open = pids(host)?
         .into_iter()
         .filter_map(|pid| std::fs::read_dir(host.path(format!("/proc/{pid}/fd"))).ok())
         .flat_map(|entries| entries.flatten())
         .filter_map(|entry| std::fs::metadata(entry.path()).ok())
         .map(|meta| (meta.dev(), meta.ino()))
-        .filter(|file| files.contains(file))
-        .collect()
+        .filter(|file| files.contains(file));
+    Ok(open.collect())
 }
 
 /// Deleted files on `device` that a process still has open: space that no removal frees.
@@ -119,6 +126,7 @@ pub struct DeletedOpen {
 /// The process that holds most space of deleted files on `device`.
 pub fn most_deleted_open(host: &Host, device: u64) -> Option<DeletedOpen> {
     pids(host)
+        .ok()?
         .into_iter()
         .filter_map(|pid| {
             let entries = std::fs::read_dir(host.path(format!("/proc/{pid}/fd"))).ok()?;
@@ -134,7 +142,10 @@ pub fn most_deleted_open(host: &Host, device: u64) -> Option<DeletedOpen> {
         .filter(|(_, bytes)| *bytes > 0)
         .map(|(pid, bytes)| DeletedOpen {
             pid,
-            comm: process(host, pid).map_or_else(String::new, |process| process.comm),
+            comm: process(host, pid)
+                .ok()
+                .flatten()
+                .map_or_else(String::new, |process| process.comm),
             bytes,
         })
 }
@@ -211,7 +222,26 @@ mod tests {
 
     #[test]
     fn this_process_is_seen() {
-        let own = process(&Host::real(), std::process::id()).unwrap();
+        let own = process(&Host::real(), std::process::id());
+        let own = own.unwrap().unwrap();
         assert!(own.start_ticks > 0 && !own.exe.is_empty());
+    }
+
+    #[test]
+    fn a_process_that_refuses_to_be_looked_at_is_not_gone() {
+        use crate::core::model::time::Timestamp;
+        use crate::host::clock::Clock;
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host::at(dir.path(), Clock::manual(Timestamp::default()));
+        assert_eq!(pids(&host).unwrap(), [0; 0]);
+        assert_eq!(process(&host, 70).unwrap(), None);
+        // A folder cannot be read as a file, nor a file as a folder.
+        std::fs::create_dir_all(dir.path().join("proc/70/stat")).unwrap();
+        assert!(process(&host, 70).is_err());
+        assert_eq!(pids(&host).unwrap(), [70]);
+        std::fs::remove_dir_all(dir.path().join("proc")).unwrap();
+        std::fs::write(dir.path().join("proc"), "").unwrap();
+        assert!(pids(&host).is_err());
+        assert!(open_among(&host, &BTreeSet::new()).is_err());
     }
 }

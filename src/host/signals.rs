@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -67,7 +68,12 @@ impl fmt::Display for Ended {
 /// Is `identity` still this very process, and one that may be signalled?
 pub fn check(host: &Host, identity: &ProcessIdentity) -> Result<(), SignalError> {
     let pid = identity.pid;
+    let refused = |why: io::Error| {
+        let errno = why.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+        SignalError::Unsent(format!("process {pid} cannot be looked at"), errno)
+    };
     let now = procfs::process(host, pid)
+        .map_err(refused)?
         .ok_or_else(|| SignalError::Gone(format!("process {pid} is gone")))?;
     if now.start_ticks != identity.start_ticks || now.exe != identity.exe {
         return Err(SignalError::Gone(format!(
@@ -173,7 +179,7 @@ mod tests {
     use std::process::Command;
 
     fn identity(pid: u32) -> ProcessIdentity {
-        let process = procfs::process(&Host::real(), pid).unwrap();
+        let process = procfs::process(&Host::real(), pid).unwrap().unwrap();
         ProcessIdentity {
             pid,
             start_ticks: process.start_ticks,
@@ -196,7 +202,7 @@ mod tests {
         .unwrap();
         // Until it really stands still: of two signals that wait, TERM would be taken first.
         let deadline = std::time::Instant::now() + Duration::from_secs(30);
-        while procfs::process(&host, deaf.id()).unwrap().state != 'T' {
+        while procfs::process(&host, deaf.id()).unwrap().unwrap().state != 'T' {
             assert!(std::time::Instant::now() < deadline, "it never stopped");
             std::thread::yield_now();
         }
@@ -227,7 +233,8 @@ mod tests {
         let mut line = pid_files::ancestry(&host, std::process::id());
         line.push(1);
         for pid in line {
-            if procfs::process(&host, pid).is_some_and(|one| !one.exe.is_empty()) {
+            let one = procfs::process(&host, pid).unwrap();
+            if one.is_some_and(|one| !one.exe.is_empty()) {
                 assert!(
                     matches!(check(&host, &identity(pid)), Err(SignalError::Protected(_))),
                     "{pid}"

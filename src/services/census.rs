@@ -44,7 +44,11 @@ impl Census {
         };
         Self {
             boot: boot::id(host),
-            processes: procfs::pids(host).into_iter().filter_map(counted).collect(),
+            processes: procfs::pids(host)
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(counted)
+                .collect(),
         }
     }
 
@@ -185,11 +189,13 @@ fn main_program(
     unit: &UnitState,
     before: Option<&HealthyUnit>,
 ) -> Option<MainProgram> {
-    let process =
-        procfs::process(host, unit.main_pid).filter(|one| one.pid > 1 && !one.exe.is_empty())?;
-    let before = before
-        .and_then(|one| one.main.as_ref())
-        .map(|main| &main.file);
+    let before = before.and_then(|one| one.main.as_ref());
+    let Ok(process) = procfs::process(host, unit.main_pid) else {
+        // Not gone: what it was is what it is.
+        return before.cloned();
+    };
+    let process = process.filter(|one| one.pid > 1 && !one.exe.is_empty())?;
+    let before = before.map(|main| &main.file);
     Some(MainProgram {
         file: program_of(host, &process, before)?,
         command: process.cmdline,
@@ -243,9 +249,11 @@ fn files(host: &Host, unit: &UnitState, before: Option<&HealthyUnit>) -> Vec<Kno
 }
 
 /// What is known of a process that stands in the way of a unit with this record; none when it is gone.
-pub fn suspect(host: &Host, pid: u32, record: Option<&HealthyUnit>) -> Option<Suspect> {
-    let process = procfs::process(host, pid)?;
-    Some(Suspect {
+pub fn suspect(host: &Host, pid: u32, record: Option<&HealthyUnit>) -> io::Result<Option<Suspect>> {
+    let Some(process) = procfs::process(host, pid)? else {
+        return Ok(None);
+    };
+    Ok(Some(Suspect {
         key: key_of(&process),
         boot: boot::id(host),
         group: procfs::group_below_manager(host, pid).unwrap_or_default(),
@@ -256,7 +264,7 @@ pub fn suspect(host: &Host, pid: u32, record: Option<&HealthyUnit>) -> Option<Su
             || is_in_own_namespace(host, pid),
         user: process.uid,
         command: process.cmdline,
-    })
+    }))
 }
 
 /// What it runs. Its content is read only where all else says that it is the unit's own.
@@ -426,7 +434,7 @@ mod tests {
         let mut listening = ListeningProcesses::default();
         assert!(listening.refresh(&host, &census).unwrap());
         assert!(listening.ports[&std::process::id()].contains(&port));
-        let own = suspect(&host, std::process::id(), None).unwrap();
+        let own = suspect(&host, std::process::id(), None).unwrap().unwrap();
         assert!(own.program.is_some() && !own.command.is_empty() && !own.boot.is_empty());
     }
 }

@@ -48,21 +48,26 @@ impl Declared {
 
     /// The live process that the pid file names, unless its number was given to another one since. Once
     /// seen for sure it stays known, whatever happens to the clock.
-    fn process(&self, service: &DeclaredService) -> Option<Process> {
-        let named = pid_files::named(&self.host, &service.pid_file)?;
+    fn process(&self, service: &DeclaredService) -> Result<Option<Process>, ServiceError> {
+        let refused = |why| ServiceError::Refused(format!("{}: {why}", service.pid_file));
+        let named = pid_files::named(&self.host, &service.pid_file).map_err(refused)?;
+        let Some(named) = named else {
+            return Ok(None);
+        };
         let identity = (named.process.pid, named.process.start_ticks);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if named.sure || runs(&named.process, service) {
             known.insert(service.name.clone(), identity);
         }
-        (known.get(&service.name) == Some(&identity)).then_some(named.process)
+        Ok((known.get(&service.name) == Some(&identity)).then_some(named.process))
     }
 
-    fn state(&self, service: &DeclaredService) -> UnitState {
-        let process = self.process(service);
+    /// One whose process refuses the look is neither up nor down.
+    fn state(&self, service: &DeclaredService) -> Result<UnitState, ServiceError> {
+        let process = self.process(service)?;
         let pid_file = self.host.path(&service.pid_file).exists();
         let active = process.is_some();
-        UnitState {
+        Ok(UnitState {
             name: service.name.clone(),
             load_state: "loaded".to_owned(),
             // A pid file without its process: it did not stop, it died.
@@ -91,7 +96,7 @@ impl Declared {
             exec_start: service.start.first().cloned().into_iter().collect(),
             working_directory: service.directory.clone(),
             ..UnitState::default()
-        }
+        })
     }
 
     /// A command with its files: they run with our rights, so nobody else can have written them.
@@ -107,7 +112,7 @@ impl Declared {
     }
 
     fn start(&self, service: &DeclaredService) -> Result<(), ServiceError> {
-        if self.process(service).is_some() {
+        if self.process(service)?.is_some() {
             return Ok(());
         }
         let Some((program, args)) = service.start.split_first() else {
@@ -126,7 +131,9 @@ impl Declared {
         let command = Command::new(&proven.program, &args, PID_DEADLINE).within(&directory);
         let launch = self
             .host
-            .launch(&command, &mut || self.process(service).is_some())
+            .launch(&command, &mut || {
+                matches!(self.process(service), Ok(Some(_)))
+            })
             .map_err(ServiceError::Exec)?;
         match launch {
             Launch::Up => Ok(()),
@@ -154,7 +161,7 @@ impl Declared {
                 Err(ServiceError::Refused(out.reason()))
             };
         }
-        let Some(process) = self.process(service) else {
+        let Some(process) = self.process(service)? else {
             return Ok(());
         };
         let identity = ProcessIdentity {
@@ -199,15 +206,19 @@ impl ServiceManager for Declared {
     }
 
     fn units(&self) -> Result<Vec<UnitState>, ServiceError> {
-        Ok(self
-            .services
-            .iter()
-            .map(|service| self.state(service))
-            .collect())
+        let state = |service| match self.state(service) {
+            Ok(state) => Some(state),
+            Err(why) => {
+                // What stands open about it stays so; the others are judged.
+                log::debug!("declared: {why}");
+                None
+            }
+        };
+        Ok(self.services.iter().filter_map(state).collect())
     }
 
     fn unit(&self, unit: &UnitName) -> Result<UnitState, ServiceError> {
-        self.service(unit).map(|service| self.state(service))
+        self.state(self.service(unit)?)
     }
 
     fn order(
@@ -234,8 +245,8 @@ impl ServiceManager for Declared {
         self.services
             .iter()
             .find(|service| {
-                self.process(service)
-                    .is_some_and(|process| line.contains(&process.pid))
+                let process = self.process(service).ok().flatten();
+                process.is_some_and(|process| line.contains(&process.pid))
             })
             .map(|service| service.name.clone())
     }
@@ -271,5 +282,29 @@ mod tests {
             assert!(refused.contains("can be written by others"), "{refused}");
         }
         assert!(!mark.exists());
+    }
+
+    #[test]
+    fn a_service_whose_process_refuses_the_look_is_neither_up_nor_down() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["run", "proc/70/stat"] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        std::fs::write(dir.path().join("run/meter.pid"), "70\n").unwrap();
+        let host = Host::at(dir.path(), Clock::system());
+        let config = Config::parse(
+            "[[service]]\nname = \"meter\"\nstart = [\"/opt/meter\"]\npid_file = \"/run/meter.pid\"\n\
+             [[service]]\nname = \"other\"\nstart = [\"/opt/other\"]\npid_file = \"/run/other.pid\"\n",
+        );
+        let declared = Declared::present(&host, &config.unwrap()).unwrap();
+        let refused = declared.unit(&UnitName::new("meter").unwrap());
+        assert!(matches!(refused, Err(ServiceError::Refused(_))));
+        let judged: Vec<String> = declared
+            .units()
+            .unwrap()
+            .into_iter()
+            .map(|one| one.name)
+            .collect();
+        assert_eq!(judged, ["other"]);
     }
 }

@@ -254,7 +254,8 @@ pub fn is_boot_over(host: &Host) -> bool {
 fn since_boot(host: &Host) -> Duration {
     let up = boot::uptime_millis(host).and_then(|up| u64::try_from(up).ok());
     let up = Duration::from_millis(up.unwrap_or(0));
-    let began = procfs::process(host, 1).map_or(0, |init| pid_files::started_us(&init));
+    let init = procfs::process(host, 1).ok().flatten();
+    let began = init.map_or(0, |init| pid_files::started_us(&init));
     up.saturating_sub(Duration::from_micros(began))
 }
 

@@ -59,7 +59,8 @@ impl OpenRc {
             .chain(Some(option.trim()).filter(|path| path.starts_with('/')))
             // Without its file nothing can be said: a stop removes it, and some never write one.
             .any(|path| {
-                self.host.path(path).exists() && pid_files::named(&self.host, path).is_none()
+                self.host.path(path).exists()
+                    && matches!(pid_files::named(&self.host, path), Ok(None))
             })
     }
 }

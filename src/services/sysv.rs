@@ -57,7 +57,7 @@ impl Sysv {
     fn state(&self, name: &str) -> Result<Option<UnitState>, ServiceError> {
         let alive = ["/run", "/var/run"].iter().any(|dir| {
             pid_files::named(&self.host, &format!("{dir}/{name}.pid"))
-                .is_some_and(|named| named.sure)
+                .is_ok_and(|named| named.is_some_and(|named| named.sure))
         });
         if alive {
             return Ok(Some(unit_state(name, 0)));

@@ -385,7 +385,7 @@ fn processes(random: &mut Random) -> bool {
     ]);
     let [victim, bystander] = [sleepers.0[0].id(), sleepers.0[1].id()];
     let host = Host::real();
-    let seen = procfs::process(&host, victim).unwrap();
+    let seen = procfs::process(&host, victim).unwrap().unwrap();
     let exe = fs::read_link(format!("/proc/{victim}/exe"))
         .unwrap()
         .display()

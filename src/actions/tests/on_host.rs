@@ -87,7 +87,9 @@ impl Sleeper {
     }
 
     fn identity(&self) -> ProcessIdentity {
-        let process = procfs::process(&Host::real(), self.0.id()).unwrap();
+        let process = procfs::process(&Host::real(), self.0.id())
+            .unwrap()
+            .unwrap();
         ProcessIdentity {
             pid: process.pid,
             start_ticks: process.start_ticks,

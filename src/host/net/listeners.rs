@@ -98,35 +98,38 @@ pub fn holders(host: &Host, port: &str) -> io::Result<Holders> {
     if inodes.is_empty() {
         return Ok(Holders::default());
     }
-    let (pids, refused) = holding(host, &inodes);
-    let seen = pids
-        .into_iter()
-        .filter_map(|pid| procfs::process(host, pid))
-        .map(|process| PortHolder {
-            pid: process.pid,
-            start_ticks: process.start_ticks,
-            exe: process.exe,
-            comm: process.comm,
-            cmdline: process.cmdline,
-        });
-    Ok(Holders {
-        seen: seen.collect(),
-        refused,
-    })
+    let (pids, mut refused) = holding(host, &inodes)?;
+    let mut seen = Vec::new();
+    for pid in pids {
+        match procfs::process(host, pid) {
+            Ok(process) => seen.extend(process.map(|process| PortHolder {
+                pid: process.pid,
+                start_ticks: process.start_ticks,
+                exe: process.exe,
+                comm: process.comm,
+                cmdline: process.cmdline,
+            })),
+            Err(why) => refused.push((pid, why)),
+        }
+    }
+    Ok(Holders { seen, refused })
 }
+
+/// Processes that hold it, and those that may, with why we may not look.
+pub type Holding = (Vec<u32>, Vec<(u32, io::Error)>);
 
 /// The processes that hold one of these sockets, and those that do not let themselves be looked at. Needs the right to
 /// read other processes' descriptors.
-pub fn holding(host: &Host, inodes: &BTreeSet<u64>) -> (Vec<u32>, Vec<(u32, io::Error)>) {
+pub fn holding(host: &Host, inodes: &BTreeSet<u64>) -> io::Result<Holding> {
     let (mut pids, mut refused) = (Vec::new(), Vec::new());
-    for pid in procfs::pids(host) {
+    for pid in procfs::pids(host)? {
         match sockets_of(host, pid) {
             Ok(its) if its.is_disjoint(inodes) => {}
             Ok(_) => pids.push(pid),
             Err(why) => refused.push((pid, why)),
         }
     }
-    (pids, refused)
+    Ok((pids, refused))
 }
 
 /// Inodes of all sockets that a process has open; of one that has ended, none.
