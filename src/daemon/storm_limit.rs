@@ -3,8 +3,9 @@
 //! It bounds what lines alone tell of, whatever their class and severity; what the host itself confirms passes
 //! always, and so does what is open already. The first new kinds get tasks of their own, each writer at most a part
 //! of what the others left, so that one that prints random words does not silence the rest. What the kernel tells of
-//! has a limit of its own: a user can bring about more of it than a host has parts. What is new beyond that
-//! is counted in one summary task of its stream; nothing is lost, the lines are in the log.
+//! itself and of programs has limits of its own, beside those of what anybody can have it say: a user can bring about
+//! more of it than a host has parts. What it tells of a device or a file system passes always. What is new beyond all
+//! that is counted in one summary task of its stream; nothing is lost, the lines are in the log.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -24,8 +25,10 @@ pub const WINDOW: Duration = Duration::from_secs(600);
 pub const OPEN_MOST: u32 = 500;
 /// New kinds that are remembered. A limit above it is this one.
 const REMEMBERED: usize = 256;
-/// New kinds of faults that the kernel itself tells of in [`WINDOW`], at most.
+/// New kinds of faults that the kernel tells of itself in [`WINDOW`], at most.
 const KERNEL_KINDS: usize = 50;
+/// Open tasks of them, at most.
+const KERNEL_OPEN: u32 = 100;
 const MESSAGE: &str = "many new kinds of messages at once: from here on they are counted together";
 /// Writer of the summaries.
 const SUMMARY: &str = "storm";
@@ -64,12 +67,14 @@ pub fn has_room<W: PartialEq>(
 #[derive(Debug, Default)]
 pub struct StormLimit {
     recent: Deque<Admitted, REMEMBERED>,
-    /// The same of the kernel, whatever its words.
+    /// The same of the kernel itself, whatever its words.
     of_kernel: Deque<Admitted, KERNEL_KINDS>,
     /// What was admitted before the start is known.
     filled: bool,
     /// Writers of the open tasks that lines alone tell of, at most [`OPEN_MOST`].
     open: Vec<u64>,
+    /// Open tasks of the kernel itself.
+    open_of_kernel: usize,
 }
 
 impl StormLimit {
@@ -88,8 +93,10 @@ impl StormLimit {
         self.fill(reader, now);
         forget(&mut self.recent, now);
         forget(&mut self.of_kernel, now);
-        let open = reader.said_open(OPEN_MOST).unwrap_or_default();
-        self.open = open.iter().map(|writer| key(writer)).collect();
+        let most = OPEN_MOST.saturating_add(KERNEL_OPEN);
+        let open = reader.said_open(most).unwrap_or_default();
+        self.open = open.iter().flatten().map(|writer| key(writer)).collect();
+        self.open_of_kernel = open.len().saturating_sub(self.open.len());
         let mut kept = Vec::with_capacity(findings.len());
         let mut summaries: BTreeMap<String, Finding> = BTreeMap::new();
         for finding in findings {
@@ -117,10 +124,7 @@ impl StormLimit {
             return true;
         }
         let Some(writer) = finding.said_by.as_deref().map(key) else {
-            return self
-                .of_kernel
-                .push_back(Admitted { writer: 0, at: now })
-                .is_ok();
+            return self.admits_of_kernel(now);
         };
         let most = OPEN_MOST as usize;
         if !has_room(self.open.iter(), &&writer, most, OF_OPEN) || !self.admits(writer, kinds, now)
@@ -142,6 +146,15 @@ impl StormLimit {
         has_room(writers, &writer, kinds, OF_NEW) && self.recent.push_back(place).is_ok()
     }
 
+    /// The same for the kernel itself.
+    fn admits_of_kernel(&mut self, now: Timestamp) -> bool {
+        let place = Admitted { writer: 0, at: now };
+        let admits =
+            self.open_of_kernel < KERNEL_OPEN as usize && self.of_kernel.push_back(place).is_ok();
+        self.open_of_kernel = self.open_of_kernel.saturating_add(usize::from(admits));
+        admits
+    }
+
     /// A restart frees no places.
     fn fill(&mut self, reader: &Reader, now: Timestamp) {
         if self.filled {
@@ -152,23 +165,20 @@ impl StormLimit {
             return;
         };
         self.filled = true;
-        let own = |(writer, _): &&(String, Timestamp)| writer != SUMMARY;
-        for (writer, at) in said.iter().filter(own) {
-            let writer = key(writer);
-            if self
-                .recent
-                .push_front(Admitted { writer, at: *at })
-                .is_err()
-            {
-                return;
-            }
+        let ours = |writer: &Option<String>| writer.as_deref() == Some(SUMMARY);
+        for (writer, at) in said.into_iter().filter(|(writer, _)| !ours(writer)) {
+            // One that finds no place is older than all that have one.
+            let _ = match writer.as_deref().map(key) {
+                Some(writer) => self.recent.push_front(Admitted { writer, at }),
+                None => self.of_kernel.push_front(Admitted { writer: 0, at }),
+            };
         }
     }
 }
 
-/// What lines alone tell of, and what the kernel tells of: only so many new kinds of it are tasks.
+/// What lines alone tell of, and what the kernel tells of itself: only so many new kinds of it are tasks.
 fn is_bounded(finding: &Finding) -> bool {
-    finding.said_by.is_some() || finding.class.is_kernels()
+    finding.said_by.is_some() || finding.class.is_kernels_own()
 }
 
 fn forget<const MOST: usize>(places: &mut Deque<Admitted, MOST>, now: Timestamp) {
@@ -267,6 +277,11 @@ mod tests {
             self.store.reader().unwrap().tasks(&filter).unwrap()
         }
 
+        fn count(&self, class: Class) -> usize {
+            let open = self.open();
+            open.iter().filter(|task| task.class == class).count()
+        }
+
         fn of(&self, writer: &str) -> usize {
             let open = self.open();
             let own = |task: &&Task| task.said_by.as_deref() == Some(writer);
@@ -310,16 +325,23 @@ mod tests {
         assert_eq!(shares, [38, 9, 3]);
     }
 
-    #[test]
-    fn what_the_kernel_tells_of_has_a_limit_of_its_own_and_what_is_open_stays() {
-        let mut bench = Bench::new();
-        let told = |n| Finding {
+    /// What the kernel tells, on nobody's word.
+    fn of_kernel(class: Class, subject: &str, n: usize) -> Finding {
+        Finding {
             said_by: None,
-            class: Class::KernelOops,
-            ..finding("kernel", n, Severity::Critical)
-        };
+            class,
+            ..finding(subject, n, Severity::Critical)
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_tells_of_itself_has_a_limit_of_its_own_and_what_is_open_stays() {
+        let mut bench = Bench::new();
+        let told = |n| of_kernel(Class::KernelOops, "kernel", n);
         let all: Vec<Finding> = (0..60).map(told).collect();
         bench.send(all.clone(), 50, NOW);
+        // A restart frees no places.
+        bench.limit = StormLimit::default();
         bench.send(all, 50, NOW);
         let open = bench.open();
         let of = |class: Class| open.iter().filter(move |task| task.class == class);
@@ -329,9 +351,51 @@ mod tests {
         assert_eq!(summary, [20]);
         let later = NOW.plus(WINDOW + Duration::from_secs(1));
         bench.send(vec![told(77)], 50, later);
-        let open = bench.open();
-        let oops = open.iter().filter(|task| task.class == Class::KernelOops);
-        assert_eq!(oops.count(), KERNEL_KINDS + 1);
+        assert_eq!(bench.count(Class::KernelOops), KERNEL_KINDS + 1);
+    }
+
+    #[test]
+    fn so_many_faults_of_the_kernel_are_open_and_those_of_devices_beside_them() {
+        let mut bench = Bench::new();
+        for page in 0..10_u32 {
+            let at = NOW.plus((WINDOW + Duration::from_secs(1)) * page);
+            let all =
+                (0..40).map(|n| of_kernel(Class::KernelOops, "kernel", 40 * page as usize + n));
+            bench.send(all.collect(), 50, at);
+        }
+        let most = KERNEL_OPEN as usize;
+        assert_eq!(bench.count(Class::KernelOops), most);
+        let seen: u64 = bench.open().iter().map(|task| task.seen_count).sum();
+        assert_eq!(seen, 400, "every one is counted");
+        // As many parts as a host has, all at once, and nobody's words beside them.
+        let later = NOW.plus(WINDOW * 20);
+        let disks = (0..60).map(|n| of_kernel(Class::IoError, &format!("sd{n}"), n));
+        let devices = (0..60).map(|n| of_kernel(Class::DeviceFault, &format!("1-{n}"), n));
+        bench.send(disks.chain(devices).collect(), 50, later);
+        assert_eq!(bench.count(Class::IoError), 60);
+        assert_eq!(bench.count(Class::DeviceFault), 60);
+        assert_eq!(bench.count(Class::KernelOops), most);
+    }
+
+    #[test]
+    fn what_anybody_has_the_kernel_say_takes_no_place_of_what_it_tells_itself() {
+        let mut bench = Bench::new();
+        let said = |n| Finding {
+            class: Class::KernelOther,
+            ..finding("kernel", n, Severity::Critical)
+        };
+        for page in 0..30_u32 {
+            let at = NOW.plus((WINDOW + Duration::from_secs(1)) * page);
+            bench.send(
+                (0..30).map(|n| said(30 * page as usize + n)).collect(),
+                50,
+                at,
+            );
+        }
+        assert_eq!(bench.of("kernel"), OPEN_MOST as usize / 2);
+        let later = NOW.plus(WINDOW * 40);
+        bench.send(vec![of_kernel(Class::KernelOops, "kernel", 999)], 50, later);
+        assert_eq!(bench.count(Class::KernelOops), 1);
     }
 
     #[test]

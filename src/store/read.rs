@@ -73,6 +73,16 @@ pub(super) enum KnownBy {
 /// True for a row that lines alone tell of and silence alone ends.
 const MERE_WORDS: &str = "(said_by IS NOT NULL AND issue_type IN ('log_error', 'self_gap'))";
 
+/// True for a row of which there may be only so many: lines alone tell of it, or the kernel of itself.
+fn bounded() -> String {
+    let own = Class::ALL.iter().filter(|class| class.is_kernels_own());
+    let own: Vec<&str> = own.map(|class| class.as_str()).collect();
+    format!(
+        "(said_by IS NOT NULL OR issue_type IN ('{}'))",
+        own.join("', '")
+    )
+}
+
 /// The open set is found by its own index; anything else walks back from the newest id to the limit.
 /// Ids first, rows then: a sort must not hold whole rows in memory.
 pub(super) fn list_query(filter: &TaskFilter) -> (String, Vec<String>) {
@@ -172,11 +182,13 @@ impl Reader {
         self.list(&sql, &[&before.to_string()], task_row)
     }
 
-    /// Writers of the open tasks that only lines told of, one for each, of at most `most`.
-    pub fn said_open(&self, most: u32) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT said_by FROM tasks INDEXED BY tasks_open
-                   WHERE status <> 'closed' AND said_by IS NOT NULL LIMIT ?1";
-        self.list(sql, &[&most], |row| row.get(0))
+    /// Writers of the open tasks whose number is bounded, one for each, of at most `most`; none for the kernel itself.
+    pub fn said_open(&self, most: u32) -> Result<Vec<Option<String>>, StoreError> {
+        let sql = format!(
+            "SELECT said_by FROM tasks INDEXED BY tasks_open WHERE status <> 'closed' AND {} LIMIT ?1",
+            bounded()
+        );
+        self.list(&sql, &[&most], |row| row.get(0))
     }
 
     pub fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
@@ -227,15 +239,19 @@ impl Reader {
         })
     }
 
-    /// Who said something new after `since`, and when, the newest first: of the newest `most` tasks.
+    /// Who said something new after `since`, and when, the newest first: of the newest `most` tasks. None is the kernel
+    /// itself.
     pub fn said_since(
         &self,
         since: Timestamp,
         most: u32,
-    ) -> Result<Vec<(String, Timestamp)>, StoreError> {
-        let sql = "SELECT said_by, detected_at FROM (SELECT said_by, detected_at FROM tasks ORDER BY id DESC LIMIT ?2)
-                   WHERE said_by IS NOT NULL AND detected_at > ?1";
-        self.list(sql, &[&since.to_string(), &most], |row| {
+    ) -> Result<Vec<(Option<String>, Timestamp)>, StoreError> {
+        let sql = format!(
+            "SELECT said_by, detected_at FROM (SELECT * FROM tasks ORDER BY id DESC LIMIT ?2)
+             WHERE {} AND detected_at > ?1",
+            bounded()
+        );
+        self.list(&sql, &[&since.to_string(), &most], |row| {
             Ok((row.get(0)?, time(row, 1)?))
         })
     }

@@ -469,6 +469,12 @@ impl Class {
         self.row().only_kernel
     }
 
+    /// True for what the kernel tells of itself and of programs, not of a device or a file system: of those a host has
+    /// only so many.
+    pub(crate) const fn is_kernels_own(self) -> bool {
+        self.is_kernels() && !matches!(self.row().subject, Some(Key::Device | Key::Mount))
+    }
+
     /// What ends a condition of this class.
     pub const fn clearing(self) -> Clearing {
         self.row().clearing
