@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # How long a killed service stays down while an unprivileged user floods the journal of a real systemd, and after: 60 s
-# of 500 new lines a second of 2 KB at each priority, then 3,000 lines with forged catalogue ids; and with no storm in
-# the same run. All limits as shipped, but for the budget of repairs.
+# of 500 new lines a second of 2 KB at each priority, then 3,000 lines with forged catalogue ids, then 30,000 of the
+# kernel's own, which the user has it print by mounts in a namespace of her own; and with no storm in the same run. All
+# limits as shipped, but for the budget of repairs. The kernel is the host's: its log is flooded too, so nothing else is
+# to run meanwhile. Where users may have no namespaces that row is left out, and it says so.
 #
 #   scripts/bench-storm.sh [BINARY]
 #
@@ -18,6 +20,7 @@ BINARY=${1:-$ROOT/dist/$NAME-$TARGET}
 [ -x "$BINARY" ] || "$ROOT/scripts/build.sh" "$TARGET"
 
 export STORM_SECONDS=${STORM_SECONDS:-60} STORM_RATE=${STORM_RATE:-500} STORM_LENGTH=${STORM_LENGTH:-2000}
+export STORM_KERNEL=${STORM_KERNEL:-30000}
 export STORM_KILLS=${STORM_KILLS:-10} STORM_FORGED=${STORM_FORGED:-3000} STORM_PRIORITIES=${STORM_PRIORITIES:-0,1,2,3,4,5,6,7}
 export BED_TIMEOUT=${BED_TIMEOUT:-2400} BED_TMPFS=${BED_TMPFS:-4g}
 "$BINARY" --version

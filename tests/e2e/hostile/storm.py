@@ -2,20 +2,27 @@
 the journal, and when does a human hear of one that cannot? Prints one row a storm and the calm before it, and fails when
 a median is over the goal, a service stays down, nobody hears of what is broken, or the daemon was restarted.
 
+The storm "kernel" is of the kernel's own lines: a bed shares the kernel of its host, and in a namespace of her own the
+user mounts with options that it does not know, each of which it prints as an error. Nothing of it is made up; it also
+stands in the log of the host and of every other bed that runs meanwhile.
+
 STORM_SECONDS   length of each storm, default 10
 STORM_RATE      lines a second, default 500
 STORM_LENGTH    bytes a line, default 2000
 STORM_KILLS     services killed in each phase, default 4
 STORM_PRIORITIES  default 1,3
 STORM_FORGED    lines with a forged catalogue id, default 300
+STORM_KERNEL    lines of the kernel's own, default 300; 0: none
 STORM_GOAL_MS   most that a median may be, default 1000
 STORM_TOLD_S    most until a human hears, default 120
 """
+import ctypes
 import http.server
 import json
 import os
 import random
 import socket
+import sqlite3
 import statistics
 import string
 import subprocess
@@ -28,6 +35,12 @@ DATABASE = f"/var/lib/{NAME}/tasks.db"
 JOURNAL = "/run/systemd/journal/socket"
 WEBHOOK_PORT = 9099
 DEADLINE_S = 30
+# unshare(2): a user and a mount namespace.
+OWN_MOUNTS = 0x10000000 | 0x00020000
+# What the kernel prints in one piece.
+KERNEL_LENGTH = 900
+# Open tasks that one writer may have (src/daemon/storm_limit.rs).
+KERNEL_OPEN = 250
 SUPPRESSED = "a596d6fe7bfa4994828e72309e95d61e"
 COREDUMP = "fc2e22bc6ee647b6b90729ab34a250b1"
 
@@ -41,6 +54,7 @@ RATE = number("STORM_RATE", 500)
 LENGTH = number("STORM_LENGTH", 2000)
 KILLS = number("STORM_KILLS", 4)
 FORGED = number("STORM_FORGED", 300)
+KERNEL = number("STORM_KERNEL", 300)
 GOAL_MS = number("STORM_GOAL_MS", 1000)
 TOLD_S = number("STORM_TOLD_S", 120)
 PRIORITIES = os.environ.get("STORM_PRIORITIES", "1,3").split(",")
@@ -68,11 +82,11 @@ def as_eve():
 class Storm:
     """A child process of eve's that writes entries at a steady rate."""
 
-    def __init__(self, entry, count, rate):
+    def __init__(self, entry, count, rate, channel):
         self.told, told = os.pipe()
         self.child = os.fork()
         if not self.child:
-            write(entry, count, rate, told)
+            write(entry, count, rate, channel, told)
         os.close(told)
 
     def rate(self):
@@ -83,16 +97,45 @@ class Storm:
         return rate
 
 
-def write(entry, count, rate, told):
+def to_journal():
+    journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    journal.connect(JOURNAL)
+
+    def send(fields):
+        journal.send("".join(f"{name}={value}\n" for name, value in fields.items()).encode())
+    return send
+
+
+def to_kernel():
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(OWN_MOUNTS):
+        raise OSError(ctypes.get_errno(), "no namespace of her own")
+
+    def send(option):
+        libc.mount(b"none", b"/tmp", b"tmpfs", 0, option.encode())
+    return send
+
+
+def may_have_namespaces():
+    child = os.fork()
+    if not child:
+        try:
+            as_eve()
+            to_kernel()
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def write(entry, count, rate, channel, told):
     sent, begin = 0, time.monotonic()
     try:
         as_eve()
-        journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        journal.connect(JOURNAL)
+        send = channel()
         for at in range(count):
-            text = "".join(f"{name}={value}\n" for name, value in entry().items())
             try:
-                journal.send(text.encode())
+                send(entry())
                 sent += 1
             except OSError:
                 time.sleep(0.01)
@@ -115,6 +158,12 @@ def forged():
     if random.random() < 0.5:
         fields.update(MESSAGE_ID=COREDUMP, PRIORITY="2", SYSLOG_IDENTIFIER="systemd-coredump")
     return fields
+
+
+def option():
+    # Behind a quote of its own: what a line quotes makes no new kind.
+    pad = "".join(random.choice("abcdefgh ") for _ in range(min(LENGTH, KERNEL_LENGTH)))
+    return f"x' part {word()} broke {pad} 'y"
 
 
 class Human(http.server.BaseHTTPRequestHandler):
@@ -179,6 +228,13 @@ class Services:
         return Human.told[name] - at if name in Human.told else None
 
 
+def of_kernel():
+    """Open tasks that the kernel was made to say."""
+    store = sqlite3.connect(f"file:{DATABASE}?mode=ro", uri=True)
+    open_ones = "SELECT count(*) FROM tasks WHERE status <> 'closed' AND said_by = 'kernel'"
+    return store.execute(open_ones).fetchone()[0]
+
+
 def size_kib():
     return sum(os.path.getsize(DATABASE + end) for end in ("", "-wal") if os.path.exists(DATABASE + end)) // 1024
 
@@ -222,13 +278,17 @@ class Table:
 
 
 def storms():
-    named = [(f"p{priority}", plain(priority), SECONDS * RATE, RATE) for priority in PRIORITIES]
-    return named + [("forged", forged, FORGED, RATE)]
+    named = [(f"p{priority}", plain(priority), SECONDS * RATE, to_journal) for priority in PRIORITIES]
+    named.append(("forged", forged, FORGED, to_journal))
+    if KERNEL and may_have_namespaces():
+        named.append(("kernel", option, KERNEL, to_kernel))
+    return named
 
 
 def main():
     phases = ["calm"]
-    for name, *_ in storms():
+    all_storms = storms()
+    for name, *_ in all_storms:
         phases += [name, f"{name}-after"]
     server = http.server.HTTPServer(("127.0.0.1", WEBHOOK_PORT), Human)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -237,11 +297,15 @@ def main():
     time.sleep(8)
     table = Table(services)
     table.phase("calm", 0.2)
-    for name, entry, count, rate in storms():
-        storm = Storm(entry, count, rate)
-        time.sleep(min(2, count / rate / 4))
-        table.phase(name, max(0, count / rate - 3) / KILLS / 2, storm)
+    for name, entry, count, channel in all_storms:
+        storm = Storm(entry, count, RATE, channel)
+        time.sleep(min(2, count / RATE / 4))
+        table.phase(name, max(0, count / RATE - 3) / KILLS / 2, storm)
         table.phase(f"{name}-after", 0.1)
+    if all_storms[-1][0] != "kernel":
+        print("kernel: left out, users have no namespaces here" if KERNEL else "kernel: left out")
+    elif not 0 < of_kernel() <= KERNEL_OPEN:
+        table.failed.append(f"kernel: {of_kernel()} open tasks of it")
     opened = run(NAME, "tasks", "list", "--json")
     print(f"open tasks: {opened.count('issue_hash') or opened.count(chr(34) + 'id' + chr(34))}")
     if table.failed:
