@@ -213,9 +213,31 @@ pub fn execute(
         return Err(ActionError::gone(unit.to_string()));
     }
     let now = proposal(context, action, decided.command.as_deref())?;
-    match decided.changed_to(&now) {
-        Some(changed) => Err(ActionError::refused(changed)),
-        None => action.act(context),
+    if let Some(changed) = decided.changed_to(&now) {
+        return Err(ActionError::refused(changed));
+    }
+    let done = action.act(context);
+    match replaced(context, action, decided) {
+        None => done,
+        Some(what) => Err(ActionError::failed(format!(
+            "replaced after it was proven, which of the two ran is not known: {what}"
+        ))),
+    }
+}
+
+/// What became of a command's files between their proof and its end. They are run by their paths, or a script would not
+/// know its own: who may write there may put another one there in between.
+fn replaced(
+    context: &ActionContext<'_>,
+    action: &dyn Action,
+    decided: &Proposal,
+) -> Option<String> {
+    if action.kind() != ActionKind::RunDeclared {
+        return None;
+    }
+    match proposal(context, action, decided.command.as_deref()) {
+        Ok(now) => decided.changed_to(&now),
+        Err(why) => Some(why.to_string()),
     }
 }
 

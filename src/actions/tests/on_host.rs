@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command};
+use std::sync::Arc;
 
 use super::{Bench, Book, is_refused, named, take, unit};
 use crate::actions::{
@@ -11,6 +12,7 @@ use crate::actions::{
 };
 use crate::core::config::DeclaredCommand;
 use crate::core::model::action::ProcessIdentity;
+use crate::host::exec::scripted::{Scripted, fails, says};
 use crate::host::{Host, procfs};
 
 #[test]
@@ -298,6 +300,64 @@ fn a_declared_command_that_reads_what_others_write_is_refused() {
         assert!(terms.contains("file sha256"), "{terms}");
     });
     assert!(!std::path::Path::new(&mark).exists());
+}
+
+#[test]
+fn a_program_that_is_replaced_while_it_runs_is_never_a_repair_that_went_well() {
+    let own = nix::unistd::User::from_uid(nix::unistd::getuid()).unwrap();
+    let Some(own) = own else {
+        println!("skipped: this user has no name here");
+        return;
+    };
+    let script = Arc::new(Scripted::default());
+    let mut bench = Bench::new(Book::default());
+    bench.host = bench.host.with_executor(script.clone());
+    bench.config.command = vec![DeclaredCommand {
+        name: "fix".to_owned(),
+        argv: vec!["/opt/fix".to_owned()],
+        user: own.name,
+        timeout_s: 20,
+        ..DeclaredCommand::default()
+    }];
+    let program = bench.dir.path().join("opt/fix");
+    let put = |text: &str| {
+        bench.put("opt/fix", text);
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let action = RunDeclared {
+        name: "fix".to_owned(),
+    };
+    let run = || bench.context(|context| take(context, &action));
+    put("#!/bin/sh\nexec good\n");
+    script.on("/opt/fix", |_| says("done"));
+    assert!(run().is_ok());
+    for status in [0, 1] {
+        put("#!/bin/sh\nexec good\n");
+        let (program, new) = (program.clone(), bench.dir.path().join("opt/new"));
+        script.on("/opt/fix", move |_| {
+            fs::copy(&program, &new).unwrap();
+            fs::write(&new, "#!/bin/sh\nexec evil\n").unwrap();
+            fs::rename(&new, &program).unwrap();
+            if status == 0 {
+                says("done")
+            } else {
+                fails(1, "no")
+            }
+        });
+        let why = run().unwrap_err();
+        let told = why.to_string();
+        assert!(matches!(why, ActionError::Failed(_)), "{told}");
+        assert!(told.contains("replaced after it was proven"), "{told}");
+        assert!(told.contains("program sha256 "), "{told}");
+    }
+    // One that is gone as well.
+    put("#!/bin/sh\nexec good\n");
+    let gone = program.clone();
+    script.on("/opt/fix", move |_| {
+        fs::remove_file(&gone).unwrap();
+        says("done")
+    });
+    assert!(matches!(run(), Err(ActionError::Failed(_))));
 }
 
 #[test]

@@ -1,24 +1,30 @@
 #!/usr/bin/env bash
-# What an approval of a user's own program is worth when that user swaps the program after it was approved: as shipped
-# (a medium risk is suggested), with a command that runs as the user.
+# What an approval of a program is worth when its owner swaps the program after it was approved: as shipped (a medium risk
+# is suggested), with a command that runs as a user whose program it is, and with one of root's that an update replaces.
 #
 #   tests/e2e/hostile/approvals.sh BINARY   on this machine: runs the bed
 #   approvals.sh                            what runs in the bed
 #
-# HELD rounds swap while the kill switch holds the act back: another program never runs. RACES swap at a random moment
-# until the act is over: nothing runs twice or with more rights than the user's, each round comes to an end, and how
-# often the swap came between the proof and the execution is counted. Exit status 1 when one is not so.
+# Held rounds swap while the kill switch holds the act back: another program never runs. The other rounds swap at a random
+# moment until the act is over: nothing runs twice or with other rights than declared, each round comes to an end, what ran
+# beside a swap is never told as done, and how often the swap came between the proof and the execution is counted. Exit
+# status 1 when one is not so.
+#   APPROVALS_HELD    held rounds of each owner, default 5
+#   APPROVALS_RACES   rounds of the user's own program, default 50
+#   APPROVALS_OWNED   rounds of root's, default 200
 set -euo pipefail
 NAME=autonomous-orchestrator
 ETC=/etc/$NAME
-HELD=5
-RACES=50
+HELD=${APPROVALS_HELD:-5}
+RACES=${APPROVALS_RACES:-50}
+OWNED=${APPROVALS_OWNED:-200}
 FAILED=0
 
 outside() {
   local here
   here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-  BED_TIMEOUT=300 "$here/../../../scripts/bed.sh" run systemd "$here/approvals.sh" "$1:/usr/local/bin/$NAME"
+  BED_ENV="${BED_ENV:-} APPROVALS_HELD=$HELD APPROVALS_RACES=$RACES APPROVALS_OWNED=$OWNED" \
+    BED_TIMEOUT=${BED_TIMEOUT:-1800} "$here/../../../scripts/bed.sh" run systemd "$here/approvals.sh" "$1:/usr/local/bin/$NAME"
 }
 
 bad() {
@@ -38,19 +44,25 @@ until_so() {
 
 # ---- what is there before the daemon starts
 
-program() { # PATH WORD MARK: says which of two of the same size it is, and who ran it
-  runuser -u gw -- sh -c "printf '#!/bin/sh\necho $2 \$(id -un) >>/var/mark/$3\n' >$1; chmod 755 $1"
+# Whose a round is, by its name, and where its program lies.
+owner() { case $1 in own*) echo root ;; *) echo gw ;; esac }
+place() { case $1 in own*) echo "/usr/local/libexec/$1" ;; *) echo "/home/gw/bin/$1" ;; esac }
+
+program() { # OWNER PATH WORD MARK: says which of two of the same size it is, and who ran it
+  runuser -u "$1" -- sh -c "printf '#!/bin/sh\necho $3 \$(id -un) >>/var/mark/$4\n' >$2; chmod 755 $2"
 }
 
 round() { # NAME: a unit that fails, and the command that is to repair it
+  local owner place
+  owner=$(owner "$1") place=$(place "$1")
   printf '[Service]\nExecStart=/bin/false\n[Install]\nWantedBy=multi-user.target\n' >"/etc/systemd/system/$1.service"
-  program "/home/gw/bin/$1" good "$1"
-  program "/home/gw/bin/$1.new" evil "$1"
+  program "$owner" "$place" good "$1"
+  program "$owner" "$place.new" evil "$1"
   cat >>$ETC/config.toml <<TOML
 [[command]]
 name = "$1"
-argv = ["/home/gw/bin/$1"]
-user = "gw"
+argv = ["$place"]
+user = "$owner"
 risk = "medium"
 TOML
   cat >>$ETC/runbooks.d/own.toml <<TOML
@@ -71,6 +83,7 @@ prepare() {
   useradd -m gw
   install -d -m 1777 /var/mark
   install -d -o gw /home/gw/bin
+  install -d /usr/local/libexec
   $NAME install >/dev/null
   mkdir -p $ETC/runbooks.d
   cat >$ETC/config.toml <<'TOML'
@@ -85,9 +98,11 @@ quick_deadline_s = 1
 [budget]
 host_per_hour = 1000
 host_per_day = 1000
+approvals_per_hour = 1000
 TOML
-  for ((i = 1; i <= HELD; i++)); do NAMES+=("held$i"); done
+  for ((i = 1; i <= HELD; i++)); do NAMES+=("held$i" "ownheld$i"); done
   for ((i = 1; i <= RACES; i++)); do NAMES+=("race$i"); done
+  for ((i = 1; i <= OWNED; i++)); do NAMES+=("own$i"); done
   NAMES+=(calm)
   for i in "${NAMES[@]}"; do round "$i"; done
   $NAME config check
@@ -99,7 +114,7 @@ TOML
 
 # ---- what the store says
 
-tasks() { $NAME tasks --limit 500 --json; }
+tasks() { $NAME tasks --limit 1000 --json; }
 # SUBJECT ID STATUS of each open task about a unit of ours
 listed() {
   tasks | python3 -c '
@@ -126,7 +141,11 @@ tells_of_both() { events "$1" | grep -qE 'program sha256 [0-9a-f]{64} -> [0-9a-f
 # ---- the rounds
 
 approve() { $NAME approve "$(id_of "$1")" --yes >/dev/null; }
-swap() { runuser -u gw -- mv "/home/gw/bin/$1.new" "/home/gw/bin/$1"; }
+swap() {
+  local owner place
+  owner=$(owner "$1") place=$(place "$1")
+  runuser -u "$owner" -- mv "$place.new" "$place"
+}
 runs() { cat "/var/mark/$1" 2>/dev/null || true; }
 
 calm() { # how long from the approval to the act, in ms
@@ -138,10 +157,10 @@ calm() { # how long from the approval to the act, in ms
   until_so 30 settled "$(id_of calm)" || bad "the calm round does not end"
 }
 
-held() {
+held() { # PREFIX
   local i name
   for ((i = 1; i <= HELD; i++)); do
-    name=held$i
+    name=$1$i
     echo 'people at work' >$ETC/disable
     approve "$name"
     swap "$name"
@@ -153,29 +172,43 @@ held() {
 }
 
 race() { # NAME
-  local wait=$((RANDOM % (LATENCY + LATENCY / 2 + 1)))
+  local owner wait
+  owner=$(owner "$1")
+  wait=$((RANDOM % (LATENCY + LATENCY / 2 + 1)))
   (sleep "$((wait / 1000)).$(printf %03d $((wait % 1000)))" && swap "$1") &
   approve "$1"
   wait $!
   until_so 60 settled "$(id_of "$1")" || bad "$1 does not end"
   case $(runs "$1") in
-    'good gw') GOOD=$((GOOD + 1)) ;;
-    'evil gw') EVIL=$((EVIL + 1)) ;;
+    "good $owner") GOOD=$((GOOD + 1)) ;;
+    "evil $owner")
+      EVIL=$((EVIL + 1))
+      tells_of_both "$(id_of "$1")" || bad "$1: another program ran, and nothing is told"
+      ;;
     '') if tells_of_both "$(id_of "$1")"; then NONE=$((NONE + 1)); else bad "$1: nothing was run, and nothing told"; fi ;;
     *) bad "$1: $(runs "$1")" ;;
   esac
 }
 
+races() { # WHOSE PREFIX COUNT
+  local i
+  GOOD=0 EVIL=0 NONE=0
+  for ((i = 1; i <= $3; i++)); do race "$2$i"; done
+  echo "$1 program, $3 races: approved one run $GOOD, refused $NONE, swapped between proof and execution $EVIL"
+}
+
 inside() {
   local i
-  NAMES=() GOOD=0 EVIL=0 NONE=0 LATENCY=0
+  NAMES=() LATENCY=0
   prepare
-  until_so 90 all_asked || bad "not all are asked for: $(listed | sort | uniq -c | head -5)"
+  until_so 300 all_asked || bad "not all are asked for: $(listed | sort | uniq -c | head -5)"
   listed >/tmp/ids
   calm
-  held
-  for ((i = 1; i <= RACES; i++)); do race "race$i"; done
-  echo "act ${LATENCY} ms after the approval; held $HELD; races $RACES: approved one run $GOOD, refused $NONE, swapped between proof and execution $EVIL"
+  held held
+  held ownheld
+  echo "act ${LATENCY} ms after the approval; held $HELD of each"
+  races "the user's own" race "$RACES"
+  races "root's" own "$OWNED"
   grep -q '^ok *audit' <($NAME doctor --offline) || bad 'the audit chain is broken'
   if [ $FAILED != 0 ]; then
     listed | head
