@@ -74,14 +74,17 @@ pub fn write(host: &Host, directory: &str, text: &str) -> Result<(), TextfileErr
         .map_err(TextfileError::Write)
 }
 
-/// Can metrics be written into this directory, and the collector read them there? No file yet is no fault.
+/// Can metrics be written into this directory, and the collector read them there, and nobody else put others in their
+/// place? No file yet is no fault.
 pub fn check(host: &Host, directory: &str) -> Result<(), TextfileError> {
     use nix::unistd::{AccessFlags, access};
     let folder = folder(host, directory)?;
-    let mode = folder.mode().map_err(TextfileError::Write)?;
+    let (owner, mode) = folder.rights().map_err(TextfileError::Write)?;
     if mode & 0o005 != 0o005 {
         return Err(TextfileError::Unreadable("directory", mode));
     }
+    let owners = Owners::of(host).read_by(owner);
+    trusted::folder(host, directory, &owners).map_err(TextfileError::Folder)?;
     let rights = AccessFlags::W_OK | AccessFlags::X_OK;
     access(&host.path(directory), rights).map_err(|why| TextfileError::Write(why.into()))?;
     match trusted::open(host, &format!("{directory}/{NAME}"), &Owners::anybody(host)) {
@@ -139,6 +142,67 @@ mod tests {
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
         let why = check(&host, "/prom").unwrap_err().to_string();
         assert!(why.contains("the directory cannot be read"), "{why}");
+    }
+
+    #[test]
+    fn each_folder_above_is_to_be_passed_by_the_collector_and_written_by_nobody_else() {
+        let tree = tempfile::tempdir().unwrap();
+        let host = Host::at(tree.path(), Clock::manual(Timestamp::default()));
+        let at = |path: &str| tree.path().join(path);
+        fs::create_dir_all(at("srv/in/prom")).unwrap();
+        let set = |path: &str, mode| {
+            fs::set_permissions(at(path), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let all = || ["srv", "srv/in", "srv/in/prom"].map(|path| set(path, 0o755));
+        all();
+        // By the name of a link as well: what counts is where it leads.
+        symlink("srv/in/prom", at("link")).unwrap();
+        assert!(check(&host, "/srv/in/prom").is_ok() && check(&host, "/link").is_ok());
+        for (path, mode, said, to_do) in [
+            ("srv", 0o700, "/srv cannot be passed", "chmod o+x /srv"),
+            ("srv/in", 0o750, "/srv/in cannot be passed", "o+x /srv/in"),
+            ("srv", 0o777, "/srv can be written", "chmod go-w /srv"),
+            ("srv/in", 0o1777, "/srv/in can be written", "move"),
+            ("srv/in/prom", 0o757, "/srv/in/prom can be written", "go-w"),
+        ] {
+            all();
+            set(path, mode);
+            let of_readers_own = mode & 0o001 == 0 && !nix::unistd::geteuid().is_root();
+            if of_readers_own {
+                continue;
+            }
+            for named in ["/srv/in/prom", "/link"] {
+                let why = check(&host, named).unwrap_err();
+                assert!(why.to_string().contains(said), "{named}: {why}");
+                assert!(why.hint().contains(to_do), "{named}: {}", why.hint());
+            }
+            // It is warned of; figures are written all the same.
+            write(&host, "/srv/in/prom", "a 1\n").unwrap();
+        }
+    }
+
+    #[test]
+    fn what_lies_in_the_collectors_own_home_is_no_fault() {
+        use nix::unistd::{Gid, Uid, chown, geteuid};
+        if !geteuid().is_root() {
+            return;
+        }
+        let tree = tempfile::tempdir().unwrap();
+        let host = Host::at(tree.path(), Clock::manual(Timestamp::default()));
+        let home = tree.path().join("home");
+        let directory = home.join("prom");
+        fs::create_dir_all(&directory).unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+        let own = |path, user: u32| {
+            chown(path, Some(Uid::from_raw(user)), Some(Gid::from_raw(user))).unwrap();
+        };
+        own(&home, 990);
+        own(&directory, 990);
+        assert!(check(&host, "/home/prom").is_ok());
+        own(&directory, 991);
+        let why = check(&host, "/home/prom").unwrap_err().to_string();
+        assert!(why.contains("/home belongs to user 990"), "{why}");
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub enum Distrust {
     Owner { user: u32, mode: u32 },
     /// Others than its owner can write it.
     Writable { user: u32, group: u32, mode: u32 },
+    /// A folder that others than its owner cannot pass, on the way to what they are to read.
+    Impassable { mode: u32 },
     /// A link in a folder that others can write, or set by somebody else.
     Link { user: u32 },
     /// Links that lead to links for too long, or in a circle.
@@ -77,6 +79,9 @@ impl fmt::Display for Distrust {
                 f,
                 "can be written by others (user {user}, group {group}, mode {mode:04o})"
             ),
+            Self::Impassable { mode } => {
+                write!(f, "cannot be passed by others (mode {mode:04o})")
+            }
             Self::Link { user } => {
                 write!(f, "is a link that user {user} or another one may have set")
             }
@@ -123,6 +128,7 @@ impl Hint for Untrusted {
                 "move the file out of a folder where everybody writes".into()
             }
             Distrust::Writable { .. } => format!("chmod go-w {part} (setfacl -b {part})").into(),
+            Distrust::Impassable { .. } => format!("chmod o+x {part}").into(),
             Distrust::Link { .. } | Distrust::TooManyLinks => {
                 "name the file that it leads to".into()
             }
@@ -226,9 +232,10 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Its rights, as in chmod(1).
-    pub fn mode(&self) -> io::Result<u32> {
-        Ok(fstat(&self.handle)?.st_mode & 0o7777)
+    /// Its owner, and its rights as in chmod(1).
+    pub fn rights(&self) -> io::Result<(u32, u32)> {
+        let stat = fstat(&self.handle)?;
+        Ok((stat.st_uid, stat.st_mode & 0o7777))
     }
 
     /// Puts a file of exactly this mode at `name`, whole or not at all; what stood there is replaced, a link

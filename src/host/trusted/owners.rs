@@ -21,6 +21,8 @@ pub struct Owners {
     anybody: bool,
     /// A folder of theirs in a sticky one counts: nobody else can put another in its place.
     sticky: bool,
+    /// Who is to read what lies there, by its owner: every folder on the way must let him pass.
+    reader: Option<u32>,
 }
 
 impl Owners {
@@ -32,6 +34,7 @@ impl Owners {
             groups: vec![0],
             anybody: false,
             sticky: false,
+            reader: None,
         };
         if !geteuid().is_root() {
             owners.add(geteuid().as_raw(), getegid().as_raw());
@@ -71,6 +74,19 @@ impl Owners {
     pub fn or(mut self, user: u32) -> Self {
         self.users.push(user);
         self
+    }
+
+    /// This user as well, and every folder on the way lets him pass; what is root's is for others to read.
+    #[must_use]
+    pub fn read_by(mut self, user: u32) -> Self {
+        self.reader = Some(user);
+        self.or(user)
+    }
+
+    /// Can whoever is to read pass this folder?
+    pub(super) fn let_pass(&self, stat: &FileStat) -> bool {
+        let is_readers = |user| user != 0 && stat.st_uid == user && stat.st_mode & 0o100 != 0;
+        stat.st_mode & 0o001 != 0 || self.reader.is_none_or(is_readers)
     }
 
     /// Is this one of them?

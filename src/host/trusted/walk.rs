@@ -141,6 +141,10 @@ impl<'a> Walk<'a> {
         let Some(hold) = self.owners.hold(self.hold(), stat, &handle) else {
             return Err(self.error(&name, self.owners.distrust(stat)));
         };
+        if !self.levels.is_empty() && !self.owners.let_pass(stat) {
+            let mode = stat.st_mode & 0o7777;
+            return Err(self.error(&name, Distrust::Impassable { mode }));
+        }
         let user = stat.st_uid;
         self.levels.push(Level {
             handle,
