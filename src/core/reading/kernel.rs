@@ -98,11 +98,13 @@ impl KernelReader {
         }
         let masked = quoted::masked(own);
         let head = bare(&masked);
+        let only = quoted::may_only_be(text);
+        let chosen = program.is_some() || only.is_some_and(|only| only != Class::KernelLockup);
         if head.starts_with("---[ end") || head.starts_with("Kernel Offset:") {
             self.end_mark();
             return self.unnamed();
         }
-        if head.contains("[ cut here ]") || head.contains("8<--- cut here") {
+        if head.starts_with("------------[ cut here ]") || head.starts_with("8<--- cut here") {
             let earlier = self.unnamed();
             if self.report.as_ref().is_none_or(|report| report.ended) {
                 self.report = None;
@@ -112,7 +114,11 @@ impl KernelReader {
         }
         match kernel_table::find(head) {
             Some(hit) if is_quoted(&hit, line.level) => None,
-            Some(hit) => self.known(hit, text),
+            // Somebody's words fit it, not the kernel's.
+            Some(hit) if !hit.row.may_be(only) || chosen && hit.row.area == Area::Report => {
+                self.unknown(line.level, bare(own), text)
+            }
+            Some(hit) => self.known(hit, text, chosen),
             None => self.unknown(line.level, bare(own), text),
         }
     }
@@ -158,16 +164,24 @@ impl KernelReader {
         restart(own).and_then(|(device, window)| self.restarted(device, window, text))
     }
 
-    fn known(&mut self, hit: Fit<'_>, text: &str) -> Option<KernelFault> {
+    /// `chosen`: with a name or words that anybody may have chosen.
+    fn known(&mut self, hit: Fit<'_>, text: &str, chosen: bool) -> Option<KernelFault> {
         let (class, severity) = hit.row.meaning?;
         let subject = match plain(hit.named) {
             name if name.is_empty() => KERNEL.to_owned(),
             name => name,
         };
-        let said = quoted::is_made_by_anybody(text);
-        let subject = match said {
-            true => writer::program(&subject),
-            false => subject,
+        // The path of a group begins with units, which root alone makes.
+        let group = text.strip_prefix("cgroup: fork rejected by pids controller in /");
+        let named = hit.named.strip_prefix('/');
+        let of_group = group
+            .zip(named)
+            .is_some_and(|(group, named)| group.starts_with(named));
+        let said = chosen && !(of_group && writer::is_lasting(&subject));
+        let (subject, severity) = match said {
+            true if of_group => (subject, severity.min(Severity::Error)),
+            true => (writer::program(&subject), severity.min(Severity::Error)),
+            false => (subject, severity),
         };
         let found = KernelFault {
             said,

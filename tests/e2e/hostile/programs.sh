@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What an unprivileged user can do by the names of his programs, interfaces and files, and by the user ids that he was
-# handed: what is called like a kernel fault crashes or is renamed, many crash under new names, a log file gets as many
-# siblings as fit, and every line is written under another id.
+# handed: what is called like a kernel fault crashes, is renamed or named in the midst of a line, many crash under new
+# names, a log file gets as many siblings as fit, and every line is written under another id.
 #
 #   tests/e2e/hostile/programs.sh BINARY  on this machine: runs the bed
 #   programs.sh                           what runs in the bed
@@ -48,6 +48,20 @@ for name in sys.argv[1:]:
         crash(name, how)
 PY
   runuser -u eve -- python3 /tmp/crash.py 'Kernel panic: ' 'PANICOops: ' 'BUG: '
+  # Here the kernel writes the name behind words of its own: "futex_wake_op: NAME tries to shift op by -1".
+  cat >/tmp/shift.py <<'PY'
+import ctypes, os, platform, sys
+FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine())
+libc = ctypes.CDLL(None)
+for name in sys.argv[1:] if FUTEX else []:
+    if os.fork() == 0:
+        libc.prctl(15, name.encode())
+        one, other = ctypes.c_uint32(0), ctypes.c_uint32(0)
+        libc.syscall(FUTEX, ctypes.byref(one), 5, 1, 1, ctypes.byref(other), ctypes.c_uint32(8 << 28 | 0xFFF << 12))
+        os._exit(0)
+    os.wait()
+PY
+  runuser -u eve -- python3 /tmp/shift.py 'error, dev sda' 'hard LOCKUP' '[ cut here ]' 'x: TX timeout'
   # The same by the name of a network interface of her own; where users may have none, there is nothing to show.
   as eve 'unshare -Urn sh -c "ip link add x type dummy && ip link set x name BUG && ip link set BUG name PANIC"' || true
   cat >/tmp/many.py <<'PY'
@@ -113,6 +127,8 @@ check "what was said after the crashes is read" until_so 40 some "SELECT 1 FROM 
 check "no program and no interface is a kernel fault by its name" none "SELECT 1 FROM tasks
   WHERE (issue_type <> 'log_error' OR severity <> 'warning') AND (issue_message LIKE 'Kernel panic: [%'
   OR issue_message LIKE '%PANICOops: [%' OR issue_message LIKE 'BUG: [%' OR issue_message LIKE '%: renamed from %')"
+check "no name in the midst of a line is one" none "SELECT 1 FROM tasks WHERE issue_message LIKE '%tries to shift op by%'
+  AND (issue_type NOT IN ('log_error', 'kernel_other') OR said_by IS NULL)"
 check "crashes under new names are words" none "SELECT 1 FROM tasks WHERE issue_message LIKE '%segfault at%' AND said_by IS NULL"
 siblings
 check "the log file is read beside its $SIBLINGS siblings" until_so 60 some "SELECT 1 FROM tasks WHERE issue_message LIKE '%after them all%'"

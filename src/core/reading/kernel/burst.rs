@@ -1,6 +1,6 @@
 //! What one part of the kernel says of one device within a moment is one event, however many ways it has to say it.
 
-use crate::core::model::class::{Class, KERNEL};
+use crate::core::model::class::KERNEL;
 use crate::core::reading::kernel::KernelFault;
 use crate::core::reading::kernel_table::Row;
 
@@ -46,7 +46,7 @@ impl Bursts {
         let known = self
             .under_way
             .iter_mut()
-            .find(|burst| burst.continues(row, found.class, &found.subject));
+            .find(|burst| burst.continues(row, &found));
         if let Some(burst) = known {
             burst.last_us = now_us;
             burst.last_line = line;
@@ -91,11 +91,15 @@ impl Bursts {
 }
 
 impl Burst {
-    fn continues(&self, row: &'static Row, class: Class, subject: &str) -> bool {
+    /// What anybody can have the kernel say, of a device of the same name as one of the host's, continues nothing that it
+    /// says itself.
+    fn continues(&self, row: &'static Row, found: &KernelFault) -> bool {
+        let told = &self.told;
         let same_row = std::ptr::eq(self.row, row);
         // Of the kernel as a whole only the same words are the same event.
-        let same_part = self.row.area == row.area && subject != KERNEL;
-        self.told.class == class && self.told.subject == subject && (same_row || same_part)
+        let same_part = self.row.area == row.area && found.subject != KERNEL;
+        let same_subject = (told.class, &told.subject) == (found.class, &found.subject);
+        told.said == found.said && same_subject && (same_row || same_part)
     }
 }
 
@@ -148,6 +152,22 @@ mod tests {
                 "usb 1-1.1: device no"
             ]
         );
+    }
+
+    #[test]
+    fn a_users_interface_called_like_the_hosts_hides_no_fault_of_it() {
+        let mut reader = KernelReader::default();
+        let told: Vec<(bool, String)> = [
+            "eth0: now running without any active interface!",
+            "r8169 0000:02:00.0 eth0: NETDEV WATCHDOG: transmit queue 0 timed out",
+            "tg3 0000:03:00.0 eth0: transmit timed out, resetting",
+        ]
+        .iter()
+        .filter_map(|line| reader.line(&KernelLine::new(Some(10_000_000), line)))
+        .map(|fault| (fault.said, fault.message.chars().take(5).collect()))
+        .collect();
+        let want = [(true, "eth0:"), (false, "r8169"), (false, "r8169")];
+        assert_eq!(told, want.map(|(said, head)| (said, head.to_owned())));
     }
 
     #[test]

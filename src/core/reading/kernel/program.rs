@@ -7,7 +7,6 @@ const NAME_MOST: usize = 15;
 /// What the kernel says right behind a name without a process id.
 const BEHIND_A_NAME: &[&str] = &[
     ": received packet on ",
-    ": (slave ",
     ": hw csum failure",
     ": renamed from ",
     " invoked oom-killer: ",
@@ -20,21 +19,25 @@ const BEHIND_A_NAME: &[&str] = &[
 /// The program that a line begins with, and the kernel's own words; of any other line no program and the whole line.
 pub(super) fn told_of(text: &str) -> (Option<&str>, &str) {
     let named = text.strip_prefix("traps: ").unwrap_or(text);
-    match with_id(named).or_else(|| without_id(named)) {
+    // A name may look like the one with its id, or like the other with the kernel's words: what comes last is the kernel's.
+    let splits = [with_id(named), without_id(named)].into_iter().flatten();
+    match splits.min_by_key(|(_, own)| own.len()) {
         Some((name, own)) => (Some(name), own),
         None => (None, text),
     }
 }
 
-/// `name[123]: segfault at 0 ip …`, `name[123] bad frame in …`
+/// `name[123]: segfault at 0 ip …`, `name[123] bad frame in …`, `name(123): Attempt to …`
 fn with_id(text: &str) -> Option<(&str, &str)> {
-    text.match_indices('[')
-        .take_while(|(at, _)| *at <= NAME_MOST)
+    text.match_indices(['[', '('])
+        // A blank may stand before the id.
+        .take_while(|(at, _)| *at <= NAME_MOST.saturating_add(1))
         .filter(|(at, _)| *at > 0)
         // A name may look like one with its id: the last one is the kernel's.
-        .filter_map(|(at, _)| {
+        .filter_map(|(at, opening)| {
             let (name, rest) = text.split_at_checked(at)?;
-            let (id, own) = rest.strip_prefix('[')?.split_once(']')?;
+            let closing = if opening == "[" { ']' } else { ')' };
+            let (id, own) = rest.strip_prefix(opening)?.split_once(closing)?;
             let is_id = !id.is_empty() && id.bytes().all(|digit| digit.is_ascii_digit());
             is_id.then_some((name, own))
         })
@@ -115,8 +118,18 @@ mod tests {
             "a[1]: segfault",
             "[ cut here ]",
             "eth0: x",
+            "hard LOCKUP",
+            "skb_over_panic",
         ] {
             like_any_other(name);
+        }
+    }
+
+    #[test]
+    fn a_name_that_looks_like_one_with_its_id_is_a_name() {
+        for name in ["x(1)GPU HANG:", "x[1]GPU HANG:", "x (1)SDA stuck"] {
+            let line = format!("{name}: page allocation failure: order:4, mode:0x40dc0");
+            assert_eq!(told_of(&line).0, Some(name), "{line}");
         }
     }
 

@@ -18,6 +18,6 @@ rows! { Memory
     KernelOther Error ["Memory failure: 0x", "due to hardware memory corruption", "Uncorrected hardware memory error"]
         yes "Memory failure: 0x5a1f3: recovery action for dirty LRU page: Recovered" = "",
             "MCE: Killing poller:812 due to hardware memory corruption fault at 7f12" = "";
-    KernelOther Error ["fork rejected by pids controller in {}"]
+    KernelOther Error ["^cgroup: fork rejected by pids controller in {}"]
         yes "cgroup: fork rejected by pids controller in /system.slice/app.service" = "app.service";
 }

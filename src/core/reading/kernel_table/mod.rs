@@ -66,6 +66,14 @@ pub struct Row {
     pub fits_not: &'static [&'static str],
 }
 
+impl Row {
+    /// Whether a line that may be of this class only can be one of its faults; an ordinary line is none.
+    pub fn may_be(&self, only: Option<Class>) -> bool {
+        let class = self.meaning.map(|(class, _)| class);
+        only.is_none() || class.is_none() || class == only
+    }
+}
+
 /// A row that fits a line.
 #[derive(Clone, Copy, Debug)]
 pub struct Fit<'a> {
@@ -132,6 +140,13 @@ pub fn bare(text: &str) -> &str {
         rest = next.trim_start();
     }
     rest
+}
+
+/// A line of each format.
+#[cfg(test)]
+pub fn samples() -> impl Iterator<Item = &'static str> {
+    let rows = TABLES.iter().copied().flatten();
+    rows.flat_map(|row| row.fits.iter().map(|(line, _)| *line))
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ rows! { Report
             "Unable to handle kernel access to user memory outside uaccess routines at virtual address 0000ffff" = "",
             "Unable to handle kernel access to user memory without uaccess routines at virtual address 0000003f" = "";
     // Lock-ups and stalls.
-    KernelLockup Critical ["soft lockup - CPU#", "hard LOCKUP"]
+    KernelLockup Critical ["soft lockup - CPU#", "hard LOCKUP on cpu ", "hard LOCKUP on other CPUs"]
         yes "watchdog: BUG: soft lockup - CPU#2 stuck for 26s! [kworker/2:1:59]" = "",
             "NMI watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [swapper/0:1]" = "",
             "BUG: soft lockup - CPU#1 stuck for 67s! [modprobe:312]" = "",
@@ -65,7 +65,7 @@ rows! { Report
             "INFO: task jbd2/mmcblk0p2-8:97 blocked for more than 120 seconds." = "",
             "INFO: task mount:411 blocked in I/O wait for more than 122 seconds." = "",
             "INFO: task syz:1 can't die for more than 143 seconds." = "";
-    KernelLockup Error ["detected stall", "self-detected stall", "detected expedited stalls", "kthread starved for ",
+    KernelLockup Error ["detected stalls on ", "detected stall on CPU", "detected expedited stalls", "kthread starved for ",
         "kthread timer wakeup didn't happen", "rcu_tasks detected stalls"]
         yes "rcu: INFO: rcu_sched self-detected stall on CPU" = "",
             "INFO: rcu_sched self-detected stall on CPU { 0}  (t=2100 jiffies g=10 c=9 q=3)" = "",
@@ -80,7 +80,7 @@ rows! { Report
     // Lock dependency checker and contexts that must not sleep.
     KernelLockdep Warning ["circular locking dependency detected", "recursive locking detected",
         "irq lock inversion dependency", "inconsistent lock state", "inconsistent *-> *usage.",
-        "-unsafe lock order detected", "bad unlock balance detected", "bad contention detected", "held lock freed",
+        "-unsafe lock order detected", "bad unlock balance detected", "bad contention detected", "held lock freed!",
         "still has locks held", "still have *locks held", "lock held when returning", "locks held when returning",
         "ested lock was not taken"]
         yes "WARNING: possible circular locking dependency detected" = "",
@@ -128,7 +128,7 @@ rows! { Report
             "refcount_t: underflow; use-after-free." = "",
             "ODEBUG: free active (active state 0) object type: timer_list hint: x+0x0/0x10" = "";
     // The kernel stopped a thread, or itself.
-    KernelOops Critical ["Kernel panic - not syncing", "Kernel panic: ", "^trusty: panic"]
+    KernelOops Critical ["Kernel panic - not syncing", "^Kernel panic: ", "^trusty: panic"]
         yes "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(179,2)" = "",
             "Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b" = "",
             "Kernel panic - not syncing: Fatal exception in interrupt" = ""
@@ -167,7 +167,7 @@ rows! { Report
         no "traps: app[3615] general protection fault ip:7feb sp:2000 error:0 in app[7feb+84000]";
     KernelOops Critical ["Insufficient stack space to handle exception", "^Unhandled exception", "^Unhandled prefetch abort: ",
         "Unhandled kernel unaligned access", "Unexpected kernel *exception", "^Bad mode in ", "SError Interrupt on CPU",
-        "Synchronous External Abort", "kernel tried to execute NX-protected page", "skb_over_panic", "skb_under_panic",
+        "Synchronous External Abort", "kernel tried to execute NX-protected page", "skb_over_panic: text:", "skb_under_panic: text:",
         "Reserved instruction in kernel code", "Break instruction in kernel code", "Trap instruction in kernel code",
         "do_cpu invoked from kernel context", "Data bus error, epc", "Instruction bus error, epc",
         "Kernel unaligned instruction access", "Unhandled 64-bit *exception on CPU", "imprecise external abort"]
