@@ -91,8 +91,8 @@ impl Bursts {
 }
 
 impl Burst {
-    /// What anybody can have the kernel say, of a device of the same name as one of the host's, continues nothing that it
-    /// says itself.
+    /// What anybody can have the kernel say, of a device called like one of the host's, continues nothing that it says
+    /// itself.
     fn continues(&self, row: &'static Row, found: &KernelFault) -> bool {
         let told = &self.told;
         let same_row = std::ptr::eq(self.row, row);

@@ -19,7 +19,7 @@ const BEHIND_A_NAME: &[&str] = &[
 /// The program that a line begins with, and the kernel's own words; of any other line no program and the whole line.
 pub(super) fn told_of(text: &str) -> (Option<&str>, &str) {
     let named = text.strip_prefix("traps: ").unwrap_or(text);
-    // A name may look like the one with its id, or like the other with the kernel's words: what comes last is the kernel's.
+    // A name may look like one with its id, or with the kernel's words behind it: what comes last is the kernel's.
     let splits = [with_id(named), without_id(named)].into_iter().flatten();
     match splits.min_by_key(|(_, own)| own.len()) {
         Some((name, own)) => (Some(name), own),
