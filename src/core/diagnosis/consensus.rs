@@ -18,7 +18,7 @@ pub struct Agreed {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Consensus {
     pub agreed: Option<Agreed>,
-    /// Each vote in one line; with no agreement it says why there is none.
+    /// In one line; with no agreement it says why there is none.
     pub reason: String,
 }
 
@@ -50,26 +50,32 @@ pub fn decide(advice: &[Advice]) -> Consensus {
             .collect();
         (with.len() >= QUORUM).then(|| agreement(*kind, first.cause, &with, advice.len()))
     });
-    let told: Vec<String> = advice
+    let reason = reason(advice, &votes, agreed.is_some());
+    Consensus { agreed, reason }
+}
+
+/// What a human reads of it: who would do what, and what stands against it.
+fn reason(advice: &[Advice], votes: &[(&Advice, ActionKind)], agreed: bool) -> String {
+    let named: Vec<String> = votes
         .iter()
-        .map(
-            |one| match one.actions.first().filter(|_| !one.abstains()) {
-                Some((kind, _)) => format!(
-                    "{}: {kind} against {} ({:.2})",
-                    one.advisor, one.cause, one.confidence
-                ),
-                None => format!("{}: silent, {}", one.advisor, one.evidence),
-            },
-        )
+        .map(|(one, kind)| format!("{}: {kind} against {}", one.advisor, one.cause))
         .collect();
-    let verdict = match (&agreed, votes.len()) {
-        (Some(_), _) => "agreed",
-        (None, 0 | 1) => "too few votes",
-        (None, _) => "the advisors disagree",
-    };
-    Consensus {
-        agreed,
-        reason: format!("{verdict} ({})", told.join("; ")),
+    let named = named.join("; ");
+    // What the analyst has to say is the cause, and stands beside this.
+    let silent = |one: &&Advice| one.abstains() && one.advisor != Advisor::Analyst;
+    let against: Vec<&str> = advice
+        .iter()
+        .filter(silent)
+        .map(|one| one.evidence.as_str())
+        .collect();
+    let against = against.join("; ");
+    match (agreed, votes.len()) {
+        (true, _) => format!("agreed ({named})"),
+        (false, 0) => format!("no further action is known: {against}"),
+        (false, 1) => {
+            format!("two advisors must agree, and one alone names an action ({named}): {against}")
+        }
+        (false, _) => format!("the advisors disagree ({named})"),
     }
 }
 
@@ -139,10 +145,10 @@ mod tests {
             vote(Advisor::Operator, Cause::Unknown, None, 0.0),
         ]);
         assert_eq!(alone.agreed, None);
-        assert!(
-            alone.reason.starts_with("too few votes"),
-            "{}",
-            alone.reason
+        assert_eq!(
+            alone.reason,
+            "two advisors must agree, and one alone names an action \
+             (analyst: reset_failed_start against process_killed): e"
         );
         for (cause, kind) in [
             (Cause::OutOfMemory, RESET),
@@ -161,5 +167,10 @@ mod tests {
         ]);
         assert_eq!(unknown.agreed, None);
         assert_eq!(decide(&[]).agreed, None);
+        let nothing = decide(&[
+            vote(Advisor::Analyst, Cause::DeviceMissing, None, 0.9),
+            vote(Advisor::Operator, Cause::Unknown, None, 0.0),
+        ]);
+        assert_eq!(nothing.reason, "no further action is known: e");
     }
 }
