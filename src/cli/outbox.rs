@@ -61,12 +61,18 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
             Cell::new(row.state.as_str(), tone),
             row.attempts.to_string().into(),
             next.into(),
-            row.last_error.as_deref().unwrap_or("").into(),
+            told(row).into(),
         ]);
     }
     let json = Value::Array(rows.iter().map(shape::delivery).collect());
     globals.listing(&json, &table, "Nothing waits to be delivered.")?;
     Ok(Exit::Done)
+}
+
+/// What stood in the way last, without what the courier noted for itself.
+fn told(row: &OutboxRow) -> &str {
+    let text = row.last_error.as_deref().unwrap_or("");
+    text.get(notes(row).len()..).unwrap_or(text)
 }
 
 fn is_open(row: &OutboxRow) -> bool {

@@ -152,16 +152,14 @@ impl<T: Tracker> Courier<T> {
             outbox.unknown(delivery.id, now.plus(FIRST_LOOK_AFTER), &why, now)?;
             return Ok(Next { at: now });
         }
-        if let Some(free_at) = self.capped(outbox, &delivery, now)? {
+        if let Some((free_at, what)) = self.capped(outbox, &delivery, now)? {
             let note = self.held(&delivery, now);
             if may_fold(&delivery, &note) {
                 let why = "the caps held it back for a day: counted in the summary";
                 outbox.folded(delivery.id, why, now)?;
                 return Ok(Next { at: now });
             }
-            let why = note.with(
-                "waiting: the cap on new issues is reached, or this gateway's turn has not come",
-            );
+            let why = note.with(&format!("waiting: {what}"));
             // After a restore a row is `unknown` without ever having been sent by this store: it stays that.
             if delivery.state == State::Unknown {
                 outbox.unknown(delivery.id, free_at, &why, now)?;
@@ -330,14 +328,14 @@ impl<T: Tracker> Courier<T> {
         Ok(())
     }
 
-    /// When the cap on new issues lets this row go; `None` = now. A row whose write may have happened has had
-    /// its place already.
+    /// Until when this row is held back, and by what; `None` = not at all. A row whose write may have happened has
+    /// had its place already.
     fn capped(
         &self,
         outbox: &dyn Outbox,
         delivery: &Delivery,
         now: Timestamp,
-    ) -> Result<Option<Timestamp>, OutboxError> {
+    ) -> Result<Option<(Timestamp, &'static str)>, OutboxError> {
         let opens = matches!(delivery.operation, Operation::Create | Operation::Reopen);
         if !opens || delivery.attempts > 0 {
             return Ok(None);
@@ -346,17 +344,24 @@ impl<T: Tracker> Courier<T> {
         let share = spread(&self.limits.gateway_id, "first");
         let turn = self.limits.spread.saturating_mul(share) / 1_000;
         let turn = delivery.created_at.plus(turn);
-        let mut free_at = (turn > now && delivery.created_at <= now).then_some(turn);
+        let mut held = (turn > now && delivery.created_at <= now)
+            .then_some((turn, "this gateway's turn has not come (spread_s)"));
         let said_by = delivery.said_by.as_deref();
-        for (most, window) in [(self.limits.per_hour, HOUR), (self.limits.per_day, DAY)] {
+        for (most, window, cap) in [
+            (self.limits.per_hour, HOUR, "the cap on new issues is reached (per_hour)"),
+            (self.limits.per_day, DAY, "the cap on new issues is reached (per_day)"),
+        ] {
             for (counted, most) in bounds(most, delivery.severity, said_by) {
                 let created =
                     |since| outbox.created_since(self.tracker.destination(), counted, since);
                 let at = slot(&created, most, window, now)?;
-                free_at = free_at.max(at);
+                // The later time; of two that are the same, what was found first.
+                if at > held.map(|(at, _)| at) {
+                    held = at.map(|at| (at, cap));
+                }
             }
         }
-        Ok(free_at)
+        Ok(held)
     }
 
     /// The note of a row that the caps hold back, with the time since they did so last, if the destination has
