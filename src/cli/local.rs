@@ -14,8 +14,7 @@ pub(super) fn moment(at: Timestamp) -> String {
 
 /// In UTC, without its milliseconds.
 pub(super) fn second(at: Timestamp) -> String {
-    let text = at.to_string();
-    text.get(..19).map_or(text.clone(), str::to_owned)
+    at.second()
 }
 
 /// The time with the one of a zone so many seconds east of UTC beside it; the day is told where it is another one.

@@ -345,7 +345,7 @@ pub(super) fn snooze(typed: &Typed, globals: &Globals) -> Result<Exit, CliError>
     change(
         globals,
         id,
-        &format!("left alone until {}", shape::second(until)),
+        &format!("left alone until {}", shape::moment(until)),
         |store, now| store.snooze(id, until, &actor, now),
     )
 }

@@ -298,7 +298,7 @@ impl Next {
                     format!("take the repair back: it came back: {}", finding.message)
                 }
                 WindowEnd::Longer { until, reason } => {
-                    format!("look again at {until}: {reason}")
+                    format!("look again at {} UTC: {reason}", until.second())
                 }
                 WindowEnd::Tell(reason) => format!("put it before a human: {reason}"),
             },
@@ -450,13 +450,15 @@ impl Explained {
         }
         if !self.attempts.is_empty() {
             page.gap();
-            page.line(format_args!("attempts"));
+            page.line(format_args!("attempts (UTC)"));
         }
         for attempt in &self.attempts {
             let outcome = attempt.outcome.map_or("open", |outcome| outcome.as_str());
             page.line(format_args!(
-                "  {} phase {} {}: {outcome}: {}",
-                attempt.started_at, attempt.phase, attempt.action_text, attempt.message
+                "  {} {}: {outcome}: {}",
+                attempt.started_at.second(),
+                attempt.action_text,
+                attempt.message
             ));
         }
         if task.status != Status::Closed {

@@ -145,7 +145,7 @@ pub fn follow(runtime: &Runtime, new: &[Finding], now: Timestamp) -> Result<(), 
     flush(runtime)?;
     let woken = runtime.store.wake_habits(now)?;
     if woken > 0 {
-        log::info!("a unit failed: {woken} kinds of lines before it are no habit any more");
+        log::info!("a unit failed: what came before it is no habit any more, {woken} of the lines");
     }
     Ok(())
 }

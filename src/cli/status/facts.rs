@@ -116,7 +116,7 @@ impl Repairs {
         }
         if let Some(at) = self.facts.restored {
             let at = shape::second(at);
-            let why = format!("at most suggest: restored at {at}, until one full clean sweep");
+            let why = format!("at most suggest: restored at {at} UTC, until one full clean sweep");
             lines.push((Tone::Warn, why));
         }
         if !self.running {
@@ -135,7 +135,7 @@ impl Repairs {
                 format!("{}, until {} is removed", one.reason, self.kill_switch_file)
             }
             (Reason::StartupGrace, Some(end)) => {
-                format!("{}, until {}", one.reason, shape::second(end))
+                format!("{}, until {} UTC", one.reason, shape::second(end))
             }
             (reason, _) => reason.to_string(),
         }
@@ -238,7 +238,7 @@ mod tests {
                 young,
                 None,
                 |_, config| config.daemon.startup_grace_s = 90,
-                "PAUSED: start-up grace, until 2027-01-18 12:01:30",
+                "PAUSED: start-up grace, until 2027-01-18 12:01:30 UTC",
             ),
             (
                 CLOCK_FLOOR.minus(Duration::from_secs(1)),
@@ -252,7 +252,7 @@ mod tests {
                 daemon(),
                 Some(NOON),
                 |_, _| {},
-                "at most suggest: restored at 2027-01-18 12:00:00, until one full clean sweep",
+                "at most suggest: restored at 2027-01-18 12:00:00 UTC, until one full clean sweep",
             ),
             (
                 NOON,
@@ -278,7 +278,7 @@ mod tests {
                 },
                 "PAUSED: kill switch is on: people at work, until /etc/autonomous-orchestrator/disable is removed | \
                  PAUSED: maintenance until 12:10 UTC: new cable | \
-                 at most suggest: restored at 2027-01-18 12:00:00, until one full clean sweep",
+                 at most suggest: restored at 2027-01-18 12:00:00 UTC, until one full clean sweep",
             ),
         ];
         for (now, said, restored, set, told) in rows {

@@ -176,13 +176,13 @@ pub fn historian(
         changes
             .unit_file_changed_at
             .filter(recent)
-            .map(|when| format!("unit file changed {when}")),
+            .map(|when| format!("unit file changed {} UTC", when.second())),
     );
     changed.extend(
         changes
             .exe_changed_at
             .filter(recent)
-            .map(|when| format!("program changed {when}")),
+            .map(|when| format!("program changed {} UTC", when.second())),
     );
     for (what, when) in changes
         .package_changes
@@ -191,7 +191,7 @@ pub fn historian(
         .filter(|(_, when)| recent(when))
         .take(3)
     {
-        changed.push(format!("{what} {when}"));
+        changed.push(format!("{what} {} UTC", when.second()));
     }
     if let Some(when) = changes
         .last_boot
@@ -202,7 +202,10 @@ pub fn historian(
             named.cause,
             0.7,
             ActionKind::is_start,
-            format!("booted {when}: what it needs may have come up late"),
+            format!(
+                "booted {} UTC: what it needs may have come up late",
+                when.second()
+            ),
         );
     }
     if !changed.is_empty() {

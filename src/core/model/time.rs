@@ -112,6 +112,12 @@ impl fmt::Display for NotATimestamp {
 impl std::error::Error for NotATimestamp {}
 
 impl Timestamp {
+    /// `2026-03-01 12:00:00`, as humans are shown it: in UTC, without its milliseconds.
+    pub fn second(self) -> String {
+        let text = self.to_string();
+        text.get(..19).unwrap_or(&text).to_owned()
+    }
+
     /// `2026-03-01T12:00:00Z`, or with an offset; nothing else.
     pub fn from_rfc3339(text: &str) -> Option<Self> {
         let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;

@@ -94,8 +94,7 @@ impl Silence {
     }
 
     fn end(&self) -> String {
-        let until = self.until.to_string();
-        until.get(..19).unwrap_or(&until).to_owned()
+        self.until.second()
     }
 
     fn why(&self) -> &str {

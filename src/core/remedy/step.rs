@@ -107,8 +107,10 @@ impl fmt::Display for Step {
                 until,
                 reason,
                 gate: Some(gate),
-            } => write!(f, "wait until {until}: {gate}: {reason}"),
-            Self::Wait { until, reason, .. } => write!(f, "wait until {until}: {reason}"),
+            } => write!(f, "wait until {} UTC: {gate}: {reason}", until.second()),
+            Self::Wait { until, reason, .. } => {
+                write!(f, "wait until {} UTC: {reason}", until.second())
+            }
             Self::Act { phase, action, why } => {
                 write!(f, "{action} (phase {}; {why})", phase.number())
             }
@@ -122,7 +124,7 @@ impl fmt::Display for Step {
                     write!(f, "; proposed: {action}")?;
                 }
                 match retry_at {
-                    Some(at) => write!(f, "; tried again at {at}"),
+                    Some(at) => write!(f, "; tried again at {} UTC", at.second()),
                     None => Ok(()),
                 }
             }
@@ -342,8 +344,11 @@ impl fmt::Display for Reason {
             Self::Mode(Mode::Auto) => f.write_str("mode auto"),
             Self::Budget(spent) => write!(
                 f,
-                "budget of this {} is spent ({} of {}), free again at {}",
-                spent.scope, spent.used, spent.limit, spent.free_at
+                "budget of this {} is spent ({} of {}), free again at {} UTC",
+                spent.scope,
+                spent.used,
+                spent.limit,
+                spent.free_at.second()
             ),
             Self::Slot => f.write_str("another disruptive action is running"),
             Self::MayPass => {

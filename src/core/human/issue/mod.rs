@@ -518,8 +518,7 @@ pub fn closing_comment(resolution: Resolution, message: &str, now: Timestamp) ->
 
 /// To the second: nobody reads milliseconds in an issue.
 fn seconds(at: Timestamp) -> String {
-    let text = at.to_string();
-    text.get(..19).unwrap_or(&text).to_owned()
+    at.second()
 }
 
 #[cfg(test)]

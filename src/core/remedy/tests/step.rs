@@ -84,7 +84,7 @@ fn each_reason_has_its_gate_and_its_words() {
         (
             Reason::Budget(spent()),
             Some(Gate::Budget),
-            "budget of this unit is spent (5 of 5), free again at 2027-01-15 08:20:34.000",
+            "budget of this unit is spent (5 of 5), free again at 2027-01-15 08:20:34 UTC",
         ),
         (
             Reason::Slot,
@@ -216,14 +216,14 @@ fn each_step_has_its_name_gate_and_words() {
             "wait",
             Some(Gate::Slot),
             Some(Reason::Slot),
-            "wait until 2027-01-15 08:00:01.000: slot: another disruptive action is running",
+            "wait until 2027-01-15 08:00:01 UTC: slot: another disruptive action is running",
         ),
         (
             wait(1, Reason::MayStillShow),
             "wait",
             None,
             Some(Reason::MayStillShow),
-            "wait until 2027-01-15 08:00:01.000: its cause may still show",
+            "wait until 2027-01-15 08:00:01 UTC: its cause may still show",
         ),
         (
             start(),
@@ -237,7 +237,7 @@ fn each_step_has_its_name_gate_and_words() {
             "tell",
             None,
             Some(Reason::NothingSafe),
-            "put it before a human: no action is known to be safe for this cause; tried again at 2027-01-15 08:00:01.000",
+            "put it before a human: no action is known to be safe for this cause; tried again at 2027-01-15 08:00:01 UTC",
         ),
         (
             proposed,
