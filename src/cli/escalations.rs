@@ -41,6 +41,9 @@ pub(super) fn adopted(reader: &Reader, rows: &[EscalationRow]) -> Result<Vec<Tas
     Ok(tasks)
 }
 
+/// Of such tasks, after their number.
+pub(super) const WAITED_THERE: &str =
+    "of the adopted database waited for a human there; not judged here yet";
 /// Why they are listed.
 const ADOPTED: &str = "adopted from another database, not judged here yet";
 
@@ -106,6 +109,9 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         json.push(shape::adopted(&task, ADOPTED));
     }
     globals.listing(&Value::Array(json), &table, "Nothing needs a human.")?;
+    if reader.adopted_waiting()? > tasks::LIST_MOST.into() {
+        tasks::tell_cut(tasks::LIST_MOST, "`tasks --status escalated --limit N`");
+    }
     Ok(Exit::Done)
 }
 
@@ -116,10 +122,12 @@ fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let reader = stored::reader(globals, &config)?;
     let rows = reader.escalations(false)?;
     let Some(row) = rows.iter().find(|row| row.task_id == id) else {
-        return Err(CliError::failed(format!(
-            "task {id} was never escalated: there is nothing to show"
-        ))
-        .hint("`escalations --all` lists them"));
+        let task = tasks::find(&reader, id)?;
+        let what = match task.status {
+            Status::Escalated => format!("task {id} is {ADOPTED}"),
+            _ => format!("task {id} was not put before a human"),
+        };
+        return Err(CliError::failed(what).hint(format!("`tasks show {id}` has what is known")));
     };
     if globals.json {
         globals.print_json(&shape::escalation(row))?;

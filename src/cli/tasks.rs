@@ -63,7 +63,7 @@ fn filter(typed: &Typed) -> Result<TaskFilter, CliError> {
 }
 
 /// Tasks listed where no number is asked for.
-const LIST_MOST: u32 = 1_000;
+pub(super) const LIST_MOST: u32 = 1_000;
 
 fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let filter = filter(typed)?;
@@ -83,11 +83,16 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         filter.limit
     };
     if tasks.len() as u64 >= u64::from(most) {
-        let told = format!("only the newest {most} are listed: --limit N lists more\n");
-        // A closed standard error leaves nobody to tell.
-        let _ = io::stderr().write_all(told.as_bytes());
+        tell_cut(most, "--limit N");
     }
     Ok(Exit::Done)
+}
+
+/// Says that a listing was cut, and what lists the rest.
+pub(super) fn tell_cut(most: u32, more: &str) {
+    let told = format!("only the newest {most} are listed: {more} lists more\n");
+    // A closed standard error leaves nobody to tell.
+    let _ = io::stderr().write_all(told.as_bytes());
 }
 
 fn table(tasks: &[Task], now: Timestamp) -> Table {

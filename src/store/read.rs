@@ -406,6 +406,23 @@ impl Reader {
         )
     }
 
+    /// How many tasks waited for a human in the database that was adopted, and were not put before one here.
+    pub fn adopted_waiting(&self) -> Result<u64, StoreError> {
+        self.with(|connection| {
+            let sql = "SELECT count(*) FROM tasks INDEXED BY tasks_open WHERE status <> 'closed'
+                AND status = 'escalated' AND id NOT IN (SELECT task_id FROM escalations)";
+            Ok(connection.query_row(sql, [], |row| row.get(0))?)
+        })
+    }
+
+    /// Repairs after `since` that were charged to the budget of this host.
+    pub fn host_charged(&self, since: Timestamp) -> Result<u32, StoreError> {
+        self.with(|connection| {
+            let sql = "SELECT count(*) FROM attempts WHERE charged = 'host' AND started_at > ?1";
+            Ok(connection.query_row(sql, [since.to_string()], |row| row.get(0))?)
+        })
+    }
+
     /// Tasks that were put before a human and are not over, or were over after `since` only.
     pub fn escalated_tasks(&self, since: Timestamp) -> Result<Vec<Task>, StoreError> {
         let sql = format!(

@@ -23,6 +23,10 @@ pub(super) struct ReportFacts {
     /// Newest first.
     pub(super) tasks: Vec<Task>,
     pub(super) open: u64,
+    /// Tasks of an adopted database that waited for a human there and were not put before one here.
+    pub(super) adopted: u64,
+    /// What the budget of this host paid for, in the last hour and the last day.
+    pub(super) host_charged: (u32, u32),
     pub(super) escalations: Vec<EscalationRow>,
     pub(super) outbox: Vec<OutboxRow>,
     pub(super) detectors: Vec<DetectorRun>,

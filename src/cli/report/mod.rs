@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
+use crate::cli::status::spent_line;
 use crate::cli::trial::{self, Would};
 use crate::cli::typed::Typed;
 use crate::cli::{learn, stats, stored};
@@ -18,6 +19,7 @@ use crate::daemon::status::Daemon;
 use crate::host::files::write_atomic;
 use crate::store::TaskFilter;
 use facts::ReportFacts;
+use page::{DAY, HOUR};
 
 /// Most tasks that the chart over time looks at.
 const TASKS_MOST: u32 = 20_000;
@@ -60,6 +62,8 @@ fn facts(globals: &Globals) -> Result<ReportFacts, CliError> {
     let store = StoreFacts::of(&reader)?;
     let (silences, now) = (store.silences.clone(), globals.now());
     let paused = host_facts::paused(&host, &config, daemon.life(), store);
+    let spent = reader.host_budget_spent(&config.budget, now)?;
+    let charged = |span| reader.host_charged(now.minus(span));
     let filter = TaskFilter {
         limit: TASKS_MOST,
         ..TaskFilter::default()
@@ -73,7 +77,11 @@ fn facts(globals: &Globals) -> Result<ReportFacts, CliError> {
         host: name,
         now: globals.now(),
         daemon_pid: daemon.pid(),
-        paused: paused.iter().map(|one| one.reason.to_string()).collect(),
+        paused: paused
+            .iter()
+            .map(|one| one.reason.to_string())
+            .chain(spent.as_ref().map(spent_line))
+            .collect(),
         silenced: silences
             .at(now)
             .map(|one| format!("{} {}", one.scope, one.terms()))
@@ -84,9 +92,14 @@ fn facts(globals: &Globals) -> Result<ReportFacts, CliError> {
             .collect(),
         tasks: reader.tasks(&filter)?,
         open: reader.counts()?.open,
+        adopted: reader.adopted_waiting()?,
+        host_charged: (charged(HOUR)?, charged(DAY)?),
         escalations: reader.escalations(true)?,
         outbox: reader.outbox()?,
-        detectors: reader.detector_runs()?,
+        detectors: match daemon.detectors() {
+            Some(live) => live,
+            None => reader.detector_runs()?,
+        },
         attempts: reader.all_attempts()?,
         habits: learn::heard(&reader, globals.now())?
             .into_iter()

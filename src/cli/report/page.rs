@@ -6,19 +6,19 @@ use std::time::Duration;
 use super::chart;
 use super::facts::ReportFacts;
 use super::html::Html;
-use crate::cli::escalations::delivery;
-use crate::cli::shape;
+use crate::cli::escalations::{self, delivery};
 use crate::cli::stats::{percent, repair_time};
+use crate::cli::{markdown, shape};
 use crate::core::human::stats::{AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figures, MTTR_TARGET};
 use crate::core::model::id::TaskId;
-use crate::core::model::task::Outcome;
+use crate::core::model::task::{Outcome, Status};
 use crate::store::RunOutcome;
 
 const WEEKS_SHOWN: usize = 12;
 const OPEN_SHOWN: usize = 50;
 const HABITS_SHOWN: usize = 50;
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const HOUR: Duration = Duration::from_secs(3_600);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
 /// The whole page. Nothing in it loads anything or runs anything; the policy says so to the browser too.
 pub(super) fn page(facts: &ReportFacts) -> String {
@@ -34,9 +34,9 @@ pub(super) fn page(facts: &ReportFacts) -> String {
     head(&mut html, facts);
     tiles(&mut html, facts);
     escalations(&mut html, facts);
-    open_tasks(&mut html, facts);
     chart::tasks_over_time(&mut html, &facts.tasks, facts.now);
     figures(&mut html, facts);
+    open_tasks(&mut html, facts);
     trial(&mut html, facts);
     budgets(&mut html, facts);
     detectors(&mut html, facts);
@@ -87,11 +87,17 @@ fn judged(met: Option<bool>) -> &'static str {
 
 fn tiles(html: &mut Html, facts: &ReportFacts) {
     let all = &facts.stats.all;
-    let waiting = facts.escalations.len();
+    let waiting = facts.escalations.len() as u64 + facts.adopted;
+    let calm = facts.daemon_pid.is_some() && facts.paused.is_empty();
     html.raw("<div class=\"tiles\">");
     tile(
         html,
-        if waiting == 0 { "good" } else { "bad" },
+        match waiting {
+            0 if calm => "good",
+            // Nobody looks, or nothing is repaired: no all-clear.
+            0 => "soft",
+            _ => "bad",
+        },
         &waiting.to_string(),
         "need a human",
     );
@@ -145,13 +151,18 @@ fn tag(html: &mut Html, class: &'static str, text: &str) {
 
 fn escalations(html: &mut Html, facts: &ReportFacts) {
     html.raw("<section><h2>Needs a human</h2>");
-    if facts.escalations.is_empty() {
-        html.raw("<p class=\"good\">Nothing.</p>");
+    if facts.adopted > 0 {
+        let tasks = shape::counted(facts.adopted, "task", "tasks");
+        let what = format!("{tasks} {}.", escalations::WAITED_THERE);
+        html.element("p", "", &what);
+    } else if facts.escalations.is_empty() {
+        html.raw("<p class=\"soft\">Nothing.</p>");
     }
+    let host = format!("{}: ", facts.host);
     for row in &facts.escalations {
-        html.raw("<article>")
-            .element("h3", "", &row.title)
-            .raw("<p>");
+        // The page is of one host, and says which at its top.
+        let title = row.title.strip_prefix(&host).unwrap_or(&row.title);
+        html.raw("<article>").element("h3", "", title).raw("<p>");
         tag(html, severity_class(&row.severity), &row.severity);
         html.text(&format!(
             "task {} · for {} · delivery: {}",
@@ -162,7 +173,8 @@ fn escalations(html: &mut Html, facts: &ReportFacts) {
         html.raw("</p>").element("p", "soft", &row.reason);
         if !row.body.trim().is_empty() {
             html.raw("<details><summary>The whole text</summary>");
-            html.element("pre", "", &row.body).raw("</details>");
+            let text = markdown::plain(&row.body, false);
+            html.element("pre", "", &text).raw("</details>");
         }
         html.raw("</article>");
     }
@@ -173,13 +185,13 @@ fn open_tasks(html: &mut Html, facts: &ReportFacts) {
     let open: Vec<_> = facts
         .tasks
         .iter()
-        .filter(|task| task.resolution.is_none())
+        .filter(|task| !matches!(task.status, Status::Closed | Status::Fixed))
         .take(OPEN_SHOWN)
         .collect();
     if open.is_empty() {
         return;
     }
-    html.raw("<section><h2>Open tasks</h2><div class=\"scroll\"><table><tr><th class=\"n\">Task</th><th>Severity</th><th>What</th><th>Status</th><th class=\"n\">Seen</th></tr>");
+    html.raw("<section><h2>Open tasks</h2><div class=\"scroll\"><table><tr><th class=\"n\">Task</th><th>Severity</th><th>What</th><th>Status</th><th class=\"n\">Age</th><th class=\"n\">Seen</th></tr>");
     for task in open {
         html.raw("<tr><td class=\"n\">")
             .text(&task.id.to_string())
@@ -195,6 +207,7 @@ fn open_tasks(html: &mut Html, facts: &ReportFacts) {
             .element("span", "soft", &task.message)
             .raw("</td>");
         html.element("td", "", task.status.as_str());
+        html.element("td", "n", &shape::age(task.detected_at, facts.now));
         html.raw("<td class=\"n\">")
             .count(task.seen_count)
             .raw("</td></tr>");
@@ -297,11 +310,14 @@ fn budgets(html: &mut Html, facts: &ReportFacts) {
         }
         uses.into_values().max().unwrap_or(0)
     };
-    let count = |span| u32::try_from(booked(span).count()).unwrap_or(u32::MAX);
     html.raw("<section><h2>Repair budgets</h2><div class=\"scroll\"><table>");
     for (name, used, limit) in [
-        ("host, last hour", count(HOUR), budget.host_per_hour),
-        ("host, last day", count(DAY), budget.host_per_day),
+        (
+            "host, last hour",
+            facts.host_charged.0,
+            budget.host_per_hour,
+        ),
+        ("host, last day", facts.host_charged.1, budget.host_per_day),
         (
             "busiest fault, last hour",
             fullest(HOUR),
@@ -393,18 +409,17 @@ fn habits(html: &mut Html, facts: &ReportFacts) {
 }
 
 fn foot(html: &mut Html, facts: &ReportFacts) {
-    html.raw("<footer>");
+    html.raw("<footer>autonomous-orchestrator ")
+        .raw(env!("CARGO_PKG_VERSION"))
+        .raw(". ");
     match &facts.audit {
         Ok(report) => html.text(&format!(
-            "Audit: {} events, every hash follows. Head {}.",
-            report.events, report.head_hash
+            "Audit: {} events, every hash follows, head {}.",
+            report.events,
+            report.head_hash.get(..16).unwrap_or(&report.head_hash)
         )),
         Err(broken) => html.element("b", "bad", &format!("Audit is broken: {broken}")),
     };
-    html.text(&format!(
-        " autonomous-orchestrator {}.",
-        env!("CARGO_PKG_VERSION")
-    ));
     html.raw("</footer>");
 }
 
@@ -433,6 +448,8 @@ mod tests {
             trial: vec![HOSTILE.to_owned()],
             tasks: Vec::new(),
             open: 1,
+            adopted: 0,
+            host_charged: (1, 2),
             escalations: vec![EscalationRow {
                 id: EscalationId::from_number(1),
                 task_id: TaskId::from_number(1),
@@ -489,6 +506,24 @@ mod tests {
                 .count()
                 >= 8
         );
+    }
+
+    #[test]
+    fn the_text_of_an_issue_is_plain_and_its_heading_leaves_out_the_host() {
+        let mut facts = facts();
+        facts.host = "line-7".to_owned();
+        facts.adopted = 3;
+        for row in &mut facts.escalations {
+            row.title = "line-7: web.service: It is gone.".to_owned();
+            row.body = "<!-- mark -->\n### What happened\n\na&#95;b failed\n".to_owned();
+        }
+        let page = page(&facts);
+        assert!(page.contains("<h3>web.service: It is gone.</h3>"), "{page}");
+        assert!(page.contains("a_b failed</pre>"), "{page}");
+        assert!(page.contains("<b class=\"bad\">4</b>"), "{page}");
+        for mark in ["###", "&lt;!--", "&amp;#95;"] {
+            assert!(!page.contains(mark), "{mark}");
+        }
     }
 
     #[test]

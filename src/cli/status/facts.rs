@@ -4,7 +4,7 @@ use crate::cli::error::CliError;
 use crate::cli::globals::Globals;
 use crate::cli::table::Tone;
 use crate::cli::trial::{self, Would};
-use crate::cli::{escalations, shape, stored};
+use crate::cli::{shape, stored};
 use crate::core::config::Config;
 use crate::core::diagnosis::root_cause::cases;
 use crate::core::model::case::Case;
@@ -57,7 +57,6 @@ pub(super) fn read_store(
 ) -> Result<Stored, CliError> {
     let reader = stored::reader(globals, config)?;
     let rows = reader.escalations(true)?;
-    let adopted = escalations::adopted(&reader, &rows)?.len() as u64;
     let asks = rows.into_iter().map(|row| {
         let task = reader.task(row.task_id)?;
         Ok(Ask { row, task })
@@ -65,7 +64,7 @@ pub(super) fn read_store(
     Ok(Stored {
         counts: reader.counts()?,
         asks: asks.collect::<Result<_, StoreError>>()?,
-        adopted,
+        adopted: reader.adopted_waiting()?,
         outbox: reader.outbox()?,
         detectors: match daemon.detectors() {
             Some(live) => live,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::cli::shape;
 use crate::cli::status::facts::{Ask, Repairs, Stored};
 use crate::cli::table::Tone;
+use crate::cli::{escalations, shape};
 use crate::core::config::Config;
 use crate::core::model::task::Status;
 use crate::core::model::time::Timestamp;
@@ -123,9 +123,7 @@ pub(super) fn asks(store: &Stored, now: Timestamp) -> Vec<Point> {
     };
     if store.adopted > 0 {
         let tasks = shape::counted(store.adopted, "task", "tasks");
-        let what = format!(
-            "{tasks} of the adopted database waited for a human there; not judged here yet"
-        );
+        let what = format!("{tasks} {}", escalations::WAITED_THERE);
         points.push(Point::new(
             Gravity::Warning,
             "tasks --status escalated",
@@ -188,7 +186,7 @@ pub(super) fn obstacles(
     points
 }
 
-fn spent_line(spent: &Spent) -> String {
+pub(in crate::cli) fn spent_line(spent: &Spent) -> String {
     format!(
         "repeated and disruptive repairs PAUSED until {}: {} of {} of this host's budget are used; first starts and what you approve go on",
         shape::moment(spent.free_at),

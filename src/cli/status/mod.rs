@@ -4,6 +4,8 @@ mod check;
 mod facts;
 mod lead;
 
+pub(super) use lead::spent_line;
+
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
