@@ -14,6 +14,7 @@ use crate::core::diagnosis::cause_rules::CauseRules;
 use crate::core::diagnosis::naming::name_cause;
 use crate::core::human::next_steps::next_steps;
 use crate::core::model::case::Case;
+use crate::core::model::facts::Key;
 use crate::core::model::id::TaskId;
 use crate::core::model::inert;
 use crate::core::model::task::{Resolution, Status, Task};
@@ -234,7 +235,12 @@ fn page(task: &Task, case: Option<&Case>, attempts: &[Attempt], events: &[AuditE
     if !task.evidence.is_empty() {
         text.push_str("\nevidence\n");
         for (key, value) in task.evidence.iter() {
-            for (at, part) in value.lines().enumerate() {
+            let mut lines: Vec<&str> = value.lines().collect();
+            // Stored with the newest first; a traceback reads from its top.
+            if key == Key::Log.as_str() {
+                lines.reverse();
+            }
+            for (at, part) in lines.into_iter().enumerate() {
                 let key = if at == 0 { key } else { "" };
                 let _ = writeln!(text, "  {key:<18} {}", inert::line(part));
             }

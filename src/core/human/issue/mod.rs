@@ -432,7 +432,18 @@ fn fixed_how(out: &mut String, facts: &IssueFacts<'_>) {
     }
 }
 
-/// Facts beside the message; the unit's own log first, as it holds the newest lines.
+/// The last lines of `text` that fit.
+fn newest(text: &str, cap: usize) -> &str {
+    let over = text.len().saturating_sub(cap);
+    if over == 0 {
+        return text;
+    }
+    let mut starts = text.match_indices('\n').map(|(at, _)| at + 1);
+    let first = starts.find(|at| *at >= over);
+    first.and_then(|at| text.get(at..)).unwrap_or(text)
+}
+
+/// Facts beside the message; the unit's own log first, in the order in which it was said: a traceback reads from its top.
 fn evidence_fold(out: &mut String, task: &Task, clean: &impl Fn(&str) -> String) {
     let log = task.evidence.text(Key::Log);
     let facts: Vec<_> = task
@@ -443,9 +454,11 @@ fn evidence_fold(out: &mut String, task: &Task, clean: &impl Fn(&str) -> String)
     if log.is_none() && facts.is_empty() {
         return;
     }
-    out.push_str("\n<details>\n<summary>Evidence, newest first</summary>\n");
+    out.push_str("\n<details>\n<summary>Evidence</summary>\n");
     if let Some(log) = log {
-        let _ = write!(out, "\n{}", fence(&clean(log), QUOTE_CAP));
+        let lines: Vec<&str> = log.lines().rev().collect();
+        let log = clean(&lines.join("\n"));
+        let _ = write!(out, "\n{}", fence(newest(&log, QUOTE_CAP), QUOTE_CAP));
     }
     if !facts.is_empty() {
         let mut table = String::new();
