@@ -26,7 +26,14 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let causes = wire::operators_causes(globals)?;
     let settings = globals.readable_config()?;
     let mut table = Table::new(&[
-        "CLASS", "SUBJECT", "SEVERITY", "COUNT", "LINES", "CAUSE", "TITLE", "TOLD", "MESSAGE",
+        "CLASS",
+        "SUBJECT",
+        "SEVERITY",
+        "COUNT",
+        "LINES",
+        "CAUSE",
+        "TOLD",
+        "TITLE, MESSAGE",
     ]);
     let mut rows = Vec::new();
     let mut shapes = Vec::new();
@@ -56,9 +63,8 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
                 seen.finding.count.to_string().into(),
                 format!("{}-{}", seen.first_line, seen.last_line).into(),
                 sure(&named).into(),
-                named.cause.describe().into(),
                 told.as_str().into(),
-                seen.finding.message.as_str().into(),
+                format!("{} {}", named.cause.describe(), seen.finding.message).into(),
             ]);
             rows.push(as_json(&file, &seen, &named, &told));
         }
