@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::core::model::time::Timestamp;
+use crate::host::clock::zone;
 
 /// `2026-01-05 10:00:00 UTC (11:00:00 CET)`; once where both are the same.
 pub(super) fn moment(at: Timestamp) -> String {
@@ -32,29 +33,6 @@ fn beside(at: Timestamp, offset: i64, zone: &str) -> String {
     let same_day = local.get(..10) == utc.get(..10);
     let shown = local.get(11..).filter(|_| same_day).unwrap_or(&local);
     format!("{utc} UTC ({shown} {zone})")
-}
-
-/// How far this host's zone is east of UTC at `at`, in seconds, and its name then.
-fn zone(at: Timestamp) -> Option<(i64, String)> {
-    let seconds = at.as_millis().div_euclid(1000);
-    let mut local = std::mem::MaybeUninit::<nix::libc::tm>::zeroed();
-    // SAFETY: both pointers are valid for the call; `tm` is plain data, for which zeros are a value. The name that it
-    // points to lives as long as the zone is not changed, and nothing here changes it.
-    let name = unsafe {
-        if nix::libc::localtime_r(&raw const seconds, local.as_mut_ptr()).is_null() {
-            return None;
-        }
-        let local = local.assume_init_ref();
-        if local.tm_zone.is_null() {
-            return None;
-        }
-        std::ffi::CStr::from_ptr(local.tm_zone)
-            .to_string_lossy()
-            .into_owned()
-    };
-    // SAFETY: written in full above.
-    let offset = unsafe { local.assume_init() }.tm_gmtoff;
-    Some((offset, name))
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ fn config(data: &[u8]) {
         let shown = config.shown().to_toml();
         assert!(Config::parse(&shown).is_ok(), "{shown}");
         for window in &config.maintenance {
-            let _ = window.open_at(NOW);
+            let _ = window.open_at(NOW, 3_600);
         }
     }
 }

@@ -50,6 +50,7 @@ pub fn host_facts(host: &Host, config: &Config, life: Life, store: StoreFacts) -
             .filter(|until| *until > now),
         restored: store.restored,
         dry_run: life.dry_run,
+        ahead_s: host.clock.ahead_s(),
         silences: store.silences,
     }
 }

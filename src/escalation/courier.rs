@@ -348,8 +348,16 @@ impl<T: Tracker> Courier<T> {
             .then_some((turn, "this gateway's turn has not come (spread_s)"));
         let said_by = delivery.said_by.as_deref();
         for (most, window, cap) in [
-            (self.limits.per_hour, HOUR, "the cap on new issues is reached (per_hour)"),
-            (self.limits.per_day, DAY, "the cap on new issues is reached (per_day)"),
+            (
+                self.limits.per_hour,
+                HOUR,
+                "the cap on new issues is reached (per_hour)",
+            ),
+            (
+                self.limits.per_day,
+                DAY,
+                "the cap on new issues is reached (per_day)",
+            ),
         ] {
             for (counted, most) in bounds(most, delivery.severity, said_by) {
                 let created =

@@ -89,6 +89,14 @@ impl Clock {
         Ok(state.status & libc::STA_UNSYNC == 0)
     }
 
+    /// How far the clock on the wall is ahead of UTC now, in seconds; a manual clock's wall is in UTC.
+    pub fn ahead_s(&self) -> i64 {
+        match self {
+            Self::System { .. } => zone(self.now()).map_or(0, |(ahead, _)| ahead),
+            Self::Manual(_) => 0,
+        }
+    }
+
     /// False while the wall clock is before the build's floor.
     pub fn is_sane(&self) -> bool {
         self.wall() >= CLOCK_FLOOR
@@ -99,6 +107,29 @@ impl Clock {
 pub fn end_after(span: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(span).unwrap_or(now)
+}
+
+/// How far this host's zone is east of UTC at `at`, in seconds, and its name then.
+pub fn zone(at: Timestamp) -> Option<(i64, String)> {
+    let seconds = at.as_millis().div_euclid(1000);
+    let mut local = std::mem::MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: both pointers are valid for the call; `tm` is plain data, for which zeros are a value. The name that it
+    // points to lives as long as the zone is not changed, and nothing here changes it.
+    let name = unsafe {
+        if libc::localtime_r(&raw const seconds, local.as_mut_ptr()).is_null() {
+            return None;
+        }
+        let local = local.assume_init_ref();
+        if local.tm_zone.is_null() {
+            return None;
+        }
+        std::ffi::CStr::from_ptr(local.tm_zone)
+            .to_string_lossy()
+            .into_owned()
+    };
+    // SAFETY: written in full above.
+    let offset = unsafe { local.assume_init() }.tm_gmtoff;
+    Some((offset, name))
 }
 
 fn wall_millis() -> i64 {

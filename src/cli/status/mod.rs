@@ -201,8 +201,9 @@ fn page(seen: &Seen<'_>) -> String {
         let said = format!("{} {}", one.scope, one.terms());
         line("silenced", Tone::Warn, &said);
     }
+    let ahead = seen.repairs.facts.ahead_s;
     for window in &seen.config.maintenance {
-        if let (Some(open), false) = (window.open_at(now), window.only.is_empty()) {
+        if let (Some(open), false) = (window.open_at(now, ahead), window.only.is_empty()) {
             let said = format!("{}: {}", window.only.join(", "), open.text);
             line("silenced", Tone::Warn, &said);
         }

@@ -5,12 +5,14 @@ use crate::core::config::settings::section;
 use crate::core::model::time::Timestamp;
 
 section! {
-    /// `[[maintenance]]`: from one minute of the day to another, UTC.
+    /// `[[maintenance]]`: from one minute of the day to another.
     pub Maintenance {
         /// `HH:MM`.
         from: String = String::new(),
         /// `HH:MM`; before `from` it is on the next day.
         to: String = String::new(),
+        /// Times and days by this host's clock on the wall; else UTC.
+        local: bool = false,
         /// `mon` to `sun`, the days on which it begins; empty = every day.
         days: Vec<String> = Vec::new(),
         /// Units, other subjects and classes that are left alone then; empty: nothing is repaired on the whole host.
@@ -52,18 +54,23 @@ impl Maintenance {
         let wrong = times.is_none_or(|(from, to)| from == to) || !self.days.iter().all(known);
         wrong.then(|| {
             let what = format!(
-                "maintenance '{}' to '{}': needs two different times as HH:MM (UTC), and days as mon to sun",
+                "maintenance '{}' to '{}': needs two different times as HH:MM, and days as mon to sun",
                 self.from, self.to
             );
             ConfigError::of(key, what)
         })
     }
 
-    /// Why nothing is repaired at `now` and until when, while the window is open.
-    pub fn open_at(&self, now: Timestamp) -> Option<OpenWindow> {
+    /// Why nothing is repaired at `now` and until when, while the window is open; `ahead_s` is how far this host's clock
+    /// on the wall is ahead of UTC.
+    pub fn open_at(&self, now: Timestamp, ahead_s: i64) -> Option<OpenWindow> {
         let (from, to) = minutes(&self.from).zip(minutes(&self.to))?;
         let length = (to - from).rem_euclid(DAY_MINUTES);
-        let minute = now.as_millis().div_euclid(MINUTE_MS);
+        let (ahead, clock) = match self.local {
+            true => (ahead_s.div_euclid(60), "local time"),
+            false => (0, "UTC"),
+        };
+        let minute = now.as_millis().div_euclid(MINUTE_MS) + ahead;
         let since = (minute - from).rem_euclid(DAY_MINUTES);
         // The first of January 1970 was a Thursday.
         let begun = minute - since;
@@ -76,8 +83,8 @@ impl Maintenance {
                 reason => reason,
             };
             OpenWindow {
-                until: Timestamp::from_millis((begun + length) * MINUTE_MS),
-                text: format!("maintenance until {} UTC: {reason}", self.to),
+                until: Timestamp::from_millis((begun + length - ahead) * MINUTE_MS),
+                text: format!("maintenance until {} {clock}: {reason}", self.to),
             }
         })
     }
@@ -93,8 +100,7 @@ mod tests {
             from: from.to_owned(),
             to: to.to_owned(),
             days: days.iter().map(|day| (*day).to_owned()).collect(),
-            reason: String::new(),
-            only: Vec::new(),
+            ..Maintenance::default()
         }
     }
 
@@ -111,7 +117,7 @@ mod tests {
             ("2025-11-23 01:00:00", false),
         ] {
             let until = night
-                .open_at(at.parse().unwrap())
+                .open_at(at.parse().unwrap(), 3_600)
                 .map(|window| window.until);
             let end = open.then(|| "2025-11-24 02:00:00".parse().unwrap());
             assert_eq!(until, end, "{at}");
@@ -119,9 +125,30 @@ mod tests {
         let daily = window("09:00", "10:00", &[]);
         assert!(
             daily
-                .open_at("1970-01-01 09:30:00".parse().unwrap())
+                .open_at("1970-01-01 09:30:00".parse().unwrap(), 0)
                 .is_some()
         );
+    }
+
+    #[test]
+    fn a_local_window_goes_by_the_clock_on_the_wall() {
+        let night = Maintenance {
+            local: true,
+            ..window("22:30", "02:00", &["sun"])
+        };
+        // An hour and a half east, a Sunday from 21:00 to Monday 00:30 in UTC; eight hours west, Monday from 06:30 on.
+        for (ahead, at, end) in [
+            (5_400, "2025-11-23 20:59:59", None),
+            (5_400, "2025-11-23 21:00:00", Some("2025-11-24 00:30:00")),
+            (5_400, "2025-11-24 00:30:00", None),
+            (-28_800, "2025-11-24 06:29:59", None),
+            (-28_800, "2025-11-24 06:30:00", Some("2025-11-24 10:00:00")),
+        ] {
+            let open = night.open_at(at.parse().unwrap(), ahead);
+            let until = open.as_ref().map(|window| window.until);
+            assert_eq!(until, end.map(|end| end.parse().unwrap()), "{ahead} {at}");
+            assert!(open.is_none_or(|window| window.text.contains("until 02:00 local time")));
+        }
     }
 
     #[test]

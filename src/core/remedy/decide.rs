@@ -109,6 +109,8 @@ pub struct HostFacts {
     pub restored: Option<Timestamp>,
     /// Look, record and say what would be done.
     pub dry_run: bool,
+    /// How far its clock on the wall is ahead of UTC, in seconds.
+    pub ahead_s: i64,
     /// What humans want left alone.
     pub silences: Silences,
 }
@@ -121,7 +123,8 @@ impl HostFacts {
         let ordered = self.silences.maintenance(now);
         GateFacts {
             kill_switch: self.kill_switch.clone(),
-            maintenance: ordered.or_else(|| windows.find_map(|window| window.open_at(now))),
+            maintenance: ordered
+                .or_else(|| windows.find_map(|window| window.open_at(now, self.ahead_s))),
             clock_sane: self.clock_sane,
             grace_until: self.grace_until,
             age,
@@ -282,7 +285,7 @@ fn silence_of(
     windows
         .find_map(|window| {
             window
-                .open_at(now)
+                .open_at(now, situation.host.ahead_s)
                 .filter(|_| window.only.iter().any(covers))
         })
         .map(|open| (open.until, open.text))

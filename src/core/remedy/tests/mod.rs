@@ -210,6 +210,7 @@ impl Scene {
                 grace_until: None,
                 restored: None,
                 dry_run: false,
+                ahead_s: 0,
                 silences: crate::core::remedy::silence::Silences::default(),
             },
             settings: Config::default(),
