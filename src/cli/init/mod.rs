@@ -128,6 +128,7 @@ fn proposed(services: &[Surveyed], interfaces: &[String], monit: &Monitored) -> 
         if names.is_empty() { "#" } else { "" },
         names.join(", ")
     );
+    bounds(&mut out, monit);
     out.push_str(
         "\n# Nobody is told without a destination: this, [webhook] or [alertmanager].\n#[escalation.github]\n\
          #repository = \"owner/name\"\n#token_file = \"/etc/autonomous-orchestrator/github.token\"\n",
@@ -161,6 +162,24 @@ fn proposed(services: &[Surveyed], interfaces: &[String], monit: &Monitored) -> 
         }
     }
     out
+}
+
+/// How full disks and memory may be, as Monit has it.
+fn bounds(out: &mut String, monit: &Monitored) {
+    if !monit.bounds.is_empty() {
+        out.push_str("# As the monitrc has them, the lowest of each.\n");
+    }
+    for (key, percent) in &monit.bounds {
+        let _ = match key.strip_suffix("_high_percent") {
+            Some(what) => writeln!(
+                out,
+                "{key} = {percent}\n{what}_low_percent = {}",
+                percent.saturating_sub(5)
+            ),
+            // Monit counts what is used, this what is left.
+            None => writeln!(out, "{key} = {}", 100_u8.saturating_sub(*percent)),
+        };
+    }
 }
 
 fn service<'a>(
@@ -260,7 +279,8 @@ mod tests {
         let mut monit = Monitored::default();
         monit.read("/etc/monit/monitrc", "check process mosquitto with pidfile /run/m.pid\n  if failed port 8883 then restart\n\
             check host plant with address 10.0.0.7\n  if failed port 80 protocol http request \"/up\" then alert\n\
-            check system $HOST\n  if memory usage > 80% then alert\n");
+            check system $HOST\n  if memory usage > 80% then alert\n  if loadavg (5min) > 4 then alert\n\
+            check filesystem root with path /\n  if space usage > 80% then alert\n");
         let text = proposed(&services, &["eth0".to_owned()], &monit);
         let config = Config::parse(&text).unwrap();
         let probes: Vec<_> = config
@@ -284,6 +304,15 @@ mod tests {
             ]
         );
         assert_eq!(config.log_file.len(), 1);
+        let detect = &config.detect;
+        assert_eq!(
+            [
+                detect.memory_low_percent,
+                detect.disk_high_percent,
+                detect.disk_low_percent
+            ],
+            [20, 80, 75]
+        );
         assert_eq!(config.detect.interfaces, ["eth0"]);
         assert!(text.contains("# plc.service: holds /dev/ttyUSB0.\n"));
         assert!(!text.contains("cron.service"));

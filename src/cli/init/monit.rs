@@ -1,4 +1,7 @@
-//! What of a monitrc can be carried over: the ports and pages that it asks (monit(1), "CONNECTION TESTING").
+//! What of a monitrc can be carried over: the ports and pages that it asks (monit(1), "CONNECTION TESTING"), and how full
+//! disks and memory may be ("RESOURCE TESTING", "SPACE USAGE TESTING").
+
+use std::collections::BTreeMap;
 
 /// Statements that are kept to be listed.
 const LEFT_MOST: usize = 100;
@@ -17,6 +20,8 @@ pub(super) struct MonitProbe {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Monitored {
     pub(super) probes: Vec<MonitProbe>,
+    /// The lowest of each bound: its key in `[detect]`, and percent in use.
+    pub(super) bounds: BTreeMap<&'static str, u8>,
     /// What a human has to carry over.
     pub(super) left: Vec<String>,
 }
@@ -26,8 +31,10 @@ pub(super) struct Monitored {
 struct Entry {
     name: String,
     address: String,
-    /// It is a process: everything of it is watched anyway.
-    process: bool,
+    /// `process`, `host`, `filesystem`, …
+    kind: String,
+    /// Its first line, until something of it is left.
+    head: Option<String>,
 }
 
 impl Monitored {
@@ -45,11 +52,18 @@ impl Monitored {
                 entry = Entry {
                     name: word(2).to_owned(),
                     address: after(&words, "address").unwrap_or("127.0.0.1").to_owned(),
-                    process: word(1).eq_ignore_ascii_case("process"),
+                    kind: word(1).to_ascii_lowercase(),
+                    head: Some(line.to_owned()),
                 };
-                if !entry.process && !word(1).eq_ignore_ascii_case("host") {
-                    self.leave(line);
+                match entry.kind.as_str() {
+                    // Everything of a process is watched anyway, and a host is what its tests ask.
+                    "process" | "host" => entry.head = None,
+                    "filesystem" | "system" => {}
+                    _ => self.leave(&mut entry, ""),
                 }
+            } else if let Some((key, percent)) = bound(&words, &entry.kind) {
+                let lowest = self.bounds.entry(key).or_insert(percent);
+                *lowest = percent.min(*lowest);
             } else if let Some(check) = connection(&words, &entry) {
                 let probe = MonitProbe {
                     name: entry.name.clone(),
@@ -59,17 +73,36 @@ impl Monitored {
                 if !self.probes.contains(&probe) {
                     self.probes.push(probe);
                 }
-            } else if !entry.process || !is_known(word(0)) {
-                self.leave(line);
+            } else if entry.kind != "process" || !is_known(word(0)) {
+                self.leave(&mut entry, line);
             }
         }
     }
 
-    fn leave(&mut self, line: &str) {
-        if self.left.len() < LEFT_MOST {
-            self.left.push(line.to_owned());
-        }
+    /// A line for the human, below the first one of its entry.
+    fn leave(&mut self, entry: &mut Entry, line: &str) {
+        let lines = entry.head.take().into_iter().chain([line.to_owned()]);
+        let room = LEFT_MOST.saturating_sub(self.left.len());
+        self.left
+            .extend(lines.filter(|line| !line.is_empty()).take(room));
     }
+}
+
+/// `if space usage > 80% then …` of a file system, or the memory of the system, as a key and its percent.
+fn bound(words: &[String], kind: &str) -> Option<(&'static str, u8)> {
+    let word = |at: usize| words.get(at).map_or("", String::as_str);
+    let key = match (kind, word(1).to_ascii_lowercase().as_str()) {
+        ("filesystem", "space") => "disk_high_percent",
+        ("filesystem", "inode") => "inode_high_percent",
+        ("system", "memory") => "memory_low_percent",
+        _ => return None,
+    };
+    let percent = word(4).strip_suffix('%')?.parse().ok()?;
+    let is_bound = word(0).eq_ignore_ascii_case("if")
+        && word(2).eq_ignore_ascii_case("usage")
+        && word(3) == ">"
+        && (60..100).contains(&percent);
+    is_bound.then_some((key, percent))
 }
 
 /// Statements of a process whose meaning holds here by itself: how it is started, stopped, kept up and grouped.
@@ -162,7 +195,9 @@ mod tests {
              \x20 if failed port 8080 protocol http request \"/health\" with timeout 5 seconds then restart\n\
              \x20 if failed host 10.1.1.1 port 1502 for 3 cycles then alert\n  if cpu > 80% for 5 cycles then alert\n\
              check process db matching \"postgres\"\n  if failed port 5432 protocol pgsql then restart\n\
-             check filesystem root with path /\n  if space usage > 80% then alert\n\
+             check filesystem root with path /\n  if space usage > 80% then alert\n  if inode usage > 90% for 2 cycles then alert\n\
+             check filesystem data with path /data\n  if space usage > 70% then alert\n  if space free < 5 GB then alert\n\
+             check system $HOST\n  if memory usage > 85% then alert\n\
              if failed port 1 then alert",
         );
         let checks: Vec<_> = all
@@ -176,7 +211,7 @@ mod tests {
                 ("web", "http = \"http://127.0.0.1:8080/health\""),
                 ("web", "tcp = \"10.1.1.1:1502\"\nfailures = 3"),
                 ("db", "tcp = \"127.0.0.1:5432\""),
-                ("root", "tcp = \"127.0.0.1:1\""),
+                ("$HOST", "tcp = \"127.0.0.1:1\""),
             ]
         );
         assert_eq!(
@@ -184,8 +219,17 @@ mod tests {
             [
                 "set daemon 30",
                 "if cpu > 80% for 5 cycles then alert",
-                "check filesystem root with path /",
-                "if space usage > 80% then alert",
+                "check filesystem data with path /data",
+                "if space free < 5 GB then alert",
+            ]
+        );
+        let bounds: Vec<_> = all.bounds.into_iter().collect();
+        assert_eq!(
+            bounds,
+            [
+                ("disk_high_percent", 70),
+                ("inode_high_percent", 90),
+                ("memory_low_percent", 85),
             ]
         );
     }
