@@ -35,10 +35,11 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         let task = event
             .task_id
             .map_or_else(|| "-".to_owned(), |id| id.to_string());
-        let reason = match (event.details.is_empty(), event.reason.is_empty()) {
-            (_, true) => event.details.clone(),
+        let details = shape::details(event);
+        let reason = match (details.is_empty(), event.reason.is_empty()) {
+            (_, true) => details.into_owned(),
             (true, false) => event.reason.clone(),
-            (false, false) => format!("{}: {}", event.details, event.reason),
+            (false, false) => format!("{details}: {}", event.reason),
         };
         table.row([
             Cell::new(

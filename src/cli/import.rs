@@ -1,5 +1,7 @@
 //! `import FILE`: adopts the Python daemon's database.
 
+use std::io::{self, Write as _};
+
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::stored;
@@ -13,13 +15,14 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         .path(0)
         .ok_or_else(|| CliError::usage("no file given: which database?").hint("import FILE"))?;
     let config = globals.load_config()?;
-    if let Err(why) = files::open_regular(&source) {
-        return Err(CliError::file(
+    let size = files::open_regular(&source).and_then(|file| file.metadata());
+    let size = size.map_err(|why| {
+        CliError::file(
             format!("{}: cannot be read", source.display()),
             why,
             "name the tasks.db of the Python daemon",
-        ));
-    }
+        )
+    })?;
     let options = stored::options(globals, &config);
     if globals.dry_run {
         globals.print(&format!(
@@ -31,6 +34,12 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     }
     if let Some(directory) = options.path.parent() {
         make_private(directory)?;
+    }
+    let mib = size.len() >> 20;
+    if mib > 0 {
+        let told = format!("{mib} MiB are read and written anew; on flash that takes minutes\n");
+        // A closed standard error leaves nobody to tell.
+        let _ = io::stderr().write_all(told.as_bytes());
     }
     let report = crate::store::import(&source, &options, globals.now())?;
     if globals.json {

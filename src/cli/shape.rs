@@ -1,5 +1,6 @@
 //! How stored rows look to a human and to a program.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use serde_json::{Value, json};
@@ -124,6 +125,14 @@ pub(super) fn event(event: &AuditEvent) -> Value {
         "hash": event.hash,
         "prev_hash": event.prev_hash,
     })
+}
+
+/// What an event says of itself, for a human: a number alone is that of a task.
+pub(super) fn details(event: &AuditEvent) -> Cow<'_, str> {
+    match event.action.as_str() {
+        "in_case" | "given_back" => Cow::Owned(format!("task {}", event.details)),
+        _ => Cow::Borrowed(&event.details),
+    }
 }
 
 pub(super) fn silence(one: &Silence) -> Value {

@@ -156,6 +156,9 @@ fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
+/// Newest events of a task on its page.
+const EVENTS_SHOWN: usize = 12;
+
 fn page(task: &Task, case: Option<&Case>, attempts: &[Attempt], events: &[AuditEvent]) -> String {
     let mut text = format!(
         "task {}: {} {}\n\n",
@@ -267,7 +270,12 @@ fn page(task: &Task, case: Option<&Case>, attempts: &[Attempt], events: &[AuditE
         let _ = writeln!(text, "  {}", inert::line(&step));
     }
     text.push_str("\nhistory (UTC)\n");
-    for event in events {
+    let before = events.len().saturating_sub(EVENTS_SHOWN);
+    if before > 0 {
+        let earlier = shape::counted(before as u64, "earlier event", "earlier events");
+        let _ = writeln!(text, "  {earlier}: `history {}`", task.id);
+    }
+    for event in events.iter().skip(before) {
         let _ = writeln!(text, "  {}", event_line(event));
     }
     text
@@ -287,10 +295,9 @@ fn steps(task: &Task) -> Vec<String> {
 /// One audit event in one line.
 pub(super) fn event_line(event: &AuditEvent) -> String {
     let at = event.timestamp.get(..19).unwrap_or(&event.timestamp);
-    let details = if event.details.is_empty() {
-        String::new()
-    } else {
-        format!(" {}", event.details)
+    let details = match shape::details(event) {
+        none if none.is_empty() => none,
+        some => format!(" {some}").into(),
     };
     let reason = if event.reason.is_empty() {
         String::new()

@@ -116,6 +116,9 @@ fn readers(tree: &Tree) -> impl Iterator<Item = (&'static str, &'static str)> {
         .map(|(_, path, form)| (*path, *form))
 }
 
+/// What an operator does after it.
+const NEXT: &str = "next: `init` proposes a configuration from what runs here, `doctor` checks it all, `status` shows what is found";
+
 pub(super) fn install(
     table: &[CommandRow],
     typed: &Typed,
@@ -148,9 +151,12 @@ pub(super) fn install(
         job.say(&advice)?;
     }
     if typed.has("start") {
+        // One that would not start takes no place of one that runs.
+        globals.load_config()?;
         job.orders(init.restart())?;
+        job.say(NEXT)?;
     } else if !job.staged && !globals.dry_run {
-        globals.print(&format!("start it with: {}\n", init.start_line()))?;
+        globals.print(&format!("{NEXT}\nstart it with: {}\n", init.start_line()))?;
     }
     Ok(Exit::Done)
 }
