@@ -71,8 +71,8 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 
 /// What stood in the way last, without what the courier noted for itself.
 fn told(row: &OutboxRow) -> &str {
-    let text = row.last_error.as_deref().unwrap_or("");
-    text.get(notes(row).len()..).unwrap_or(text)
+    let (_, why) = Note::split(row.last_error.as_deref().unwrap_or(""));
+    why.trim_start_matches(": ")
 }
 
 fn is_open(row: &OutboxRow) -> bool {

@@ -265,6 +265,11 @@ pub struct Note {
 
 impl Note {
     pub fn parse(text: &str) -> Self {
+        Self::split(text).0
+    }
+
+    /// The note, and the reason after it.
+    pub fn split(text: &str) -> (Self, &str) {
         let mut note = Self::default();
         let mut rest = text.trim_start();
         while let Some((word, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'))
@@ -284,7 +289,7 @@ impl Note {
             }
             rest = after.trim_start();
         }
-        note
+        (note, rest)
     }
 
     /// The note followed by the reason, as it is stored.
@@ -446,7 +451,10 @@ mod tests {
             capped: Some(Timestamp::from_millis(1_763_878_648_124)),
         };
         for why in ["[503] server error", "[plain] says the server"] {
-            assert_eq!(Note::parse(&note.with(why)), note);
+            let text = note.with(why);
+            let (parsed, rest) = Note::split(&text);
+            assert_eq!(parsed, note);
+            assert_eq!(rest.trim_start_matches(": "), why);
         }
         assert_eq!(Note::parse("[looked yesterday] x"), Note::default());
         assert_eq!(Note::parse("[unclosed"), Note::default());
