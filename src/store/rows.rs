@@ -135,3 +135,14 @@ pub(super) fn learned_row(row: &Row<'_>) -> rusqlite::Result<Learned> {
         last: maybe_time(row, 5)?,
     })
 }
+
+/// Stands in the place of a gate where a human put it off: nothing but time ends that.
+pub(super) const SNOOZE: &str = "snooze";
+
+/// Of a row of `tasks`: no human put it off. Programs before the word stood in its column left it to the reason alone.
+pub(super) fn is_not_snoozed() -> String {
+    format!(
+        "waiting_gate IS NOT '{SNOOZE}'
+         AND (waiting_gate IS NOT NULL OR coalesce(waiting_reason, '') NOT LIKE 'snoozed by %')"
+    )
+}

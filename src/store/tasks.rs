@@ -14,7 +14,7 @@ use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::read::{KnownBy, next_claim};
-use crate::store::rows::{TASK_COLUMNS, task_row};
+use crate::store::rows::{SNOOZE, TASK_COLUMNS, is_not_snoozed, task_row};
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
 use crate::store::types::Proposed;
@@ -22,8 +22,6 @@ use crate::store::{enqueue, history};
 
 /// What a task failed of may be over again and again: its attempts are given back this often.
 const ANEW_EVERY: Duration = Duration::from_secs(3_600);
-/// Stands in the place of a gate where a human put it off: nothing but time ends that.
-const SNOOZE: &str = "snooze";
 /// One claim in this many looks first for what was merely said; the others look first for what is confirmed.
 const SHARE: usize = 8;
 
@@ -485,14 +483,6 @@ pub(super) fn may_be_woken() -> String {
     format!(
         "status IN ('waiting', 'escalated') AND {}",
         is_not_snoozed()
-    )
-}
-
-/// Of a row of `tasks`: no human put it off. Programs before the word stood in its column left it to the reason alone.
-pub(super) fn is_not_snoozed() -> String {
-    format!(
-        "waiting_gate IS NOT '{SNOOZE}'
-         AND (waiting_gate IS NOT NULL OR coalesce(waiting_reason, '') NOT LIKE 'snoozed by %')"
     )
 }
 

@@ -186,7 +186,7 @@ pub(super) fn obstacles(
     points
 }
 
-pub(in crate::cli) fn spent_line(spent: &Spent) -> String {
+pub fn spent_line(spent: &Spent) -> String {
     format!(
         "repeated and disruptive repairs PAUSED until {}: {} of {} of this host's budget are used; first starts and what you approve go on",
         shape::moment(spent.free_at),

@@ -1,5 +1,7 @@
 //! When a human is told, to the second, and that it is said once.
+use super::decide::flapping;
 use super::*;
+use crate::core::model::cause::Cause;
 use crate::core::remedy::step;
 
 /// What the rules of its kind leave to a human: no offer, and seen for so long.
@@ -144,4 +146,72 @@ fn what_is_not_to_be_started_is_told_after_ten_seconds() {
         )
     );
     assert_eq!(settles(10).name(), "tell");
+}
+
+fn against(cause: Cause) -> Offers {
+    Offers {
+        cause: Some(cause),
+        ..Offers::default()
+    }
+}
+
+#[test]
+fn a_unit_that_its_manager_restarts_is_given_two_windows() {
+    fn lasted(s: &mut Scene, seconds: u64) {
+        flapping(s);
+        s.first_seen(seconds);
+    }
+    hold(&[
+        ("new", |s| lasted(s, 0), wait(1_200, Reason::MayPass)),
+        (
+            "shortly before",
+            |s| lasted(s, 1_199),
+            wait(150, Reason::MayPass),
+        ),
+        (
+            "two windows",
+            |s| lasted(s, 1_200),
+            tell(Reason::NothingSafe, None),
+        ),
+        (
+            "however long it was not seen",
+            |s| {
+                lasted(s, 1_200);
+                s.task.last_seen_at = ago(1_200);
+            },
+            tell(Reason::NothingSafe, None),
+        ),
+        (
+            "found late, by its count over a day",
+            |s| {
+                lasted(s, 11);
+                s.finding.evidence.set("crashing_for_s", "1680");
+            },
+            tell(Reason::NothingSafe, None),
+        ),
+        (
+            "however bad",
+            |s| {
+                lasted(s, 600);
+                s.task.severity = Severity::Critical;
+            },
+            wait(600, Reason::MayPass),
+        ),
+        (
+            "what no start changes, a moment before",
+            |s| {
+                lasted(s, 119);
+                s.offers = Some(against(Cause::Licence));
+            },
+            wait(30, Reason::MayPass),
+        ),
+        (
+            "what no start changes",
+            |s| {
+                lasted(s, 120);
+                s.offers = Some(against(Cause::Licence));
+            },
+            tell(Reason::NothingSafe, None),
+        ),
+    ]);
 }
