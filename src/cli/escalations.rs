@@ -123,9 +123,10 @@ fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let rows = reader.escalations(false)?;
     let Some(row) = rows.iter().find(|row| row.task_id == id) else {
         let task = tasks::find(&reader, id)?;
-        let what = match task.status {
-            Status::Escalated => format!("task {id} is {ADOPTED}"),
-            _ => format!("task {id} was not put before a human"),
+        let what = if task.status == Status::Escalated {
+            format!("task {id} is {ADOPTED}")
+        } else {
+            format!("task {id} was not put before a human")
         };
         return Err(CliError::failed(what).hint(format!("`tasks show {id}` has what is known")));
     };
