@@ -290,9 +290,10 @@ section_breaks() {
 # Which files and which tests: .cargo/mutants.toml, in a copy of the core alone. Survivors and timeouts are no error of
 # the run itself.
 section_mutants() {
-  local out status=0
+  local status=0
   apt_need python3:python3
   cargo mutants --version >/dev/null 2>&1 || cargo install --locked -q cargo-mutants
+  # Still known when the section is left.
   out=$(mktemp -d)
   trap 'rm -rf "$out"' EXIT
   python3 -B tests/tools/core_alone.py "$out/core"
