@@ -391,11 +391,16 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "report",
         forms: &[text("FILE.html")],
-        brief: "write one self-contained HTML page",
+        brief: "write one self-contained HTML page, of this gateway or of many",
         long: "Open escalations, tasks over time, auto-fix rate, time to repair, detector health, budgets. No\n\
-               script, nothing from elsewhere: it can be mailed and opened offline. `-` is standard output.",
+               script, nothing from elsewhere: it can be mailed and opened offline. `-` is standard output.\n\
+               --fleet makes one page of many gateways, those that need somebody first.",
         example: "autonomous-orchestrator report /tmp/gateway.html",
-        flags: &[],
+        flags: &[option(
+            "fleet",
+            "DIR",
+            "of a folder with one NAME.json a gateway: its `status --json`",
+        )],
         run: report::run,
     },
     CommandRow {

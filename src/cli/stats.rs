@@ -184,7 +184,7 @@ fn group_row(name: String, figures: &Figures) -> Vec<Cell> {
     ]
 }
 
-fn figures_json(figures: &Figures) -> Value {
+pub(super) fn figures_json(figures: &Figures) -> Value {
     object!({
         "tasks": figures.tasks,
         "fixed": figures.fixed,

@@ -413,11 +413,7 @@ impl Runtime {
     }
 
     pub(crate) fn host_name(&self, loaded: &LoadedConfig) -> String {
-        if loaded.config.daemon.host_name.is_empty() {
-            crate::host::boot::host_name(&self.host)
-        } else {
-            loaded.config.daemon.host_name.clone()
-        }
+        crate::host::boot::host_name(&self.host, &loaded.config.daemon.host_name)
     }
 
     pub(crate) fn close(

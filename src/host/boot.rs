@@ -3,7 +3,11 @@
 use crate::core::model::time::Timestamp;
 use crate::host::{Host, READ_CAP};
 
-pub fn host_name(host: &Host) -> String {
+/// What this gateway is called: as configured, else by the kernel.
+pub fn host_name(host: &Host, configured: &str) -> String {
+    if !configured.is_empty() {
+        return configured.to_owned();
+    }
     let name = read(host, "/proc/sys/kernel/hostname");
     if name.is_empty() {
         "unnamed-host".to_owned()

@@ -60,13 +60,15 @@ pub(super) fn tasks_over_time(html: &mut Html, tasks: &[Task], now: Timestamp) {
         html.raw("<p class=\"soft\">No task was detected in the last 30 days.</p></section>");
         return;
     }
-    html.raw(
-        "<svg role=\"img\" preserveAspectRatio=\"none\" viewBox=\"0 0 600 100\" aria-label=\"",
-    );
+    html.raw("<div class=\"plot\"><div class=\"values\">");
+    for value in [most as f64, most as f64 / 2.0, 0.0] {
+        html.element("span", "", &value.to_string());
+    }
+    html.raw("</div><svg role=\"img\" preserveAspectRatio=\"none\" viewBox=\"0 0 600 100\" aria-label=\"");
     html.text(&format!(
         "{total} tasks in {DAYS} days, at most {most} in one day"
     ));
-    html.raw("\">");
+    html.raw("\"><path class=\"grid\" d=\"M0 .5H600M0 50H600M0 99.5H600\"/>");
     for (at, day) in days.iter().enumerate() {
         let sum: u64 = day.iter().sum();
         let back = u32::try_from(DAYS - 1 - at).unwrap_or(0);
@@ -94,12 +96,10 @@ pub(super) fn tasks_over_time(html: &mut Html, tasks: &[Task], now: Timestamp) {
         }
         html.raw("</g>");
     }
-    html.raw("</svg><div class=\"axis\"><span>");
+    html.raw("</svg></div><div class=\"axis\"><span>");
     let first = u32::try_from(DAYS - 1).unwrap_or(0);
-    html.text(&date(now.minus(DAY * first)))
-        .raw("</span><span>most in a day: ")
-        .count(most);
-    html.raw("</span><span>")
+    html.text(&date(now.minus(DAY * first)));
+    html.raw("</span><span>tasks a day</span><span>")
         .text(&date(now))
         .raw("</span></div><div class=\"key\">");
     for (at, (name, class)) in KINDS.iter().enumerate() {

@@ -1,9 +1,12 @@
-//! `report FILE.html`: one self-contained page, made from what the store holds.
+//! `report FILE.html`: one self-contained page, made from what the store holds, or of many gateways.
 
 mod chart;
 mod facts;
+mod fleet;
 mod html;
 mod page;
+#[cfg(test)]
+mod pictures;
 
 use std::path::Path;
 
@@ -16,6 +19,7 @@ use crate::cli::{learn, stats, stored};
 use crate::core::human::stats::compute;
 use crate::daemon::host_facts::{self, StoreFacts};
 use crate::daemon::status::Daemon;
+use crate::host::boot::host_name;
 use crate::host::files::write_atomic;
 use crate::store::TaskFilter;
 use facts::ReportFacts;
@@ -29,8 +33,10 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let file = typed.path(0).ok_or_else(|| {
         CliError::usage("no file given: where to?").hint("report FILE.html, `-` is standard output")
     })?;
-    let facts = facts(globals)?;
-    let page = page::page(&facts);
+    let page = match typed.value("fleet") {
+        Some(folder) => fleet::page(Path::new(folder), globals.now())?,
+        None => page::page(&facts(globals)?),
+    };
     if file == Path::new("-") {
         globals.print(&page)?;
         return Ok(Exit::Done);
@@ -68,14 +74,9 @@ fn facts(globals: &Globals) -> Result<ReportFacts, CliError> {
         limit: TASKS_MOST,
         ..TaskFilter::default()
     };
-    let name = if config.daemon.host_name.is_empty() {
-        crate::host::boot::host_name(&host)
-    } else {
-        config.daemon.host_name.clone()
-    };
     Ok(ReportFacts {
-        host: name,
-        now: globals.now(),
+        host: host_name(&host, &config.daemon.host_name),
+        now,
         daemon_pid: daemon.pid(),
         paused: paused
             .iter()

@@ -20,30 +20,37 @@ const HABITS_SHOWN: usize = 50;
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
-/// The whole page. Nothing in it loads anything or runs anything; the policy says so to the browser too.
-pub(super) fn page(facts: &ReportFacts) -> String {
+/// A page around its content. Nothing in it loads anything or runs anything; the policy says so to the browser too.
+pub(super) fn framed(title: &str, content: impl FnOnce(&mut Html)) -> String {
     let mut html = Html::default();
     html.raw("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">")
         .raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")
         .raw("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">")
         .raw("<meta name=\"referrer\" content=\"no-referrer\">")
-        .element("title", "", &format!("{} – autonomous-orchestrator", facts.host))
+        .element("title", "", &format!("{title} – autonomous-orchestrator"))
         .raw("<style>\n")
         .raw(include_str!("style.css"))
         .raw("</style></head><body><main>");
-    head(&mut html, facts);
-    tiles(&mut html, facts);
-    escalations(&mut html, facts);
-    chart::tasks_over_time(&mut html, &facts.tasks, facts.now);
-    figures(&mut html, facts);
-    open_tasks(&mut html, facts);
-    trial(&mut html, facts);
-    budgets(&mut html, facts);
-    detectors(&mut html, facts);
-    habits(&mut html, facts);
-    foot(&mut html, facts);
+    content(&mut html);
     html.raw("</main></body></html>\n");
     html.finish()
+}
+
+/// The page of one gateway.
+pub(super) fn page(facts: &ReportFacts) -> String {
+    framed(&facts.host, |html| {
+        head(html, facts);
+        tiles(html, facts);
+        escalations(html, facts);
+        chart::tasks_over_time(html, &facts.tasks, facts.now);
+        figures(html, facts);
+        open_tasks(html, facts);
+        trial(html, facts);
+        budgets(html, facts);
+        detectors(html, facts);
+        habits(html, facts);
+        foot(html, facts);
+    })
 }
 
 fn head(html: &mut Html, facts: &ReportFacts) {
@@ -64,12 +71,12 @@ fn head(html: &mut Html, facts: &ReportFacts) {
         html.element("p", "", reason).raw("</section>");
     }
     for silence in &facts.silenced {
-        html.raw("<section class=\"banner\"><b>Silenced.</b>");
+        html.raw("<section class=\"banner note\"><b>Silenced.</b>");
         html.element("p", "", silence).raw("</section>");
     }
 }
 
-fn tile(html: &mut Html, class: &'static str, value: &str, name: &str) {
+pub(super) fn tile(html: &mut Html, class: &'static str, value: &str, name: &str) {
     html.raw("<div class=\"tile\">")
         .element("b", class, value)
         .element("span", "", name)
@@ -77,7 +84,7 @@ fn tile(html: &mut Html, class: &'static str, value: &str, name: &str) {
 }
 
 /// Class of a figure that met its target, missed it, or has nothing to judge yet.
-fn judged(met: Option<bool>) -> &'static str {
+pub(super) fn judged(met: Option<bool>) -> &'static str {
     match met {
         Some(true) => "good",
         Some(false) => "bad",
@@ -234,7 +241,7 @@ fn figures(html: &mut Html, facts: &ReportFacts) {
 
 fn figures_head(html: &mut Html, first: &'static str) {
     html.raw("<div class=\"scroll\"><table><tr><th>").raw(first).raw(
-        "</th><th class=\"n\">Tasks</th><th class=\"n\">Fixed / allowed</th><th>Auto-fix</th><th class=\"n\">Escalated</th><th class=\"n\">MTTR</th><th class=\"n\">p95</th></tr>",
+        "</th><th class=\"n\">Tasks</th><th class=\"n\">Fixed / allowed</th><th>Auto-fix</th><th class=\"n\">Told</th><th class=\"n\">MTTR</th><th class=\"n wide\">p95</th></tr>",
     );
 }
 
@@ -246,7 +253,7 @@ fn figures_row(html: &mut Html, name: &str, row: &Figures) {
     html.count(row.fixed as u64)
         .raw(" / ")
         .count(row.fixable as u64)
-        .raw("</td><td>");
+        .raw("</td><td class=\"rate\">");
     let rate = row.auto_fix_rate();
     html.text(&percent(rate));
     if let Some(rate) = rate {
@@ -260,9 +267,8 @@ fn figures_row(html: &mut Html, name: &str, row: &Figures) {
     html.raw("</td><td class=\"n\">")
         .count(row.escalated as u64)
         .raw("</td>");
-    for time in [row.mttr_median, row.mttr_p95] {
-        html.element("td", "n", &repair_time(time));
-    }
+    html.element("td", "n", &repair_time(row.mttr_median));
+    html.element("td", "n wide", &repair_time(row.mttr_p95));
     html.raw("</tr>");
 }
 

@@ -12,18 +12,20 @@ use serde_json::{Value, json};
 
 use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::Globals;
-use crate::cli::shape;
 use crate::cli::status::facts::{Repairs, Stored};
 use crate::cli::status::lead::Point;
 use crate::cli::table::{Tone, wrap};
 use crate::cli::trial::Would;
 use crate::cli::typed::Typed;
+use crate::cli::{shape, stats, stored};
 use crate::core::config::Config;
+use crate::core::human::stats::compute;
 use crate::core::model::inert;
 use crate::core::model::object::object;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::silence::Scope;
 use crate::daemon::status::{Daemon, paused_json};
+use crate::host::boot::host_name;
 use crate::store::{Counts, DetectorRun, RunOutcome};
 
 /// All that the page is made of.
@@ -107,6 +109,8 @@ fn to_json(seen: &Seen<'_>) -> Value {
     let (asks, obstacles) = seen.points();
     let point = |point: &Point| object!({ "command": point.command, "what": point.what });
     let mut value = object!({
+        "host": host_name(&seen.globals.host(), &config.daemon.host_name),
+        "at": shape::time(seen.globals.now()),
         "running": daemon.running,
         "daemon": daemon.said,
         "needs_human": asks.iter().map(point).collect::<Vec<_>>(),
@@ -124,6 +128,9 @@ fn to_json(seen: &Seen<'_>) -> Value {
     let (Value::Object(map), Ok(store)) = (&mut value, &seen.store) else {
         return value;
     };
+    if let Ok(figures) = figures(seen) {
+        map.insert("figures".to_owned(), figures);
+    }
     let counts = |pairs: &[(String, u64)]| -> Value {
         pairs
             .iter()
@@ -169,6 +176,12 @@ fn to_json(seen: &Seen<'_>) -> Value {
         store.detectors.iter().map(shape::detector).collect(),
     );
     value
+}
+
+/// Those of all tasks, as `stats` has them.
+fn figures(seen: &Seen<'_>) -> Result<Value, CliError> {
+    let rows = stats::rows(&stored::reader(seen.globals, &seen.config)?)?;
+    Ok(stats::figures_json(&compute(&rows).all))
 }
 
 fn page(seen: &Seen<'_>) -> String {
