@@ -4,7 +4,7 @@
 #   scripts/test.sh [--long] [SECTION…]
 #
 # Sections in order: format scripts static clippy test import badinput arm64
-# complete story cookbook e2e issues hostile install footprint; with --long also
+# complete story cookbook pictures e2e issues hostile install footprint; with --long also
 #   bus           systemd over its own socket, the system bus and systemctl, a kill each
 #   crash         1,000 kills and 200 power cuts of the store, 10 GB of findings in a day
 #   powercut      60 power cuts of an emulated machine whose disk forgets
@@ -36,7 +36,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
-DEFAULT=(format scripts static clippy test import badinput arm64 complete story cookbook e2e issues hostile install footprint)
+DEFAULT=(format scripts static clippy test import badinput arm64 complete story cookbook pictures e2e issues hostile install footprint)
 LONG=(bus crash powercut breaks mutants simulation completelong latency classes catalogue hostilelong kills deploy soak fuzz)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
@@ -44,7 +44,7 @@ SKIP=77
 # Waits for minutes and asks for little: begun once the binary is there.
 EARLY=(issues)
 # Begun together when the first of them is due.
-TOGETHER=(arm64 complete story cookbook e2e hostile install)
+TOGETHER=(arm64 complete story cookbook pictures e2e hostile install)
 [ "${CI:-}" != true ] || export MUSL_STD=${MUSL_STD:-debian}
 export CARGO_TERM_COLOR=never
 
@@ -179,6 +179,19 @@ section_cookbook() {
   local binary
   binary=$(native_binary)
   tests/e2e/cookbook.sh "$binary"
+}
+
+# The pages of the report as Chromium draws them, beside those of docs/pictures; fonts and browser are Debian's.
+section_pictures() {
+  local work
+  command -v chromium-headless-shell >/dev/null || apt-cache show chromium-headless-shell >/dev/null 2>&1 \
+    || skip "needs Debian's chromium-headless-shell"
+  apt_need chromium-headless-shell:chromium-headless-shell /usr/lib/python3/dist-packages/PIL/Image.py:python3-pil \
+    /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
+  work=$(mktemp -d)
+  AO_PICTURES=$work cargo test --locked -q --lib pictures >"$work/log" 2>&1 || { cat "$work/log"; return 1; }
+  /usr/bin/python3 -B tests/tools/pictures.py "$work" docs/pictures || return 1
+  rm -r "$work"
 }
 
 section_e2e() {
