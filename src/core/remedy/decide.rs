@@ -439,10 +439,13 @@ fn too_early(
     offers: &Offers,
     now: Timestamp,
 ) -> Option<(Timestamp, Reason)> {
-    if !offers.certain.is_empty() || !offers.researched.is_empty() {
-        return None;
-    }
     let (task, settings) = (situation.task, situation.settings);
+    if !offers.certain.is_empty() || !offers.researched.is_empty() {
+        let is_first = situation.past.tried.is_empty() && !has_leave(task, now);
+        let due = spacing::first(&settings.fix, task, offers.cause);
+        let due = due.filter(|due| is_first && now < *due);
+        return due.map(|due| (due, Reason::Spaced { attempts: 0 }));
+    }
     let cause = offers.cause.unwrap_or(Cause::Unknown);
     let patience = match Told::of(task.class, cause, task.severity, settings) {
         Told::AtOnce => return None,

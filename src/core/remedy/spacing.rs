@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::core::config::Fix;
 use crate::core::model::action::ActionKind;
+use crate::core::model::cause::Cause;
+use crate::core::model::class::ToldBy;
+use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::tried::{Tried, made};
 
@@ -17,6 +20,23 @@ pub fn due(fix: &Fix, tried: &[Tried], kind: ActionKind) -> Option<Timestamp> {
     let offset = fix.spacing_s.get(made(tried, kind).count());
     let offset = offset.or(fix.spacing_s.last()).copied().unwrap_or(0);
     Some(first.at.plus(Duration::from_secs(offset)))
+}
+
+/// When the first attempt at a unit is due that ended because of another side, or of the way to it: no start changes
+/// that, it may pass, and until then others that ended of the same are known, of which one alone is tried.
+/// `None`: at once.
+pub fn first(fix: &Fix, task: &Task, cause: Option<Cause>) -> Option<Timestamp> {
+    let is_elsewhere = matches!(
+        cause?,
+        Cause::ConnectionRefused
+            | Cause::ConnectionTimeout
+            | Cause::DnsFailed
+            | Cause::LinkDown
+            | Cause::NetworkUnreachable
+    );
+    let pause = Duration::from_secs(fix.spacing_s.get(1).copied().unwrap_or(0));
+    let of_unit = task.class.row().told_by == ToldBy::UnitState;
+    (of_unit && is_elsewhere).then(|| task.detected_at.plus(pause))
 }
 
 /// When a human may hear of attempts that did not hold: after the third failure or `fix.tell_after_s`, whichever

@@ -354,6 +354,9 @@ impl fmt::Display for Reason {
             Self::MayPass => {
                 f.write_str("nothing to repair here: put before a human only if it goes on")
             }
+            Self::Spaced { attempts: 0 } => {
+                f.write_str("what ended it lies elsewhere and may pass; the first attempt is spaced")
+            }
             Self::Spaced { attempts: 1 } => {
                 f.write_str("an attempt did not hold; the next one is spaced")
             }

@@ -1,5 +1,6 @@
 use super::decide::*;
 use super::*;
+use crate::core::model::cause::Cause;
 
 #[test]
 fn what_was_tried_in_vain_is_tried_again_later_each_round() {
@@ -80,6 +81,62 @@ fn starts(scene: &mut Scene, seconds: &[u64]) {
     if let Some(first) = seconds.first() {
         scene.first_seen(*first);
     }
+}
+
+/// A unit that ended of this cause so many seconds ago; nothing was tried yet.
+fn ended_of(scene: &mut Scene, cause: Cause, seconds: u64) {
+    starts(scene, &[]);
+    scene.first_seen(seconds);
+    if let Some(offers) = &mut scene.offers {
+        offers.cause = Some(cause);
+    }
+}
+
+#[test]
+fn what_lies_elsewhere_is_given_a_moment_before_the_first_start() {
+    let waits = |seconds| wait(seconds, Reason::Spaced { attempts: 0 });
+    hold(&[
+        ("no name", |s| ended_of(s, Cause::DnsFailed, 0), waits(10)),
+        (
+            "refused",
+            |s| ended_of(s, Cause::ConnectionRefused, 3),
+            waits(7),
+        ),
+        (
+            "no answer",
+            |s| ended_of(s, Cause::ConnectionTimeout, 9),
+            waits(1),
+        ),
+        (
+            "ten seconds",
+            |s| ended_of(s, Cause::DnsFailed, 10),
+            start(),
+        ),
+        (
+            "of itself",
+            |s| ended_of(s, Cause::ProcessKilled, 0),
+            start(),
+        ),
+        (
+            "as configured",
+            |s| {
+                ended_of(s, Cause::NetworkUnreachable, 0);
+                s.settings.fix.spacing_s = vec![0, 3];
+            },
+            waits(3),
+        ),
+        (
+            "a human's leave is for now",
+            |s| {
+                ended_of(s, Cause::DnsFailed, 0);
+                let what = action(ActionKind::ResetFailedStart, UNIT);
+                s.task.approved_action = Some(what.kind.as_str().to_owned());
+                s.task.approved_digest = Some(what.digest());
+                s.task.approved_until = Some(after(60));
+            },
+            start(),
+        ),
+    ]);
 }
 
 #[test]
