@@ -167,13 +167,14 @@ own() {
   local main
   main=$(systemctl show -P MainPID own)
   kill -KILL "$main"
-  check "a worker of the service's own is ended for it, and the service works" until_so is_anew own "$main"
+  check "a worker of the service's own is ended for it, and the service works" until_so is_anew own "$main" 8089
   check "and that was done by us" some "SELECT 1 FROM attempts WHERE action_kind = 'terminate_process' AND outcome IN ('acted', 'verified')"
 }
-is_anew() {
+# A process that runs may not have asked for its port yet: one that has it does.
+is_anew() { # UNIT FORMER-PID PORT
   local now
   now=$(systemctl show -P MainPID "$1")
-  works "$1" && [ "$now" -gt 1 ] && [ "$now" != "$2" ]
+  works "$1" && [ "$now" -gt 1 ] && [ "$now" != "$2" ] && ss -Hltnp "sport = :$3" | grep -q "pid=$now,"
 }
 
 inside() {
