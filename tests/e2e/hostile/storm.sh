@@ -21,8 +21,8 @@ inside() {
   mkdir -p /etc/systemd/journald.conf.d /etc/$NAME
   printf '[Journal]\nRateLimitIntervalSec=0\nSystemMaxUse=1500M\n' >/etc/systemd/journald.conf.d/hostile.conf
   systemctl restart systemd-journald
-  # More is killed here in minutes than the budgets of a day allow.
-  printf '[budget]\nhost_per_hour = 1000\nhost_per_day = 1000\n[webhook]\nurl = "http://127.0.0.1:9099/"\n' >/etc/$NAME/config.toml
+  # More is killed here in minutes than the budgets of a day allow, and more is told; storms may have half of that.
+  printf '[budget]\nhost_per_hour = 1000\nhost_per_day = 1000\n[escalation]\nper_hour = 60\nper_day = 60\n[webhook]\nurl = "http://127.0.0.1:9099/"\n' >/etc/$NAME/config.toml
   $NAME install >/dev/null
   systemctl daemon-reload
   exec python3 /root/e2e/hostile/storm.py
