@@ -2,8 +2,8 @@
 # How long a killed service stays down while an unprivileged user floods the journal of a real systemd, and after: 60 s
 # of 500 new lines a second of 2 KB at each priority, then 3,000 lines with forged catalogue ids, then 30,000 of the
 # kernel's own, which the user has it print by mounts in a namespace of her own; and with no storm in the same run. All
-# limits as shipped, but for the budget of repairs and the number of messages an hour. The kernel is the host's: its log is flooded too, so nothing else is
-# to run meanwhile. Where users may have no namespaces that row is left out, and it says so.
+# limits as shipped, but for the budget of repairs and the number of messages an hour. The kernel is the host's: its log is
+# flooded too, so nothing else is to run meanwhile. Where users may have no namespaces that row is left out, and it says so.
 #
 #   scripts/bench-storm.sh [BINARY]
 #

@@ -190,12 +190,8 @@ class Services:
             with open(f"/etc/systemd/system/{unit}.service", "w", encoding="ascii") as file:
                 file.write("[Service]\nExecStart=/bin/sh -c 'date +%%s%%N >/run/%n.started; exec sleep infinity'\n"
                            "[Install]\nWantedBy=multi-user.target\n")
-        lost = [f"{phase}-lost" for phase in phases]
-        for unit in lost:
-            with open(f"/etc/systemd/system/{unit}.service", "w", encoding="ascii") as file:
-                file.write(f"[Service]\nExecStart=/usr/local/bin/{unit}\n[Install]\nWantedBy=multi-user.target\n")
         run("systemctl", "daemon-reload")
-        run("systemctl", "enable", "-q", *units, *lost)
+        run("systemctl", "enable", "-q", *units)
         run("systemctl", "start", *units)
 
     def kill(self, unit):
@@ -215,7 +211,12 @@ class Services:
 
 
     def lose(self, unit):
-        """A service whose program is nowhere; gives back when."""
+        """A service that nobody knew of before, whose configuration no start can mend; gives back when."""
+        with open(f"/etc/systemd/system/{unit}.service", "w", encoding="ascii") as file:
+            file.write("[Service]\nExecStart=/bin/sh -c 'echo configuration error in /etc/%p.conf, line 3: unknown key; exit 78'\n"
+                       "[Install]\nWantedBy=multi-user.target\n")
+        run("systemctl", "daemon-reload")
+        run("systemctl", "enable", "-q", unit)
         at = time.monotonic()
         run("systemctl", "start", "--no-block", unit)
         return at
