@@ -8,9 +8,14 @@ set -euo pipefail
 NAME=autonomous-orchestrator
 
 outside() {
-  local here pass
+  local here pass level
   here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
   pass=$(env | grep '^STORM_' || true)
+  # The kernel's lines are for its log: a serial console would take longer over each than the storm.
+  read -r -a level </proc/sys/kernel/printk
+  dmesg -n 1
+  # shellcheck disable=SC2064  # of now
+  trap "dmesg -n ${level[0]}" EXIT
   BED_TIMEOUT=${BED_TIMEOUT:-1200} BED_ENV="${BED_ENV:-} ${pass//$'\n'/ }" "$here/../../../scripts/bed.sh" run systemd "$here/storm.sh" \
     "$1:/usr/local/bin/$NAME" "$here/storm.py:/root/e2e/hostile/storm.py"
 }
