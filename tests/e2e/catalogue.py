@@ -488,17 +488,18 @@ def run(name, who):
 
 
 def hide_the_bus():
-    """Both sockets of systemd are empty files for the daemon alone; systemctl, which needs them, runs beside it as on a host."""
+    """Both sockets of systemd are empty files for the daemon alone; its tools, which need them, run beside it as on a host."""
     open("/root/nothing", "w", encoding="ascii").close()
-    with open("/usr/local/sbin/systemctl", "w", encoding="ascii") as out:
-        out.write(
-            "#!/bin/sh\n"
-            # The judge's own questions.
-            '[ "$(readlink /proc/self/ns/mnt)" != "$(readlink /proc/1/ns/mnt)" ] || exec /usr/bin/systemctl "$@"\n'
-            "echo >>/root/asked\n"
-            'exec nsenter -t 1 -m /usr/bin/systemctl "$@"\n'
-        )
-    os.chmod("/usr/local/sbin/systemctl", 0o755)
+    for tool in ("systemctl", "systemd-run"):
+        with open(f"/usr/local/sbin/{tool}", "w", encoding="ascii") as out:
+            out.write(
+                "#!/bin/sh\n"
+                # The judge's own questions.
+                f'[ "$(readlink /proc/self/ns/mnt)" != "$(readlink /proc/1/ns/mnt)" ] || exec /usr/bin/{tool} "$@"\n'
+                "echo >>/root/asked\n"
+                f'exec nsenter -t 1 -m /usr/bin/{tool} "$@"\n'
+            )
+        os.chmod(f"/usr/local/sbin/{tool}", 0o755)
     folder = f"/etc/systemd/system/{NAME}.service.d"
     os.makedirs(folder, exist_ok=True)
     with open(f"{folder}/hidden.conf", "w", encoding="ascii") as out:
