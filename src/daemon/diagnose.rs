@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::bundle::Authority;
+use crate::core::config::Config;
 use crate::core::diagnosis::advisors::{self, Advice, Changes};
 use crate::core::diagnosis::consensus;
 use crate::core::diagnosis::knowledge;
@@ -171,7 +172,7 @@ pub fn diagnose(
         &snippets,
     )?;
     advice.extend(model);
-    let mut offers = offers(&candidates, &advice, &learned, now);
+    let mut offers = offers(&loaded.config, &candidates, &advice, &learned, now);
     offers.cause = Some(named.cause);
     Ok(Diagnosis {
         next_steps,
@@ -269,6 +270,7 @@ fn with_moved_path(host: &Host, loaded: &LoadedConfig, finding: Finding) -> Find
 
 /// The offers of each phase.
 pub(super) fn offers(
+    settings: &Config,
     candidates: &[Candidate],
     advice: &[Advice],
     learned: &[LearnedRow],
@@ -292,32 +294,38 @@ pub(super) fn offers(
     };
     let consensus = consensus::decide(advice);
     let allowed = |kind| candidates.iter().any(|candidate| candidate.kind == kind);
-    // A model's choice comes first in research; after it what the analyst ranks.
+    // A model's choice comes first in research; after it what the analyst ranks; what happened here counts for more.
     let researchers = [advisors::Advisor::Model, advisors::Advisor::Analyst];
     let ranked = researchers
         .iter()
         .flat_map(|who| advice.iter().filter(move |one| one.advisor == *who));
+    let researched: Vec<Offer> = ranked
+        .flat_map(|one| {
+            one.actions
+                .iter()
+                .map(move |(kind, weight)| (one, *kind, *weight))
+        })
+        // An advisor ranks; only a runbook allows.
+        .filter(|(_, kind, _)| allowed(*kind))
+        .map(|(one, kind, weight)| Offer {
+            kind,
+            command: command(kind),
+            why: format!("{}: {}", one.advisor.as_str(), one.evidence),
+            confidence: f64::from(weight),
+        })
+        .collect();
     Offers {
         cause: None,
-        certain: learning::ranked(candidates, learned, now)
-            .into_iter()
-            .map(from_runbook)
-            .collect(),
-        researched: ranked
-            .flat_map(|one| {
-                one.actions
-                    .iter()
-                    .map(move |(kind, weight)| (one, *kind, *weight))
-            })
-            // An advisor ranks; only a runbook allows.
-            .filter(|(_, kind, _)| allowed(*kind))
-            .map(|(one, kind, weight)| Offer {
-                kind,
-                command: command(kind),
-                why: format!("{}: {}", one.advisor.as_str(), one.evidence),
-                confidence: f64::from(weight),
-            })
-            .collect(),
+        certain: learning::ranked(
+            candidates,
+            learned,
+            |one| settings.risk_of(one.kind, one.command.as_deref()),
+            now,
+        )
+        .into_iter()
+        .map(from_runbook)
+        .collect(),
+        researched: by_experience(settings, &researched, learned, now),
         agreed: consensus
             .agreed
             // However many agree, what only a document tells does not become surer by it.
@@ -335,16 +343,33 @@ pub(super) fn offers(
     }
 }
 
+/// Offers in the order of what worked here: equals keep the place that an advisor gave them.
+fn by_experience(
+    settings: &Config,
+    offers: &[Offer],
+    learned: &[LearnedRow],
+    now: Timestamp,
+) -> Vec<Offer> {
+    let standing = |one: &Offer| {
+        let risk = settings.risk_of(one.kind, one.command.as_deref());
+        (risk, learning::worth(one.kind, learned, now))
+    };
+    let all: Vec<_> = offers.iter().map(standing).collect();
+    let order = learning::order(&all);
+    let placed = order.iter().filter_map(|at| offers.get(*at).cloned());
+    placed.collect()
+}
+
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
+    use crate::core::model::action::ActionKind;
     use crate::host::clock::Clock;
 
     #[test]
     fn no_vote_makes_certain_what_only_a_document_tells() {
         use crate::core::diagnosis::advisors::Advisor;
-        use crate::core::model::action::ActionKind;
         let kind = ActionKind::PathDropIn;
         let advice =
             [Advisor::Operator, Advisor::Historian, Advisor::Analyst].map(|advisor| Advice {
@@ -364,9 +389,50 @@ mod tests {
                 told,
             };
             let now = Timestamp::from_millis(0);
-            offers(&[candidate], &advice, &[], now).agreed.is_some()
+            offers(&Config::default(), &[candidate], &advice, &[], now)
+                .agreed
+                .is_some()
         };
         assert!(agreed(false) && !agreed(true));
+    }
+
+    #[test]
+    fn what_worked_here_comes_before_what_an_advisor_thinks() {
+        use crate::core::diagnosis::advisors::Advisor;
+        let kinds = [ActionKind::RestartUnit, ActionKind::ResetFailedStart];
+        let candidates = kinds.map(|kind| Candidate {
+            kind,
+            command: None,
+            runbook_id: "r".to_owned(),
+            step: 1,
+            certain: false,
+            told: false,
+        });
+        let says = |advisor, kinds: &[ActionKind]| Advice {
+            advisor,
+            cause: Cause::ProcessExited,
+            confidence: 0.8,
+            actions: kinds.iter().map(|kind| (*kind, 0.5)).collect(),
+            evidence: String::new(),
+        };
+        let advice = [
+            says(Advisor::Analyst, &kinds),
+            says(Advisor::Model, &kinds[..1]),
+        ];
+        let now = Timestamp::from_millis(0);
+        let first = |wins, losses| {
+            let row = LearnedRow {
+                action: kinds[0],
+                wins,
+                losses,
+                last: Some(now),
+            };
+            let offers = offers(&Config::default(), &candidates, &advice, &[row], now);
+            offers.researched.first().unwrap().kind
+        };
+        assert_eq!(first(0, 0), kinds[0]);
+        assert_eq!(first(1, 0), kinds[0]);
+        assert_eq!(first(0, 1), kinds[1]);
     }
 
     #[test]

@@ -180,7 +180,13 @@ fn next(
         learned,
         ..
     } = reasoned;
-    situation.offers = Some(diagnose::offers(candidates, advice, learned, now));
+    situation.offers = Some(diagnose::offers(
+        &gather.loaded.config,
+        candidates,
+        advice,
+        learned,
+        now,
+    ));
     loop {
         match decide(&situation, &facts.finding, now) {
             Decision::Step(step) => return Ok(Next::Step(step)),

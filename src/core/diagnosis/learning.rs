@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::core::model::action::ActionKind;
+use crate::core::model::action::{ActionKind, Risk};
 use crate::core::model::candidate::Candidate;
 use crate::core::model::id::TaskId;
 use crate::core::model::time::Timestamp;
@@ -54,55 +54,67 @@ pub fn proven_rate(row: &LearnedRow, now: Timestamp) -> f64 {
     ((centre - spread) / (1.0 + Z * Z / n)).clamp(0.0, 1.0)
 }
 
-/// The candidates as phase 1 tries them: certain ones and learned ones above the threshold. Among equal risks
-/// what has proven itself goes first, then what was never tried, then what mostly failed; equals keep the
-/// runbook's order.
+/// What was learned here of one action; `None` where it was never tried.
+fn row_of(kind: ActionKind, learned: &[LearnedRow]) -> Option<&LearnedRow> {
+    learned.iter().find(|row| row.action == kind && row.tried())
+}
+
+/// What experience makes of an action: proven above untried above mostly failed. Good news that is too little or too
+/// old to prove anything is no bad news.
+pub fn worth(kind: ActionKind, learned: &[LearnedRow], now: Timestamp) -> f64 {
+    match row_of(kind, learned).map(|row| (proven_rate(row, now), row)) {
+        Some((rate, _)) if rate >= PROVEN_MIN => 1.0 + rate,
+        Some((rate, row)) if row.losses > row.wins => rate,
+        Some(_) | None => 1.0,
+    }
+}
+
+/// The candidates as phase 1 tries them: certain ones and learned ones above the threshold, in the [`order`] of
+/// experience. `risk` is that of a candidate, as the operator declared it.
 pub fn ranked<'a>(
     candidates: &'a [Candidate],
     learned: &[LearnedRow],
+    risk: impl Fn(&Candidate) -> Risk,
     now: Timestamp,
 ) -> Vec<(&'a Candidate, Option<f64>)> {
-    let rate = |kind: ActionKind| {
-        let row = learned
-            .iter()
-            .find(|row| row.action == kind && row.tried())?;
-        Some(proven_rate(row, now))
-    };
     let offered: Vec<(&Candidate, Option<f64>)> = candidates
         .iter()
-        .map(|one| (one, rate(one.kind)))
+        .map(|one| {
+            let row = row_of(one.kind, learned);
+            (one, row.map(|row| proven_rate(row, now)))
+        })
         .filter(|(one, rate)| {
             !one.told && (one.certain || rate.is_some_and(|rate| rate >= CERTAIN_MIN))
         })
         .collect();
-    let mut ranked = offered.clone();
-    let mut risks: Vec<_> = offered.iter().map(|(one, _)| one.kind.risk()).collect();
-    risks.dedup();
-    for risk in risks {
-        let of_risk = |at: &usize| {
-            offered
-                .get(*at)
-                .is_some_and(|(one, _)| one.kind.risk() == risk)
-        };
-        let places: Vec<usize> = (0..offered.len()).filter(of_risk).collect();
-        let mut equals: Vec<_> = places.iter().filter_map(|at| offered.get(*at)).collect();
-        equals.sort_by(|a, b| worth(b.1).total_cmp(&worth(a.1)));
+    let standing: Vec<_> = offered
+        .iter()
+        .map(|(one, _)| (risk(one), worth(one.kind, learned, now)))
+        .collect();
+    let placed = order(&standing);
+    placed
+        .iter()
+        .filter_map(|at| offered.get(*at).copied())
+        .collect()
+}
+
+/// The order in which actions of these risks and of this [`worth`] are tried, as places in `all`. Only equal risks
+/// change places; equals keep their order.
+pub fn order(all: &[(Risk, f64)]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    for risk in Risk::ALL {
+        let of_risk = |at: &usize| all.get(*at).is_some_and(|one| one.0 == *risk);
+        let places: Vec<usize> = (0..all.len()).filter(of_risk).collect();
+        let mut equals = places.clone();
+        let value = |at: &usize| all.get(*at).map_or(0.0, |one| one.1);
+        equals.sort_by(|a, b| value(b).total_cmp(&value(a)));
         for (place, one) in places.iter().zip(equals) {
-            if let Some(slot) = ranked.get_mut(*place) {
-                *slot = *one;
+            if let Some(slot) = order.get_mut(*place) {
+                *slot = one;
             }
         }
     }
-    ranked
-}
-
-/// Proven above untried above mostly failed.
-fn worth(rate: Option<f64>) -> f64 {
-    match rate {
-        Some(rate) if rate >= PROVEN_MIN => 1.0 + rate,
-        None => 1.0,
-        Some(rate) => rate,
-    }
+    order
 }
 
 /// New counts after one more trial; both are halved when they have become many.
@@ -172,6 +184,10 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
     const HOUR: Duration = Duration::from_secs(3600);
 
+    fn risk(one: &Candidate) -> Risk {
+        one.kind.risk()
+    }
+
     fn candidate(kind: ActionKind, certain: bool) -> Candidate {
         Candidate {
             kind,
@@ -188,10 +204,10 @@ mod tests {
         let mut told = candidate(ActionKind::PathDropIn, true);
         told.told = true;
         for rows in [Vec::new(), vec![row(ActionKind::PathDropIn, 60, 0)]] {
-            assert!(ranked(std::slice::from_ref(&told), &rows, NOW).is_empty());
+            assert!(ranked(std::slice::from_ref(&told), &rows, risk, NOW).is_empty());
         }
         told.told = false;
-        assert_eq!(ranked(&[told], &[], NOW).len(), 1);
+        assert_eq!(ranked(&[told], &[], risk, NOW).len(), 1);
     }
 
     fn row(action: ActionKind, wins: u32, losses: u32) -> LearnedRow {
@@ -217,7 +233,7 @@ mod tests {
         (0..count)
             .map(|nth| {
                 let now = from.plus(HOUR * nth);
-                let order: Vec<ActionKind> = ranked(&both, rows, now)
+                let order: Vec<ActionKind> = ranked(&both, rows, risk, now)
                     .iter()
                     .map(|(one, _)| one.kind)
                     .collect();
@@ -266,7 +282,7 @@ mod tests {
             row(ActionKind::ResetFailedStart, 0, 9),
             row(ActionKind::TerminateProcess, 9, 0),
         ];
-        let order: Vec<_> = ranked(&mixed, &rows, NOW)
+        let order: Vec<_> = ranked(&mixed, &rows, risk, NOW)
             .iter()
             .map(|(one, _)| one.kind)
             .collect();
@@ -277,14 +293,47 @@ mod tests {
     }
 
     #[test]
+    fn the_risk_that_the_operator_declared_decides() {
+        let mixed = [
+            candidate(ActionKind::ResetFailedStart, true),
+            candidate(ActionKind::RunDeclared, true),
+        ];
+        let rows = [
+            row(ActionKind::ResetFailedStart, 0, 9),
+            row(ActionKind::RunDeclared, 9, 0),
+        ];
+        let first = |risk: fn(&Candidate) -> Risk| ranked(&mixed, &rows, risk, NOW)[0].0.kind;
+        assert_eq!(first(|_| Risk::Low), ActionKind::RunDeclared);
+        assert_eq!(first(risk), ActionKind::ResetFailedStart);
+    }
+
+    #[test]
+    fn a_repair_that_held_and_is_old_news_is_not_put_behind_what_was_never_tried() {
+        let both = [
+            candidate(ActionKind::ResetFailedStart, true),
+            candidate(ActionKind::RestartUnit, true),
+        ];
+        let rows = [row(ActionKind::ResetFailedStart, 1, 0)];
+        for days in [0, 3, 300] {
+            let now = NOW.plus(HOUR * 24 * days);
+            let first = ranked(&both, &rows, risk, now)[0].0.kind;
+            assert_eq!(first, ActionKind::ResetFailedStart, "{days} days later");
+        }
+    }
+
+    #[test]
     fn a_researched_action_that_has_proven_itself_is_tried_at_once() {
         let second = [candidate(ActionKind::ResetFailedStart, false)];
-        assert!(ranked(&second, &[], NOW).is_empty());
-        assert!(ranked(&second, &[row(ActionKind::ResetFailedStart, 3, 0)], NOW).is_empty());
+        assert!(ranked(&second, &[], risk, NOW).is_empty());
+        let three = [row(ActionKind::ResetFailedStart, 3, 0)];
+        assert!(ranked(&second, &three, risk, NOW).is_empty());
         let proven = [row(ActionKind::ResetFailedStart, 4, 0)];
-        assert_eq!(ranked(&second, &proven, NOW).len(), 1);
+        assert_eq!(ranked(&second, &proven, risk, NOW).len(), 1);
         let year = NOW.plus(HOUR * 24 * 365);
-        assert!(ranked(&second, &proven, year).is_empty(), "old news fades");
+        assert!(
+            ranked(&second, &proven, risk, year).is_empty(),
+            "old news fades"
+        );
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub struct Offers {
     pub cause: Option<Cause>,
     /// Phase 1: the runbook's certain actions, or learned ones above the threshold.
     pub certain: Vec<Offer>,
-    /// Phase 2: what the analyst ranks, with the bundle.
+    /// Phase 2: what the analyst ranks, with the bundle; what worked here first.
     pub researched: Vec<Offer>,
     /// Phase 3: the action that two of three advisors agree on, or why there is none.
     pub agreed: Option<Offer>,
