@@ -153,6 +153,10 @@ pub fn diagnose(
         learned,
         outdated,
     } = reason(&runtime.host, loaded, &reader, task, finding)?;
+    #[cfg(test)]
+    if let Ok(left_out) = runtime.left_out.lock() {
+        advice.retain(|one| !left_out.contains(&one.advisor));
+    }
     let now = runtime.host.clock.now();
     if outdated {
         runtime.store.forget_learned(

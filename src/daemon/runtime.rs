@@ -155,6 +155,9 @@ pub struct Runtime {
     pub(crate) llm: Desk,
     beats: Mutex<BTreeMap<String, Instant>>,
     backup_dir: PathBuf,
+    /// Who does not advise: a measurement takes one out.
+    #[cfg(test)]
+    pub(crate) left_out: Mutex<Vec<crate::core::diagnosis::advisors::Advisor>>,
 }
 
 impl Runtime {
@@ -201,6 +204,8 @@ impl Runtime {
             llm: Desk::default(),
             beats: Mutex::new(BTreeMap::new()),
             backup_dir: state.join("backups"),
+            #[cfg(test)]
+            left_out: Mutex::default(),
             host,
             store,
         })

@@ -171,7 +171,8 @@ impl Gateway {
         worker::step(&self.runtime, "worker-1").unwrap()
     }
 
-    fn deliver(&mut self) {
+    /// One attempt of the courier.
+    pub fn deliver(&mut self) {
         let outbox = StoreOutbox {
             store: &self.runtime.store,
             destination: self.courier.destination().to_owned(),

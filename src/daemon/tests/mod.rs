@@ -17,3 +17,4 @@ mod restore;
 mod simulation;
 mod take_back;
 mod units;
+mod weeks;

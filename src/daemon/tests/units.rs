@@ -210,7 +210,7 @@ impl Units {
         says(text)
     }
 
-    fn order(&self, words: &[&str], clock: &Clock) -> Answer {
+    pub fn order(&self, words: &[&str], clock: &Clock) -> Answer {
         let (verb, name) = (words[1], words[words.len() - 1]);
         let run = self.next_run();
         let mut state = self.lock();
