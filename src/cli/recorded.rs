@@ -69,7 +69,7 @@ fn is_console(head: &str) -> bool {
 
 /// Text of a kernel report that lost its time stamps.
 fn is_report_text(line: &str) -> bool {
-    [
+    let starts = [
         "BUG: ",
         "WARNING: CPU: ",
         "Kernel panic - ",
@@ -79,9 +79,9 @@ fn is_report_text(line: &str) -> bool {
         "Oops: ",
         "INFO: task ",
         "Unable to handle kernel",
-    ]
-    .iter()
-    .any(|start| line.starts_with(start))
+    ];
+    let is_capital = line.bytes().next().is_some_and(|c| c.is_ascii_uppercase());
+    is_capital && starts.iter().any(|start| line.starts_with(start))
 }
 
 fn shape_name(worn: Option<Worn>) -> String {

@@ -15,18 +15,19 @@ named! {
     }
 }
 
-/// Words that name a level. Letters alone are compared, whole words, in any case.
+/// Words that name a level. Letters alone are compared, whole words, in any case. What is written most comes first.
 const WORDS: &[(&str, Level)] = &[
+    ("info", Level::Info),
+    ("debug", Level::Debug),
     ("error", Level::Error),
+    ("warn", Level::Warning),
     ("err", Level::Error),
     ("erro", Level::Error),
     ("eror", Level::Error),
     ("severe", Level::Error),
     ("fail", Level::Error),
     ("warning", Level::Warning),
-    ("warn", Level::Warning),
     ("wrn", Level::Warning),
-    ("info", Level::Info),
     ("inf", Level::Info),
     ("information", Level::Info),
     ("informational", Level::Info),
@@ -38,7 +39,6 @@ const WORDS: &[(&str, Level)] = &[
     ("detail", Level::Info),
     ("context", Level::Info),
     ("statement", Level::Info),
-    ("debug", Level::Debug),
     ("dbg", Level::Debug),
     ("dbug", Level::Debug),
     ("trace", Level::Debug),
@@ -65,6 +65,20 @@ const WORDS: &[(&str, Level)] = &[
     ("alrt", Level::Critical),
 ];
 
+/// By its first letter how long a word of [`WORDS`] may be, a bit for each length: most words are none by that alone.
+const LENGTHS: [u16; 26] = {
+    let mut lengths = [0; 26];
+    let mut at = 0;
+    while at < WORDS.len() {
+        let word = WORDS[at].0.as_bytes();
+        lengths[(word[0] - b'a') as usize] |= 1 << word.len();
+        at += 1;
+    }
+    // `debug1` to `debug5`.
+    lengths[(b'd' - b'a') as usize] |= 1 << "debug1".len();
+    lengths
+};
+
 /// Ordinary words as well: a level only as a value of `level=` or as a caption (`STATEMENT: …`).
 const CAPTIONS: &[&str] = &[
     "fail",
@@ -83,9 +97,14 @@ const ORDINARY: &[&str] = &["note", "alert", "information"];
 impl Level {
     /// By a word.
     pub fn of_word(word: &str) -> Option<Self> {
+        let first = word.bytes().next()?.to_ascii_lowercase();
+        let lengths = LENGTHS.get(usize::from(first.checked_sub(b'a')?))?;
+        if lengths >> word.len().min(15) & 1 == 0 {
+            return None;
+        }
         WORDS
             .iter()
-            .find(|(name, _)| word.eq_ignore_ascii_case(name))
+            .find(|(name, _)| is(word, name))
             .map(|(_, level)| *level)
             .or_else(|| Self::of_debug_step(word))
     }
@@ -110,7 +129,8 @@ impl Level {
             && word
                 .bytes()
                 .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
-        (shouted && !is_one(word, ORDINARY)).then(|| Self::of_mark(word))?
+        let level = shouted.then(|| Self::of_mark(word))??;
+        (!is_one(word, ORDINARY)).then_some(level)
     }
 
     /// By a word before a colon: in capitals any, else none that also opens ordinary sentences.
@@ -173,7 +193,16 @@ impl Level {
 }
 
 fn is_one(word: &str, list: &[&str]) -> bool {
-    list.iter().any(|one| word.eq_ignore_ascii_case(one))
+    list.iter().any(|one| is(word, one))
+}
+
+/// Whether `word` is `one`, which is letters in lower case: a bit apart from capitals.
+fn is(word: &str, one: &str) -> bool {
+    word.len() == one.len()
+        && word
+            .bytes()
+            .zip(one.bytes())
+            .all(|(c, one)| c | 0x20 == one)
 }
 
 #[cfg(test)]
@@ -194,6 +223,18 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(Level::of_value(word), want, "{word}");
+        }
+    }
+
+    #[test]
+    fn every_word_is_found_by_its_length_and_in_any_case() {
+        for (word, level) in WORDS {
+            assert!(word.bytes().all(|c| c.is_ascii_lowercase()), "{word}");
+            assert_eq!(Level::of_word(word), Some(*level), "{word}");
+            assert_eq!(Level::of_word(&word.to_uppercase()), Some(*level), "{word}");
+        }
+        for word in ["", "0", "é", "{rror", "a much longer word than any"] {
+            assert_eq!(Level::of_word(word), None, "{word}");
         }
     }
 

@@ -76,7 +76,11 @@ impl LineSplitter {
 
 fn hand(line: &[u8], length: u64, each: &mut dyn FnMut(&str, u64)) {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    each(&String::from_utf8_lossy(line), length);
+    // Sound text is looked through at once, the other character by character.
+    match std::str::from_utf8(line) {
+        Ok(line) => each(line, length),
+        Err(_) => each(&String::from_utf8_lossy(line), length),
+    }
 }
 
 /// Where the first line ends. Eight bytes at a step: bytes without a line end are most of what is read.

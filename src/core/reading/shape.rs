@@ -105,7 +105,10 @@ pub struct Spoken<'a> {
 impl<'a> Spoken<'a> {
     fn plain(text: &'a str) -> Self {
         Self {
-            text: uncoloured(Cow::Borrowed(text.trim_end_matches(ENDS))),
+            text: uncoloured(Cow::Borrowed(match text.ends_with(ENDS) {
+                true => text.trim_end_matches(ENDS),
+                false => text,
+            })),
             message: Cow::Borrowed(""),
             program: Cow::Borrowed(""),
             host: Cow::Borrowed(""),
@@ -139,8 +142,12 @@ impl<'a> Spoken<'a> {
         self.level = layer.level.or(self.level);
         self.kernel = layer.kernel;
         self.pid = layer.pid.or(self.pid);
-        // What was JSON or escaped shows its colours only now.
-        self.text = uncoloured(layer.message);
+        self.text = match layer.message {
+            // A part of what has been looked through.
+            Cow::Borrowed(text) => Cow::Borrowed(text),
+            // What was JSON or escaped shows its colours only now.
+            Cow::Owned(text) => uncoloured(Cow::Owned(text)),
+        };
     }
 }
 
@@ -222,9 +229,12 @@ pub fn read_text(text: &str, level: Option<Level>) -> Spoken<'_> {
 fn said(mut spoken: Spoken<'_>) -> Spoken<'_> {
     let frame = is_frame(&spoken.text);
     // What stands that far in goes on with the line before it, whatever level its carrier gave all of them.
-    let inner = frame || spoken.text.starts_with("    ") || spoken.text.starts_with('\t');
-    spoken.continues =
-        frame || spoken.text.starts_with([' ', '\t']) || spoken.text.starts_with("---");
+    let (inner, continues) = match spoken.text.as_bytes() {
+        [b' ', b' ', b' ', b' ', ..] | [b'\t', ..] => (true, true),
+        [b' ', ..] | [b'-', b'-', b'-', ..] => (frame, true),
+        _ => (frame, frame),
+    };
+    spoken.continues = continues;
     if !spoken.program.is_empty() && spoken.continues {
         spoken.text = trimmed(spoken.text);
     }
@@ -264,6 +274,13 @@ fn peel<'a>(text: &Cow<'a, str>, by: Peel) -> Option<Layer<'a>> {
 
 /// What carried a line.
 fn carrier(text: &str) -> Option<Layer<'_>> {
+    if opens_with_words(text) && !text.contains(']') {
+        return None;
+    }
+    carrier_by_start(text)
+}
+
+fn carrier_by_start(text: &str) -> Option<Layer<'_>> {
     match *text.as_bytes().first()? {
         b'{' => json::read(text).filter(|layer| layer.shape == Shape::Docker),
         b'<' => syslog::priority(text),
@@ -284,6 +301,19 @@ fn carrier(text: &str) -> Option<Layer<'_>> {
     }
 }
 
+/// True for a word in small letters with another behind it. So most messages begin, and no time, level, tag, pair or
+/// bracket does: what is left is the kernel's stamp in the midst of a line and GLib's `**`.
+fn opens_with_words(text: &str) -> bool {
+    let joins = |c: &u8| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.');
+    let length = text.bytes().take_while(|c| joins(c)).count();
+    let begins = text.bytes().next().is_some_and(|c| c.is_ascii_lowercase());
+    begins
+        && matches!(
+            text.as_bytes().get(length..),
+            Some([b' ', b'a'..=b'z' | b'A'..=b'Z', ..])
+        )
+}
+
 /// A line of the console that somebody else began.
 fn shared(text: &str) -> Option<Layer<'_>> {
     console::shares(text).then(|| Layer::new(Shape::Kernel, text).with(None, true, false))
@@ -291,6 +321,13 @@ fn shared(text: &str) -> Option<Layer<'_>> {
 
 /// What a program puts around its own words.
 fn programs(text: &str) -> Option<Layer<'_>> {
+    if opens_with_words(text) && !text.contains('*') {
+        return None;
+    }
+    programs_by_start(text)
+}
+
+fn programs_by_start(text: &str) -> Option<Layer<'_>> {
     match *text.as_bytes().first()? {
         b'{' => json::read(text),
         b'A'..=b'Z' => klog::read(text)

@@ -78,6 +78,8 @@ pub struct Lexicon {
     slots: Vec<Entry>,
     /// Bits that most words that are not in the table do not pass.
     sieve: Vec<u64>,
+    /// How words of trouble, and the first of two, begin: by the first letter a bit for the two behind it.
+    begins: [u64; LETTERS],
 }
 
 impl Default for Lexicon {
@@ -85,6 +87,7 @@ impl Default for Lexicon {
         let mut lexicon = Self {
             slots: vec![Entry::default(); SLOTS],
             sieve: vec![0; SIEVE],
+            begins: [0; LETTERS],
         };
         for (at, class) in CLASSES.iter().enumerate() {
             let bit = 1_u64
@@ -98,6 +101,9 @@ impl Default for Lexicon {
                     entry.merges |= word.contains('+');
                     if let Some((first, _)) = word.split_once(['+', '=']) {
                         lexicon.entry(key_of(first)).leads = true;
+                    }
+                    if trouble {
+                        lexicon.know_opening(word);
                     }
                 }
             }
@@ -144,13 +150,26 @@ impl Lexicon {
         }
     }
 
+    fn know_opening(&mut self, word: &str) {
+        let (first, behind) = opening(word.as_bytes());
+        if let Some(begins) = self.begins.get_mut(first) {
+            *begins |= behind;
+        }
+    }
+
     /// False when it has no word of trouble: so are most lines, and they are done here.
     fn is_worth_weighing(&self, message: &str) -> bool {
         let mut last = None;
-        Tokens::new(message.as_bytes()).any(|word| {
-            let entry = self.look(word.key).unwrap_or_default();
-            let both = last.and_then(|last| self.look(pair(last, word.key)));
-            last = entry.leads.then_some(word.key);
+        Tokens::new(message.as_bytes()).any(|token| {
+            let (first, behind) = opening(token.text);
+            let known = self.begins.get(first).is_some_and(|all| all & behind != 0);
+            if !known && last.is_none() && !token.is_thrown() {
+                return false;
+            }
+            let key = token.key();
+            let entry = self.look(key).unwrap_or_default();
+            let both = last.and_then(|last| self.look(pair(last, key)));
+            last = entry.leads.then_some(key);
             entry.trouble || both.is_some_and(|both| both.trouble)
         })
     }
@@ -159,7 +178,8 @@ impl Lexicon {
     fn words_of(&self, message: &str, words: &mut [Word; WORDS_MOST]) -> usize {
         let mut count = 0_usize;
         let mut last: Option<Word> = None;
-        for mut word in Tokens::new(message.as_bytes()) {
+        for token in Tokens::new(message.as_bytes()) {
+            let mut word = token.word();
             word.entry = self.look(word.key).unwrap_or_default();
             if let Some(before) = last.filter(|word| word.entry.leads)
                 && let Some(pair) = self.look(pair(before.key, word.key))
@@ -340,43 +360,95 @@ struct Tokens<'a> {
     rest: &'a [u8],
 }
 
+/// A word as it stands in the line, and what is behind it.
+struct Token<'a> {
+    text: &'a [u8],
+    rest: &'a [u8],
+}
+
 impl<'a> Tokens<'a> {
     const fn new(rest: &'a [u8]) -> Self {
         Self { rest }
     }
 }
 
-impl Iterator for Tokens<'_> {
-    type Item = Word;
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Token<'a>;
 
-    fn next(&mut self) -> Option<Word> {
-        let start = self.rest.iter().position(u8::is_ascii_alphanumeric)?;
+    fn next(&mut self) -> Option<Token<'a>> {
+        let start = self.rest.iter().position(|c| part_of(*c) == LETTER)?;
         let text = self.rest.get(start..)?;
-        let (mut key, mut at_end, mut length) = (FNV_START, FNV_START, 0_usize);
-        let mut joined = 0_usize;
+        let (mut at, mut length) = (0_usize, 0_usize);
         for byte in text {
-            match byte {
-                b'_' | b'\'' | b'.' | b'/' | b'-' => joined = joined.saturating_add(1),
-                _ if byte.is_ascii_alphanumeric() => {
-                    length = length.saturating_add(joined).saturating_add(1);
-                    joined = 0;
-                }
+            at = at.wrapping_add(1);
+            match part_of(*byte) {
+                LETTER => length = at,
+                JOINT => {}
                 _ => break,
             }
-            key = step(key, *byte);
-            if joined == 0 {
-                at_end = key;
-            }
         }
-        let (word, rest) = text.split_at_checked(length)?;
+        let (text, rest) = text.split_at_checked(length)?;
         self.rest = rest;
-        let after = rest.first().copied().unwrap_or(0);
-        let named = word.len() > 9 && (word.ends_with(b"Error") || word.ends_with(b"Exception"));
-        Some(Word {
-            key: if named { key_of("thrown=type") } else { at_end },
+        Some(Token { text, rest })
+    }
+}
+
+impl Token<'_> {
+    fn key(&self) -> u64 {
+        match self.is_thrown() {
+            true => key_of("thrown=type"),
+            false => self.text.iter().copied().fold(FNV_START, step),
+        }
+    }
+
+    /// `FileNotFoundError`: the name of what is thrown.
+    fn is_thrown(&self) -> bool {
+        let ends = |end: &[u8]| self.text.ends_with(end);
+        self.text.len() > 9 && (ends(b"Error") || ends(b"Exception"))
+    }
+
+    fn word(&self) -> Word {
+        let after = self.rest.first().copied().unwrap_or(0);
+        Word {
+            key: self.key(),
             entry: Entry::default(),
             after,
-            empty: matches!(after, b'"' | b':' | b'=') && holds_nothing(rest),
-        })
+            empty: matches!(after, b'"' | b':' | b'=') && holds_nothing(self.rest),
+        }
     }
+}
+
+const LETTER: u8 = 1;
+const JOINT: u8 = 2;
+
+/// What a byte is to a word: by a table, since every byte of every line is asked.
+#[allow(clippy::indexing_slicing, reason = "a byte and 256 entries")]
+const fn part_of(byte: u8) -> u8 {
+    const PARTS: [u8; 256] = {
+        let mut parts = [0; 256];
+        let mut byte = 0;
+        while byte < 128_u8 {
+            parts[byte as usize] = match byte {
+                b'_' | b'\'' | b'.' | b'/' | b'-' => JOINT,
+                _ if byte.is_ascii_alphanumeric() => LETTER,
+                _ => 0,
+            };
+            byte += 1;
+        }
+        parts
+    };
+    PARTS[byte as usize]
+}
+
+/// Letters that are told apart at the start of a word; the last one is everything else.
+const LETTERS: usize = 27;
+
+/// Its first letter, and a bit for the two behind it.
+fn opening(word: &[u8]) -> (usize, u64) {
+    let letter = |at: usize| match word.get(at).map(|c| c | 0x20) {
+        Some(c @ b'a'..=b'z') => c.wrapping_sub(b'a'),
+        _ => 26,
+    };
+    let bit = letter(1).wrapping_mul(5).wrapping_add(letter(2));
+    (usize::from(letter(0)), 1_u64.rotate_left(bit.into()))
 }

@@ -125,7 +125,7 @@ fn find_stamp(text: &str) -> Option<(usize, usize, u64)> {
 
 /// True when the kernel's stamp stands anywhere: its console shares a line with who else writes there.
 pub(super) fn shares(text: &str) -> bool {
-    text.contains("] ") && text.contains('.') && find_stamp(text).is_some()
+    text.contains(']') && text.contains("] ") && text.contains('.') && find_stamp(text).is_some()
 }
 
 fn strip_caller(text: &str) -> &str {

@@ -1,12 +1,12 @@
 //! Envelopes of container engines that are no JSON.
 
-use super::scan::{digits, word};
+use super::scan::{after, digits, word};
 use super::stamp::Stamp;
 use super::{Layer, Shape};
 
 /// CRI (containerd, CRI-O): `TIME stdout F message`.
 pub(super) fn cri(stamp: Stamp<'_>) -> Option<Layer<'_>> {
-    let rest = stamp.rest.strip_prefix(' ')?;
+    let rest = after(stamp.rest, b' ')?;
     let rest = rest
         .strip_prefix("stdout ")
         .or_else(|| rest.strip_prefix("stderr "))?;
@@ -19,13 +19,13 @@ pub(super) fn cri(stamp: Stamp<'_>) -> Option<Layer<'_>> {
 /// `docker compose logs`: `historian-1  | message`.
 pub(super) fn compose(text: &str) -> Option<Layer<'_>> {
     let (name, rest) = word(text);
+    let message = after(after(rest, b'|')?, b' ')?;
     let (_, number) = name.rsplit_once(['-', '_'])?;
     let (_, behind) = digits(number, 1, 3)?;
     let sane = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
     if !behind.is_empty() || !name.bytes().all(sane) {
         return None;
     }
-    let message = rest.strip_prefix("| ")?;
     Some(Layer {
         program: name.into(),
         ..Layer::new(Shape::Compose, message)

@@ -1,8 +1,20 @@
 //! Lines that show where something happened and not what: frames of a stack trace, as run times print them.
 
+use super::scan::unindented;
+
 /// True for a frame, or for the heading of frames.
 pub(crate) fn is_frame(text: &str) -> bool {
-    let text = text.trim();
+    let text = unindented(text);
+    if !matches!(
+        text.as_bytes(),
+        [
+            b'a' | b'.' | b'i' | b'g' | b'b' | b'B' | b's' | b'S' | b'/' | b'#' | b'[',
+            ..
+        ]
+    ) {
+        return false;
+    }
+    let text = text.trim_end();
     match text.as_bytes().first() {
         Some(b'a') => is_call(text),
         Some(b'.') => {

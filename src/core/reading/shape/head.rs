@@ -2,7 +2,7 @@
 //! with any brackets. log4j, logback, Python, java.util, nginx, Apache, PostgreSQL, MySQL, Mosquitto, telegraf,
 //! open62541, env_logger, tracing, NATS, Redis, Serilog, winston, Spring and many more differ in no other way.
 
-use super::scan::{bracketed, digits, word};
+use super::scan::{after, bracketed, digits, skip, unindented, word};
 use super::stamp::{self, Form};
 use super::{Layer, Shape};
 use crate::core::reading::level::Level;
@@ -26,9 +26,11 @@ struct Head<'a> {
 }
 
 fn stamped(text: &str) -> Option<Layer<'_>> {
-    let head = framed(text)
-        .or_else(|| placed(text))
-        .or_else(|| led(text))?;
+    let head = match text.starts_with('[') {
+        true => framed(text).or_else(|| placed(text)),
+        false => None,
+    }
+    .or_else(|| led(text))?;
     Some(Layer {
         level: head.level,
         ..Layer::new(Shape::Stamped, head.rest)
@@ -37,7 +39,7 @@ fn stamped(text: &str) -> Option<Layer<'_>> {
 
 /// A time in brackets: `[TIME] rest`, `[TIME LEVEL module] rest`, `[W TIME module] rest`.
 fn framed(text: &str) -> Option<Head<'_>> {
-    let (inner, rest) = bracketed(text, TOKEN_MOST).filter(|_| text.starts_with('['))?;
+    let (inner, rest) = bracketed(text, TOKEN_MOST)?;
     let lettered = |inner: &str| {
         let (letter, time) = word(inner);
         let level = Level::of_letter(*letter.as_bytes().first()?)?;
@@ -68,7 +70,7 @@ fn framed(text: &str) -> Option<Head<'_>> {
 
 /// ESPHome: `[TIME][W][wifi:617]: rest`. Its `C` is what is configured.
 fn placed(text: &str) -> Option<Head<'_>> {
-    let (inner, rest) = bracketed(text, 16).filter(|_| text.starts_with('['))?;
+    let (inner, rest) = bracketed(text, 16)?;
     stamp::read(inner).filter(|time| time.rest.is_empty())?;
     let (letter, rest) = bracketed(rest, 2)?;
     let (place, rest) = bracketed(rest, TOKEN_MOST)?;
@@ -174,6 +176,9 @@ fn alone(text: &str) -> Option<Layer<'_>> {
 
 /// `GLib-GIO-CRITICAL **: 10:00:02.123: message`.
 fn of_glib(text: &str) -> Option<(Level, &str)> {
+    if !text.contains('*') {
+        return None;
+    }
     let (head, rest) = text.split_once(" **: ")?;
     let name = head.rsplit(['-', ' ', ':']).next()?;
     let level = Level::of_shout(name)?;
@@ -184,12 +189,12 @@ fn of_glib(text: &str) -> Option<(Level, &str)> {
 fn level_ahead(text: &str, timed: bool) -> Option<(Level, &str)> {
     let mut rest = text;
     for _ in 0..HEAD_TOKENS {
-        rest = rest.trim_start_matches([' ', '\t', '-', ',']);
+        rest = skip(rest, b" \t-,");
         rest = match rest.as_bytes() {
             [b'|' | b':', next, ..] if *next != b'|' => rest.get(1..)?,
             _ => rest,
         };
-        rest = rest.trim_start_matches(' ');
+        rest = skip(rest, b" ");
         if let Some(found) = level_at(rest, timed) {
             return Some(found);
         }
@@ -201,8 +206,9 @@ fn level_ahead(text: &str, timed: bool) -> Option<(Level, &str)> {
 /// The level that `text` begins with. `timed`: a time stands before it, so that one letter is enough.
 fn level_at(text: &str, timed: bool) -> Option<(Level, &str)> {
     if let Some((inner, rest)) = bracketed(text, 40) {
-        let inner = inner.trim();
-        let name = inner.rsplit(':').next().unwrap_or(inner);
+        let inner = unindented(inner).trim_end();
+        let colon = inner.bytes().rposition(|c| c == b':');
+        let name = inner.get(colon.map_or(0, |at| at.saturating_add(1))..)?;
         return Level::of_mark(name).map(|level| (level, rest));
     }
     let end = text
@@ -220,7 +226,7 @@ fn level_at(text: &str, timed: bool) -> Option<(Level, &str)> {
         ] => Level::of_shout(name).or_else(|| of_plain(name, rest, timed)),
         _ => None,
     }?;
-    let rest = rest.strip_prefix('!').unwrap_or(rest);
+    let rest = after(rest, b'!').unwrap_or(rest);
     Some((level, rest))
 }
 
@@ -235,12 +241,12 @@ fn of_initial(letter: &str, rest: &str) -> Option<Level> {
 
 /// `error:`, `error    :`, `error/server`; `Info    CBS` behind a time; .NET's `fail: Category[0]`.
 fn of_plain(name: &str, rest: &str, timed: bool) -> Option<Level> {
-    let padded = rest.trim_start_matches(' ');
-    let column = timed && rest.starts_with("  ");
-    if name == "fail" && rest.starts_with(':') && rest.ends_with(']') {
-        return Some(Level::Error);
-    }
-    let marked = padded.starts_with(':') || rest.starts_with('/') || column;
+    let marked = match rest.as_bytes() {
+        [b':', .., b']'] if name == "fail" => return Some(Level::Error),
+        [b':' | b'/', ..] => true,
+        [b' ', b' ', ..] if timed => true,
+        _ => skip(rest, b" ").starts_with(':'),
+    };
     marked.then(|| Level::of_caption(name))?
 }
 
@@ -255,7 +261,7 @@ fn behind_token(text: &str) -> Option<&str> {
         .all(|c| c.is_ascii_digit() || matches!(c, b'#' | b'*' | b':' | b'-'));
     let sane =
         |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b':' | b'$' | b'-' | b'/');
-    let joined = token.contains(['.', '_', ':']) || token == "root";
+    let joined = token.bytes().any(|c| matches!(c, b'.' | b'_' | b':')) || token == "root";
     let logger = token.bytes().all(sane) && joined && !token.ends_with([':', '.']);
     let dashed = token.bytes().all(sane) && rest.starts_with("- ");
     let fits = !token.is_empty() && token.len() < TOKEN_MOST && (numeric || logger || dashed);
@@ -264,7 +270,7 @@ fn behind_token(text: &str) -> Option<&str> {
 
 /// The message without what separates it from its head.
 fn text_of(text: &str) -> &str {
-    let rest = text.trim_start_matches([' ', '\t', ':', '|', ']', '-', ',']);
+    let rest = skip(text, b" \t:|]-,");
     if rest.is_empty() {
         text.trim_start()
     } else {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::said::Said;
+use super::scan::{after, skip};
 use super::{Layer, Shape};
 use crate::core::reading::level::Level;
 
@@ -36,26 +37,21 @@ pub(super) fn read(text: &str) -> Option<Layer<'_>> {
 
 /// `key=value` or `key="quoted value"` at the start, and what stands behind it.
 fn pair(text: &str) -> Option<(&str, Cow<'_, str>, &str)> {
-    let end = text.bytes().take(KEY_MOST).position(|c| c == b'=')?;
-    let (key, rest) = text.split_at_checked(end)?;
     let sane = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-' | b'@');
-    if key.is_empty() || !key.bytes().all(sane) {
-        return None;
-    }
-    let rest = rest.strip_prefix('=')?;
-    let Some(quoted) = rest.strip_prefix('"') else {
+    // Most lines are no pairs: the first blank tells.
+    let end = text.bytes().take(KEY_MOST).position(|c| !sane(c))?;
+    let (key, rest) = text.split_at_checked(end)?;
+    let rest = after(rest, b'=').filter(|_| !key.is_empty())?;
+    let Some(quoted) = after(rest, b'"') else {
         let (value, behind) = super::scan::word(rest);
         return Some((key, Cow::Borrowed(value), behind));
     };
-    let mut escaped = false;
-    let end = quoted.bytes().position(|c| {
-        let ends = c == b'"' && !escaped;
-        escaped = c == b'\\' && !escaped;
-        ends
-    });
+    let end = quoted.bytes().position(|c| matches!(c, b'"' | b'\\'));
     let end = end.unwrap_or(quoted.len());
+    let escapes = quoted.as_bytes().get(end) == Some(&b'\\');
+    let end = if escapes { unescaped(quoted) } else { end };
     let (value, behind) = quoted.split_at_checked(end)?;
-    let value = match value.contains('\\') {
+    let value = match escapes {
         true => Cow::Owned(
             value
                 .replace("\\\"", "\"")
@@ -64,5 +60,16 @@ fn pair(text: &str) -> Option<(&str, Cow<'_, str>, &str)> {
         ),
         false => Cow::Borrowed(value),
     };
-    Some((key, value, behind.trim_start_matches(['"', ' '])))
+    Some((key, value, skip(behind, b"\" ")))
+}
+
+/// Where the first quote stands that no backslash makes a part of the value.
+fn unescaped(quoted: &str) -> usize {
+    let mut escaped = false;
+    let end = quoted.bytes().position(|c| {
+        let ends = c == b'"' && !escaped;
+        escaped = c == b'\\' && !escaped;
+        ends
+    });
+    end.unwrap_or(quoted.len())
 }

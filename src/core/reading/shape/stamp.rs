@@ -1,6 +1,8 @@
 //! Time stamps at the start of a text, in every form that logs use. Only where they end matters, and how they look.
 
-use super::scan::{bracketed, clock, clock_of, digits, number};
+use super::scan::{
+    after, bracketed, clock, clock_of, digits, fraction, number, seconds, unindented,
+};
 
 /// How a time stamp is written, as far as that says who wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,7 @@ const MONTHS: &[&str] = &[
 /// Longest name of a month with the blank behind it, bytes.
 const MONTH_MOST: usize = 12;
 const DAYS: &[&str] = &["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+/// They end in `C`, `K` or `T`.
 const ZONES: &[&str] = &[
     "UTC", "GMT", "CET", "CEST", "EET", "EEST", "WET", "WEST", "BST", "IST", "MSK", "JST", "AEST",
     "EST", "EDT", "CST", "CDT", "MST", "MDT", "PST", "PDT",
@@ -56,6 +59,10 @@ pub(super) fn read(text: &str) -> Option<Stamp<'_>> {
 fn month(text: &str) -> Option<&str> {
     let end = text.bytes().take(MONTH_MOST).position(|c| c == b' ')?;
     let (name, rest) = text.split_at_checked(end)?;
+    // So are most lines of words, and they are done here.
+    if matches!(rest.as_bytes(), [_, b'!'..=b'/' | b':'..=b'~', ..]) {
+        return None;
+    }
     let dated = rest.trim_start().starts_with(|c: char| c.is_ascii_digit());
     let letters = name.strip_suffix('.').unwrap_or(name);
     let is_name = letters.len() > 2 && letters.chars().all(char::is_alphabetic);
@@ -75,14 +82,41 @@ fn stamp(form: Form, rest: &str) -> Stamp<'_> {
 
 /// `2026-05-01T10:00:02`, `2026/05/01 10:00:02`, `01.05.2026 10:00:02`, `05-02 10:11:12.123`.
 fn numeric(text: &str) -> Option<Stamp<'_>> {
+    let rest = whole(text).or_else(|| dated(text))?;
+    let (rest, offset) = zone(fraction(rest));
+    Some(stamp(
+        Form::Iso { offset },
+        after(rest, b',').unwrap_or(rest),
+    ))
+}
+
+/// Behind the seconds of `2026-05-01T10:00:02`, by its look: most stamps are like that, and are read for each line.
+fn whole(text: &str) -> Option<&str> {
+    const LOOK: &[u8] = b"0000-00-00T00:00:00";
+    let (head, rest) = text.split_at_checked(LOOK.len())?;
+    let mut both = head.bytes().zip(LOOK);
+    let fits = both.all(|(byte, look)| match look {
+        b'0' => byte.is_ascii_digit(),
+        b'T' => is_between(byte),
+        look => byte == *look,
+    });
+    (fits && !rest.starts_with(|c: char| c.is_ascii_digit())).then_some(rest)
+}
+
+/// What stands between a date and its clock.
+const fn is_between(byte: u8) -> bool {
+    matches!(byte, b'T' | b' ' | b'-' | b'_' | b':')
+}
+
+/// Behind the seconds of any date in numbers.
+fn dated(text: &str) -> Option<&str> {
     let (first, rest) = digits(text, 1, 4)?;
-    let mark = rest
-        .chars()
-        .next()
-        .filter(|c| matches!(c, '-' | '/' | '.'))?;
-    let (second, rest) = digits(rest.strip_prefix(mark)?, 1, 2)?;
-    let date = rest
-        .strip_prefix(mark)
+    let mark = *rest.as_bytes().first()?;
+    if !matches!(mark, b'-' | b'/' | b'.') {
+        return None;
+    }
+    let (second, rest) = digits(rest.get(1..)?, 1, 2)?;
+    let date = after(rest, mark)
         .and_then(|rest| digits(rest, 1, 4))
         .filter(|(third, _)| first.len() == 4 || third.len() == 4 || third.len() == 2);
     let (rest, whole) = match date {
@@ -92,18 +126,17 @@ fn numeric(text: &str) -> Option<Stamp<'_>> {
     if !whole && (first.len() != 2 || second.len() != 2) {
         return None;
     }
-    let rest = rest.strip_prefix(['T', ' ', '-', '_', ':'])?;
-    let (rest, offset) = zone(clock(rest)?);
-    Some(stamp(
-        Form::Iso { offset },
-        rest.strip_prefix(',').unwrap_or(rest),
-    ))
+    let is_dates = rest.bytes().next().is_some_and(is_between);
+    seconds(rest.get(1..).filter(|_| is_dates)?, 2)
 }
 
 /// `20171223-22:15:29:606`, `20240501T100002Z`, `081109 203615`, `240501 10:00:00`.
 fn compact(text: &str) -> Option<Stamp<'_>> {
     let (_, rest) = digits(text, 8, 8).or_else(|| digits(text, 6, 6))?;
-    let rest = rest.strip_prefix(['-', ' ', 'T'])?;
+    let rest = match rest.as_bytes() {
+        [b'-' | b' ' | b'T', ..] => rest.get(1..)?,
+        _ => return None,
+    };
     let rest = clock_of(rest, 1).or_else(|| digits(rest, 6, 6).map(|(_, rest)| rest))?;
     Some(stamp(Form::Other, zone(rest).0))
 }
@@ -135,10 +168,10 @@ fn clock_only(text: &str) -> Option<Stamp<'_>> {
 
 /// `May  1 10:00:02.123456`, `May 02, 2024 10:11:12 AM`.
 fn month_first(text: &str) -> Option<Stamp<'_>> {
-    let rest = month(text)?.strip_prefix(' ')?.trim_start();
+    let rest = unindented(after(month(text)?, b' ')?);
     let (_, rest) = digits(rest, 1, 2)?;
-    let rest = rest.strip_prefix(',').unwrap_or(rest).strip_prefix(' ')?;
-    match digits(rest, 4, 4).and_then(|(_, rest)| rest.strip_prefix(' ')) {
+    let rest = after(after(rest, b',').unwrap_or(rest), b' ')?;
+    match digits(rest, 4, 4).and_then(|(_, rest)| after(rest, b' ')) {
         Some(behind_year) => Some(stamp(Form::Other, zone(clock(behind_year)?).0)),
         None => Some(stamp(Form::Bsd, clock(rest)?)),
     }
@@ -159,15 +192,16 @@ fn weekday(text: &str) -> Option<Stamp<'_>> {
 
 /// What stands behind a zone, if there is one, and whether it is a number.
 fn zone(text: &str) -> (&str, bool) {
-    if let Some(rest) = text.strip_prefix('Z') {
+    if let Some(rest) = after(text, b'Z') {
         return (rest, false);
     }
-    let inner = text.strip_prefix(' ').unwrap_or(text);
-    let inner = inner.strip_prefix('(').unwrap_or(inner);
-    let name = inner.split(|c: char| !c.is_ascii_uppercase()).next();
-    let behind = name
-        .filter(|name| ZONES.contains(name))
-        .and_then(|name| inner.strip_prefix(name));
+    let inner = after(text, b' ').unwrap_or(text);
+    let inner = after(inner, b'(').unwrap_or(inner);
+    let letters = inner.bytes().take_while(u8::is_ascii_uppercase).count();
+    let behind = inner
+        .split_at_checked(letters)
+        .filter(|(name, _)| name.ends_with(['C', 'K', 'T']) && ZONES.contains(name))
+        .map(|(_, rest)| rest);
     let offset = offset(behind.unwrap_or(inner));
     match (offset, behind) {
         (Some(rest), _) => (closed(rest), behind.is_none()),
@@ -177,14 +211,14 @@ fn zone(text: &str) -> (&str, bool) {
 }
 
 fn closed(text: &str) -> &str {
-    text.strip_prefix(')').unwrap_or(text)
+    after(text, b')').unwrap_or(text)
 }
 
 /// Behind `+00:00`, `-0500`, `+02`.
 fn offset(text: &str) -> Option<&str> {
-    let rest = text.strip_prefix(['+', '-'])?;
+    let rest = after(text, b'+').or_else(|| after(text, b'-'))?;
     let (hours, rest) = digits(rest, 2, 4)?;
-    match (hours.len(), rest.strip_prefix(':')) {
+    match (hours.len(), after(rest, b':')) {
         (4, _) => Some(rest),
         (2, Some(minutes)) => digits(minutes, 2, 2).map(|(_, rest)| rest),
         (2, None) => Some(rest),
@@ -253,6 +287,21 @@ mod tests {
         ] {
             let line = format!("{text} rest");
             assert_eq!(read(&line).map(|one| one.rest), Some(" rest"), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        /// A stamp that is known by its look ends where its parts do.
+        #[test]
+        fn a_whole_stamp_is_the_sum_of_its_parts(
+            date in "[0-9]{3,5}-[0-9]{1,3}-[0-9]{1,3}",
+            clock in "[T _:-][0-9]{1,3}:[0-9]{2}:[0-9]{1,3}",
+            rest in "[ .,Z+0-9AM-]{0,8}",
+        ) {
+            let text = format!("{date}{clock}{rest}");
+            if let Some(rest) = whole(&text) {
+                assert_eq!(Some(rest), dated(&text));
+            }
         }
     }
 

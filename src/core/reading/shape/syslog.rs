@@ -1,6 +1,6 @@
 //! Envelopes of syslog daemons and of journalctl: RFC 3164 and 5424, BusyBox, logread, short forms of the journal.
 
-use super::scan::{bracketed, digits, word};
+use super::scan::{after, bracketed, captioned, digits, unindented, word};
 use super::stamp::{self, Form, Stamp};
 use super::{Layer, Shape};
 use crate::core::reading::level::Level;
@@ -92,7 +92,7 @@ pub(super) fn stamped(text: &str) -> Option<Layer<'_>> {
 
 /// The same where the time was read already.
 pub(super) fn behind<'a>(text: &'a str, stamp: Stamp<'a>) -> Option<Layer<'a>> {
-    let rest = stamp.rest.strip_prefix(' ')?.trim_start();
+    let rest = unindented(after(stamp.rest, b' ')?);
     match stamp.form {
         Form::Bsd | Form::Weekday => {
             let tagged = by_facility(rest, "").or_else(|| hosted(rest));
@@ -101,12 +101,11 @@ pub(super) fn behind<'a>(text: &'a str, stamp: Stamp<'a>) -> Option<Layer<'a>> {
         }
         // Programs stamp so as well: rsyslog has a zone in numbers, journalctl a process in brackets.
         Form::Iso { offset } => {
+            if !offset && !may_be_tagged(rest) {
+                return None;
+            }
             let layer = hosted(rest)?;
-            let process = rest
-                .split(": ")
-                .next()
-                .is_some_and(|head| head.ends_with(']'));
-            (offset || process || layer.kernel).then_some(layer)
+            (offset || layer.kernel || has_process(rest)).then_some(layer)
         }
         // With a colon behind the number it is a program's own, as Mosquitto's.
         Form::Epoch => {
@@ -121,11 +120,22 @@ pub(super) fn behind<'a>(text: &'a str, stamp: Stamp<'a>) -> Option<Layer<'a>> {
 pub(super) fn monotonic(rest: &str) -> Option<Layer<'_>> {
     let layer = hosted(rest)?;
     let (_host, tag) = word(rest);
-    let process = tag
-        .split(": ")
-        .next()
-        .is_some_and(|head| head.ends_with(']'));
-    (process || layer.kernel).then_some(layer)
+    (layer.kernel || has_process(tag)).then_some(layer)
+}
+
+/// False where what is behind the host can be neither `tag[pid]: ` nor the kernel's, as in most programs' own stamps.
+fn may_be_tagged(text: &str) -> bool {
+    let (tag, _) = word(word(text).1);
+    let name = tag.strip_suffix(':').unwrap_or(tag);
+    let marks = |c: u8| matches!(c, b'[' | b'(' | b']' | b'.' | b':');
+    name.starts_with("kern") || name.bytes().any(marks)
+}
+
+/// `tag[pid]: …`.
+fn has_process(text: &str) -> bool {
+    captioned(text)
+        .map_or(text, |(head, _)| head)
+        .ends_with(']')
 }
 
 /// `host tag[pid]: message`, `host facility.level tag: message`.
@@ -174,22 +184,35 @@ fn by_facility<'a>(text: &'a str, host: &'a str) -> Option<Layer<'a>> {
     })
 }
 
+/// The number between the first two brackets.
+fn process_of(text: &str) -> Option<u32> {
+    let is_bracket = |c: u8| matches!(c, b'[' | b']');
+    let start = text.bytes().position(is_bracket)?.checked_add(1)?;
+    let inner = text.get(start..)?;
+    let end = inner.bytes().position(is_bracket);
+    inner.get(..end.unwrap_or(inner.len()))?.parse().ok()
+}
+
 /// `tag[pid]: message`.
 fn tagged(text: &str) -> Option<Layer<'_>> {
-    let (tag, message) = text.split_once(": ").or_else(|| text.split_once(':'))?;
-    let name = tag.split(['[', '(']).next().unwrap_or(tag);
+    // Of words no tag is made: the first blank without a colon before it tells.
+    let end = text
+        .bytes()
+        .position(|c| matches!(c, b' ' | b'"' | b':' | b'[' | b'('));
+    if end.is_some_and(|end| matches!(text.as_bytes().get(end), Some(b' ' | b'"'))) {
+        return None;
+    }
+    let (tag, message) = captioned(text).or_else(|| text.split_once(':'))?;
+    let opens = tag.bytes().position(|c| matches!(c, b'[' | b'('));
+    let name = tag.get(..opens.unwrap_or(tag.len()))?;
     let sane = name.len() <= NAME_MOST && !name.contains(' ') && !name.contains('"');
-    let process = tag.len() > name.len();
-    if !sane || (name.is_empty() && !process) {
+    if !sane || tag.is_empty() {
         return None;
     }
     Some(Layer {
         program: name.into(),
         kernel: name == "kernel",
-        pid: tag
-            .split(['[', ']'])
-            .nth(1)
-            .and_then(|pid| pid.parse().ok()),
+        pid: process_of(tag),
         ..Layer::new(Shape::Syslog, message)
     })
 }

@@ -435,3 +435,21 @@ fn colours_within_json_are_none_of_the_message() {
     assert_eq!(spoken.level, Some(Level::Error));
     assert_eq!(spoken.message.trim(), "dead");
 }
+
+/// Chars that mean something to a reader of shapes, and some that do not.
+const TELLING: &str = "[ -~]{0,12}([\\[\\](){}<>|:=*.,'\"0-9 -][a-zA-Z0-9 :=\\]\\[.*|]{0,6}){0,8}";
+
+proptest::proptest! {
+    /// What is left out for a line that opens with words would have found nothing.
+    #[test]
+    fn a_line_that_opens_with_words_has_no_shape(
+        word in "(kern|level|fail|goroutine|mai|[a-z][a-z0-9._-]{0,9})",
+        next in "[A-Za-z]",
+        rest in TELLING,
+    ) {
+        let line = format!("{word} {next}{rest}");
+        assert!(opens_with_words(&line), "{line:?}");
+        assert!(line.contains(']') || carrier_by_start(&line).is_none(), "{line:?}");
+        assert!(line.contains('*') || programs_by_start(&line).is_none(), "{line:?}");
+    }
+}

@@ -80,3 +80,19 @@ fn the_table_has_room() {
     assert!(used > 300 && used * 2 < SLOTS, "{used}");
     assert!(CLASSES.len() < 64);
 }
+
+#[test]
+fn every_word_of_trouble_is_worth_weighing() {
+    let lexicon = Lexicon::default();
+    let words = CLASSES
+        .iter()
+        .map(|class| class.trouble.split_ascii_whitespace());
+    for word in words.flatten() {
+        let line = match word {
+            "thrown=type" => "FileNotFoundError".to_owned(),
+            word => format!("the {} of it", word.replace(['+', '='], " ").to_uppercase()),
+        };
+        assert!(lexicon.is_worth_weighing(&line), "{line}");
+    }
+    assert!(!lexicon.is_worth_weighing("wrote 12 points to the historian"));
+}
