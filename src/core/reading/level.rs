@@ -66,6 +66,10 @@ const WORDS: &[(&str, Level)] = &[
 ];
 
 /// By its first letter how long a word of [`WORDS`] may be, a bit for each length: most words are none by that alone.
+#[allow(
+    clippy::indexing_slicing,
+    reason = "built by the compiler, which would stop at it"
+)]
 const LENGTHS: [u16; 26] = {
     let mut lengths = [0; 26];
     let mut at = 0;

@@ -1,6 +1,7 @@
 //! Log rules: the built-in set and the operator's, one linear-time pass over all patterns per line.
 
 mod mistake;
+mod needed;
 
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use toml::Spanned;
@@ -101,6 +102,8 @@ pub struct RuleSet {
     set: RegexSet,
     /// The patterns of rules that can make a finding of an ordinary line.
     makers: RegexSet,
+    /// An operator's rule is among them: it may look for anything.
+    has_own_makers: bool,
     lexicon: Lexicon,
 }
 
@@ -143,14 +146,18 @@ impl RuleSet {
                 rules.push(rule);
             }
         }
+        let makes = |rule: &&Rule| matches!(rule.kind, Kind::AtLeast | Kind::Finds);
+        let mut who = rules.iter().filter(makes);
+        let has_own_makers = who.any(|rule| rule.file != BUILTIN_NAME);
         let makers: Vec<&String> = rules
             .iter()
-            .filter(|rule| matches!(rule.kind, Kind::AtLeast | Kind::Finds))
+            .filter(makes)
             .filter_map(|rule| patterns.get(rule.patterns.0..rule.patterns.1))
             .flatten()
             .collect();
         Ok(Self {
             makers: together(&makers)?,
+            has_own_makers,
             set: together(&patterns)?,
             rules,
             lexicon: Lexicon::default(),
@@ -162,7 +169,7 @@ impl RuleSet {
     pub fn classify(&self, line: &LogLine<'_>) -> Option<Match> {
         let own = self.own_severity(line);
         // Other rules only drop or lessen what a line is by itself.
-        if own.is_none() && !self.makers.is_match(line.text.as_bytes()) {
+        if own.is_none() && !self.may_make(line.text.as_bytes()) {
             return None;
         }
         let hits = self.set.matches(line.text.as_bytes());
@@ -202,6 +209,10 @@ impl RuleSet {
             format!("{} ({does})", rule.name)
         })
         .collect()
+    }
+
+    fn may_make(&self, text: &[u8]) -> bool {
+        (self.has_own_makers || needed::is_in(text)) && self.makers.is_match(text)
     }
 
     /// By the level that the line states, else by its words.
@@ -399,6 +410,31 @@ mod tests {
 
     fn text(rules: &RuleSet, line: &str) -> Option<Match> {
         rules.classify(&LogLine::spoken(&shape::read(line), "f"))
+    }
+
+    /// Texts that fit each pattern, made from the pattern.
+    #[test]
+    fn what_fits_a_built_in_rule_that_makes_a_finding_has_what_is_needed() {
+        let text = BUILTIN.text();
+        let file: RuleFile = settings::read(&text).unwrap();
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let mut patterns = 0;
+        for rule in file.rule.into_iter().map(Spanned::into_inner) {
+            if !matches!(kind_of(&rule), Kind::AtLeast | Kind::Finds) {
+                continue;
+            }
+            for pattern in &rule.r#match {
+                let bare = pattern.replace("\\b", "").replace('^', "");
+                let made = proptest::string::bytes_regex(&format!("(?-u){bare}")).unwrap();
+                let holds = |text: Vec<u8>| {
+                    proptest::prop_assert!(needed::is_in(&text), "{}", text.escape_ascii());
+                    Ok(())
+                };
+                runner.run(&made, holds).unwrap();
+                patterns += 1;
+            }
+        }
+        assert!(patterns > 8);
     }
 
     #[test]
