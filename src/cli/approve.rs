@@ -31,10 +31,12 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         let what = format!(
             "task {id}: the mode of this action is observe: nothing is done with leave either"
         );
-        let hint = format!(
-            "set [mode] {} = \"suggest\" (or limit, or the class {class}), reload, then approve",
-            risk.as_str()
-        );
+        let key = match config.mode.limit {
+            Mode::Observe => "[mode] limit".to_owned(),
+            _ if config.mode.class.contains_key(class.as_str()) => format!("[mode.class] {class}"),
+            _ => format!("[mode] {}", risk.as_str()),
+        };
+        let hint = format!("set {key} = \"suggest\", reload, then approve");
         return Err(CliError::new(ErrorKind::Failed, what).hint(hint));
     }
     let digest = proposal.digest();

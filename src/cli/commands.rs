@@ -112,8 +112,8 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "undo",
-        forms: &[text("ID [--yes]")],
-        brief: "take back what a task's action changed",
+        forms: &[array("[list]"), text("ID [--yes]")],
+        brief: "what actions changed and can be taken back; takes back that of one task",
         long: "Puts back what was there before the last action that held: a drop-in, a mount, a stopped unit. What left\n\
                nothing behind, as a restart, cannot be taken back. Refused while the kill switch is on or another action\n\
                runs. The task is closed; when the fault returns, that action is proposed and no longer done unasked.",

@@ -145,10 +145,11 @@ fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         let _ = writeln!(text, "issue      #{number}");
     }
     let _ = writeln!(text, "reason     {}\n", inert::line(&row.reason));
-    for line in markdown::plain(&row.body, globals.colour()).lines() {
+    let room = globals.width().map(|width| width.saturating_sub(2));
+    for line in markdown::plain(&row.body, room, globals.colour()).lines() {
         // Set off, so that no line of it passes for one of ours.
         let _ = writeln!(text, "  {line}");
     }
-    globals.print(&text)?;
+    globals.page(&text)?;
     Ok(Exit::Done)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::cli::error::{CliError, ErrorKind};
-use crate::cli::table::{Table, for_terminal};
+use crate::cli::table::{Table, for_terminal, wrap_page};
 use crate::core::config::{Config, ConfigError};
 use crate::core::model::inert;
 use crate::core::model::time::Timestamp;
@@ -155,6 +155,11 @@ impl Globals {
         out.write_all(for_terminal(text).as_bytes())?;
         out.flush()?;
         Ok(())
+    }
+
+    /// Writes a page: on a terminal its lines are broken between words.
+    pub(super) fn page(&self, text: &str) -> Result<(), CliError> {
+        self.print(&wrap_page(text, self.width()))
     }
 
     /// One JSON value and a newline.

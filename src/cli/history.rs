@@ -76,7 +76,11 @@ pub(super) fn events(typed: &Typed, globals: &Globals) -> Result<Exit, CliError>
                 true => shape::event(event).to_string(),
                 false => told(event),
             };
-            globals.print(&format!("{}\n", inert::line(&line)))?;
+            let line = format!("{}\n", inert::line(&line));
+            match globals.json {
+                true => globals.print(&line)?,
+                false => globals.page(&line)?,
+            }
             last = event.id;
         }
         if !typed.has("follow") {

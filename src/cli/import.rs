@@ -25,6 +25,10 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     })?;
     let options = stored::options(globals, &config);
     if globals.dry_run {
+        // Where the daemon has never been there is no place for the copy that is read.
+        if options.path.parent().is_some_and(std::path::Path::is_dir) && source != options.path {
+            crate::store::importable(&source, &options)?;
+        }
         globals.print(&format!(
             "{} would be adopted as {}\n",
             source.display(),

@@ -3,8 +3,9 @@
 use crate::cli::table::Tone;
 use crate::core::model::inert;
 
-/// `text` without marks, comments, folds and entities; each line inert.
-pub(super) fn plain(text: &str, colour: bool) -> String {
+/// `text` without marks, comments, folds and entities; each line inert. What a table of one row says stands below each
+/// other where it is wider than `room`.
+pub(super) fn plain(text: &str, room: Option<usize>, colour: bool) -> String {
     let mut out = String::new();
     let mut table: Vec<Vec<String>> = Vec::new();
     // Ticks of the open fence.
@@ -23,13 +24,13 @@ pub(super) fn plain(text: &str, colour: bool) -> String {
             table.extend(cells(line));
             continue;
         }
-        draw(&mut out, &mut table);
+        draw(&mut out, &mut table, room);
         match ticks {
             3.. => fence = ticks,
             _ => push(&mut out, &outside(line, colour)),
         }
     }
-    draw(&mut out, &mut table);
+    draw(&mut out, &mut table, room);
     out.trim().to_owned()
 }
 
@@ -120,8 +121,16 @@ fn cells(line: &str) -> Option<Vec<String>> {
     (!is_rule).then_some(cells)
 }
 
-/// A table with its columns below each other.
-fn draw(out: &mut String, table: &mut Vec<Vec<String>>) {
+/// A table with its columns below each other; one of a single row that has no room, turned.
+fn draw(out: &mut String, table: &mut Vec<Vec<String>>, room: Option<usize>) {
+    if let ([head, row], Some(room)) = (table.as_slice(), room) {
+        let width =
+            |(name, cell): (&String, &String)| 2 + name.chars().count().max(cell.chars().count());
+        if head.iter().zip(row).map(width).sum::<usize>() > room {
+            let pair = |(name, cell): (&String, &String)| vec![name.clone(), cell.clone()];
+            *table = head.iter().zip(row).map(pair).collect();
+        }
+    }
     let mut widths: Vec<usize> = Vec::new();
     for row in table.iter() {
         widths.resize(widths.len().max(row.len()), 0);
@@ -154,15 +163,22 @@ mod tests {
                     What happened\n\n    <b> **raw** &#95; # it\n\n\
                     Why: reset_failed_start, [Errno 98] (confidence 83 %) @me\n\n\
                     Evidence:\n\n    ```\n    x\n\ntask 17";
-        assert_eq!(plain(issue, false), want);
+        assert_eq!(plain(issue, None, false), want);
+    }
+
+    #[test]
+    fn a_row_that_has_no_room_is_turned() {
+        let table = "| State | Seen |\n|---|---|\n| open | twice |\n";
+        assert_eq!(plain(table, Some(13), false), "State  Seen\nopen   twice");
+        assert_eq!(plain(table, Some(12), false), "State  open\nSeen   twice");
     }
 
     #[test]
     fn text_that_is_none_stays_as_it_is() {
         for text in ["&#x41; &#; &", "#hash", "a * b", "</pre><script>"] {
-            assert_eq!(plain(text, false), text);
+            assert_eq!(plain(text, None, false), text);
         }
-        assert_eq!(plain("", false), "");
-        assert_eq!(plain("a\u{1b}[31mb", true), "a\\x1b[31mb");
+        assert_eq!(plain("", None, false), "");
+        assert_eq!(plain("a\u{1b}[31mb", None, true), "a\\x1b[31mb");
     }
 }

@@ -76,12 +76,17 @@ impl From<&str> for Cell {
 
 /// From this width on the last column stays in its row and is cut; below it has lines of its own.
 const WIDE: usize = 120;
-/// Narrowest that the last column is cut or broken to, in characters.
+/// What is cut shows at least this much of itself, or has lines of its own, in characters.
+const CUT_MIN: usize = 40;
+/// Narrowest that a column is cut or broken to, in characters.
 const LAST_MIN: usize = 16;
+/// A name in front of a value is at most this wide, with what is between them.
+const NAME_MOST: usize = 24;
 /// Before lines of the last column below their row.
 const INDENT: usize = 4;
 
-/// Rows under a heading. Only the last column is cut or set below its row, and only when a width is given.
+/// Rows under a heading. Only the last column is cut or set below its row, and only when a width is given; what then
+/// is still too wide is cut and stands in full below.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     head: Vec<&'static str>,
@@ -107,15 +112,15 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// The drawn table, one line a row, each ending in a newline. On a narrow terminal that a row does not fit in, the
-    /// last column of each follows in full below.
+    /// The drawn table, one line a row, each ending in a newline. On a terminal that is too narrow for it, the last
+    /// column of each row follows in full below, behind those cells that had to be cut.
     pub(super) fn draw(&self, width: Option<usize>, colour: bool) -> String {
         let head: Vec<Cell> = self
             .head
             .iter()
             .map(|name| Cell::new(*name, Tone::Strong))
             .collect();
-        let mut lines: Vec<Line> = std::iter::once(&head)
+        let lines: Vec<Line> = std::iter::once(&head)
             .chain(&self.rows)
             .map(|row| {
                 row.iter()
@@ -130,18 +135,43 @@ impl Table {
             }
         }
         let needed = widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
-        let below = width.filter(|width| *width < WIDE && needed > *width && widths.len() > 1);
+        let last = widths.last().copied().unwrap_or_default();
+        let below = width.filter(|width| {
+            let shown = (*width + last).saturating_sub(needed);
+            needed > *width && widths.len() > 1 && (*width < WIDE || shown < CUT_MIN)
+        });
         let mut out = String::new();
-        for line in &mut lines {
-            let last = below.and_then(|room| Some((room, line.pop()?)));
-            draw_line(&mut out, line, &widths, width, colour);
-            if let Some((room, (text, tone))) = last {
-                for part in wrap(&text, room.saturating_sub(INDENT)) {
+        let Some(room) = below else {
+            for line in &lines {
+                draw_line(&mut out, line, &widths, width, colour);
+            }
+            return out;
+        };
+        widths.pop();
+        narrow(&mut widths, room);
+        for mut line in lines {
+            let last = line.pop();
+            draw_line(&mut out, &line, &widths, Some(room), colour);
+            let cells = line.iter().zip(&widths);
+            let cut = cells.filter(|((text, _), wide)| text.chars().count() > **wide);
+            for (text, tone) in cut.map(|(cell, _)| cell).chain(&last) {
+                for part in wrap(text, room.saturating_sub(INDENT)) {
                     let _ = writeln!(out, "{:INDENT$}{}", "", tone.paint(&part, colour));
                 }
             }
         }
         out
+    }
+}
+
+/// Takes from the widest of `widths` until all fit side by side into `room`.
+fn narrow(widths: &mut [usize], room: usize) {
+    let room = room.saturating_sub(2 * widths.len().saturating_sub(1));
+    while widths.iter().sum::<usize>() > room {
+        match widths.iter_mut().max() {
+            Some(widest) if *widest > LAST_MIN => *widest -= 1,
+            _ => return,
+        }
     }
 }
 
@@ -156,8 +186,8 @@ fn draw_line(
     for (at, ((text, tone), wide)) in line.iter().zip(widths).enumerate() {
         let last = at + 1 == line.len();
         let room = match (last, width) {
-            (true, Some(width)) => width.saturating_sub(used).max(LAST_MIN),
-            _ => usize::MAX,
+            (true, Some(width)) => width.saturating_sub(used).max(LAST_MIN).min(*wide),
+            _ => *wide,
         };
         let shown = shorten(text, room);
         out.push_str(&tone.paint(&shown, colour));
@@ -198,6 +228,40 @@ pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
         lines.push(line);
     }
     lines
+}
+
+/// `text` with each line that is wider than `room` broken between words, what follows below its value. Lines set in by
+/// four or more are commands and what others wrote: as they are, so that a command can be copied.
+pub(super) fn wrap_page(text: &str, room: Option<usize>) -> String {
+    let Some(room) = room else {
+        return text.to_owned();
+    };
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let bare = line.trim_start_matches(' ');
+        let (wide, indent) = (line.trim_end().chars().count(), line.len() - bare.len());
+        if wide <= room || indent >= INDENT {
+            out.push_str(line);
+            continue;
+        }
+        // `name  value`: the value goes on below itself.
+        let value = bare.split_once("  ").map(|(_, value)| value.trim_start());
+        let named = value.and_then(|value| line.strip_suffix(value));
+        let (head, rest, hang) = match named.map(|head| (head, head.chars().count())) {
+            Some((head, hang @ ..=NAME_MOST)) => (head, value.unwrap_or_default(), hang),
+            _ => (
+                line.strip_suffix(bare).unwrap_or_default(),
+                bare,
+                indent + INDENT,
+            ),
+        };
+        let mut head = head.to_owned();
+        for part in wrap(rest.trim_end(), room.saturating_sub(hang)) {
+            let _ = writeln!(out, "{head}{part}");
+            head = " ".repeat(hang);
+        }
+    }
+    out
 }
 
 /// At most `room` characters, the last one an ellipsis when something was cut.
@@ -282,6 +346,50 @@ mod tests {
             let letters = |text: &str| text.replace(' ', "");
             assert_eq!(letters(&lines.concat()), letters(text));
         }
+    }
+
+    #[test]
+    fn what_does_not_fit_beside_the_others_stands_in_full_below() {
+        let mut table = Table::new(&["ID", "SUBJECT", "SEEN", "MESSAGE"]);
+        let subject = "a-subject-of-more-than-thirty-characters";
+        table.row(["1".into(), subject.into(), "2".into(), "short".into()]);
+        table.row(["2".into(), "b".into(), "3".into(), "longer".into()]);
+        let narrow = table.draw(Some(40), false);
+        assert_eq!(
+            narrow,
+            "ID  SUBJECT                         SEEN\n    MESSAGE\n\
+             1   a-subject-of-more-than-thirty…  2\n    a-subject-of-more-than-thirty-characters\n    short\n\
+             2   b                               3\n    longer\n"
+                .replace("    a-subject-of-more-than-thirty-characters", "    a-subject-of-more-than-thirty-charac\n    ters")
+        );
+        assert!(narrow.lines().all(|line| line.chars().count() <= 40));
+    }
+
+    #[test]
+    fn on_a_wide_terminal_a_message_that_would_show_little_has_lines_of_its_own() {
+        let mut table = Table::new(&["SUBJECT", "MESSAGE"]);
+        table.row(["s".repeat(90).into(), "m".repeat(60).into()]);
+        let drawn = table.draw(Some(120), false);
+        assert!(
+            drawn.ends_with(&format!("    {}\n", "m".repeat(60))),
+            "{drawn}"
+        );
+    }
+
+    #[test]
+    fn a_page_is_broken_between_words_and_commands_stay_whole() {
+        let page = "name         one two three four five six\n  prose of more than twenty\n    \
+                    systemctl restart a-unit.service\nshort\n";
+        assert_eq!(
+            wrap_page(page, Some(30)),
+            "name         one two three\n             four five six\n  prose of more than twenty\n    \
+             systemctl restart a-unit.service\nshort\n"
+        );
+        assert_eq!(
+            wrap_page("  prose of more than twenty\n", Some(24)),
+            "  prose of more than\n      twenty\n"
+        );
+        assert_eq!(wrap_page(page, None), page);
     }
 
     #[test]

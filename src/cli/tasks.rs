@@ -21,6 +21,7 @@ use crate::core::model::task::{Resolution, Status, Task};
 use crate::core::model::text::nearest;
 use crate::core::model::time::Timestamp;
 use crate::daemon::gather::case_of;
+use crate::daemon::take_back::{self, Effect};
 use crate::store::{Attempt, AuditEvent, Reader, StoreError, TaskFilter};
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
@@ -131,6 +132,7 @@ fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let attempts = reader.attempts(id)?;
     let events = reader.history(Some(id), 1_000)?;
     let case = case_of(&reader, &task)?;
+    let back = take_back::effect(&reader, id).ok().flatten();
     if globals.json {
         let mut value = shape::task(&task);
         if let Value::Object(map) = &mut value {
@@ -151,7 +153,7 @@ fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         }
         globals.print_json(&value)?;
     } else {
-        globals.print(&page(&task, case.as_ref(), &attempts, &events))?;
+        globals.page(&page(&task, case.as_ref(), back, &attempts, &events))?;
     }
     Ok(Exit::Done)
 }
@@ -159,7 +161,13 @@ fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 /// Newest events of a task on its page.
 const EVENTS_SHOWN: usize = 12;
 
-fn page(task: &Task, case: Option<&Case>, attempts: &[Attempt], events: &[AuditEvent]) -> String {
+fn page(
+    task: &Task,
+    case: Option<&Case>,
+    back: Option<Effect>,
+    attempts: &[Attempt],
+    events: &[AuditEvent],
+) -> String {
     let mut text = format!(
         "task {}: {} {}\n\n",
         task.id,
@@ -194,6 +202,12 @@ fn page(task: &Task, case: Option<&Case>, attempts: &[Attempt], events: &[AuditE
     );
     line("action", maybe(&task.action));
     line("result", maybe(&task.fix_message));
+    line(
+        "taken back",
+        back.map_or(String::new(), |effect| {
+            format!("by `undo {}`: {}", task.id, effect.undo)
+        }),
+    );
     line(
         "seen",
         format!(
@@ -230,7 +244,7 @@ fn page(task: &Task, case: Option<&Case>, attempts: &[Attempt], events: &[AuditE
     if let Some(proposal) = task
         .proposal
         .as_ref()
-        .filter(|_| task.status != Status::Closed)
+        .filter(|_| !matches!(task.status, Status::Closed | Status::Fixed))
     {
         text.push_str("\nproposed\n");
         text.push_str(&shape::whole(proposal));
@@ -267,7 +281,7 @@ fn page(task: &Task, case: Option<&Case>, attempts: &[Attempt], events: &[AuditE
         text.push_str("\nwhat a human can do\n");
     }
     for step in steps {
-        let _ = writeln!(text, "  {}", inert::line(&step));
+        let _ = writeln!(text, "    {}", inert::line(&step));
     }
     text.push_str("\nhistory (UTC)\n");
     let before = events.len().saturating_sub(EVENTS_SHOWN);

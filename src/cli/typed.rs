@@ -59,8 +59,12 @@ impl Typed {
 
     /// The task id at `at`; `#12` is taken like `12`.
     pub(super) fn task_id(&self, at: usize) -> Result<TaskId, CliError> {
-        self.id(at, "task", "`tasks` lists them")
-            .map(TaskId::from_number)
+        self.id(
+            at,
+            "task",
+            "`tasks` lists them; a unit that somebody stopped has none",
+        )
+        .map(TaskId::from_number)
     }
 
     /// The id of a delivery at `at`, read in the same way.

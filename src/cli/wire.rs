@@ -168,7 +168,7 @@ pub(super) fn explain_with(
     if globals.json {
         globals.print_json(&explained.json())?;
     } else {
-        globals.print(&explained.text())?;
+        globals.page(&explained.text())?;
     }
     Ok(Exit::Done)
 }

@@ -223,9 +223,14 @@ fn weigh(
         researched: vec![offer],
         ..Offers::default()
     });
+    let asked = |proposal: &Proposal| {
+        (proposal.kind, &proposal.command) == (candidate.kind, &candidate.command)
+    };
     Ok(Weighed {
         mode: decide::mode_of(&situation, candidate.kind, candidate.command.as_deref()),
-        refused: refused(&situation, &facts.finding, gather.host.clock.now()),
+        refused: refused(&situation, &facts.finding, gather.host.clock.now())
+            // That a human was asked for it closes the round for it, and nothing else.
+            .filter(|_| !waits_for_leave(task) || !task.proposal.as_ref().is_some_and(asked)),
         action,
         candidate,
     })
@@ -308,6 +313,17 @@ impl Next {
                 }
                 WindowEnd::Tell(reason) => format!("put it before a human: {reason}"),
             },
+            Self::Step(Step::Tell { .. }) if waits_for_leave(task) => {
+                let digest = task
+                    .proposal
+                    .as_ref()
+                    .map(|proposal| format!(" --digest {}", proposal.digest().short()));
+                let digest = digest.unwrap_or_default();
+                format!(
+                    "nothing before somebody allows it: `approve {}{digest}`",
+                    task.id
+                )
+            }
             Self::Step(step) => step.to_string(),
             Self::Asked => "a worker asks for more before it decides".to_owned(),
         }
@@ -336,6 +352,12 @@ impl Next {
         };
         object!({ "step": step, "gate": gate, "reason": reason, "text": self.text(task), "digest": digest })
     }
+}
+
+/// Whether an action of it was put before a human who has not answered.
+fn waits_for_leave(task: &Task) -> bool {
+    let escalated = task.status == Status::Escalated;
+    escalated && task.proposal.is_some() && task.approved_action.is_none()
 }
 
 /// Lines under each other. Each is one line, whatever stands in it: messages of others do.
@@ -417,10 +439,12 @@ impl Explained {
                 |why| format!("{}: {}", one.candidate.kind, why.with_hint()),
                 ToString::to_string,
             );
-            let state = one.refused.as_ref().map_or_else(
-                || "possible now".to_owned(),
-                |why| format!("not now: {why}"),
-            );
+            let state = match (&one.refused, one.mode) {
+                (Some(why), _) => format!("not now: {why}"),
+                (None, Mode::Auto) => "possible now".to_owned(),
+                (None, Mode::Suggest) => "possible once it is approved".to_owned(),
+                (None, Mode::Observe) => "only told".to_owned(),
+            };
             let certain = if one.candidate.certain {
                 "certain"
             } else {
@@ -472,7 +496,7 @@ impl Explained {
             page.line(format_args!("what a human can do"));
         }
         for step in self.steps() {
-            page.line(format_args!("  {step}"));
+            page.line(format_args!("    {step}"));
         }
         if let Some(reason) = &task.waiting_reason {
             page.gap();

@@ -455,9 +455,13 @@ fn end(
     over: Over,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let last = match task.fix_attempted {
-        true => gather::last_attempt(&runtime.store.reader()?.attempts(task.id)?),
-        false => None,
+    let (last, told) = match task.fix_attempted {
+        true => {
+            let reader = runtime.store.reader()?;
+            let last = gather::last_attempt(&reader.attempts(task.id)?);
+            (last, reader.times_told(task.id)? > 0)
+        }
+        false => (None, false),
     };
     let finding = task.finding();
     let own = OpenCondition::of(task, &finding);
@@ -469,7 +473,7 @@ fn end(
     if let (Over::Green(since), Some(last)) = (over, last)
         && !matches!(why, Reason::OverWithRoot { .. })
         && task.status != Status::Detected
-        && last.ended_it(task.class, stability(runtime), since)
+        && last.ended_it(task.class, stability(runtime), since, told)
     {
         return attempt::green_late(&Job::new(runtime, task, ACTOR));
     }

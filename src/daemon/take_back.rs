@@ -1,6 +1,7 @@
 //! `undo`: a human has taken back what an action changed, by the record that was stored before it.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 
@@ -29,10 +30,7 @@ pub struct Effect {
 /// been taken back already.
 pub fn effect(reader: &Reader, id: TaskId) -> Result<Option<Effect>, TakeBackError> {
     let attempts = reader.attempts(id)?.into_iter();
-    let held = attempts
-        .rev()
-        .find(|one| one.outcome == Some(Outcome::Verified));
-    let Some(attempt) = held else {
+    let Some(attempt) = attempts.rev().find(held) else {
         return Ok(None);
     };
     match record(&attempt) {
@@ -40,6 +38,22 @@ pub fn effect(reader: &Reader, id: TaskId) -> Result<Option<Effect>, TakeBackErr
         Ok(undo) => Ok(Some(Effect { attempt, undo })),
         Err(why) => Err(TakeBackError::Record(Box::new(attempt), why)),
     }
+}
+
+fn held(attempt: &Attempt) -> bool {
+    attempt.outcome == Some(Outcome::Verified)
+}
+
+/// What can be taken back now, of each task that of the last action that held; the newest first.
+pub fn effects(reader: &Reader) -> Result<Vec<Effect>, StoreError> {
+    let mut seen = BTreeSet::new();
+    let attempts = reader.all_attempts()?.into_iter().rev().filter(held);
+    let last = attempts.filter(|attempt| seen.insert(attempt.task_id));
+    let known = last.filter_map(|attempt| match record(&attempt) {
+        Ok(Undo::None) | Err(_) => None,
+        Ok(undo) => Some(Effect { attempt, undo }),
+    });
+    Ok(known.collect())
 }
 
 /// The undo record that was stored before an attempt.

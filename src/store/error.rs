@@ -293,7 +293,7 @@ impl fmt::Display for ImportError {
                 f,
                 "{name} computes what it holds: only tables of plain rows are taken in"
             ),
-            Self::Foreign => f.write_str("no tasks table of the Python daemon in it"),
+            Self::Foreign => f.write_str("no table tasks with issue_hash, issue_type and status in it, as the Python daemon wrote"),
             Self::Underway => f.write_str("another process is about to adopt this database"),
             Self::Gone => f.write_str("adopted, but not there"),
         }

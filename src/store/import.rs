@@ -43,6 +43,11 @@ pub fn import(
         .map_err(|why| fail(source, refused(why, options)))
 }
 
+/// Whether a database from elsewhere would be taken in. What is copied for it beside the store is gone afterwards.
+pub fn importable(source: &Path, options: &StoreOptions) -> Result<(), StoreError> {
+    foreign(source, options).map(drop)
+}
+
 /// A database of the Python daemon from elsewhere, ready to be read, and the digest of all that it holds.
 fn foreign(
     source: &Path,

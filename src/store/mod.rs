@@ -62,9 +62,9 @@ pub use error::StoreError;
 pub(crate) use foreign::old_database;
 pub use handle::Store;
 pub use history::{AuditBreak, AuditReport};
-pub use import::import;
 #[cfg(fuzzing)]
 pub use import::import_into_memory;
+pub use import::{import, importable};
 pub use options::StoreOptions;
 pub use read::Reader;
 pub use types::{

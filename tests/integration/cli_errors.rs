@@ -33,7 +33,7 @@ fn an_unknown_key_is_refused_with_line_and_suggestion() {
         expect(&gateway.run(command), 3, &words);
     }
     // What only looks answers beside the mistake: the daemon goes on with what it read before.
-    expect(&gateway.run(&["status"]), 0, &words);
+    expect(&gateway.run(&["status"]), 1, &words);
     expect(&gateway.run(&["tasks"]), 4, &words);
 }
 
@@ -83,6 +83,10 @@ fn an_undo_record_that_cannot_be_read_is_refused_with_what_to_do_by_hand() {
         "task 1: the undo record of attempt 1 cannot be read: ",
         ": put back by hand what 'drop-in for web.service' did",
     ];
+    assert_eq!(
+        gateway.run(&["undo", "--json"]).json(),
+        serde_json::json!([])
+    );
     for undo in [&["undo", "1", "--yes"][..], &["undo", "1", "--dry-run"]] {
         expect(&gateway.run(undo), 1, &refused);
     }

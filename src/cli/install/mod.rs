@@ -128,6 +128,10 @@ pub(super) fn install(
     let (tree, init) = (&job.tree, job.init);
     job.say(&format!("init: {}", init.as_str()))?;
     init.refuse_masked(tree)?;
+    if typed.has("start") {
+        // One that would not start takes no place of one that runs: nothing is touched.
+        globals.load_config()?;
+    }
     job.step(&tree.copy_self(Path::new(BINARY))?)?;
     job.step(&tree.directory(Path::new(CONFIG_DIR), 0o755)?)?;
     for name in ["rules.d", "causes.d", "runbooks.d"] {
@@ -151,8 +155,6 @@ pub(super) fn install(
         job.say(&advice)?;
     }
     if typed.has("start") {
-        // One that would not start takes no place of one that runs.
-        globals.load_config()?;
         job.orders(init.restart())?;
         job.say(NEXT)?;
     } else if !job.staged && !globals.dry_run {
@@ -183,7 +185,7 @@ pub(super) fn uninstall(typed: &Typed, globals: &Globals) -> Result<Exit, CliErr
     if typed.has("purge") {
         job.step(&tree.remove_tree(Path::new(CONFIG_DIR))?)?;
         job.step(&tree.remove_tree(Path::new(STATE_DIR))?)?;
-    } else {
+    } else if tree.has(CONFIG_DIR) || tree.has(STATE_DIR) {
         globals.print(&format!(
             "kept: {CONFIG_DIR} and {STATE_DIR} (`{NAME} uninstall --purge` removes them)\n"
         ))?;

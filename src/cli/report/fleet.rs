@@ -52,7 +52,10 @@ impl Gateway {
             return Self::unread(name, "not what `status --json` prints".to_owned());
         };
         Self {
-            name: text(said, "host").unwrap_or_else(|| name.to_owned()),
+            name: match text(said, "host") {
+                Some(host) if host != name => format!("{name} ({host})"),
+                _ => name.to_owned(),
+            },
             running,
             at: text(said, "at").and_then(|at| at.parse().ok()),
             paused: list("paused").and_then(|all| text(all.first()?, "reason")),

@@ -180,7 +180,7 @@ fn escalations(html: &mut Html, facts: &ReportFacts) {
         html.raw("</p>").element("p", "soft", &row.reason);
         if !row.body.trim().is_empty() {
             html.raw("<details><summary>The whole text</summary>");
-            let text = markdown::plain(&row.body, false);
+            let text = markdown::plain(&row.body, None, false);
             html.element("pre", "", &text).raw("</details>");
         }
         html.raw("</article>");

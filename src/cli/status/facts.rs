@@ -5,7 +5,7 @@ use crate::cli::globals::Globals;
 use crate::cli::table::Tone;
 use crate::cli::trial::{self, Would};
 use crate::cli::{shape, stored};
-use crate::core::config::Config;
+use crate::core::config::{Config, Mode};
 use crate::core::diagnosis::root_cause::cases;
 use crate::core::model::case::Case;
 use crate::core::model::task::Task;
@@ -23,6 +23,8 @@ use crate::store::{Counts, DetectorRun, EscalationRow, OutboxRow, RunOutcome, St
 pub(super) struct Ask {
     pub(super) row: EscalationRow,
     pub(super) task: Option<Task>,
+    /// The mode only observes: the action that it proposes cannot be allowed.
+    pub(super) observed: bool,
 }
 
 /// What the store says; absent where there is none yet.
@@ -59,7 +61,18 @@ pub(super) fn read_store(
     let rows = reader.escalations(true)?;
     let asks = rows.into_iter().map(|row| {
         let task = reader.task(row.task_id)?;
-        Ok(Ask { row, task })
+        let proposal = task
+            .as_ref()
+            .and_then(|task| Some((task.class, task.proposal.as_ref()?)));
+        let observed = proposal.is_some_and(|(class, proposal)| {
+            let risk = config.risk_of(proposal.kind, proposal.command.as_deref());
+            config.mode_for(class, risk) == Mode::Observe
+        });
+        Ok(Ask {
+            row,
+            task,
+            observed,
+        })
     });
     Ok(Stored {
         counts: reader.counts()?,
@@ -237,7 +250,7 @@ mod tests {
                 young,
                 None,
                 |_, config| config.daemon.startup_grace_s = 90,
-                "PAUSED: start-up grace, until 2027-01-18 12:01:30 UTC",
+                "PAUSED: the daemon has just started, until 2027-01-18 12:01:30 UTC",
             ),
             (
                 CLOCK_FLOOR.minus(Duration::from_secs(1)),

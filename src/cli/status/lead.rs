@@ -1,5 +1,6 @@
 //! What a human should know first: the head of the page, and the whole of `status --check`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::cli::status::facts::{Ask, Repairs, Stored};
@@ -17,6 +18,9 @@ use crate::store::OutboxRow;
 const SILENT_AFTER: Duration = Duration::from_secs(60);
 /// A delivery that is due waits longer than this only when something is in its way.
 const STUCK_AFTER: Duration = Duration::from_secs(600);
+
+/// More escalations of one title than this are one line.
+const ALIKE_MOST: usize = 3;
 
 /// How bad it is, in the order of a Nagios plugin's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +70,7 @@ impl Ask {
                 && task.acknowledged_by.is_none()
         });
         match waits {
+            true if self.observed => format!("explain {id}"),
             true => format!("approve {id}"),
             false => format!("escalations show {id}"),
         }
@@ -105,22 +110,44 @@ impl Ask {
     }
 }
 
+/// Many of one title as one.
+fn fold(alike: &[&Ask], silences: &Silences, now: Timestamp) -> Option<Point> {
+    let points = alike.iter().map(|ask| ask.point(silences, now));
+    let level = points.map(|point| point.level).max()?;
+    let oldest = alike.iter().min_by_key(|ask| ask.row.created_at)?;
+    let age = shape::age(oldest.row.created_at, now);
+    let what = format!(
+        "{} times, the first for {age}: {}",
+        alike.len(),
+        oldest.row.title
+    );
+    Some(Point::new(level, "escalations", what))
+}
+
 /// What needs a human.
 pub(super) fn asks(store: &Stored, now: Timestamp) -> Vec<Point> {
-    let mut points: Vec<Point> = {
-        let silences = &store.facts.silences;
-        // What was repaired after all, and is watched now, asks for nothing.
-        let waits = |ask: &&Ask| {
-            let task = ask.task.as_ref();
-            task.is_none_or(|task| task.status != Status::Fixed)
-        };
-        store
-            .asks
-            .iter()
-            .filter(waits)
-            .map(|ask| ask.point(silences, now))
-            .collect()
+    let silences = &store.facts.silences;
+    // What was repaired after all, and is watched now, asks for nothing.
+    let waits = |ask: &&Ask| {
+        let task = ask.task.as_ref();
+        task.is_none_or(|task| task.status != Status::Fixed)
     };
+    let asks: Vec<&Ask> = store.asks.iter().filter(waits).collect();
+    let mut points = Vec::new();
+    let mut folded = BTreeSet::new();
+    for ask in &asks {
+        let title = ask.row.title.as_str();
+        let alike: Vec<&Ask> = asks
+            .iter()
+            .copied()
+            .filter(|one| one.row.title == title)
+            .collect();
+        if alike.len() <= ALIKE_MOST {
+            points.push(ask.point(silences, now));
+        } else if folded.insert(title) {
+            points.extend(fold(&alike, silences, now));
+        }
+    }
     if store.adopted > 0 {
         let tasks = shape::counted(store.adopted, "task", "tasks");
         let what = format!("{tasks} {}", escalations::WAITED_THERE);
@@ -136,6 +163,7 @@ pub(super) fn asks(store: &Stored, now: Timestamp) -> Vec<Point> {
 /// What is wrong with the daemon itself: without it nothing else is repaired or told.
 pub(super) fn own(daemon: &Daemon, now: Timestamp) -> Vec<Point> {
     let critical = |what: String| Point::new(Gravity::Critical, "doctor", what);
+    let down = (!daemon.running).then(|| critical("the daemon is not running".to_owned()));
     let silent = daemon.time("at").filter(|_| daemon.running);
     let silent = silent.filter(|at| now.since(*at) > SILENT_AFTER);
     let silent = silent.map(|at| {
@@ -146,25 +174,17 @@ pub(super) fn own(daemon: &Daemon, now: Timestamp) -> Vec<Point> {
     });
     let troubles = daemon.store_troubles().into_iter();
     let troubles = troubles.map(|why| critical(format!("the daemon's own store: {why}")));
-    silent.into_iter().chain(troubles).collect()
+    down.into_iter().chain(silent).chain(troubles).collect()
 }
 
 /// What stands in the way of repairs, of being told, and of knowing.
 pub(super) fn obstacles(
-    daemon: &Daemon,
     config: &Config,
     repairs: &Repairs,
     store: Option<&Stored>,
     now: Timestamp,
 ) -> Vec<Point> {
     let mut points = Vec::new();
-    if !daemon.running {
-        points.push(Point::new(
-            Gravity::Critical,
-            "",
-            "the daemon is not running",
-        ));
-    }
     let paused = repairs.pauses().into_iter();
     points.extend(
         paused.map(|why| Point::new(Gravity::Warning, "", format!("repairs PAUSED: {why}"))),
@@ -281,8 +301,7 @@ mod tests {
         );
         assert_eq!(
             told(false, 900, &["no space left"]),
-            "",
-            "it does not run: that is told"
+            "the daemon is not running"
         );
     }
 
@@ -331,10 +350,15 @@ mod tests {
                 issue_number: Some(IssueNumber::from_number(7)),
             },
             task: None,
+            observed: false,
         };
         let point = ask.point(&Silences::default(), NOW);
         assert_eq!(point.command, "escalations show 13");
         assert_eq!(point.what, "error for 5 m, #7: web.service failed");
         assert_eq!(point.level, Gravity::Critical);
+        let many = fold(&[&ask, &ask, &ask, &ask], &Silences::default(), NOW).unwrap();
+        assert_eq!(many.command, "escalations");
+        assert_eq!(many.what, "4 times, the first for 5 m: web.service failed");
+        assert_eq!(many.level, Gravity::Critical);
     }
 }

@@ -58,7 +58,7 @@ impl<'a> Seen<'a> {
         let (now, store) = (self.globals.now(), self.store.as_ref().ok());
         let mut asks = lead::own(&self.daemon, now);
         asks.extend(store.into_iter().flat_map(|store| lead::asks(store, now)));
-        let obstacles = lead::obstacles(&self.daemon, &self.config, &self.repairs, store, now);
+        let obstacles = lead::obstacles(&self.config, &self.repairs, store, now);
         (asks, obstacles)
     }
 }
@@ -92,9 +92,10 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     } else {
         globals.print(&page(&seen))?;
     }
-    // A page that lacks the store is no answer to what is open.
+    // A page that lacks the store is no answer to what is open, and nobody answers where no daemon runs.
     match seen.store {
         Err(why) if why.kind() != ErrorKind::NoStore => Err(why),
+        _ if !seen.daemon.running => Ok(Exit::Failed),
         _ => Ok(Exit::Done),
     }
 }
@@ -253,7 +254,11 @@ fn first_words(asks: &[Point], known: bool, colour: bool) -> String {
         ),
         asks => {
             let needs = shape::counted(asks.len() as u64, "thing needs", "things need");
-            (Tone::Strong, format!("{needs} a human:"))
+            let more = match known {
+                true => "",
+                false => "; what else is not known, as the store was not read",
+            };
+            (Tone::Strong, format!("{needs} a human{more}:"))
         }
     };
     format!("{}\n", tone.paint(&words, colour))
@@ -406,6 +411,10 @@ fn details(text: &mut String, store: &Stored, room: usize, colour: bool) {
     }
     for case in &store.cases {
         let what = format!("{}; {}", case.root, case.text(case.root.task));
-        let _ = writeln!(text, "  {}", Tone::Warn.paint(&inert::line(&what), colour));
+        let mut indent = "  ";
+        for part in wrap(&inert::line(&what), room.saturating_sub(4)) {
+            let _ = writeln!(text, "{indent}{}", Tone::Warn.paint(&part, colour));
+            indent = "    ";
+        }
     }
 }

@@ -160,7 +160,14 @@ pub struct LastAttempt {
 
 impl LastAttempt {
     /// The detector of `class` is green since `green`: was it this attempt that ended the condition? Whoever looked.
-    pub fn ended_it(&self, class: Class, stability: Duration, green: Timestamp) -> bool {
+    /// Who was `told` of it may have: then only what is green soon after the attempt is the attempt's.
+    pub fn ended_it(
+        &self,
+        class: Class,
+        stability: Duration,
+        green: Timestamp,
+        told: bool,
+    ) -> bool {
         let soon = green.since(self.ended_at) <= stability;
         match self.outcome {
             // Not seen again since.
@@ -168,7 +175,9 @@ impl LastAttempt {
             Outcome::Refused | Outcome::Undone => false,
             _ if self.taken_back => false,
             // A unit's own state says for sure that a start failed; all else may see what it brings up late.
-            Outcome::Failed if self.kind.is_start() => class.row().told_by != ToldBy::UnitState,
+            Outcome::Failed if self.kind.is_start() => {
+                class.row().told_by != ToldBy::UnitState && (soon || !told)
+            }
             Outcome::Failed | Outcome::Unknown | Outcome::Acted => soon,
         }
     }

@@ -324,7 +324,7 @@ impl fmt::Display for Reason {
             Self::Clock => f.write_str(
                 "the clock is before this build's own date; waiting for time synchronisation",
             ),
-            Self::StartupGrace => f.write_str("start-up grace"),
+            Self::StartupGrace => f.write_str("the daemon has just started"),
             Self::NoTarget { kind, why } => write!(f, "{kind}: {}", why.with_hint()),
             Self::Precondition { action, why } => write!(f, "{action}: {why}"),
             Self::Unwanted(unit) => unit.fmt(f),

@@ -66,7 +66,14 @@ fn what_a_human_took_back_is_gone_audited_and_asked_for_when_the_fault_returns()
     assert!(gateway.exists(DROP_IN), "nothing is touched");
     fs::remove_file(gateway.dir.path().join(KILL_SWITCH.trim_start_matches('/'))).unwrap();
 
+    let listed = || {
+        let reader = gateway.runtime.store.reader().unwrap();
+        let effects = take_back::effects(&reader).unwrap().into_iter();
+        effects.map(|one| one.attempt.task_id).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(), [repaired.id]);
     undo(&gateway).unwrap();
+    assert_eq!(listed(), []);
     assert!(!gateway.exists(DROP_IN));
     let reader = gateway.runtime.store.reader().unwrap();
     let attempts = reader.attempts(repaired.id).unwrap();

@@ -160,7 +160,7 @@ fn each_gate_says_until_when_and_why() {
             wait(30, Reason::Clock),
         ),
         (
-            "start-up grace",
+            "the daemon has just started",
             |s| s.host.grace_until = Some(after(3)),
             wait(3, Reason::StartupGrace),
         ),

@@ -292,12 +292,15 @@ fn a_green_of_the_detector_is_the_last_attempts_where_it_may_have_ended_the_cond
             kind,
             ..attempt(outcome, seconds)
         };
-        assert_eq!(last.ended_it(class, WINDOW, NOW), its, "{name}");
+        assert_eq!(last.ended_it(class, WINDOW, NOW, false), its, "{name}");
+        let soon = seconds <= WINDOW.as_secs() || outcome == Verified;
+        let told = last.ended_it(class, WINDOW, NOW, true);
+        assert_eq!(told, its && soon, "{name}, and a human was told");
         let taken_back = LastAttempt {
             taken_back: true,
             ..last
         };
-        let its = taken_back.ended_it(class, WINDOW, NOW);
+        let its = taken_back.ended_it(class, WINDOW, NOW, false);
         assert_eq!(its, outcome == Verified, "{name}, taken back");
     }
 }

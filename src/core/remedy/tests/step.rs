@@ -28,7 +28,7 @@ fn each_reason_has_its_gate_and_its_words() {
         (
             Reason::StartupGrace,
             Some(Gate::StartupGrace),
-            "start-up grace",
+            "the daemon has just started",
         ),
         (
             Reason::NoTarget {
