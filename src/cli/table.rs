@@ -252,9 +252,14 @@ pub(super) fn wrap_page(text: &str, room: Option<usize>) -> String {
             _ => (
                 line.strip_suffix(bare).unwrap_or_default(),
                 bare,
-                indent + INDENT,
+                indent + 2,
             ),
         };
+        // One word, as a path, is to be copied too.
+        if !rest.trim_end().contains(' ') {
+            out.push_str(line);
+            continue;
+        }
         let mut head = head.to_owned();
         for part in wrap(rest.trim_end(), room.saturating_sub(hang)) {
             let _ = writeln!(out, "{head}{part}");
@@ -387,8 +392,10 @@ mod tests {
         );
         assert_eq!(
             wrap_page("  prose of more than twenty\n", Some(24)),
-            "  prose of more than\n      twenty\n"
+            "  prose of more than\n    twenty\n"
         );
+        let path = format!("writes  /{}\n", "p".repeat(30));
+        assert_eq!(wrap_page(&path, Some(24)), path);
         assert_eq!(wrap_page(page, None), page);
     }
 

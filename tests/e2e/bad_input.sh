@@ -62,7 +62,7 @@ row "unknown command" 2 frobnicate
 
 rm -rf "$WORK/state"
 mkdir -p "$WORK/run"
-PATTERN='state' row "missing state directory" 0,4 status
+PATTERN='state' row "missing state directory" 1,4 status
 config
 mkdir -p "$WORK/ro"
 mount -t tmpfs -o ro tmpfs "$WORK/ro"

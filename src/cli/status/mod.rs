@@ -92,10 +92,11 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     } else {
         globals.print(&page(&seen))?;
     }
-    // A page that lacks the store is no answer to what is open, and nobody answers where no daemon runs.
+    // A page that lacks the store is no answer to what is open, nor does all go well where no daemon runs. The JSON is
+    // one all the same: `running` says it.
     match seen.store {
         Err(why) if why.kind() != ErrorKind::NoStore => Err(why),
-        _ if !seen.daemon.running => Ok(Exit::Failed),
+        _ if !seen.daemon.running && !globals.json => Ok(Exit::Failed),
         _ => Ok(Exit::Done),
     }
 }
