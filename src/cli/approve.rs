@@ -33,8 +33,10 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         );
         let key = match config.mode.limit {
             Mode::Observe => "[mode] limit".to_owned(),
-            _ if config.mode.class.contains_key(class.as_str()) => format!("[mode.class] {class}"),
-            _ => format!("[mode] {}", risk.as_str()),
+            Mode::Suggest | Mode::Auto if config.mode.class.contains_key(class.as_str()) => {
+                format!("[mode.class] {class}")
+            }
+            Mode::Suggest | Mode::Auto => format!("[mode] {}", risk.as_str()),
         };
         let hint = format!("set {key} = \"suggest\", reload, then approve");
         return Err(CliError::new(ErrorKind::Failed, what).hint(hint));

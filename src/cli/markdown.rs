@@ -126,7 +126,7 @@ fn draw(out: &mut String, table: &mut Vec<Vec<String>>, room: Option<usize>) {
     if let ([head, row], Some(room)) = (table.as_slice(), room) {
         let width =
             |(name, cell): (&String, &String)| 2 + name.chars().count().max(cell.chars().count());
-        if head.iter().zip(row).map(width).sum::<usize>() > room {
+        if head.iter().zip(row).map(width).sum::<usize>() > room + 2 {
             let pair = |(name, cell): (&String, &String)| vec![name.clone(), cell.clone()];
             *table = head.iter().zip(row).map(pair).collect();
         }
@@ -169,8 +169,8 @@ mod tests {
     #[test]
     fn a_row_that_has_no_room_is_turned() {
         let table = "| State | Seen |\n|---|---|\n| open | twice |\n";
-        assert_eq!(plain(table, Some(13), false), "State  Seen\nopen   twice");
-        assert_eq!(plain(table, Some(12), false), "State  open\nSeen   twice");
+        assert_eq!(plain(table, Some(12), false), "State  Seen\nopen   twice");
+        assert_eq!(plain(table, Some(11), false), "State  open\nSeen   twice");
     }
 
     #[test]

@@ -227,7 +227,11 @@ fn said(number: u32) -> String {
 fn the_pages_of_the_pictures_are_written_where_wanted() {
     let reports = tempfile::tempdir().unwrap();
     for number in 1..=20 {
-        fs::write(reports.path().join(format!("line-{number}.json")), said(number)).unwrap();
+        fs::write(
+            reports.path().join(format!("line-{number}.json")),
+            said(number),
+        )
+        .unwrap();
     }
     let pages = [
         ("report.html", page::page(&facts())),
