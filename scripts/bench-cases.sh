@@ -22,8 +22,8 @@ case ${1-} in
 esac
 BENCH_SIZES=${BENCH_SIZES:-16 50}
 BENCH_ROOTS=${BENCH_ROOTS:-disk resolver database device killed}
-deadline=240 times='config = { fix = { stability_s = 60, quick_deadline_s = 30, research_deadline_s = 300, spacing_s = [0, 10, 60, 300, 900, 1800], tell_after_s = 120 } }'
-if [ "${BENCH_TIMES-}" = short ]; then deadline=90 times=''; fi
+watch=120 times='config = { fix = { stability_s = 60, quick_deadline_s = 30, research_deadline_s = 300, spacing_s = [0, 10, 60, 300, 900, 1800], tell_after_s = 120 } }'
+if [ "${BENCH_TIMES-}" = short ]; then watch=60 times=''; fi
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 mkdir "$WORK/storms"
@@ -108,7 +108,7 @@ for f in *.starts; do echo "\$(tail -n 1 "\$f" | cut -d' ' -f1) \${f%.starts}"; 
     END { printf "BENCH $root $size %s %s\n", first == "" ? "-" : first, other == "" ? "-" : sprintf("%.2f", other) }' >&2
 ! systemctl is-active $units cat-other.service | grep -qvx active
 '''
-deadline_s = $deadline
+watch_s = $watch
 escalations = 0
 actions = ["free_disk", "reset_failed_start", "start_unit"]
 $times
