@@ -17,6 +17,8 @@ const LINES: &str = "2000";
 /// Most lines read where it is not known which run was the last.
 const LINES_UNKNOWN: &str = "60";
 const DEADLINE: Duration = Duration::from_secs(5);
+/// PID 1 and its children: a trusted field, which journald takes from the socket however soon the writer is gone.
+const OF_MANAGER: &str = "_UID=0";
 /// It is read for this many units of one sweep: a storm must not fork for each.
 const RUNS_MOST: usize = 8;
 /// The manager's bus is faster than the journal: what a program said before it ended may come this much later.
@@ -128,7 +130,8 @@ fn log(host: &Host, finding: &Finding, about: &About) -> String {
 /// The lines of a run that ended by itself, once the manager's word of its end is among them, and a word of its own: each
 /// comes to the journal on its own way. Where one is missing the journal is told to take in all that waits (journald does
 /// that last of what it has to do), and the unit's lines since the run began are read: what was said by a process that is
-/// gone before journald looks at it stands there without the run's id. After that a run without words of its own had none.
+/// gone before journald looks at it stands there without the run's id; what systemd's own child says before it becomes the
+/// program names the run itself, as PID 1 does, and is believed of root alone. After that a run without words of its own had none.
 /// One that was killed is not waited for. Nothing where the manager's word stays away: it has started the unit again
 /// meanwhile, and the run that failed is the one before.
 fn run(host: &Host, finding: &Finding, about: &About) -> String {
@@ -139,7 +142,7 @@ fn run(host: &Host, finding: &Finding, about: &About) -> String {
     let is_own = |line: &str| !managers.iter().any(|begin| line.starts_with(begin));
     let id = format!("INVOCATION_ID={}", about.invocation);
     let own = format!("_SYSTEMD_{id}");
-    let mut lines = journal(host, &["-n", LINES, &own, "+", "_PID=1", &id]);
+    let mut lines = journal(host, &["-n", LINES, &own, "+", OF_MANAGER, &id]);
     if !ended || is_whole(&lines) && lines.lines().any(is_own) {
         return lines;
     }
@@ -153,7 +156,7 @@ fn run(host: &Host, finding: &Finding, about: &About) -> String {
     for _ in 0..LATE_MOST {
         lines = journal(
             host,
-            &["-n", LINES, "--since", &since, &own, "+", "_PID=1", &id],
+            &["-n", LINES, "--since", &since, &own, "+", OF_MANAGER, &id],
         );
         if is_whole(&lines) && (all_taken_in || lines.lines().any(is_own)) {
             return lines;
