@@ -43,6 +43,8 @@ say() { printf 'ok    %s\n' "$*"; }
 fail() {
   printf 'FAIL  %s\n' "$*"
   $NAME tasks --all || true
+  # What the last one waits for, and since when.
+  [ -z "${ID:-}" ] || $NAME tasks show "$ID" || true
   journalctl -u $NAME -n 40 --no-pager || true
   exit 1
 }
