@@ -30,7 +30,7 @@ struct Gateway {
     running: bool,
     /// When it said so; none: not known.
     at: Option<Timestamp>,
-    /// Whether repairs are made, or why not.
+    /// Why no repair is made; none: they are.
     paused: Option<String>,
     /// What it needs a human for.
     asks: Vec<String>,
