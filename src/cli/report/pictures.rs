@@ -13,10 +13,8 @@ use crate::cli::shape;
 use crate::core::config::Config;
 use crate::core::human::stats::{StatsRow, compute};
 use crate::core::model::class::Class;
-use crate::core::model::facts::Facts;
-use crate::core::model::finding::Severity;
 use crate::core::model::id::{EscalationId, TaskId};
-use crate::core::model::task::{Phase, Resolution, Status, Task};
+use crate::core::model::task::{Resolution, Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::store::{AuditReport, DetectorRun, EscalationRow, RunOutcome};
 
@@ -34,46 +32,19 @@ fn task(id: i64, at: Timestamp, class: Class, subject: &str, end: Option<Resolut
     let fixed = end == Some(Resolution::Fixed);
     let green = at.plus(Duration::from_secs(2));
     Task {
-        id: TaskId::from_number(id),
-        issue_hash: format!("{id:064}"),
-        class,
-        subject: subject.to_owned(),
-        severity: Severity::Error,
-        source: "units".to_owned(),
         message: "unit failed: Result=exit-code status=1/FAILURE Type=simple".to_owned(),
-        evidence: Facts::default(),
         status: match end {
             Some(_) => Status::Closed,
             None => Status::Escalated,
         },
-        phase: Phase::QuickFix,
         resolution: end,
-        cause: None,
-        confidence: None,
         seen_count: 3,
-        episode: 1,
-        previous_id: None,
-        action: None,
         fix_attempted: fixed,
         fix_successful: fixed,
-        fix_message: None,
-        github_issue_number: None,
-        waiting_reason: None,
-        next_attempt_at: None,
-        stable_until: None,
-        acknowledged_by: None,
-        proposal: None,
-        approved_action: None,
-        approved_digest: None,
-        approved_until: None,
-        asked_at: None,
-        detected_at: at,
-        last_seen_at: at,
         first_green_at: fixed.then_some(green),
         fixed_at: fixed.then_some(green),
-        github_created_at: None,
         closed_at: end.map(|_| green),
-        said_by: None,
+        ..Task::sample(id, class, subject, at)
     }
 }
 

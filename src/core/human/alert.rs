@@ -175,52 +175,22 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::core::model::class::Class;
-    use crate::core::model::facts::Facts;
-    use crate::core::model::finding::Severity;
-    use crate::core::model::id::{IssueNumber, TaskId};
+    use crate::core::model::id::IssueNumber;
     use crate::core::model::task::{Phase, Resolution};
 
     const NOW: Timestamp = Timestamp::from_millis(1_763_878_648_000);
 
     fn task(status: Status) -> Task {
+        let found = NOW.minus(Duration::from_secs(90));
         Task {
-            id: TaskId::from_number(4),
             issue_hash: "ab".repeat(32),
-            class: Class::ServiceFailed,
-            subject: "bridge.service".to_owned(),
-            severity: Severity::Error,
-            source: "units".to_owned(),
             message: "failed: password=Hunter2".to_owned(),
-            evidence: Facts::default(),
             status,
             phase: Phase::Escalation,
-            resolution: None,
-            cause: None,
-            confidence: None,
             seen_count: 3,
-            episode: 1,
-            previous_id: None,
-            action: None,
-            fix_attempted: false,
-            fix_successful: false,
-            fix_message: None,
             github_issue_number: Some(IssueNumber::from_number(12)),
-            waiting_reason: None,
-            next_attempt_at: None,
-            stable_until: None,
-            acknowledged_by: None,
-            proposal: None,
-            approved_action: None,
-            approved_digest: None,
-            approved_until: None,
-            asked_at: None,
-            detected_at: NOW.minus(Duration::from_secs(90)),
             last_seen_at: NOW,
-            first_green_at: None,
-            fixed_at: None,
-            github_created_at: None,
-            closed_at: None,
-            said_by: None,
+            ..Task::sample(4, Class::ServiceFailed, "bridge.service", found)
         }
     }
 

@@ -399,6 +399,52 @@ impl Transition {
 }
 
 #[cfg(test)]
+impl Task {
+    /// One in a worker's hands, found at `at`, of which nothing more is known: what a test is about it sets itself.
+    pub fn sample(id: i64, class: Class, subject: &str, at: Timestamp) -> Self {
+        Self {
+            id: TaskId::from_number(id),
+            issue_hash: format!("{id:064x}"),
+            class,
+            subject: subject.to_owned(),
+            severity: Severity::Error,
+            source: "units".to_owned(),
+            message: "m".to_owned(),
+            evidence: Facts::default(),
+            status: Status::InProgress,
+            phase: Phase::QuickFix,
+            resolution: None,
+            cause: None,
+            confidence: None,
+            seen_count: 1,
+            episode: 1,
+            previous_id: None,
+            action: None,
+            fix_attempted: false,
+            fix_successful: false,
+            fix_message: None,
+            github_issue_number: None,
+            waiting_reason: None,
+            next_attempt_at: None,
+            stable_until: None,
+            acknowledged_by: None,
+            proposal: None,
+            approved_action: None,
+            approved_digest: None,
+            approved_until: None,
+            asked_at: None,
+            detected_at: at,
+            last_seen_at: at,
+            first_green_at: None,
+            fixed_at: None,
+            github_created_at: None,
+            closed_at: None,
+            said_by: None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
