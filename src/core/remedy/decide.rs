@@ -432,7 +432,7 @@ fn not_lasting(situation: &Situation<'_>, offers: &Offers, now: Timestamp) -> Op
 }
 
 /// What nothing can repair and mostly ends by itself waits before it reaches a human: log lines, and
-/// units that their own manager still restarts (its restarts leave the window one window after the last).
+/// units that their own manager still restarts.
 fn too_early(
     situation: &Situation<'_>,
     finding: &Finding,

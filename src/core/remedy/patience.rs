@@ -29,8 +29,8 @@ enum Given {
     ForEver,
     /// `fix.log_escalate_after_s`.
     AsLinesAre,
-    /// Twice `detect.flap_window_s`.
-    TwoWindows,
+    /// `detect.flap_window_s`.
+    AsFlapping,
     /// `fix.tell_after_s`.
     AsWhatIsTried,
 }
@@ -43,9 +43,8 @@ impl Given {
             Self::AsLinesAre => {
                 Told::IfItLasts(Duration::from_secs(settings.fix.log_escalate_after_s))
             }
-            Self::TwoWindows => {
-                let window = settings.detect.flap_window_s.saturating_mul(2);
-                Told::IfItLasts(Duration::from_secs(window))
+            Self::AsFlapping => {
+                Told::IfItLasts(Duration::from_secs(settings.detect.flap_window_s))
             }
             Self::AsWhatIsTried => Told::IfItLasts(Duration::from_secs(settings.fix.tell_after_s)),
         }
@@ -106,9 +105,9 @@ const RULES: &[Rule] = &[
         class: None,
         causes: &[],
         severities: &[],
-        given: Given::TwoWindows,
+        given: Given::AsFlapping,
         #[cfg(test)]
-        why: "its manager may still bring it up, and its restarts leave the window a window after the last",
+        why: "its manager may still bring it up: what has held for half a window is over",
     },
     Rule {
         waits: Waits::GoesOn,
@@ -183,7 +182,7 @@ mod tests {
             (
                 Class::ServiceFlapping,
                 Severity::Error,
-                "if it lasts 20 min",
+                "if it lasts 10 min",
             ),
         ] {
             let told = Told::of(class, Cause::Unknown, severity, &settings);
@@ -193,7 +192,7 @@ mod tests {
         assert_eq!(of(Cause::Licence).to_string(), "if it lasts 2 min");
         assert_eq!(
             of(Cause::ConnectionRefused).to_string(),
-            "if it lasts 20 min"
+            "if it lasts 10 min"
         );
     }
 

@@ -156,28 +156,28 @@ fn against(cause: Cause) -> Offers {
 }
 
 #[test]
-fn a_unit_that_its_manager_restarts_is_given_two_windows() {
+fn a_unit_that_its_manager_restarts_is_given_a_window() {
     fn lasted(s: &mut Scene, seconds: u64) {
         flapping(s);
         s.first_seen(seconds);
     }
     hold(&[
-        ("new", |s| lasted(s, 0), wait(1_200, Reason::MayPass)),
+        ("new", |s| lasted(s, 0), wait(600, Reason::MayPass)),
         (
             "shortly before",
-            |s| lasted(s, 1_199),
-            wait(150, Reason::MayPass),
+            |s| lasted(s, 599),
+            wait(75, Reason::MayPass),
         ),
         (
-            "two windows",
-            |s| lasted(s, 1_200),
+            "a window",
+            |s| lasted(s, 600),
             tell(Reason::NothingSafe, None),
         ),
         (
             "however long it was not seen",
             |s| {
-                lasted(s, 1_200);
-                s.task.last_seen_at = ago(1_200);
+                lasted(s, 600);
+                s.task.last_seen_at = ago(600);
             },
             tell(Reason::NothingSafe, None),
         ),
@@ -192,10 +192,10 @@ fn a_unit_that_its_manager_restarts_is_given_two_windows() {
         (
             "however bad",
             |s| {
-                lasted(s, 600);
+                lasted(s, 300);
                 s.task.severity = Severity::Critical;
             },
-            wait(600, Reason::MayPass),
+            wait(300, Reason::MayPass),
         ),
         (
             "what no start changes, a moment before",
