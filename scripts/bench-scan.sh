@@ -6,9 +6,10 @@
 #
 # Columns: services added (two processes each); units that a sweep asks systemd
 # for (the bed's own among them); processes. CPU time of one full `scan` with
-# what it runs (median of 5); of that, a systemctl asking the same by itself;
+# what it runs (median of 5); a systemctl asking the same by itself;
 # processes and threads started; CPU that this costs systemd. Then the daemon
-# over SCAN_SECONDS (default 60) with nothing happening.
+# over SCAN_SECONDS (default 60) with nothing happening, and one of its own sweeps
+# (what it takes more when it sweeps each second).
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

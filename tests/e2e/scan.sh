@@ -4,6 +4,7 @@
 # asserted; the goal is < 100 ms of CPU for a sweep of 150 units.
 #   SCAN_UNITS     default "50 150 600"
 #   SCAN_SECONDS   length of the idle window for each, default 60
+# A sweep of the daemon is what it takes more when it looks at its units each second than as shipped, each minute.
 set -euo pipefail
 NAME=autonomous-orchestrator
 WINDOW=${SCAN_SECONDS:-60}
@@ -77,6 +78,11 @@ def idle(pid, seconds):
             100 * (ticks(1, False) - manager) / HZ / seconds)
 
 pid, seconds = int(sys.argv[1]), int(sys.argv[2])
+if len(sys.argv) > 3:
+    # 59 sweeps a minute more than as shipped.
+    more = idle(pid, seconds)[0] - float(sys.argv[3])
+    print(f" {more * 10 * 60 / 59:8.1f}", flush=True)
+    sys.exit()
 processes = sum(name.isdigit() for name in os.listdir("/proc"))
 percent, started, of_manager = idle(pid, seconds)
 cpu, forks, manager = sweep()
@@ -84,16 +90,28 @@ units, asking = question()
 with open(f"/proc/{pid}/status") as file:
     rss = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
 print(f"{units:5} {processes:9} {cpu:7.0f} {asking:9.0f} {forks:7} {manager:8.0f}   "
-      f"{percent:6.3f} {of_manager:7.3f} {started:9.1f} {rss / 1024:6.2f}", flush=True)
+      f"{percent:6.3f} {of_manager:7.3f} {started:9.1f} {rss / 1024:6.2f}", end="", flush=True)
+with open("/tmp/percent", "w") as file:
+    file.write(str(percent))
 PY
 
-echo '                      one sweep                           idle'
-echo 'added units processes  CPU ms systemctl started PID 1 ms    CPU % PID 1 % started/m RSS MB'
-for units in ${SCAN_UNITS:-50 150 600}; do
-  units_up_to "$units"
+started() {
   systemctl restart $NAME
   # The first look at everything is not idleness.
   sleep 30
+}
+
+echo '                      sweep of a command                  idle                           sweep of the daemon'
+echo 'added units processes  CPU ms systemctl started PID 1 ms    CPU % PID 1 % started/m RSS MB  CPU ms'
+config=/etc/$NAME/config.toml
+cp $config /tmp/as-shipped.toml
+for units in ${SCAN_UNITS:-50 150 600}; do
+  units_up_to "$units"
+  started
   printf '%5d ' "$units"
   python3 /tmp/cost.py "$(systemctl show -P MainPID $NAME)" "$WINDOW"
+  sed -i 's/^\[detect\]$/&\nunit_sweep_s = 1/' $config
+  started
+  python3 /tmp/cost.py "$(systemctl show -P MainPID $NAME)" "$WINDOW" "$(cat /tmp/percent)"
+  cp /tmp/as-shipped.toml $config
 done
