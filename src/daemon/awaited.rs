@@ -1,5 +1,5 @@
 //! Starts that take their time. The attempt stays open and its task claimed; no worker stands by: whoever has time looks
-//! whether the start is over, up to the unit's own limit. An end of this program in between is like one amid any attempt.
+//! whether the start is over: its manager ends it at the unit's own limit. An end of this program in between is like one amid any attempt.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::core::model::finding::Finding;
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
-use crate::core::model::unit::{UnitName, UnitState};
+use crate::core::model::unit::UnitName;
 use crate::core::remedy::ending::Seen;
 use crate::daemon::job::Job;
 use crate::daemon::runtime::Runtime;
@@ -19,16 +19,15 @@ use crate::store::StoreError;
 const HELD: Duration = Duration::from_secs(5);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Longest that a start is awaited whose unit has no limit of its own.
+/// Longest that a start is awaited. Its manager ends it at the unit's own limit, which a start that still works may put off
+/// (`EXTEND_TIMEOUT_USEC=` of sd_notify(3)): no other limit is ours to keep.
 const LONGEST: Duration = Duration::from_secs(1_800);
-/// Its manager ends what is over its limit; that is seen this much later.
-const AFTER: Duration = Duration::from_secs(5);
 
 /// Its manager starts it now. What waits to be restarted has failed.
-fn starting(job: &Job<'_>, unit: &UnitName) -> Option<UnitState> {
-    let (_, state) = services::find(&job.loaded.managers, unit).ok()?;
-    let starts = state.active_state == "activating" && state.sub_state != "auto-restart";
-    starts.then_some(state)
+fn is_starting(job: &Job<'_>, unit: &UnitName) -> bool {
+    services::find(&job.loaded.managers, unit).is_ok_and(|(_, state)| {
+        state.active_state == "activating" && state.sub_state != "auto-restart"
+    })
 }
 
 /// Its manager has started it, and what asks it gives it until then to answer.
@@ -46,12 +45,7 @@ pub fn hand_over(job: &Job<'_>, booked: Underway, finding: &Finding) -> Option<U
     let Some(unit) = booked.starts.clone() else {
         return Some(booked);
     };
-    let own_limit = |state: UnitState| {
-        let own = state.start_timeout;
-        let own = own.map_or(LONGEST, |own| own.saturating_add(AFTER));
-        booked.at.plus(own)
-    };
-    let starts_by = starting(job, &unit).map(own_limit);
+    let starts_by = is_starting(job, &unit).then(|| booked.at.plus(LONGEST));
     let Some(until) = starts_by.max(answers_by(finding, now)) else {
         return Some(booked);
     };
@@ -108,7 +102,7 @@ pub fn over(runtime: &Runtime, now: Timestamp) -> Result<Option<Over>, StoreErro
     let seen = job.look();
     let lasts = match &seen {
         Seen::Present(finding) => {
-            starting(&job, &awaited.unit).is_some() || answers_by(finding, now).is_some()
+            is_starting(&job, &awaited.unit) || answers_by(finding, now).is_some()
         }
         Seen::CouldNotLook(_) => true,
         Seen::Clear | Seen::Over(_) | Seen::Stands => false,

@@ -119,7 +119,8 @@ impl Gather<'_> {
         };
         let now = self.with_words(now, task, &attempts, anew)?;
         let finding = diagnose::enrich(self.host, self.loaded, now, task, &open);
-        let finding = self.with_other_sides(finding, &open);
+        let finding = self.with_other_sides(finding, task, &open)?;
+        let read_again = with_sides(read_again, &finding, task);
         let deployment = self.deployment(&finding);
         let standing = habits::standing(self.reader, &task.finding(), self.host.clock.now())?;
         Ok(TaskFacts {
@@ -184,17 +185,39 @@ impl Gather<'_> {
         Ok(finding.with(Fact::Log(&log)))
     }
 
-    /// What a unit's log says of another side may be about one that its start asks for: they are named while one of
-    /// them is down.
-    fn with_other_sides(&self, finding: Finding, open: &[Task]) -> Finding {
-        let is_down = |task: &Task| task.class.row().told_by == ToldBy::UnitState;
-        let asks = finding.class == Class::LogError && open.iter().any(is_down);
-        let unit = UnitName::new(finding.unit()).ok().filter(|_| asks);
-        let state = unit.and_then(|unit| services::find(&self.loaded.managers, &unit).ok());
-        match state {
-            Some((_, state)) => finding.with(Fact::Requires(&state.asked_for())),
-            None => finding,
+    /// What a unit says of another side may be about one that its start asks for, or that was seen to listen there
+    /// while it was well: they are named while something else is down.
+    fn with_other_sides(
+        &self,
+        finding: Finding,
+        task: &Task,
+        open: &[Task],
+    ) -> Result<Finding, StoreError> {
+        let is_down =
+            |other: &Task| other.id != task.id && other.class.row().told_by == ToldBy::UnitState;
+        if !open.iter().any(is_down) {
+            return Ok(finding);
         }
+        let condition = OpenCondition::of(task, &finding);
+        if !condition.tells_of_another_side() {
+            return Ok(finding);
+        }
+        let unit = UnitName::new(finding.unit()).ok();
+        let state = unit.and_then(|unit| services::find(&self.loaded.managers, &unit).ok());
+        let asked_for = state.map(|(_, state)| state.asked_for());
+        let mut sides: Vec<String> = asked_for
+            .into_iter()
+            .filter(|one| !one.is_empty())
+            .collect();
+        if let Some(port) = condition.silent_port() {
+            let listened = self.reader.listeners_of(port)?;
+            sides.extend(listened.into_iter().filter(|one| one != finding.unit()));
+        }
+        let sides = sides.join(" ");
+        Ok(match sides.as_str() {
+            "" => finding,
+            sides => finding.with(Fact::Requires(sides)),
+        })
     }
 
     /// Asked where something that a unit needs is missing: it may be on its way.
@@ -299,6 +322,19 @@ impl Gather<'_> {
             healthy,
         }
     }
+}
+
+/// What is kept of a look: on which other sides a unit that is down turned out to hang, too, so that its case can be told.
+fn with_sides(read: Option<Facts>, finding: &Finding, task: &Task) -> Option<Facts> {
+    let of = |evidence: &Facts| evidence.text(Key::Requires).map(str::to_owned);
+    let sides = of(&finding.evidence).filter(|sides| of(&task.evidence).as_ref() != Some(sides));
+    let is_unit = task.class.row().told_by == ToldBy::UnitState;
+    let Some(sides) = sides.filter(|_| is_unit) else {
+        return read;
+    };
+    let mut kept = read.unwrap_or_else(|| task.evidence.clone());
+    kept.add(Fact::Requires(&sides));
+    Some(kept)
 }
 
 /// The last of `attempts` that touched anything and is over.

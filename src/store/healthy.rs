@@ -53,6 +53,18 @@ impl Reader {
         Ok(record.and_then(|record| serde_json::from_str(&record).ok()))
     }
 
+    /// Units that were seen to listen on this TCP port while they were well, by name.
+    pub fn listeners_of(&self, port: u16) -> Result<Vec<String>, StoreError> {
+        let entry = format!("\"tcp/{port}\"");
+        self.with(|connection| {
+            let mut read = connection.prepare_cached(
+                "SELECT unit FROM healthy WHERE instr(record, ?1) > 0 ORDER BY unit",
+            )?;
+            let units = read.query_map([entry], |row| row.get(0))?;
+            Ok(units.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// What is known of every unit.
     pub fn healthy_units(&self) -> Result<HealthyUnits, StoreError> {
         let rows: Vec<(String, String)> = self.with(|connection| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::core::diagnosis::cause_rules::CauseRules;
 use crate::core::diagnosis::naming::{Named, name_cause};
-use crate::core::diagnosis::shared_root::SharedRoot;
+use crate::core::diagnosis::shared_root::{self, SharedRoot};
 use crate::core::model::case::{Case, Member};
 use crate::core::model::cause::Cause;
 use crate::core::model::class::{Class, ToldBy};
@@ -96,13 +96,18 @@ impl OpenCondition {
         self.class.row().told_by == ToldBy::UnitState
     }
 
-    /// True of a line that says of another side that it does not answer.
-    fn tells_of_another_side(&self) -> bool {
-        self.class == Class::LogError
+    /// True of a line, and of a unit that is down, that say of another side that it does not answer.
+    pub(crate) fn tells_of_another_side(&self) -> bool {
+        (self.class == Class::LogError || self.is_down())
             && matches!(
                 self.cause(),
                 Cause::ConnectionRefused | Cause::ConnectionTimeout
             )
+    }
+
+    /// The port of this host on which the other side that it tells of does not answer.
+    pub(crate) fn silent_port(&self) -> Option<u16> {
+        shared_root::local_port(&self.named().line?)
     }
 
     /// True when both are about units that are down, or this is a probe that fails or a line about another side, and this

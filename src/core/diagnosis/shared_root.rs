@@ -38,6 +38,14 @@ impl SharedRoot {
     pub fn of(unit: &str, named: &Named, evidence: &Facts) -> Option<Self> {
         let line = || named.line.as_deref();
         let object = match about(named.cause)? {
+            About::Library => {
+                line().map(|line| library(line).unwrap_or_else(|| words_of(line, unit)))
+            }
+            About::Side => line().map(|line| {
+                let who = user(line).filter(|_| named.cause == Cause::AuthFailed);
+                let side = who.or_else(|| peer(line));
+                side.unwrap_or_else(|| words_of(line, unit))
+            }),
             About::Thing => {
                 let path = evidence.text(Key::Path).or(named.path.as_deref());
                 path.map(str::to_owned)
@@ -70,6 +78,10 @@ impl SharedRoot {
 enum About {
     /// A path, or else what the line says.
     Thing,
+    /// A library by its file name: each program says it of its own path.
+    Library,
+    /// Whom it speaks to, and of a refusal as which user: each program says it in its own words.
+    Side,
     /// Who does not answer.
     Peer,
     /// What it requires.
@@ -90,21 +102,21 @@ const fn about(cause: Cause) -> Option<About> {
         | Cause::UserMissing
         | Cause::ConfigInvalid
         | Cause::PermissionDenied
-        | Cause::LibraryMissing
         | Cause::DataInvalid
         | Cause::DataCorrupt
         | Cause::DataFileDestroyed
-        | Cause::CertificateExpired
-        | Cause::CertificateUntrusted
         | Cause::OwnCertificate
-        | Cause::PeerCertificate
-        | Cause::AuthFailed
         | Cause::Licence
         | Cause::DeviceMissing
         | Cause::DeviceLost
         | Cause::DeviceUnreachable
         | Cause::AddressNotLocal
         | Cause::UpdateInterrupted => About::Thing,
+        Cause::LibraryMissing => About::Library,
+        Cause::CertificateExpired
+        | Cause::CertificateUntrusted
+        | Cause::PeerCertificate
+        | Cause::AuthFailed => About::Side,
         Cause::ConnectionRefused | Cause::ConnectionTimeout | Cause::TooManyConnections => {
             About::Peer
         }
@@ -192,6 +204,36 @@ fn words_of(line: &str, unit: &str) -> String {
 /// Names of this host.
 const LOCAL: &[&str] = &["localhost", "127.0.0.1", "[::1]", "::1", "0.0.0.0"];
 
+/// `libmodbus.so.5` of a line about a library.
+fn library(line: &str) -> Option<String> {
+    let apart = |c: char| c.is_whitespace() || "\"'`(),;:/".contains(c);
+    let is_library = |word: &&str| word.starts_with("lib") && word.contains(".so");
+    line.split(apart).find(is_library).map(str::to_owned)
+}
+
+/// `user gateway` of a line that tells who was refused.
+fn user(line: &str) -> Option<String> {
+    let mut words = line.split(|c: char| c.is_whitespace() || "\"'`\\(),;:=".contains(c));
+    let mut words = words.by_ref().filter(|word| !word.is_empty());
+    words.find(|word| {
+        ["user", "role", "username", "login"].contains(&word.to_ascii_lowercase().as_str())
+    })?;
+    words.next().map(|name| format!("user {name}"))
+}
+
+/// Where in a source file something was written: `_ssl.c:1007`.
+fn is_source(host: &str) -> bool {
+    let ends = [
+        ".c", ".cc", ".cpp", ".h", ".go", ".py", ".rs", ".java", ".js", ".ts",
+    ];
+    ends.iter().any(|end| host.ends_with(end))
+}
+
+/// The port of this host that a line tells does not answer.
+pub fn local_port(line: &str) -> Option<u16> {
+    peer(line)?.strip_prefix("localhost:")?.parse().ok()
+}
+
 /// `host:port` of whom a line tells.
 fn peer(line: &str) -> Option<String> {
     let words = || line.split(|c: char| c.is_whitespace() || "\"'(),;=<>".contains(c));
@@ -205,7 +247,10 @@ fn peer(line: &str) -> Option<String> {
         let (host, port) = word.trim_end_matches([':', '.']).rsplit_once(':')?;
         let port: u16 = port.parse().ok()?;
         let fits = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
-        let named = !host.is_empty() && host.chars().all(fits);
+        // A time of day is no host, nor is a place in a source file.
+        let is_address = host.starts_with('[') || host == "::1" || !host.contains(':');
+        let said = host.chars().all(fits) && host.contains(|c: char| !c.is_ascii_digit());
+        let named = said && is_address && !is_source(host);
         named.then(|| format!("{}:{port}", host_of(host)))
     });
     joined.next_back().or_else(|| {
@@ -254,6 +299,26 @@ mod tests {
             (
                 "2026-11-29 10:00:01 ERROR TLS: peer certificate has expired (2025-11-01)",
                 "certificate_expired: TLS: peer certificate has expired (2025-11-01)",
+            ),
+            (
+                "Broker broker.example.com:8883: [SSL: CERTIFICATE_VERIFY_FAILED] certificate has expired (_ssl.c:1007)",
+                "certificate_expired: broker.example.com:8883",
+            ),
+            (
+                "level=fatal msg=\"connect to broker.example.com:8883 failed: x509: certificate has expired or is not yet valid: current time is after 2026-01-08T19:03:36Z\"",
+                "certificate_expired: broker.example.com:8883",
+            ),
+            (
+                "pq: password authentication failed for user \"gateway\"",
+                "auth_failed: user gateway",
+            ),
+            (
+                "connection to server at \"127.0.0.1\", port 5432 failed: FATAL:  password authentication failed for user \"gateway\"",
+                "auth_failed: user gateway",
+            ),
+            (
+                "/usr/sbin/a: error while loading shared libraries: libmodbus.so.5: cannot open shared object file: No such file or directory",
+                "library_missing: libmodbus.so.5",
             ),
             (
                 "dial tcp 127.0.0.1:5432: connect: connection refused",

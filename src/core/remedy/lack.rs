@@ -56,8 +56,11 @@ impl Lack {
         let (cause, object) = (root.cause, root.object.as_str());
         let is = |causes: &[Cause]| causes.contains(&cause);
         if is(OF_PATHS) {
-            let is_path = object.starts_with('/') && !object.contains(char::is_whitespace);
-            return is_path.then(|| Self::Path(object.to_owned()));
+            if object.starts_with('/') && !object.contains(char::is_whitespace) {
+                return Some(Self::Path(object.to_owned()));
+            }
+            let interface = words(object).find(|word| is_interface(word))?;
+            return Some(Self::Path(format!("/sys/class/net/{interface}")));
         }
         if is(&[Cause::DependencyMissing, Cause::DependencyFailed]) {
             return Some(Self::Unit(object.to_owned()));
@@ -89,6 +92,19 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 fn address(word: &str) -> Option<IpAddr> {
     let plain = word.parse().ok();
     plain.or_else(|| word.parse().ok().map(|socket: SocketAddr| socket.ip()))
+}
+
+/// `can0`, `wwan0`, `enp3s0`: as the kernel and udev name network interfaces, with a number at the end.
+fn is_interface(word: &str) -> bool {
+    const KINDS: &[&str] = &[
+        "can", "vcan", "slcan", "eth", "en", "wlan", "wl", "wwan", "ww", "ppp", "tun", "tap", "wg",
+        "usb",
+    ];
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    word.len() < 16
+        && word.chars().all(fits)
+        && word.ends_with(|c: char| c.is_ascii_digit())
+        && KINDS.iter().any(|kind| word.starts_with(kind))
 }
 
 /// A name with a dot that is no address, file or unit.
@@ -170,6 +186,11 @@ mod tests {
                 Some(Lack::Name("broker.example.com".to_owned())),
             ),
             ("Temporary failure in name resolution", None),
+            (
+                "Cannot find device \"can0\"",
+                Some(Lack::Path("/sys/class/net/can0".to_owned())),
+            ),
+            ("modem not found: No such device", None),
             ("Segmentation fault", None),
         ] {
             assert_eq!(lack(log, ""), want, "{log}");

@@ -43,9 +43,7 @@ impl Given {
             Self::AsLinesAre => {
                 Told::IfItLasts(Duration::from_secs(settings.fix.log_escalate_after_s))
             }
-            Self::AsFlapping => {
-                Told::IfItLasts(Duration::from_secs(settings.detect.flap_window_s))
-            }
+            Self::AsFlapping => Told::IfItLasts(Duration::from_secs(settings.detect.flap_window_s)),
             Self::AsWhatIsTried => Told::IfItLasts(Duration::from_secs(settings.fix.tell_after_s)),
         }
     }

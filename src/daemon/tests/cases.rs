@@ -9,6 +9,7 @@ use super::gateway::{Gateway, START, UNIT};
 use super::units::OnStart;
 use crate::core::config::Probe;
 use crate::core::model::class::Class;
+use crate::core::model::healthy::HealthyUnit;
 use crate::core::model::task::{Outcome, Resolution, Status};
 use crate::host::exec::scripted::{fails, says};
 
@@ -433,6 +434,40 @@ fn what_was_killed_and_then_fails_of_another_thing_is_told_as_that() {
     assert_eq!(task.cause.as_deref(), Some("certificate_expired"));
     assert_eq!(task.status, Status::Escalated);
     assert!(task.evidence.log().any(|line| line.starts_with("TLS:")));
+}
+
+#[test]
+fn who_ends_of_a_refused_connection_hangs_on_the_unit_that_listened_there() {
+    const REFUSED: &str =
+        "dial tcp 127.0.0.1:5432: connect: connection refused\nMain process exited, code=exited";
+    for (port, hangs) in [("tcp/5432", true), ("tcp/15432", false)] {
+        let mut gateway = Gateway::with(|_| {});
+        let seen = HealthyUnit {
+            ports: [port.to_owned()].into(),
+            ..HealthyUnit::default()
+        };
+        let noted = vec![(ROOT.to_owned(), seen)];
+        gateway.runtime.store.note_healthy(noted, START).unwrap();
+        let corrupt = "invalid primary checkpoint record\nMain process exited, code=exited";
+        gateway.units.fail_saying(ROOT, corrupt);
+        gateway.units.fail_saying(UNIT, REFUSED);
+        gateway.runs_for(5 * MINUTE);
+        assert_eq!(gateway.task(ROOT).status, Status::Escalated, "{port}");
+        let own = gateway.task(UNIT);
+        assert_eq!(own.evidence.requires(ROOT), hangs, "{port}");
+        assert_eq!(own.status == Status::Escalated, !hangs, "{port}");
+        assert_eq!(
+            starts(&gateway).contains(&UNIT.to_owned()),
+            !hangs,
+            "{port}"
+        );
+        let told = gateway.issues.bodies().concat();
+        assert_eq!(
+            told.contains(&format!("service_failed {UNIT}`")),
+            hangs,
+            "{told}"
+        );
+    }
 }
 
 fn starts(gateway: &Gateway) -> Vec<String> {
