@@ -5,9 +5,9 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::cli::{
-    approve, config, doctor, escalations, fingerprint, help, history, import, init, install,
-    knowledge, learn, outbox, replay, report, silence, stats, status, tasks, tryout, undo, watch,
-    wire,
+    approve, config, doctor, escalations, explain, fingerprint, help, history, import, init,
+    install, knowledge, learn, outbox, replay, report, silence, stats, status, tasks, tryout, undo,
+    watch, wire,
 };
 
 pub(super) const COMMANDS: &[CommandRow] = &[
@@ -251,12 +251,14 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "explain",
-        forms: &[object("ID")],
-        brief: "why a task has its cause, and what would be done next",
-        long: "Cause, candidate actions with their gates, what was tried, and the cited passages.",
-        example: "autonomous-orchestrator explain 12",
+        forms: &[object("ID"), object("UNIT")],
+        brief: "why a task has its cause, and what would be done next; why nothing is told of a unit",
+        long: "Of a task: cause, candidate actions with their gates, what was tried, and the cited passages. Of a unit (or\n\
+               another subject): its open tasks, or else why there is none: it runs, somebody stopped it, it is masked,\n\
+               disabled, silenced or ignored. Exit code 1 where nobody here knows it.",
+        example: "autonomous-orchestrator explain 12\nautonomous-orchestrator explain web.service",
         flags: &[],
-        run: wire::explain,
+        run: explain::run,
     },
     CommandRow {
         name: "probe",

@@ -7,6 +7,7 @@ mod config;
 mod doctor;
 mod error;
 mod escalations;
+mod explain;
 mod fault;
 mod fingerprint;
 mod globals;

@@ -62,7 +62,7 @@ impl Typed {
         self.id(
             at,
             "task",
-            "`tasks` lists them; a unit that somebody stopped has none",
+            "`tasks` lists them; `explain UNIT` tells of a unit without one",
         )
         .map(TaskId::from_number)
     }

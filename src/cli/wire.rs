@@ -145,12 +145,7 @@ const fn tone(severity: Severity) -> Tone {
     }
 }
 
-pub(super) fn explain(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
-    typed.at_most(1)?;
-    explain_with(globals, typed.task_id(0)?, &[])
-}
-
-/// The same with runbooks that are only tried, in front of those in force.
+/// Explains a task; with runbooks that are only tried, in front of those in force.
 pub(super) fn explain_with(
     globals: &Globals,
     id: TaskId,
@@ -158,19 +153,24 @@ pub(super) fn explain_with(
 ) -> Result<Exit, CliError> {
     let config = globals.readable_config()?;
     tasks::find(&stored::reader(globals, &config)?, id)?;
-    let explained = reasoning::explain(&globals.host(), config, id, tried).map_err(|why| {
-        let kind = match why {
-            ExplainError::Store(_) => ErrorKind::Store,
-            ExplainError::Load(_) => ErrorKind::Config,
-        };
-        CliError::hinted(kind, why)
-    })?;
+    let explained = reasoning::explain(&globals.host(), config, id, tried)?;
     if globals.json {
         globals.print_json(&explained.json())?;
     } else {
         globals.page(&explained.text())?;
     }
     Ok(Exit::Done)
+}
+
+impl From<ExplainError> for CliError {
+    fn from(why: ExplainError) -> Self {
+        let kind = match why {
+            ExplainError::Store(_) => ErrorKind::Store,
+            ExplainError::Load(_) => ErrorKind::Config,
+            ExplainError::Service(_) => ErrorKind::Failed,
+        };
+        Self::hinted(kind, why)
+    }
 }
 
 pub(super) fn demo(typed: &Typed, _globals: &Globals) -> Result<Exit, CliError> {

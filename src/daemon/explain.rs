@@ -21,7 +21,7 @@ use crate::core::model::inert;
 use crate::core::model::object::object;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::snippet::Snippet;
-use crate::core::model::task::{Status, Task};
+use crate::core::model::task::{Phase, Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::decide::{self, Decision, HostFacts, Question, Situation, decide};
 use crate::core::remedy::ending::{self, WindowEnd};
@@ -39,6 +39,7 @@ use crate::daemon::runtime::store_options;
 use crate::daemon::status::Daemon;
 use crate::detectors;
 use crate::host::Host;
+use crate::services::ServiceError;
 use crate::store::{Attempt, Store, StoreError};
 
 /// One action that a runbook offers, and what stands in its way now.
@@ -217,7 +218,13 @@ fn weigh(
     let (mut checked, _) = gather.check(task, &facts.finding, &offer, backups)?;
     checked.slot_free = slot_free(gather, task)?;
     let action = checked.target.clone().map(|action| action.text);
-    let mut situation = facts.situation(task, gather.loaded, host_facts(gather)?);
+    // That a human was told of the task is in no action's way.
+    let anew = Task {
+        phase: Phase::QuickFix,
+        ..task.clone()
+    };
+    let weighed = if was_told(task) { &anew } else { task };
+    let mut situation = facts.situation(weighed, gather.loaded, host_facts(gather)?);
     situation.checked = Some(checked);
     situation.offers = Some(Offers {
         researched: vec![offer],
@@ -251,6 +258,7 @@ fn refused(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Opti
 pub enum ExplainError {
     Store(StoreError),
     Load(LoadError),
+    Service(ServiceError),
 }
 
 impl fmt::Display for ExplainError {
@@ -258,6 +266,7 @@ impl fmt::Display for ExplainError {
         match self {
             Self::Store(why) => why.fmt(f),
             Self::Load(why) => why.fmt(f),
+            Self::Service(why) => why.fmt(f),
         }
     }
 }
@@ -267,6 +276,7 @@ impl std::error::Error for ExplainError {
         match self {
             Self::Store(why) => Some(why),
             Self::Load(why) => Some(why),
+            Self::Service(why) => Some(why),
         }
     }
 }
@@ -276,6 +286,10 @@ impl Hint for ExplainError {
         match self {
             Self::Store(why) => why.hint(),
             Self::Load(why) => why.hint(),
+            Self::Service(ServiceError::UnknownUnit(_)) => {
+                "no service manager of this host knows it, and no open task is about it: check the name".into()
+            }
+            Self::Service(_) => "see `doctor`".into(),
         }
     }
 }
@@ -283,6 +297,12 @@ impl Hint for ExplainError {
 impl From<StoreError> for ExplainError {
     fn from(why: StoreError) -> Self {
         Self::Store(why)
+    }
+}
+
+impl From<ServiceError> for ExplainError {
+    fn from(why: ServiceError) -> Self {
+        Self::Service(why)
     }
 }
 
@@ -324,6 +344,9 @@ impl Next {
                     task.id
                 )
             }
+            Self::Step(Step::Tell { .. }) if was_told(task) => {
+                "nothing until a human acts; it is closed once it is over".to_owned()
+            }
             Self::Step(step) => step.to_string(),
             Self::Asked => "a worker asks for more before it decides".to_owned(),
         }
@@ -358,6 +381,11 @@ impl Next {
 fn waits_for_leave(task: &Task) -> bool {
     let escalated = task.status == Status::Escalated;
     escalated && task.proposal.is_some() && task.approved_action.is_none()
+}
+
+/// A human was told, and it is not looked at again by itself.
+fn was_told(task: &Task) -> bool {
+    task.status == Status::Escalated && task.next_attempt_at.is_none()
 }
 
 /// Lines under each other. Each is one line, whatever stands in it: messages of others do.

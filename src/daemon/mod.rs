@@ -40,6 +40,7 @@ pub mod runtime;
 pub mod safe_start;
 pub mod scanner;
 pub mod status;
+pub mod stopped;
 pub mod storeless;
 pub mod storm_limit;
 pub mod streams;
@@ -49,6 +50,7 @@ pub mod take_back;
 mod tests;
 pub mod transports;
 mod underway;
+pub mod untold;
 pub mod verify;
 pub mod worker;
 

@@ -30,6 +30,7 @@ use crate::daemon::host_facts::{self, Life, StoreFacts};
 use crate::daemon::loaded_config::{self, LoadError, LoadedConfig};
 use crate::daemon::memory;
 use crate::daemon::safe_start::SafeStart;
+use crate::daemon::stopped::Stopped;
 use crate::daemon::storm_limit::StormLimit;
 use crate::daemon::underway::Awaited;
 use crate::detectors::suspects::Suspects;
@@ -144,6 +145,8 @@ pub struct Runtime {
     /// What the streams heard and the next sweep judges.
     suspects: Mutex<Suspects>,
     voices: Mutex<Voices>,
+    /// What somebody stopped, as the last look at all units found it.
+    pub(crate) stopped: Mutex<Vec<Stopped>>,
     /// What the streams may still tell of as new.
     pub(crate) storm: Mutex<StormLimit>,
     /// What was heard and may be a habit.
@@ -197,6 +200,7 @@ impl Runtime {
             awaited: Mutex::default(),
             suspects: Mutex::default(),
             voices: Mutex::default(),
+            stopped: Mutex::default(),
             storm: Mutex::default(),
             habits: Mutex::default(),
             safe_start: OnceLock::new(),

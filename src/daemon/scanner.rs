@@ -1,7 +1,7 @@
 //! The scanner thread: sweeps what is due, records what holds, closes what is over.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::core::config::Config;
@@ -26,8 +26,9 @@ use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::memory::Memories;
 use crate::daemon::returns::Lacking;
 use crate::daemon::runtime::Runtime;
-use crate::daemon::{attempt, gather, loaded_config, ourselves};
+use crate::daemon::{attempt, gather, loaded_config, ourselves, stopped};
 use crate::detectors::{Blind, DetectError, Detector, Open, Snapshot, Sweep};
+use crate::host::boot;
 use crate::host::clock::end_after;
 use crate::services;
 use crate::store::{Intake, RunOutcome, StoreError};
@@ -262,6 +263,12 @@ pub fn sweep(
     schedule.notes = notes;
     if let Some(units) = &schedule.units {
         looked_at.gone = schedule.gone.look(runtime, units, &tasks, now)?;
+        let booted_at = boot::booted_at(&runtime.host);
+        let stopped = stopped::among(units, &loaded.config.detect, booted_at);
+        *runtime
+            .stopped
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = stopped;
     }
     if let Some(at) = schedule.restored
         && schedule.unclean.is_empty()

@@ -2,6 +2,7 @@
 //! commands beside the daemon read it.
 
 use std::path::Path;
+use std::sync::PoisonError;
 
 use serde_json::Value;
 
@@ -12,6 +13,7 @@ use crate::core::model::time::Timestamp;
 use crate::core::remedy::gates::Closed;
 use crate::daemon::host_facts::Life;
 use crate::daemon::runtime::Runtime;
+use crate::daemon::stopped::Stopped;
 use crate::host::{Host, READ_CAP};
 use crate::store::DetectorRun;
 
@@ -35,6 +37,8 @@ pub fn write(runtime: &Runtime, state: &str) {
         "safe_start": runtime.safe_start().map(|safe| safe.text()),
         "journal": runtime.journal_followed(),
         "detectors": runtime.store.live_runs().map(|runs| runs_json(&runs)).ok(),
+        "left_alone": runtime.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+            .iter().map(Stopped::json).collect::<Vec<_>>(),
         "open_tasks": counts.as_ref().map(|counts| counts.open).ok(),
         "store_troubles": runtime.store.health().troubles(),
         "store_error": counts.as_ref().err().map(ToString::to_string),
@@ -144,6 +148,13 @@ impl Daemon {
     pub fn detectors(&self) -> Option<Vec<DetectorRun>> {
         let said = self.said.get("detectors").filter(|_| self.running)?;
         Some(said.as_array()?.iter().filter_map(run_of).collect())
+    }
+
+    /// What somebody stopped and it leaves alone, while it lives.
+    pub fn stopped(&self) -> Vec<Stopped> {
+        let said = self.said.get("left_alone").filter(|_| self.running);
+        let all = said.and_then(Value::as_array).into_iter().flatten();
+        all.filter_map(Stopped::of_json).collect()
     }
 
     /// As the gates know it.

@@ -261,7 +261,7 @@ fn unit_interval(config: &Config) -> Duration {
 }
 
 /// Our own units are never judged: no daemon can repair itself from within.
-fn is_own(unit: &str) -> bool {
+pub fn is_own(unit: &str) -> bool {
     unit.starts_with(crate::core::reading::journal_entry::OWN_NAME)
 }
 

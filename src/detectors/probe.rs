@@ -78,7 +78,11 @@ impl Memory {
             return;
         };
         let units = units(look, probe);
+        // What somebody stopped does not start.
+        let own = units.first().filter(|unit| unit.name == probe.unit);
+        let is_stopped = own.is_some_and(|own| own.purpose().is_some());
         let start = started_at(&units, boot::booted_at(look.host), look.now);
+        let start = start.filter(|_| !is_stopped);
         let period = Duration::from_secs(probe.start_period_s);
         let starting_until = self.starts.bad(start, period, look.now);
         self.failures = match starting_until {

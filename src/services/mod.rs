@@ -23,6 +23,7 @@ use crate::core::model::manager_event::{JobResult, ManagerEvent, ManagerState};
 use crate::core::model::unit::{UnitEnd, UnitName, UnitState};
 use crate::core::reading::last_run::About;
 use crate::core::reading::unit_file::{self, PathCondition};
+use crate::core::reading::unit_state::has_unit_type;
 use crate::core::reading::wanted::{self, Around, Unwanted};
 use crate::host::exec::ExecError;
 use crate::host::{Host, READ_CAP, boot, pid_files, procfs};
@@ -289,6 +290,21 @@ pub fn find(
         }
     }
     Err(last)
+}
+
+/// The same for a name as a human types it: `.service` may be left out.
+pub fn find_typed(
+    managers: &[Arc<dyn ServiceManager>],
+    name: &str,
+) -> Result<(Arc<dyn ServiceManager>, UnitState), ServiceError> {
+    let unknown = |_| ServiceError::UnknownUnit(name.to_owned());
+    let named = |name: &str| find(managers, &UnitName::new(name).map_err(unknown)?);
+    match named(name) {
+        Err(ServiceError::UnknownUnit(_)) if !has_unit_type(name) => {
+            named(&format!("{name}.service"))
+        }
+        found => found,
+    }
 }
 
 /// As whom `unit` runs, by number; `None` where nobody knows it.

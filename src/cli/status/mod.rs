@@ -25,8 +25,12 @@ use crate::core::model::object::object;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::silence::Scope;
 use crate::daemon::status::{Daemon, paused_json};
+use crate::daemon::stopped::Stopped;
 use crate::host::boot::host_name;
 use crate::store::{Counts, DetectorRun, RunOutcome};
+
+/// Units that somebody stopped which the page names.
+const STOPPED_MOST: usize = 5;
 
 /// All that the page is made of.
 struct Seen<'a> {
@@ -120,6 +124,7 @@ fn to_json(seen: &Seen<'_>) -> Value {
         "told": config.channels(),
         "kill_switch": repairs.facts.kill_switch,
         "paused": paused_json(&repairs.paused),
+        "left_alone": daemon.stopped().iter().map(left_alone).collect::<Vec<_>>(),
         "mode": object!({
             "limit": config.mode.limit.as_str(),
             "low": config.mode.low.as_str(),
@@ -180,6 +185,11 @@ fn to_json(seen: &Seen<'_>) -> Value {
     value
 }
 
+fn left_alone(one: &Stopped) -> Value {
+    let since = one.since.map(shape::time);
+    object!({ "unit": one.unit, "why": one.why, "since": since })
+}
+
 /// Those of all tasks, as `stats` has them.
 fn figures(seen: &Seen<'_>) -> Result<Value, CliError> {
     let rows = stats::rows(&stored::reader(seen.globals, &seen.config)?)?;
@@ -222,6 +232,19 @@ fn page(seen: &Seen<'_>) -> String {
             let said = format!("{}: {}", window.only.join(", "), open.text);
             line("silenced", Tone::Warn, &said);
         }
+    }
+    let stopped = seen.daemon.stopped();
+    let more = stopped.len().saturating_sub(STOPPED_MOST);
+    for (at, one) in stopped.iter().take(STOPPED_MOST).enumerate() {
+        let name = if at == 0 { "left alone" } else { "" };
+        line(name, Tone::Plain, &one.text());
+    }
+    if more > 0 {
+        line(
+            "",
+            Tone::Plain,
+            &format!("and {more} more: `status --json`"),
+        );
     }
     match seen.config.channels() {
         channels if channels.is_empty() => line("told", Tone::Warn, "nobody"),
@@ -419,3 +442,6 @@ fn details(text: &mut String, store: &Stored, room: usize, colour: bool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,12 @@ const STARTS_MOST: usize = 4;
 /// What takes longer is no start.
 const LONGEST: Duration = Duration::from_secs(1_800);
 
+/// The moment so many microseconds after the boot; `None` where either is not known.
+pub fn at(since_boot_us: u64, booted_at: Option<Timestamp>) -> Option<Timestamp> {
+    let known = booted_at.filter(|_| since_boot_us > 0);
+    known.map(|boot| boot.plus(Duration::from_micros(since_boot_us)))
+}
+
 /// When this was last started: the unit, or what it does not run without, which it may wait for. `None` where it is not
 /// known. One that its manager still starts or stops is started now.
 pub fn started_at<'u>(
@@ -17,10 +23,9 @@ pub fn started_at<'u>(
     booted_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    let began = |unit: &UnitState| match (unit.is_changing(), unit.inactive_exit_us) {
-        (true, _) => Some(now),
-        (false, 0) => None,
-        (false, since) => Some(booted_at?.plus(Duration::from_micros(since))),
+    let began = |unit: &UnitState| match unit.is_changing() {
+        true => Some(now),
+        false => at(unit.inactive_exit_us, booted_at),
     };
     units.into_iter().filter_map(began).max()
 }

@@ -5,7 +5,7 @@ use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::text::matches_glob;
 use crate::core::model::time::Timestamp;
-use crate::core::model::unit::{Left, UnitState};
+use crate::core::model::unit::{Left, Purpose, UnitState};
 
 /// Exit statuses that systemd itself gives before the program runs (`systemd.exec(5)`): each names a cause.
 const EXIT_NAMES: &[(i32, &str)] = &[
@@ -266,21 +266,38 @@ fn ended_as_meant(unit: &UnitState) -> bool {
 /// True when the unit should run now: enabled, wanted by a target that is up, and none of the reasons
 /// for which an inactive unit is in order.
 pub fn should_run(unit: &UnitState, is_up: &dyn Fn(&str) -> bool) -> bool {
+    is_for_now(unit, is_up)
+        && is_service(&unit.name)
+        && unit.purpose().is_none()
+        && unit.service_type != "oneshot"
+        && !ended_as_meant(unit)
+}
+
+/// Enabled, and wanted by what is up.
+fn is_for_now(unit: &UnitState, is_up: &dyn Fn(&str) -> bool) -> bool {
     let enabled = matches!(
         unit.unit_file_state.as_str(),
         "enabled" | "enabled-runtime" | "generated" | "declared"
     );
     enabled
         && unit.load_state == "loaded"
-        && is_service(&unit.name)
         && unit.triggered_by.is_empty()
-        && unit.purpose().is_none()
         && unit.condition_result
-        && unit.service_type != "oneshot"
-        && !ended_as_meant(unit)
         && unit.wanted_by.iter().any(|target| is_up(target))
         // Of two that exclude each other one is down, whichever it is.
         && !unit.excludes.iter().any(|other| is_up(other))
+}
+
+/// What somebody wanted of a unit that would be up otherwise, as one that is enabled or on the operator's list.
+pub fn kept_down<'u>(
+    unit: &'u UnitState,
+    is_up: &dyn Fn(&str) -> bool,
+    is_listed: bool,
+) -> Option<&'u Purpose> {
+    // A job that was stopped would be over by now.
+    let stays = unit.service_type != "oneshot" || unit.remain_after_exit;
+    let purpose = unit.purpose().filter(|_| stays)?;
+    (is_listed || is_for_now(unit, is_up)).then_some(purpose)
 }
 
 /// A unit that should run and does not; failed ones are another class.
@@ -320,7 +337,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::core::model::facts::Key;
-    use crate::core::model::unit::Purpose;
 
     const NOW: Timestamp = Timestamp::from_millis(0);
 
@@ -554,6 +570,56 @@ mod tests {
         ] {
             assert_eq!(judge_inactive(&good, &up, NOW), None, "{good:?}");
         }
+    }
+
+    #[test]
+    fn what_somebody_stopped_is_kept_down_only_where_it_would_be_up() {
+        let up = |target: &str| target == "multi-user.target";
+        let stopped = |change: fn(&mut UnitState)| {
+            let mut unit = UnitState {
+                left: Left::OnPurpose(Purpose::Stopped),
+                ..unit("inactive")
+            };
+            change(&mut unit);
+            kept_down(&unit, &up, false).is_some()
+        };
+        assert!(stopped(|_| {}));
+        assert!(stopped(|unit| unit.active_state = "failed".to_owned()));
+        assert!(stopped(|unit| unit.name = "backup.timer".to_owned()));
+        assert!(stopped(|unit| {
+            unit.service_type = "oneshot".to_owned();
+            unit.remain_after_exit = true;
+        }));
+        for (name, change) in [
+            (
+                "it runs again",
+                (|unit| unit.active_state = "active".to_owned()) as fn(&mut UnitState),
+            ),
+            ("it ended by itself", |unit| unit.left = Left::ByItself),
+            ("disabled", |unit| {
+                unit.unit_file_state = "disabled".to_owned();
+            }),
+            ("masked", |unit| unit.load_state = "masked".to_owned()),
+            ("a job", |unit| unit.service_type = "oneshot".to_owned()),
+            ("nothing that is up wants it", |unit| {
+                unit.wanted_by = vec!["rescue.target".to_owned()];
+            }),
+            ("on demand", |unit| {
+                unit.triggered_by = vec!["app.socket".to_owned()];
+            }),
+        ] {
+            assert!(!stopped(change), "{name}");
+        }
+        let disabled = UnitState {
+            unit_file_state: "disabled".to_owned(),
+            left: Left::OnPurpose(Purpose::Signalled),
+            ..unit("inactive")
+        };
+        assert_eq!(
+            kept_down(&disabled, &up, true),
+            Some(&Purpose::Signalled),
+            "the operator lists it"
+        );
     }
 
     #[test]

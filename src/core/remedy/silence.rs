@@ -51,14 +51,15 @@ impl Scope {
             Self::Host => false,
             Self::Class(class) => *class == task.class && task.severity < Severity::Critical,
             Self::Task(id) => *id == task.id,
-            Self::Subject(name) => {
-                let same = |one: &str| {
-                    let bare = one.strip_suffix(".service");
-                    !one.is_empty() && (one == name || bare == Some(name))
-                };
-                same(&task.subject) || same(finding.unit())
-            }
+            Self::Subject(_) => self.is_about(&task.subject) || self.is_about(finding.unit()),
         }
+    }
+
+    /// It names this subject; `.service` may be left out.
+    pub fn is_about(&self, subject: &str) -> bool {
+        let bare = subject.strip_suffix(".service");
+        let same = |name: &str| !subject.is_empty() && (subject == name || bare == Some(name));
+        matches!(self, Self::Subject(name) if same(name))
     }
 }
 

@@ -15,6 +15,7 @@ mod ourselves;
 mod queues;
 mod restore;
 mod simulation;
+mod stopped;
 mod take_back;
 mod units;
 mod weeks;

@@ -52,6 +52,8 @@ pub struct Unit {
     pub wanted_by: &'static str,
     /// It cannot run beside this one.
     pub conflicts: &'static str,
+    /// `enabled`, `disabled`, `masked`.
+    pub file_state: &'static str,
     /// Its file is there.
     pub is_there: bool,
     pub fragment: String,
@@ -133,6 +135,7 @@ impl Units {
             exit_status: 1,
             wanted_by: "multi-user.target",
             conflicts: "",
+            file_state: "enabled",
             is_there: true,
             fragment: String::new(),
             requires: "",
@@ -270,12 +273,13 @@ fn block(text: &mut String, name: &str, unit: Option<&Unit>) {
     };
     let _ = write!(
         text,
-        "Id={name}\nLoadState={}\nActiveState={}\nResult={}\nType=simple\nUnitFileState=enabled\n\
+        "Id={name}\nLoadState={}\nActiveState={}\nResult={}\nType=simple\nUnitFileState={}\n\
          WantedBy={}\nConflicts={}\nFragmentPath={}\nRequires=sysinit.target {}\nConditionResult={}\n\
          ConditionTimestampMonotonic=1\n",
         if unit.is_there { "loaded" } else { "not-found" },
         unit.active_state,
         unit.result,
+        unit.file_state,
         unit.wanted_by,
         unit.conflicts,
         unit.fragment,

@@ -1,0 +1,66 @@
+//! The page as a human sees it, of what a daemon's status file says.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use super::*;
+
+fn write(root: &Path, path: &str, text: &str) {
+    let path = root.join(path.trim_start_matches('/'));
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// What the page is made of where a daemon said this; there is no store.
+fn seen_of<'a>(globals: &'a Globals, said: &Value) -> Seen<'a> {
+    let (root, config) = (globals.root.as_ref().unwrap(), Config::default());
+    let file = format!("{}/status.json", config.daemon.runtime_dir);
+    write(root, &file, &said.to_string());
+    let command = format!("/usr/bin/{}\0run\0", crate::cli::help::NAME);
+    write(root, "/proc/7/cmdline", &command);
+    Seen::of(globals, config)
+}
+
+#[test]
+fn what_somebody_stopped_is_named_and_no_more_than_a_few() {
+    let dir = tempfile::tempdir().unwrap();
+    let globals = Globals {
+        root: Some(dir.path().to_owned()),
+        ..Globals::default()
+    };
+    let stopped = |number: u32| {
+        json!({
+            "unit": format!("u{number}.service"),
+            "why": "was stopped by somebody",
+            "since": format!("2026-11-30 06:3{number}:00.000"),
+        })
+    };
+    let told = |count: u32| {
+        let all: Vec<Value> = (1..=count).map(stopped).collect();
+        let seen = seen_of(&globals, &json!({ "pid": 7, "left_alone": all }));
+        (page(&seen), to_json(&seen))
+    };
+    let (text, json) = told(1);
+    let line =
+        "left alone   u1.service was stopped by somebody, down since 2026-11-30 06:31:00 UTC\n";
+    assert!(text.contains(line), "{text}");
+    assert_eq!(
+        json.get("left_alone").unwrap(),
+        &json!([{
+            "unit": "u1.service",
+            "why": "was stopped by somebody",
+            "since": "2026-11-30T06:31:00.000Z",
+        }])
+    );
+    let (text, json) = told(8);
+    assert!(
+        text.contains(" u5.service was") && !text.contains("u6.service"),
+        "{text}"
+    );
+    assert!(
+        text.contains("             and 3 more: `status --json`\n"),
+        "{text}"
+    );
+    assert_eq!(json.get("left_alone").unwrap().as_array().unwrap().len(), 8);
+    assert!(!told(0).0.contains("left alone"));
+}

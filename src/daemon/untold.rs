@@ -1,0 +1,137 @@
+//! Why nothing is told of a unit: what `explain` says of one that no open task is about. Reads only.
+
+use crate::core::config::Config;
+use crate::core::model::text::matches_glob;
+use crate::core::model::time::Timestamp;
+use crate::core::model::unit::UnitState;
+use crate::core::reading::starting::at;
+use crate::core::reading::wanted::Unwanted;
+use crate::core::remedy::silence::Scope;
+use crate::daemon::explain::ExplainError;
+use crate::daemon::{ends, loaded_config};
+use crate::detectors;
+use crate::host::{Host, boot};
+use crate::services::{self, ServiceError};
+use crate::store::Reader;
+
+/// A unit as its manager shows it, and why no fault is seen in that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untold {
+    pub unit: String,
+    /// In a word, for programs.
+    pub state: &'static str,
+    /// What follows its name in a sentence.
+    pub why: String,
+    /// Since when it runs, or is down.
+    pub since: Option<Timestamp>,
+    /// What a human can type to change that.
+    pub to_do: Option<String>,
+    /// Silenced on these terms.
+    pub silenced: Option<String>,
+}
+
+/// Looks at the unit of this name, whose `.service` may be left out.
+pub fn look(
+    host: &Host,
+    config: &Config,
+    reader: &Reader,
+    name: &str,
+) -> Result<Untold, ExplainError> {
+    let managers = services::present(host, config);
+    if managers.is_empty() {
+        return Err(ServiceError::Absent("a service manager".to_owned()).into());
+    }
+    loaded_config::recall(host, &managers);
+    ends::recall(host, reader, &managers)?;
+    let (manager, unit) = services::find_typed(&managers, name)?;
+    let is_up = unit.is_active();
+    let asks = || services::unwanted(manager.as_ref(), &unit, host, config);
+    let (state, why, order) = match of_settings(&unit, config) {
+        Some((state, why, order)) => (state, why.to_owned(), order),
+        None if is_up => ("runs", "runs, and no fault is seen in it".to_owned(), ""),
+        None => match asks()? {
+            Some(why) => (word(&why), why.to_string(), order(&why)),
+            None => (
+                "down",
+                format!("is {}, which the next look finds", unit.active_state),
+                "start",
+            ),
+        },
+    };
+    let is_systemd = manager.name() == "systemd" && !order.is_empty();
+    let since_us = match is_up {
+        true => unit.active_enter_us,
+        false => unit.inactive_enter_us,
+    };
+    Ok(Untold {
+        state,
+        why,
+        to_do: is_systemd.then(|| format!("systemctl {order} {}", unit.name)),
+        since: at(since_us, boot::booted_at(host)),
+        silenced: silenced(host, config, reader, &unit.name)?,
+        unit: unit.name,
+    })
+}
+
+/// What no look would change.
+fn of_settings(
+    unit: &UnitState,
+    config: &Config,
+) -> Option<(&'static str, &'static str, &'static str)> {
+    let mut ignored = config.detect.ignore_units.iter();
+    if detectors::is_own(&unit.name) {
+        Some(("own", "is this program's own, which `doctor` looks at", ""))
+    } else if ignored.any(|glob| matches_glob(glob, &unit.name)) {
+        Some((
+            "ignored",
+            "is never judged: detect.ignore_units names it",
+            "",
+        ))
+    } else if unit.load_state == "masked" || unit.unit_file_state.starts_with("masked") {
+        Some(("masked", "is masked", "unmask"))
+    } else {
+        None
+    }
+}
+
+const fn word(why: &Unwanted) -> &'static str {
+    match why {
+        Unwanted::OnPurpose(_) => "stopped",
+        Unwanted::Disabled => "disabled",
+        Unwanted::Condition | Unwanted::Flag(_) | Unwanted::Lacks(_) | Unwanted::Asserts(_) => {
+            "condition"
+        }
+        _ => "not_wanted",
+    }
+}
+
+const fn order(why: &Unwanted) -> &'static str {
+    match why {
+        Unwanted::OnPurpose(_) | Unwanted::NotKnown | Unwanted::ByHand => "start",
+        Unwanted::Disabled => "enable --now",
+        _ => "",
+    }
+}
+
+/// On which terms a human wants it left alone: ordered, or by a window of the configuration.
+fn silenced(
+    host: &Host,
+    config: &Config,
+    reader: &Reader,
+    unit: &str,
+) -> Result<Option<String>, ExplainError> {
+    let now = host.clock.now();
+    let silences = reader.silences()?;
+    let ordered = silences.at(now).find(|one| one.scope.is_about(unit));
+    if let Some(one) = ordered {
+        return Ok(Some(format!("silenced {}", one.terms())));
+    }
+    let mut windows = config.maintenance.iter();
+    let open = windows.find_map(|window| {
+        let mut only = window.only.iter();
+        only.any(|name| Scope::of_word(name).is_about(unit))
+            .then(|| window.open_at(now, host.clock.ahead_s()))
+            .flatten()
+    });
+    Ok(open.map(|open| open.text))
+}
