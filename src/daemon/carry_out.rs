@@ -14,7 +14,7 @@ use crate::core::remedy::step::{Reason, Step};
 use crate::daemon::diagnose::Diagnosis;
 use crate::daemon::gather::TaskFacts;
 use crate::daemon::job::Job;
-use crate::daemon::{attempt, escalate};
+use crate::daemon::{attempt, by_hand, escalate};
 use crate::store::{Proposed, StoreError};
 
 /// A dry run tells nobody and asks itself again after this long.
@@ -85,8 +85,21 @@ pub fn step(
             };
             tell(job, &told)
         }
-        Step::Green => attempt::green_late(job),
-        Step::Close { resolution, reason } => close(job, resolution, &reason),
+        // A human may have been quicker than we were.
+        Step::Green => match by_hand::of(job, facts)? {
+            Some(what) => close(job, Resolution::Human, &what),
+            None => attempt::green_late(job),
+        },
+        Step::Close { resolution, reason } => {
+            let by_itself = matches!(
+                reason,
+                Reason::EndedByItself | Reason::GoneUntouched | Reason::GoneUnverified
+            );
+            match by_hand::of(job, facts)?.filter(|_| by_itself) {
+                Some(what) => close(job, Resolution::Human, &what),
+                None => close(job, resolution, &reason.to_string()),
+            }
+        }
         Step::Refuse {
             phase,
             kind,
@@ -158,11 +171,9 @@ fn is_of_boot(reason: &Reason) -> bool {
     matches!(reason, Reason::Unwanted(unit) if matches!(unit.why, Unwanted::Manager(_)))
 }
 
-fn close(job: &Job<'_>, resolution: Resolution, reason: &Reason) -> Result<(), StoreError> {
+fn close(job: &Job<'_>, resolution: Resolution, why: &str) -> Result<(), StoreError> {
     let (task, now) = (job.task, job.now());
-    let message = reason.to_string();
-    job.runtime
-        .close(task, resolution, &message, job.worker, now)
+    job.runtime.close(task, resolution, why, job.worker, now)
 }
 
 /// Does what the end of a stability window means.
@@ -176,7 +187,7 @@ pub fn window_end(job: &Job<'_>, end: WindowEnd) -> Result<(), StoreError> {
                 task.class,
                 task.subject
             );
-            close(job, resolution, &reason)
+            close(job, resolution, &reason.to_string())
         }
         WindowEnd::Regressed(finding) => attempt::regressed(job, &finding),
         WindowEnd::Longer { until, reason } => {

@@ -6,6 +6,7 @@
 pub mod attempt;
 mod awaited;
 pub mod bell;
+mod by_hand;
 pub mod carry_out;
 pub mod changes;
 pub mod courier;

@@ -11,7 +11,7 @@ use crate::core::model::finding::Finding;
 use crate::core::model::gate::Gate;
 use crate::core::model::hint::Hint;
 use crate::core::model::id::TaskId;
-use crate::core::model::task::{Status, Task};
+use crate::core::model::task::{Resolution, Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::unit_state::{Rest, rest_of};
@@ -26,7 +26,7 @@ use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::memory::Memories;
 use crate::daemon::returns::Lacking;
 use crate::daemon::runtime::Runtime;
-use crate::daemon::{attempt, gather, loaded_config, ourselves, stopped};
+use crate::daemon::{attempt, by_hand, gather, loaded_config, ourselves, stopped};
 use crate::detectors::{Blind, DetectError, Detector, Open, Snapshot, Sweep};
 use crate::host::boot;
 use crate::host::clock::end_after;
@@ -432,7 +432,8 @@ fn record(
                 Condition::GoneSince(_) | Condition::Present | Condition::NotLooked => Over::Quiet,
             },
         };
-        end(runtime, task, &open, over, now)?;
+        let unit = unit_of(schedule, task);
+        end(runtime, task, unit, &open, over, now)?;
         schedule.gone_since.remove(&task.id);
         pass.cleared += 1;
     }
@@ -458,17 +459,20 @@ enum Over {
 fn end(
     runtime: &Runtime,
     task: &Task,
+    unit: Option<&UnitState>,
     open: &[OpenCondition],
     over: Over,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let (last, told) = match task.fix_attempted {
-        true => {
-            let reader = runtime.store.reader()?;
-            let last = gather::last_attempt(&reader.attempts(task.id)?);
-            (last, reader.times_told(task.id)? > 0)
-        }
-        false => (None, false),
+    let reader = runtime.store.reader()?;
+    let told = reader.times_told(task.id)?;
+    let last = match task.fix_attempted {
+        true => gather::last_attempt(&reader.attempts(task.id)?),
+        false => None,
+    };
+    let by_hand = match unit.filter(|_| by_hand::matters(task, told, last.as_ref())) {
+        Some(unit) => by_hand::mended(&runtime.host, &reader, task, unit)?,
+        None => None,
     };
     let finding = task.finding();
     let own = OpenCondition::of(task, &finding);
@@ -477,10 +481,15 @@ fn end(
         Over::Green(_) | Over::Quiet => ending::by_itself(last.as_ref()),
     };
     let (resolution, why) = ending::how(&own, open, by_itself);
+    let with_root = matches!(why, Reason::OverWithRoot { .. });
+    if let Some(what) = by_hand.filter(|_| !with_root) {
+        log::info!("over: task {}: {what}", task.id);
+        return runtime.close(task, Resolution::Human, &what, ACTOR, now);
+    }
     if let (Over::Green(since), Some(last)) = (over, last)
-        && !matches!(why, Reason::OverWithRoot { .. })
+        && !with_root
         && task.status != Status::Detected
-        && last.ended_it(task.class, stability(runtime), since, told)
+        && last.ended_it(task.class, stability(runtime), since, told > 0)
     {
         return attempt::green_late(&Job::new(runtime, task, ACTOR));
     }
@@ -598,9 +607,13 @@ fn is_as_wanted(schedule: &Schedule, task: &Task) -> bool {
 
 /// What became of a task's unit; `None` where the units are not known.
 fn rest(schedule: &Schedule, task: &Task) -> Option<Option<Rest>> {
-    let units = schedule.units.as_ref()?;
-    let unit = units.iter().find(|unit| unit.name == task.subject);
-    Some(rest_of(task.class, unit))
+    schedule.units.as_ref()?;
+    Some(rest_of(task.class, unit_of(schedule, task)))
+}
+
+fn unit_of<'s>(schedule: &'s Schedule, task: &Task) -> Option<&'s UnitState> {
+    let mut units = schedule.units.iter().flatten();
+    units.find(|unit| unit.name == task.subject)
 }
 
 fn patience(runtime: &Runtime) -> Patience {

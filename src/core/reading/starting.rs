@@ -30,6 +30,17 @@ pub fn started_at<'u>(
     units.into_iter().filter_map(began).max()
 }
 
+/// When a unit that had been down was started, where only a job starts it that somebody asked for: its manager starts
+/// no failed unit by itself, but for what is started on demand or with a device.
+pub fn asked_for_at(unit: &UnitState, booted_at: Option<Timestamp>) -> Option<Timestamp> {
+    let is_device = |name: &String| name.ends_with(".device");
+    let on_demand = !unit.triggered_by.is_empty()
+        || unit.service_type == "dbus"
+        || unit.wanted_by.iter().any(is_device);
+    let up = unit.is_active() && !on_demand;
+    at(unit.inactive_exit_us, booted_at).filter(|_| up)
+}
+
 /// What the answers of a probe told about the starts of its unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StartTimes {
@@ -88,7 +99,7 @@ mod tests {
 
     const PERIOD: Duration = Duration::from_secs(60);
 
-    fn at(seconds: u64) -> Timestamp {
+    fn at_s(seconds: u64) -> Timestamp {
         Timestamp::from_millis(0).plus(Duration::from_secs(seconds))
     }
 
@@ -97,7 +108,7 @@ mod tests {
         let fresh = StartTimes::default;
         let green = |seconds| {
             let mut starts = StartTimes::default();
-            starts.good(at(seconds));
+            starts.good(at_s(seconds));
             starts
         };
         let slow = || StartTimes::remembered(vec![5, 200, 10]);
@@ -126,28 +137,64 @@ mod tests {
             ),
         ];
         for (name, mut starts, start, now, until) in rows {
-            let found = starts.bad(start.map(at), PERIOD, at(now));
-            assert_eq!(found, until.map(at), "{name}");
+            let found = starts.bad(start.map(at_s), PERIOD, at_s(now));
+            assert_eq!(found, until.map(at_s), "{name}");
         }
     }
 
     #[test]
     fn a_start_is_measured_from_its_beginning_to_the_first_good_answer() {
         let mut starts = StartTimes::default();
-        starts.good(at(50));
+        starts.good(at_s(50));
         assert!(starts.took_s().is_empty(), "nobody saw it begin");
         for (began, good) in [(100, 145), (200, 203), (300, 301), (400, 402), (500, 530)] {
-            assert!(starts.bad(Some(at(began)), PERIOD, at(began + 1)).is_some());
-            starts.good(at(good));
+            assert!(
+                starts
+                    .bad(Some(at_s(began)), PERIOD, at_s(began + 1))
+                    .is_some()
+            );
+            starts.good(at_s(good));
         }
         assert_eq!(starts.took_s(), [3, 1, 2, 30], "the last ones");
-        assert_eq!(starts.bad(Some(at(500)), PERIOD, at(540)), None);
-        starts.good(at(600));
+        assert_eq!(starts.bad(Some(at_s(500)), PERIOD, at_s(540)), None);
+        starts.good(at_s(600));
         assert_eq!(
             starts.took_s(),
             [3, 1, 2, 30],
             "a failure in between is no start"
         );
+    }
+
+    #[test]
+    fn only_what_nothing_starts_by_itself_was_asked_for() {
+        let asked = |change: fn(&mut UnitState)| {
+            let mut unit = UnitState {
+                active_state: "active".to_owned(),
+                inactive_exit_us: 5_000_000,
+                ..UnitState::default()
+            };
+            change(&mut unit);
+            asked_for_at(&unit, Some(at_s(1_000)))
+        };
+        assert_eq!(asked(|_| {}), Some(at_s(1_005)));
+        for (name, change) in [
+            (
+                "it is down",
+                (|unit| unit.active_state = "failed".to_owned()) as fn(&mut UnitState),
+            ),
+            ("nobody says when", |unit| unit.inactive_exit_us = 0),
+            ("a timer or a socket", |unit| {
+                unit.triggered_by = vec!["a.timer".to_owned()];
+            }),
+            ("the message bus", |unit| {
+                unit.service_type = "dbus".to_owned();
+            }),
+            ("a device", |unit| {
+                unit.wanted_by = vec!["dev-ttyUSB0.device".to_owned()];
+            }),
+        ] {
+            assert_eq!(asked(change), None, "{name}");
+        }
     }
 
     #[test]
@@ -157,7 +204,7 @@ mod tests {
             inactive_exit_us: since_s * 1_000_000,
             ..UnitState::default()
         };
-        let started = |units: &[UnitState]| started_at(units, Some(at(1_000)), at(9_000));
+        let started = |units: &[UnitState]| started_at(units, Some(at_s(1_000)), at_s(9_000));
         assert_eq!(started(&[]), None);
         assert_eq!(
             started(&[unit("active", 0)]),
@@ -165,8 +212,8 @@ mod tests {
             "its manager does not say"
         );
         let both = [unit("active", 5), unit("active", 70)];
-        assert_eq!(started(&both), Some(at(1_070)));
+        assert_eq!(started(&both), Some(at_s(1_070)));
         let changing = [unit("activating", 5), unit("active", 70)];
-        assert_eq!(started(&changing), Some(at(9_000)));
+        assert_eq!(started(&changing), Some(at_s(9_000)));
     }
 }

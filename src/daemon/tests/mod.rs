@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod approvals;
+mod by_hand;
 mod cases;
 mod ends;
 mod gates;
