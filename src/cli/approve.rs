@@ -6,8 +6,7 @@ use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::tasks::{change, find};
 use crate::cli::typed::Typed;
-use crate::cli::{shape, stored};
-use crate::core::config::Mode;
+use crate::cli::{shape, stored, trial};
 use crate::core::model::action::ActionKind;
 use crate::core::model::inert;
 
@@ -26,18 +25,10 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         CliError::new(ErrorKind::Failed, format!("task {id} proposes no action"))
             .hint(format!("see `explain {id}` for what it waits for"))
     })?;
-    let risk = config.risk_of(proposal.kind, proposal.command.as_deref());
-    if config.mode_for(class, risk) == Mode::Observe {
+    if let Some(key) = trial::setting(&config, class, &proposal) {
         let what = format!(
             "task {id}: the mode of this action is observe: nothing is done with leave either"
         );
-        let key = match config.mode.limit {
-            Mode::Observe => "[mode] limit".to_owned(),
-            Mode::Suggest | Mode::Auto if config.mode.class.contains_key(class.as_str()) => {
-                format!("[mode.class] {class}")
-            }
-            Mode::Suggest | Mode::Auto => format!("[mode] {}", risk.as_str()),
-        };
         let hint = format!("set {key} = \"suggest\", reload, then approve");
         return Err(CliError::new(ErrorKind::Failed, what).hint(hint));
     }

@@ -59,8 +59,8 @@ fn counted(tasks: &[Task], config: &Config) -> Vec<Would> {
     by_action.into_values().collect()
 }
 
-/// The setting that keeps an action from being taken.
-fn setting(config: &Config, class: Class, proposal: &Proposal) -> Option<String> {
+/// The setting that keeps an action from being taken, with leave too.
+pub(super) fn setting(config: &Config, class: Class, proposal: &Proposal) -> Option<String> {
     let risk = config.risk_of(proposal.kind, proposal.command.as_deref());
     if config.mode_for(class, risk) > Mode::Observe {
         return None;

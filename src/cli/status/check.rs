@@ -51,7 +51,7 @@ fn brief(point: &Point) -> String {
 fn figures(store: &Stored) -> String {
     let broken = store.broken().count();
     format!(
-        " | open={} needs_human={} waiting={} dead={} broken={broken}",
+        " | open_tasks={} needs_human={} undelivered={} given_up={} broken_detectors={broken}",
         store.counts.open,
         store.asks.len() as u64 + store.adopted,
         store.counts.outbox_waiting,

@@ -5,7 +5,7 @@ use crate::cli::globals::Globals;
 use crate::cli::table::Tone;
 use crate::cli::trial::{self, Would};
 use crate::cli::{shape, stored};
-use crate::core::config::{Config, Mode};
+use crate::core::config::Config;
 use crate::core::diagnosis::root_cause::cases;
 use crate::core::model::case::Case;
 use crate::core::model::task::Task;
@@ -23,8 +23,8 @@ use crate::store::{Counts, DetectorRun, EscalationRow, OutboxRow, RunOutcome, St
 pub(super) struct Ask {
     pub(super) row: EscalationRow,
     pub(super) task: Option<Task>,
-    /// The mode only observes: the action that it proposes cannot be allowed.
-    pub(super) observed: bool,
+    /// The setting by which the mode only observes: the action that it proposes cannot be allowed.
+    pub(super) observed: Option<String>,
 }
 
 /// What the store says; absent where there is none yet.
@@ -64,10 +64,8 @@ pub(super) fn read_store(
         let proposal = task
             .as_ref()
             .and_then(|task| Some((task.class, task.proposal.as_ref()?)));
-        let observed = proposal.is_some_and(|(class, proposal)| {
-            let risk = config.risk_of(proposal.kind, proposal.command.as_deref());
-            config.mode_for(class, risk) == Mode::Observe
-        });
+        let observed =
+            proposal.and_then(|(class, proposal)| trial::setting(config, class, proposal));
         Ok(Ask {
             row,
             task,

@@ -70,7 +70,7 @@ impl Ask {
                 && task.acknowledged_by.is_none()
         });
         match waits {
-            true if self.observed => format!("explain {id}"),
+            true if self.observed.is_some() => format!("explain {id}"),
             true => format!("approve {id}"),
             false => format!("escalations show {id}"),
         }
@@ -93,7 +93,11 @@ impl Ask {
                 true => "allowed",
                 false => "proposed",
             };
-            what = format!("{what} ({state}: {})", proposal.text);
+            what = format!("{what} ({state}: {}", proposal.text);
+            if let Some(key) = &self.observed {
+                what = format!("{what}; `{key} = \"suggest\"` lets it be approved");
+            }
+            what.push(')');
         } else if let Some(reason) = task.and_then(|task| task.waiting_reason.as_deref()) {
             what = format!("{what} ({reason})");
         }
@@ -257,7 +261,11 @@ fn deliveries(rows: &[OutboxRow], config: &Config, now: Timestamp) -> Vec<Point>
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::core::model::action::ActionKind;
+    use crate::core::model::class::Class;
     use crate::core::model::id::{EscalationId, IssueNumber, OutboxId, TaskId};
+    use crate::core::model::proposal::{Proposal, Terms};
+    use crate::core::model::task::Task;
     use crate::store::EscalationRow;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_273_600_000);
@@ -350,12 +358,30 @@ mod tests {
                 issue_number: Some(IssueNumber::from_number(7)),
             },
             task: None,
-            observed: false,
+            observed: None,
         };
         let point = ask.point(&Silences::default(), NOW);
         assert_eq!(point.command, "escalations show 13");
         assert_eq!(point.what, "error for 5 m, #7: web.service failed");
         assert_eq!(point.level, Gravity::Critical);
+        let observed = Ask {
+            task: Some(Task {
+                proposal: Some(Proposal {
+                    kind: ActionKind::RestartUnit,
+                    command: None,
+                    text: "restart web.service".to_owned(),
+                    terms: Terms::default(),
+                }),
+                ..Task::sample(13, Class::ServiceFailed, "web.service", NOW)
+            }),
+            observed: Some("[mode] limit".to_owned()),
+            row: ask.row.clone(),
+        };
+        let point = observed.point(&Silences::default(), NOW);
+        assert_eq!(point.command, "explain 13");
+        let way_out =
+            "(proposed: restart web.service; `[mode] limit = \"suggest\"` lets it be approved)";
+        assert!(point.what.ends_with(way_out), "{}", point.what);
         let many = fold(&[&ask, &ask, &ask, &ask], &Silences::default(), NOW).unwrap();
         assert_eq!(many.command, "escalations");
         assert_eq!(many.what, "4 times, the first for 5 m: web.service failed");
