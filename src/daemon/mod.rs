@@ -10,6 +10,7 @@ mod by_hand;
 pub mod carry_out;
 pub mod changes;
 pub mod courier;
+pub mod days;
 pub mod demo;
 mod desk;
 pub mod diagnose;

@@ -17,6 +17,7 @@ use crate::core::model::unit::UnitState;
 use crate::core::reading::unit_state::{Rest, rest_of};
 use crate::core::remedy::ending::{self, Condition, Patience};
 use crate::core::remedy::step::Reason;
+use crate::daemon::days::Days;
 use crate::daemon::ends::Kept;
 use crate::daemon::gone::Gone;
 use crate::daemon::habits;
@@ -61,6 +62,7 @@ pub struct Schedule {
     /// Detectors whose last look found something, or failed.
     unclean: BTreeSet<&'static str>,
     ends: Kept,
+    days: Days,
     memories: Memories,
     /// What open tasks wait for, of what a look can tell.
     lacking: Lacking,
@@ -287,6 +289,9 @@ pub fn sweep(
     schedule
         .ends
         .keep(&runtime.host, &runtime.store, &loaded.managers, now)?;
+    if runtime.host.clock.is_sane() {
+        schedule.days.keep(&runtime.store, now)?;
+    }
     schedule
         .memories
         .keep(&runtime.store, &runtime.detectors, now)?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::html::Html;
 use crate::core::model::task::{Resolution, Status, Task};
 use crate::core::model::time::Timestamp;
+use crate::daemon::days::day_of;
 
 const DAYS: usize = 30;
 const DAY: Duration = Duration::from_secs(86_400);
@@ -31,7 +32,6 @@ fn kind(task: &Task) -> usize {
 
 /// Number of tasks per day of detection and kind; the last entry is today.
 fn per_day(tasks: &[Task], now: Timestamp) -> Vec<[u64; 4]> {
-    let day_of = |at: Timestamp| at.as_millis().div_euclid(86_400_000);
     let mut days = vec![[0_u64; 4]; DAYS];
     for task in tasks {
         let back = day_of(now).saturating_sub(day_of(task.detected_at));
@@ -47,7 +47,8 @@ fn per_day(tasks: &[Task], now: Timestamp) -> Vec<[u64; 4]> {
     days
 }
 
-pub(super) fn tasks_over_time(html: &mut Html, tasks: &[Task], now: Timestamp) {
+/// `watched` are the days on which somebody looked: a day without tasks that is none of them tells nothing.
+pub(super) fn tasks_over_time(html: &mut Html, tasks: &[Task], watched: &[i64], now: Timestamp) {
     let days = per_day(tasks, now);
     let most = days
         .iter()
@@ -55,9 +56,19 @@ pub(super) fn tasks_over_time(html: &mut Html, tasks: &[Task], now: Timestamp) {
         .max()
         .unwrap_or(0);
     let total: u64 = days.iter().flatten().sum();
+    let ago = |at: usize| now.minus(DAY * u32::try_from(DAYS - 1 - at).unwrap_or(0));
+    let is_unknown = |at: usize, sum: u64| sum == 0 && !watched.contains(&day_of(ago(at)));
+    let sums = days.iter().map(|day| day.iter().sum::<u64>());
+    let unknown = sums.enumerate().filter(|(at, sum)| is_unknown(*at, *sum));
+    let unknown = unknown.count() as u64;
     html.raw("<section><h2>Tasks over time</h2>");
     if total == 0 {
-        html.raw("<p class=\"soft\">No task was detected in the last 30 days.</p></section>");
+        html.raw("<p class=\"soft\">No task was detected in the last 30 days");
+        if unknown > 0 {
+            html.raw("; days of which nothing is known: ")
+                .count(unknown);
+        }
+        html.raw(".</p></section>");
         return;
     }
     html.raw("<div class=\"plot\"><div class=\"values\">");
@@ -71,12 +82,15 @@ pub(super) fn tasks_over_time(html: &mut Html, tasks: &[Task], now: Timestamp) {
     html.raw("\"><path class=\"grid\" d=\"M0 .5H600M0 50H600M0 99.5H600\"/>");
     for (at, day) in days.iter().enumerate() {
         let sum: u64 = day.iter().sum();
-        let back = u32::try_from(DAYS - 1 - at).unwrap_or(0);
-        html.raw("<g><title>")
-            .text(&date(now.minus(DAY * back)))
-            .raw(": ")
-            .count(sum)
-            .raw("</title>");
+        html.raw("<g><title>").text(&date(ago(at))).raw(": ");
+        if is_unknown(at, sum) {
+            // Hatched.
+            html.raw("no data</title><path class=\"b-none\" d=\"M")
+                .number(at as f64 * BAR + 2.0)
+                .raw(" 20l16-20m-16 40l16-20m-16 40l16-20m-16 40l16-20m-16 40l16-20\"/></g>");
+            continue;
+        }
+        html.count(sum).raw("</title>");
         let mut top = HEIGHT;
         for (count, (_, class)) in day.iter().zip(KINDS) {
             if *count == 0 {
@@ -97,8 +111,7 @@ pub(super) fn tasks_over_time(html: &mut Html, tasks: &[Task], now: Timestamp) {
         html.raw("</g>");
     }
     html.raw("</svg></div><div class=\"axis\"><span>");
-    let first = u32::try_from(DAYS - 1).unwrap_or(0);
-    html.text(&date(now.minus(DAY * first)));
+    html.text(&date(ago(0)));
     html.raw("</span><span>tasks a day</span><span>")
         .text(&date(now))
         .raw("</span></div><div class=\"key\">");
@@ -112,9 +125,47 @@ pub(super) fn tasks_over_time(html: &mut Html, tasks: &[Task], now: Timestamp) {
             .count(sum)
             .raw("</span>");
     }
+    if unknown > 0 {
+        html.raw("<span><i class=\"b-none\"></i>no data ")
+            .count(unknown)
+            .raw("</span>");
+    }
     html.raw("</div></section>");
 }
 
 fn date(at: Timestamp) -> String {
     at.to_string().get(..10).unwrap_or("").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::class::Class;
+
+    #[test]
+    fn a_day_that_nobody_watched_is_not_drawn_as_one_without_faults() {
+        let now = Timestamp::from_millis(1_800_273_600_000);
+        let today = day_of(now);
+        let task = Task::sample(1, Class::ServiceFailed, "a.service", now.minus(DAY * 4));
+        let drawn = |tasks: &[Task], watched: &[i64]| {
+            let mut html = Html::default();
+            tasks_over_time(&mut html, tasks, watched, now);
+            html.finish()
+        };
+        let page = drawn(&[task], &[today - 2, today]);
+        assert_eq!(page.matches(": no data</title>").count(), 27);
+        for (day, told) in [
+            ("2027-01-18", "0"),
+            ("2027-01-17", "no data"),
+            ("2027-01-16", "0"),
+            ("2027-01-14", "1"),
+            ("2026-12-20", "no data"),
+        ] {
+            assert!(page.contains(&format!("{day}: {told}</title>")), "{day}");
+        }
+        assert!(page.contains("no data 27</span>"));
+        let calm: Vec<i64> = (0..30).map(|back| today - back).collect();
+        assert!(drawn(&[], &calm).contains("last 30 days.</p>"));
+        assert!(drawn(&[], &[today]).contains("nothing is known: 29.</p>"));
+    }
 }

@@ -20,6 +20,8 @@ pub(super) struct ReportFacts {
     pub(super) silenced: Vec<String>,
     /// What would have been done, where the mode only observes.
     pub(super) trial: Vec<String>,
+    /// Days of the last month on which the host was watched.
+    pub(super) days: Vec<i64>,
     /// Newest first.
     pub(super) tasks: Vec<Task>,
     pub(super) open: u64,

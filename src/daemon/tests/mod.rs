@@ -5,6 +5,7 @@
 mod approvals;
 mod by_hand;
 mod cases;
+mod days;
 mod ends;
 mod gates;
 mod gateway;
