@@ -14,6 +14,8 @@ use crate::core::config::Config;
 use crate::core::model::inert;
 
 const PACE: Duration = Duration::from_secs(2);
+/// Events that a page leaves room for, where the screen has it.
+const EVENTS_LEAST: usize = 8;
 /// From the top, nothing shown.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
@@ -52,22 +54,33 @@ fn lines(
 ) -> Result<Vec<String>, CliError> {
     let page = for_terminal(&status::text(globals, config));
     let mut lines: Vec<String> = page.lines().map(str::to_owned).collect();
-    let room = rows.saturating_sub(lines.len() + 2);
     // Before the first start there is no store, and the page says so.
-    if room > 0
-        && let Ok(reader) = stored::reader(globals, config)
-    {
-        let newest = u32::try_from(room).unwrap_or(u32::MAX);
+    if let Ok(reader) = stored::reader(globals, config) {
+        let newest = u32::try_from(rows).unwrap_or(u32::MAX);
         let events = reader.history(None, newest)?;
-        lines.push(String::new());
-        lines.extend(
-            events
-                .iter()
-                .map(|event| shorten(&inert::line(&told(event)), columns)),
-        );
+        let events = events.iter();
+        let events = events.map(|event| shorten(&inert::line(&told(event)), columns));
+        lines = fitted(lines, events.collect(), rows.saturating_sub(1));
     }
     lines.truncate(rows.saturating_sub(1));
     Ok(lines)
+}
+
+/// The page, a gap and the newest `events`, the newest of which come last, in `room` lines: a long page gives way to a
+/// few events.
+fn fitted(mut page: Vec<String>, events: Vec<String>, room: usize) -> Vec<String> {
+    let least = EVENTS_LEAST.min(events.len()).min(room / 2);
+    let most = room.saturating_sub(least + 1);
+    if page.len() > most {
+        let more = page.len() + 1 - most;
+        page.truncate(most.saturating_sub(1));
+        page.push(format!("  and {more} more lines: `status`"));
+    }
+    let left = room.saturating_sub(page.len() + 1);
+    let from = events.len().saturating_sub(left);
+    page.push(String::new());
+    page.extend(events.into_iter().skip(from));
+    page
 }
 
 /// The lines that are not those shown, each at its place: little for a slow line, and nothing flickers.
@@ -100,5 +113,30 @@ mod tests {
         assert_eq!(drawn("a b", "a b"), "");
         assert_eq!(drawn("a b", "a c"), "\u{1b}[2;1Hc\u{1b}[K\u{1b}[3;1H");
         assert_eq!(drawn("a b c", "a b"), "\u{1b}[3;1H\u{1b}[J");
+    }
+
+    #[test]
+    fn a_long_page_leaves_room_for_events() {
+        let numbered = |what: &str, count: usize| -> Vec<String> {
+            (1..=count).map(|n| format!("{what}{n}")).collect()
+        };
+        let shown = |page, events, room| {
+            let lines = fitted(numbered("p", page), numbered("e", events), room);
+            let count = |what: &str| lines.iter().filter(|line| line.starts_with(what)).count();
+            assert!(lines.len() <= room, "{lines:?}");
+            (count("p"), count("e"), lines)
+        };
+        let (page, events, lines) = shown(10, 40, 23);
+        assert_eq!((page, events), (10, 12));
+        assert_eq!(lines.last().map(String::as_str), Some("e40"));
+        let (page, events, lines) = shown(20, 40, 23);
+        assert_eq!((page, events), (13, 8));
+        assert!(
+            lines.contains(&"  and 7 more lines: `status`".to_owned()),
+            "{lines:?}"
+        );
+        let (page, events, _) = shown(20, 2, 23);
+        assert_eq!((page, events), (20, 2), "there are no more");
+        assert_eq!(shown(20, 40, 8).1, 4);
     }
 }

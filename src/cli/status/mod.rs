@@ -14,7 +14,7 @@ use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::Globals;
 use crate::cli::status::facts::{Repairs, Stored};
 use crate::cli::status::lead::Point;
-use crate::cli::table::{Tone, wrap};
+use crate::cli::table::{Tone, shorten, wrap};
 use crate::cli::trial::Would;
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stats, stored};
@@ -67,9 +67,9 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// The page as a human sees it.
+/// The page as a human sees it beside other things: what is absent in one line.
 pub(super) fn text(globals: &Globals, config: &Config) -> String {
-    page(&Seen::of(globals, config.clone()))
+    page(&Seen::of(globals, config.clone()), true)
 }
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
@@ -94,7 +94,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     if globals.json {
         globals.print_json(&to_json(&seen))?;
     } else {
-        globals.print(&page(&seen))?;
+        globals.print(&page(&seen, false))?;
     }
     // A page that lacks the store is no answer to what is open, nor does all go well where no daemon runs. The JSON is
     // one all the same: `running` says it.
@@ -196,7 +196,7 @@ fn figures(seen: &Seen<'_>) -> Result<Value, CliError> {
     Ok(stats::figures_json(&compute(&rows).all))
 }
 
-fn page(seen: &Seen<'_>) -> String {
+fn page(seen: &Seen<'_>, in_sum: bool) -> String {
     let (colour, now) = (seen.globals.colour(), seen.globals.now());
     let room = seen.globals.width().unwrap_or(usize::MAX);
     let (asks, obstacles) = seen.points();
@@ -262,7 +262,8 @@ fn page(seen: &Seen<'_>) -> String {
             for would in &store.trial {
                 line("trial", Tone::Plain, &would.text());
             }
-            details(&mut text, store, room, colour);
+            troubled(&mut text, &store.detectors, in_sum, room, colour);
+            cases(&mut text, store, room, colour);
         }
     }
     text
@@ -413,11 +414,21 @@ fn detector_line(runs: &[DetectorRun], now: Timestamp) -> (Tone, String) {
     )
 }
 
-fn details(text: &mut String, store: &Stored, room: usize, colour: bool) {
-    let troubled: Vec<&DetectorRun> = store
-        .detectors
+/// Detectors that do not look; those that are absent one a line or all `in_sum`.
+fn troubled(text: &mut String, runs: &[DetectorRun], in_sum: bool, room: usize, colour: bool) {
+    let is_absent = |run: &&DetectorRun| run.outcome == RunOutcome::Absent;
+    let absent = runs.iter().filter(is_absent);
+    let absent: Vec<&str> = absent.map(|run| run.name.as_str()).collect();
+    if in_sum && !absent.is_empty() {
+        let what = shorten(
+            &format!("absent: {}", absent.join(", ")),
+            room.saturating_sub(2),
+        );
+        let _ = writeln!(text, "  {}", Tone::Dim.paint(&what, colour));
+    }
+    let troubled: Vec<&DetectorRun> = runs
         .iter()
-        .filter(|run| run.outcome != RunOutcome::Ok)
+        .filter(|run| run.outcome != RunOutcome::Ok && !(in_sum && is_absent(run)))
         .collect();
     for run in troubled {
         let tone = if run.outcome == RunOutcome::Broken {
@@ -430,6 +441,9 @@ fn details(text: &mut String, store: &Stored, room: usize, colour: bool) {
             let _ = writeln!(text, "  {}", tone.paint(&part, colour));
         }
     }
+}
+
+fn cases(text: &mut String, store: &Stored, room: usize, colour: bool) {
     if !store.cases.is_empty() {
         let _ = writeln!(text, "\nRepaired first, and what waits for it:");
     }

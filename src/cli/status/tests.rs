@@ -38,7 +38,7 @@ fn what_somebody_stopped_is_named_and_no_more_than_a_few() {
     let told = |count: u32| {
         let all: Vec<Value> = (1..=count).map(stopped).collect();
         let seen = seen_of(&globals, &json!({ "pid": 7, "left_alone": all }));
-        (page(&seen), to_json(&seen))
+        (page(&seen, false), to_json(&seen))
     };
     let (text, json) = told(1);
     let line =
@@ -63,4 +63,36 @@ fn what_somebody_stopped_is_named_and_no_more_than_a_few() {
     );
     assert_eq!(json.get("left_alone").unwrap().as_array().unwrap().len(), 8);
     assert!(!told(0).0.contains("left alone"));
+}
+
+#[test]
+fn absent_detectors_are_one_line_beside_other_things() {
+    let run = |name: &str, outcome| DetectorRun {
+        name: name.to_owned(),
+        outcome,
+        message: "why".to_owned(),
+        duration_us: 0,
+        runs: 1,
+        last_at: Timestamp::default(),
+    };
+    let runs = [
+        run("disk", RunOutcome::Ok),
+        run("thermal", RunOutcome::Absent),
+        run("probe", RunOutcome::Broken),
+        run("storage_wear", RunOutcome::Absent),
+    ];
+    let shown = |in_sum, room| {
+        let mut text = String::new();
+        troubled(&mut text, &runs, in_sum, room, false);
+        text
+    };
+    assert_eq!(
+        shown(false, 80),
+        "  thermal absent: why\n  probe broken: why\n  storage_wear absent: why\n"
+    );
+    assert_eq!(
+        shown(true, 80),
+        "  absent: thermal, storage_wear\n  probe broken: why\n"
+    );
+    assert_eq!(shown(true, 20).lines().next(), Some("  absent: thermal, …"));
 }
