@@ -14,6 +14,7 @@ use crate::core::model::task::Status;
 use crate::core::model::text::cut;
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::silence::{SILENCES_MOST, Scope, Silence, Silences};
+use crate::host::Host;
 use crate::store::TaskFilter;
 
 /// Longest reason kept, in bytes.
@@ -108,10 +109,17 @@ fn begin(typed: &Typed, globals: &Globals, scope: Scope, at: usize) -> Result<Ex
                     Scope::Host | Scope::Task(_) | Scope::Subject(_) => "",
                 };
                 let unknown = match &one.scope {
-                    Scope::Subject(name) if is_strange(globals, &config, name) => {
-                        "; there is no such unit here: check the name"
+                    Scope::Subject(name)
+                        if is_strange(&globals.host(), &config, name)
+                            && !was_found(globals, &config, name)? =>
+                    {
+                        format!(
+                            "; no unit has this name here yet: `silence end {name}` takes it back"
+                        )
                     }
-                    Scope::Host | Scope::Task(_) | Scope::Class(_) | Scope::Subject(_) => "",
+                    Scope::Host | Scope::Task(_) | Scope::Class(_) | Scope::Subject(_) => {
+                        String::new()
+                    }
                 };
                 format!(
                     "{}: {would}left alone until {until}, {tasks} now{critical}{unknown}",
@@ -124,10 +132,24 @@ fn begin(typed: &Typed, globals: &Globals, scope: Scope, at: usize) -> Result<Ex
     Ok(Exit::Done)
 }
 
-/// It looks like a unit, and none of this name is here.
-fn is_strange(globals: &Globals, config: &Config, name: &str) -> bool {
-    let is_unit = name.contains('.') && UnitName::new(name).is_ok();
-    is_unit && wire::is_known_unit(&globals.host(), config, name) == Some(false)
+/// It may be a unit's name and none is called so; nor is a probe, a device or an interface.
+fn is_strange(host: &Host, config: &Config, name: &str) -> bool {
+    let there = |folder: &&str| host.path(folder).join(name).exists();
+    let is_other = config.probe.iter().any(|probe| probe.name == name)
+        || ["/sys/class/net", "/dev"].iter().any(there);
+    !is_other
+        && UnitName::new(name).is_ok()
+        && wire::is_known_unit(host, config, name) == Some(false)
+}
+
+/// A task was once about it.
+fn was_found(globals: &Globals, config: &Config, name: &str) -> Result<bool, CliError> {
+    let tasks = stored::reader(globals, config)?.tasks(&TaskFilter {
+        subject: Some(name.to_owned()),
+        limit: 1,
+        ..TaskFilter::default()
+    })?;
+    Ok(!tasks.is_empty())
 }
 
 /// Open tasks that it covers now; one that is named must be there.
@@ -187,4 +209,47 @@ fn list(globals: &Globals) -> Result<Exit, CliError> {
     let json = Value::Array(all.at(now).map(shape::silence).collect());
     globals.listing(&json, &table, "Nothing is silenced.")?;
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::config::Probe;
+    use crate::core::model::time::Timestamp;
+    use crate::host::clock::Clock;
+    use crate::host::exec::scripted::{Scripted, says};
+    use std::sync::Arc;
+
+    #[test]
+    fn a_name_that_nothing_here_has_is_warned_of() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["run/systemd/system", "sys/class/net/eth0", "dev/sda1"] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        let script = Arc::new(Scripted::default());
+        script.on("systemctl show", |words| match words.last() {
+            Some(&"web.service") => says("Id=web.service\nLoadState=loaded\nActiveState=active\n"),
+            _ => says("Id=x\nLoadState=not-found\nActiveState=inactive\n"),
+        });
+        let clock = Clock::manual(Timestamp::from_millis(0));
+        let host = Host::at(dir.path(), clock).with_executor(script);
+        let mut config = Config::default();
+        config.probe.push(Probe {
+            name: "shop".to_owned(),
+            ..Probe::default()
+        });
+        for (name, want) in [
+            ("web.service", false),
+            ("web", false),
+            ("webb", true),
+            ("webb.service", true),
+            ("shop", false),
+            ("eth0", false),
+            ("sda1", false),
+            ("/data", false),
+        ] {
+            assert_eq!(is_strange(&host, &config, name), want, "{name}");
+        }
+    }
 }

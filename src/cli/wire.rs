@@ -392,10 +392,13 @@ pub(super) fn undeclared(host: &Host, config: &Config) -> Vec<Fault> {
     faults
 }
 
-/// Is a unit of this name known to a service manager of this host? `None` where there is none.
+/// Is a unit of this name, whose `.service` may be left out, known to a service manager of this host? `None` where
+/// there is none.
 pub(super) fn is_known_unit(host: &Host, config: &Config, unit: &str) -> Option<bool> {
     let managers = services::present(host, config);
-    (!managers.is_empty()).then(|| !is_unknown(&managers, unit))
+    let found = services::find_typed(&managers, unit);
+    let unknown = matches!(found, Err(ServiceError::UnknownUnit(_)));
+    (!managers.is_empty()).then_some(!unknown)
 }
 
 /// Units that the configuration names and no service manager of this host knows: the key, the unit, and what may be meant.
