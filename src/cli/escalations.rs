@@ -136,6 +136,7 @@ fn show(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     }
     let mut text = format!("{}\n\n", inert::line(&row.title));
     let _ = writeln!(text, "task       {}", row.task_id);
+    let _ = writeln!(text, "status     {}", tasks::find(&reader, id)?.status);
     let _ = writeln!(text, "severity   {}", row.severity);
     let _ = writeln!(text, "since      {}", shape::moment(row.created_at));
     if let Some(at) = row.resolved_at {

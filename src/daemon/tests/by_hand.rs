@@ -55,6 +55,11 @@ fn is_needless(task: &Task) -> bool {
 #[test]
 fn what_a_human_started_at_once_was_worth_telling() {
     let mut gateway = told(suggest, Duration::from_secs(20));
+    // It is called in the issue what `tasks` calls it.
+    let reader = gateway.runtime.store.reader().unwrap();
+    let body = reader.escalations(true).unwrap().remove(0).body;
+    assert!(body.contains("\n| escalated | "), "{body}");
+    drop(reader);
     starts_it(&gateway);
     gateway.runs_for(Duration::from_secs(30));
     let task = gateway.task(UNIT);

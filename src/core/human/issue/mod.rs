@@ -186,9 +186,8 @@ pub fn status_block(task: &Task) -> String {
             resolved(resolution),
             task.closed_at.map_or_else(String::new, seconds)
         ),
-        (None, "fixed") => "green again, being watched".to_owned(),
-        (None, "escalated") => "open, waiting for a human".to_owned(),
-        (None, other) => format!("open ({})", other.replace('_', " ")),
+        (None, "fixed") => "fixed, being watched".to_owned(),
+        (None, word) => word.replace('_', " "),
     };
     let episode = match task.episode {
         0 | 1 => "first time on this gateway".to_owned(),
@@ -401,13 +400,13 @@ fn fixed_how(out: &mut String, facts: &IssueFacts<'_>) {
     out.push_str("\n### How to tell the gateway\n\n");
     let by_itself = match task.class.clearing() {
         Clearing::Sweep => {
-            "Repair it and do nothing more: the gateway looks again by itself, and closes this issue once it has stayed green."
+            "Repair it and do nothing more: the gateway looks again by itself, and closes this once it has stayed green."
         }
         Clearing::Quiet => {
-            "Repair it and do nothing more: when the message stays away, the gateway closes this issue."
+            "Repair it and do nothing more: when the message stays away, the gateway closes this."
         }
         Clearing::Reboot => {
-            "After a reboot, or when the message stays away, the gateway closes this issue by itself."
+            "After a reboot, or when the message stays away, the gateway closes this by itself."
         }
     };
     let _ = writeln!(
