@@ -50,7 +50,10 @@ pub fn look(
         Some((state, why, order)) => (state, why.to_owned(), order),
         None if is_up => ("runs", "runs, and no fault is seen in it".to_owned(), ""),
         None => match asks()? {
-            Some(why) => (word(&why), why.to_string(), order(&why)),
+            Some(why) => {
+                let (state, order) = word(&why);
+                (state, why.to_string(), order)
+            }
             None => (
                 "down",
                 format!("is {}, which the next look finds", unit.active_state),
@@ -94,22 +97,29 @@ fn of_settings(
     }
 }
 
-const fn word(why: &Unwanted) -> &'static str {
+/// Why it is not wanted up, in a word, and the order that changes that.
+const fn word(why: &Unwanted) -> (&'static str, &'static str) {
     match why {
-        Unwanted::OnPurpose(_) => "stopped",
-        Unwanted::Disabled => "disabled",
+        Unwanted::OnPurpose(_) => ("stopped", "start"),
+        Unwanted::Disabled => ("disabled", "enable --now"),
         Unwanted::Condition | Unwanted::Flag(_) | Unwanted::Lacks(_) | Unwanted::Asserts(_) => {
-            "condition"
+            ("condition", "")
         }
-        _ => "not_wanted",
-    }
-}
-
-const fn order(why: &Unwanted) -> &'static str {
-    match why {
-        Unwanted::OnPurpose(_) | Unwanted::NotKnown | Unwanted::ByHand => "start",
-        Unwanted::Disabled => "enable --now",
-        _ => "",
+        Unwanted::NotKnown | Unwanted::ByHand => ("not_wanted", "start"),
+        Unwanted::Manager(_)
+        | Unwanted::Nobody
+        | Unwanted::OnDemand(_)
+        | Unwanted::JobOf(_)
+        | Unwanted::Transient
+        | Unwanted::Done
+        | Unwanted::Prevented(_)
+        | Unwanted::Refuses
+        | Unwanted::Misread(_)
+        | Unwanted::Repairing(_)
+        | Unwanted::InPlaceOf(_)
+        | Unwanted::Needs(..)
+        | Unwanted::Serves(_)
+        | Unwanted::Socket(_) => ("not_wanted", ""),
     }
 }
 
