@@ -232,7 +232,7 @@ type Rank = (bool, bool, bool, f64, bool);
 /// Words of the message and of the unit's last run. The reason why it ended comes before how the manager counted it, a
 /// line that is no mere remark before one that is, what others were caused by at its end before those, the surer rule
 /// before the other. On a tie the first of what a unit said at its end, then the newest. A remark counts for nothing where
-/// something graver came after it.
+/// something graver came after it, and one about what a run did without never does.
 fn by_words(finding: &Finding, rules: &CauseRules) -> Option<Named> {
     let message = std::iter::once((finding.message.as_str(), context(finding)));
     let log = finding.evidence.log().map(|line| (line, Context::UnitLog));
@@ -243,8 +243,10 @@ fn by_words(finding: &Finding, rules: &CauseRules) -> Option<Named> {
     let mut graver_came = tells_unit_state(finding) && ended && aborted;
     for (number, (line, context)) in message.chain(log).enumerate() {
         let told = weigh(line);
-        let later = graver_came && told == Weight::Remark;
-        graver_came |= context == Context::UnitLog && told >= Weight::Grave;
+        let of_run = context == Context::UnitLog;
+        let without = of_run && told == Weight::Without;
+        let later = without || graver_came && told <= Weight::Remark;
+        graver_came |= of_run && told >= Weight::Grave;
         if later {
             continue;
         }
@@ -255,7 +257,7 @@ fn by_words(finding: &Finding, rules: &CauseRules) -> Option<Named> {
         let of_story = number <= ONE_STORY && tells_unit_state(finding);
         let weight = (
             !counts(&named),
-            told != Weight::Remark,
+            told > Weight::Remark,
             inner && of_story,
             named.confidence,
             inner,

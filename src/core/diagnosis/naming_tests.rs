@@ -285,9 +285,10 @@ fn score_runs(text: &str) -> (usize, usize, usize) {
         }
         let named = name_cause(&finding, CauseRules::builtin());
         all += 1;
-        right += usize::from(named.cause.as_str() == truth);
+        let is_right = truth.split('|').any(|one| one == named.cause.as_str());
+        right += usize::from(is_right);
         let vague = [Cause::Unknown, Cause::ProcessExited].contains(&named.cause);
-        if named.cause.as_str() != truth {
+        if !is_right {
             wrong += usize::from(!vague);
             println!(
                 "{truth} was named {} ({}): {subject}",
@@ -305,6 +306,8 @@ fn the_last_runs_are_named() {
     for text in [
         include_str!("../../../tests/fixtures/causes_units.tsv"),
         include_str!("../../../tests/fixtures/causes_runs.tsv"),
+        include_str!("../../../tests/fixtures/causes_reports.tsv"),
+        include_str!("../../../tests/fixtures/causes_reports_later.tsv"),
     ] {
         let (right, wrong, all) = score_runs(text);
         assert!(right * 100 >= all * 90 && wrong * 100 <= all * 3);
@@ -329,6 +332,10 @@ fn a_remark_is_no_reason_where_something_graver_came_after_it() {
         (
             failed(&format!("running\n{prepared}")),
             Cause::ReadonlyAfterError,
+        ),
+        (
+            failed("level=warn msg=\"skipping plugins, no such directory\""),
+            Cause::ProcessExited,
         ),
         (
             failed("ERROR giving up after 3 attempts\nbroker: connection refused, retrying"),

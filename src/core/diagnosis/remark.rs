@@ -6,8 +6,8 @@ use crate::core::diagnosis::phrases::Phrases;
 use crate::core::reading::level::Level;
 use crate::core::reading::shape;
 
-/// What is said of a fault that the program lives with.
-const WENT_ON: &[&str] = &[
+/// What is said of a fault that the program tries to overcome: it may have given up.
+const TRIES: &[&str] = &[
     "retrying",
     "will retry",
     "will try again",
@@ -19,6 +19,14 @@ const WENT_ON: &[&str] = &[
     "next attempt",
     "reconnecting",
     "reconnect in",
+    "warning:",
+    "warn:",
+    "info:",
+    "for example",
+];
+
+/// What is said of a fault that the program does without what is missing.
+const WITHOUT: &[&str] = &[
     "ignoring",
     "ignored",
     "skipping",
@@ -31,10 +39,6 @@ const WENT_ON: &[&str] = &[
     "non-fatal",
     "not fatal",
     "deprecated",
-    "warning:",
-    "warn:",
-    "info:",
-    "for example",
     "(optional)",
 ];
 
@@ -115,6 +119,8 @@ const NO_NEWS: &[&str] = &[
 /// How much a line of a run says about why it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
+    /// Of a level below an error, the program says that it does without: no reason, whatever follows.
+    Without,
     /// By its level, by what it says, or by the tool that says it.
     Remark,
     Plain,
@@ -128,14 +134,19 @@ pub enum Weight {
 pub fn weigh(line: &str) -> Weight {
     static WORDS: OnceLock<Phrases> = OnceLock::new();
     let of = |list: &'static [&str], owner| list.iter().map(move |text| (*text, owner));
-    let lists = || of(WENT_ON, 0).chain(of(GRAVE, 1)).chain(of(NO_NEWS, 2));
-    let mut found = [false; 3];
+    let lists = || {
+        of(TRIES, 0)
+            .chain(of(GRAVE, 1))
+            .chain(of(NO_NEWS, 2))
+            .chain(of(WITHOUT, 3))
+    };
+    let mut found = [false; 4];
     let words = WORDS.get_or_init(|| Phrases::new(lists()));
     words.find(line, &mut |owner, _| {
         let found = usize::try_from(owner).ok().and_then(|at| found.get_mut(at));
         found.into_iter().for_each(|found| *found = true);
     });
-    let [went_on, grave, no_news] = found;
+    let [tries, grave, no_news, without] = found;
     let spoken = shape::read(line);
     let said = spoken.message.trim_start();
     let tool = PREPARING.iter().any(|tool| said.starts_with(tool));
@@ -146,7 +157,9 @@ pub fn weigh(line: &str) -> Weight {
     };
     let above = spoken.level.is_some_and(|level| level >= Level::Error);
     let above = above || spoken.level.is_none() && OPENINGS.iter().any(opens);
-    match (went_on || tool || below, no_news) {
+    match (tries || tool || below, no_news) {
+        _ if without && below => Weight::Without,
+        _ if without => Weight::Remark,
         (true, _) => Weight::Remark,
         (false, false) if above => Weight::Stated,
         (false, false) if grave => Weight::Grave,
@@ -161,6 +174,10 @@ mod tests {
     #[test]
     fn what_did_not_end_the_run_is_a_remark() {
         for (line, weight) in [
+            (
+                "level=warn msg=\"skipping plugins, the directory does not exist\"",
+                Weight::Without,
+            ),
             (
                 "chown: /data/app.conf: Read-only file system",
                 Weight::Remark,

@@ -68,7 +68,7 @@ causes! {
     KeepsRestarting "keeps_restarting" "The service is restarted again and again without becoming stable.";
     LockHeld "lock_held" "Another process holds the lock, or a left-over lock file says so.";
     DataCorrupt "data_corrupt" "Stored data is damaged.";
-    DataInvalid "data_invalid" "Input or a data file is not in the expected form.";
+    DataInvalid "data_invalid" "Input or a data file is not in the expected form, or was written by another version of the program.";
     LibraryMissing "library_missing" "A library or module that the program needs is not installed, or is made for another version of it.";
     DeviceMissing "device_missing" "A device file is not there: unplugged, renamed, or its driver is missing.";
     DeviceUnreachable "device_unreachable" "A field device does not answer.";
