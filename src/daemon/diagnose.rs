@@ -19,6 +19,7 @@ use crate::core::model::snippet::Snippet;
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitName;
+use crate::core::remedy::lack;
 use crate::core::remedy::phases::{Offer, Offers};
 use crate::core::remedy::runbook;
 use crate::daemon::changes;
@@ -26,7 +27,7 @@ use crate::daemon::llm;
 use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::runtime::Runtime;
 use crate::detectors::last_run;
-use crate::host::Host;
+use crate::host::{Host, mounts};
 use crate::services;
 use crate::store::{Reader, StoreError};
 
@@ -71,7 +72,7 @@ pub(super) fn reason(
     finding: &Finding,
 ) -> Result<Reasoned, StoreError> {
     let named = unless_it_came(host, naming::name_cause(finding, &loaded.causes));
-    let told = named.told(finding);
+    let told = with_room(host, &named, named.told(finding));
     let candidates = runbook::select(&loaded.runbooks, &told, named.cause);
     let (notes, suggested) = runbook::for_human(&loaded.runbooks, &told, named.cause);
     let mut snippets = loaded
@@ -126,6 +127,16 @@ fn start_of_stopped(loaded: &LoadedConfig, task: &Task, finding: &Finding) -> Op
     let (manager, unit) = services::find(&loaded.managers, &name).ok()?;
     let is_stopped = unit.purpose().is_some() && manager.name() == "systemd";
     is_stopped.then(|| format!("systemctl start {}", unit.name))
+}
+
+/// Where its folder had no space when the unit ended there may be room now: how much.
+fn with_room(host: &Host, named: &Named, finding: Finding) -> Finding {
+    let is_full = matches!(named.cause, Cause::DiskFull | Cause::InodeFull);
+    let of_unit = finding.class.row().told_by == ToldBy::UnitState;
+    let folder = named.path.as_deref().filter(|_| is_full && of_unit);
+    let folder = folder.and_then(lack::folder);
+    let room = folder.and_then(|folder| mounts::room(host, &folder).ok()?);
+    finding.with(room.map(Fact::AvailableBytes))
 }
 
 /// A device file that was not there when the unit ended, and is now: nothing is missing any more.

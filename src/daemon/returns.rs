@@ -15,6 +15,7 @@ use crate::core::remedy::lack::Lack;
 use crate::daemon::runtime::Runtime;
 use crate::host::Host;
 use crate::host::clock::end_after;
+use crate::host::mounts;
 use crate::host::net::{addresses, listeners};
 use crate::store::StoreError;
 
@@ -185,5 +186,6 @@ fn is_there(host: &Host, lack: &Lack) -> Option<bool> {
             )
         }
         Lack::Name(name) => host.resolves(name, end_after(LOOKUP_MOST)),
+        Lack::Room(folder) => mounts::room(host, folder).ok().map(|room| room.is_some()),
     }
 }

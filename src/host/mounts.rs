@@ -106,6 +106,17 @@ pub fn mounts(host: &Host) -> std::io::Result<Vec<Mount>> {
     Ok(parse_mountinfo(&text))
 }
 
+/// Least that counts as room: of a file system that has been full a program takes a megabyte at once.
+const ROOM_LEAST: u64 = 1 << 20;
+
+/// The bytes that a program can have below `folder`, where that is room at all. Fails where nobody can tell.
+pub fn room(host: &Host, folder: &str) -> std::io::Result<Option<u64>> {
+    let usage = usage(host, folder)?;
+    let inodes = usage.total_inodes == 0 || usage.free_inodes > 0;
+    let is_room = inodes && usage.available_bytes >= ROOM_LEAST;
+    Ok(is_room.then_some(usage.available_bytes))
+}
+
 /// statvfs(3) of a mount point, as PID 1 sees it like the list of mounts.
 pub fn usage(host: &Host, point: &str) -> std::io::Result<Usage> {
     let stat = nix::sys::statvfs::statvfs(&host.of_init().path(point))?;

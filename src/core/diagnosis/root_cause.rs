@@ -73,6 +73,11 @@ impl OpenCondition {
         SharedRoot::of(unit, &self.named(), &self.evidence)
     }
 
+    /// The path that the line tells of which names its cause.
+    pub(crate) fn path(&self) -> Option<String> {
+        self.named().path
+    }
+
     /// The line that names its cause.
     pub(crate) fn line(&self) -> Option<String> {
         self.named().line

@@ -238,7 +238,7 @@ fn afresh(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Decis
     }
     // A later round looks whether what made all of the first one fail is over.
     let starts_most = match situation.past.rounds {
-        0 => situation.settings.fix.spacing_s.len(),
+        0 => spacing::starts_most(&situation.settings.fix, offers),
         _ => 1,
     };
     let tried = &situation.past.tried;
@@ -253,9 +253,12 @@ fn afresh(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Decis
             exhausted(situation, reason, look, now).into()
         }
         (Plan::Act { phase, offer }, _) => {
-            match spacing::due(&situation.settings.fix, tried, offer.kind) {
+            match spacing::due(&situation.settings.fix, tried, offer.kind, offers) {
                 // A human's leave is for now.
-                Some(due) if !has_leave(task, now) && (now < due || is_unheard(situation, now)) => {
+                Some(due)
+                    if !has_leave(task, now)
+                        && (now < due || is_unheard(situation, offers, now)) =>
+                {
                     spaced(situation, offers, due.max(now), now).into()
                 }
                 Some(_) | None => act(situation, phase, offer, now),
@@ -442,7 +445,7 @@ fn too_early(
     let (task, settings) = (situation.task, situation.settings);
     if !offers.certain.is_empty() || !offers.researched.is_empty() {
         let is_first = situation.past.tried.is_empty() && !has_leave(task, now);
-        let due = spacing::first(&settings.fix, task, offers.cause);
+        let due = spacing::first(&settings.fix, task, offers);
         let due = due.filter(|due| is_first && now < *due);
         return due.map(|due| (due, Reason::Spaced { attempts: 0 }));
     }
@@ -487,10 +490,11 @@ fn rearm(situation: &Situation<'_>, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// So many attempts did not hold that a human should have heard of it, as where each held for minutes.
-fn is_unheard(situation: &Situation<'_>, now: Timestamp) -> bool {
+fn is_unheard(situation: &Situation<'_>, offers: &Offers, now: Timestamp) -> bool {
     let (past, fix) = (&situation.past, &situation.settings.fix);
     let since = situation.task.detected_at;
-    let at = spacing::told_at(fix, &past.tried, since, true);
+    let may_help = !spacing::is_doubtful(offers);
+    let at = spacing::told_at(fix, &past.tried, since, may_help);
     past.told == 0 && !situation.host.dry_run && at.is_some_and(|at| at <= now)
 }
 
@@ -503,7 +507,9 @@ fn spaced(situation: &Situation<'_>, offers: &Offers, due: Timestamp, now: Times
         return wait(due, Reason::Spaced { attempts });
     }
     let fix = &situation.settings.fix;
-    match spacing::told_at(fix, &past.tried, situation.task.detected_at, true) {
+    let since = situation.task.detected_at;
+    let may_help = !spacing::is_doubtful(offers);
+    match spacing::told_at(fix, &past.tried, since, may_help) {
         Some(at) if at <= now => {
             let advisors = offers.disagreement.clone();
             tell(

@@ -35,6 +35,8 @@ pub enum Lack {
     Listener(u16),
     /// A host name that resolves.
     Name(String),
+    /// Room on the file system of this folder.
+    Room(String),
 }
 
 impl fmt::Display for Lack {
@@ -45,6 +47,7 @@ impl fmt::Display for Lack {
             Self::Address(address) => write!(f, "address {address}"),
             Self::Listener(port) => write!(f, "port {port}"),
             Self::Name(name) => write!(f, "name {name}"),
+            Self::Room(folder) => write!(f, "room below {folder}"),
         }
     }
 }
@@ -72,6 +75,9 @@ impl Lack {
             let port = object.strip_prefix("localhost:")?.parse().ok()?;
             return Some(Self::Listener(port));
         }
+        if is(&[Cause::DiskFull, Cause::InodeFull]) {
+            return folder(&condition.path()?).map(Self::Room);
+        }
         if is(&[Cause::DnsFailed]) {
             let line = condition.line()?;
             let name = words(&line).find(|word| is_name(word))?;
@@ -79,6 +85,15 @@ impl Lack {
         }
         None
     }
+}
+
+/// The folder of a file.
+pub fn folder(path: &str) -> Option<String> {
+    let (folder, _) = path.rsplit_once('/')?;
+    path.starts_with('/').then(|| match folder {
+        "" => "/".to_owned(),
+        folder => folder.to_owned(),
+    })
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -185,6 +200,11 @@ mod tests {
                 "ERROR broker.example.com: Temporary failure in name resolution",
                 Some(Lack::Name("broker.example.com".to_owned())),
             ),
+            (
+                "write /srv/tsdb/wal/17: no space left on device",
+                Some(Lack::Room("/srv/tsdb/wal".to_owned())),
+            ),
+            ("No space left on device", None),
             ("Temporary failure in name resolution", None),
             (
                 "Cannot find device \"can0\"",

@@ -377,6 +377,71 @@ mod tests {
         assert!(books.last().unwrap().steps.is_empty());
     }
 
+    /// What is offered for a unit that ended of this: nothing, a start after research, a start at once.
+    fn start_of(cause: Cause, facts: &[(&str, &str)]) -> Option<bool> {
+        let ended = |class| select(&builtin(), &finding(class, "a.service", facts), cause);
+        let (failed, inactive) = (ended(Class::ServiceFailed), ended(Class::ServiceInactive));
+        let certain = |all: &[Candidate]| all.first().map(|one| one.certain);
+        assert_eq!(certain(&failed), certain(&inactive), "{cause}");
+        certain(&failed)
+    }
+
+    #[test]
+    fn what_no_start_changes_costs_none_and_what_lies_with_another_is_tried_after_research() {
+        for cause in [
+            Cause::DeviceMissing,
+            Cause::DependencyMissing,
+            Cause::LibraryMissing,
+            Cause::ConfigInvalid,
+            Cause::PermissionDenied,
+            Cause::SandboxDenies,
+            Cause::DataInvalid,
+            Cause::DataCorrupt,
+            Cause::DataFileDestroyed,
+            Cause::UpdateInterrupted,
+            Cause::Licence,
+            Cause::ExecFormat,
+            Cause::ExecMissing,
+            Cause::UserMissing,
+            Cause::ChdirFailed,
+            Cause::PathMissing,
+            Cause::OwnCertificate,
+            Cause::PeerCertificate,
+            Cause::CertificateExpired,
+            Cause::CertificateUntrusted,
+            Cause::AuthFailed,
+            Cause::LimitsReached,
+            Cause::RequestRejected,
+            Cause::DiskFull,
+            Cause::InodeFull,
+        ] {
+            assert_eq!(start_of(cause, &[]), None, "{cause}");
+        }
+        let room = [("available_bytes", "1048576")];
+        for (cause, facts) in [
+            (Cause::DiskFull, &room[..]),
+            (Cause::InodeFull, &room),
+            (Cause::PortInUse, &[]),
+            (Cause::LockHeld, &[]),
+            (Cause::ClockWrong, &[]),
+            (Cause::ClockAhead, &[]),
+            (Cause::ReadonlyAfterError, &[]),
+        ] {
+            assert_eq!(start_of(cause, facts), Some(false), "{cause}");
+        }
+        for cause in [
+            Cause::ProcessKilled,
+            Cause::ProcessCrashed,
+            Cause::OutOfMemory,
+            Cause::DnsFailed,
+            Cause::AddressNotLocal,
+            Cause::StartTimeout,
+            Cause::Unknown,
+        ] {
+            assert_eq!(start_of(cause, &[]), Some(true), "{cause}");
+        }
+    }
+
     #[test]
     fn each_fault_gets_its_repair_and_no_other() {
         let moved = [("moved_to", "/b"), ("setting", "ExecStart"), ("path", "/a")];

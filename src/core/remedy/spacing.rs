@@ -8,47 +8,72 @@ use crate::core::model::cause::Cause;
 use crate::core::model::class::ToldBy;
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
+use crate::core::remedy::phases::Offers;
 use crate::core::remedy::tried::{Tried, made};
 
 /// A human hears of a fault after so many attempts that did not hold, but not before `fix.tell_after_s`.
 const FAILURES_BEFORE_TOLD: usize = 3;
 
+/// A start that only another's end can make a success of, as of who holds a port, is tried so much more seldom.
+const SELDOM: usize = 2;
+
 /// When `kind` may be tried again; `None`: at once, it was not tried yet. Counted from the first attempt of the
 /// round, so that a slow one puts the next not off.
-pub fn due(fix: &Fix, tried: &[Tried], kind: ActionKind) -> Option<Timestamp> {
+pub fn due(fix: &Fix, tried: &[Tried], kind: ActionKind, offers: &Offers) -> Option<Timestamp> {
     let first = made(tried, kind).next()?;
-    let offset = fix.spacing_s.get(made(tried, kind).count());
+    let skipped = match kind.is_start() && is_doubtful(offers) {
+        true => SELDOM,
+        false => 0,
+    };
+    let offset = fix
+        .spacing_s
+        .get(made(tried, kind).count().saturating_add(skipped));
     let offset = offset.or(fix.spacing_s.last()).copied().unwrap_or(0);
     Some(first.at.plus(Duration::from_secs(offset)))
 }
 
-/// When the first attempt at a unit is due that ended because of another side, or of the way to it: no start changes
-/// that, it may pass, and until then others that ended of the same are known, of which one alone is tried.
-/// `None`: at once.
-pub fn first(fix: &Fix, task: &Task, cause: Option<Cause>) -> Option<Timestamp> {
-    let is_elsewhere = matches!(
-        cause?,
-        Cause::ConnectionRefused
-            | Cause::ConnectionTimeout
-            | Cause::DnsFailed
-            | Cause::LinkDown
-            | Cause::NetworkUnreachable
-    );
+/// Nothing that is offered is certain: what stands in the way lies with somebody else, and may pass.
+pub fn is_doubtful(offers: &Offers) -> bool {
+    offers.certain.is_empty()
+}
+
+/// So many starts at most in the first round.
+pub fn starts_most(fix: &Fix, offers: &Offers) -> usize {
+    let all = fix.spacing_s.len();
+    match is_doubtful(offers) {
+        true => all.saturating_sub(SELDOM).max(1),
+        false => all,
+    }
+}
+
+/// When the first attempt at a unit is due that ended because of another side, of the way to it, or of what another
+/// holds: no start changes that, it may pass, and until then others that ended of the same are known, of which one
+/// alone is tried. `None`: at once.
+pub fn first(fix: &Fix, task: &Task, offers: &Offers) -> Option<Timestamp> {
+    let is_elsewhere = is_doubtful(offers)
+        || matches!(
+            offers.cause?,
+            Cause::ConnectionRefused
+                | Cause::ConnectionTimeout
+                | Cause::DnsFailed
+                | Cause::LinkDown
+                | Cause::NetworkUnreachable
+        );
     let pause = Duration::from_secs(fix.spacing_s.get(1).copied().unwrap_or(0));
     let of_unit = task.class.row().told_by == ToldBy::UnitState;
     (of_unit && is_elsewhere).then(|| task.detected_at.plus(pause))
 }
 
 /// When a human may hear of attempts that did not hold: after the third failure or `fix.tell_after_s`, whichever
-/// is later; where nothing is left to try, after that time alone. `None`: not yet, whatever the time.
+/// is later; where nothing that may help is left to try, after that time alone. `None`: not yet, whatever the time.
 pub fn told_at(
     fix: &Fix,
     tried: &[Tried],
     first_seen: Timestamp,
-    something_left: bool,
+    may_help: bool,
 ) -> Option<Timestamp> {
     let failures = tried.iter().filter(|one| one.acted).count();
-    (failures >= FAILURES_BEFORE_TOLD || !something_left)
+    (failures >= FAILURES_BEFORE_TOLD || !may_help)
         .then(|| first_seen.plus(Duration::from_secs(fix.tell_after_s)))
 }
 

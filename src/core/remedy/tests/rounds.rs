@@ -139,6 +139,69 @@ fn what_lies_elsewhere_is_given_a_moment_before_the_first_start() {
     ]);
 }
 
+/// The same, where its start is offered after research alone.
+fn doubtful(scene: &mut Scene, seconds: &[u64]) {
+    starts(scene, seconds);
+    scene.offers = Some(Offers {
+        cause: Some(Cause::PortInUse),
+        researched: vec![offer(ActionKind::ResetFailedStart)],
+        ..Offers::default()
+    });
+}
+
+#[test]
+fn what_another_holds_is_seldom_tried() {
+    let spaced = |seconds, attempts| wait(seconds, Reason::Spaced { attempts });
+    hold(&[
+        (
+            "a moment first",
+            |s| {
+                doubtful(s, &[]);
+                s.first_seen(4);
+            },
+            spaced(6, 0),
+        ),
+        (
+            "then once",
+            |s| {
+                doubtful(s, &[]);
+                s.first_seen(10);
+            },
+            Step::Act {
+                phase: Phase::Research,
+                action: action(ActionKind::ResetFailedStart, UNIT),
+                why: offer(ActionKind::ResetFailedStart).why,
+            },
+        ),
+        (
+            "told two minutes after it was seen, however few were made",
+            |s| doubtful(s, &[100]),
+            spaced(20, 1),
+        ),
+        (
+            "two minutes",
+            |s| doubtful(s, &[120]),
+            tell(not_held(1), Some(180)),
+        ),
+        (
+            "again after five minutes",
+            |s| {
+                doubtful(s, &[120]);
+                s.past.told = 1;
+            },
+            spaced(180, 1),
+        ),
+        (
+            "and no more than four in a round",
+            |s| {
+                doubtful(s, &[1801, 1500, 900, 1]);
+                s.past.told = 1;
+            },
+            wait(1799 + 1800, not_held(4)),
+        ),
+    ]);
+}
+
 #[test]
 fn attempts_at_one_fault_are_spaced() {
     let spaced = |seconds, attempts| wait(seconds, Reason::Spaced { attempts });
