@@ -71,13 +71,14 @@ fn read(
 ) -> Finding {
     let log = log(host, &finding, about);
     let required = needs_now(managers, &about.requires);
-    for key in [Key::Sandbox, Key::Needs, Key::Run, Key::Log] {
+    for key in [Key::Sandbox, Key::Needs, Key::Run, Key::ShortRun, Key::Log] {
         finding.evidence.forget(key);
     }
     finding
         .with(Fact::Sandbox(&about.sandbox))
         .with(Fact::Needs(&required))
         .with(Fact::Run(&about.invocation))
+        .with(about.is_short().then_some(Fact::ShortRun))
         .with(Fact::Log(&log))
 }
 
@@ -132,33 +133,44 @@ fn log(host: &Host, finding: &Finding, about: &About) -> String {
 /// that last of what it has to do), and the unit's lines since the run began are read: what was said by a process that is
 /// gone before journald looks at it stands there without the run's id; what systemd's own child says before it becomes the
 /// program names the run itself, as PID 1 does, and is believed of root alone. After that a run without words of its own had none.
-/// One that was killed is not waited for. Nothing where the manager's word stays away: it has started the unit again
+/// One that was killed is not waited for, one that ended itself by a signal is. What that child says of its failure may be
+/// older than the manager's own note of when it made it: it is asked for by the run's id first. Nothing where the manager's word stays away: it has started the unit again
 /// meanwhile, and the run that failed is the one before.
 fn run(host: &Host, finding: &Finding, about: &About) -> String {
-    let ended = finding.fact(Key::ExitCode) == Some("exited");
+    let of_itself = matches!(finding.evidence.exit_status(), Some(4 | 6));
+    let ended = of_itself || finding.fact(Key::ExitCode) == Some("exited");
     let is_whole =
         |lines: &str| lines.contains("process exited") || lines.contains("Failed with result");
     let managers = ["Start", "Stop", "Failed to start", finding.subject.as_str()];
-    let is_own = |line: &str| !managers.iter().any(|begin| line.starts_with(begin));
+    // Of the lines that begin with the unit's name those of its child are as good as its own.
+    let is_childs = |line: &str| line.contains(": Failed ") && !line.contains("Failed with result");
+    let is_own =
+        |line: &str| is_childs(line) || !managers.iter().any(|begin| line.starts_with(begin));
+    let is_told = |lines: &str| is_whole(lines) && lines.lines().any(is_own);
     let id = format!("INVOCATION_ID={}", about.invocation);
     let own = format!("_SYSTEMD_{id}");
-    let mut lines = journal(host, &["-n", LINES, &own, "+", OF_MANAGER, &id]);
-    if !ended || is_whole(&lines) && lines.lines().any(is_own) {
+    let by_id = || journal(host, &["-n", LINES, &own, "+", OF_MANAGER, &id]);
+    let mut lines = by_id();
+    if !ended || is_told(&lines) {
         return lines;
     }
     let all_taken_in = host
         .run("journalctl", &["--sync"], DEADLINE)
         .is_ok_and(|out| out.success());
+    lines = by_id();
+    if is_told(&lines) {
+        return lines;
+    }
     let (since, own) = match about.since() {
         Some(since) => (since, format!("_SYSTEMD_UNIT={}", finding.subject)),
-        None => ("@0".to_owned(), own),
+        None => ("@0".to_owned(), own.clone()),
     };
     for _ in 0..LATE_MOST {
         lines = journal(
             host,
             &["-n", LINES, "--since", &since, &own, "+", OF_MANAGER, &id],
         );
-        if is_whole(&lines) && (all_taken_in || lines.lines().any(is_own)) {
+        if is_told(&lines) || is_whole(&lines) && all_taken_in {
             return lines;
         }
         host.clock.pass(LATE, std::thread::sleep);

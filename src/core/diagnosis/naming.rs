@@ -177,15 +177,29 @@ fn by_sure_result(finding: &Finding) -> Option<Named> {
 }
 
 /// A signal that no program ends itself with on purpose: what it said in its run, however long, is no reason. Memory
-/// that ran out, a processor that it is not built for and data that it choked on are.
+/// that ran out, a processor that it is not built for and data that it choked on are. An instruction that the processor
+/// does not know, met soon after the start and without any other reason, is of a program built for another one.
 fn by_signal(finding: &Finding, rules: &CauseRules) -> Option<Named> {
-    let ended = |code| matches!(code, "killed" | "dumped");
     let result = finding.fact(Key::Result).unwrap_or("");
-    let told = tells_unit_state(finding) && finding.fact(Key::ExitCode).is_some_and(ended);
-    if !told || result == "timeout" {
+    let code = finding
+        .fact(Key::ExitCode)
+        .filter(|_| tells_unit_state(finding));
+    let status = finding.evidence.exit_status()?;
+    let illegal = match code? {
+        "killed" | "dumped" => status == 4,
+        // As a shell tells it of its program.
+        "exited" if status == 132 => true,
+        _ => false,
+    };
+    let soon = illegal && finding.fact(Key::ShortRun).is_some();
+    let no_other = |named: &Named| counts(named) || named.cause == Cause::ProcessCrashed;
+    if soon && by_words(finding, rules).as_ref().is_none_or(no_other) {
+        let why = "an illegal instruction soon after its start: built for another processor";
+        return Some(Named::new(Cause::ExecFormat, 0.8, why));
+    }
+    if code == Some("exited") || result == "timeout" {
         return None;
     }
-    let status = finding.evidence.exit_status()?;
     let (cause, confidence) = match status {
         4 | 8 | 11 => (Cause::ProcessCrashed, 0.9),
         9 => (Cause::ProcessKilled, 0.85),

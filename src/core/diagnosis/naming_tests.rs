@@ -369,6 +369,37 @@ fn a_guess_counts_where_the_program_states_an_error_and_never_before_what_is_sur
 }
 
 #[test]
+fn an_illegal_instruction_soon_after_the_start_is_of_a_program_for_another_processor() {
+    let said = "start.sh: line 7: 1812 Illegal instruction /opt/app/server";
+    for (code, status, log, soon, cause) in [
+        ("dumped", 4, "", true, Cause::ExecFormat),
+        ("killed", 4, "hello", true, Cause::ExecFormat),
+        ("exited", 132, said, true, Cause::ExecFormat),
+        ("dumped", 4, "", false, Cause::ProcessCrashed),
+        ("exited", 132, said, false, Cause::ProcessCrashed),
+        ("dumped", 11, "", true, Cause::ProcessCrashed),
+        (
+            "dumped",
+            4,
+            "FATAL: JavaScript heap out of memory",
+            true,
+            Cause::OutOfMemory,
+        ),
+        (
+            "exited",
+            132,
+            "error: Address already in use",
+            true,
+            Cause::PortInUse,
+        ),
+    ] {
+        let run = soon.then_some(Fact::ShortRun);
+        let ended = failed(log).with(Fact::Exit { code, status }).with(run);
+        assert_eq!(cause_of(&ended), cause, "{code} {status} {log}");
+    }
+}
+
+#[test]
 fn a_status_that_says_what_it_means_counts_where_no_line_does() {
     for (status, cause) in [
         (77, Cause::PermissionDenied),

@@ -118,6 +118,7 @@ fn word(key: Key, finding: &Finding) -> Option<String> {
         | Key::FailedWith
         | Key::Needs
         | Key::Sandbox
+        | Key::ShortRun
         | Key::Log
         | Key::Detectors
         | Key::OnlyWords

@@ -80,6 +80,8 @@ named! {
         Sandbox = "sandbox",
         /// The run of the unit that the lines are of, as its manager numbers it.
         Run = "run",
+        /// `yes` when that run ended within a minute.
+        ShortRun = "short_run",
         /// Lines of the unit's last run, newest first.
         Log = "log",
         /// `yes` when a line states no level and no errno: its words alone tell of a fault.
@@ -213,6 +215,8 @@ pub enum Fact<'a> {
     Sandbox(&'a str),
     /// The run of the unit that the lines are of, as its manager numbers it.
     Run(&'a str),
+    /// That run ended within a minute.
+    ShortRun,
     /// Lines of the unit's last run, newest first, separated by newlines.
     Log(&'a str),
     /// A line states no level and no errno: its words alone tell of a fault.
@@ -274,6 +278,7 @@ impl Facts {
             Fact::Needs(units) => self.put(Key::Needs, units),
             Fact::Sandbox(settings) => self.put(Key::Sandbox, settings),
             Fact::Run(run) => self.put(Key::Run, run),
+            Fact::ShortRun => self.put(Key::ShortRun, YES),
             Fact::Log(lines) => self.put(Key::Log, lines),
             Fact::OnlyWords => self.put(Key::OnlyWords, YES),
         }

@@ -33,10 +33,13 @@ const ASKED: &[&str] = &[
     "InvocationID",
     "InactiveExitTimestamp",
     "ExecMainStartTimestamp",
+    "ExecMainExitTimestamp",
     "Requires",
     "Requisite",
     "BindsTo",
 ];
+/// A run that ended sooner than this after it began was short, microseconds.
+const SHORT_US: u64 = 60_000_000;
 /// Values of a setting that is off.
 const OFF: &[&str] = &["", "no", "~", "auto", "[not set]"];
 /// Longest setting kept, bytes.
@@ -60,6 +63,8 @@ pub struct About {
     /// When that began, as systemd says it: a date, or microseconds since 1970; empty when it never did. Its main process
     /// was started, or it left the state of being down, whichever was later: a start that is refused is neither.
     began: String,
+    /// When its main process was started, and when that ended, in microseconds since 1970; 0 where that is not said so.
+    main: (u64, u64),
     /// Without which it does not start, and which can be missing or down.
     pub requires: Vec<String>,
     /// One `Name=value` a line, what is off left out.
@@ -89,6 +94,12 @@ impl About {
 
     /// Takes one property, its value as `systemctl show` prints it.
     pub fn take(&mut self, name: &str, value: &str) {
+        let us = || value.parse().unwrap_or(0);
+        match name {
+            "ExecMainStartTimestamp" => self.main.0 = us(),
+            "ExecMainExitTimestamp" => self.main.1 = us(),
+            _ => {}
+        }
         match name {
             "InvocationID" if value.bytes().all(|c| c.is_ascii_hexdigit()) => {
                 value.clone_into(&mut self.invocation);
@@ -117,6 +128,13 @@ impl About {
         if !["0", "n/a"].contains(&time) && order(time) > order(&self.began) {
             time.clone_into(&mut self.began);
         }
+    }
+
+    /// Its main process ended soon after it was started.
+    pub fn is_short(&self) -> bool {
+        let (began, ended) = self.main;
+        let took = ended.checked_sub(began);
+        began > 0 && took.is_some_and(|took| took < SHORT_US)
     }
 
     /// When it began, as `journalctl --since` takes it.
@@ -221,6 +239,27 @@ mod tests {
     }
 
     use super::*;
+
+    #[test]
+    fn a_run_is_short_where_its_ends_are_known_and_near() {
+        let of = |began: u64, ended: &str| {
+            let shown = format!("ExecMainStartTimestamp={began}\nExecMainExitTimestamp={ended}\n");
+            About::read(&shown).is_short()
+        };
+        let began = 1_764_434_664_000_000;
+        for (ended, short) in [
+            ("1764434664000000", true),
+            ("1764434723999999", true),
+            ("1764434724000000", false),
+            // Of the run before: it still runs.
+            ("1764434663999999", false),
+            ("0", false),
+            ("Sun 2026-11-29 17:04:24 UTC", false),
+        ] {
+            assert_eq!(of(began, ended), short, "{ended}");
+        }
+        assert!(!of(0, "5"));
+    }
 
     #[test]
     fn what_is_off_is_no_setting_and_what_is_always_there_no_need() {

@@ -76,6 +76,7 @@ fn all(text: &str, number: u64) -> Vec<Fact<'_>> {
         Fact::Needs(text),
         Fact::Sandbox(text),
         Fact::Run(text),
+        Fact::ShortRun,
         Fact::Log(text),
         Fact::OnlyWords,
     ]
@@ -126,6 +127,7 @@ fn is_read_back(facts: &Facts, fact: Fact<'_>) -> bool {
         Fact::Needs(text) => facts.text(Key::Needs) == Some(text),
         Fact::Sandbox(text) => facts.text(Key::Sandbox) == Some(text),
         Fact::Run(text) => facts.text(Key::Run) == Some(text),
+        Fact::ShortRun => facts.text(Key::ShortRun) == Some(YES),
         Fact::Log(text) => facts.log().eq(text.lines()),
         Fact::OnlyWords => facts.only_words(),
     }
