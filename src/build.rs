@@ -1,4 +1,4 @@
-//! Packs the texts that the binary carries and reads seldom: `core::model::packed` unpacks them.
+//! Packs what the binary carries and reads seldom, texts and trust anchors: `core::model::packed` unpacks them.
 
 use std::env;
 use std::error::Error;
@@ -39,10 +39,33 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (text, name) in TEXTS {
         let path = Path::new(text);
         println!("cargo::rerun-if-changed={}", path.display());
-        let packed = Path::new(&out).join(format!("{name}.deflate"));
-        let mut encoder = DeflateEncoder::new(fs::File::create(packed)?, Compression::best());
-        encoder.write_all(&fs::read(path)?)?;
-        encoder.finish()?;
+        pack(&out, name, &fs::read(path)?)?;
     }
+    pack(&out, "roots", &roots()?)
+}
+
+fn pack(out: &str, name: &str, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
+    let packed = Path::new(out).join(format!("{name}.deflate"));
+    let mut encoder = DeflateEncoder::new(fs::File::create(packed)?, Compression::best());
+    encoder.write_all(bytes)?;
+    encoder.finish()?;
     Ok(())
+}
+
+/// Of each anchor: subject, public key, name constraints (empty where it has none), each after its length in two bytes,
+/// big endian.
+fn roots() -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut bytes = Vec::new();
+    for anchor in webpki_roots::TLS_SERVER_ROOTS {
+        let constraints = anchor.name_constraints.as_ref();
+        for field in [
+            anchor.subject.as_ref(),
+            anchor.subject_public_key_info.as_ref(),
+            constraints.map_or(&[][..], AsRef::as_ref),
+        ] {
+            bytes.extend_from_slice(&u16::try_from(field.len())?.to_be_bytes());
+            bytes.extend_from_slice(field);
+        }
+    }
+    Ok(bytes)
 }

@@ -5,18 +5,23 @@ use std::io::Read;
 
 use flate2::read::DeflateDecoder;
 
-/// A text as it lies in the binary.
+/// A text, or what else is packed, as it lies in the binary.
 #[derive(Clone, Copy, Debug)]
 pub struct Packed(pub &'static [u8]);
 
 impl Packed {
     /// The text itself, made anew at each call.
     pub fn text(self) -> String {
-        let mut text = String::new();
-        match DeflateDecoder::new(self.0).read_to_string(&mut text) {
-            Ok(_) => text,
-            // Tests read every one of them. A text that is none would name nothing, the safe side.
-            Err(_) => String::new(),
+        // Tests read every one of them. A text that is none would name nothing, the safe side.
+        String::from_utf8(self.bytes()).unwrap_or_default()
+    }
+
+    /// What was packed, made anew at each call.
+    pub fn bytes(self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match DeflateDecoder::new(self.0).read_to_end(&mut bytes) {
+            Ok(_) => bytes,
+            Err(_) => Vec::new(),
         }
     }
 }

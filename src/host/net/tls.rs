@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, KeyProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, TrustAnchor};
 use rustls::sign::SigningKey;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::core::model::hint::Hint;
+use crate::core::model::packed::packed;
 use crate::host::{Host, trusted};
 
 /// Largest CA file read, in bytes.
@@ -79,7 +80,7 @@ impl Tls {
     /// Trusts the bundled roots and those in `ca_file` (PEM text with at least one certificate; empty = none).
     pub fn new(ca_file: &str) -> Result<Self, TlsError> {
         let mut roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+            roots: bundled_roots(),
         };
         if !ca_file.is_empty() {
             add_own(&mut roots, Path::new(ca_file))?;
@@ -105,6 +106,29 @@ impl Tls {
         connection.complete_io(&mut socket)?;
         Ok(StreamOwned::new(connection, socket))
     }
+}
+
+/// Mozilla's roots. What cannot be read of them is not trusted: then nothing is sent.
+fn bundled_roots() -> Vec<TrustAnchor<'static>> {
+    let bytes = packed!("roots").bytes();
+    let mut rest = bytes.as_slice();
+    std::iter::from_fn(|| anchor(&mut rest)).collect()
+}
+
+/// The next anchor of what `src/build.rs` packed.
+fn anchor(rest: &mut &[u8]) -> Option<TrustAnchor<'static>> {
+    let mut field = || {
+        let (length, after) = rest.split_first_chunk::<2>()?;
+        let (field, after) = after.split_at_checked(u16::from_be_bytes(*length).into())?;
+        *rest = after;
+        Some(field.to_vec())
+    };
+    let (subject, key, constraints) = (field()?, field()?, field()?);
+    Some(TrustAnchor {
+        subject: subject.into(),
+        subject_public_key_info: key.into(),
+        name_constraints: (!constraints.is_empty()).then(|| constraints.into()),
+    })
 }
 
 fn add_own(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsError> {
@@ -143,6 +167,13 @@ impl KeyProvider for NoKeys {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn the_roots_are_those_that_were_packed() {
+        let roots = bundled_roots();
+        assert!(roots.len() > 50, "{}", roots.len());
+        assert_eq!(roots, webpki_roots::TLS_SERVER_ROOTS);
+    }
 
     #[test]
     fn a_fifo_as_ca_file_holds_nobody_up() {
