@@ -255,10 +255,7 @@ fn afresh(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Decis
         (Plan::Act { phase, offer }, _) => {
             match spacing::due(&situation.settings.fix, tried, offer.kind, offers) {
                 // A human's leave is for now.
-                Some(due)
-                    if !has_leave(task, now)
-                        && (now < due || is_unheard(situation, offers, now)) =>
-                {
+                Some(due) if !has_leave(task, now) && is_too_soon(situation, offers, due, now) => {
                     spaced(situation, offers, due.max(now), now).into()
                 }
                 Some(_) | None => act(situation, phase, offer, now),
@@ -489,13 +486,12 @@ fn rearm(situation: &Situation<'_>, now: Timestamp) -> Option<Timestamp> {
     )
 }
 
-/// So many attempts did not hold that a human should have heard of it, as where each held for minutes.
-fn is_unheard(situation: &Situation<'_>, offers: &Offers, now: Timestamp) -> bool {
+/// It is due later, or so many attempts did not hold that a human should have heard of it, as where each held for minutes.
+fn is_too_soon(situation: &Situation<'_>, offers: &Offers, due: Timestamp, now: Timestamp) -> bool {
     let (past, fix) = (&situation.past, &situation.settings.fix);
     let since = situation.task.detected_at;
-    let may_help = !spacing::is_doubtful(offers);
-    let at = spacing::told_at(fix, &past.tried, since, may_help);
-    past.told == 0 && !situation.host.dry_run && at.is_some_and(|at| at <= now)
+    let at = spacing::told_at(fix, &past.tried, since, Some(offers));
+    now < due || past.told == 0 && !situation.host.dry_run && at.is_some_and(|at| at <= now)
 }
 
 /// The next attempt is due later: a human hears of those that did not hold when it is time, once; the later ones go
@@ -508,8 +504,7 @@ fn spaced(situation: &Situation<'_>, offers: &Offers, due: Timestamp, now: Times
     }
     let fix = &situation.settings.fix;
     let since = situation.task.detected_at;
-    let may_help = !spacing::is_doubtful(offers);
-    match spacing::told_at(fix, &past.tried, since, may_help) {
+    match spacing::told_at(fix, &past.tried, since, Some(offers)) {
         Some(at) if at <= now => {
             let advisors = offers.disagreement.clone();
             tell(
@@ -539,7 +534,7 @@ fn exhausted(
         return wait(again, reason);
     }
     let fix = &situation.settings.fix;
-    match spacing::told_at(fix, &past.tried, situation.task.detected_at, false) {
+    match spacing::told_at(fix, &past.tried, situation.task.detected_at, None) {
         Some(at) if now < at => wait(at, Reason::MayStillShow),
         Some(_) | None => tell(situation, reason, Some(again), now),
     }

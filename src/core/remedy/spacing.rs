@@ -33,7 +33,7 @@ pub fn due(fix: &Fix, tried: &[Tried], kind: ActionKind, offers: &Offers) -> Opt
 }
 
 /// Nothing that is offered is certain: what stands in the way lies with somebody else, and may pass.
-pub fn is_doubtful(offers: &Offers) -> bool {
+fn is_doubtful(offers: &Offers) -> bool {
     offers.certain.is_empty()
 }
 
@@ -65,13 +65,14 @@ pub fn first(fix: &Fix, task: &Task, offers: &Offers) -> Option<Timestamp> {
 }
 
 /// When a human may hear of attempts that did not hold: after the third failure or `fix.tell_after_s`, whichever
-/// is later; where nothing that may help is left to try, after that time alone. `None`: not yet, whatever the time.
+/// is later; where nothing is left to try, or nothing certain, after that time alone. `None`: not yet, whatever the time.
 pub fn told_at(
     fix: &Fix,
     tried: &[Tried],
     first_seen: Timestamp,
-    may_help: bool,
+    left: Option<&Offers>,
 ) -> Option<Timestamp> {
+    let may_help = left.is_some_and(|left| !is_doubtful(left));
     let failures = tried.iter().filter(|one| one.acted).count();
     (failures >= FAILURES_BEFORE_TOLD || !may_help)
         .then(|| first_seen.plus(Duration::from_secs(fix.tell_after_s)))
