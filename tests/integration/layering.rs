@@ -89,7 +89,11 @@ const OWNED: &[(&[&str], &[&str], &str)] = &[
     ),
     (&["ureq"], &["escalation"], "use crate::escalation::http"),
     (&["rustls"], &["host"], "use crate::host::net::Tls"),
-    (&["webpki_roots"], &["host"], "use crate::host::net::Tls"),
+    (
+        &["webpki_roots"],
+        &["host", "build"],
+        "use crate::host::net::Tls",
+    ),
     (
         &["std", "net", "TcpStream"],
         &["host"],
