@@ -129,13 +129,17 @@ fn start_of_stopped(loaded: &LoadedConfig, task: &Task, finding: &Finding) -> Op
     is_stopped.then(|| format!("systemctl start {}", unit.name))
 }
 
-/// Where its folder had no space when the unit ended there may be room now: how much.
+/// Where its folder had no space when the unit ended there may be room now: how much. Of a file that it names by no
+/// absolute path the root file system answers; another one that is full is a condition of its own, for which it waits.
 fn with_room(host: &Host, named: &Named, finding: Finding) -> Finding {
     let is_full = matches!(named.cause, Cause::DiskFull | Cause::InodeFull);
     let of_unit = finding.class.row().told_by == ToldBy::UnitState;
-    let folder = named.path.as_deref().filter(|_| is_full && of_unit);
-    let folder = folder.and_then(lack::folder);
-    let room = folder.and_then(|folder| mounts::room(host, &folder).ok()?);
+    if !is_full || !of_unit {
+        return finding;
+    }
+    let folder = named.path.as_deref().and_then(lack::folder);
+    let room = mounts::room(host, folder.as_deref().unwrap_or("/"));
+    let room = room.ok().flatten();
     finding.with(room.map(Fact::AvailableBytes))
 }
 
