@@ -14,8 +14,8 @@ use crate::core::remedy::tried::{Tried, made};
 /// A human hears of a fault after so many attempts that did not hold, but not before `fix.tell_after_s`.
 const FAILURES_BEFORE_TOLD: usize = 3;
 
-/// A start that only another's end can make a success of, as of who holds a port, is tried so much more seldom.
-const SELDOM: usize = 2;
+/// A start that only another's end can make a success of, as of who holds a port, skips so many of the pauses.
+const SELDOM: usize = 1;
 
 /// When `kind` may be tried again; `None`: at once, it was not tried yet. Counted from the first attempt of the
 /// round, so that a slow one puts the next not off.

@@ -150,7 +150,7 @@ fn doubtful(scene: &mut Scene, seconds: &[u64]) {
 }
 
 #[test]
-fn what_another_holds_is_seldom_tried() {
+fn what_another_holds_is_given_a_moment_and_told_in_time() {
     let spaced = |seconds, attempts| wait(seconds, Reason::Spaced { attempts });
     hold(&[
         (
@@ -174,30 +174,35 @@ fn what_another_holds_is_seldom_tried() {
             },
         ),
         (
+            "again after a minute",
+            |s| doubtful(s, &[10]),
+            spaced(50, 1),
+        ),
+        (
             "told two minutes after it was seen, however few were made",
-            |s| doubtful(s, &[100]),
-            spaced(20, 1),
+            |s| doubtful(s, &[110, 50]),
+            spaced(10, 2),
         ),
         (
             "two minutes",
-            |s| doubtful(s, &[120]),
-            tell(not_held(1), Some(180)),
+            |s| doubtful(s, &[120, 60]),
+            tell(not_held(2), Some(180)),
         ),
         (
-            "again after five minutes",
+            "then after five minutes",
             |s| {
-                doubtful(s, &[120]);
+                doubtful(s, &[120, 60]);
                 s.past.told = 1;
             },
-            spaced(180, 1),
+            spaced(180, 2),
         ),
         (
-            "and no more than four in a round",
+            "and no more than five in a round",
             |s| {
-                doubtful(s, &[1801, 1500, 900, 1]);
+                doubtful(s, &[1801, 1741, 1501, 901, 1]);
                 s.past.told = 1;
             },
-            wait(1799 + 1800, not_held(4)),
+            wait(3599, not_held(5)),
         ),
     ]);
 }
