@@ -1,6 +1,5 @@
 //! `explain`: a task, or a unit: its open tasks, and why there is none where nothing is told of it.
 
-use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use crate::cli::error::{CliError, Exit};
@@ -35,56 +34,41 @@ fn unit(globals: &Globals, name: &str) -> Result<Exit, CliError> {
         ..TaskFilter::default()
     })?;
     tasks.retain(|task| scope.covers(task, &task.finding()));
-    tasks.sort_by_key(|task| Reverse(task.severity));
     if let ([task], false) = (tasks.as_slice(), globals.json) {
         return wire::explain_with(globals, task.id, &[]);
     }
-    let untold = match untold::look(&globals.host(), &config, &reader, name) {
-        Ok(untold) => Some(untold),
+    let one = match untold::look(&globals.host(), &config, &reader, name) {
         // What is not a unit has tasks all the same.
-        Err(ExplainError::Service(ServiceError::UnknownUnit(_))) if !tasks.is_empty() => None,
-        Err(why) => return Err(why.into()),
+        Err(ExplainError::Service(ServiceError::UnknownUnit(_))) if !tasks.is_empty() => Untold {
+            unit: name.to_owned(),
+            state: "no_unit",
+            text: format!("{name} is no unit of this host"),
+        },
+        other => other?,
     };
     if globals.json {
         globals.print_json(&object!({
-            "unit": untold.as_ref().map_or(name, |one| &one.unit),
-            "state": untold.as_ref().map(|one| one.state),
-            "why": untold.as_ref().map(|one| &one.why),
-            "since": untold.as_ref().and_then(|one| one.since).map(shape::time),
-            "silenced": untold.as_ref().and_then(|one| one.silenced.as_ref()),
-            "next_steps": untold.iter().filter_map(|one| one.to_do.as_ref()).collect::<Vec<_>>(),
+            "unit": one.unit,
+            "state": one.state,
+            "text": one.text,
             "tasks": tasks.iter().map(shape::task).collect::<Vec<_>>(),
         }))?;
     } else {
-        globals.page(&page(untold.as_ref(), &tasks))?;
+        globals.page(&page(&one, &tasks))?;
     }
     Ok(Exit::Done)
 }
 
-fn page(untold: Option<&Untold>, tasks: &[Task]) -> String {
+fn page(one: &Untold, tasks: &[Task]) -> String {
     let mut text = String::new();
     for task in tasks {
-        let why = task.waiting_reason.as_deref();
-        let why = why.map_or_else(String::new, |why| format!(" because {why}"));
         let line = format!(
-            "task {}: {} {}: {}{why}; `explain {0}`",
+            "task {}: {} {}: {}; `explain {0}`",
             task.id, task.class, task.subject, task.status
         );
         let _ = writeln!(text, "{}", inert::line(&line));
     }
-    let Some(one) = untold else {
-        return text;
-    };
-    let since = one.since.map(shape::moment);
-    let since = since.map_or_else(String::new, |at| format!(" (since {at})"));
-    let line = format!("{} {}{since}", one.unit, one.why);
-    let _ = writeln!(text, "{}", inert::line(&line));
-    if let Some(terms) = &one.silenced {
-        let _ = writeln!(text, "{}", inert::line(terms));
-    }
-    if let Some(order) = &one.to_do {
-        let _ = writeln!(text, "\nwhat a human can do\n    {order}");
-    }
+    let _ = writeln!(text, "{}", inert::lines(&one.text));
     if tasks.is_empty() {
         let _ = writeln!(
             text,
@@ -93,4 +77,30 @@ fn page(untold: Option<&Untold>, tasks: &[Task]) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::class::Class;
+    use crate::core::model::time::Timestamp;
+
+    #[test]
+    fn tasks_stand_before_the_unit_and_a_unit_without_one_says_why() {
+        let now = Timestamp::from_millis(1_800_273_600_000);
+        let one = Untold {
+            unit: "a.service".to_owned(),
+            state: "stopped",
+            text: "a.service was stopped\n\nwhat a human can do\n    it".to_owned(),
+        };
+        assert_eq!(
+            page(&one, &[]),
+            "a.service was stopped\n\nwhat a human can do\n    it\n\n\
+             no open task is about it; closed ones: `tasks --all --subject a.service`\n"
+        );
+        let tasks = [4, 5].map(|id| Task::sample(id, Class::LogError, "/data", now));
+        let text = page(&one, &tasks);
+        assert!(text.starts_with("task 4: log_error /data: "), "{text}");
+        assert!(text.ends_with("    it\n"), "{text}");
+    }
 }

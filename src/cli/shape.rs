@@ -219,7 +219,7 @@ pub(super) fn finding(finding: &Finding) -> Value {
 
 /// RFC 3339, for programs.
 pub(super) fn time(at: Timestamp) -> String {
-    format!("{}Z", at.to_string().replacen(' ', "T", 1))
+    at.rfc3339()
 }
 
 pub(super) fn severity_cell(severity: Severity) -> Cell {

@@ -82,7 +82,7 @@ fn ordered(typed: &Typed, globals: &Globals, scope: Scope, at: usize) -> Result<
 fn begin(typed: &Typed, globals: &Globals, scope: Scope, at: usize) -> Result<Exit, CliError> {
     let config = globals.load_config()?;
     let one = ordered(typed, globals, scope, at)?;
-    let tasks = covered(globals, &config, &one)?;
+    let open = covered(globals, &config, &one)?;
     if !globals.dry_run {
         let now = globals.now();
         let store = stored::store(globals, &config, now)?;
@@ -103,15 +103,14 @@ fn begin(typed: &Typed, globals: &Globals, scope: Scope, at: usize) -> Result<Ex
                 )
             }
             Scope::Class(_) | Scope::Task(_) | Scope::Subject(_) => {
-                let tasks = shape::counted(tasks, "open task", "open tasks");
+                let tasks = shape::counted(open, "open task", "open tasks");
                 let critical = match one.scope {
                     Scope::Class(_) => "; what is critical is repaired and told all the same",
                     Scope::Host | Scope::Task(_) | Scope::Subject(_) => "",
                 };
                 let unknown = match &one.scope {
                     Scope::Subject(name)
-                        if is_strange(&globals.host(), &config, name)
-                            && !was_found(globals, &config, name)? =>
+                        if open == 0 && is_strange(&globals.host(), &config, name) =>
                     {
                         format!(
                             "; no unit has this name here yet: `silence end {name}` takes it back"
@@ -140,16 +139,6 @@ fn is_strange(host: &Host, config: &Config, name: &str) -> bool {
     !is_other
         && UnitName::new(name).is_ok()
         && wire::is_known_unit(host, config, name) == Some(false)
-}
-
-/// A task was once about it.
-fn was_found(globals: &Globals, config: &Config, name: &str) -> Result<bool, CliError> {
-    let tasks = stored::reader(globals, config)?.tasks(&TaskFilter {
-        subject: Some(name.to_owned()),
-        limit: 1,
-        ..TaskFilter::default()
-    })?;
-    Ok(!tasks.is_empty())
 }
 
 /// Open tasks that it covers now; one that is named must be there.

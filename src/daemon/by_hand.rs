@@ -23,7 +23,10 @@ pub fn mended(
     task: &Task,
     unit: &UnitState,
 ) -> Result<Option<String>, StoreError> {
-    if let Some(purpose) = unit.purpose() {
+    if let Some(purpose) = unit
+        .purpose()
+        .filter(|_| rest_of(task.class, None).is_some())
+    {
         return Ok(Some(format!("{} {purpose}", unit.name)));
     }
     let now = host.clock.now();
@@ -31,26 +34,27 @@ pub fn mended(
     let Some(at) = asked.filter(|at| *at > task.detected_at && *at <= now) else {
         return Ok(None);
     };
+    // The start of another unit may have started this one, too.
     let within = |one: &Attempt| {
         let ended = one.ended_at.unwrap_or(now);
         one.started_at <= at.plus(APART) && at <= ended.plus(APART)
     };
-    // The start of another unit may have started this one, too.
     let is_ours = reader.all_attempts()?.iter().any(within);
     Ok((!is_ours).then(|| format!("{} was started by somebody", unit.name)))
 }
 
-/// True where it matters who ended it: a human was told, or something was done about a unit that does not run.
-pub fn matters(task: &Task, told: u32, last: Option<&LastAttempt>) -> bool {
-    (told > 0 || last.is_some()) && rest_of(task.class, None).is_some()
+/// The unit whose start ends it, where it matters who gave that: a human was told, or something was done about it.
+pub fn unit_of(task: &Task, told: u32, last: Option<&LastAttempt>) -> Option<UnitName> {
+    let matters = (told > 0 || last.is_some()) && task.class.row().start_helps;
+    UnitName::new(task.finding().unit())
+        .ok()
+        .filter(|_| matters)
 }
 
 /// The same of a task in a worker's hands, whose unit is read now.
 pub fn of(job: &Job<'_>, facts: &TaskFacts) -> Result<Option<String>, StoreError> {
     let past = &facts.past;
-    let name = UnitName::new(&job.task.subject).ok();
-    let name = name.filter(|_| matters(job.task, past.told, past.last.as_ref()));
-    let Some(name) = name else {
+    let Some(name) = unit_of(job.task, past.told, past.last.as_ref()) else {
         return Ok(None);
     };
     match services::find(&job.loaded.managers, &name) {

@@ -90,16 +90,7 @@ pub fn step(
             Some(what) => close(job, Resolution::Human, &what),
             None => attempt::green_late(job),
         },
-        Step::Close { resolution, reason } => {
-            let by_itself = matches!(
-                reason,
-                Reason::EndedByItself | Reason::GoneUntouched | Reason::GoneUnverified
-            );
-            match by_hand::of(job, facts)?.filter(|_| by_itself) {
-                Some(what) => close(job, Resolution::Human, &what),
-                None => close(job, resolution, &reason.to_string()),
-            }
-        }
+        Step::Close { resolution, reason } => close(job, resolution, &reason.to_string()),
         Step::Refuse {
             phase,
             kind,

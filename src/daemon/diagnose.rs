@@ -18,7 +18,6 @@ use crate::core::model::finding::Finding;
 use crate::core::model::snippet::Snippet;
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
-use crate::core::model::unit::UnitName;
 use crate::core::remedy::lack;
 use crate::core::remedy::phases::{Offer, Offers};
 use crate::core::remedy::runbook;
@@ -28,7 +27,6 @@ use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::runtime::Runtime;
 use crate::detectors::last_run;
 use crate::host::{Host, mounts};
-use crate::services;
 use crate::store::{Reader, StoreError};
 
 /// Most snippets cited in an issue.
@@ -104,12 +102,8 @@ pub(super) fn reason(
     if snippets.is_empty() {
         snippets.extend(knowledge::about(named.cause));
     }
-    let next_steps = match start_of_stopped(loaded, task, finding) {
-        Some(start) => vec![start],
-        None => next_steps(named.cause, &told, notes, suggested),
-    };
     Ok(Reasoned {
-        next_steps,
+        next_steps: next_steps(named.cause, &told, notes, suggested),
         named,
         candidates,
         snippets,
@@ -117,16 +111,6 @@ pub(super) fn reason(
         learned,
         outdated,
     })
-}
-
-/// What a human types where somebody stopped the unit that others ask: nothing else is wrong with it.
-fn start_of_stopped(loaded: &LoadedConfig, task: &Task, finding: &Finding) -> Option<String> {
-    let row = task.class.row();
-    let asks = row.start_helps && row.told_by != ToldBy::UnitState;
-    let name = UnitName::new(finding.unit()).ok().filter(|_| asks)?;
-    let (manager, unit) = services::find(&loaded.managers, &name).ok()?;
-    let is_stopped = unit.purpose().is_some() && manager.name() == "systemd";
-    is_stopped.then(|| format!("systemctl start {}", unit.name))
 }
 
 /// Where its folder had no space when the unit ended there may be room now: how much. Of a file that it names by no

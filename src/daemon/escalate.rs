@@ -7,7 +7,7 @@ use crate::core::model::case::Case;
 use crate::core::model::class::Waits;
 use crate::core::model::id::TaskId;
 use crate::core::model::proposal::Proposal;
-use crate::core::model::task::{Status, Task};
+use crate::core::model::task::Status;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::step::{self, Reason};
 use crate::daemon::diagnose::Diagnosis;
@@ -135,15 +135,10 @@ fn compose(
         })
         .collect();
     let cause = format!("{}\n{}", diagnosis.cause.describe(), diagnosis.why);
-    // As it stands once this is told.
-    let told_of = Task {
-        status: Status::Escalated,
-        ..(*task).clone()
-    };
     let rendered = issue::render(&IssueFacts {
         host: &runtime.host_name(loaded),
         gateway_id: &runtime.store.gateway_id()?,
-        task: &told_of,
+        task,
         attempts: &attempts,
         cause: &cause,
         guidance: Guidance::of(diagnosis.cause),

@@ -21,8 +21,10 @@ use crate::core::model::inert;
 use crate::core::model::object::object;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::snippet::Snippet;
-use crate::core::model::task::{Phase, Status, Task};
+use crate::core::model::task::{Status, Task};
 use crate::core::model::time::Timestamp;
+use crate::core::reading::unit_state::has_unit_type;
+use crate::core::reading::wanted::{NotWanted, Unwanted};
 use crate::core::remedy::decide::{self, Decision, HostFacts, Question, Situation, decide};
 use crate::core::remedy::ending::{self, WindowEnd};
 use crate::core::remedy::phases::{Offer, Offers};
@@ -51,6 +53,8 @@ struct Weighed {
     mode: Mode,
     /// Why it would not be taken now.
     refused: Option<String>,
+    /// What a human types where somebody stopped the unit that it would start: nothing else is wrong with that.
+    start: Option<String>,
 }
 
 /// Everything that led to a task's state, and what comes next.
@@ -124,6 +128,8 @@ pub fn explain(
     for candidate in candidates {
         weighed.push(weigh(&gather, &task, &facts, candidate, &backups)?);
     }
+    let start = weighed.iter().find_map(|one| one.start.clone());
+    let next_steps = start.map_or(next_steps, |start| vec![start]);
     Ok(Explained {
         attempts: reader.attempts(id)?,
         vote: consensus::decide(&advice),
@@ -218,13 +224,19 @@ fn weigh(
     let (mut checked, _) = gather.check(task, &facts.finding, &offer, backups)?;
     checked.slot_free = slot_free(gather, task)?;
     let action = checked.target.clone().map(|action| action.text);
+    let mut start = None;
+    if let Some(NotWanted {
+        unit,
+        why: Unwanted::OnPurpose(_),
+    }) = &checked.unwanted
+        && has_unit_type(unit)
+    {
+        start = Some(format!("systemctl start {unit}"));
+    }
     // That a human was told of the task is in no action's way.
-    let anew = Task {
-        phase: Phase::QuickFix,
-        ..task.clone()
-    };
-    let weighed = if was_told(task) { &anew } else { task };
-    let mut situation = facts.situation(weighed, gather.loaded, host_facts(gather)?);
+    let held = checked.unwanted.as_ref().filter(|_| was_told(task));
+    let held = held.map(ToString::to_string);
+    let mut situation = facts.situation(task, gather.loaded, host_facts(gather)?);
     situation.checked = Some(checked);
     situation.offers = Some(Offers {
         researched: vec![offer],
@@ -235,11 +247,13 @@ fn weigh(
     };
     Ok(Weighed {
         mode: decide::mode_of(&situation, candidate.kind, candidate.command.as_deref()),
-        refused: refused(&situation, &facts.finding, gather.host.clock.now())
+        refused: held
+            .or_else(|| refused(&situation, &facts.finding, gather.host.clock.now()))
             // That a human was asked for it closes the round for it, and nothing else.
             .filter(|_| !waits_for_leave(task) || !task.proposal.as_ref().is_some_and(asked)),
         action,
         candidate,
+        start,
     })
 }
 

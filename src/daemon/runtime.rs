@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::actions::ActionContext;
 use crate::core::config::Config;
 use crate::core::model::action::ActionKind;
@@ -30,7 +32,6 @@ use crate::daemon::host_facts::{self, Life, StoreFacts};
 use crate::daemon::loaded_config::{self, LoadError, LoadedConfig};
 use crate::daemon::memory;
 use crate::daemon::safe_start::SafeStart;
-use crate::daemon::stopped::Stopped;
 use crate::daemon::storm_limit::StormLimit;
 use crate::daemon::underway::Awaited;
 use crate::detectors::suspects::Suspects;
@@ -146,7 +147,7 @@ pub struct Runtime {
     suspects: Mutex<Suspects>,
     voices: Mutex<Voices>,
     /// What somebody stopped, as the last look at all units found it.
-    pub(crate) stopped: Mutex<Vec<Stopped>>,
+    pub(crate) stopped: Mutex<Vec<Value>>,
     /// What the streams may still tell of as new.
     pub(crate) storm: Mutex<StormLimit>,
     /// What was heard and may be a habit.

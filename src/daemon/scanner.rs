@@ -437,8 +437,8 @@ fn record(
                 Condition::GoneSince(_) | Condition::Present | Condition::NotLooked => Over::Quiet,
             },
         };
-        let unit = unit_of(schedule, task);
-        end(runtime, task, unit, &open, over, now)?;
+        let units = schedule.units.as_deref().unwrap_or_default();
+        end(runtime, task, units, &open, over, now)?;
         schedule.gone_since.remove(&task.id);
         pass.cleared += 1;
     }
@@ -464,7 +464,7 @@ enum Over {
 fn end(
     runtime: &Runtime,
     task: &Task,
-    unit: Option<&UnitState>,
+    units: &[UnitState],
     open: &[OpenCondition],
     over: Over,
     now: Timestamp,
@@ -475,7 +475,9 @@ fn end(
         true => gather::last_attempt(&reader.attempts(task.id)?),
         false => None,
     };
-    let by_hand = match unit.filter(|_| by_hand::matters(task, told, last.as_ref())) {
+    let unit = by_hand::unit_of(task, told, last.as_ref());
+    let unit = unit.and_then(|name| units.iter().find(|unit| unit.name == name.as_str()));
+    let by_hand = match unit {
         Some(unit) => by_hand::mended(&runtime.host, &reader, task, unit)?,
         None => None,
     };
@@ -612,13 +614,9 @@ fn is_as_wanted(schedule: &Schedule, task: &Task) -> bool {
 
 /// What became of a task's unit; `None` where the units are not known.
 fn rest(schedule: &Schedule, task: &Task) -> Option<Option<Rest>> {
-    schedule.units.as_ref()?;
-    Some(rest_of(task.class, unit_of(schedule, task)))
-}
-
-fn unit_of<'s>(schedule: &'s Schedule, task: &Task) -> Option<&'s UnitState> {
-    let mut units = schedule.units.iter().flatten();
-    units.find(|unit| unit.name == task.subject)
+    let units = schedule.units.as_ref()?;
+    let unit = units.iter().find(|unit| unit.name == task.subject);
+    Some(rest_of(task.class, unit))
 }
 
 fn patience(runtime: &Runtime) -> Patience {

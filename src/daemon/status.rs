@@ -13,7 +13,6 @@ use crate::core::model::time::Timestamp;
 use crate::core::remedy::gates::Closed;
 use crate::daemon::host_facts::Life;
 use crate::daemon::runtime::Runtime;
-use crate::daemon::stopped::Stopped;
 use crate::host::{Host, READ_CAP};
 use crate::store::DetectorRun;
 
@@ -37,8 +36,7 @@ pub fn write(runtime: &Runtime, state: &str) {
         "safe_start": runtime.safe_start().map(|safe| safe.text()),
         "journal": runtime.journal_followed(),
         "detectors": runtime.store.live_runs().map(|runs| runs_json(&runs)).ok(),
-        "left_alone": runtime.stopped.lock().unwrap_or_else(PoisonError::into_inner)
-            .iter().map(Stopped::json).collect::<Vec<_>>(),
+        "left_alone": *runtime.stopped.lock().unwrap_or_else(PoisonError::into_inner),
         "open_tasks": counts.as_ref().map(|counts| counts.open).ok(),
         "store_troubles": runtime.store.health().troubles(),
         "store_error": counts.as_ref().err().map(ToString::to_string),
@@ -151,10 +149,9 @@ impl Daemon {
     }
 
     /// What somebody stopped and it leaves alone, while it lives.
-    pub fn stopped(&self) -> Vec<Stopped> {
+    pub fn stopped(&self) -> &[Value] {
         let said = self.said.get("left_alone").filter(|_| self.running);
-        let all = said.and_then(Value::as_array).into_iter().flatten();
-        all.filter_map(Stopped::of_json).collect()
+        said.and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
     /// As the gates know it.

@@ -1,7 +1,5 @@
 //! Units that somebody stopped and that would be up otherwise. Nobody is told of them: the status file lists them.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use crate::core::config::Detect;
@@ -15,63 +13,36 @@ use crate::core::reading::unit_state::{has_unit_type, is_excluded, kept_down};
 /// A host has few of them; more than these are not listed.
 const LISTED_MOST: usize = 64;
 
-/// One unit that is left alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stopped {
-    pub unit: String,
-    /// What somebody did, as in `was stopped by somebody`.
-    pub why: String,
-    /// When it went down; `None` where its manager does not say.
-    pub since: Option<Timestamp>,
-}
-
-/// Those among all `units` of a host, which went down last first.
-pub fn among(units: &[UnitState], detect: &Detect, booted_at: Option<Timestamp>) -> Vec<Stopped> {
-    let down: Vec<&UnitState> = units.iter().filter(|one| one.purpose().is_some()).collect();
-    if down.is_empty() {
-        return Vec::new();
-    }
-    let active = units.iter().filter(|unit| unit.is_active());
-    let active: BTreeSet<&str> = active.map(|unit| unit.name.as_str()).collect();
+/// Those among all `units` of a host as they are told, which went down last first: `unit`, `why`, `since` (RFC 3339;
+/// null where the manager does not say), and `text` of all that.
+pub fn among(units: &[UnitState], detect: &Detect, booted_at: Option<Timestamp>) -> Vec<Value> {
+    let runs = |name: &str| units.iter().any(|one| one.name == name && one.is_active());
     // Run levels have no unit that could be down.
-    let is_up = |name: &str| !has_unit_type(name) || active.contains(name);
-    let stopped = down.into_iter().filter_map(|unit| {
+    let is_up = |name: &str| !has_unit_type(name) || runs(name);
+    let (mut order, mut stopped) = (Vec::new(), Vec::new());
+    for unit in units {
         let mut globs = detect.wanted_units.iter();
         let is_listed = globs.any(|glob| matches_glob(glob, &unit.name));
-        let purpose = kept_down(unit, &is_up, is_listed)?;
-        (!is_excluded(unit, &detect.ignore_units)).then(|| Stopped {
-            unit: unit.name.clone(),
-            why: purpose.to_string(),
-            since: at(unit.inactive_enter_us, booted_at),
-        })
-    });
-    let mut stopped: Vec<Stopped> = stopped.collect();
-    stopped.sort_by(|a, b| (b.since, &a.unit).cmp(&(a.since, &b.unit)));
-    stopped.truncate(LISTED_MOST);
+        let Some(purpose) = kept_down(unit, &is_up, is_listed) else {
+            continue;
+        };
+        if stopped.len() == LISTED_MOST || is_excluded(unit, &detect.ignore_units) {
+            continue;
+        }
+        let down_us = unit.inactive_enter_us;
+        let since = at(down_us, booted_at);
+        let down_since = since.map(|at| format!(", down since {} UTC", at.second()));
+        let text = format!("{} {purpose}{}", unit.name, down_since.unwrap_or_default());
+        let one = object!({
+            "unit": unit.name,
+            "why": purpose.to_string(),
+            "since": since.map(Timestamp::rfc3339),
+            "text": text,
+        });
+        let place = order.iter().position(|other| *other < down_us);
+        let place = place.unwrap_or(order.len());
+        order.insert(place, down_us);
+        stopped.insert(place, one);
+    }
     stopped
-}
-
-impl Stopped {
-    /// Since when, where that is known.
-    pub fn text(&self) -> String {
-        let since = self
-            .since
-            .map(|at| format!(", down since {} UTC", at.second()));
-        format!("{} {}{}", self.unit, self.why, since.unwrap_or_default())
-    }
-
-    pub(super) fn json(&self) -> Value {
-        let since = self.since.map(|at| at.to_string());
-        object!({ "unit": self.unit, "why": self.why, "since": since })
-    }
-
-    /// The same read back; `None` where one of its fields is missing.
-    pub(super) fn of_json(said: &Value) -> Option<Self> {
-        let text = |key| said.get(key).and_then(Value::as_str);
-        Some(Self {
-            unit: text("unit")?.to_owned(),
-            why: text("why")?.to_owned(),
-            since: text("since").and_then(|at| at.parse().ok()),
-        })
-    }
 }

@@ -1,10 +1,12 @@
 //! Why nothing is told of a unit: what `explain` says of one that no open task is about. Reads only.
 
+use std::fmt::Write as _;
+
 use crate::core::config::Config;
 use crate::core::model::text::matches_glob;
-use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::starting::at;
+use crate::core::reading::unit_state::has_unit_type;
 use crate::core::reading::wanted::Unwanted;
 use crate::core::remedy::silence::Scope;
 use crate::daemon::explain::ExplainError;
@@ -20,14 +22,8 @@ pub struct Untold {
     pub unit: String,
     /// In a word, for programs.
     pub state: &'static str,
-    /// What follows its name in a sentence.
-    pub why: String,
-    /// Since when it runs, or is down.
-    pub since: Option<Timestamp>,
-    /// What a human can type to change that.
-    pub to_do: Option<String>,
-    /// Silenced on these terms.
-    pub silenced: Option<String>,
+    /// The same for humans: since when, whether it is silenced, and what changes it.
+    pub text: String,
 }
 
 /// Looks at the unit of this name, whose `.service` may be left out.
@@ -45,35 +41,41 @@ pub fn look(
     ends::recall(host, reader, &managers)?;
     let (manager, unit) = services::find_typed(&managers, name)?;
     let is_up = unit.is_active();
-    let asks = || services::unwanted(manager.as_ref(), &unit, host, config);
     let (state, why, order) = match of_settings(&unit, config) {
         Some((state, why, order)) => (state, why.to_owned(), order),
         None if is_up => ("runs", "runs, and no fault is seen in it".to_owned(), ""),
-        None => match asks()? {
+        None => match services::unwanted(manager.as_ref(), &unit, host, config)? {
             Some(why) => {
                 let (state, order) = word(&why);
                 (state, why.to_string(), order)
             }
-            None => (
-                "down",
-                format!("is {}, which the next look finds", unit.active_state),
-                "start",
-            ),
+            None => {
+                let why = format!("is {}, which the next look finds", unit.active_state);
+                ("down", why, "start")
+            }
         },
     };
-    let is_systemd = manager.name() == "systemd" && !order.is_empty();
     let since_us = match is_up {
         true => unit.active_enter_us,
         false => unit.inactive_enter_us,
     };
-    Ok(Untold {
-        state,
-        why,
-        to_do: is_systemd.then(|| format!("systemctl {order} {}", unit.name)),
-        since: at(since_us, boot::booted_at(host)),
-        silenced: silenced(host, config, reader, &unit.name)?,
-        unit: unit.name,
-    })
+    let name = unit.name.as_str();
+    let mut text = format!("{name} {why}");
+    if let Some(at) = at(since_us, boot::booted_at(host)) {
+        let _ = write!(text, " (since {} UTC)", at.second());
+    }
+    if let Some(terms) = silenced(host, config, reader, name)? {
+        let _ = write!(text, "\n{terms}");
+    }
+    if has_unit_type(name) && !order.is_empty() {
+        let _ = write!(
+            text,
+            "\n\nwhat a human can do\n    systemctl {order} {name}"
+        );
+    }
+    // A copy, so that the rest of the unit is not dropped field by field.
+    let unit = name.to_owned();
+    Ok(Untold { unit, state, text })
 }
 
 /// What no look would change.

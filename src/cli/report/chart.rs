@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::html::Html;
 use crate::core::model::task::{Resolution, Status, Task};
 use crate::core::model::time::Timestamp;
-use crate::daemon::days::day_of;
+use crate::daemon::days::{Days, day_of};
 
 const DAYS: usize = 30;
 const DAY: Duration = Duration::from_secs(86_400);
@@ -48,7 +48,7 @@ fn per_day(tasks: &[Task], now: Timestamp) -> Vec<[u64; 4]> {
 }
 
 /// `watched` are the days on which somebody looked: a day without tasks that is none of them tells nothing.
-pub(super) fn tasks_over_time(html: &mut Html, tasks: &[Task], watched: &[i64], now: Timestamp) {
+pub(super) fn tasks_over_time(html: &mut Html, tasks: &[Task], watched: Days, now: Timestamp) {
     let days = per_day(tasks, now);
     let most = days
         .iter()
@@ -57,7 +57,7 @@ pub(super) fn tasks_over_time(html: &mut Html, tasks: &[Task], watched: &[i64], 
         .unwrap_or(0);
     let total: u64 = days.iter().flatten().sum();
     let ago = |at: usize| now.minus(DAY * u32::try_from(DAYS - 1 - at).unwrap_or(0));
-    let is_unknown = |at: usize, sum: u64| sum == 0 && !watched.contains(&day_of(ago(at)));
+    let is_unknown = |at: usize, sum: u64| sum == 0 && !watched.has(day_of(ago(at)));
     let sums = days.iter().map(|day| day.iter().sum::<u64>());
     let unknown = sums.enumerate().filter(|(at, sum)| is_unknown(*at, *sum));
     let unknown = unknown.count() as u64;
@@ -147,12 +147,12 @@ mod tests {
         let now = Timestamp::from_millis(1_800_273_600_000);
         let today = day_of(now);
         let task = Task::sample(1, Class::ServiceFailed, "a.service", now.minus(DAY * 4));
-        let drawn = |tasks: &[Task], watched: &[i64]| {
+        let drawn = |tasks: &[Task], watched: Days| {
             let mut html = Html::default();
             tasks_over_time(&mut html, tasks, watched, now);
             html.finish()
         };
-        let page = drawn(&[task], &[today - 2, today]);
+        let page = drawn(&[task], Days::default().with(today - 2).with(today));
         assert_eq!(page.matches(": no data</title>").count(), 27);
         for (day, told) in [
             ("2027-01-18", "0"),
@@ -164,8 +164,7 @@ mod tests {
             assert!(page.contains(&format!("{day}: {told}</title>")), "{day}");
         }
         assert!(page.contains("no data 27</span>"));
-        let calm: Vec<i64> = (0..30).map(|back| today - back).collect();
-        assert!(drawn(&[], &calm).contains("last 30 days.</p>"));
-        assert!(drawn(&[], &[today]).contains("nothing is known: 29.</p>"));
+        assert!(drawn(&[], Days::all_up_to(now)).contains("last 30 days.</p>"));
+        assert!(drawn(&[], Days::default().with(today)).contains("nothing is known: 29.</p>"));
     }
 }

@@ -5,6 +5,7 @@ use crate::core::human::stats::Stats;
 use crate::core::model::habit::Habit;
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
+use crate::daemon::days::Days;
 use crate::store::{Attempt, AuditBreak, AuditReport, DetectorRun, EscalationRow, OutboxRow};
 
 /// Everything the page shows.
@@ -21,7 +22,7 @@ pub(super) struct ReportFacts {
     /// What would have been done, where the mode only observes.
     pub(super) trial: Vec<String>,
     /// Days of the last month on which the host was watched.
-    pub(super) days: Vec<i64>,
+    pub(super) days: Days,
     /// Newest first.
     pub(super) tasks: Vec<Task>,
     pub(super) open: u64,

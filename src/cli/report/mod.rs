@@ -17,7 +17,7 @@ use crate::cli::trial::{self, Would};
 use crate::cli::typed::Typed;
 use crate::cli::{learn, stats, stored};
 use crate::core::human::stats::compute;
-use crate::daemon::days;
+use crate::daemon::days::Days;
 use crate::daemon::host_facts::{self, StoreFacts};
 use crate::daemon::status::Daemon;
 use crate::host::boot::host_name;
@@ -92,7 +92,7 @@ fn facts(globals: &Globals) -> Result<ReportFacts, CliError> {
             .iter()
             .map(Would::text)
             .collect(),
-        days: days::watched(&reader)?,
+        days: Days::of(&reader)?,
         tasks: reader.tasks(&filter)?,
         open: reader.counts()?.open,
         adopted: reader.adopted_waiting()?,

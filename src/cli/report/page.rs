@@ -42,7 +42,7 @@ pub(super) fn page(facts: &ReportFacts) -> String {
         head(html, facts);
         tiles(html, facts);
         escalations(html, facts);
-        chart::tasks_over_time(html, &facts.tasks, &facts.days, facts.now);
+        chart::tasks_over_time(html, &facts.tasks, facts.days, facts.now);
         figures(html, facts);
         open_tasks(html, facts);
         trial(html, facts);
@@ -437,6 +437,7 @@ mod tests {
     use crate::core::model::habit::Habit;
     use crate::core::model::id::EscalationId;
     use crate::core::model::time::Timestamp;
+    use crate::daemon::days::Days;
     use crate::store::{AuditReport, DetectorRun, EscalationRow};
 
     const HOSTILE: &str =
@@ -445,7 +446,7 @@ mod tests {
     fn facts() -> ReportFacts {
         let now = Timestamp::from_millis(1_763_878_648_123);
         ReportFacts {
-            days: Vec::new(),
+            days: Days::default(),
             host: HOSTILE.to_owned(),
             now,
             config: Config::default(),

@@ -16,7 +16,7 @@ use crate::core::model::class::Class;
 use crate::core::model::id::{EscalationId, TaskId};
 use crate::core::model::task::{Resolution, Status, Task};
 use crate::core::model::time::Timestamp;
-use crate::daemon::days::day_of;
+use crate::daemon::days::Days;
 use crate::store::{AuditReport, DetectorRun, EscalationRow, RunOutcome};
 
 /// Where the pages are written; unset: nowhere.
@@ -123,7 +123,7 @@ fn facts() -> ReportFacts {
                 .to_owned(),
         ],
         trial: Vec::new(),
-        days: (0..30).map(|day| day_of(before(day, 0))).collect(),
+        days: Days::all_up_to(NOW),
         open: 2,
         adopted: 0,
         host_charged: (2, 9),

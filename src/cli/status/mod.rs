@@ -25,7 +25,6 @@ use crate::core::model::object::object;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::silence::Scope;
 use crate::daemon::status::{Daemon, paused_json};
-use crate::daemon::stopped::Stopped;
 use crate::host::boot::host_name;
 use crate::store::{Counts, DetectorRun, RunOutcome};
 
@@ -124,7 +123,7 @@ fn to_json(seen: &Seen<'_>) -> Value {
         "told": config.channels(),
         "kill_switch": repairs.facts.kill_switch,
         "paused": paused_json(&repairs.paused),
-        "left_alone": daemon.stopped().iter().map(left_alone).collect::<Vec<_>>(),
+        "left_alone": daemon.stopped(),
         "mode": object!({
             "limit": config.mode.limit.as_str(),
             "low": config.mode.low.as_str(),
@@ -185,11 +184,6 @@ fn to_json(seen: &Seen<'_>) -> Value {
     value
 }
 
-fn left_alone(one: &Stopped) -> Value {
-    let since = one.since.map(shape::time);
-    object!({ "unit": one.unit, "why": one.why, "since": since })
-}
-
 /// Those of all tasks, as `stats` has them.
 fn figures(seen: &Seen<'_>) -> Result<Value, CliError> {
     let rows = stats::rows(&stored::reader(seen.globals, &seen.config)?)?;
@@ -234,11 +228,13 @@ fn page(seen: &Seen<'_>, in_sum: bool) -> String {
         }
     }
     let stopped = seen.daemon.stopped();
-    let more = stopped.len().saturating_sub(STOPPED_MOST);
-    for (at, one) in stopped.iter().take(STOPPED_MOST).enumerate() {
-        let name = if at == 0 { "left alone" } else { "" };
-        line(name, Tone::Plain, &one.text());
+    let mut name = "left alone";
+    for one in stopped.iter().take(STOPPED_MOST) {
+        let text = one.get("text").and_then(Value::as_str);
+        line(name, Tone::Plain, text.unwrap_or_default());
+        name = "";
     }
+    let more = stopped.len().saturating_sub(STOPPED_MOST);
     if more > 0 {
         line(
             "",

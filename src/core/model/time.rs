@@ -118,6 +118,11 @@ impl Timestamp {
         text.get(..19).unwrap_or(&text).to_owned()
     }
 
+    /// For programs: `YYYY-MM-DDTHH:MM:SS.sssZ`.
+    pub fn rfc3339(self) -> String {
+        format!("{}Z", self.to_string().replacen(' ', "T", 1))
+    }
+
     /// `2026-03-01T12:00:00Z`, or with an offset; nothing else.
     pub fn from_rfc3339(text: &str) -> Option<Self> {
         let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;

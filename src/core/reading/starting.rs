@@ -30,14 +30,14 @@ pub fn started_at<'u>(
     units.into_iter().filter_map(began).max()
 }
 
-/// When a unit that had been down was started, where only a job starts it that somebody asked for: its manager starts
-/// no failed unit by itself, but for what is started on demand or with a device.
+/// When a running unit was started by a job that somebody asked for. Its manager counts its own restarts, anew after
+/// each other start, and starts by itself only what is started on demand or with a device.
 pub fn asked_for_at(unit: &UnitState, booted_at: Option<Timestamp>) -> Option<Timestamp> {
     let is_device = |name: &String| name.ends_with(".device");
     let on_demand = !unit.triggered_by.is_empty()
         || unit.service_type == "dbus"
         || unit.wanted_by.iter().any(is_device);
-    let up = unit.is_active() && !on_demand;
+    let up = unit.is_active() && !on_demand && unit.n_restarts == 0;
     at(unit.inactive_exit_us, booted_at).filter(|_| up)
 }
 
@@ -182,6 +182,7 @@ mod tests {
                 "it is down",
                 (|unit| unit.active_state = "failed".to_owned()) as fn(&mut UnitState),
             ),
+            ("its own manager", |unit| unit.n_restarts = 1),
             ("nobody says when", |unit| unit.inactive_exit_us = 0),
             ("a timer or a socket", |unit| {
                 unit.triggered_by = vec!["a.timer".to_owned()];

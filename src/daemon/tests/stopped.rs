@@ -5,17 +5,19 @@ use std::time::Duration;
 use super::gateway::{Gateway, START, UNIT};
 use super::units::Unit;
 use crate::core::config::Probe;
+use crate::core::model::task::Resolution;
 use crate::core::remedy::silence::{Scope, Silence};
 use crate::daemon::status::Daemon;
 use crate::daemon::{explain, untold};
-use crate::host::exec::scripted::fails;
+use crate::host::exec::scripted::{fails, says};
 
 /// What the status file says is left alone.
 fn left_alone(gateway: &Gateway) -> Vec<String> {
     gateway.tell_status();
     let host = &gateway.runtime.host;
     let daemon = Daemon::ask(host, &gateway.runtime.loaded().config);
-    daemon.stopped().iter().map(|one| one.text()).collect()
+    let texts = daemon.stopped().iter().map(|one| one["text"].as_str());
+    texts.map(|text| text.unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -50,10 +52,11 @@ fn untold(gateway: &Gateway, name: &str) -> Result<(&'static str, String), Strin
     let reader = gateway.runtime.store.reader().unwrap();
     let told = untold::look(&gateway.runtime.host, &config, &reader, name);
     let told = told.map(|one| {
-        let silenced = one.silenced.map(|terms| format!("; {terms}"));
-        let to_do = one.to_do.map(|order| format!("; {order}"));
-        let all = [Some(one.why), silenced, to_do].into_iter().flatten();
-        (one.state, all.collect())
+        let about = one.text.strip_prefix(&one.unit).unwrap();
+        (
+            one.state,
+            about.trim().replace("\n\nwhat a human can do\n    ", "; "),
+        )
     });
     told.map_err(|why| why.to_string())
 }
@@ -124,7 +127,7 @@ fn of_a_unit_without_a_task_it_is_said_why() {
     assert!(store.silence(silence, now).unwrap());
     let said = untold(&gateway, "well").unwrap().1;
     assert!(
-        said.contains("; silenced until 2027-01-18 12:01:20 UTC by anna: cable"),
+        said.contains("\nsilenced until 2027-01-18 12:01:20 UTC by anna: cable"),
         "{said}"
     );
 }
@@ -167,4 +170,14 @@ fn a_stopped_unit_with_a_probe_gets_one_answer() {
         "{told}"
     );
     assert_eq!(gateway.starts(), 0);
+    // Whoever stopped it starts it, two seconds before each look.
+    gateway.units.put(UNIT, "active");
+    let started = |unit: &mut Unit| unit.started_us = 98_000_000;
+    gateway.units.change(UNIT, started);
+    for words in ["systemd-run", "/usr/bin/check"] {
+        gateway.script.on(words, |_| says(""));
+    }
+    gateway.runs_for(Duration::from_secs(30));
+    let resolution = gateway.task("web").resolution;
+    assert_eq!(resolution, Some(Resolution::Human), "it was worth telling");
 }

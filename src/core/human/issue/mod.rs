@@ -20,7 +20,7 @@ use crate::core::model::class::Clearing;
 use crate::core::model::facts::Key;
 use crate::core::model::finding::Severity;
 use crate::core::model::proposal::Proposal;
-use crate::core::model::task::{Outcome, Resolution, Task};
+use crate::core::model::task::{Outcome, Resolution, Status, Task};
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
 
@@ -126,7 +126,8 @@ pub struct Rendered {
 pub fn render(facts: &IssueFacts<'_>) -> Rendered {
     let redactor = Redactor::new();
     let clean = |text: &str| redactor.redact(text);
-    let status = status_block(facts.task);
+    // As it stands once this is told.
+    let status = status_row(facts.task, Status::Escalated.as_str());
     let mut out = String::new();
     headline(&mut out, facts);
     let _ = write!(out, "\n{STATUS_START}\n{status}\n{STATUS_END}\n");
@@ -189,6 +190,10 @@ pub fn status_block(task: &Task) -> String {
         (None, "fixed") => "fixed, being watched".to_owned(),
         (None, word) => word.replace('_', " "),
     };
+    status_row(task, &state)
+}
+
+fn status_row(task: &Task, state: &str) -> String {
     let episode = match task.episode {
         0 | 1 => "first time on this gateway".to_owned(),
         n => format!("{} time on this gateway", ordinal(n)),
