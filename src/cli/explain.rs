@@ -8,7 +8,7 @@ use crate::cli::typed::Typed;
 use crate::cli::{shape, stored, wire};
 use crate::core::model::inert;
 use crate::core::model::object::object;
-use crate::core::model::task::Task;
+use crate::core::model::task::{Status, Task};
 use crate::core::remedy::silence::Scope;
 use crate::daemon::explain::ExplainError;
 use crate::daemon::untold::{self, Untold};
@@ -34,6 +34,8 @@ fn unit(globals: &Globals, name: &str) -> Result<Exit, CliError> {
         ..TaskFilter::default()
     })?;
     tasks.retain(|task| scope.covers(task, &task.finding()));
+    // What waits for another stands behind it.
+    tasks.sort_by_key(|task| (task.status == Status::Waiting, task.id));
     if let ([task], false) = (tasks.as_slice(), globals.json) {
         return wire::explain_with(globals, task.id, &[]);
     }
@@ -67,6 +69,14 @@ fn page(one: &Untold, tasks: &[Task]) -> String {
             task.id, task.class, task.subject, task.status
         );
         let _ = writeln!(text, "{}", inert::line(&line));
+    }
+    if let (Some(first), "down") = (tasks.first(), one.state) {
+        let _ = writeln!(
+            text,
+            "`explain {}` says why, and what can be done",
+            first.id
+        );
+        return text;
     }
     let _ = writeln!(text, "{}", inert::lines(&one.text));
     if tasks.is_empty() {
@@ -102,5 +112,14 @@ mod tests {
         let text = page(&one, &tasks);
         assert!(text.starts_with("task 4: log_error /data: "), "{text}");
         assert!(text.ends_with("    it\n"), "{text}");
+        let down = Untold {
+            state: "down",
+            ..one
+        };
+        let text = page(&down, &tasks);
+        assert!(
+            text.ends_with("`explain 4` says why, and what can be done\n"),
+            "{text}"
+        );
     }
 }
