@@ -177,6 +177,9 @@ impl Probe {
         if !self.http.is_empty() && !schemes.iter().any(|one| self.http.starts_with(one)) {
             let why = "http must begin with http:// or https://";
             wrong.push(told(format!("{key}.http"), why));
+        } else if !self.http.is_empty() && !can_be_asked(&self.http) {
+            let why = format!("http is '{}': write it as http://host:port/path", self.http);
+            wrong.push(told(format!("{key}.http"), &why));
         }
         if !self.tcp.is_empty() && !has_port(&self.tcp) {
             let why = format!("tcp is '{}': write it as host:port", self.tcp);
@@ -191,6 +194,17 @@ fn has_port(address: &str) -> bool {
     address.rsplit_once(':').is_some_and(|(host, port)| {
         !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
     })
+}
+
+/// True for a URL with a host, and with a port that can be dialled where it names one.
+fn can_be_asked(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let authority = authority.rsplit('@').next().unwrap_or(authority);
+    match authority.contains(':') && !authority.ends_with(']') {
+        true => has_port(authority),
+        false => !authority.is_empty(),
+    }
 }
 
 impl Github {
@@ -292,6 +306,17 @@ mod tests {
             ("h:http", false),
         ] {
             assert_eq!(has_port(address), good, "{address}");
+            let text = format!("[[probe]]\nname = \"a\"\nhttp = \"https://u@{address}/up:9\"\n");
+            let want = (!good && address != "127.0.0.1").then(|| (3, "probe[0].http".to_owned()));
+            assert_eq!(told(&text), Vec::from_iter(want), "{text}");
+        }
+        for (rest, good) in [
+            ("[::1]/", true),
+            ("h", true),
+            ("/up", false),
+            ("h:8O80/", false),
+        ] {
+            assert_eq!(can_be_asked(&format!("http://{rest}")), good, "{rest}");
         }
     }
 }
