@@ -23,6 +23,7 @@ use crate::daemon::host_facts::{self, StoreFacts};
 use crate::daemon::status::Daemon;
 use crate::host::Host;
 use crate::host::files::secret_file_problem;
+use crate::host::procfs;
 use crate::host::trusted::{self, Owners};
 use crate::store::{Reader, Store, StoreError};
 
@@ -382,6 +383,11 @@ fn check_space(page: &mut Page, host: &Host, config: &Config) {
 
 fn check_daemon(page: &mut Page, host: &Host, config: &Config) {
     match Daemon::ask(host, config).pid() {
+        Some(pid) if is_replaced(host, pid) => page.warn(
+            "daemon",
+            format!("running, pid {pid}, from a program file that was replaced since"),
+            "restart the service: it is not the installed one that runs",
+        ),
         Some(pid) => page.ok("daemon", format!("running, pid {pid}")),
         None => page.warn(
             "daemon",
@@ -389,6 +395,13 @@ fn check_daemon(page: &mut Page, host: &Host, config: &Config) {
             "start the service, or `install --start` it",
         ),
     }
+}
+
+/// The program was installed anew and the old one still runs.
+fn is_replaced(host: &Host, pid: u64) -> bool {
+    let process = u32::try_from(pid).ok();
+    let process = process.and_then(|pid| procfs::process(host, pid).ok().flatten());
+    process.is_some_and(|one| one.deleted)
 }
 
 fn check_sources(page: &mut Page, host: &Host, config: &Config) {
@@ -546,6 +559,45 @@ fn check_fleet(page: &mut Page, host: &Host, config: &Config, offline: bool) {
             page.ok("fleet", what);
         } else {
             page.warn("fleet", what, to_do);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::model::time::Timestamp;
+    use crate::host::clock::Clock;
+
+    #[test]
+    fn an_old_program_that_still_runs_is_warned_of() {
+        let dir = tempfile::tempdir().unwrap();
+        for (exe, want) in [
+            ("/usr/local/bin/autonomous-orchestrator", CheckEnd::Ok),
+            (
+                "/usr/local/bin/autonomous-orchestrator (deleted)",
+                CheckEnd::Warn,
+            ),
+        ] {
+            let process = dir.path().join("proc/7");
+            std::fs::create_dir_all(&process).unwrap();
+            std::fs::create_dir_all(dir.path().join("run")).unwrap();
+            let status = "{\"state\":\"running\",\"pid\":7}";
+            std::fs::write(dir.path().join("run/status.json"), status).unwrap();
+            let cmdline = "/usr/local/bin/autonomous-orchestrator\0run\0";
+            std::fs::write(process.join("cmdline"), cmdline).unwrap();
+            let own = std::fs::read_to_string("/proc/self/stat").unwrap();
+            std::fs::write(process.join("stat"), own).unwrap();
+            let _ = std::fs::remove_file(process.join("exe"));
+            std::os::unix::fs::symlink(exe, process.join("exe")).unwrap();
+            let host = Host::at(dir.path(), Clock::manual(Timestamp::from_millis(0)));
+            let mut config = Config::default();
+            config.daemon.runtime_dir = "/run".to_owned();
+            let mut page = Page::default();
+            check_daemon(&mut page, &host, &config);
+            let ends: Vec<_> = page.0.iter().map(|one| one.0).collect();
+            assert_eq!(ends, [want], "{exe}");
         }
     }
 }

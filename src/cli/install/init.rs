@@ -66,6 +66,11 @@ impl InitOrder {
         self
     }
 
+    /// As a human types it.
+    pub(super) fn line(&self) -> String {
+        format!("{} {}", self.program, self.args.join(" "))
+    }
+
     pub(super) fn give(&self) -> Result<(), CliError> {
         let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
         let failed = match Host::real().run(&self.program, &args, DEADLINE) {
@@ -82,7 +87,7 @@ impl InitOrder {
 
 impl fmt::Display for InitOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "run        {} {}", self.program, self.args.join(" "))
+        write!(f, "run        {}", self.line())
     }
 }
 
@@ -171,19 +176,13 @@ impl Init {
         }
     }
 
-    pub(super) fn restart(self) -> Vec<InitOrder> {
-        vec![match self {
-            Self::Systemd => InitOrder::new("systemctl", &["restart", NAME]),
-            Self::OpenRc => InitOrder::new("rc-service", &[NAME, "restart"]),
-            Self::SysV => InitOrder::new(SCRIPT, &["restart"]),
-        }]
-    }
-
-    pub(super) const fn start_line(self) -> &'static str {
+    /// Starts it, or restarts one that runs.
+    pub(super) fn start(self, runs: bool) -> InitOrder {
+        let word = if runs { "restart" } else { "start" };
         match self {
-            Self::Systemd => "systemctl start autonomous-orchestrator",
-            Self::OpenRc => "rc-service autonomous-orchestrator start",
-            Self::SysV => "/etc/init.d/autonomous-orchestrator start",
+            Self::Systemd => InitOrder::new("systemctl", &[word, NAME]),
+            Self::OpenRc => InitOrder::new("rc-service", &[NAME, word]),
+            Self::SysV => InitOrder::new(SCRIPT, &[word]),
         }
     }
 

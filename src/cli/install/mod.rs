@@ -10,10 +10,10 @@ use crate::cli::command::CommandRow;
 use crate::cli::config::EXAMPLE;
 use crate::cli::error::{CliError, ErrorKind, Exit};
 use crate::cli::globals::Globals;
-use crate::cli::help::NAME;
 use crate::cli::manual;
 use crate::cli::typed::Typed;
 use crate::core::config::Config;
+use crate::daemon::status::Daemon;
 use crate::escalation::textfile;
 use files::{InstallStep, Tree};
 use init::Init;
@@ -155,12 +155,21 @@ pub(super) fn install(
         job.say(&advice)?;
     }
     if typed.has("start") {
-        job.orders(init.restart())?;
+        job.orders(vec![init.start(true)])?;
         job.say(NEXT)?;
     } else if !job.staged && !globals.dry_run {
-        globals.print(&format!("{NEXT}\nstart it with: {}\n", init.start_line()))?;
+        let config = globals.load_config().unwrap_or_default();
+        let runs = Daemon::ask(&globals.host(), &config).running;
+        let start = start_line(init, runs);
+        globals.print(&format!("{NEXT}\n{start}\n"))?;
     }
     Ok(Exit::Done)
+}
+
+/// How what was installed comes to run: a start leaves one that runs as it is.
+fn start_line(init: Init, runs: bool) -> String {
+    let again = if runs { "re" } else { "" };
+    format!("{again}start it with: {}", init.start(runs).line())
 }
 
 pub(super) fn uninstall(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
@@ -185,12 +194,23 @@ pub(super) fn uninstall(typed: &Typed, globals: &Globals) -> Result<Exit, CliErr
     if typed.has("purge") {
         job.step(&tree.remove_tree(Path::new(CONFIG_DIR))?)?;
         job.step(&tree.remove_tree(Path::new(STATE_DIR))?)?;
-    } else if tree.has(CONFIG_DIR) || tree.has(STATE_DIR) {
-        globals.print(&format!(
-            "kept: {CONFIG_DIR} and {STATE_DIR} (`{NAME} uninstall --purge` removes them)\n"
-        ))?;
+    } else if let Some(kept) = kept(tree) {
+        globals.print(&kept)?;
     }
     Ok(Exit::Done)
+}
+
+/// What is kept, and how it goes: the program that could purge it is removed.
+fn kept(tree: &Tree) -> Option<String> {
+    let there =
+        [CONFIG_DIR, STATE_DIR].map(|path| tree.has(path).then(|| tree.path(Path::new(path))));
+    let there: Vec<_> = there
+        .iter()
+        .flatten()
+        .map(|path| path.to_string_lossy())
+        .collect();
+    let (first, rest) = (there.join(" and "), there.join(" "));
+    (!there.is_empty()).then(|| format!("kept: {first}; this removes them: rm -r {rest}\n"))
 }
 
 /// What the daemon wrote elsewhere, and why it is not removed.
@@ -224,6 +244,62 @@ fn left(tree: &Tree) -> Vec<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn the_line_for_what_is_kept_works_without_the_program() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::new(dir.path().to_owned(), false);
+        assert_eq!(kept(&tree), None);
+        for path in [CONFIG_DIR, STATE_DIR] {
+            std::fs::create_dir_all(tree.path(Path::new(path))).unwrap();
+            let line = kept(&tree).unwrap();
+            let order = line.split_once(": rm ").unwrap().1.trim_end();
+            assert!(order.ends_with(path), "{line}");
+        }
+        let line = kept(&tree).unwrap();
+        let order: Vec<_> = line
+            .split_once(": rm ")
+            .unwrap()
+            .1
+            .split_whitespace()
+            .collect();
+        assert!(
+            std::process::Command::new("rm")
+                .args(&order)
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert_eq!(kept(&tree), None, "{order:?}");
+    }
+
+    #[test]
+    fn one_that_runs_is_restarted() {
+        for (init, runs, want) in [
+            (
+                Init::Systemd,
+                false,
+                "start it with: systemctl start autonomous-orchestrator",
+            ),
+            (
+                Init::Systemd,
+                true,
+                "restart it with: systemctl restart autonomous-orchestrator",
+            ),
+            (
+                Init::OpenRc,
+                true,
+                "restart it with: rc-service autonomous-orchestrator restart",
+            ),
+            (
+                Init::SysV,
+                true,
+                "restart it with: /etc/init.d/autonomous-orchestrator restart",
+            ),
+        ] {
+            assert_eq!(start_line(init, runs), want);
+        }
+    }
 
     #[test]
     fn what_stays_is_said_with_why() {
