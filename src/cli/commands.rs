@@ -430,8 +430,9 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         name: "import",
         forms: &[object("FILE")],
         brief: "adopt the tasks.db of the Python daemon",
-        long: "Keeps every row; a copy of the original is left beside. Twice is the same as once. Stop the\n\
-               Python daemon first: a file in use is refused.",
+        long: "Takes every row in, and counts what is open and what is old: closed tasks are kept for\n\
+               store.retain_days (365), as all are. The file stays as it is; one at the store's own place is kept\n\
+               beside. Twice is the same as once. Stop the Python daemon first: a file in use is refused.",
         example: "autonomous-orchestrator import /var/lib/autonomous-orchestrator/tasks.db",
         flags: &[],
         run: import::run,

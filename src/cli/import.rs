@@ -26,14 +26,17 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let options = stored::options(globals, &config);
     if globals.dry_run {
         // Where the daemon has never been there is no place for the copy that is read.
-        if options.path.parent().is_some_and(std::path::Path::is_dir) && source != options.path {
-            crate::store::importable(&source, &options)?;
-        }
-        globals.print(&format!(
-            "{} would be adopted as {}\n",
-            source.display(),
-            options.path.display()
-        ))?;
+        let is_place = options.path.parent().is_some_and(std::path::Path::is_dir);
+        let report = match is_place {
+            true => Some(crate::store::importable(&source, &options, globals.now())?),
+            false => None,
+        };
+        let what = match &report {
+            Some(report) if report.already => report.to_string(),
+            Some(report) => format!("would be adopted: {}", report.counts()),
+            None => format!("would be adopted into {}", options.path.display()),
+        };
+        globals.print(&format!("{}: {what}\n", source.display()))?;
         return Ok(Exit::Done);
     }
     if let Some(directory) = options.path.parent() {
@@ -49,6 +52,8 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     if globals.json {
         globals.print_json(&object!({
             "tasks": report.tasks,
+            "open": report.open,
+            "expired": report.expired,
             "history": report.history,
             "kept_tables": report.kept_tables,
             "copy": report.copy.map(|path| path.display().to_string()),

@@ -56,7 +56,7 @@ pub(super) fn adopt(options: &StoreOptions, now: Timestamp) -> Result<ImportRepo
     let digest = digest(&old)?;
     let tx = new.transaction_with_behavior(TransactionBehavior::Immediate)?;
     create_tables(&Tx::of(&tx), now)?;
-    let mut report = copy_rows(&old, &Tx::of(&tx), &digest, now)?;
+    let mut report = copy_rows(&old, &Tx::of(&tx), &digest, options.retain_days, now)?;
     tx.commit()?;
     new.close().map_err(|(_, why)| StoreError::from(why))?;
     // Empty since the checkpoint of `open_old`, but of the old file.
@@ -164,19 +164,39 @@ pub(super) fn digest(old: &Connection) -> Result<String, StoreError> {
     Ok(hex(&hash.finalize()))
 }
 
+/// What would be copied.
+pub(super) fn counted(
+    old: &Connection,
+    retain_days: u32,
+    now: Timestamp,
+) -> Result<ImportReport, StoreError> {
+    let mut report = ImportReport::of(retain_days);
+    let names = columns(old, "tasks")?;
+    rows(old, "tasks", |values| {
+        report.count(adopted::over(&names, values, now), now);
+        Ok(())
+    })?;
+    if !columns(old, "task_history")?.is_empty() {
+        let count = "SELECT count(*) FROM task_history";
+        report.history = old.query_row(count, [], |row| row.get(0))?;
+    }
+    Ok(report)
+}
+
 /// Copies everything in the caller's transaction.
 pub(super) fn copy_rows(
     old: &Connection,
     tx: &Tx<'_>,
     digest: &str,
+    retain_days: u32,
     now: Timestamp,
 ) -> Result<ImportReport, StoreError> {
-    let mut report = ImportReport::default();
+    let mut report = ImportReport::of(retain_days);
     let names = columns(old, "tasks")?;
     let mut ids = adopted::Ids::default();
     rows(old, "tasks", |values| {
-        adopted::task(tx, &names, values, &mut ids, now)?;
-        report.tasks += 1;
+        let over = adopted::task(tx, &names, values, &mut ids, now)?;
+        report.count(over, now);
         Ok(())
     })?;
     for table in tables(old)? {

@@ -92,14 +92,22 @@ fn status_of(old: &OldRow) -> (&'static str, Option<&'static str>) {
     }
 }
 
-/// Inserts one task; its id stays where it is free.
+/// When a task was over; `None` for one that is open.
+pub(super) fn over(names: &[String], values: Vec<Value>, now: Timestamp) -> Option<Timestamp> {
+    let old = old_row(names, values);
+    let at = old.get("closed_at").or_else(|| old.get("fixed_at"));
+    let at = at.and_then(|written| written.parse().ok()).unwrap_or(now);
+    (status_of(&old).0 == "closed").then_some(at)
+}
+
+/// Inserts one task; its id stays where it is free. Says when it was over, unless it is open.
 pub(super) fn task(
     tx: &Tx<'_>,
     names: &[String],
     values: Vec<Value>,
     ids: &mut Ids,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Option<Timestamp>, StoreError> {
     let old = old_row(names, values);
     let text = |name: &str| old.get(name).cloned().unwrap_or_default();
     let (mut status, mut resolution) = status_of(&old);
@@ -164,7 +172,7 @@ pub(super) fn task(
         detected,
         created,
         fixed,
-        closed,
+        &closed,
         audit::delivery_key(&gateway_id(tx)?, &hash, 1),
     ])?;
     if let Some(old_id) = old_id.filter(|_| free_id.is_none()) {
@@ -173,7 +181,7 @@ pub(super) fn task(
             TaskId::from_number(tx.last_insert_rowid()),
         );
     }
-    Ok(())
+    Ok(closed.and_then(|at| at.parse().ok()))
 }
 
 fn exists(tx: &Tx<'_>, what: &str, value: &dyn rusqlite::ToSql) -> Result<bool, StoreError> {

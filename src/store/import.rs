@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::core::model::time::Timestamp;
-use crate::store::adopt::{adopted_key, copy_rows, digest, fail, is_python_database};
+use crate::store::adopt::{adopted_key, copy_rows, counted, digest, fail, is_python_database};
 use crate::store::error::{ImportError, StoreError};
 use crate::store::foreign::{self, Alarm, Copied};
 use crate::store::handle::Store;
@@ -28,8 +28,7 @@ pub fn import(
     options: &StoreOptions,
     now: Timestamp,
 ) -> Result<ImportReport, StoreError> {
-    let same = fs::canonicalize(source).ok() == fs::canonicalize(&options.path).ok();
-    if same {
+    if is_own(source, options) {
         return in_place(source, options, now);
     }
     let (old, digest, _alarm) = foreign(source, options)?;
@@ -37,15 +36,38 @@ pub fn import(
     if store.meta(&adopted_key(&digest))?.is_some() {
         return Ok(already());
     }
+    let days = options.retain_days;
     // The rows are read inside the one transaction that writes them.
     store
-        .write(move |tx| copy_rows(&old, tx, &digest, now))
+        .write(move |tx| copy_rows(&old, tx, &digest, days, now))
         .map_err(|why| fail(source, refused(why, options)))
 }
 
-/// Whether a database from elsewhere would be taken in. What is copied for it beside the store is gone afterwards.
-pub fn importable(source: &Path, options: &StoreOptions) -> Result<(), StoreError> {
-    foreign(source, options).map(drop)
+/// What would be taken in. What is copied for it beside the store is gone afterwards.
+pub fn importable(
+    source: &Path,
+    options: &StoreOptions,
+    now: Timestamp,
+) -> Result<ImportReport, StoreError> {
+    let days = options.retain_days;
+    if is_own(source, options) {
+        return match python_at(source)? {
+            Some(old) => counted(&old, days, now).map_err(|why| fail(source, why)),
+            None => Ok(already()),
+        };
+    }
+    let (old, digest, _alarm) = foreign(source, options)?;
+    // Where there is no store yet, nothing was adopted.
+    let store = Store::open_read_only(options).ok();
+    let known = store.and_then(|reader| reader.meta(&adopted_key(&digest)).ok()?);
+    match known {
+        Some(_) => Ok(already()),
+        None => counted(&old, days, now).map_err(|why| fail(source, refused(why, options))),
+    }
+}
+
+fn is_own(source: &Path, options: &StoreOptions) -> bool {
+    fs::canonicalize(source).ok() == fs::canonicalize(&options.path).ok()
 }
 
 /// A database of the Python daemon from elsewhere, ready to be read, and the digest of all that it holds.
@@ -91,7 +113,20 @@ pub fn import_into_memory(
     let transaction = store.transaction()?;
     let tx = &crate::store::tx::Tx::of(&transaction);
     schema::create_tables(tx, now)?;
-    copy_rows(&old, tx, &digest, now)
+    copy_rows(&old, tx, &digest, options.retain_days, now)
+}
+
+/// The database of the Python daemon that stands at the store's own path; `None` where it is ours already.
+fn python_at(path: &Path) -> Result<Option<Connection>, StoreError> {
+    let probe = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .map_err(|why| fail(path, StoreError::from(why)))?;
+    if schema::version(&probe).map_err(|why| fail(path, why))? > 0 {
+        return Ok(None);
+    }
+    match is_python_database(&probe).map_err(|why| fail(path, why))? {
+        true => Ok(Some(probe)),
+        false => Err(fail(path, ImportError::Foreign)),
+    }
 }
 
 /// Opening adopts what stands at the store's own path.
@@ -100,19 +135,12 @@ fn in_place(
     options: &StoreOptions,
     now: Timestamp,
 ) -> Result<ImportReport, StoreError> {
-    let probe = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-        .map_err(|why| fail(path, StoreError::from(why)))?;
-    let ours = schema::version(&probe).map_err(|why| fail(path, why))? > 0;
-    let python = !ours && is_python_database(&probe).map_err(|why| fail(path, why))?;
-    drop(probe);
-    match (ours, python) {
-        (true, _) => Ok(already()),
-        (false, false) => Err(fail(path, ImportError::Foreign)),
-        (false, true) => {
-            let (_, report) = Store::open(options, now)?;
-            Ok(report.adopted.unwrap_or_else(already))
-        }
+    // Closed again: the adoption wants the file for itself.
+    if python_at(path)?.is_none() {
+        return Ok(already());
     }
+    let (_, report) = Store::open(options, now)?;
+    Ok(report.adopted.unwrap_or_else(already))
 }
 
 /// What went wrong with the foreign database, or that its time was over.
@@ -123,4 +151,54 @@ fn refused(why: StoreError, options: &StoreOptions) -> ImportError {
         return ImportError::Late(options.import_within);
     }
     why.into()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    fn old_database(path: &Path) {
+        let old = Connection::open(path).unwrap();
+        old.execute_batch(
+            "CREATE TABLE tasks (id INTEGER PRIMARY KEY, issue_hash TEXT, issue_type TEXT, status TEXT,
+                                 fixed_at TEXT, closed_at TEXT);
+             CREATE TABLE task_history (id INTEGER PRIMARY KEY, task_id INTEGER, action TEXT, timestamp TEXT);
+             INSERT INTO tasks VALUES (1, 'a', 'disk', 'fixed', '2024-05-01 10:00:00', NULL),
+                                      (2, 'b', 'disk', 'closed', NULL, '2024-05-02 10:00:00'),
+                                      (3, 'c', 'disk', 'closed', NULL, 'long ago'),
+                                      (4, 'd', 'disk', 'fixed', '2026-12-31 10:00:00', NULL),
+                                      (5, 'e', 'disk', 'escalated', '2024-05-01 10:00:00', NULL);
+             INSERT INTO task_history VALUES (1, 1, 'noted', '2024-05-01 10:00:00'), (2, 5, 'noted', 'x');",
+        )
+        .unwrap();
+    }
+
+    #[test]
+    fn a_dry_run_counts_what_comes_and_what_retention_takes() {
+        let dir = tempfile::tempdir().unwrap();
+        for own in [false, true] {
+            let options = StoreOptions {
+                ballast_bytes: 0,
+                ..StoreOptions::at(dir.path().join(format!("{own}.db")))
+            };
+            let source = match own {
+                true => options.path.clone(),
+                false => dir.path().join("old.db"),
+            };
+            old_database(&source);
+            let told = importable(&source, &options, NOW).unwrap();
+            let counted = (told.tasks, told.open, told.expired, told.history);
+            assert_eq!(counted, (5, 1, 2, 2), "{own}");
+            assert!(told.counts().contains("(1 open, 4 closed)"), "{told}");
+            let done = import(&source, &options, NOW).unwrap();
+            assert_eq!(done.counts(), told.counts(), "{own}");
+            let again = importable(&source, &options, NOW).unwrap();
+            assert!(again.already, "{own}: {again}");
+            let (store, _) = Store::open(&options, NOW).unwrap();
+            assert_eq!(store.retain(NOW).unwrap().tasks, told.expired, "{own}");
+        }
+    }
 }

@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::core::model::time::Timestamp;
 
 /// What opening had to do; each message is for the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +32,11 @@ impl OpenReport {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImportReport {
     pub tasks: u64,
+    /// Of the tasks, those that go on here.
+    pub open: u64,
+    /// Of the tasks, those closed longer ago than closed ones are kept: the daemon summarises and removes them.
+    pub expired: u64,
+    pub retain_days: u32,
     pub history: u64,
     /// Unknown tables, kept as `legacy_NAME`.
     pub kept_tables: Vec<String>,
@@ -37,16 +45,51 @@ pub struct ImportReport {
     pub already: bool,
 }
 
+impl ImportReport {
+    pub(super) fn of(retain_days: u32) -> Self {
+        Self {
+            retain_days,
+            ..Self::default()
+        }
+    }
+
+    /// One more task, which was over at that time.
+    pub(super) fn count(&mut self, over: Option<Timestamp>, now: Timestamp) {
+        let kept = Duration::from_secs(u64::from(self.retain_days) * 86_400);
+        self.tasks += 1;
+        self.open += u64::from(over.is_none());
+        self.expired += u64::from(over.is_some_and(|at| at < now.minus(kept)));
+    }
+
+    /// What there is, and what will become of it.
+    pub fn counts(&self) -> String {
+        let Self {
+            tasks,
+            open,
+            expired,
+            history,
+            retain_days,
+            ..
+        } = self;
+        let closed = tasks - open;
+        let mut text = format!(
+            "{tasks} tasks ({open} open, {closed} closed) and {history} history rows of the Python daemon"
+        );
+        if *expired > 0 {
+            text += &format!(
+                "; {expired} were closed more than {retain_days} days ago (store.retain_days): the daemon counts them by day and removes them"
+            );
+        }
+        text
+    }
+}
+
 impl fmt::Display for ImportReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.already {
             return write!(f, "already adopted: nothing to do");
         }
-        write!(
-            f,
-            "adopted {} tasks and {} history rows of the Python daemon",
-            self.tasks, self.history
-        )?;
+        write!(f, "adopted {}", self.counts())?;
         if !self.kept_tables.is_empty() {
             write!(
                 f,

@@ -20,6 +20,9 @@ pub const MTTR_TARGET: Duration = Duration::from_secs(5 * 60);
 /// Nobody reads a message, looks and repairs sooner than this.
 const NOBODY_ACTS: Duration = Duration::from_secs(120);
 
+/// Adopted tasks have this fact.
+const LEGACY: &str = "legacy_status";
+
 /// What counts of one task.
 #[derive(Clone, Debug)]
 pub struct StatsRow {
@@ -42,15 +45,17 @@ fn is_settled(status: Status, told: bool) -> bool {
 }
 
 impl StatsRow {
-    /// `told_at` and `attempted` come from the rows beside the task.
+    /// `told_at` and `attempted`, by us and not refused, come from the rows beside the task.
     pub fn new(task: &Task, told_at: Option<Timestamp>, attempted: bool) -> Self {
+        // What an adopted task says of attempts is the word of another program.
+        let adopted = task.evidence.iter().any(|(name, _)| name == LEGACY);
         Self {
             class: task.class,
             detected_at: task.detected_at,
             first_green_at: task.first_green_at,
             closed_at: task.closed_at,
             told_at,
-            action_allowed: attempted || task.fix_attempted,
+            action_allowed: attempted || (task.fix_attempted && !adopted),
             settled: is_settled(task.status, told_at.is_some()),
             resolution: task.resolution,
         }
@@ -248,6 +253,24 @@ mod tests {
         assert_eq!((stats.all.fixed, stats.all.fixable), (1, 2));
         assert_eq!((stats.all.needless, stats.all.escalated), (2, 3));
         assert_eq!(stats.all.auto_fix_rate(), Some(0.5));
+    }
+
+    #[test]
+    fn what_another_program_tried_is_in_no_rate() {
+        let mut task = Task::sample(
+            1,
+            Class::ServiceFailed,
+            "a.service",
+            Timestamp::from_millis(0),
+        );
+        task.status = Status::Closed;
+        task.resolution = Some(Resolution::Fixed);
+        task.fix_attempted = true;
+        let allowed = |task: &Task, by_us| StatsRow::new(task, None, by_us).action_allowed;
+        assert!(allowed(&task, false));
+        task.evidence = serde_json::from_str("{\"legacy_status\":\"fixed\"}").unwrap();
+        assert!(!allowed(&task, false));
+        assert!(allowed(&task, true));
     }
 
     #[test]
