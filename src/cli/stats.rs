@@ -11,10 +11,11 @@ use crate::cli::stored;
 use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
 use crate::core::human::stats::{
-    AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figures, MTTR_TARGET, Stats, StatsRow, compute,
+    AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figures, MTTR_TARGET, Stats, StatsRow, Week, compute,
 };
 use crate::core::model::id::TaskId;
 use crate::core::model::object::object;
+use crate::core::model::task::Outcome;
 use crate::core::model::time::{Timestamp, brief};
 use crate::store::{Reader, TaskFilter};
 
@@ -36,6 +37,7 @@ pub(super) fn rows(reader: &Reader) -> Result<Vec<StatsRow>, CliError> {
     let attempted: BTreeSet<TaskId> = reader
         .all_attempts()?
         .iter()
+        .filter(|attempt| attempt.outcome != Some(Outcome::Refused))
         .map(|attempt| attempt.task_id)
         .collect();
     let tasks = reader.tasks(&filter)?;
@@ -55,8 +57,9 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let weeks = typed.parsed("weeks")?.unwrap_or(DEFAULT_WEEKS);
     let config = globals.readable_config()?;
     let stats = compute(&rows(&stored::reader(globals, &config)?)?);
+    let newest = newest(&stats.by_week, globals.now(), weeks);
     if globals.json {
-        globals.print_json(&to_json(&stats, weeks))?;
+        globals.print_json(&to_json(&stats, &newest))?;
         return Ok(Exit::Done);
     }
     let (width, colour) = (globals.width(), globals.colour());
@@ -64,7 +67,10 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     for (name, value, target, of) in summary_lines(&stats.all) {
         summary.row([name.into(), value, target.into(), of.into()]);
     }
-    let mut text = summary.draw(width, colour);
+    let mut text = format!(
+        "Of all tasks that are kept:\n\n{}",
+        summary.draw(width, colour)
+    );
     if !stats.by_class.is_empty() {
         let mut table = group_table("CLASS");
         for (class, figures) in &stats.by_class {
@@ -73,14 +79,27 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         text.push('\n');
         text.push_str(&table.draw(width, colour));
         let mut table = group_table("WEEK");
-        for (week, figures) in stats.by_week.iter().rev().take(weeks) {
+        for (week, figures) in &newest {
             table.row(group_row(week.to_string(), figures));
         }
-        text.push('\n');
+        text.push_str("\nBy week, the newest first:\n\n");
         text.push_str(&table.draw(width, colour));
     }
     globals.print(&text)?;
     Ok(Exit::Done)
+}
+
+/// At most so many weeks up to now, the newest first, back to the first with a task: one without any is a week too.
+fn newest(by_week: &BTreeMap<Week, Figures>, now: Timestamp, most: usize) -> Vec<(Week, Figures)> {
+    let first = by_week.keys().next();
+    let days = |count: u32| Duration::from_secs(86_400) * count;
+    let back = (0..)
+        .step_by(7)
+        .map(|count| Week::of(now.minus(days(count))));
+    back.take_while(|week| first.is_some_and(|first| week >= first))
+        .take(most)
+        .map(|week| (week, by_week.get(&week).cloned().unwrap_or_default()))
+        .collect()
 }
 
 pub(super) fn percent(rate: Option<f64>) -> String {
@@ -168,6 +187,12 @@ fn group_table(first: &'static str) -> Table {
 
 fn group_row(name: String, figures: &Figures) -> Vec<Cell> {
     let auto = figures.auto_fix_rate();
+    if figures.tasks == 0 {
+        return std::iter::once(name.as_str())
+            .chain(["-"; 8])
+            .map(Cell::from)
+            .collect();
+    }
     vec![
         name.into(),
         figures.tasks.to_string().into(),
@@ -198,17 +223,14 @@ pub(super) fn figures_json(figures: &Figures) -> Value {
     })
 }
 
-fn to_json(stats: &Stats, weeks: usize) -> Value {
+fn to_json(stats: &Stats, newest: &[(Week, Figures)]) -> Value {
     let by_class: serde_json::Map<_, _> = stats
         .by_class
         .iter()
         .map(|(class, figures)| (class.as_str().to_owned(), figures_json(figures)))
         .collect();
-    let by_week: serde_json::Map<_, _> = stats
-        .by_week
+    let by_week: serde_json::Map<_, _> = newest
         .iter()
-        .rev()
-        .take(weeks)
         .map(|(week, figures)| (week.to_string(), figures_json(figures)))
         .collect();
     object!({
@@ -221,4 +243,44 @@ fn to_json(stats: &Stats, weeks: usize) -> Value {
             "mttr_median_s": MTTR_TARGET.as_secs(),
         }),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn weeks_go_back_from_now_and_none_is_left_out() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let one = Figures {
+            tasks: 1,
+            ..Figures::default()
+        };
+        let found = ["2026-11-03 10:00:00", "2026-11-25 10:00:00"];
+        let by_week = found.map(|text| (Week::of(at(text)), one.clone())).into();
+        let now = at("2026-11-30 10:00:00");
+        let shown = |most| {
+            let weeks = newest(&by_week, now, most).into_iter();
+            weeks
+                .map(|(week, of)| format!("{week} {}", of.tasks))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(shown(2), ["2026-W49 0", "2026-W48 1"]);
+        let all = [
+            "2026-W49 0",
+            "2026-W48 1",
+            "2026-W47 0",
+            "2026-W46 0",
+            "2026-W45 1",
+        ];
+        assert_eq!(shown(12), all);
+        assert!(newest(&BTreeMap::new(), now, 12).is_empty());
+        let empty = group_row("2026-W49".to_owned(), &Figures::default());
+        let empty: Vec<_> = empty.iter().map(|cell| format!("{cell:?}")).collect();
+        assert!(
+            empty.iter().skip(1).all(|cell| cell.contains("\"-\"")),
+            "{empty:?}"
+        );
+    }
 }
