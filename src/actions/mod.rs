@@ -81,10 +81,10 @@ impl fmt::Display for Undo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None => f.write_str(IRREVERSIBLE),
-            Self::RestoreFile { path, backup: None } => write!(f, "{path} is removed"),
-            Self::RestoreFile { path, .. } => write!(f, "{path} becomes what it was"),
-            Self::StartUnit { unit } => write!(f, "{unit} is started"),
-            Self::RemountReadOnly { mount } => write!(f, "{mount} becomes read-only"),
+            Self::RestoreFile { path, backup: None } => write!(f, "removes {path}"),
+            Self::RestoreFile { path, .. } => write!(f, "puts {path} back as it was"),
+            Self::StartUnit { unit } => write!(f, "starts {unit}"),
+            Self::RemountReadOnly { mount } => write!(f, "makes {mount} read-only"),
         }
     }
 }

@@ -382,7 +382,7 @@ pub fn restore(
         )));
     }
     let Some(folder) = folder(context, path)? else {
-        return Ok(format!("{path} is as it was"));
+        return Ok(format!("{path} is gone already"));
     };
     let failed = |why: io::Error| ActionError::failed(Why::from(why).at(path));
     match backup {
@@ -402,7 +402,10 @@ pub fn restore(
     // Removed only when nothing else lies in it.
     let _ = fs::remove_dir(context.host.path(folder_of(path)));
     daemon_reload::reload(context)?;
-    Ok(format!("{path} is as it was"))
+    Ok(match backup {
+        Some(_) => format!("{path} is as it was"),
+        None => format!("{path} is removed"),
+    })
 }
 
 #[cfg(test)]

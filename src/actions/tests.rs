@@ -194,6 +194,23 @@ fn is_refused<T>(result: &Result<T, ActionError>) -> bool {
 }
 
 #[test]
+fn what_can_be_taken_back_is_told_as_not_done_yet() {
+    let file = |backup: Option<&str>| Undo::RestoreFile {
+        path: "/a".to_owned(),
+        backup: backup.map(str::to_owned),
+    };
+    let (unit, mount) = ("a.service".to_owned(), "/data".to_owned());
+    for (undo, want) in [
+        (file(None), "removes /a"),
+        (file(Some("/b")), "puts /a back as it was"),
+        (Undo::StartUnit { unit }, "starts a.service"),
+        (Undo::RemountReadOnly { mount }, "makes /data read-only"),
+    ] {
+        assert_eq!(undo.to_string(), want);
+    }
+}
+
+#[test]
 fn a_unit_that_nobody_may_start_is_not_started() {
     let inactive = |change: fn(&mut UnitState)| {
         let mut unit = unit("a.service");

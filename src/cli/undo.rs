@@ -39,7 +39,10 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         let what = format!("no action of task {id} left anything that can be taken back");
         CliError::failed(what).hint("`undo` lists what can be")
     })?;
-    let would = format!("{}: {}", effect.attempt.action_text, effect.undo);
+    let would = format!(
+        "to take back: {}: {}",
+        effect.attempt.action_text, effect.undo
+    );
     globals.print(&format!("{}\n", inert::line(&would)))?;
     if globals.dry_run {
         return Ok(Exit::Done);
@@ -58,7 +61,7 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
     let config = globals.readable_config()?;
     let effects = take_back::effects(&stored::reader(globals, &config)?)?;
-    let mut table = Table::new(&["TASK", "DONE (UTC)", "ACTION", "TAKEN BACK"]);
+    let mut table = Table::new(&["TASK", "DONE (UTC)", "ACTION: WHAT `undo TASK` DOES"]);
     let mut json = Vec::new();
     for Effect { attempt, undo } in &effects {
         let undo = undo.to_string();
@@ -69,8 +72,8 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
             "undo": undo,
         }));
         let done = shape::second(attempt.started_at);
-        let action = attempt.action_text.clone();
-        table.row([attempt.task_id.to_string(), done, action, undo].map(Cell::from));
+        let what = format!("{}: {undo}", attempt.action_text);
+        table.row([attempt.task_id.to_string(), done, what].map(Cell::from));
     }
     let empty = "No action left anything that can be taken back.";
     globals.listing(&Value::Array(json), &table, empty)?;
