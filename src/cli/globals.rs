@@ -55,18 +55,22 @@ impl Globals {
     /// The same for what only looks: a mistake in the file is told beside the answer, and does not take its place.
     pub(super) fn readable_config(&self) -> Result<Config, CliError> {
         let (config, mistakes) = self.read_config(read_capped)?;
-        if let Some(first) = mistakes.first() {
-            let file = config_message(self.config_path(), first);
-            let more = match mistakes.len() - 1 {
-                0 => String::new(),
-                count => format!(", and {count} more"),
-            };
-            let told =
-                format!("{file}{more}: `config check` tells all; what can be read of it is used");
+        if let Some(told) = self.mistaken(&mistakes) {
+            let told = format!("{told}: `config check` tells all; what can be read of it is used");
             // A closed standard error leaves nobody to tell.
             let _ = writeln!(io::stderr(), "{OWN_NAME}: {}", inert::line(&told));
         }
         Ok(config)
+    }
+
+    /// The first of the mistakes with its place, and how many more there are.
+    pub(super) fn mistaken(&self, mistakes: &[ConfigError]) -> Option<String> {
+        let (first, others) = mistakes.split_first()?;
+        let mut told = config_message(self.config_path(), first);
+        if !others.is_empty() {
+            told += &format!(", and {} more", others.len());
+        }
+        Some(told)
     }
 
     fn sound(&self, read: (Config, Vec<ConfigError>)) -> Result<Config, CliError> {

@@ -181,6 +181,14 @@ pub(super) fn own(daemon: &Daemon, now: Timestamp) -> Vec<Point> {
     down.into_iter().chain(silent).chain(troubles).collect()
 }
 
+/// The file on the disk has a mistake: a daemon that runs goes on with what it read before, and none starts anew.
+pub(super) fn unloadable(mistake: &str) -> Point {
+    let what = format!(
+        "{mistake}: no daemon starts with this; one that runs goes on with the last good one"
+    );
+    Point::new(Gravity::Warning, "config check", what)
+}
+
 /// What stands in the way of repairs, of being told, and of knowing.
 pub(super) fn obstacles(
     config: &Config,

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::cli::error::{CliError, ErrorKind, Exit};
-use crate::cli::globals::Globals;
+use crate::cli::globals::{Globals, read_capped};
 use crate::cli::status::facts::{Repairs, Stored};
 use crate::cli::status::lead::Point;
 use crate::cli::table::{Tone, shorten, wrap};
@@ -61,7 +61,10 @@ impl<'a> Seen<'a> {
         let (now, store) = (self.globals.now(), self.store.as_ref().ok());
         let mut asks = lead::own(&self.daemon, now);
         asks.extend(store.into_iter().flat_map(|store| lead::asks(store, now)));
-        let obstacles = lead::obstacles(&self.config, &self.repairs, store, now);
+        let mut obstacles = lead::obstacles(&self.config, &self.repairs, store, now);
+        let read = self.globals.read_config(read_capped).unwrap_or_default();
+        let mistaken = self.globals.mistaken(&read.1);
+        obstacles.extend(mistaken.map(|why| lead::unloadable(&why)));
         (asks, obstacles)
     }
 }

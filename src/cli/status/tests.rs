@@ -87,3 +87,25 @@ fn absent_detectors_are_one_line_beside_other_things() {
     );
     assert_eq!(shown(true, 20).lines().next(), Some("  absent: thermal, …"));
 }
+
+#[test]
+fn a_configuration_that_does_not_load_is_a_warning_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    let globals = Globals {
+        root: Some(dir.path().to_owned()),
+        config: Some(config.clone()),
+        ..Globals::default()
+    };
+    let warned = |text: &str| {
+        write(dir.path(), "config.toml", text);
+        let (_, obstacles) = seen_of(&globals, &json!({ "pid": 7 })).points();
+        let of_config = |point: &Point| point.command == "config check";
+        obstacles.into_iter().find(of_config)
+    };
+    assert_eq!(warned("[detect]\ndisk_high_percent = 91\n"), None);
+    let point = warned("[detect]\ndisk_hihg_percent = 91\n").unwrap();
+    assert_eq!(point.level, lead::Gravity::Warning);
+    let place = format!("{}:2: unknown key 'disk_hihg_percent'", config.display());
+    assert!(point.what.starts_with(&place), "{}", point.what);
+}
