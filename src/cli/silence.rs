@@ -1,5 +1,7 @@
 //! `silence` and `maintenance`: what is left alone for a while.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::cli::error::{CliError, ErrorKind, Exit};
@@ -80,7 +82,7 @@ fn ordered(typed: &Typed, globals: &Globals, scope: Scope, at: usize) -> Result<
 }
 
 fn begin(typed: &Typed, globals: &Globals, scope: Scope, at: usize) -> Result<Exit, CliError> {
-    let config = globals.load_config()?;
+    let config = globals.readable_config()?;
     let one = ordered(typed, globals, scope, at)?;
     let open = covered(globals, &config, &one)?;
     if !globals.dry_run {
@@ -109,9 +111,7 @@ fn begin(typed: &Typed, globals: &Globals, scope: Scope, at: usize) -> Result<Ex
                     Scope::Host | Scope::Task(_) | Scope::Subject(_) => "",
                 };
                 let unknown = match &one.scope {
-                    Scope::Subject(name)
-                        if open == 0 && is_strange(&globals.host(), &config, name) =>
-                    {
+                    Scope::Subject(name) if is_unknown(globals, &config, name)? => {
                         format!(
                             "; no unit has this name here yet: `silence end {name}` takes it back"
                         )
@@ -141,6 +141,19 @@ fn is_strange(host: &Host, config: &Config, name: &str) -> bool {
         && wire::is_known_unit(host, config, name) == Some(false)
 }
 
+/// The same, and no task was ever about it.
+fn is_unknown(globals: &Globals, config: &Config, name: &str) -> Result<bool, CliError> {
+    if !is_strange(&globals.host(), config, name) {
+        return Ok(false);
+    }
+    let tasks = stored::reader(globals, config)?.tasks(&TaskFilter {
+        subject: Some(name.to_owned()),
+        limit: 1,
+        ..TaskFilter::default()
+    })?;
+    Ok(tasks.is_empty())
+}
+
 /// Open tasks that it covers now; one that is named must be there.
 fn covered(globals: &Globals, config: &Config, one: &Silence) -> Result<u64, CliError> {
     let reader = stored::reader(globals, config)?;
@@ -162,7 +175,7 @@ fn covered(globals: &Globals, config: &Config, one: &Silence) -> Result<u64, Cli
 
 fn end(typed: &Typed, globals: &Globals, scope: &Scope) -> Result<Exit, CliError> {
     let actor = stored::actor(typed)?;
-    let config = globals.load_config()?;
+    let config = globals.readable_config()?;
     let now = globals.now();
     let ended = match globals.dry_run {
         true => in_force(globals, &config)?
@@ -175,12 +188,31 @@ fn end(typed: &Typed, globals: &Globals, scope: &Scope) -> Result<Exit, CliError
         return Err(CliError::new(ErrorKind::Failed, what).hint("see `silence list`"));
     }
     let would = if globals.dry_run { "would be " } else { "" };
-    globals.print(&format!("{scope}: {would}watched and repaired again\n"))?;
+    let what = match scope {
+        Scope::Subject(name) if is_unknown(globals, &config, name)? => {
+            "no longer silenced; no unit has this name here"
+        }
+        Scope::Subject(_) | Scope::Host | Scope::Class(_) | Scope::Task(_) => {
+            "watched and repaired again"
+        }
+    };
+    globals.print(&format!("{scope}: {would}{what}\n"))?;
     Ok(Exit::Done)
 }
 
 fn in_force(globals: &Globals, config: &Config) -> Result<Silences, CliError> {
     Ok(stored::reader(globals, config)?.silences()?)
+}
+
+/// What is left, in minutes up to two days: one that was ordered for 8 h has not 7 h just now.
+fn left(span: Duration) -> String {
+    let minutes = span.as_secs().div_ceil(60);
+    match (minutes / 60, minutes % 60) {
+        (0, minutes) => format!("{minutes} m"),
+        (hours @ 48.., _) => format!("{} d", hours.div_ceil(24)),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} m"),
+    }
 }
 
 fn list(globals: &Globals) -> Result<Exit, CliError> {
@@ -190,7 +222,7 @@ fn list(globals: &Globals) -> Result<Exit, CliError> {
     for one in all.at(now) {
         table.row([
             one.scope.to_string().into(),
-            shape::age(now, one.until).into(),
+            left(one.until.since(now)).into(),
             one.by.as_str().into(),
             one.reason.as_str().into(),
         ]);
@@ -209,6 +241,20 @@ mod tests {
     use crate::host::clock::Clock;
     use crate::host::exec::scripted::{Scripted, says};
     use std::sync::Arc;
+
+    #[test]
+    fn what_is_left_is_no_hour_short() {
+        for (seconds, want) in [
+            (30, "1 m"),
+            (60, "1 m"),
+            (28_799, "8 h"),
+            (28_700, "7 h 59 m"),
+            (90_000, "25 h"),
+            (604_799, "7 d"),
+        ] {
+            assert_eq!(left(Duration::from_secs(seconds)), want, "{seconds}");
+        }
+    }
 
     #[test]
     fn a_name_that_nothing_here_has_is_warned_of() {

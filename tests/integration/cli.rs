@@ -212,6 +212,30 @@ fn a_task_is_acknowledged_approved_snoozed_and_closed() {
 }
 
 #[test]
+fn quiet_is_to_be_had_beside_a_broken_configuration() {
+    let gateway = filled();
+    gateway.configure("[detect]\ndisk_hihg_percent = 91\n");
+    for (args, want) in [
+        (&["silence", "web.service", "2h"][..], "left alone until"),
+        (&["silence"], "web.service"),
+        (&["silence", "end", "web.service"], "watched and repaired"),
+        (&["maintenance", "30m"], "maintenance until"),
+        (&["maintenance", "end"], "watched and repaired"),
+    ] {
+        let ran = gateway.run(args);
+        assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
+        assert!(ran.out.contains(want), "{args:?}: {}", ran.out);
+        assert!(ran.err.contains("disk_hihg_percent"), "{}", ran.err);
+    }
+    let check = gateway.run(&["status", "--check"]);
+    assert!(
+        check.out.contains("config.toml:9: unknown key"),
+        "{}",
+        check.out
+    );
+}
+
+#[test]
 fn a_silence_and_a_maintenance_are_shown_audited_and_ended() {
     let gateway = filled();
     let done = |args: &[&str]| {
