@@ -15,9 +15,9 @@ const BEGAN: &str = "| program | own catalogue | written elsewhere | of these ha
 const BESIDE: &str = "| fault | kind | ours | Monit, cycle 1 s | Restart=on-failure |";
 const TIMES: &str = "| setting | shipped | here |";
 /// How the README writes a count of exams.
-const COUNTS: [&str; 13] = [
+const COUNTS: [&str; 17] = [
     "No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven",
-    "Twelve",
+    "Twelve", "Thirteen", "Fourteen", "Fifteen", "Sixteen",
 ];
 
 type Kinds = BTreeMap<String, String>;
