@@ -82,7 +82,8 @@ if [ $INIT = sysv ]; then
 fi
 back() { running && [ "$(daemon_pid)" != "$first" ]; }
 check "is back after kill -9" wait_until 15 back
-check "status works" $BIN status
+# Where nothing says when it is ready, its process is there before it has told of itself.
+check "status works" wait_until 10 $BIN status
 check "audit verify" $BIN audit verify
 check "a reload" service reload
 cp -p /etc/$NAME/config.toml /root/config.toml
