@@ -17,7 +17,7 @@ use crate::store::sql::Prepared;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
-/// Of the host's budget one part in so many is kept for what did not fail lately.
+/// Of the host's budget one part in so many is kept for what did not fail lately, or was repaired each time.
 const KEPT_SHARE: u32 = 4;
 /// Of a row of `attempts`: it was not given back since, as those are that were made before the root was repaired, or before a
 /// human asked to try again.
@@ -114,18 +114,19 @@ pub(super) fn charge(
             return Ok(Ok(Charge::First));
         }
     }
-    Ok(host_spent(connection, lately, limits, now)?.map_or(Ok(Charge::Host), Err))
+    let unproven = lately && asked.failed_unproven(connection, now)?;
+    Ok(host_spent(connection, unproven, limits, now)?.map_or(Ok(Charge::Host), Err))
 }
 
-/// The host's own budget, when it has no room: for what failed `lately` a part of it is kept aside.
+/// The host's own budget, when it has no room: of what was tried in vain (`unproven`) a part of it is kept.
 pub(super) fn host_spent(
     connection: &Connection,
-    lately: bool,
+    unproven: bool,
     limits: &Budget,
     now: Timestamp,
 ) -> Result<Option<Spent>, StoreError> {
     for (window, limit) in [(HOUR, limits.host_per_hour), (DAY, limits.host_per_day)] {
-        let limit = match lately {
+        let limit = match unproven {
             true => limit - limit / KEPT_SHARE,
             false => limit,
         };
@@ -184,6 +185,18 @@ impl<'a> AskedAttempt<'a> {
                  OR EXISTS (SELECT 1 FROM attempts WHERE unit = ?2 AND {lately})
                  OR EXISTS (SELECT 1 FROM tasks WHERE issue_hash = ?1 AND status = 'closed' AND closed_at > ?3)"
         );
+        Ok(connection.row(&sql, params![self.hash, self.unit, since], |row| row.get(0))?)
+    }
+}
+
+impl AskedAttempt<'_> {
+    /// Something was tried about it within a day that was not proven to help.
+    fn failed_unproven(&self, connection: &Connection, now: Timestamp) -> Result<bool, StoreError> {
+        let sql = format!(
+            "SELECT EXISTS (SELECT 1 FROM attempts WHERE (issue_hash = ?1 OR unit = ?2) AND started_at > ?3 AND {STANDS}
+                                AND outcome IS NOT 'refused' AND outcome IS NOT 'verified')"
+        );
+        let since = now.minus(DAY).to_string();
         Ok(connection.row(&sql, params![self.hash, self.unit, since], |row| row.get(0))?)
     }
 }
@@ -365,14 +378,24 @@ mod tests {
         assert_eq!(book("c.service", "start_unit", NOW).0, "no: first starts");
         end(first);
         end(second);
-        assert_eq!(book("c.service", "start_unit", NOW).0, "first");
+        let (charged, third) = book("c.service", "start_unit", NOW);
+        assert_eq!(charged, "first");
+        let green = Transition::FirstGreen {
+            stable_until: NOW,
+            message: String::new(),
+        };
+        let ended = bench
+            .store
+            .end_attempt(third.unwrap(), Outcome::Verified, "", green, "t", NOW);
+        ended.unwrap();
         // A second attempt at the unit, and what disrupts, are the host's: a quarter of it is kept for others.
         assert_eq!(book("a.service", "start_unit", NOW).0, "host");
         assert_eq!(book("a.service", "start_unit", NOW).0, "host");
         assert_eq!(book("a.service", "start_unit", NOW).0, "host");
         assert_eq!(book("a.service", "start_unit", NOW).0, "no: host");
-        assert_eq!(book("d.service", "restart_unit", NOW).0, "host");
-        assert_eq!(book("e.service", "restart_unit", NOW).0, "no: host");
+        // Nor from what was repaired each time: that nobody else's failures take.
+        assert_eq!(book("c.service", "start_unit", NOW).0, "host");
+        assert_eq!(book("d.service", "restart_unit", NOW).0, "no: host");
         // A day later it did not fail lately.
         let tomorrow = NOW.plus(Duration::from_secs(90_000));
         end(reader().open_attempts().unwrap().first().map(|one| one.id));

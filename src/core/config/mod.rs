@@ -165,7 +165,7 @@ section! {
         fingerprint_per_day: u32 = 12,
         /// Attempts that disrupt one unit, whatever the problem.
         unit_per_hour: u32 = 5,
-        /// Repeated and disruptive attempts of this host; a quarter of it is kept for what did not fail lately.
+        /// Repeated and disruptive attempts of this host; a quarter of it is kept for what did not fail lately, or was repaired each time.
         host_per_hour: u32 = 10,
         /// The same, in any 24 hours.
         host_per_day: u32 = 30,
