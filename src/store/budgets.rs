@@ -187,9 +187,7 @@ impl<'a> AskedAttempt<'a> {
         );
         Ok(connection.row(&sql, params![self.hash, self.unit, since], |row| row.get(0))?)
     }
-}
 
-impl AskedAttempt<'_> {
     /// Something was tried about it within a day that was not proven to help.
     fn failed_unproven(&self, connection: &Connection, now: Timestamp) -> Result<bool, StoreError> {
         let sql = format!(
