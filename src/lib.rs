@@ -37,6 +37,7 @@ pub use core::model::finding::{Finding, Severity};
 pub use core::model::gate::Gate;
 pub use core::model::id::{IssueNumber, OutboxId, TaskId};
 pub use core::model::proposal::{Proposal, Terms};
+pub use core::model::sorted::SortedMap;
 pub use core::model::task::{Outcome, Phase, Resolution, Status, Task, Transition, WaitsFor};
 pub use core::model::time::Timestamp;
 pub use core::remedy::phases::{Plan, plan};

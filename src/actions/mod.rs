@@ -15,7 +15,6 @@ mod tests;
 mod units;
 mod vacuum_journal;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +37,7 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::finding::Finding;
 use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::proposal::{Proposal, Terms};
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::unit::UnitName;
 use crate::core::reading::wanted::NotWanted;
 use crate::core::remedy::target::TargetError;
@@ -97,14 +97,14 @@ const IRREVERSIBLE: &str = "nothing to take back";
 pub struct Done {
     pub message: String,
     /// For the record of the attempt: bytes freed, file written, output.
-    pub noted: BTreeMap<&'static str, String>,
+    pub noted: SortedMap<&'static str, String>,
 }
 
 impl Done {
     fn new(message: String) -> Self {
         Self {
             message,
-            noted: BTreeMap::new(),
+            noted: SortedMap::new(),
         }
     }
 

@@ -5,13 +5,13 @@ mod harm;
 mod on_host;
 mod targets;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::core::model::healthy::{HealthyUnit, HealthyUnits};
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::{Left, Purpose, UnitState};
 use crate::host::boot;
@@ -31,7 +31,7 @@ fn stopped() -> Left {
 /// A manager that keeps its units as data and writes down what it was told.
 #[derive(Debug, Default)]
 struct Book {
-    units: Mutex<BTreeMap<String, UnitState>>,
+    units: Mutex<SortedMap<String, UnitState>>,
     orders: Mutex<Vec<String>>,
     owner: Option<String>,
     /// What `reload` makes of the units.

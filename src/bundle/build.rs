@@ -1,7 +1,7 @@
 //! Builds a bundle: read, redact, cut, drop duplicates, index, fit vectors, write, seal, rename.
 //! The same inputs give the same bytes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, params};
@@ -17,6 +17,7 @@ use super::{collect, gitlog, jsonl, vectors};
 use crate::core::diagnosis::knowledge;
 use crate::core::diagnosis::retrieval::{Term, stems};
 use crate::core::model::hex::hex;
+use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::host::files;
 
 /// Kind of the embedded texts.
@@ -131,11 +132,12 @@ fn knowledge_sources() -> Vec<Source> {
 /// Drops passages whose words, numbers aside, are those of an earlier one. Ready-made snippets stay: they
 /// were chosen, and their ids may be asked for.
 fn drop_duplicates(sources: &mut [Source]) -> usize {
+    // Tens of thousands, in no order: a tree.
     let mut seen: BTreeSet<Term> = BTreeSet::new();
     let mut dropped = 0;
     for source in sources.iter_mut().filter(|one| one.kind != "snippets") {
         source.passages.retain(|passage| {
-            let words: BTreeSet<String> = stems(&passage.text)
+            let words: SortedSet<String> = stems(&passage.text)
                 .into_iter()
                 .filter(|word| !word.bytes().any(|c| c.is_ascii_digit()))
                 .collect();
@@ -245,7 +247,7 @@ fn write_beside(
         .filter(|one| one.kind != KNOWLEDGE)
         .map(|one| one.passages.len())
         .sum();
-    let meta: BTreeMap<&str, String> = BTreeMap::from([
+    let meta: SortedMap<&str, String> = SortedMap::from([
         ("snippets", impacts.lengths.len().to_string()),
         ("own", own.to_string()),
         ("bits", bits.to_string()),
@@ -265,7 +267,7 @@ fn write_beside(
     database.close().map_err(|(_, why)| why.into())
 }
 
-fn index_bytes(buckets: &BTreeMap<u32, Vec<u8>>, vectors: usize) -> usize {
+fn index_bytes(buckets: &SortedMap<u32, Vec<u8>>, vectors: usize) -> usize {
     buckets.values().map(Vec::len).sum::<usize>() + vectors * vectors::DIMENSIONS
 }
 

@@ -1,6 +1,5 @@
 //! History of a repository: each commit a snippet with the paths it touched, renames as moves.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use super::error::LeftOut;
 use super::moves::{MoveTold, Moves};
 use super::source::{Passage, Source, one_line, sha256_hex, without_secrets};
 use crate::core::human::redact::Redactor;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::host::Host;
 use crate::host::exec::{Command, OUTPUT_CAP};
@@ -205,7 +205,7 @@ fn source(repository: &Path, redactor: &Redactor, commit: &Commit) -> Option<Sou
 fn moved(commits: &[Commit]) -> Vec<(String, String, String)> {
     let mut out = Vec::new();
     for commit in commits {
-        let mut directories: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+        let mut directories: SortedMap<&str, SortedMap<&str, usize>> = SortedMap::new();
         for (old, new) in &commit.renames {
             out.push((old.clone(), new.clone(), commit.hash.clone()));
             if let Some((from, to)) = without_common_end(old, new) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::core::diagnosis::retrieval::{Term, stems};
 use crate::core::model::narrow;
+use crate::core::model::sorted::SortedMap;
 
 /// BM25's saturation and length normalisation, at their usual values: others gained nothing.
 pub(super) const K1: f32 = 1.2;
@@ -21,6 +22,7 @@ pub(super) type Posting = (u32, u8);
 /// All postings of a bundle while it is built.
 #[derive(Debug, Default)]
 pub(super) struct Postings {
+    /// Tens of thousands, in no order: a tree, which a sorted vector would not be quick enough for.
     frequencies: BTreeMap<Term, Vec<(u32, u32)>>,
     /// Length of each snippet in weighted words.
     pub lengths: Vec<u32>,
@@ -30,7 +32,7 @@ impl Postings {
     /// Adds the next snippet; numbers start at 0.
     pub fn add(&mut self, title: &str, text: &str) {
         let number = u32::try_from(self.lengths.len()).unwrap_or(u32::MAX);
-        let mut counts: BTreeMap<Term, u32> = BTreeMap::new();
+        let mut counts: SortedMap<Term, u32> = SortedMap::new();
         let mut length = 0_u32;
         for (words, weight) in [(stems(title), TITLE), (stems(text), 1)] {
             for stem in words {
@@ -92,14 +94,14 @@ fn quantise(share: f32) -> u8 {
 /// Postings with impacts, by term.
 #[derive(Debug)]
 pub(super) struct Impacts {
-    pub postings: BTreeMap<Term, Vec<Posting>>,
+    pub postings: SortedMap<Term, Vec<Posting>>,
     pub mean: f32,
     pub lengths: Vec<u32>,
 }
 
 impl Impacts {
     /// The buckets by number, and the number of leading hash bits that choose one.
-    pub fn buckets(&self) -> (u32, BTreeMap<u32, Vec<u8>>) {
+    pub fn buckets(&self) -> (u32, SortedMap<u32, Vec<u8>>) {
         let entries: Vec<(Term, Vec<u8>)> = self
             .postings
             .iter()
@@ -108,7 +110,7 @@ impl Impacts {
         let bytes: usize = entries.iter().map(|(_, entry)| entry.len() + 6).sum();
         let wanted = (bytes / BUCKET_BYTES).max(1).next_power_of_two();
         let bits = wanted.trailing_zeros().min(BUCKET_BITS_MAX);
-        let mut buckets: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+        let mut buckets: SortedMap<u32, Vec<u8>> = SortedMap::new();
         // Terms are in order of their hash, so a bucket is filled in order of its keys' high bits.
         for (term, entry) in entries {
             let bucket = buckets.entry(bucket_of(term, bits)).or_default();

@@ -1,6 +1,5 @@
 //! What a bundle holds: `bundle info`, `verify` and `diff`.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::error::BundleError;
@@ -8,6 +7,7 @@ use super::moves::{self, Moved};
 use super::opened::Bundle;
 use super::source::sha256_hex;
 use crate::core::model::hint::Hint;
+use crate::core::model::sorted::SortedMap;
 
 /// One input as the manifest has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl Bundle {
 
     /// What changed from `self` to `newer`, by path.
     pub(crate) fn diff(&self, newer: &Self) -> Result<Vec<Difference>, BundleError> {
-        let by_path = |sources: Vec<SourceInfo>| -> BTreeMap<String, String> {
+        let by_path = |sources: Vec<SourceInfo>| -> SortedMap<String, String> {
             sources
                 .into_iter()
                 .map(|source| (source.path, source.sha256))

@@ -1,12 +1,12 @@
 //! Where things moved to: from a map written by hand, from prose that says so, from git's renames.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
 use super::error::{BadLine, BundleError};
 use super::source::Source;
+use crate::core::model::sorted::SortedMap;
 
 /// Most known moves; a history of one large reorganisation fits.
 const MOVES_MAX: usize = 20_000;
@@ -24,7 +24,7 @@ pub(super) enum MoveTold {
 
 /// Old path to new path, each with its citation.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Moves(BTreeMap<String, (MoveTold, String, String)>);
+pub(super) struct Moves(SortedMap<String, (MoveTold, String, String)>);
 
 impl Moves {
     pub fn len(&self) -> usize {

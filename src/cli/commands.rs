@@ -527,11 +527,11 @@ fn help_page(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 mod tests {
     use super::*;
     use crate::cli::command::GLOBAL_FLAGS;
-    use std::collections::BTreeSet;
+    use crate::core::model::sorted::SortedSet;
 
     #[test]
     fn names_are_unique_and_no_flag_hides_a_global_one() {
-        let names: BTreeSet<_> = COMMANDS.iter().map(|command| command.name).collect();
+        let names: SortedSet<_> = COMMANDS.iter().map(|command| command.name).collect();
         assert_eq!(names.len(), COMMANDS.len());
         for command in COMMANDS {
             for flag in command.flags {

@@ -1,12 +1,13 @@
 //! Recorded logs: what the daemon would have found in them, line by line, however each is written.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 
 use crate::core::identity::Fingerprint;
 use crate::core::model::finding::Finding;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
 use crate::core::reading::journal_entry::{JournalJudge, OWN_NAME, failed_unit};
@@ -105,7 +106,7 @@ pub(super) struct SeenFinding {
 pub(super) struct Recording {
     pub(super) seen: Vec<SeenFinding>,
     /// How its lines are written, from the outside in, and how many of each.
-    pub(super) shapes: BTreeMap<String, u64>,
+    pub(super) shapes: SortedMap<String, u64>,
 }
 
 /// What the daemon would have found in a file (`-` is standard input), by these rules. A file that cannot
@@ -179,7 +180,7 @@ struct Replay<'a> {
     /// How it is written; none for the journal's own formats.
     worn: Option<Worn>,
     /// How many lines are written so.
-    shapes: BTreeMap<Option<Worn>, u64>,
+    shapes: SortedMap<Option<Worn>, u64>,
     /// The rules that fit, where that is asked.
     fits: Option<Vec<String>>,
     traces: Traces,
@@ -200,7 +201,7 @@ impl<'a> Replay<'a> {
             index: HashMap::new(),
             place: Place::default(),
             worn: None,
-            shapes: BTreeMap::new(),
+            shapes: SortedMap::new(),
             fits: None,
             traces: Traces::default(),
         }

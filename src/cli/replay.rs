@@ -1,6 +1,5 @@
 //! `replay FILE…`: what logs would have produced, without a daemon, a store or an action.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde_json::Value;
@@ -15,6 +14,7 @@ use crate::core::diagnosis::naming::{Named, name_cause};
 use crate::core::model::cause::Cause;
 use crate::core::model::inert;
 use crate::core::model::object::object;
+use crate::core::model::sorted::SortedMap;
 use crate::core::remedy::patience::Told;
 use crate::daemon::explain::advice_json;
 
@@ -87,7 +87,7 @@ fn sure(named: &Named) -> String {
 }
 
 /// How the lines of a file were read: who sees his own in the wrong place knows why nothing was found.
-fn tell_shapes(file: &str, shapes: &BTreeMap<String, u64>) {
+fn tell_shapes(file: &str, shapes: &SortedMap<String, u64>) {
     let each: Vec<_> = shapes
         .iter()
         .map(|(shape, lines)| format!("{shape} {lines}"))

@@ -1,6 +1,5 @@
 //! `stats`: the figures against their targets.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -15,6 +14,7 @@ use crate::core::human::stats::{
 };
 use crate::core::model::id::TaskId;
 use crate::core::model::object::object;
+use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::core::model::task::Outcome;
 use crate::core::model::time::{Timestamp, brief};
 use crate::store::{Reader, TaskFilter};
@@ -29,12 +29,12 @@ pub(super) fn rows(reader: &Reader) -> Result<Vec<StatsRow>, CliError> {
         limit: MOST,
         ..TaskFilter::default()
     };
-    let mut told: BTreeMap<TaskId, Timestamp> = BTreeMap::new();
+    let mut told: SortedMap<TaskId, Timestamp> = SortedMap::new();
     for row in reader.escalations(false)? {
         let at = told.entry(row.task_id).or_insert(row.created_at);
         *at = row.created_at.min(*at);
     }
-    let attempted: BTreeSet<TaskId> = reader
+    let attempted: SortedSet<TaskId> = reader
         .all_attempts()?
         .iter()
         .filter(|attempt| attempt.outcome != Some(Outcome::Refused))
@@ -90,7 +90,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
 }
 
 /// At most so many weeks up to now, the newest first, back to the first with a task: one without any is a week too.
-fn newest(by_week: &BTreeMap<Week, Figures>, now: Timestamp, most: usize) -> Vec<(Week, Figures)> {
+fn newest(by_week: &SortedMap<Week, Figures>, now: Timestamp, most: usize) -> Vec<(Week, Figures)> {
     let first = by_week.keys().next();
     let days = |count: u32| Duration::from_secs(86_400) * count;
     let back = (0..)
@@ -275,7 +275,7 @@ mod tests {
             "2026-W45 1",
         ];
         assert_eq!(shown(12), all);
-        assert!(newest(&BTreeMap::new(), now, 12).is_empty());
+        assert!(newest(&SortedMap::new(), now, 12).is_empty());
         let empty = group_row("2026-W49".to_owned(), &Figures::default());
         let empty: Vec<_> = empty.iter().map(|cell| format!("{cell:?}")).collect();
         assert!(

@@ -1,6 +1,5 @@
 //! A trial: what would have been done, where the mode only observes, and the setting that turns it on.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,6 +9,7 @@ use crate::core::config::{Config, Mode};
 use crate::core::model::class::Class;
 use crate::core::model::object::object;
 use crate::core::model::proposal::Proposal;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::task::{Resolution, Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::store::{Reader, StoreError};
@@ -39,7 +39,7 @@ pub(super) fn of(
 }
 
 fn counted(tasks: &[Task], config: &Config) -> Vec<Would> {
-    let mut by_action: BTreeMap<&str, Would> = BTreeMap::new();
+    let mut by_action: SortedMap<&str, Would> = SortedMap::new();
     for task in tasks {
         let Some(proposal) = &task.proposal else {
             continue;

@@ -1,12 +1,12 @@
 //! The fleet thread: Alertmanager, dead-man's ping and metrics. No queue: what is true now is told now.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::core::config;
 use crate::core::human::alert::{self, Alert, RESOLVED_FOR, Speaker};
 use crate::core::human::metrics::{self, Metric};
 use crate::core::model::hint::Hint;
+use crate::core::model::sorted::SortedSet;
 use crate::core::model::time::Timestamp;
 use crate::daemon::runtime::Runtime;
 use crate::daemon::supervisor;
@@ -23,7 +23,7 @@ const IDLE_WAIT: Duration = Duration::from_secs(30);
 const PASS_GAP: Duration = Duration::from_secs(1);
 
 /// What tells two alerts apart, and whether it is over.
-type Known = BTreeSet<(String, bool)>;
+type Known = SortedSet<(String, bool)>;
 
 /// The destinations of one configuration.
 struct Fleet {

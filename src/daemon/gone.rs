@@ -1,10 +1,10 @@
 //! Units that are gone for good: their file was taken away, as by an uninstall, and nothing names them any more.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind::NotFound;
 
 use crate::core::model::finding::Finding;
 use crate::core::model::id::TaskId;
+use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::core::model::task::Task;
 use crate::core::model::text::matches_glob;
 use crate::core::model::time::Timestamp;
@@ -22,7 +22,7 @@ const KEY: &str = "units_gone";
 #[derive(Debug, Default)]
 pub struct Gone {
     /// `None` before it was read.
-    since: Option<BTreeMap<String, Timestamp>>,
+    since: Option<SortedMap<String, Timestamp>>,
 }
 
 impl Gone {
@@ -33,7 +33,7 @@ impl Gone {
         units: &[UnitState],
         tasks: &[Task],
         now: Timestamp,
-    ) -> Result<BTreeSet<TaskId>, StoreError> {
+    ) -> Result<SortedSet<TaskId>, StoreError> {
         let known = match self.since.take() {
             Some(known) => known,
             None => read(&runtime.store.reader()?.meta(KEY)?.unwrap_or_default()),
@@ -45,7 +45,7 @@ impl Gone {
         };
         let mut all = known.clone();
         all.retain(|name, since| given_up(name, *since));
-        let mut over = BTreeSet::new();
+        let mut over = SortedSet::new();
         for task in tasks {
             let unit = state(&task.subject);
             if rest_of(task.class, unit).is_none() || !is_gone(unit) || listed(runtime, task) {
@@ -86,7 +86,7 @@ fn is_over(since: Timestamp, now: Timestamp) -> bool {
 }
 
 /// A line that cannot be read tells of no unit.
-fn read(text: &str) -> BTreeMap<String, Timestamp> {
+fn read(text: &str) -> SortedMap<String, Timestamp> {
     let unit = |line: &str| {
         let (unit, since) = line.split_once(' ')?;
         Some((unit.to_owned(), since.parse::<Timestamp>().ok()?))

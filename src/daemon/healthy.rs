@@ -1,11 +1,12 @@
 //! Keeps the record of what is healthy: when units are looked at for it, and when what was seen is written.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::{Class, ToldBy};
 use crate::core::model::healthy::{HealthyUnit, HealthyUnits};
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::journal_entry::OWN_NAME;
@@ -41,10 +42,10 @@ pub struct HealthyNotes {
     read: bool,
     due: Option<Timestamp>,
     /// How each unit that is well began.
-    begun: BTreeMap<String, Begun>,
+    begun: SortedMap<String, Begun>,
     listening: ListeningProcesses,
     /// What waits to be written.
-    unwritten: BTreeMap<String, HealthyUnit>,
+    unwritten: SortedMap<String, HealthyUnit>,
     /// Something new is among it.
     has_news: bool,
     pace: Pace,

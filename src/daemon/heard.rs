@@ -1,6 +1,6 @@
 //! What was heard of this box, and may be a habit, until it is written.
 
-use std::collections::BTreeMap;
+use crate::core::model::sorted::SortedMap;
 
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
@@ -14,7 +14,7 @@ const OF_HEARD: usize = 2;
 /// What waits to be written.
 #[derive(Debug, Default)]
 pub struct HabitNotes {
-    pub(super) heard: BTreeMap<String, Heard>,
+    pub(super) heard: SortedMap<String, Heard>,
     pub(super) written: Option<Timestamp>,
     /// The digest under way: told once it has stood as long as any line must.
     pub(super) digest: Option<(Finding, Timestamp)>,
@@ -27,9 +27,11 @@ impl HabitNotes {
         for finding in findings.iter().filter(|one| may_be(one)) {
             let hash = finding.fingerprint().to_string();
             let writer = finding.said_by.as_deref().unwrap_or_default();
-            let all = self.heard.values().map(|heard| heard.writer.as_str());
-            if !self.heard.contains_key(&hash) && !has_room(all, &writer, HABITS_MOST, OF_HEARD) {
-                continue;
+            if !self.heard.contains_key(&hash) {
+                let all = self.heard.values().map(|heard| heard.writer.as_str());
+                if !has_room(all, &writer, HABITS_MOST, OF_HEARD) {
+                    continue;
+                }
             }
             let heard = self.heard.entry(hash).or_insert_with(|| Heard {
                 subject: finding.subject.clone(),

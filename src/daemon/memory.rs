@@ -1,8 +1,8 @@
 //! What detectors have to know after a restart of this program: a row of `meta` each, in the detector's own words.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::detectors::Detector;
 use crate::store::{Reader, Store, StoreError};
@@ -27,7 +27,7 @@ pub fn recall(reader: &Reader, detectors: &[Box<dyn Detector>]) -> Result<(), St
 /// What was written last, and when.
 #[derive(Debug, Default)]
 pub struct Memories {
-    written: BTreeMap<&'static str, String>,
+    written: SortedMap<&'static str, String>,
     at: Option<Timestamp>,
 }
 

@@ -1,6 +1,6 @@
 //! What a sweep finds about this program itself: detectors that cannot look, and a store in trouble.
 
-use std::collections::BTreeMap;
+use crate::core::model::sorted::SortedMap;
 
 use crate::core::model::class::Class;
 use crate::core::model::facts::Fact;
@@ -17,7 +17,7 @@ const STORE: &str = "store";
 /// One finding for each thing that refuses: a service manager that does not tell its units fails every detector
 /// that leans on them, and that is one fault.
 pub fn broken(refused: &[(&'static str, DetectError)], now: Timestamp) -> Vec<Finding> {
-    let mut sources: BTreeMap<&str, (String, Vec<&str>)> = BTreeMap::new();
+    let mut sources: SortedMap<&str, (String, Vec<&str>)> = SortedMap::new();
     for (name, why) in refused {
         let source = why.shared_source().unwrap_or(name);
         let (_, names) = sources

@@ -1,6 +1,5 @@
 //! Looks for what the units of open tasks lack: what is there again is a reason to start them now.
 
-use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use crate::core::diagnosis::root_cause::OpenCondition;
 use crate::core::model::class::ToldBy;
 use crate::core::model::facts::Facts;
 use crate::core::model::id::TaskId;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::task::{Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
@@ -37,12 +37,12 @@ struct Watched {
 }
 
 /// What was seen of each; what could not be looked at is left out.
-type Seen = BTreeMap<Lack, bool>;
+type Seen = SortedMap<Lack, bool>;
 
 /// What all open tasks wait for, and the look that is under way.
 #[derive(Debug, Default)]
 pub struct Lacking {
-    watched: BTreeMap<TaskId, Watched>,
+    watched: SortedMap<TaskId, Watched>,
     looked_at: Option<Timestamp>,
     under_way: Option<Receiver<Seen>>,
 }
@@ -133,7 +133,7 @@ impl Lacking {
         seen: &Seen,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        for (task, watched) in &mut self.watched {
+        for (task, watched) in self.watched.iter_mut() {
             let Some((lack, there)) = watched
                 .lack
                 .as_ref()

@@ -1,7 +1,6 @@
 //! What all threads share, and the small decisions that need more than one of its parts.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -18,6 +17,7 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::gate::Gate;
 use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::hint::Hint;
+use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::core::model::task::{Resolution, Task, Transition};
 use crate::core::model::time::Timestamp;
 use crate::core::reading::voice::{SilentUnit, Voices};
@@ -157,7 +157,7 @@ pub struct Runtime {
     /// Held by the worker that ends stability windows.
     pub(crate) windows: Mutex<()>,
     pub(crate) llm: Desk,
-    beats: Mutex<BTreeMap<String, Instant>>,
+    beats: Mutex<SortedMap<String, Instant>>,
     backup_dir: PathBuf,
     /// Who does not advise: a measurement takes one out.
     #[cfg(test)]
@@ -207,7 +207,7 @@ impl Runtime {
             safe_start: OnceLock::new(),
             windows: Mutex::new(()),
             llm: Desk::default(),
-            beats: Mutex::new(BTreeMap::new()),
+            beats: Mutex::new(SortedMap::new()),
             backup_dir: state.join("backups"),
             #[cfg(test)]
             left_out: Mutex::default(),
@@ -334,7 +334,7 @@ impl Runtime {
     }
 
     /// `units` wrote to the journal.
-    pub(crate) fn hear(&self, units: &BTreeSet<String>, now: Timestamp) {
+    pub(crate) fn hear(&self, units: &SortedSet<String>, now: Timestamp) {
         let mut voices = self.voices.lock().unwrap_or_else(PoisonError::into_inner);
         units.iter().for_each(|unit| voices.hear(unit, now));
     }

@@ -1,6 +1,5 @@
 //! The scanner thread: sweeps what is due, records what holds, closes what is over.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use crate::core::model::finding::Finding;
 use crate::core::model::gate::Gate;
 use crate::core::model::hint::Hint;
 use crate::core::model::id::TaskId;
+use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::core::model::task::{Resolution, Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
@@ -51,16 +51,16 @@ const POKE_SETTLE: Duration = Duration::from_millis(40);
 /// When each detector is due, and since when each open condition is gone.
 #[derive(Debug, Default)]
 pub struct Schedule {
-    due: BTreeMap<&'static str, Timestamp>,
-    gone_since: BTreeMap<TaskId, Timestamp>,
+    due: SortedMap<&'static str, Timestamp>,
+    gone_since: SortedMap<TaskId, Timestamp>,
     /// Detectors that could not look last time, and what refused.
-    broken: BTreeMap<&'static str, &'static str>,
+    broken: SortedMap<&'static str, &'static str>,
     /// Units as the last look found them; on a calm host a query of all is most of what a sweep costs.
     units: Option<Vec<UnitState>>,
     /// What is healthy.
     notes: HealthyNotes,
     /// Detectors whose last look found something, or failed.
-    unclean: BTreeSet<&'static str>,
+    unclean: SortedSet<&'static str>,
     ends: Kept,
     days: Days,
     memories: Memories,
@@ -254,7 +254,7 @@ pub fn sweep(
         match result {
             Ok(Sweep::Absent(_)) => {}
             Ok(Sweep::Present(findings)) => {
-                looked_at.classes.extend(detector.classes());
+                looked_at.classes.extend(detector.classes().iter().copied());
                 found.extend(findings);
             }
             Err(why) => cause = Some(why),
@@ -309,11 +309,11 @@ pub fn sweep(
 /// What a pass looked at.
 #[derive(Default)]
 struct LookedAt {
-    classes: BTreeSet<Class>,
+    classes: SortedSet<Class>,
     /// But not at these.
-    blind: BTreeSet<(Class, String)>,
+    blind: SortedSet<(Class, String)>,
     /// Tasks whose unit is gone for good.
-    gone: BTreeSet<TaskId>,
+    gone: SortedSet<TaskId>,
 }
 
 impl LookedAt {
@@ -388,7 +388,7 @@ fn record(
         ..Pass::default()
     };
     let mut fresh = Vec::new();
-    let mut present = BTreeSet::new();
+    let mut present = SortedSet::new();
     for finding in found {
         // One open task per condition: a sweep knows its condition by class and subject, even when
         // the wording (a result, an exit status) changed since.
@@ -422,7 +422,7 @@ fn record(
             log::warn!("found {told} (task {})", recorded.task_id);
         }
         let created = recorded.iter().filter(|one| one.created);
-        let created: BTreeSet<TaskId> = created.map(|one| one.task_id).collect();
+        let created: SortedSet<TaskId> = created.map(|one| one.task_id).collect();
         pass.new_tasks = created.len();
         look_below(runtime, &created, now)?;
     }
@@ -443,7 +443,7 @@ fn record(
         pass.cleared += 1;
     }
     pass.cleared += end_silent(runtime, &open, now)?;
-    let open: BTreeSet<TaskId> = tasks.iter().map(|task| task.id).collect();
+    let open: SortedSet<TaskId> = tasks.iter().map(|task| task.id).collect();
     schedule.gone_since.retain(|id, _| open.contains(id));
     look_again(runtime, schedule, tasks, now);
     Ok(pass)
@@ -512,7 +512,7 @@ fn stability(runtime: &Runtime) -> Duration {
 /// What is new may be the root of what was found before it: that is looked at again now, not when its next attempt is due.
 fn look_below(
     runtime: &Runtime,
-    created: &BTreeSet<TaskId>,
+    created: &SortedSet<TaskId>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let open = runtime.store.reader()?.open_conditions()?;
@@ -583,7 +583,7 @@ fn condition(
     schedule: &mut Schedule,
     task: &Task,
     looked_at: &LookedAt,
-    present: &BTreeSet<TaskId>,
+    present: &SortedSet<TaskId>,
     now: Timestamp,
 ) -> Condition {
     let looked_at = if task.class == Class::SelfDetectorBroken {

@@ -7,7 +7,6 @@
 //! more of it than a host has parts. What it tells of a device or a file system passes always. What is new beyond all
 //! that is counted in one summary task of its stream; nothing is lost, the lines are in the log.
 
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use heapless::Deque;
 use crate::core::model::class::Class;
 use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::store::Reader;
 
@@ -98,7 +98,7 @@ impl StormLimit {
         self.open = open.iter().flatten().map(|writer| key(writer)).collect();
         self.open_of_kernel = open.len().saturating_sub(self.open.len());
         let mut kept = Vec::with_capacity(findings.len());
-        let mut summaries: BTreeMap<String, Finding> = BTreeMap::new();
+        let mut summaries: SortedMap<String, Finding> = SortedMap::new();
         for finding in findings {
             if self.passes(reader, &finding, kinds, now) {
                 kept.push(finding);

@@ -1,7 +1,6 @@
 //! `undo`: a human has taken back what an action changed, by the record that was stored before it.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 
@@ -10,6 +9,7 @@ use crate::core::config::Config;
 use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::hint::Hint;
 use crate::core::model::id::TaskId;
+use crate::core::model::sorted::SortedSet;
 use crate::core::model::task::{Outcome, Resolution, Transition};
 use crate::core::remedy::gates::Closed;
 use crate::core::remedy::step::Reason;
@@ -46,7 +46,7 @@ fn held(attempt: &Attempt) -> bool {
 
 /// What can be taken back now, of each task that of the last action that held; the newest first.
 pub fn effects(reader: &Reader) -> Result<Vec<Effect>, StoreError> {
-    let mut seen = BTreeSet::new();
+    let mut seen = SortedSet::new();
     let attempts = reader.all_attempts()?.into_iter().rev().filter(held);
     let last = attempts.filter(|attempt| seen.insert(attempt.task_id));
     let known = last.filter_map(|attempt| match record(&attempt) {

@@ -1,6 +1,5 @@
 //! Unit files that changed on disk while the service manager still uses what it read before.
 
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use crate::core::config::Config;
 use crate::core::model::class::Class;
 use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::core::reading::unit_state::is_excluded;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Remembers since when a unit waits for a reload.
 #[derive(Debug, Default)]
 pub struct ConfigDrift {
-    since: Mutex<BTreeMap<String, Timestamp>>,
+    since: Mutex<SortedMap<String, Timestamp>>,
 }
 
 impl Detector for ConfigDrift {

@@ -1,6 +1,5 @@
 //! File systems that run out of space or of inodes.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use crate::core::config::Config;
 use crate::core::model::class::Class;
 use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::core::model::text::matches_glob;
 use crate::core::model::time::Timestamp;
 use crate::detectors::mount_table::holds_data;
@@ -26,7 +26,7 @@ const TREND_LEAST: Duration = Duration::from_secs(30);
 /// Remembers free space to tell the time to full; a restart only forgets the trend.
 #[derive(Debug, Default)]
 pub struct Disk {
-    past: Mutex<BTreeMap<String, (Timestamp, u64)>>,
+    past: Mutex<SortedMap<String, (Timestamp, u64)>>,
 }
 
 impl Detector for Disk {
@@ -93,7 +93,7 @@ fn judged<'m>(mounts: &'m [Mount], ignored: &[String]) -> Vec<&'m Mount> {
         .filter(|mount| !ignored.iter().any(|glob| matches_glob(glob, &mount.point)))
         .collect();
     fitting.sort_by_key(|mount| mount.point.len());
-    let mut seen = BTreeSet::new();
+    let mut seen = SortedSet::new();
     fitting.retain(|mount| seen.insert(mount.number.as_str()));
     fitting
 }

@@ -1,8 +1,8 @@
 //! As whom the units run whose lines come under another id, asked once in a while.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::core::reading::writer::Trusted;
 use crate::detectors::stream::StreamContext;
@@ -15,7 +15,7 @@ const MOST: usize = 64;
 
 /// By unit: when it was asked, and its user where somebody knew.
 #[derive(Debug, Default)]
-pub struct UnitUsers(BTreeMap<String, (Timestamp, Option<u32>)>);
+pub struct UnitUsers(SortedMap<String, (Timestamp, Option<u32>)>);
 
 impl UnitUsers {
     /// Does the unit run as another user than the one who writes? Not where nobody knows.

@@ -5,7 +5,6 @@
 //! that copy-and-truncate left beside it: what was not yet read is read there.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -16,6 +15,7 @@ use crate::core::model::class::Class;
 use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::hint::Hint;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::core::reading::container;
 use crate::core::reading::journal_entry::{OWN_NAME, of_kernel};
@@ -128,7 +128,7 @@ fn head_of(file: &File, len: usize) -> io::Result<Option<u64>> {
 /// Follows all `[[log_file]]` of the configuration until stopped. `positions`: durable cursors by stream name.
 pub fn run(
     context: &StreamContext<'_>,
-    positions: &BTreeMap<String, String>,
+    positions: &SortedMap<String, String>,
     sink: &mut Sink<'_>,
 ) -> StreamEnd {
     if context.config.log_file.is_empty() {

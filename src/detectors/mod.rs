@@ -34,7 +34,6 @@ pub mod wear;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -44,6 +43,7 @@ use crate::core::config::Config;
 use crate::core::model::class::Class;
 use crate::core::model::finding::Finding;
 use crate::core::model::healthy::HealthyUnits;
+use crate::core::model::sorted::SortedSet;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::voice::SilentUnit;
@@ -55,7 +55,7 @@ pub use self::error::DetectError;
 
 /// The conditions that stand open in the store: gives detectors their hysteresis across restarts.
 #[derive(Clone, Debug, Default)]
-pub struct Open(BTreeSet<(Class, String)>);
+pub struct Open(SortedSet<(Class, String)>);
 
 impl Open {
     pub(crate) fn new(open: impl IntoIterator<Item = (Class, String)>) -> Self {

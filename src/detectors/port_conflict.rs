@@ -1,6 +1,5 @@
 //! Ports that a unit needs and something else holds.
 
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use crate::core::model::class::Class;
 use crate::core::model::facts::{Fact, Holder};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::healthy::Proof;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::innocence::{self, Doubt};
@@ -31,7 +31,7 @@ type Life = (u64, u32);
 /// Ports a unit was refused, with the state of the unit they were read in: read again when it changed.
 #[derive(Debug, Default)]
 pub struct PortConflict {
-    told: Mutex<BTreeMap<String, (Life, Vec<String>)>>,
+    told: Mutex<SortedMap<String, (Life, Vec<String>)>>,
 }
 
 impl Detector for PortConflict {

@@ -1,6 +1,5 @@
 //! The operator's probes: HTTP, TCP and commands with the exit codes of Nagios plugins.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
@@ -14,6 +13,7 @@ use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::hint::Hint;
 use crate::core::model::port::Port;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::{UnitName, UnitState};
@@ -126,7 +126,7 @@ fn requires(probe: &Probe, units: &[UnitState]) -> String {
 /// starts took is kept over it.
 #[derive(Debug, Default)]
 pub struct Probes {
-    memory: Mutex<BTreeMap<String, Memory>>,
+    memory: Mutex<SortedMap<String, Memory>>,
 }
 
 impl Detector for Probes {
@@ -196,12 +196,12 @@ impl Detector for Probes {
             let took = known.starts.took_s();
             (!took.is_empty()).then(|| (name.clone(), took.to_vec()))
         };
-        let kept: BTreeMap<String, Vec<u64>> = memory.iter().filter_map(took).collect();
+        let kept: SortedMap<String, Vec<u64>> = memory.iter().filter_map(took).collect();
         (!kept.is_empty()).then(|| serde_json::to_string(&kept).ok())?
     }
 
     fn recall(&self, memory: &str) {
-        let kept = serde_json::from_str::<BTreeMap<String, Vec<u64>>>(memory);
+        let kept = serde_json::from_str::<SortedMap<String, Vec<u64>>>(memory);
         if let (Ok(kept), Ok(mut memory)) = (kept, self.memory.lock()) {
             for (name, took) in kept {
                 memory.entry(name).or_default().starts = StartTimes::remembered(took);

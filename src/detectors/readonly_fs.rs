@@ -1,7 +1,6 @@
 //! File systems that the kernel turned read-only, and those that /etc/fstab wants writable and nobody saw so. What was
 //! writable and was remounted or bound read-only was so by somebody: no fault.
 
-use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use crate::core::config::Config;
 use crate::core::model::class::Class;
 use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::sorted::SortedSet;
 use crate::core::model::text::matches_glob;
 use crate::detectors::mount_table::is_on_device;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
@@ -20,7 +20,7 @@ const FSTAB: &str = "/etc/fstab";
 /// Remembers which mounts were writable in its time.
 #[derive(Debug, Default)]
 pub struct ReadonlyFs {
-    writable: Mutex<BTreeSet<String>>,
+    writable: Mutex<SortedSet<String>>,
 }
 
 impl Detector for ReadonlyFs {

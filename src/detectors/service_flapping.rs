@@ -1,7 +1,6 @@
 //! Units that their manager restarts again and again, by their rate or, minutes apart, by their count over a day: said
 //! once when it starts, cleared once when it ends.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use crate::core::config::Config;
 use crate::core::model::class::Class;
 use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::core::model::time::{Timestamp, brief};
 use crate::core::model::unit::UnitState;
 use crate::core::reading::crash_loop::{CrashLoop, Crashing, Pace, ended_as_meant};
@@ -87,8 +87,8 @@ impl Slow {
 /// half window was watched. Crashes that are minutes apart are kept over it.
 #[derive(Debug, Default)]
 pub struct ServiceFlapping {
-    units: Mutex<BTreeMap<String, History>>,
-    slow: Mutex<BTreeMap<String, Slow>>,
+    units: Mutex<SortedMap<String, History>>,
+    slow: Mutex<SortedMap<String, Slow>>,
 }
 
 impl ServiceFlapping {
@@ -111,7 +111,7 @@ impl ServiceFlapping {
     }
 
     /// Forgets units that are gone.
-    fn forget(&self, names: &BTreeSet<&str>) {
+    fn forget(&self, names: &SortedSet<&str>) {
         if let Ok(mut slow) = self.slow.lock() {
             slow.retain(|name, _| names.contains(name.as_str()));
         }
@@ -139,7 +139,7 @@ impl Detector for ServiceFlapping {
         let Ok(mut histories) = self.units.lock() else {
             return Err(DetectError::Poisoned);
         };
-        let names: BTreeSet<&str> = units.iter().map(|unit| unit.name.as_str()).collect();
+        let names: SortedSet<&str> = units.iter().map(|unit| unit.name.as_str()).collect();
         histories.retain(|name, _| names.contains(name.as_str()));
         self.forget(&names);
         let mut found = Vec::new();
@@ -177,7 +177,7 @@ impl Detector for ServiceFlapping {
         let mut kept: Vec<_> = slow.iter().filter(|(_, one)| one.crashes.any()).collect();
         kept.sort_by_key(|(_, one)| std::cmp::Reverse(one.crashes.last()));
         kept.truncate(KEPT_MOST);
-        let kept: BTreeMap<&String, &Slow> = kept.into_iter().collect();
+        let kept: SortedMap<&String, &Slow> = kept.into_iter().collect();
         (!kept.is_empty()).then(|| serde_json::to_string(&kept).ok())?
     }
 
@@ -407,7 +407,7 @@ mod tests {
                 .unwrap()
                 .insert(format!("{number:03}.service"), slow);
         }
-        let kept: BTreeMap<String, Slow> =
+        let kept: SortedMap<String, Slow> =
             serde_json::from_str(&flapping.memory().unwrap()).unwrap();
         assert_eq!(kept.len(), KEPT_MOST);
         assert_eq!(kept.keys().next().map(String::as_str), Some("036.service"));

@@ -1,6 +1,5 @@
 //! Services that run and do nothing any more: stopped by a signal, or deaf to those who connect.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use crate::core::model::class::Class;
 use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::port::Port;
+use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::accept_queue::{Queues, Untaken};
@@ -35,7 +35,7 @@ enum Sign {
 /// Since when each sign has been there without a break.
 #[derive(Debug, Default)]
 pub struct ServiceHung {
-    since: Mutex<BTreeMap<Sign, Timestamp>>,
+    since: Mutex<SortedMap<Sign, Timestamp>>,
 }
 
 impl Detector for ServiceHung {
@@ -73,10 +73,10 @@ impl Detector for ServiceHung {
             .iter()
             .filter_map(|(sign, unit)| hung.standing_still(sign, unit))
             .collect();
-        let told: BTreeSet<String> = found.iter().map(|one| one.subject.clone()).collect();
+        let told: SortedSet<String> = found.iter().map(|one| one.subject.clone()).collect();
         let deaf = hung.deaf(&queues, &units).into_iter();
         found.extend(deaf.filter(|one| !told.contains(&one.subject)));
-        let told: BTreeSet<String> = found.iter().map(|one| one.subject.clone()).collect();
+        let told: SortedSet<String> = found.iter().map(|one| one.subject.clone()).collect();
         let silent = hung.silent(&units).into_iter();
         found.extend(silent.filter(|one| !told.contains(&one.subject)));
         Ok(Sweep::Present(found))
@@ -90,7 +90,7 @@ impl ServiceHung {
         queues: &Queues,
         stopped: impl Iterator<Item = &'a Sign>,
         now: Timestamp,
-    ) -> Result<BTreeMap<Sign, Duration>, DetectError> {
+    ) -> Result<SortedMap<Sign, Duration>, DetectError> {
         let mut since = self.since.lock().map_err(|_| DetectError::Poisoned)?;
         let untaken = queues.untaken.iter().cloned().map(Sign::Untaken);
         let signs = stopped.cloned().chain(untaken);
@@ -131,7 +131,7 @@ fn stopped<'a>(look: &Snapshot<'_>, units: &[&'a UnitState]) -> Vec<(Sign, &'a U
 struct Hung<'a> {
     look: &'a Snapshot<'a>,
     patience: Duration,
-    ages: BTreeMap<Sign, Duration>,
+    ages: SortedMap<Sign, Duration>,
 }
 
 impl Hung<'_> {
@@ -157,16 +157,16 @@ impl Hung<'_> {
             let sign = Sign::Untaken((*one).clone());
             units.iter().any(|unit| self.counts(&sign, &unit.name))
         };
-        let ports: BTreeSet<u16> = queues
+        let ports: SortedSet<u16> = queues
             .untaken
             .iter()
             .filter(may_count)
             .map(|one| one.port)
             .collect();
-        let mut found: BTreeMap<String, Finding> = BTreeMap::new();
+        let mut found: SortedMap<String, Finding> = SortedMap::new();
         for port in ports {
             let inodes = queues.listening.iter().filter(|one| one.port == port);
-            let inodes: BTreeSet<u64> = inodes.map(|one| one.inode).collect();
+            let inodes: SortedSet<u64> = inodes.map(|one| one.inode).collect();
             for name in self.holders(&inodes, units) {
                 if let Some(one) = self.deaf_on(port, queues, &name) {
                     found.entry(name).or_insert(one);
@@ -177,14 +177,14 @@ impl Hung<'_> {
     }
 
     /// The units, not the manager, that hold one of these sockets.
-    fn holders(&self, inodes: &BTreeSet<u64>, units: &[&UnitState]) -> BTreeSet<String> {
+    fn holders(&self, inodes: &SortedSet<u64>, units: &[&UnitState]) -> SortedSet<String> {
         let look = self.look;
         let (mut pids, mut refused) = match holding(look.host, inodes) {
             Ok(held) => held,
             Err(why) => {
                 let why = DetectError::Source("/proc".to_owned(), why);
                 look.could_not_look(&[Class::ServiceHung], None, why);
-                return BTreeSet::new();
+                return SortedSet::new();
             }
         };
         pids.retain(|pid| *pid > 1);

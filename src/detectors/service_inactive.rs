@@ -1,11 +1,11 @@
 //! Units that are enabled and wanted by a running target, and do not run.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::model::class::Class;
+use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::core::model::time::Timestamp;
 use crate::core::reading::unit_state::{has_unit_type, is_excluded, judge_inactive};
 use crate::detectors::last_run::with_last_runs;
@@ -17,7 +17,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// Remembers since when a unit was seen inactive; a restart of the daemon only delays a finding.
 #[derive(Debug, Default)]
 pub struct ServiceInactive {
-    since: Mutex<BTreeMap<String, Timestamp>>,
+    since: Mutex<SortedMap<String, Timestamp>>,
 }
 
 impl Detector for ServiceInactive {
@@ -38,7 +38,7 @@ impl Detector for ServiceInactive {
             return Ok(Sweep::Absent("no service manager".to_owned()));
         }
         let units = look.units()?;
-        let active: BTreeSet<&str> = units
+        let active: SortedSet<&str> = units
             .iter()
             .filter(|unit| unit.is_active())
             .map(|unit| unit.name.as_str())
@@ -54,7 +54,7 @@ impl Detector for ServiceInactive {
         let Ok(mut since) = self.since.lock() else {
             return Err(DetectError::Poisoned);
         };
-        let now_seen: BTreeSet<&str> = found.iter().map(|f| f.subject.as_str()).collect();
+        let now_seen: SortedSet<&str> = found.iter().map(|f| f.subject.as_str()).collect();
         since.retain(|name, _| now_seen.contains(name.as_str()));
         let settled = |name: &str, first: Timestamp| {
             look.now.since(first) >= SETTLE || look.open.contains(Class::ServiceInactive, name)

@@ -4,7 +4,6 @@
 //! A program that was replaced, as by an upgrade, is in order: the old one runs on until the next restart.
 //! A leftover process on a port that a unit needs is a port conflict, found there with its holder.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Mutex;
@@ -15,6 +14,7 @@ use crate::core::model::class::Class;
 use crate::core::model::facts::{Fact, Holder};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::healthy::Proof;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::innocence::{self, Doubt};
@@ -33,8 +33,8 @@ const PID_FILES: [&str; 2] = ["/run/*.pid", "/run/*/*.pid"];
 /// Remembers since when a zombie or an orphan was seen, by process id and start time.
 #[derive(Debug, Default)]
 pub struct StaleProcess {
-    since: Mutex<BTreeMap<(u32, u64), Timestamp>>,
-    orphans: Mutex<BTreeMap<(u32, u64), Timestamp>>,
+    since: Mutex<SortedMap<(u32, u64), Timestamp>>,
+    orphans: Mutex<SortedMap<(u32, u64), Timestamp>>,
 }
 
 impl Detector for StaleProcess {
@@ -77,7 +77,7 @@ impl StaleProcess {
             zombies.extend(read.filter(|process| process.state == 'Z' && process.ppid > 1));
         }
         since.retain(|key, _| zombies.iter().any(|z| (z.pid, z.start_ticks) == *key));
-        let mut parents: BTreeMap<u32, Vec<&Process>> = BTreeMap::new();
+        let mut parents: SortedMap<u32, Vec<&Process>> = SortedMap::new();
         for zombie in &zombies {
             let first = *since
                 .entry((zombie.pid, zombie.start_ticks))
@@ -101,7 +101,7 @@ impl StaleProcess {
         let Ok(mut since) = self.orphans.lock() else {
             return Err(DetectError::Poisoned);
         };
-        let mut known = BTreeMap::new();
+        let mut known = SortedMap::new();
         let mut found = Vec::new();
         let down: Vec<&UnitState> = look
             .units()?

@@ -1,6 +1,6 @@
 //! Streams: sources that tell of faults as they happen, each with a durable position.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use crate::core::identity::Fingerprint;
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::manager_event::ManagerEvent;
+use crate::core::model::sorted::SortedSet;
 use crate::core::model::time::Timestamp;
 use crate::core::reading::log_rules::RuleSet;
 use crate::core::reading::trace;
@@ -41,7 +42,7 @@ pub struct Batch {
     /// What the service manager said.
     pub words: Vec<ManagerEvent>,
     /// Units that wrote a line.
-    pub heard: BTreeSet<String>,
+    pub heard: SortedSet<String>,
 }
 
 /// The receiver shuts down; the batch was not accepted.
@@ -108,7 +109,7 @@ pub struct Collector {
     poke: bool,
     suspects: Vec<String>,
     words: Vec<ManagerEvent>,
-    heard: BTreeSet<String>,
+    heard: SortedSet<String>,
     lines: usize,
     started: Instant,
     /// When something was last given on; the first position goes at once, or a crash would forget the start.
@@ -125,7 +126,7 @@ impl Collector {
             poke: false,
             suspects: Vec::new(),
             words: Vec::new(),
-            heard: BTreeSet::new(),
+            heard: SortedSet::new(),
             lines: 0,
             started: Instant::now(),
             given: None,

@@ -1,6 +1,6 @@
 //! Paths and users that unit files name and the host does not have: found before the unit fails.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use crate::core::model::class::Class;
 use crate::core::model::facts::{Fact, MovedHow};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::healthy::{HealthyUnits, KnownFile};
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::unit_file::{
@@ -89,9 +90,9 @@ impl Found {
 #[derive(Debug, Default)]
 struct Memory {
     /// What the last searches found, by lost path.
-    searches: BTreeMap<String, (Timestamp, Found)>,
+    searches: SortedMap<String, (Timestamp, Found)>,
     /// When a path that a unit needs was last seen where it should be.
-    present: BTreeMap<String, Timestamp>,
+    present: SortedMap<String, Timestamp>,
 }
 
 #[derive(Debug, Default)]

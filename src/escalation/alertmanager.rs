@@ -221,7 +221,7 @@ fn post(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::collections::BTreeMap;
+    use crate::core::model::sorted::SortedMap;
     use std::sync::{Arc, Mutex};
 
     use super::*;
@@ -231,7 +231,7 @@ mod tests {
 
     /// Refuses any batch with the alert `poison`; the peer `down` is down.
     #[derive(Debug, Default)]
-    struct Fake(Arc<Mutex<BTreeMap<String, Vec<String>>>>);
+    struct Fake(Arc<Mutex<SortedMap<String, Vec<String>>>>);
 
     impl Transport for Fake {
         fn send(&self, request: &Request) -> Result<Response, SendError> {
@@ -271,14 +271,14 @@ mod tests {
 
     fn alert(name: &str) -> Alert {
         Alert {
-            labels: BTreeMap::from([("alertname".to_owned(), name.to_owned())]),
+            labels: SortedMap::from([("alertname".to_owned(), name.to_owned())]),
             ..Alert::default()
         }
     }
 
     #[test]
     fn every_peer_gets_all_but_the_poison_and_a_dead_peer_delays_nobody() {
-        let seen = Arc::new(Mutex::new(BTreeMap::new()));
+        let seen = Arc::new(Mutex::new(SortedMap::new()));
         let peers = ["https://a", "https://down", "https://b/"].map(str::to_owned);
         let resend = Duration::from_secs(60);
         let mut sender = Alertmanager::new(Box::new(Fake(Arc::clone(&seen))), &peers, resend, "gw");

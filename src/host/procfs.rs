@@ -1,10 +1,10 @@
 //! Processes, from /proc. Reading and parsing are two functions.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirEntry;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
+use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::host::{Host, READ_CAP, is_gone};
 
 /// Most bytes kept of a command line.
@@ -103,7 +103,7 @@ pub fn pids(host: &Host) -> io::Result<Vec<u32>> {
 }
 
 /// Which of `files`, by device and inode, a process has open, as far as we may look.
-pub fn open_among(host: &Host, files: &BTreeSet<(u64, u64)>) -> io::Result<BTreeSet<(u64, u64)>> {
+pub fn open_among(host: &Host, files: &SortedSet<(u64, u64)>) -> io::Result<SortedSet<(u64, u64)>> {
     let open = pids(host)?
         .into_iter()
         .filter_map(|pid| std::fs::read_dir(host.path(format!("/proc/{pid}/fd"))).ok())
@@ -130,7 +130,7 @@ pub fn most_deleted_open(host: &Host, device: u64) -> Option<DeletedOpen> {
         .into_iter()
         .filter_map(|pid| {
             let entries = std::fs::read_dir(host.path(format!("/proc/{pid}/fd"))).ok()?;
-            let sizes: BTreeMap<u64, u64> = entries
+            let sizes: SortedMap<u64, u64> = entries
                 .flatten()
                 .filter_map(|entry| std::fs::metadata(entry.path()).ok())
                 .filter(|meta| meta.is_file() && meta.dev() == device && meta.nlink() == 0)
@@ -242,6 +242,6 @@ mod tests {
         std::fs::remove_dir_all(dir.path().join("proc")).unwrap();
         std::fs::write(dir.path().join("proc"), "").unwrap();
         assert!(pids(&host).is_err());
-        assert!(open_among(&host, &BTreeSet::new()).is_err());
+        assert!(open_among(&host, &SortedSet::new()).is_err());
     }
 }

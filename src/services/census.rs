@@ -1,10 +1,10 @@
 //! Who runs where: the processes of the host by unit, what each unit listens on and what it is made of. From it comes
 //! the record of what is healthy, and what is known of a process that stands in the way.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use crate::core::model::healthy::{HealthyUnit, KnownFile, MainProgram, ProcessKey};
+use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::core::model::unit::UnitState;
 use crate::core::reading::innocence::{Owner, Suspect, place_of};
 use crate::core::reading::unit_file::{Need, needs};
@@ -106,7 +106,7 @@ impl Census {
 #[derive(Clone, Debug, Default)]
 pub struct ListeningProcesses {
     sockets: Vec<Listener>,
-    ports: BTreeMap<u32, BTreeSet<String>>,
+    ports: SortedMap<u32, SortedSet<String>>,
 }
 
 impl ListeningProcesses {
@@ -117,7 +117,7 @@ impl ListeningProcesses {
         if sockets == self.sockets {
             return Ok(false);
         }
-        let of_inode: BTreeMap<u64, String> = sockets
+        let of_inode: SortedMap<u64, String> = sockets
             .iter()
             .map(|one| (one.inode, format!("{}/{}", one.protocol, one.port)))
             .collect();
@@ -125,7 +125,7 @@ impl ListeningProcesses {
         let held = |pid| {
             // Of one that may not be looked at nothing is learned.
             let inodes = listeners::sockets_of(host, pid).unwrap_or_default();
-            let ports: BTreeSet<String> = inodes
+            let ports: SortedSet<String> = inodes
                 .iter()
                 .filter_map(|inode| of_inode.get(inode).cloned())
                 .collect();
@@ -155,8 +155,8 @@ pub fn record(
     before: Option<&HealthyUnit>,
 ) -> HealthyUnit {
     let inside = census.of(unit);
-    let mut processes: BTreeSet<ProcessKey> = inside.iter().map(|one| one.key).collect();
-    let mut ports: BTreeSet<String> = inside
+    let mut processes: SortedSet<ProcessKey> = inside.iter().map(|one| one.key).collect();
+    let mut ports: SortedSet<String> = inside
         .iter()
         .filter_map(|one| listening.ports.get(&one.key.pid))
         .flatten()
@@ -165,7 +165,8 @@ pub fn record(
     let before = before.filter(|one| one.boot == census.boot);
     if let Some(before) = before {
         // What ran in it and lives on elsewhere is its own still.
-        processes.extend(before.processes.iter().filter(|key| census.is_alive(key)));
+        let alive = before.processes.iter().filter(|key| census.is_alive(key));
+        processes.extend(alive.copied());
         if ports.is_empty() {
             ports.clone_from(&before.ports);
         }

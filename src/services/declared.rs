@@ -1,6 +1,5 @@
 //! Services run by commands that the operator declared, known by their pid files.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -9,6 +8,7 @@ use std::time::Duration;
 use crate::core::config::{Config, DeclaredService};
 use crate::core::model::action::ProcessIdentity;
 use crate::core::model::hint::Hint;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::unit::{Left, UnitName, UnitState};
 use crate::host::exec::{Command, Launch};
 use crate::host::procfs::Process;
@@ -26,7 +26,7 @@ pub struct Declared {
     host: Host,
     services: Vec<DeclaredService>,
     /// Pid and start time of each service's process when it was last seen for sure.
-    known: Mutex<BTreeMap<String, (u32, u64)>>,
+    known: Mutex<SortedMap<String, (u32, u64)>>,
 }
 
 impl Declared {

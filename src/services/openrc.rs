@@ -1,8 +1,8 @@
 //! OpenRC through `rc-status`, `rc-update` and `rc-service`.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::unit::{Left, UnitName, UnitState};
 use crate::host::exec::{Command, Output};
 use crate::host::{Host, READ_CAP, files, pid_files};
@@ -74,9 +74,9 @@ fn note_value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 }
 
 /// Parses `rc-status --all --format ini`: `name = state` lines below `[runlevel]` heads.
-pub fn parse_status(text: &str) -> BTreeMap<String, (String, String)> {
+pub fn parse_status(text: &str) -> SortedMap<String, (String, String)> {
     let mut runlevel = String::new();
-    let mut services = BTreeMap::new();
+    let mut services = SortedMap::new();
     for line in text.lines().map(str::trim) {
         if let Some(name) = line
             .strip_prefix('[')

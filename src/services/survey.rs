@@ -1,8 +1,8 @@
 //! What runs on this host and is worth watching: what a first configuration is proposed from.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::core::model::sorted::SortedSet;
 use crate::core::model::unit::UnitState;
 use crate::host::{Host, procfs};
 use crate::services::census::{Census, ListeningProcesses};
@@ -33,11 +33,11 @@ pub struct Surveyed {
     /// Its unit file is no distribution's.
     pub own: bool,
     /// TCP ports it listens on.
-    pub ports: BTreeSet<u16>,
+    pub ports: SortedSet<u16>,
     /// Devices of the field that it holds open.
-    pub devices: BTreeSet<String>,
+    pub devices: SortedSet<String>,
     /// Log files that it holds open.
-    pub logs: BTreeSet<String>,
+    pub logs: SortedSet<String>,
 }
 
 /// The services that run, by name. Without root what they listen on and hold open is not seen.

@@ -1,7 +1,6 @@
 //! One row of the Python daemon's tables as one of ours. Whatever does not fit is kept as evidence.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -11,6 +10,7 @@ use crate::core::model::audit;
 use crate::core::model::class::Class;
 use crate::core::model::finding::Finding;
 use crate::core::model::id::TaskId;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::core::reading::shape;
 use crate::store::error::StoreError;
@@ -19,10 +19,10 @@ use crate::store::meta::gateway_id;
 use crate::store::tx::Tx;
 
 /// New ids of old tasks, where they differ.
-pub(super) type Ids = BTreeMap<TaskId, TaskId>;
+pub(super) type Ids = SortedMap<TaskId, TaskId>;
 
 /// Column name to text; NULL is left out.
-type OldRow = BTreeMap<String, String>;
+type OldRow = SortedMap<String, String>;
 
 const KNOWN: &[&str] = &[
     "id",

@@ -1,6 +1,6 @@
 //! Attempts: booked before acting, counted against every budget in the same transaction.
 
-use std::collections::BTreeMap;
+use crate::core::model::sorted::SortedMap;
 
 use rusqlite::{OptionalExtension, params};
 
@@ -130,7 +130,7 @@ impl Store {
 
     /// Keeps what the service manager answered to an order that it refused.
     pub fn note_answer(&self, attempt_id: AttemptId, answer: &str) -> Result<(), StoreError> {
-        let evidence = BTreeMap::from([(ANSWER, answer.to_owned())]);
+        let evidence = SortedMap::from([(ANSWER, answer.to_owned())]);
         let evidence = serde_json::to_string(&evidence).unwrap_or_default();
         self.write(move |tx| {
             tx.run(

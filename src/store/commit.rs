@@ -1,6 +1,5 @@
 //! The writer thread: group commit, coalescing of what may wait, and what is done when a commit fails.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +10,7 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use crate::core::model::hint::Hint;
+use crate::core::model::sorted::SortedMap;
 use crate::store::ballast;
 use crate::store::connect;
 use crate::store::error::StoreError;
@@ -552,7 +552,7 @@ impl Loop {
             }
             self.held.write(tx)?;
         }
-        let mut cursors = BTreeMap::new();
+        let mut cursors = SortedMap::new();
         for (job, result) in self.batch.iter().zip(&results) {
             if let (Ok(()), Some((cursor, now))) = (result, job.cursor()) {
                 cursors.insert(cursor.stream.as_str(), (cursor.position.as_str(), now));

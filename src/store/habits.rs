@@ -1,11 +1,11 @@
 //! What this box prints out of habit: one row a kind of line, by its fingerprint.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::core::model::habit::{Acquaintance, FOLLOWS_WITHIN, HABITS_MOST, Habit, Heard};
+use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
@@ -28,7 +28,7 @@ impl Store {
     }
 
     /// Adds what was heard, in one transaction; of too many kinds those of whoever has most go that were heard longest ago.
-    pub fn note_heard(&self, heard: BTreeMap<String, Heard>) -> Result<(), StoreError> {
+    pub fn note_heard(&self, heard: SortedMap<String, Heard>) -> Result<(), StoreError> {
         if heard.is_empty() {
             return Ok(());
         }
@@ -98,7 +98,7 @@ impl Store {
 /// Leaves [`HABITS_MOST`] kinds: one more of the writer goes who has the most, until there are no more.
 fn forget_most(tx: &Tx<'_>) -> Result<(), StoreError> {
     let all = all(tx)?;
-    let mut of_writers: BTreeMap<&str, Vec<(i64, &str)>> = BTreeMap::new();
+    let mut of_writers: SortedMap<&str, Vec<(i64, &str)>> = SortedMap::new();
     for (hash, habit) in &all {
         let own = of_writers.entry(&habit.writer).or_default();
         own.push((habit.last_ms, hash));
@@ -111,7 +111,7 @@ fn forget_most(tx: &Tx<'_>) -> Result<(), StoreError> {
             own.pop();
         }
     }
-    let kept: BTreeSet<&str> = of_writers
+    let kept: SortedSet<&str> = of_writers
         .into_values()
         .flatten()
         .map(|(_, hash)| hash)
@@ -154,7 +154,7 @@ fn put(tx: &Tx<'_>, hash: &str, habit: &Habit) -> Result<(), StoreError> {
 }
 
 /// What another version wrote and this one cannot read is not known.
-fn all(connection: &Connection) -> Result<BTreeMap<String, Habit>, StoreError> {
+fn all(connection: &Connection) -> Result<SortedMap<String, Habit>, StoreError> {
     let mut read = connection.prepare_cached("SELECT hash, record FROM habits")?;
     let rows: Vec<(String, String)> = read
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -165,7 +165,7 @@ fn all(connection: &Connection) -> Result<BTreeMap<String, Habit>, StoreError> {
 
 impl Reader {
     /// By fingerprint.
-    pub fn habits(&self) -> Result<BTreeMap<String, Habit>, StoreError> {
+    pub fn habits(&self) -> Result<SortedMap<String, Habit>, StoreError> {
         self.with(all)
     }
 

@@ -1,6 +1,5 @@
 //! The handle that everybody has: opening, reading, and the one way to write.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use rusqlite::OptionalExtension;
 
 use crate::core::model::id::TaskId;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::store::commit::Setup;
 use crate::store::connect::reader_connection;
@@ -122,7 +122,7 @@ impl Store {
     }
 
     /// Positions of all streams.
-    pub fn cursors(&self) -> Result<BTreeMap<String, String>, StoreError> {
+    pub fn cursors(&self) -> Result<SortedMap<String, String>, StoreError> {
         self.reader()?.with(|connection| {
             let mut statement =
                 connection.prepare_cached("SELECT stream, position FROM cursors")?;

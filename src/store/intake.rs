@@ -1,6 +1,5 @@
 //! Intake of findings: one open task per fingerprint, repeats counted, cursors in the same commit.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -9,6 +8,7 @@ use crate::core::identity;
 use crate::core::model::audit;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::id::TaskId;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::meta::gateway_id;
@@ -26,8 +26,8 @@ pub(super) const COALESCE_CURSORS: Duration = Duration::from_secs(120);
 /// Repeats and cursor moves that wait for a commit.
 #[derive(Debug, Default)]
 pub(super) struct Coalesced {
-    seen: BTreeMap<TaskId, (u64, Timestamp)>,
-    cursors: BTreeMap<String, (String, Timestamp)>,
+    seen: SortedMap<TaskId, (u64, Timestamp)>,
+    cursors: SortedMap<String, (String, Timestamp)>,
 }
 
 impl Coalesced {

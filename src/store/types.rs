@@ -1,6 +1,6 @@
 //! Rows and arguments of the store.
 
-use std::collections::BTreeMap;
+use crate::core::model::sorted::SortedMap;
 
 use crate::core::diagnosis::learning;
 use crate::core::model::action::ActionKind;
@@ -116,7 +116,7 @@ pub(super) const ANSWER: &str = "answer";
 impl Attempt {
     /// What the service manager answered to an order that it refused.
     pub fn answer(&self) -> Option<String> {
-        let mut evidence: BTreeMap<String, String> = serde_json::from_str(&self.evidence).ok()?;
+        let mut evidence: SortedMap<String, String> = serde_json::from_str(&self.evidence).ok()?;
         evidence.remove(ANSWER)
     }
 

@@ -2,7 +2,6 @@
 //! targets, symbolic links, reused process ids, and changes between the check and the act. A failing case prints
 //! its seed; `AO_HARM_SEED` replays it.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -15,6 +14,7 @@ use crate::core::model::class::Class;
 use crate::core::model::facts::Facts;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::healthy::{HealthyUnit, ProcessKey};
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::target::TargetError;
 use crate::host::{Host, procfs};
@@ -156,8 +156,8 @@ fn resolve(
 }
 
 /// Every file below `root` with its bytes, links as what they point to.
-fn picture(root: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
+fn picture(root: &Path) -> SortedMap<String, Vec<u8>> {
+    let mut found = SortedMap::new();
     let mut open = vec![root.to_owned()];
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(folder).unwrap().flatten() {
@@ -286,7 +286,7 @@ fn paths(random: &mut Random) -> bool {
             && name.contains("autonomous-orchestrator")
             || name.starts_with("backup/")
     };
-    let others = |all: &BTreeMap<String, Vec<u8>>| -> BTreeMap<String, Vec<u8>> {
+    let others = |all: &SortedMap<String, Vec<u8>>| -> SortedMap<String, Vec<u8>> {
         all.iter()
             .filter(|(name, _)| !own(name))
             .map(|(name, bytes)| (name.clone(), bytes.clone()))
@@ -505,7 +505,7 @@ fn strangers(random: &mut Random) -> bool {
         .one(&["this boot", "this boot", "another"])
         .to_owned();
     records[1].boot = "this boot".to_owned();
-    let mut expected = BTreeMap::new();
+    let mut expected = SortedMap::new();
     for _ in 0..8 {
         let pid = 10 + u32::try_from(random.below(900)).unwrap();
         let group = random.one(GROUPS);
@@ -541,7 +541,7 @@ fn strangers(random: &mut Random) -> bool {
         "/" | "/elsewhere" => ran(&records[0], pid) && !ran(&records[1], pid),
         _ => false,
     };
-    let right: BTreeMap<u32, bool> = expected
+    let right: SortedMap<u32, bool> = expected
         .iter()
         .map(|(pid, group)| (*pid, own(*pid, group)))
         .collect();

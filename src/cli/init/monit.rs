@@ -1,7 +1,7 @@
 //! What of a monitrc can be carried over: the ports and pages that it asks (monit(1), "CONNECTION TESTING"), and how full
 //! disks and memory may be ("RESOURCE TESTING", "SPACE USAGE TESTING").
 
-use std::collections::BTreeMap;
+use crate::core::model::sorted::SortedMap;
 
 /// Statements that are kept to be listed.
 const LEFT_MOST: usize = 100;
@@ -21,7 +21,7 @@ pub(super) struct MonitProbe {
 pub(super) struct Monitored {
     pub(super) probes: Vec<MonitProbe>,
     /// The lowest of each bound: its key in `[detect]`, and percent in use.
-    pub(super) bounds: BTreeMap<&'static str, u8>,
+    pub(super) bounds: SortedMap<&'static str, u8>,
     /// What a human has to carry over.
     pub(super) left: Vec<String>,
 }

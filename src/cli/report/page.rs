@@ -1,6 +1,5 @@
 //! The sections of the report, in the order of what a reader wants to know first.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::chart;
@@ -11,6 +10,7 @@ use crate::cli::stats::{percent, repair_time};
 use crate::cli::{markdown, shape};
 use crate::core::human::stats::{AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figures, MTTR_TARGET};
 use crate::core::model::id::TaskId;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::task::{Outcome, Status};
 use crate::store::RunOutcome;
 
@@ -302,13 +302,13 @@ fn budgets(html: &mut Html, facts: &ReportFacts) {
             .filter(move |one| one.started_at > facts.now.minus(span))
     };
     // Attempts know their task; the task knows its fingerprint.
-    let hash_of: BTreeMap<TaskId, &str> = facts
+    let hash_of: SortedMap<TaskId, &str> = facts
         .tasks
         .iter()
         .map(|task| (task.id, task.issue_hash.as_str()))
         .collect();
     let fullest = |span: Duration| {
-        let mut uses: BTreeMap<&str, u32> = BTreeMap::new();
+        let mut uses: SortedMap<&str, u32> = SortedMap::new();
         for attempt in booked(span) {
             *uses
                 .entry(hash_of.get(&attempt.task_id).copied().unwrap_or(""))

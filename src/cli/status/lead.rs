@@ -1,12 +1,12 @@
 //! What a human should know first: the head of the page, and the whole of `status --check`.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::cli::status::facts::{Ask, Repairs, Stored};
 use crate::cli::table::Tone;
 use crate::cli::{escalations, shape};
 use crate::core::config::Config;
+use crate::core::model::sorted::SortedSet;
 use crate::core::model::task::Status;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::silence::Silences;
@@ -138,7 +138,7 @@ pub(super) fn asks(store: &Stored, now: Timestamp) -> Vec<Point> {
     };
     let asks: Vec<&Ask> = store.asks.iter().filter(waits).collect();
     let mut points = Vec::new();
-    let mut folded = BTreeSet::new();
+    let mut folded = SortedSet::new();
     for ask in &asks {
         let title = ask.row.title.as_str();
         let alike: Vec<&Ask> = asks

@@ -1,6 +1,6 @@
 //! Destinations of a fleet: Alertmanager, webhook, dead-man's ping, metrics. All off until named.
 
-use std::collections::BTreeMap;
+use crate::core::model::sorted::SortedMap;
 
 use crate::core::config::ConfigError;
 use crate::core::config::settings::section;
@@ -20,7 +20,7 @@ section! {
         /// Label `site`; empty = none.
         site: String = String::new(),
         /// Further labels. They cannot replace the identity.
-        labels: BTreeMap<String, String> = BTreeMap::new(),
+        labels: SortedMap<String, String> = SortedMap::new(),
         /// Told again this often; an alert ends by itself after three missed repeats.
         resend_s: u64 = 60,
         /// PEM file with further trusted roots.

@@ -1,6 +1,6 @@
 //! The operator's configuration: one TOML file, every key optional, unknown keys refused.
 
-use std::collections::BTreeMap;
+use crate::core::model::sorted::SortedMap;
 
 use crate::core::config::settings::section;
 use crate::core::model::action::{ActionKind, Risk};
@@ -94,7 +94,7 @@ section! {
         /// Upper bound over all: `observe` here makes the daemon look only.
         limit: Mode = Mode::Auto,
         /// `[mode.class]`: a class's own mode, in place of its risk's.
-        class: BTreeMap<String, Mode> = BTreeMap::new(),
+        class: SortedMap<String, Mode> = SortedMap::new(),
     }
 }
 

@@ -3,11 +3,12 @@
 //! One table of fields makes a section. (A deserialiser generated per section costs about 15 KB of code
 //! each; this reads the parsed tree and costs one or two.)
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+use crate::core::model::sorted::SortedMap;
 
 /// A parsed value and where it stands.
 pub type Written<'i> = Spanned<DeValue<'i>>;
@@ -373,7 +374,7 @@ impl<T: Setting> Setting for Vec<T> {
     }
 }
 
-impl<T: Setting> Setting for BTreeMap<String, T> {
+impl<T: Setting> Setting for SortedMap<String, T> {
     fn read(written: &Written<'_>, reading: &mut Reading) -> Option<Self> {
         let entries = entries(written, reading)?.iter();
         Some(
@@ -511,7 +512,7 @@ mod tests {
             inner: Inner = Inner::default(),
             maybe: Option<Inner> = None,
             many: Vec<Inner> = Vec::new(),
-            map: BTreeMap<String, u32> = BTreeMap::new(),
+            map: SortedMap<String, u32> = SortedMap::new(),
         }
     }
 

@@ -1,7 +1,6 @@
 //! Cases: which open condition hangs on which other, up to the root, and who speaks for those that fail of one thing
 //! which is no condition. Pure over the open conditions, which live in the store, so it survives a restart by itself.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::diagnosis::cause_rules::CauseRules;
@@ -13,6 +12,7 @@ use crate::core::model::class::{Class, ToldBy};
 use crate::core::model::facts::{Facts, Key};
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::id::TaskId;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::task::{Status, Task};
 use crate::core::model::time::Timestamp;
 
@@ -266,7 +266,7 @@ pub fn holds_from(speaker: &OpenCondition) -> Option<Timestamp> {
 /// The cases of all that is open, by the age of their roots. What hangs on nothing, and nothing on it, is in none.
 pub fn cases(open: &[OpenCondition]) -> Vec<Case> {
     let sharing = Sharing::of(open, |_| true);
-    let mut cases: BTreeMap<TaskId, Case> = BTreeMap::new();
+    let mut cases: SortedMap<TaskId, Case> = SortedMap::new();
     for own in open {
         let top = above(own, open).last().copied().unwrap_or(own);
         let speaks = sharing.speaker(top);

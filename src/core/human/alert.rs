@@ -2,13 +2,13 @@
 //!
 //! Labels are the identity and never change while the task lives; all that changes stands in annotations.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::core::human::redact::Redactor;
 use crate::core::model::inert;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::task::{Status, Task};
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
@@ -24,9 +24,9 @@ const ANNOTATION_CAP: usize = 2_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Alert {
     /// Names of `[a-zA-Z_][a-zA-Z0-9_]*`, values redacted, none empty, each at most 256 bytes.
-    pub labels: BTreeMap<String, String>,
+    pub labels: SortedMap<String, String>,
     /// All that may change; redacted, none empty, each at most `ANNOTATION_CAP` bytes.
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: SortedMap<String, String>,
     /// Empty where our clock is wrong: the peer takes its own.
     #[serde(rename = "startsAt", skip_serializing_if = "String::is_empty")]
     pub starts_at: String,
@@ -46,7 +46,7 @@ pub struct Speaker<'a> {
     /// Empty = none.
     pub site: &'a str,
     /// Further labels of the operator.
-    pub labels: &'a BTreeMap<String, String>,
+    pub labels: &'a SortedMap<String, String>,
     /// Time between repeats.
     pub resend: Duration,
     /// What the wall clock says at `now`; `None` = it is wrong. A board without a battery starts in 1970, and
@@ -194,7 +194,7 @@ mod tests {
         }
     }
 
-    fn speaker(labels: &BTreeMap<String, String>) -> Speaker<'_> {
+    fn speaker(labels: &SortedMap<String, String>) -> Speaker<'_> {
         Speaker {
             gateway: "iac1",
             site: "",
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn identity_is_stable_and_facts_are_annotations() {
-        let labels = BTreeMap::from([
+        let labels = SortedMap::from([
             ("1-line\u{e9}".to_owned(), "x".to_owned()),
             ("gateway".to_owned(), "other".to_owned()),
         ]);
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn solved_ones_are_told_for_a_while() {
-        let labels = BTreeMap::new();
+        let labels = SortedMap::new();
         let mut closed = task(Status::Closed);
         closed.resolution = Some(Resolution::Fixed);
         closed.closed_at = Some(NOW);

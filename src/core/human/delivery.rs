@@ -3,7 +3,6 @@
 //! An outbox row goes pending -> sending (committed before the first write) -> confirmed, unknown or dead.
 //! `unknown` means that a write may have happened: nobody writes again before having looked, twice.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use crate::core::model::finding::Severity;
 use crate::core::model::hex::hex;
 use crate::core::model::id::{IssueNumber, OutboxId, TaskId};
 use crate::core::model::named::named;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 
 /// After a write with an unknown outcome: time before the first look. The remote side may still be at it.
@@ -212,7 +212,7 @@ pub struct Payload {
     /// Digest of the action that the text shows and asks for.
     pub proposal: Option<String>,
     /// The task in single words, for destinations that do not read Markdown.
-    pub facts: BTreeMap<String, String>,
+    pub facts: SortedMap<String, String>,
 }
 
 /// A row's payload is not what this version writes.

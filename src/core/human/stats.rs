@@ -1,12 +1,12 @@
 //! How well the program does, computed from its tasks: auto-fix rate, false escalations, time to repair.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
 use crate::core::model::class::{Class, Clearing};
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::task::{Resolution, Status, Task};
 use crate::core::model::time::Timestamp;
 
@@ -145,14 +145,14 @@ fn share(part: usize, whole: usize) -> Option<f64> {
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
     pub all: Figures,
-    pub by_class: BTreeMap<Class, Figures>,
-    pub by_week: BTreeMap<Week, Figures>,
+    pub by_class: SortedMap<Class, Figures>,
+    pub by_week: SortedMap<Week, Figures>,
 }
 
 /// Computes all figures; one pass to group, one sort per group.
 pub fn compute(rows: &[StatsRow]) -> Stats {
-    let mut by_class: BTreeMap<Class, Vec<&StatsRow>> = BTreeMap::new();
-    let mut by_week: BTreeMap<Week, Vec<&StatsRow>> = BTreeMap::new();
+    let mut by_class: SortedMap<Class, Vec<&StatsRow>> = SortedMap::new();
+    let mut by_week: SortedMap<Week, Vec<&StatsRow>> = SortedMap::new();
     for row in rows {
         by_class.entry(row.class).or_default().push(row);
         by_week

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::core::model::id::OutboxId;
-use std::collections::BTreeMap;
+use crate::core::model::sorted::SortedMap;
 use std::time::Duration;
 
 use super::alert::{Speaker, alerts};
@@ -129,7 +129,7 @@ fn a_hostile_finding_is_dead_in_an_issue() {
 #[test]
 fn a_hostile_finding_is_dead_in_alerts_webhooks_and_metrics() {
     let (task, rendered) = hostile();
-    let labels = BTreeMap::from([(HOSTILE.to_owned(), HOSTILE.to_owned())]);
+    let labels = SortedMap::from([(HOSTILE.to_owned(), HOSTILE.to_owned())]);
     let speaker = Speaker {
         gateway: HOSTILE,
         site: HOSTILE,

@@ -1,7 +1,6 @@
 //! The evidence of a finding: facts beside its message, which detectors establish and causes, runbooks,
 //! actions and humans read. Written as typed facts, kept as text by name, as in the store.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::model::healthy::Proof;
 use crate::core::model::named::named;
 use crate::core::model::port::Port;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 
 named! {
@@ -227,7 +227,7 @@ pub enum Fact<'a> {
 /// kept and shown, and nothing reads them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Facts(BTreeMap<String, String>);
+pub struct Facts(SortedMap<String, String>);
 
 impl Facts {
     pub(crate) fn add(&mut self, fact: Fact<'_>) {

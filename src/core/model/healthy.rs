@@ -1,10 +1,11 @@
 //! What a unit was like while it was well: by this its own leftover is told from a stranger's process, and its own
 //! file from another one of that name.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use crate::core::model::sorted::{SortedMap, SortedSet};
 
 /// Processes kept of one unit; of more, the oldest: those that live on are the ones that are left over.
 pub const PROCESSES_MOST: usize = 64;
@@ -102,9 +103,9 @@ pub struct HealthyUnit {
     pub control_group: String,
     pub main: Option<MainProgram>,
     /// What ran in it, in its control group or below its main process.
-    pub processes: BTreeSet<ProcessKey>,
+    pub processes: SortedSet<ProcessKey>,
     /// What it was seen to listen on.
-    pub ports: BTreeSet<String>,
+    pub ports: SortedSet<String>,
     /// What its settings name: programs, environment files, folders.
     pub files: Vec<KnownFile>,
 }
@@ -137,7 +138,7 @@ impl HealthyUnit {
 
 /// What is known of the units of this host, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HealthyUnits(BTreeMap<String, HealthyUnit>);
+pub struct HealthyUnits(SortedMap<String, HealthyUnit>);
 
 impl HealthyUnits {
     pub fn of(&self, unit: &str) -> Option<&HealthyUnit> {
@@ -209,7 +210,7 @@ mod tests {
             assert_eq!(now.is_news_after(Some(&before)), is, "{command} {port}");
         }
         let closed = HealthyUnit {
-            ports: BTreeSet::new(),
+            ports: SortedSet::new(),
             ..before.clone()
         };
         assert!(!closed.is_news_after(Some(&before)));

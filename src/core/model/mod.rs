@@ -26,6 +26,7 @@ pub mod packed;
 pub mod port;
 pub mod proposal;
 pub mod snippet;
+pub mod sorted;
 pub mod task;
 pub mod text;
 pub mod time;

@@ -3,7 +3,7 @@
 //! Until its program accepts it, a connection has no file: its inode is 0. One whose program has closed it has none
 //! either, but is never in the two states asked for here (proc_net(5), include/net/tcp_states.h).
 
-use std::collections::BTreeSet;
+use crate::core::model::sorted::SortedSet;
 
 const LISTEN: &str = "0A";
 /// ESTABLISHED, and CLOSE_WAIT: the other side has given up meanwhile.
@@ -27,8 +27,8 @@ pub struct Untaken {
 /// What the tables say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Queues {
-    pub listening: BTreeSet<Listening>,
-    pub untaken: BTreeSet<Untaken>,
+    pub listening: SortedSet<Listening>,
+    pub untaken: SortedSet<Untaken>,
 }
 
 impl Queues {
@@ -38,7 +38,7 @@ impl Queues {
         for row in tables.iter().flat_map(|table| table.lines().skip(1)) {
             queues.add(row);
         }
-        let ports: BTreeSet<u16> = queues.listening.iter().map(|one| one.port).collect();
+        let ports: SortedSet<u16> = queues.listening.iter().map(|one| one.port).collect();
         queues.untaken.retain(|one| ports.contains(&one.port));
         queues
     }

@@ -6,12 +6,12 @@
 //! up until the other one ended, or that came under a higher id than the other one's stop job, is that one's
 //! consequence, and belongs to whom the other one's end belongs to.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::model::manager_event::{
     Happening, JobId, JobKind, JobResult, ManagerEvent, UnitChange,
 };
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::{Left, Purpose, UnitState};
 
@@ -297,7 +297,7 @@ impl Course {
 /// What the manager said of all units, as far as it was heard.
 #[derive(Clone, Debug, Default)]
 pub struct Intents {
-    courses: BTreeMap<String, Course>,
+    courses: SortedMap<String, Course>,
     words: u64,
 }
 

@@ -1,8 +1,8 @@
 //! Which service used to write to its log again and again, and has gone silent against its own habit. Pure.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 
 /// Units that are listened to; of more, those that were heard last.
@@ -39,7 +39,7 @@ pub struct SilentUnit {
 /// All units that were heard since this program runs. A restart begins anew: nothing is judged for a week.
 #[derive(Debug, Default)]
 pub struct Voices {
-    units: BTreeMap<String, Voice>,
+    units: SortedMap<String, Voice>,
     any: Timestamp,
 }
 

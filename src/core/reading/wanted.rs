@@ -1,11 +1,11 @@
 //! Does anybody want this unit to run? Pure. What somebody stopped, what nobody wants, and what was meant to run once is
 //! never started, whatever fault names it.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use crate::core::model::manager_event::ManagerState;
+use crate::core::model::sorted::SortedSet;
 use crate::core::model::text::matches_glob;
 use crate::core::model::unit::{Left, Purpose, UnitState};
 use crate::core::reading::unit_state::{has_unit_type, is_prevented, status_text};
@@ -260,7 +260,7 @@ fn of_its_kind(unit: &UnitState, around: &Around<'_>) -> Option<Unwanted> {
     if unit.is_transient() && !is_listed(unit, around) {
         return Some(Unwanted::Transient);
     }
-    if is_wanted(unit, around, LEVELS_MOST, &mut BTreeSet::new()) {
+    if is_wanted(unit, around, LEVELS_MOST, &mut SortedSet::new()) {
         return None;
     }
     if !unit.is_failed()
@@ -300,7 +300,7 @@ fn is_wanted(
     unit: &UnitState,
     around: &Around<'_>,
     levels: u32,
-    seen: &mut BTreeSet<String>,
+    seen: &mut SortedSet<String>,
 ) -> bool {
     if has_target(unit, around) {
         return true;

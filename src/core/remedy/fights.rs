@@ -1,8 +1,8 @@
 //! Repairs that fight: what repairs one thing breaks another, again and again. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::core::model::time::Timestamp;
 
 /// Twice may be a coincidence.
@@ -50,8 +50,8 @@ pub fn breaks<'a>(own: &str, happened: &'a [Happened], window: Duration) -> Opti
         let next = after(*at).next();
         next.is_some_and(|next| next.what == What::Broke && next.at.since(*at) > window)
     };
-    let held: BTreeSet<Timestamp> = tried.iter().copied().filter(held).collect();
-    let mut counts: BTreeMap<&str, (BTreeSet<Timestamp>, usize)> = BTreeMap::new();
+    let held: SortedSet<Timestamp> = tried.iter().copied().filter(held).collect();
+    let mut counts: SortedMap<&str, (SortedSet<Timestamp>, usize)> = SortedMap::new();
     for other in of(What::Broke).filter(|one| one.subject != own) {
         let (repairs, beside) = counts.entry(&other.subject).or_default();
         match by_repair(other.at) {
@@ -62,7 +62,7 @@ pub fn breaks<'a>(own: &str, happened: &'a [Happened], window: Duration) -> Opti
         }
     }
     // Down to the last one that held and did not break it.
-    let in_a_row = |repairs: &BTreeSet<Timestamp>| {
+    let in_a_row = |repairs: &SortedSet<Timestamp>| {
         let counts = |at: &&Timestamp| repairs.contains(at) || !held.contains(at);
         let last = tried.iter().rev().take_while(counts);
         last.filter(|at| repairs.contains(at)).count()

@@ -1,6 +1,5 @@
 //! Faults of the program itself: one root is one task, and it ends when it is over.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::gateway::{Gateway, UNIT};
@@ -9,6 +8,7 @@ use crate::core::config::Probe;
 use crate::core::model::class::Class;
 use crate::core::model::facts::Key;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::sorted::SortedSet;
 use crate::core::model::task::{Resolution, Task};
 use crate::store::Intake;
 
@@ -80,7 +80,7 @@ fn what_refuses_stays_open_and_the_others_of_its_detector_go_on() {
     let open = |gateway: &Gateway, class| {
         let mut open = of(gateway, class);
         open.retain(|task| task.resolution.is_none());
-        let subjects: BTreeSet<String> = open.into_iter().map(|task| task.subject).collect();
+        let subjects: SortedSet<String> = open.into_iter().map(|task| task.subject).collect();
         subjects.into_iter().collect::<Vec<_>>()
     };
     assert_eq!(open(&gateway, Class::Thermal), ZONES[..2]);

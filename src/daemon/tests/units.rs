@@ -1,11 +1,11 @@
 //! systemd by script: units in a map, with the answers of `systemctl` and `journalctl` about them.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use crate::core::model::sorted::SortedMap;
 use crate::host::clock::Clock;
 use crate::host::exec::scripted::{Answer, Scripted, fails, hangs, says};
 
@@ -74,7 +74,7 @@ pub struct Unit {
 
 #[derive(Debug)]
 pub struct State {
-    pub units: BTreeMap<String, Unit>,
+    pub units: SortedMap<String, Unit>,
     pub answers: Answers,
     /// What it says of itself as a whole.
     pub manager: &'static str,
@@ -87,7 +87,7 @@ pub struct Units(Arc<Mutex<State>>);
 impl Units {
     pub fn new() -> Self {
         let units = Self(Arc::new(Mutex::new(State {
-            units: BTreeMap::new(),
+            units: SortedMap::new(),
             answers: Answers::Well,
             manager: "running",
         })));

@@ -19,7 +19,7 @@ struct Bed {
     host: Host,
     rules: Arc<RuleSet>,
     cursor: Option<String>,
-    seen: BTreeMap<String, u64>,
+    seen: SortedMap<String, u64>,
 }
 
 impl Bed {
@@ -38,7 +38,7 @@ impl Bed {
             host,
             rules: Arc::new(RuleSet::builtin().unwrap()),
             cursor: None,
-            seen: BTreeMap::new(),
+            seen: SortedMap::new(),
         }
     }
 

@@ -1,6 +1,5 @@
 //! Reads what happened on issues, with ETags: an answer without news costs no part of the rate limit.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Settings;
@@ -9,6 +8,7 @@ use crate::core::human::feedback::IssueEvent;
 use crate::core::human::reply::ReplyJudgement;
 use crate::core::model::hint::Hint;
 use crate::core::model::id::IssueNumber;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::escalation::http::Transport;
 use crate::escalation::token;
@@ -37,7 +37,7 @@ struct Place {
 pub struct Events {
     settings: Settings,
     api: Api,
-    places: BTreeMap<IssueNumber, Place>,
+    places: SortedMap<IssueNumber, Place>,
 }
 
 impl Events {
@@ -47,7 +47,7 @@ impl Events {
         Self {
             settings,
             api,
-            places: BTreeMap::new(),
+            places: SortedMap::new(),
         }
     }
 

@@ -1,18 +1,18 @@
 //! The addresses of this host, from /proc/net.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::core::model::sorted::SortedSet;
 use crate::host::Host;
 
 /// Most bytes read of one table.
 const TABLE_CAP: u64 = 1 << 20;
 
 /// All addresses of the host's own interfaces.
-pub fn own(host: &Host) -> io::Result<BTreeSet<IpAddr>> {
+pub fn own(host: &Host) -> io::Result<SortedSet<IpAddr>> {
     let trie = host.read("/proc/net/fib_trie", TABLE_CAP)?;
-    let mut all: BTreeSet<IpAddr> = of_trie(&trie).map(IpAddr::V4).collect();
+    let mut all: SortedSet<IpAddr> = of_trie(&trie).map(IpAddr::V4).collect();
     // A kernel without IPv6 has none.
     let table = host.read("/proc/net/if_inet6", TABLE_CAP);
     all.extend(of_table(&table.unwrap_or_default()).map(IpAddr::V6));

@@ -1,9 +1,9 @@
 //! Listening sockets and who holds them, from /proc/net and /proc/PID/fd.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
+use crate::core::model::sorted::SortedSet;
 use crate::host::{Host, is_gone, procfs};
 
 /// Most bytes read of one socket table: a busy gateway has thousands of connections.
@@ -90,7 +90,7 @@ pub fn holders(host: &Host, port: &str) -> io::Result<Holders> {
     let Some((protocol, number)) = parse_port(port) else {
         return Ok(Holders::default());
     };
-    let inodes: BTreeSet<u64> = listeners(host)?
+    let inodes: SortedSet<u64> = listeners(host)?
         .into_iter()
         .filter(|one| one.protocol == protocol && one.port == number)
         .map(|one| one.inode)
@@ -120,7 +120,7 @@ pub type Holding = (Vec<u32>, Vec<(u32, io::Error)>);
 
 /// The processes that hold one of these sockets, and those that do not let themselves be looked at. Needs the right to
 /// read other processes' descriptors.
-pub fn holding(host: &Host, inodes: &BTreeSet<u64>) -> io::Result<Holding> {
+pub fn holding(host: &Host, inodes: &SortedSet<u64>) -> io::Result<Holding> {
     let (mut pids, mut refused) = (Vec::new(), Vec::new());
     for pid in procfs::pids(host)? {
         match sockets_of(host, pid) {
@@ -133,13 +133,13 @@ pub fn holding(host: &Host, inodes: &BTreeSet<u64>) -> io::Result<Holding> {
 }
 
 /// Inodes of all sockets that a process has open; of one that has ended, none.
-pub fn sockets_of(host: &Host, pid: u32) -> io::Result<BTreeSet<u64>> {
+pub fn sockets_of(host: &Host, pid: u32) -> io::Result<SortedSet<u64>> {
     let folder = std::fs::read_dir(host.path(format!("/proc/{pid}/fd")));
     let links: io::Result<Vec<Option<u64>>> =
         folder.and_then(|all| all.map(|one| inode_of(&one?.path())).collect());
     match links {
         Ok(inodes) => Ok(inodes.into_iter().flatten().collect()),
-        Err(why) if is_gone(&why) => Ok(BTreeSet::new()),
+        Err(why) if is_gone(&why) => Ok(SortedSet::new()),
         Err(why) => Err(why),
     }
 }

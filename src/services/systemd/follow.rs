@@ -1,11 +1,12 @@
 //! systemd's signals as they come, put in order for whoever records them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::core::model::manager_event::{
     Happening, JobId, JobKind, JobResult, ManagerEvent, ManagerState,
 };
+use crate::core::model::sorted::SortedMap;
 use crate::host::Host;
 use crate::host::clock::end_after;
 use crate::services::Ear;
@@ -39,7 +40,7 @@ pub fn follow(host: &Host, known: &Known, ear: &mut dyn Ear) -> Result<(), BusEr
         known,
         ear,
         connection,
-        jobs: BTreeMap::new(),
+        jobs: SortedMap::new(),
         waiting: VecDeque::new(),
     };
     let ended = follower.run();
@@ -52,7 +53,7 @@ struct Follower<'a> {
     known: &'a Known,
     ear: &'a mut dyn Ear,
     connection: BusConnection,
-    jobs: BTreeMap<JobId, JobKind>,
+    jobs: SortedMap<JobId, JobKind>,
     /// What came while a question was asked.
     waiting: VecDeque<SignalNews>,
 }

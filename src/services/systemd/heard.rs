@@ -1,9 +1,9 @@
 //! What was heard of the manager's words, shared by who listens and who asks.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::core::model::manager_event::{Happening, ManagerEvent};
+use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::{Left, Purpose, UnitEnd, UnitState};
 use crate::core::reading::intent::Intents;
@@ -19,7 +19,7 @@ const RUNS_KNOWN_MOST: usize = 4_096;
 pub struct Hearing {
     memory: Mutex<Memory>,
     /// Runs, by their invocation, of which all words were heard. Held while they are read: who comes meanwhile waits.
-    heard_out: Mutex<BTreeSet<String>>,
+    heard_out: Mutex<SortedSet<String>>,
 }
 
 #[derive(Debug)]
@@ -30,7 +30,7 @@ struct Memory {
     /// What was said before is not known: it is to be read back.
     gap: bool,
     /// Ends that were told apart once, each with its time: their words may be gone.
-    ends: BTreeMap<String, (u64, Left)>,
+    ends: SortedMap<String, (u64, Left)>,
 }
 
 impl Default for Memory {
@@ -39,7 +39,7 @@ impl Default for Memory {
             intents: Intents::default(),
             until: Timestamp::from_millis(0),
             gap: true,
-            ends: BTreeMap::new(),
+            ends: SortedMap::new(),
         }
     }
 }
@@ -142,7 +142,7 @@ impl Hearing {
     pub fn fill(&self, units: &mut [UnitState]) {
         let mut memory = self.memory();
         let left = {
-            let by_name: BTreeMap<&str, &UnitState> = units
+            let by_name: SortedMap<&str, &UnitState> = units
                 .iter()
                 .map(|unit| (unit.name.as_str(), unit))
                 .collect();

@@ -1,10 +1,10 @@
 //! The units as systemd lists them, with the properties of those alone that changed since they were last read.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::core::model::manager_event::{Happening, ManagerState};
+use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::core::reading::last_run::About;
 use crate::services::systemd::bus::{
@@ -57,7 +57,7 @@ impl Listed {
 /// What was heard since the last sweep began.
 #[derive(Debug, Default)]
 struct News {
-    changed: BTreeSet<String>,
+    changed: SortedSet<String>,
     /// Counts what made everything unknown.
     lost: u64,
     /// Somebody hears systemd's signals and tells of them here.
@@ -67,7 +67,7 @@ struct News {
 /// What the last sweep read.
 #[derive(Debug, Default)]
 struct Swept {
-    units: BTreeMap<String, UnitState>,
+    units: SortedMap<String, UnitState>,
     /// When everything was last read; `None` when it has to be.
     since: Option<Instant>,
     lost: u64,

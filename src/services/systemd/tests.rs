@@ -1,7 +1,6 @@
 //! Both ways to systemd, and what comes of each: the bus is a server that answers as systemd does, `systemctl` a script.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -18,6 +17,7 @@ use super::*;
 use crate::core::model::manager_event::{
     Happening, JobId, JobKind, JobResult, ManagerEvent, ManagerState, UnitChange,
 };
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::{Left, Purpose};
 use crate::host::clock::Clock;
@@ -26,12 +26,12 @@ use crate::host::exec::scripted::{Answer, Scripted, fails, says};
 const SYSTEMD: &str = ":1.7";
 
 /// What is known of one unit: properties that are texts.
-type Properties = BTreeMap<&'static str, String>;
+type Properties = SortedMap<&'static str, String>;
 
 /// A systemd with units, whichever way it is asked.
 #[derive(Debug, Default)]
 struct State {
-    units: BTreeMap<String, Properties>,
+    units: SortedMap<String, Properties>,
     /// How jobs end; empty for those that do not.
     result: &'static str,
     /// Words of each call or command.

@@ -1,12 +1,12 @@
 //! systemd's words as its journal keeps them: those of a whole boot, and those of the last runs of some units. That
 //! somebody had a unit signalled stands there alone.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::core::model::manager_event::{Happening, ManagerEvent};
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::manager_lines::{self, ManagerLine};
@@ -83,7 +83,7 @@ fn read(host: &Host, what: &[&str]) -> Result<Vec<(String, ManagerEvent)>, ExecE
 
 /// A word with the run that it is about.
 fn word(line: &[u8], now: Timestamp) -> Option<(String, ManagerEvent)> {
-    let entry: BTreeMap<String, Value> = serde_json::from_slice(line).ok()?;
+    let entry: SortedMap<String, Value> = serde_json::from_slice(line).ok()?;
     let field = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
     let what = manager_lines::happening(&ManagerLine {
         pid: field("_PID"),

@@ -4,13 +4,14 @@
 pub mod daemon;
 mod thousand;
 
-use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use autonomous_orchestrator::{Alert, Alertmanager, Https, Request, Timestamp, Transport, Verb};
+use autonomous_orchestrator::{
+    Alert, Alertmanager, Https, Request, SortedMap, Timestamp, Transport, Verb,
+};
 use serde_json::Value;
 
 const PROGRAM: &str = "/usr/bin/prometheus-alertmanager";
@@ -133,11 +134,11 @@ pub fn now() -> Timestamp {
 fn alert(name: &str, label: &str, now: Timestamp, ends_at: Timestamp) -> Alert {
     let text = |at: Timestamp| at.to_string().replacen(' ', "T", 1) + "Z";
     Alert {
-        labels: BTreeMap::from([
+        labels: SortedMap::from([
             ("alertname".to_owned(), name.to_owned()),
             (label.to_owned(), "x".to_owned()),
         ]),
-        annotations: BTreeMap::from([("summary".to_owned(), "it broke".to_owned())]),
+        annotations: SortedMap::from([("summary".to_owned(), "it broke".to_owned())]),
         starts_at: text(now.minus(Duration::from_secs(60))),
         ends_at: text(ends_at),
         over: false,

@@ -1,7 +1,7 @@
 //! Many gateways with 20 faults each against three real Alertmanagers with docs/alertmanager.yml.
 //! `AO_FLEET_GATEWAYS` sets how many (30); `scripts/bench-fleet.sh` runs 1,000 and prints the table.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use autonomous_orchestrator::{
-    Alert, Alertmanager, Class, Facts, Finding, Phase, Resolution, Round, Severity, Speaker,
-    Status, Task, TaskId, alerts,
+    Alert, Alertmanager, Class, Facts, Finding, Phase, Resolution, Round, Severity, SortedMap,
+    Speaker, Status, Task, TaskId, alerts,
 };
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ struct Simulated {
     site: String,
     tasks: Vec<Task>,
     sender: Alertmanager,
-    labels: BTreeMap<String, String>,
+    labels: SortedMap<String, String>,
 }
 
 impl Simulated {
@@ -45,7 +45,7 @@ impl Simulated {
             name,
             tasks,
             sender,
-            labels: BTreeMap::new(),
+            labels: SortedMap::new(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The title of an issue: the root and what it has done, on one line.
 
-use std::collections::BTreeSet;
+use crate::core::model::sorted::SortedSet;
 
 use super::markup::{first_line, title_line};
 use super::{IssueFacts, TITLE_CAP};
@@ -55,7 +55,7 @@ fn state(class: Class, subject: &str) -> Option<String> {
 /// What hangs on it, in three words.
 fn effect(members: &[Member]) -> String {
     let down = |member: &&Member| member.class.row().told_by == ToldBy::UnitState;
-    let stopped: BTreeSet<&str> = members
+    let stopped: SortedSet<&str> = members
         .iter()
         .filter(down)
         .map(|member| member.subject.as_str())

@@ -145,7 +145,7 @@ proptest! {
         }
         prop_assert_eq!(together.iter().count(), Key::ALL.len());
         let json = serde_json::to_string(&together).unwrap();
-        let map: BTreeMap<String, String> = serde_json::from_str(&json).unwrap();
+        let map: SortedMap<String, String> = serde_json::from_str(&json).unwrap();
         prop_assert_eq!(serde_json::to_string(&map).unwrap(), json.as_str());
         prop_assert!(map.keys().all(|name| name.parse::<Key>().is_ok()));
         prop_assert_eq!(serde_json::from_str::<Facts>(&json).unwrap(), together);

@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn every_format_can_be_looked_up_and_is_written_once() {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = crate::core::model::sorted::SortedSet::new();
         for row in all() {
             for pattern in row.patterns {
                 assert!(seen.insert(*pattern), "{pattern} stands twice");

@@ -1,7 +1,7 @@
 //! What every start finds, whatever came before.
 
 use crate::core::model::id::TaskId;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::model::sorted::{SortedMap, SortedSet};
 use std::time::Duration;
 
 use super::world::{ROOT, Start};
@@ -84,7 +84,7 @@ impl Simulation {
             let most = budget.fingerprint_per_hour as usize * rounds;
             assert!(of_unit <= most, "{rounds} rounds: {hour:?}");
         }
-        let mut told = BTreeSet::new();
+        let mut told = SortedSet::new();
         for marker in self.world.issues.markers() {
             assert!(told.insert(marker.clone()), "told twice: {marker}");
         }
@@ -94,11 +94,11 @@ impl Simulation {
     fn lines_are_counted_once(&mut self, process: &Process, tasks: &[Task]) {
         let position = process.runtime.store.cursor(STREAM).unwrap();
         let cursor: u64 = position.map_or(0, |text| text.parse().unwrap());
-        let mut expected: BTreeMap<String, u64> = BTreeMap::new();
+        let mut expected: SortedMap<String, u64> = SortedMap::new();
         for at in 0..cursor {
             *expected.entry(unit(self.line(at))).or_default() += 1;
         }
-        let mut counted: BTreeMap<String, u64> = BTreeMap::new();
+        let mut counted: SortedMap<String, u64> = SortedMap::new();
         for task in tasks.iter().filter(|task| task.class == Class::LogError) {
             *counted.entry(task.subject.clone()).or_default() += task.seen_count;
         }
@@ -112,7 +112,7 @@ fn at(event: &AuditEvent) -> Timestamp {
 
 /// So often in the hour before were attempts on this unit given back.
 fn given_back(tasks: &[Task], events: &[AuditEvent], start: &Start) -> usize {
-    let of_unit: BTreeSet<TaskId> = tasks
+    let of_unit: SortedSet<TaskId> = tasks
         .iter()
         .filter(|task| task.subject == start.unit)
         .map(|task| task.id)
@@ -128,7 +128,7 @@ fn given_back(tasks: &[Task], events: &[AuditEvent], start: &Start) -> usize {
 
 /// Nobody hears of what hangs on a unit that is found broken, unless nobody can look.
 fn only_the_root_of_a_case_is_told(tasks: &[Task], events: &[AuditEvent]) {
-    let of_id: BTreeMap<TaskId, &Task> = tasks.iter().map(|task| (task.id, task)).collect();
+    let of_id: SortedMap<TaskId, &Task> = tasks.iter().map(|task| (task.id, task)).collect();
     let is_root = |task: &&Task| task.subject == ROOT && task.class == Class::ServiceFailed;
     let roots: Vec<&Task> = tasks.iter().filter(is_root).collect();
     let told = |event: &&AuditEvent| {
@@ -167,15 +167,15 @@ fn only_the_root_of_a_case_is_told(tasks: &[Task], events: &[AuditEvent]) {
 
 /// One open task a fingerprint, and every event has made its rows what they are.
 fn rows_agree(reader: &Reader, tasks: &[Task], events: &[AuditEvent]) {
-    let mut open = BTreeSet::new();
+    let mut open = SortedSet::new();
     for task in tasks.iter().filter(|task| is_open(task.status)) {
         let first = open.insert(task.issue_hash.clone());
         assert!(first, "two open tasks of {}", task.subject);
     }
-    let tasks: BTreeMap<TaskId, &Task> = tasks.iter().map(|task| (task.id, task)).collect();
+    let tasks: SortedMap<TaskId, &Task> = tasks.iter().map(|task| (task.id, task)).collect();
     let attempts = reader.all_attempts().unwrap();
     let escalations = reader.escalations(false).unwrap();
-    let mut booked: BTreeMap<TaskId, usize> = BTreeMap::new();
+    let mut booked: SortedMap<TaskId, usize> = SortedMap::new();
     for event in events {
         let Some(id) = event.task_id else { continue };
         let task = tasks[&id];
@@ -207,7 +207,7 @@ fn rows_agree(reader: &Reader, tasks: &[Task], events: &[AuditEvent]) {
 
 /// A human hears of a task again only for another reason, or after another attempt or an answer.
 fn told_again_only_after_something_new(events: &[AuditEvent]) {
-    let mut last: BTreeMap<TaskId, &str> = BTreeMap::new();
+    let mut last: SortedMap<TaskId, &str> = SortedMap::new();
     for event in events {
         let Some(id) = event.task_id else { continue };
         match event.action.as_str() {

@@ -1,7 +1,6 @@
 //! A disk that forgets: a shim over SQLite's own VFS that knows which writes were synced. On a given I/O it takes
 //! the picture that a kill or a power cut would leave, or fails. Folders that are not simulated pass through.
 
-use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -12,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use rusqlite::ffi;
 
 use super::Random;
+use crate::core::model::sorted::SortedMap;
 
 /// A power cut tears writes at these bounds, in bytes.
 const SECTOR: usize = 512;
@@ -64,16 +64,16 @@ struct File {
 
 /// One simulated folder.
 struct Disk {
-    files: BTreeMap<PathBuf, File>,
+    files: SortedMap<PathBuf, File>,
     plan: Option<Plan>,
     done: u64,
     random: Random,
     /// The picture that the crash left; set once.
-    picture: Option<BTreeMap<PathBuf, Vec<u8>>>,
+    picture: Option<SortedMap<PathBuf, Vec<u8>>>,
 }
 
-fn disks() -> MutexGuard<'static, BTreeMap<PathBuf, Disk>> {
-    static DISKS: OnceLock<Mutex<BTreeMap<PathBuf, Disk>>> = OnceLock::new();
+fn disks() -> MutexGuard<'static, SortedMap<PathBuf, Disk>> {
+    static DISKS: OnceLock<Mutex<SortedMap<PathBuf, Disk>>> = OnceLock::new();
     let disks = DISKS.get_or_init(Mutex::default);
     disks.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -83,7 +83,7 @@ pub fn begin(folder: &Path, random: Random) {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(register);
     let disk = Disk {
-        files: BTreeMap::new(),
+        files: SortedMap::new(),
         plan: None,
         done: 0,
         random,
@@ -134,8 +134,8 @@ pub fn develop(folder: &Path, target: &Path) {
 }
 
 /// All files as the crash leaves them. The WAL's index is shared memory: it is gone.
-fn picture(folder: &Path, disk: &mut Disk, how: Crash) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
+fn picture(folder: &Path, disk: &mut Disk, how: Crash) -> SortedMap<PathBuf, Vec<u8>> {
+    let mut found = SortedMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
         for entry in fs::read_dir(next).into_iter().flatten().flatten() {

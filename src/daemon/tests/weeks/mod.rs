@@ -8,11 +8,11 @@
 mod model;
 mod site;
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::core::diagnosis::advisors::Advisor;
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::task::{Outcome, Phase, Resolution, Task};
 use crate::core::model::time::Timestamp;
 use crate::store::{Attempt, TaskFilter};
@@ -115,9 +115,9 @@ fn live(setup: Setup, seed: u64) -> Vec<Fault> {
     let runtime = &site.gateway.runtime;
     runtime.left_out.lock().unwrap().extend(setup.without);
     let faults = site::schedule(seed);
-    let mut coming: BTreeMap<(Timestamp, usize), Event> = BTreeMap::new();
+    let mut coming: SortedMap<(Timestamp, usize), Event> = SortedMap::new();
     let mut count = 0;
-    let mut plan = |coming: &mut BTreeMap<_, _>, at, event| {
+    let mut plan = |coming: &mut SortedMap<_, _>, at, event| {
         count += 1;
         coming.insert((at, count), event);
     };

@@ -1,6 +1,5 @@
 //! The site of the four weeks: its units, what breaks them, and what alone repairs each.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,6 +12,7 @@ use crate::bundle;
 use crate::core::config::{Config, DeclaredCommand, Mode, Probe};
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
+use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::host::exec::scripted::{Answer, fails, says};
 use crate::store::Intake;
@@ -175,7 +175,7 @@ const README: &str = "# The queue\n\nqueue.service gives up after five failed st
     `systemctl reset-failed queue.service` makes it forget them; then it starts.\n";
 
 /// Which deed repairs a unit now.
-type Remedies = Arc<Mutex<BTreeMap<String, Ends>>>;
+type Remedies = Arc<Mutex<SortedMap<String, Ends>>>;
 
 /// What lies outside of the program.
 pub struct Site {
