@@ -52,9 +52,13 @@ pub use escalation::courier::{Courier, Limits};
 pub use escalation::github::check::check as check_github;
 pub use escalation::github::{GitHub, Settings};
 pub use escalation::http::{Https, Request, Response, SendError, Transport, Verb};
+pub use escalation::mqtt::{Broker, Client, MqttError, Will};
 pub use escalation::outbox::{Outbox, OutboxError};
+pub use escalation::smtp::{MailError, Security, Server};
+pub use escalation::token::Secret;
 pub use host::Host;
 pub use host::clock::Clock;
+pub use host::net::Tls;
 pub use store::{
     Booked, Booking, Cursor, Intake, NewEscalation, OutboxRow, Proposed, RunOutcome, Store,
     StoreError, StoreOptions, TaskFilter, import,

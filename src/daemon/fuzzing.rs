@@ -30,6 +30,7 @@ use crate::core::reading::{journal_entry, ports, unit_file};
 use crate::core::remedy::runbook;
 use crate::detectors::{journal, probe};
 use crate::escalation::github::api::Issue;
+use crate::escalation::{mqtt, smtp};
 use crate::host::{mounts, procfs};
 use crate::services::{openrc, systemd};
 use crate::store::{StoreOptions, import_into_memory};
@@ -52,6 +53,8 @@ const TARGETS: &[(&str, Target)] = &[
     ("issue_replies", issue_replies),
     ("model_reply", model_reply),
     ("http_head", http_head),
+    ("smtp_reply", smtp_reply),
+    ("mqtt_packet", mqtt_packet),
     ("redact", redact),
     ("inert", shown),
     ("fingerprint", fingerprint),
@@ -211,6 +214,35 @@ impl Write for Peer<'_> {
 
 fn http_head(data: &[u8]) {
     let _ = probe::exchange(&mut Peer(data), "host", "/");
+}
+
+/// What a mail server says, and a mail to it made of the same bytes.
+fn smtp_reply(data: &[u8]) {
+    let mut rest = data;
+    while let Ok(Some((_, length))) = smtp::read_reply(rest) {
+        assert!(length > 0, "a reply without bytes would be read for ever");
+        // Before its last byte it is none yet.
+        assert!(matches!(
+            smtp::read_reply(&rest[..length - 1]),
+            Ok(None) | Err(smtp::ReplyError::TooLong)
+        ));
+        rest = &rest[length..];
+    }
+    let mail = smtp::stuffed(&String::from_utf8_lossy(data));
+    let lines = mail.strip_suffix(b"\r\n").unwrap();
+    let lines = String::from_utf8_lossy(lines);
+    for line in lines.split("\r\n") {
+        assert!(line != "." && !line.contains(['\r', '\n']));
+    }
+}
+
+fn mqtt_packet(data: &[u8]) {
+    let mut rest = data;
+    while let Ok(Some((_, length))) = mqtt::read_packet(rest) {
+        assert!(length > 0, "a packet without bytes would be read for ever");
+        assert!(matches!(mqtt::read_packet(&rest[..length - 1]), Ok(None)));
+        rest = &rest[length..];
+    }
 }
 
 fn redact(data: &[u8]) {

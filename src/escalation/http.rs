@@ -4,16 +4,15 @@ mod wire;
 
 use std::cell::Cell;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::RecvTimeoutError;
-use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use ureq::http::{Method, Uri};
 
 use super::token::Secret;
 use crate::core::human::reply::Reply;
-use crate::host::net::{Tls, TlsError};
+use crate::host::net::{self, Tls, TlsError, Waited};
 
 /// Most that is read of an answer's body, in bytes.
 pub const BODY_CAP: u64 = 1 << 20;
@@ -28,8 +27,6 @@ const ATTEMPT_BUDGET: Duration = Duration::from_secs(45);
 /// Longest an attempt can take: the daemon's watchdog must be more patient.
 pub const ATTEMPT_MOST: Duration = Duration::from_secs(85);
 const _: () = assert!(ATTEMPT_BUDGET.as_secs() + REQUEST_MOST.as_secs() <= ATTEMPT_MOST.as_secs());
-/// How often a waiting request looks whether the daemon is to stop.
-const STOP_POLL: Duration = Duration::from_millis(100);
 /// Redirects followed for one request.
 const REDIRECTS_MAX: u32 = 3;
 
@@ -244,28 +241,12 @@ impl Https {
             return Err(SendError::NotSent("this attempt took too long".to_owned()));
         }
         self.reached.store(false, Ordering::Relaxed);
-        let (sender, receiver) = mpsc::sync_channel(1);
         let agent = self.agent.clone();
-        std::thread::Builder::new()
-            .name("courier-io".to_owned())
-            .spawn(move || {
-                // Nobody waits any more: the process is about to end.
-                let _ = sender.send(exchange(&agent, request));
-            })
-            .map_err(|error| SendError::NotSent(format!("no thread: {error}")))?;
-        loop {
-            match receiver.recv_timeout(STOP_POLL) {
-                Ok(answer) => {
-                    return answer.map_err(|error| self.classify(hidden(&error.to_string(), url)));
-                }
-                Err(RecvTimeoutError::Timeout) if self.stop.load(Ordering::Relaxed) => {
-                    return Err(self.classify("the daemon stops".to_owned()));
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(self.classify("the request broke off".to_owned()));
-                }
-            }
+        let work = move || exchange(&agent, request);
+        match net::apart("courier-io", None, &self.stop, work) {
+            Ok(answer) => answer.map_err(|error| self.classify(hidden(&error.to_string(), url))),
+            Err(why @ Waited::NoThread(_)) => Err(SendError::NotSent(why.to_string())),
+            Err(why) => Err(self.classify(why.to_string())),
         }
     }
 

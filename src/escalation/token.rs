@@ -22,6 +22,7 @@ pub const WEBHOOK_CREDENTIAL: &str = "webhook-token";
 pub struct Secret(String);
 
 impl Secret {
+    /// Keeps `value`.
     pub fn new(value: impl Into<String>) -> Self {
         Self(value.into())
     }

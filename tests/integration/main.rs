@@ -23,6 +23,7 @@ mod kill_matrix;
 mod layering;
 mod licences;
 mod llm;
+mod peers;
 mod source;
 mod store_crash;
 mod stress;

@@ -3,10 +3,12 @@
 
 pub mod addresses;
 mod dial;
+mod link;
 pub mod listeners;
 mod tls;
 mod until;
 
-pub use dial::{connect, dial, resolve};
+pub use dial::{Waited, apart, connect, dial, resolve};
+pub use link::Link;
 pub use tls::{Tls, TlsError, TlsStream};
 pub use until::{Connection, Local, Until, local};

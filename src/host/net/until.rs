@@ -4,7 +4,13 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+/// How often what waits looks whether the daemon is to stop.
+pub(super) const STOP_POLL: Duration = Duration::from_millis(100);
+pub(super) const STOPS: &str = "the daemon stops";
 
 /// A TCP connection.
 pub type Connection = Until<TcpStream>;
@@ -57,11 +63,34 @@ impl Socket for UnixStream {
 pub struct Until<S> {
     socket: S,
     end: Instant,
+    stop: Option<Arc<AtomicBool>>,
+    heeds_stop: bool,
+    sent: u64,
+    received: u64,
 }
 
 impl<S: Socket> Until<S> {
     pub(super) fn new(socket: S, end: Instant) -> Self {
-        Self { socket, end }
+        Self {
+            socket,
+            end,
+            stop: None,
+            heeds_stop: true,
+            sent: 0,
+            received: 0,
+        }
+    }
+
+    /// From now on it fails as well once `stop` is set.
+    #[must_use]
+    pub(super) fn stopped_by(mut self, stop: Arc<AtomicBool>) -> Self {
+        self.stop = Some(stop);
+        self
+    }
+
+    /// Whether the stop counts: what is said while the daemon stops must still get out.
+    pub fn heed_stop(&mut self, heeds: bool) {
+        self.heeds_stop = heeds;
     }
 
     /// Another end from now on.
@@ -69,21 +98,31 @@ impl<S: Socket> Until<S> {
         self.end = end;
     }
 
+    /// Bytes that were sent and received.
+    pub fn traffic(&self) -> (u64, u64) {
+        (self.sent, self.received)
+    }
+
+    /// How long to wait at once.
     fn left(&self) -> io::Result<Duration> {
+        let stop = self.stop.as_ref().filter(|_| self.heeds_stop);
+        if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+            return Err(io::Error::other(STOPS));
+        }
         match time_left(self.end) {
             Duration::ZERO => Err(over()),
+            left if stop.is_some() => Ok(left.min(STOP_POLL)),
             left => Ok(left),
         }
     }
 }
 
-/// What the kernel says of a limit that was met.
-fn late(why: io::Error) -> io::Error {
-    if why.kind() == io::ErrorKind::WouldBlock {
-        over()
-    } else {
-        why
-    }
+/// True where only the time that was waited at once is over.
+fn goes_on(why: &io::Error) -> bool {
+    matches!(
+        why.kind(),
+        io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
+    )
 }
 
 impl<S: Socket> Read for Until<S> {
@@ -91,8 +130,12 @@ impl<S: Socket> Read for Until<S> {
         loop {
             self.socket.limit_read(self.left()?)?;
             match self.socket.read(buffer) {
-                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
-                done => return done.map_err(late),
+                Err(why) if goes_on(&why) => {}
+                Err(why) => return Err(why),
+                Ok(read) => {
+                    self.received = self.received.saturating_add(count(read));
+                    return Ok(read);
+                }
             }
         }
     }
@@ -100,13 +143,26 @@ impl<S: Socket> Read for Until<S> {
 
 impl<S: Socket> Write for Until<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.limit_write(self.left()?)?;
-        self.socket.write(bytes).map_err(late)
+        loop {
+            self.socket.limit_write(self.left()?)?;
+            match self.socket.write(bytes) {
+                Err(why) if goes_on(&why) => {}
+                Err(why) => return Err(why),
+                Ok(written) => {
+                    self.sent = self.sent.saturating_add(count(written));
+                    return Ok(written);
+                }
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.socket.flush()
     }
+}
+
+fn count(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
