@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use crate::core::config;
 use crate::core::human::alert::{self, Alert, RESOLVED_FOR, Speaker};
-use crate::core::human::metrics::{self, Metric};
+use crate::core::human::stats::{Figures, compute};
 use crate::core::model::hint::Hint;
 use crate::core::model::sorted::SortedSet;
 use crate::core::model::time::Timestamp;
+use crate::daemon::gauges;
 use crate::daemon::runtime::Runtime;
 use crate::daemon::supervisor;
 use crate::daemon::transports::not_served;
@@ -15,12 +16,15 @@ use crate::escalation::alertmanager::Alertmanager;
 use crate::escalation::http::Https;
 use crate::escalation::ping::Ping;
 use crate::escalation::textfile;
-use crate::store::{RunOutcome, StoreError};
+use crate::store::StoreError;
 
 /// Longest wait without a ring.
 const IDLE_WAIT: Duration = Duration::from_secs(30);
 /// Least time between two passes: a storm of changes is one round.
 const PASS_GAP: Duration = Duration::from_secs(1);
+/// What the figures of a week are computed of, and how often: they read each of its tasks.
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+const FIGURES_EVERY: Duration = Duration::from_secs(600);
 
 /// What tells two alerts apart, and whether it is over.
 type Known = SortedSet<(String, bool)>;
@@ -35,6 +39,8 @@ struct Fleet {
     known: Known,
     metrics_at: Timestamp,
     metrics_failed: bool,
+    week: Figures,
+    figures_at: Timestamp,
 }
 
 /// Thread body.
@@ -72,6 +78,8 @@ impl Fleet {
             known: Known::new(),
             metrics_at: Timestamp::from_millis(i64::MIN),
             metrics_failed: false,
+            week: Figures::default(),
+            figures_at: Timestamp::from_millis(i64::MIN),
         }
     }
 
@@ -113,7 +121,13 @@ impl Fleet {
     }
 
     fn write_metrics(&mut self, runtime: &Runtime, now: Timestamp) -> Result<(), StoreError> {
-        let text = self.metrics_text(runtime, now)?;
+        if now >= self.figures_at {
+            let rows = runtime.store.reader()?.settled_since(now.minus(WEEK))?;
+            self.week = compute(&rows).all;
+            self.figures_at = now.plus(FIGURES_EVERY);
+        }
+        let peers = self.sender.iter().flat_map(Alertmanager::peers);
+        let text = gauges::text(runtime, peers, &self.week, now)?;
         let directory = &self.metrics.textfile;
         let failed = textfile::write(&runtime.host, directory, &text).err();
         if let Some(why) = failed.as_ref().filter(|_| !self.metrics_failed) {
@@ -121,91 +135,6 @@ impl Fleet {
         }
         self.metrics_failed = failed.is_some();
         Ok(())
-    }
-
-    fn metrics_text(&self, runtime: &Runtime, now: Timestamp) -> Result<String, StoreError> {
-        let reader = runtime.store.reader()?;
-        let counts = reader.counts()?;
-        let runs = reader.detector_runs()?;
-        let seconds = |at: Timestamp| at.as_millis() as f64 / 1_000.0;
-        let by = |label: &'static str, rows: &[(String, u64)]| {
-            rows.iter()
-                .map(|(name, n)| (vec![(label, name.clone())], *n as f64))
-                .collect::<Vec<_>>()
-        };
-        let one = |value: f64| vec![(Vec::new(), value)];
-        let peers = self.sender.iter().flat_map(Alertmanager::peers);
-        let gauge = |name, help, samples| Metric {
-            name,
-            help,
-            samples,
-        };
-        let held = runtime.held_by_humans(&runtime.loaded());
-        let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
-        let open = reader.escalations(true)?.len();
-        Ok(metrics::render(&[
-            gauge("build_info", "Always 1.", vec![(version, 1.0)]),
-            gauge(
-                "start_time_seconds",
-                "When the daemon started.",
-                one(seconds(runtime.started_at)),
-            ),
-            gauge(
-                "written_time_seconds",
-                "When this file was written: a stale one means a dead daemon.",
-                one(seconds(now)),
-            ),
-            gauge(
-                "tasks",
-                "Tasks in the store by status.",
-                by("status", &counts.by_status),
-            ),
-            gauge(
-                "closed_tasks",
-                "Closed tasks in the store by resolution.",
-                by("resolution", &counts.by_resolution),
-            ),
-            gauge(
-                "escalations_open",
-                "Problems that wait for a human.",
-                one(open as f64),
-            ),
-            gauge(
-                "outbox_waiting",
-                "Deliveries on their way.",
-                one(counts.outbox_waiting as f64),
-            ),
-            gauge(
-                "outbox_dead",
-                "Deliveries given up.",
-                one(counts.outbox_dead as f64),
-            ),
-            gauge(
-                "kill_switch",
-                "1 while humans want nothing repaired: kill switch or maintenance window.",
-                one(f64::from(u8::from(held))),
-            ),
-            gauge(
-                "detector_broken",
-                "1 for a detector whose last run failed.",
-                runs.iter()
-                    .map(|run| {
-                        let broken = run.outcome == RunOutcome::Broken;
-                        (
-                            vec![("detector", run.name.clone())],
-                            f64::from(u8::from(broken)),
-                        )
-                    })
-                    .collect(),
-            ),
-            gauge(
-                "alertmanager_peer_up",
-                "1 when the last round reached the peer.",
-                peers
-                    .map(|(url, up)| (vec![("peer", url.to_owned())], f64::from(u8::from(up))))
-                    .collect(),
-            ),
-        ]))
     }
 }
 

@@ -22,6 +22,7 @@ pub mod fleet;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod gather;
+mod gauges;
 mod gone;
 pub mod habits;
 pub mod healthy;

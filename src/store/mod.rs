@@ -19,6 +19,7 @@ mod error;
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 mod faults;
 mod foreign;
+mod gauges;
 mod habits;
 mod handle;
 mod heal;

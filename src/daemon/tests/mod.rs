@@ -9,6 +9,7 @@ mod days;
 mod ends;
 mod gates;
 mod gateway;
+mod gauges;
 mod gone;
 mod habits;
 mod issues;
