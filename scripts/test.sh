@@ -71,10 +71,11 @@ section_clippy() {
   RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -q
 }
 section_test() {
-  # Real servers: Alertmanager for the fleet tests, Exim and Mosquitto for mail and MQTT. Python makes the database that is
-  # adopted.
-  apt_need gcc:gcc python3:python3 mkfs.ext4:e2fsprogs findmnt:util-linux openssl:openssl prometheus-alertmanager:prometheus-alertmanager \
-    mosquitto:mosquitto mosquitto_sub:mosquitto-clients
+  # Real servers: Alertmanager, Prometheus and node_exporter for the fleet tests, Exim and Mosquitto for mail and MQTT.
+  # Python makes the database that is adopted.
+  apt_need gcc:gcc python3:python3 mkfs.ext4:e2fsprogs findmnt:util-linux openssl:openssl \
+    prometheus-alertmanager:prometheus-alertmanager prometheus:prometheus promtool:prometheus \
+    prometheus-node-exporter:prometheus-node-exporter mosquitto:mosquitto mosquitto_sub:mosquitto-clients
   # Another mail server that is here would have to go for it: then its tests skip.
   [ -e /usr/sbin/sendmail ] || apt_need /usr/sbin/exim4:exim4-daemon-light
   cargo test --locked -q

@@ -2,6 +2,8 @@
 //! Needs `prometheus-alertmanager` (Debian package of that name); without it skips, except in CI.
 
 pub mod daemon;
+mod prometheus;
+mod promql;
 mod thousand;
 
 use std::net::TcpListener;
@@ -19,15 +21,20 @@ const DEADLINE: Duration = Duration::from_secs(90);
 
 /// False where a test has to skip.
 fn available() -> bool {
-    let there = Path::new(PROGRAM).exists();
-    assert!(
-        there || std::env::var_os("CI").is_none(),
-        "{PROGRAM} is needed in CI"
-    );
-    if !there {
-        println!("skipped: needs {PROGRAM}");
+    needs(&[PROGRAM])
+}
+
+/// False where one of these programs is missing; in CI that is a failure.
+fn needs(programs: &[&str]) -> bool {
+    let missing = programs.iter().find(|one| !Path::new(one).exists());
+    if let Some(program) = missing {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{program} is needed in CI"
+        );
+        println!("skipped: needs {program}");
     }
-    there
+    missing.is_none()
 }
 
 struct Peer {
