@@ -6,8 +6,8 @@ use crate::cli::globals::Globals;
 use crate::cli::typed::Typed;
 use crate::cli::{
     approve, config, doctor, escalations, explain, fingerprint, help, history, import, init,
-    install, knowledge, learn, outbox, replay, report, silence, stats, status, tasks, tryout, undo,
-    watch, wire,
+    install, knowledge, learn, notify, outbox, replay, report, silence, stats, status, tasks,
+    tryout, undo, watch, wire,
 };
 
 pub(super) const COMMANDS: &[CommandRow] = &[
@@ -259,6 +259,16 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         example: "autonomous-orchestrator explain 12\nautonomous-orchestrator explain web.service",
         flags: &[],
         run: explain::run,
+    },
+    CommandRow {
+        name: "notify",
+        forms: &[array("[test [NAME]]")],
+        brief: "the channels of [[notify]]: what each is told, when, and what waits",
+        long: "`test` sends a marked test to NAME, or to each, and prints what came back; quiet hours do not count for it.\n\
+               GitHub, Alertmanager and [ping] are looked at by `doctor`. Exit code 1 when one fails.",
+        example: "autonomous-orchestrator notify test shift",
+        flags: &[],
+        run: notify::run,
     },
     CommandRow {
         name: "probe",

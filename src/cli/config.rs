@@ -116,6 +116,11 @@ fn named_files(config: &Config) -> Vec<(String, &str)> {
         files.push((key("token_file"), &github.token_file));
         files.push((key("ca_file"), &github.ca_file));
     }
+    for (at, notify) in config.notify.iter().enumerate() {
+        let key = |name: &str| format!("notify[{at}].{name}");
+        files.push((key("token_file"), &notify.token_file));
+        files.push((key("ca_file"), &notify.ca_file));
+    }
     let probes = config.probe.iter().enumerate();
     files
         .extend(probes.map(|(at, probe)| (format!("probe[{at}].ca_file"), probe.ca_file.as_str())));
@@ -194,6 +199,8 @@ mod tests {
         config.log_file.clear();
         config.service.clear();
         config.command.clear();
+        assert_eq!(config.notify.len(), 1);
+        config.notify.clear();
         config.maintenance.clear();
         config.mode.class.clear();
         config.alertmanager.labels.clear();

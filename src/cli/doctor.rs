@@ -22,6 +22,7 @@ use crate::core::remedy::step::Reason;
 use crate::daemon::host_facts::{self, StoreFacts};
 use crate::daemon::status::Daemon;
 use crate::host::Host;
+use crate::host::boot::host_name;
 use crate::host::files::secret_file_problem;
 use crate::host::procfs;
 use crate::host::trusted::{self, Owners};
@@ -494,11 +495,14 @@ fn check_clock(page: &mut Page, host: &Host) {
 /// Token, trust, reachability and rights, in this order. A bad token FAILs: nothing can ever be delivered.
 /// The uplink comes and goes by design: deliveries wait, so that is a warning.
 fn check_tracker(page: &mut Page, host: &Host, config: &Config, offline: bool) {
-    let channels = config.channels();
+    let channels = config.destinations();
     if channels.is_empty() {
-        let to_do =
-            "configure escalation.github, webhook or alertmanager; until then look at `status`";
-        page.warn("told", "nobody is told: no tracker is configured", to_do);
+        let to_do = "configure escalation.github, a [[notify]] or alertmanager; until then look at `status`";
+        page.warn(
+            "told",
+            "nobody is told: no tracker and no channel is configured",
+            to_do,
+        );
     }
     let Some(github) = &config.escalation.github else {
         if !channels.is_empty() {
@@ -553,6 +557,14 @@ fn check_fleet(page: &mut Page, host: &Host, config: &Config, offline: bool) {
     }
     if offline {
         return;
+    }
+    let gateway = host_name(host, &config.daemon.host_name);
+    for notify in &config.channels() {
+        let name = &notify.name;
+        match wire::check_channel(notify, &gateway) {
+            Ok(what) => page.ok("channel", format!("{name}: {what}")),
+            Err(why) => page.warn("channel", format!("{name}: {why}"), why.hint().into_owned()),
+        }
     }
     for (what, good, to_do) in wire::reach_fleet(config) {
         if good {

@@ -22,6 +22,7 @@ mod learn;
 mod local;
 mod manual;
 mod markdown;
+mod notify;
 mod outbox;
 mod parse;
 mod recorded;

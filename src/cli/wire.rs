@@ -11,8 +11,9 @@ use crate::cli::globals::Globals;
 use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored, tasks};
-use crate::core::config::{Config, Github};
+use crate::core::config::{ChannelKind, Config, Github, Notify};
 use crate::core::diagnosis::cause_rules::{self, CauseRules};
+use crate::core::human::notice::Notice;
 use crate::core::model::finding::Severity;
 use crate::core::model::hint::Hint;
 use crate::core::model::id::TaskId;
@@ -27,6 +28,7 @@ use crate::daemon::{
     self, Options, Runtime, StartError, Timing, demo as play, explain as reasoning, logging, once,
     supervisor,
 };
+use crate::escalation::channel::{Channel, ChannelError, Teller};
 use crate::escalation::fleet_check;
 use crate::escalation::github::check::{self, Check};
 use crate::escalation::textfile;
@@ -268,7 +270,11 @@ pub(super) fn open_address(globals: &Globals, config: &Config) -> Option<String>
     use std::os::unix::fs::MetadataExt;
     let path = globals.config_path();
     let mode = std::fs::metadata(path).ok()?.mode() & 0o777;
-    let secret = !config.webhook.url.is_empty() || !config.ping.url.is_empty();
+    let hooks = [ChannelKind::Webhook, ChannelKind::Slack, ChannelKind::Teams];
+    let mut channels = config.notify.iter();
+    let secret = !config.webhook.url.is_empty()
+        || !config.ping.url.is_empty()
+        || channels.any(|one| hooks.contains(&one.kind) && !one.url.is_empty());
     (secret && mode & 0o077 != 0).then(|| {
         let path = path.display();
         format!(
@@ -440,7 +446,31 @@ pub(super) fn reach_tracker(config: &Github, now: Timestamp) -> Vec<(String, boo
 
 /// The same for the fleet's destinations.
 pub(super) fn reach_fleet(config: &Config) -> Vec<(String, bool, String)> {
-    told(fleet_check::fleet(config, credentials().as_deref()))
+    told(fleet_check::fleet(config))
+}
+
+/// Who speaks on a channel beside the daemon.
+fn teller(gateway: &str) -> Teller {
+    Teller {
+        gateway: gateway.to_owned(),
+        gateway_id: gateway.to_owned(),
+        credentials: credentials(),
+    }
+}
+
+/// What came of a marked test to this channel.
+pub(super) fn test_channel(
+    notify: &Notify,
+    gateway: &str,
+    now: Timestamp,
+) -> Result<String, ChannelError> {
+    let notice = Notice::test(&notify.name, gateway, now);
+    Channel::open(notify, &teller(gateway))?.test(&notice, now)
+}
+
+/// Whether this channel can be reached and lets us in; nobody is told.
+pub(super) fn check_channel(notify: &Notify, gateway: &str) -> Result<String, ChannelError> {
+    Channel::open(notify, &teller(gateway))?.check()
 }
 
 /// Why metrics do not reach the collector of this directory, if they do not, and what to do.

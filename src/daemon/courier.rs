@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use crate::core::config;
+use crate::core::human::mqtt::Tally;
+use crate::core::human::route::Route;
 use crate::core::model::hint::Hint;
 use crate::daemon::feedback::ReplyPoller;
 use crate::daemon::outbox::StoreOutbox;
 use crate::daemon::runtime::Runtime;
 use crate::daemon::storeless::Storeless;
 use crate::daemon::transports;
+use crate::escalation::channel::Channel;
 use crate::escalation::courier::Courier;
 use crate::escalation::github::{self, GitHub};
 use crate::escalation::tracker::Tracker;
-use crate::escalation::webhook::{self, Webhook};
 
 /// Longest wait without a ring: back-offs end, networks come back.
 const IDLE_WAIT: Duration = Duration::from_secs(30);
@@ -21,50 +23,54 @@ const IDLE_WAIT: Duration = Duration::from_secs(30);
 #[derive(Default)]
 struct Couriers {
     github: Option<Courier<GitHub>>,
-    webhook: Option<Courier<Webhook>>,
     /// What each is told past the store.
     github_storeless: Storeless,
-    webhook_storeless: Storeless,
+    channels: Vec<(Courier<Channel>, Storeless)>,
     poller: Option<ReplyPoller>,
 }
 
 /// Thread body: deliver what is due, then wait for a ring or the next due time.
 pub fn run(runtime: &Runtime) {
-    let mut serving: Option<(config::Escalation, config::Webhook, Couriers)> = None;
+    let mut serving: Option<(Told, Couriers)> = None;
     let mut rings = 0;
     while !runtime.stopping() {
         let config = runtime.loaded().config.clone();
-        let current = serving
-            .as_ref()
-            .is_some_and(|(one, other, _)| *one == config.escalation && *other == config.webhook);
+        let told = Told::of(&config);
+        let current = serving.as_ref().is_some_and(|(one, _)| *one == told);
         if !current {
+            leave(serving.take());
             route(runtime);
             let couriers = Couriers {
                 github: transports::github(runtime, &config.escalation),
-                webhook: transports::webhook(runtime, &config),
                 github_storeless: Storeless::default(),
-                webhook_storeless: Storeless::default(),
+                channels: transports::channels(runtime, &config)
+                    .into_iter()
+                    .map(|courier| (courier, Storeless::default()))
+                    .collect(),
                 poller: ReplyPoller::new(runtime, &config.escalation),
             };
-            serving = Some((config.escalation, config.webhook, couriers));
+            serving = Some((told, couriers));
         }
         let wait = match &mut serving {
-            Some((.., couriers)) if !runtime.dry_run => {
+            Some((_, couriers)) if !runtime.dry_run => {
                 let github = tick(
                     runtime,
                     couriers.github.as_mut(),
                     &mut couriers.github_storeless,
                 );
-                let webhook = tick(
-                    runtime,
-                    couriers.webhook.as_mut(),
-                    &mut couriers.webhook_storeless,
-                );
+                let channels = couriers.channels.iter_mut();
+                let channels = channels.map(|(courier, storeless)| {
+                    courier.at_wall(runtime.host.clock.ahead_s());
+                    let wait = tick(runtime, Some(courier), storeless);
+                    courier.tracker().keep(&mut || standing(runtime));
+                    wait
+                });
+                let channels = channels.min().unwrap_or(IDLE_WAIT);
                 let now = runtime.host.clock.now();
                 let poller = couriers.poller.as_mut();
                 let replies =
                     poller.map_or(IDLE_WAIT, |poller| poller.tick(runtime, now).since(now));
-                github.min(webhook).min(replies)
+                github.min(channels).min(replies)
             }
             _ => IDLE_WAIT,
         };
@@ -72,6 +78,32 @@ pub fn run(runtime: &Runtime) {
         if !wait.is_zero() {
             rings = runtime.courier.wait(rings, wait);
         }
+    }
+    leave(serving);
+}
+
+/// What is kept open is ended in order.
+fn leave(serving: Option<(Told, Couriers)>) {
+    if let Some((_, couriers)) = serving {
+        for (mut courier, _) in couriers.channels {
+            courier.tracker().leave();
+        }
+    }
+}
+
+/// How the gateway stands; `None` while the store does not say.
+fn standing(runtime: &Runtime) -> Option<Tally> {
+    let (open, needs_human) = runtime.store.reader().ok()?.open_and_escalated().ok()?;
+    Some(Tally { open, needs_human })
+}
+
+/// What decides which destinations there are, and how they are spoken to.
+#[derive(PartialEq)]
+struct Told(config::Escalation, Vec<config::Notify>);
+
+impl Told {
+    fn of(config: &config::Config) -> Self {
+        Self(config.escalation.clone(), config.channels())
     }
 }
 
@@ -101,14 +133,24 @@ pub fn route(runtime: &Runtime) {
     let config = &loaded.config;
     let mut destinations = Vec::new();
     if config.escalation.github.is_some() {
-        destinations.push(github::DESTINATION);
+        destinations.push(Route::all(github::DESTINATION));
     }
-    if !config.webhook.url.is_empty() {
-        destinations.push(webhook::DESTINATION);
+    for notify in config.channels() {
+        destinations.push(Route {
+            destination: notify.name,
+            least: notify.severity,
+            classes: notify
+                .classes
+                .iter()
+                .filter_map(|class| class.parse().ok())
+                .collect(),
+        });
     }
+    let words: Vec<String> = destinations.iter().map(Route::word).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let coalesce = Duration::from_secs(config.escalation.coalesce_s);
     let now = runtime.host.clock.now();
-    if let Err(why) = runtime.store.set_routing(&destinations, coalesce, now) {
+    if let Err(why) = runtime.store.set_routing(&words, coalesce, now) {
         log::error!("destinations are not recorded: {}", why.with_hint());
     }
 }

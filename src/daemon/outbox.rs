@@ -58,6 +58,14 @@ impl Outbox for StoreOutbox<'_> {
             .transpose()
     }
 
+    fn waiting(&self, destination: &str, now: Timestamp) -> Result<Vec<Delivery>, OutboxError> {
+        let rows = self
+            .store
+            .outbox_waiting(destination, now)
+            .map_err(failed)?;
+        rows.into_iter().map(delivery).collect()
+    }
+
     fn sending(&self, id: OutboxId, now: Timestamp) -> Result<(), OutboxError> {
         self.store.outbox_sending(id, now).map_err(failed)
     }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use crate::core::config;
 use crate::core::model::hint::Hint;
 use crate::daemon::runtime::Runtime;
+use crate::escalation::channel::{Channel, Line, Teller};
 use crate::escalation::courier::{Courier, Limits};
 use crate::escalation::github::{GitHub, Settings};
 use crate::escalation::http::Https;
-use crate::escalation::webhook::Webhook;
 use crate::host::net::TlsError;
 
 /// systemd's `$CREDENTIALS_DIRECTORY`.
@@ -36,25 +36,32 @@ pub(super) fn github(runtime: &Runtime, config: &config::Escalation) -> Option<C
     ))
 }
 
-pub(super) fn webhook(runtime: &Runtime, config: &config::Config) -> Option<Courier<Webhook>> {
-    let webhook = config.webhook.clone();
-    if webhook.url.is_empty() {
-        return None;
+/// Who speaks on channels.
+pub(super) fn teller(runtime: &Runtime) -> Teller {
+    Teller {
+        gateway: runtime.host_name(&runtime.loaded()),
+        gateway_id: runtime.store.gateway_id().unwrap_or_default(),
+        credentials: credentials(),
     }
-    let timeout = Duration::from_secs(webhook.timeout_s);
-    let transport = Https::with_plain(timeout, &webhook.ca_file)
-        .map_err(|why| not_served("webhook", &why))
-        .ok()?
-        .stopped_by(runtime.stop_flag());
-    let gateway_id = runtime.store.gateway_id().unwrap_or_default();
-    let limits = Limits {
-        // Its receiver is the operator's own: nobody's shared limit is to be kept.
-        spread: Duration::ZERO,
-        ..Limits::new(&config.escalation, &gateway_id)
-    };
-    let gateway = runtime.host_name(&runtime.loaded());
-    let tracker = Webhook::new(Box::new(transport), webhook, credentials(), &gateway);
-    Some(Courier::new(tracker, limits))
+}
+
+/// The channels; one that cannot be served is left out and said.
+pub(super) fn channels(runtime: &Runtime, config: &config::Config) -> Vec<Courier<Channel>> {
+    let teller = teller(runtime);
+    let served = config.channels().into_iter().filter_map(|notify| {
+        let line = Line::open(&notify, &teller, runtime.stop_flag())
+            .map_err(|why| not_served(&format!("notify '{}'", notify.name), &why))
+            .ok()?;
+        let limits = Limits {
+            // Its receiver is the operator's own: nobody's shared limit is to be kept.
+            spread: Duration::ZERO,
+            ..Limits::new(&config.escalation, &teller.gateway_id)
+        };
+        let schedule = notify.schedule();
+        let channel = Channel::new(notify, &teller, line);
+        Some(Courier::new(channel, limits).by(schedule))
+    });
+    served.collect()
 }
 
 pub(super) fn not_served(section: &str, why: &TlsError) {

@@ -10,7 +10,7 @@ pub use crate::core::human::delivery::{Delivery, DeliveryStep, Note, Operation, 
 
 use super::outbox::{Outbox, OutboxError};
 use super::tracker::Tracker;
-use crate::core::config;
+use crate::core::config::{self, Due, Schedule};
 use crate::core::human::delivery::{FIRST_LOOK_AFTER, HELD_MOST, Hold, backoff, bounds, spread};
 use crate::core::model::finding::Severity;
 use crate::core::model::hint::Hint;
@@ -83,6 +83,10 @@ pub struct Courier<T> {
     failures: u32,
     limits_met: u32,
     parks: u32,
+    /// Quiet hours and digest.
+    schedule: Schedule,
+    /// How far this host's clock on the wall is ahead of UTC, in seconds.
+    ahead_s: i64,
     /// Since when nothing but the caps has kept a row from being sent; not known before the first answer.
     served_since: Option<Timestamp>,
 }
@@ -99,8 +103,27 @@ impl<T: Tracker> Courier<T> {
             failures: 0,
             limits_met: 0,
             parks: 0,
+            schedule: Schedule::default(),
+            ahead_s: 0,
             served_since: None,
         }
+    }
+
+    /// What is not urgent waits for its hour.
+    #[must_use]
+    pub(crate) fn by(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// How far this host's clock on the wall is ahead of UTC: for quiet hours and digests.
+    pub(crate) fn at_wall(&mut self, ahead_s: i64) {
+        self.ahead_s = ahead_s;
+    }
+
+    /// The destination itself.
+    pub(crate) fn tracker(&mut self) -> &mut T {
+        &mut self.tracker
     }
 
     pub(crate) fn destination(&self) -> &str {
@@ -152,6 +175,19 @@ impl<T: Tracker> Courier<T> {
             outbox.unknown(delivery.id, now.plus(FIRST_LOOK_AFTER), &why, now)?;
             return Ok(Next { at: now });
         }
+        match self.due(&delivery, now) {
+            Due::Now => {}
+            Due::At(at) => {
+                let why = delivery.note().with("waits for its hour (quiet, digest)");
+                if delivery.state == State::Unknown {
+                    outbox.unknown(delivery.id, at, &why, now)?;
+                } else {
+                    outbox.retry(delivery.id, at, &why, now)?;
+                }
+                return Ok(Next { at: now });
+            }
+            Due::Together => return self.together(outbox, &delivery, now),
+        }
         if let Some((free_at, what)) = self.capped(outbox, &delivery, now)? {
             let note = self.held(&delivery, now);
             if may_fold(&delivery, &note) {
@@ -180,6 +216,56 @@ impl<T: Tracker> Courier<T> {
         );
         self.not_before = now.plus(ATTEMPT_GAP);
         self.book(outbox, &delivery, step, begun, now)?;
+        Ok(Next {
+            at: self.not_before,
+        })
+    }
+
+    fn due(&self, delivery: &Delivery, now: Timestamp) -> Due {
+        self.schedule
+            .due(delivery.severity, delivery.created_at, now, self.ahead_s)
+    }
+
+    /// One message of all that waits for the digest, among them `first`.
+    fn together(
+        &mut self,
+        outbox: &dyn Outbox,
+        first: &Delivery,
+        now: Timestamp,
+    ) -> Result<Next, OutboxError> {
+        let mut all = outbox.waiting(self.tracker.destination(), now)?;
+        all.retain(|one| self.due(one, now) == Due::Together);
+        if !all.iter().any(|one| one.id == first.id) {
+            all.insert(0, first.clone());
+        }
+        let mut begun = false;
+        let step = self.tracker.deliver_together(
+            &all,
+            &mut || {
+                for one in &all {
+                    outbox.sending(one.id, now)?;
+                }
+                begun = true;
+                Ok(())
+            },
+            now,
+        );
+        self.not_before = now.plus(ATTEMPT_GAP);
+        let mut rows = all.iter();
+        if let Some(one) = rows.next() {
+            self.book(outbox, one, step.clone(), begun, now)?;
+        }
+        for one in rows {
+            match &step {
+                // Booked once for all: the rest of them shares it.
+                DeliveryStep::Hold { hold, .. } if begun => {
+                    let why = one.note().with(hold.why());
+                    outbox.retry(one.id, self.not_before, &why, now)?;
+                }
+                DeliveryStep::Hold { .. } => {}
+                step => self.book(outbox, one, step.clone(), begun, now)?,
+            }
+        }
         Ok(Next {
             at: self.not_before,
         })

@@ -2,14 +2,11 @@
 
 use std::error::Error;
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
 use super::github::check::Check;
 use super::http::{Https, Request, SendError, Transport, Verb};
-use super::token;
 use crate::core::config::Config;
-use crate::core::model::hint::Hint;
 use crate::host::net::TlsError;
 
 fn check(what: String, problem: Option<(String, &str)>) -> Check {
@@ -28,7 +25,7 @@ fn check(what: String, problem: Option<(String, &str)>) -> Check {
 }
 
 /// One line per destination that is named. Takes at most each one's time limits.
-pub fn fleet(config: &Config, credentials: Option<&Path>) -> Vec<Check> {
+pub fn fleet(config: &Config) -> Vec<Check> {
     let mut checks = Vec::new();
     let alerts = &config.alertmanager;
     for peer in &alerts.peers {
@@ -41,22 +38,6 @@ pub fn fleet(config: &Config, credentials: Option<&Path>) -> Vec<Check> {
         let advice = "check its address and that it runs; the other peers are told meanwhile";
         let problem = problem.err().map(|why| (why.to_string(), advice));
         checks.push(check(format!("alertmanager {peer}"), problem));
-    }
-    let webhook = &config.webhook;
-    if !webhook.url.is_empty() {
-        if !webhook.token_file.is_empty() {
-            let file = Path::new(&webhook.token_file);
-            let problem = token::read_named(file, credentials, token::WEBHOOK_CREDENTIAL).err();
-            let advice = "nothing is posted until the token can be read";
-            let problem = problem.map(|why| (why.with_hint(), advice));
-            checks.push(check("webhook token".to_owned(), problem));
-        }
-        checks.push(reach(
-            "webhook",
-            &webhook.url,
-            webhook.timeout_s,
-            &webhook.ca_file,
-        ));
     }
     let ping = &config.ping;
     if !ping.url.is_empty() {

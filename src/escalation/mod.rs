@@ -3,6 +3,7 @@
 //! [`courier`] decides when, a [`tracker::Tracker`] knows how, [`http`] moves the bytes, [`token`] reads the secret.
 
 pub mod alertmanager;
+pub mod channel;
 pub mod courier;
 pub mod fleet_check;
 pub mod github;
@@ -15,4 +16,3 @@ pub mod smtp;
 pub mod textfile;
 pub mod token;
 pub mod tracker;
-pub mod webhook;

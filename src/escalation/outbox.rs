@@ -57,6 +57,11 @@ pub trait Outbox {
     /// in order. `sending` rows count as due,
     /// and so does a row put off by more than [`PUT_OFF_MOST`](crate::core::human::delivery::PUT_OFF_MOST).
     fn next(&self, destination: &str, now: Timestamp) -> Result<Option<Delivery>, OutboxError>;
+    /// All rows that are due and not sent, the oldest first: for a digest. A queue whose destinations have none needs
+    /// none.
+    fn waiting(&self, _destination: &str, _now: Timestamp) -> Result<Vec<Delivery>, OutboxError> {
+        Ok(Vec::new())
+    }
     /// Durable on return. Counts one attempt.
     fn sending(&self, id: OutboxId, now: Timestamp) -> Result<(), OutboxError>;
     /// The destination has it; number and address are kept where it gave them.

@@ -14,8 +14,6 @@ use crate::host::files;
 const TOKEN_MAX: u64 = 1024;
 /// Name of the systemd credential looked for where the file is missing.
 const CREDENTIAL: &str = "github-token";
-/// The same for the webhook.
-pub const WEBHOOK_CREDENTIAL: &str = "webhook-token";
 
 /// A value that shows as `***` wherever it is formatted.
 #[derive(Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::outbox::OutboxError;
 use crate::core::human::delivery::{Delivery, DeliveryStep};
+use crate::core::human::mqtt::Tally;
 use crate::core::model::time::Timestamp;
 
 /// One destination of deliveries.
@@ -19,6 +20,27 @@ pub trait Tracker: fmt::Debug {
         begin: &mut dyn FnMut() -> Result<(), OutboxError>,
         now: Timestamp,
     ) -> DeliveryStep;
+
+    /// The same with one message that tells of all of these. A destination without a digest is never asked.
+    fn deliver_together(
+        &mut self,
+        deliveries: &[Delivery],
+        begin: &mut dyn FnMut() -> Result<(), OutboxError>,
+        now: Timestamp,
+    ) -> DeliveryStep {
+        match deliveries.first() {
+            Some(first) => self.deliver(first, begin, now),
+            None => DeliveryStep::Dead {
+                why: "there is nothing to tell".to_owned(),
+            },
+        }
+    }
+
+    /// Called every some seconds: for who keeps a connection. `standing` is asked where it is needed.
+    fn keep(&mut self, _standing: &mut dyn FnMut() -> Option<Tally>) {}
+
+    /// The daemon ends, or the configuration has changed.
+    fn leave(&mut self) {}
 
     /// True when what a human had to change has changed since the last attempt (a new token).
     fn renewed(&mut self) -> bool;

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
 use crate::core::human::issue;
+use crate::core::human::route::Route;
 use crate::core::model::finding::Finding;
 use crate::core::model::id::{IssueNumber, OutboxId, TaskId};
 use crate::core::model::task::{Resolution, Task};
@@ -19,23 +20,54 @@ use crate::store::tx::Tx;
 
 /// The destination of issues.
 const GITHUB: &str = "github";
-/// Meta row: the destinations that are configured, separated by blanks. In the database, since every process that
+/// Meta row: the destinations that are configured, each a [`Route`] as a word, separated by blanks. In the database, since every process that
 /// changes a task queues the same rows. Before version 5 another row named those beside GitHub.
 pub(super) const ROUTES: &str = "routes";
 /// Meta row: seconds between two comments on one issue.
 pub(super) const COALESCE_S: &str = "coalesce_s";
-/// Every destination that is told. Before a daemon has said what is configured, GitHub.
-pub(super) fn destinations(connection: &Connection) -> Result<Vec<String>, StoreError> {
+
+/// Every destination, and what it is told. Before a daemon has said what is configured, GitHub.
+pub(super) fn routes(connection: &Connection) -> Result<Vec<Route>, StoreError> {
     let routes = meta(connection, ROUTES)?.unwrap_or_else(|| GITHUB.to_owned());
-    Ok(routes.split_whitespace().map(str::to_owned).collect())
+    Ok(routes.split_whitespace().map(Route::of_word).collect())
+}
+
+/// The destination was told of the task, or is to be.
+pub(super) fn knows(
+    connection: &Connection,
+    task_id: TaskId,
+    destination: &str,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND destination = ?2)";
+    let row = params![task_id, destination];
+    Ok(connection
+        .prepare_cached(sql)?
+        .query_row(row, |row| row.get(0))?)
+}
+
+/// The route takes the task, as severe as it is by now.
+pub(super) fn takes(
+    connection: &Connection,
+    route: &Route,
+    task_id: TaskId,
+) -> Result<bool, StoreError> {
+    if *route == Route::all(&route.destination) {
+        return Ok(true);
+    }
+    let (severity, class): (String, String) = connection
+        .prepare_cached("SELECT severity, issue_type FROM tasks WHERE id = ?1")?
+        .query_row([task_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // A name of another version hides nothing.
+    let (severity, class) = (severity.parse(), class.parse());
+    Ok(severity
+        .ok()
+        .zip(class.ok())
+        .is_none_or(|(severity, class)| route.takes(severity, class)))
 }
 
 /// A destination that is new here is told of each open escalation that it has no row of.
-pub(super) fn tell_of_open(
-    tx: &Tx<'_>,
-    destination: &str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+pub(super) fn tell_of_open(tx: &Tx<'_>, route: &Route, now: Timestamp) -> Result<(), StoreError> {
+    let destination = route.destination.as_str();
     let untold: Vec<(TaskId, String, String, bool)> = tx
         .prepare_cached(
             "SELECT tasks.id, title, body, github_issue_number IS NOT NULL
@@ -49,6 +81,9 @@ pub(super) fn tell_of_open(
         })?
         .collect::<Result<_, _>>()?;
     for (task_id, title, body, has_issue) in untold {
+        if !takes(tx, route, task_id)? {
+            continue;
+        }
         let operation = match has_issue && destination == GITHUB {
             true => "reopen",
             false => "create",
@@ -57,6 +92,26 @@ pub(super) fn tell_of_open(
         enqueue(tx, destination, task_id, operation, &payload, now)?;
     }
     Ok(())
+}
+
+/// The destination hears of an open escalation for the first time.
+fn tell_of(
+    tx: &Tx<'_>,
+    destination: &str,
+    task_id: TaskId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let told: Option<(String, String, String)> = tx
+        .prepare_cached(
+            "SELECT title, body, reason FROM escalations WHERE task_id = ?1 AND resolved_at IS NULL",
+        )?
+        .query_row([task_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((title, body, reason)) = told else {
+        return Ok(());
+    };
+    let payload = json!({ "title": title, "body": body, "reason": reason });
+    enqueue(tx, destination, task_id, "create", &payload, now).map(drop)
 }
 
 /// Adds one row to deliver, with the task's facts beside the text.
@@ -134,12 +189,28 @@ const JOINED_WITHIN: Duration = Duration::from_secs(30);
 /// True when something about this task is on its way to every destination already, or a summary tells of it there: a
 /// repeat owes nothing more.
 pub(super) fn is_told(connection: &Connection, task_id: TaskId) -> Result<bool, StoreError> {
-    for destination in destinations(connection)? {
-        if !is_told_at(connection, task_id, &destination)? {
+    for route in routes(connection)? {
+        let is_told = is_told_at(connection, task_id, &route.destination)?;
+        if !is_told && is_due(connection, &route, task_id)? {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// The destination is to hear of what happens to the task: it was told of it, or takes it by now.
+fn is_due(connection: &Connection, route: &Route, task_id: TaskId) -> Result<bool, StoreError> {
+    Ok(knows(connection, task_id, &route.destination)? || takes(connection, route, task_id)?)
+}
+
+/// The destination chooses what it hears, and was not told of the task yet.
+pub(super) fn is_new(
+    connection: &Connection,
+    route: &Route,
+    task_id: TaskId,
+) -> Result<bool, StoreError> {
+    let chooses = *route != Route::all(&route.destination);
+    Ok(chooses && !knows(connection, task_id, &route.destination)?)
 }
 
 fn is_told_at(
@@ -171,8 +242,14 @@ pub(super) fn recurrence(
     let every = meta(tx, COALESCE_S)?
         .and_then(|text| text.parse().ok())
         .map_or(COMMENT_EVERY, Duration::from_secs);
-    for destination in destinations(tx)? {
-        if is_told_at(tx, task_id, &destination)? {
+    for route in routes(tx)? {
+        let destination = route.destination.as_str();
+        if is_told_at(tx, task_id, destination)? || !is_due(tx, &route, task_id)? {
+            continue;
+        }
+        // It was not severe enough for this one when it was escalated.
+        if is_new(tx, &route, task_id)? {
+            tell_of(tx, destination, task_id, now)?;
             continue;
         }
         let last: Option<String> = tx
@@ -184,7 +261,7 @@ pub(super) fn recurrence(
         let due = last
             .and_then(|text| text.parse::<Timestamp>().ok())
             .map_or(now, |last| last.min(now).plus(every).max(now));
-        let row = enqueue(tx, &destination, task_id, "comment", &payload, now)?;
+        let row = enqueue(tx, destination, task_id, "comment", &payload, now)?;
         tx.run(
             "UPDATE outbox SET next_at = ?2 WHERE id = ?1",
             params![row, due.to_string()],
@@ -202,8 +279,9 @@ pub(super) fn joined(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let status = issue::status_block(&task(tx, task_id)?);
-    for destination in destinations(tx)? {
-        if in_summary(tx, task_id, &destination)? {
+    for route in routes(tx)? {
+        let destination = route.destination.as_str();
+        if !is_due(tx, &route, task_id)? || in_summary(tx, task_id, destination)? {
             continue;
         }
         tx.run(
@@ -213,7 +291,7 @@ pub(super) fn joined(
             params![task_id, destination],
         )?;
         let payload = json!({ "body": body, "status": status, "case": true });
-        let row = enqueue(tx, &destination, task_id, "comment", &payload, now)?;
+        let row = enqueue(tx, destination, task_id, "comment", &payload, now)?;
         tx.run(
             "UPDATE outbox SET next_at = ?2 WHERE id = ?1",
             params![row, now.plus(JOINED_WITHIN).to_string()],
@@ -236,8 +314,8 @@ pub(super) fn closed(
     if resolved == 0 {
         return Ok(());
     }
-    for destination in destinations(tx)? {
-        closed_at(tx, &destination, task_id, reason, now)?;
+    for route in routes(tx)? {
+        closed_at(tx, &route.destination, task_id, reason, now)?;
     }
     Ok(())
 }
@@ -250,12 +328,7 @@ fn closed_at(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     // Named after the escalation: it was never told of it.
-    let known: bool = tx.row(
-        "SELECT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND destination = ?2)",
-        params![task_id, destination],
-        |row| row.get(0),
-    )?;
-    if !known {
+    if !knows(tx, task_id, destination)? {
         return Ok(());
     }
     let never_sent = tx.run(

@@ -277,6 +277,12 @@ fn worsen(
         finding.severity.as_str(),
         now.to_string()
     ])?;
+    // What waits for its hour may be urgent by now.
+    tx.prepare_cached(
+        "UPDATE outbox SET severity_rank = (SELECT severity_rank FROM tasks WHERE id = ?1), next_at = min(next_at, ?2)
+         WHERE task_id = ?1 AND state = 'pending' AND attempts = 0",
+    )?
+    .execute(params![task_id, now.to_string()])?;
     let details = format!("{before} to {}: {}", finding.severity, finding.message);
     history::append(
         tx,

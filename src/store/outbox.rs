@@ -6,11 +6,12 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
 use crate::core::human::delivery::{Counted, PUT_OFF_MOST};
+use crate::core::human::route::Route;
 use crate::core::model::id::{IssueNumber, OutboxId, TaskId};
 use crate::core::model::proposal::Digest;
 use crate::core::model::task::Transition;
 use crate::core::model::time::Timestamp;
-use crate::store::enqueue::{self, COALESCE_S, ROUTES, destinations, enqueue, take_over_issue};
+use crate::store::enqueue::{self, COALESCE_S, ROUTES, enqueue, routes, take_over_issue};
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::meta::set_meta;
@@ -20,17 +21,19 @@ use crate::store::tx::Tx;
 use crate::store::types::{NewEscalation, OutboxRow};
 use crate::store::{history, tasks};
 
+/// Most rows of one digest; the next one tells of the rest.
+const DIGEST_MOST: u32 = 200;
 /// Event of a task that the issue of its case's root names; its details are the root's id.
 const IN_CASE: &str = "in_case";
 /// Rounds of trying again that are told as a comment.
 const COMMENTED_ROUNDS: u32 = 2;
 
 impl Store {
-    /// Where escalations go and how long changes of one are collected: as configured. One that is new is told of
-    /// what is open.
+    /// Where escalations go (each a [`Route`] as a word) and how long changes of one are collected: as configured. One
+    /// that is new is told of what is open.
     pub fn set_routing(
         &self,
-        destinations: &[&str],
+        routes: &[&str],
         coalesce: Duration,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -39,7 +42,7 @@ impl Store {
         if reader.meta(COALESCE_S)?.as_deref() != Some(&coalesce) {
             self.set_meta(COALESCE_S, &coalesce)?;
         }
-        let wanted = destinations.join(" ");
+        let wanted = routes.join(" ");
         if reader.meta(ROUTES)?.as_deref() == Some(&wanted) {
             return Ok(());
         }
@@ -47,7 +50,7 @@ impl Store {
             set_meta(tx, ROUTES, &wanted)?;
             wanted
                 .split_whitespace()
-                .try_for_each(|destination| enqueue::tell_of_open(tx, destination, now))
+                .try_for_each(|route| enqueue::tell_of_open(tx, &Route::of_word(route), now))
         })
     }
 
@@ -98,15 +101,25 @@ impl Store {
                 1 => "create",
                 _ => "comment",
             };
-            let mut payload = json!({ "title": escalation.title, "body": escalation.body });
+            let mut payload = json!({ "title": escalation.title, "body": escalation.body, "reason": escalation.reason });
             if let (Some(fields), Some(digest)) = (payload.as_object_mut(), &digest) {
                 fields.insert("proposal".to_owned(), json!(digest.as_str()));
             }
-            for destination in destinations(tx)? {
-                if operation == "comment" && enqueue::in_summary(tx, task_id, &destination)? {
+            for route in routes(tx)? {
+                let destination = route.destination.as_str();
+                let is_new = enqueue::is_new(tx, &route, task_id)?;
+                if is_new && !enqueue::takes(tx, &route, task_id)? {
                     continue;
                 }
-                enqueue(tx, &destination, task_id, operation, &payload, now)?;
+                if operation == "comment" && enqueue::in_summary(tx, task_id, destination)? {
+                    continue;
+                }
+                // What was not severe enough for it before is new there.
+                let operation = match operation == "comment" && is_new {
+                    true => "create",
+                    false => operation,
+                };
+                enqueue(tx, destination, task_id, operation, &payload, now)?;
             }
             Ok(())
         })
@@ -174,6 +187,28 @@ impl Store {
                 )
                 .optional()?)
         })
+    }
+
+    /// What is due there and not sent, the oldest first: for a digest of at most [`DIGEST_MOST`].
+    pub fn outbox_waiting(
+        &self,
+        destination: &str,
+        now: Timestamp,
+    ) -> Result<Vec<OutboxRow>, StoreError> {
+        let sql = format!(
+            "SELECT {OUTBOX_COLUMNS} FROM outbox
+             WHERE destination = ?1 AND state IN ('pending', 'unknown') AND (next_at <= ?2 OR next_at > ?3)
+             ORDER BY id LIMIT {DIGEST_MOST}"
+        );
+        self.reader()?.list(
+            &sql,
+            &[
+                &destination,
+                &now.to_string(),
+                &now.plus(PUT_OFF_MOST).to_string(),
+            ],
+            outbox_row,
+        )
     }
 
     /// Committed BEFORE the request: a crash from here on leaves `sending`, which counts as unknown.

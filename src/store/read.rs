@@ -438,6 +438,15 @@ impl Reader {
         self.list(&sql, &[], outbox_row)
     }
 
+    /// How many tasks are open, and how many of them wait for a human.
+    pub fn open_and_escalated(&self) -> Result<(u64, u64), StoreError> {
+        self.with(|connection| {
+            let sql = "SELECT count(*), count(*) FILTER (WHERE status = 'escalated') FROM tasks WHERE status <> 'closed'";
+            let mut statement = connection.prepare_cached(sql)?;
+            Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
+        })
+    }
+
     pub fn counts(&self) -> Result<Counts, StoreError> {
         let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
         let by_status = self.list(

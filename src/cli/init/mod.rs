@@ -130,7 +130,7 @@ fn proposed(services: &[Surveyed], interfaces: &[String], monit: &Monitored) -> 
     );
     bounds(&mut out, monit);
     out.push_str(
-        "\n# Nobody is told without a destination: this, [webhook] or [alertmanager].\n#[escalation.github]\n\
+        "\n# Nobody is told without a destination: this, a [[notify]] or [alertmanager].\n#[escalation.github]\n\
          #repository = \"owner/name\"\n#token_file = \"/etc/autonomous-orchestrator/github.token\"\n",
     );
     let mut taken: Vec<&str> = Vec::new();

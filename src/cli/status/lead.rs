@@ -204,8 +204,8 @@ pub(super) fn obstacles(
     if let Some(spent) = store.and_then(|store| store.spent.as_ref()) {
         points.push(Point::new(Gravity::Warning, "", spent_line(spent)));
     }
-    if config.channels().is_empty() {
-        let what = "nobody is told: no tracker, webhook or Alertmanager is configured; what needs a human stands here alone";
+    if config.destinations().is_empty() {
+        let what = "nobody is told: no tracker, no [[notify]] and no Alertmanager is configured; what needs a human stands here alone";
         points.push(Point::new(Gravity::Note, "", what));
     }
     if let Some(store) = store {
@@ -229,7 +229,7 @@ pub fn spent_line(spent: &Spent) -> String {
 
 /// Deliveries that a human has to do something about.
 fn deliveries(rows: &[OutboxRow], config: &Config, now: Timestamp) -> Vec<Point> {
-    let channels = config.channels();
+    let channels = config.destinations();
     let is_open =
         |row: &&OutboxRow| matches!(row.state.as_str(), "pending" | "sending" | "unknown");
     let mut points = Vec::new();

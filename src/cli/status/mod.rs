@@ -123,7 +123,7 @@ fn to_json(seen: &Seen<'_>) -> Value {
         "daemon": daemon.said,
         "needs_human": asks.iter().map(point).collect::<Vec<_>>(),
         "obstacles": obstacles.iter().map(point).collect::<Vec<_>>(),
-        "told": config.channels(),
+        "told": config.destinations(),
         "kill_switch": repairs.facts.kill_switch,
         "paused": paused_json(&repairs.paused),
         "left_alone": daemon.stopped(),
@@ -245,7 +245,7 @@ fn page(seen: &Seen<'_>, in_sum: bool) -> String {
             &format!("and {more} more: `status --json`"),
         );
     }
-    match seen.config.channels() {
+    match seen.config.destinations() {
         channels if channels.is_empty() => line("told", Tone::Warn, "nobody"),
         channels => line("told", Tone::Plain, &channels.join(", ")),
     }

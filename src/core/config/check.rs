@@ -40,6 +40,7 @@ impl Config {
         );
         wrong.extend(self.alertmanager.mistakes());
         wrong.extend(self.webhook.mistakes());
+        wrong.extend(super::notify::mistakes(&self.notify));
         wrong.extend(self.ping.mistakes());
         wrong.extend(self.metrics.mistakes());
         wrong.extend(self.llm.mistakes());
@@ -190,7 +191,7 @@ impl Probe {
 }
 
 /// True for `host:port` with a port that can be dialled.
-fn has_port(address: &str) -> bool {
+pub(super) fn has_port(address: &str) -> bool {
     address.rsplit_once(':').is_some_and(|(host, port)| {
         !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
     })

@@ -102,7 +102,7 @@ pub(super) fn shown_url(url: &str, whole: bool) -> String {
 }
 
 /// Why a URL cannot be asked.
-fn url(key: &str, url: &str) -> Option<ConfigError> {
+pub(super) fn url(key: &str, url: &str) -> Option<ConfigError> {
     let rest = url
         .strip_prefix("https://")
         .or_else(|| url.strip_prefix("http://"));
@@ -120,14 +120,14 @@ fn url(key: &str, url: &str) -> Option<ConfigError> {
 }
 
 /// Why a token would go out in the clear.
-fn bare_token(key: &str, url: &str, token_file: &str) -> Option<ConfigError> {
+pub(super) fn bare_token(key: &str, url: &str, token_file: &str) -> Option<ConfigError> {
     (!token_file.is_empty() && !url.starts_with("https://")).then(|| {
         let why = "must start with https://: a token is never sent without TLS";
         ConfigError::of(key, format!("{key} {why}"))
     })
 }
 
-fn within(key: &str, value: u64, least: u64, most: u64) -> Option<ConfigError> {
+pub(super) fn within(key: &str, value: u64, least: u64, most: u64) -> Option<ConfigError> {
     let what = || format!("{key} is {value}: it must be {least} to {most}");
     (!(least..=most).contains(&value)).then(|| ConfigError::of(key, what()))
 }

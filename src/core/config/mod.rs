@@ -11,6 +11,7 @@ mod error;
 mod fleet;
 mod maintenance;
 mod mode;
+mod notify;
 pub mod settings;
 pub mod template;
 
@@ -18,6 +19,7 @@ pub use error::ConfigError;
 pub use fleet::{Alertmanager, Llm, Metrics, Ping, Webhook};
 pub use maintenance::{Maintenance, OpenWindow};
 pub use mode::Mode;
+pub use notify::{ChannelKind, Due, Notify, Schedule, Security};
 
 section! {
     /// The whole file.
@@ -54,6 +56,8 @@ section! {
         service: Vec<DeclaredService> = Vec::new(),
         /// `[[command]]`: operator-declared remediation commands.
         command: Vec<DeclaredCommand> = Vec::new(),
+        /// `[[notify]]`: chat, mail, push and MQTT.
+        notify: Vec<Notify> = Vec::new(),
         /// `[[maintenance]]`: times at which nothing is repaired.
         maintenance: Vec<Maintenance> = Vec::new(),
     }
@@ -364,6 +368,13 @@ impl Config {
         for url in [&mut self.webhook.url, &mut self.ping.url] {
             *url = fleet::shown_url(url, true);
         }
+        for channel in &mut self.notify {
+            let is_secret = matches!(
+                channel.kind,
+                ChannelKind::Webhook | ChannelKind::Slack | ChannelKind::Teams
+            );
+            channel.url = fleet::shown_url(&channel.url, is_secret);
+        }
         let probes = self.probe.iter_mut().map(|probe| &mut probe.http);
         for url in self
             .alertmanager
@@ -377,8 +388,18 @@ impl Config {
         self
     }
 
-    /// The channels by which a human hears of what needs one; empty = nobody is told.
-    pub(crate) fn channels(&self) -> Vec<&'static str> {
+    /// `[webhook]` and each `[[notify]]`.
+    pub(crate) fn channels(&self) -> Vec<Notify> {
+        let webhook = (!self.webhook.url.is_empty()).then(|| Notify::from(&self.webhook));
+        webhook
+            .into_iter()
+            .chain(self.notify.iter().cloned())
+            .collect()
+    }
+
+    /// By name, all ways in which a human hears of what needs one; empty = nobody is told.
+    pub(crate) fn destinations(&self) -> Vec<&str> {
+        let channels = self.notify.iter().map(|one| one.name.as_str());
         [
             (self.escalation.github.is_some(), "github"),
             (!self.webhook.url.is_empty(), "webhook"),
@@ -386,6 +407,7 @@ impl Config {
         ]
         .into_iter()
         .filter_map(|(is_set, name)| is_set.then_some(name))
+        .chain(channels)
         .collect()
     }
 

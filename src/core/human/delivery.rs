@@ -209,6 +209,8 @@ pub struct Payload {
     pub message: String,
     /// Issue of the previous episode, which a new issue links to.
     pub previous_issue: Option<IssueNumber>,
+    /// Why a human is asked, in one line.
+    pub reason: String,
     /// Digest of the action that the text shows and asks for.
     pub proposal: Option<String>,
     /// The task in single words, for destinations that do not read Markdown.

@@ -11,7 +11,7 @@ use super::guidance::Guidance;
 use super::issue::{self, Asked, AttemptLine, Citation, IssueFacts, Rendered};
 use super::metrics::{self, Metric};
 use super::next_steps::next_steps;
-use super::webhook;
+use super::{chat, mail, notice::Notice};
 use crate::core::model::action::ActionKind;
 use crate::core::model::cause::Cause;
 use crate::core::model::inert::{HOSTILE, is_active};
@@ -167,7 +167,23 @@ fn a_hostile_finding_is_dead_in_alerts_webhooks_and_metrics() {
         said_by: None,
         severity: task.severity,
     };
-    let document = webhook::document(&delivery, &payload, "iac1");
+    let message = Notice::of(&delivery, &payload, "iac1");
+    let to = ["ann@plant.example".to_owned()];
+    for (name, text) in [
+        ("plain text", message.plain(4_000)),
+        ("slack", chat::slack(&message).to_string()),
+        ("teams", chat::teams(&message).to_string()),
+        ("ntfy", chat::ntfy(&message, "t").to_string()),
+        ("telegram", chat::telegram(&message, "1").to_string()),
+        (
+            "mail",
+            mail::compose(&message, "gw@plant.example", &to, "5f0c", task.last_seen_at)
+                .replace("\r\n", "\n"),
+        ),
+    ] {
+        assert_quiet(name, &text);
+    }
+    let document = message.document();
     for (name, value) in document.as_object().unwrap() {
         assert_quiet(name, value.as_str().unwrap_or(""));
     }

@@ -158,21 +158,21 @@ impl<K: Ord, V> SortedMap<K, V> {
     }
 
     /// Its place, filled or not.
-    pub fn entry(&mut self, key: K) -> Entry<'_, K, V> {
+    pub fn entry(&mut self, key: K) -> MapEntry<'_, K, V> {
         let at = self.find(&key);
-        Entry { map: self, key, at }
+        MapEntry { map: self, key, at }
     }
 }
 
 /// The place of one key, filled or not.
 #[derive(Debug)]
-pub struct Entry<'a, K, V> {
+pub struct MapEntry<'a, K, V> {
     map: &'a mut SortedMap<K, V>,
     key: K,
     at: Result<usize, usize>,
 }
 
-impl<'a, K, V> Entry<'a, K, V> {
+impl<'a, K, V> MapEntry<'a, K, V> {
     pub fn or_insert_with(self, make: impl FnOnce() -> V) -> &'a mut V {
         let entries = &mut self.map.0;
         let at = match self.at {

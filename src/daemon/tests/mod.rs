@@ -5,6 +5,7 @@
 mod approvals;
 mod by_hand;
 mod cases;
+mod channels;
 mod days;
 mod ends;
 mod gates;

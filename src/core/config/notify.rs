@@ -1,0 +1,571 @@
+//! `[[notify]]`: where people are: chat, mail, push and MQTT.
+
+use std::time::Duration;
+
+use crate::core::config::fleet::{bare_token, url, within};
+use crate::core::config::settings::{self, Reading, Setting, Shown, Written, section};
+use crate::core::config::{ConfigError, Webhook, template};
+use crate::core::model::class::Class;
+use crate::core::model::finding::Severity;
+use crate::core::model::hint::Hint;
+use crate::core::model::named::named;
+use crate::core::model::text::nearest;
+use crate::core::model::time::Timestamp;
+
+named! {
+    /// What a channel speaks.
+    ChannelKind "kind of channel" {
+        /// One JSON document per event, or what a template makes of it.
+        Webhook = "webhook",
+        /// An incoming webhook of Slack, or of Mattermost or Rocket.Chat, which take the same.
+        Slack = "slack",
+        /// A workflow of Microsoft Teams that takes a webhook request.
+        Teams = "teams",
+        /// A topic of ntfy.sh or of one's own ntfy.
+        Ntfy = "ntfy",
+        /// A bot's message into one chat.
+        Telegram = "telegram",
+        /// SMTP.
+        Email = "email",
+        /// MQTT 3.1.1, with Home Assistant's discovery.
+        Mqtt = "mqtt",
+    }
+}
+
+named! {
+    /// How a mail server or a broker is spoken to.
+    Security "security" {
+        /// TLS from the first byte.
+        Tls = "tls",
+        /// TLS is asked for and required.
+        StartTls = "starttls",
+        /// In the clear: never with a password.
+        Plain = "plain",
+    }
+}
+
+/// A closed list of names as the value of a key.
+macro_rules! word {
+    ($type:ty, $wanted:literal) => {
+        impl Setting for $type {
+            fn read(written: &Written<'_>, reading: &mut Reading) -> Option<Self> {
+                settings::word(written, reading, $wanted, |text| text.parse().ok())
+            }
+
+            fn shown(&self) -> Shown {
+                Shown::Scalar(self.as_str().into())
+            }
+        }
+    };
+}
+word!(
+    ChannelKind,
+    "webhook, slack, teams, ntfy, telegram, email or mqtt"
+);
+word!(Security, "tls, starttls or plain");
+word!(Severity, "info, warning, error or critical");
+
+section! {
+    /// One channel, with what it is told and when.
+    pub Notify {
+        /// Lower case letters, digits, `-` and `_`; its rows in the outbox bear it.
+        name: String = String::new(),
+        kind: ChannelKind = ChannelKind::Webhook,
+        /// webhook, slack, teams: the hook's whole address, which opens it to whoever knows it (or in `token_file`).
+        /// ntfy: the server; telegram: another server of bots.
+        url: String = String::new(),
+        /// webhook, ntfy: a bearer token; telegram: the bot's; email, mqtt: the password of `user`; slack, teams: the
+        /// address. Readable by its owner alone; else the systemd credential `notify-NAME`.
+        token_file: String = String::new(),
+        /// email: addresses; telegram: the chat.
+        to: Vec<String> = Vec::new(),
+        /// email: the sender.
+        from: String = String::new(),
+        /// email, mqtt: `host:port`.
+        server: String = String::new(),
+        security: Security = Security::Tls,
+        user: String = String::new(),
+        /// ntfy: the topic; mqtt: the first levels of all topics, empty = `autonomous-orchestrator/` and the gateway.
+        topic: String = String::new(),
+        /// mqtt: where Home Assistant looks for new devices; empty = it is told of none.
+        discovery: String = "homeassistant".to_owned(),
+        /// mqtt: after one and a half of it without a word the broker takes us for gone.
+        keep_alive_s: u64 = 120,
+        /// webhook: JSON with `${name}` inside its strings; empty = the whole document.
+        template: String = String::new(),
+        /// PEM file with further trusted roots.
+        ca_file: String = String::new(),
+        timeout_s: u64 = 20,
+        /// What is less severe is not told here.
+        severity: Severity = Severity::Info,
+        /// Classes that are told here; empty = all.
+        classes: Vec<String> = Vec::new(),
+        /// With `quiet` or `digest`: what is at least so severe is told at once, day and night.
+        at_once: Severity = Severity::Critical,
+        /// `HH:MM-HH:MM`: the rest waits for the end of it; empty = it waits for nothing.
+        quiet: String = String::new(),
+        /// `HH:MM`: the rest comes once a day, in one message; empty = each by itself.
+        digest: String = String::new(),
+        /// `quiet` and `digest` go by this host's clock on the wall; else UTC.
+        local: bool = true,
+    }
+}
+
+/// Most channels.
+const CHANNELS_MAX: usize = 16;
+/// The channel of `[webhook]`.
+const WEBHOOK: &str = "webhook";
+/// Names of other destinations.
+const TAKEN: [&str; 4] = ["github", WEBHOOK, "alertmanager", "ping"];
+const NAME_MAX: usize = 32;
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY_MINUTES: i64 = 24 * 60;
+
+/// When a message goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    Now,
+    /// Not before: quiet hours, or the next digest.
+    At(Timestamp),
+    /// With all that wait for the digest.
+    Together,
+}
+
+/// Quiet hours and digest of one channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    at_once: Severity,
+    /// Minutes of the day.
+    quiet: Option<(i64, i64)>,
+    digest: Option<i64>,
+    local: bool,
+}
+
+impl Default for Schedule {
+    /// Everything at once.
+    fn default() -> Self {
+        Self {
+            at_once: Severity::Info,
+            quiet: None,
+            digest: None,
+            local: false,
+        }
+    }
+}
+
+impl Schedule {
+    /// When a message of `created_at` is due; `ahead_s` is how far this host's clock on the wall is ahead of UTC.
+    pub fn due(
+        &self,
+        severity: Severity,
+        created_at: Timestamp,
+        now: Timestamp,
+        ahead_s: i64,
+    ) -> Due {
+        if severity >= self.at_once {
+            return Due::Now;
+        }
+        let ahead = match self.local {
+            true => ahead_s.div_euclid(60),
+            false => 0,
+        };
+        let minute = |at: Timestamp| at.as_millis().div_euclid(60_000) + ahead;
+        // The moment at which so many minutes of the day have passed next, after `at`.
+        let next = |at: Timestamp, wanted: i64| {
+            let here = minute(at);
+            let wait = (wanted - here).rem_euclid(DAY_MINUTES);
+            let wait = if wait == 0 { DAY_MINUTES } else { wait };
+            Timestamp::from_millis((here + wait - ahead) * 60_000)
+        };
+        if let Some(digest) = self.digest {
+            // A clock that was ahead when it was written down must not hold it back for long.
+            let at = next(created_at.min(now), digest);
+            return if now >= at {
+                Due::Together
+            } else {
+                Due::At(at)
+            };
+        }
+        match self.quiet {
+            Some((from, to)) => {
+                let since = (minute(now) - from).rem_euclid(DAY_MINUTES);
+                match since < (to - from).rem_euclid(DAY_MINUTES) {
+                    true => Due::At(next(now, to)),
+                    false => Due::Now,
+                }
+            }
+            None => Due::Now,
+        }
+    }
+
+    /// Most time that [`Schedule::due`] puts a message off.
+    pub const fn wait_most() -> Duration {
+        Duration::from_secs(DAY_MINUTES as u64 * MINUTE.as_secs())
+    }
+}
+
+/// Minutes since midnight.
+fn minutes(text: &str) -> Option<i64> {
+    let (hours, minutes) = text.trim().split_once(':')?;
+    let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
+    ((0..24).contains(&hours) && (0..60).contains(&minutes)).then_some(hours * 60 + minutes)
+}
+
+fn span(text: &str) -> Option<(i64, i64)> {
+    let (from, to) = text.split_once('-')?;
+    let (from, to) = minutes(from).zip(minutes(to))?;
+    (from != to).then_some((from, to))
+}
+
+impl From<&Webhook> for Notify {
+    /// `[webhook]` is a channel of that name.
+    fn from(webhook: &Webhook) -> Self {
+        Self {
+            name: WEBHOOK.to_owned(),
+            kind: ChannelKind::Webhook,
+            url: webhook.url.clone(),
+            token_file: webhook.token_file.clone(),
+            template: webhook.template.clone(),
+            ca_file: webhook.ca_file.clone(),
+            timeout_s: webhook.timeout_s,
+            ..Self::default()
+        }
+    }
+}
+
+impl Notify {
+    /// Name of the systemd credential that stands for `token_file`.
+    pub fn credential(&self) -> String {
+        match self.name.as_str() {
+            WEBHOOK => "webhook-token".to_owned(),
+            name => format!("notify-{name}"),
+        }
+    }
+
+    pub fn schedule(&self) -> Schedule {
+        let quiet = span(&self.quiet);
+        let digest = minutes(&self.digest);
+        Schedule {
+            at_once: match quiet.is_none() && digest.is_none() {
+                true => Severity::Info,
+                false => self.at_once,
+            },
+            quiet,
+            digest,
+            local: self.local,
+        }
+    }
+
+    /// First levels of its topics.
+    pub fn base_topic(&self, gateway: &str) -> String {
+        match self.topic.trim_matches('/') {
+            "" => format!("autonomous-orchestrator/{gateway}"),
+            topic => topic.to_owned(),
+        }
+    }
+
+    /// What is wrong with the channel that stands at `key`.
+    pub(super) fn mistakes(&self, key: &str) -> Vec<ConfigError> {
+        let mut wrong = Vec::new();
+        let mut told = |field: &str, why: String| {
+            let key = match field {
+                "" => key.to_owned(),
+                field => format!("{key}.{field}"),
+            };
+            wrong.push(ConfigError::of(
+                key,
+                format!("notify '{}': {why}", self.name),
+            ));
+        };
+        let of_name = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"-_".contains(&c);
+        if self.name.is_empty() {
+            told("", "needs a name".to_owned());
+        } else if self.name.len() > NAME_MAX || !self.name.bytes().all(of_name) {
+            let why = format!("name is lower case letters, digits, - and _, at most {NAME_MAX}");
+            told("name", why);
+        } else if TAKEN.contains(&self.name.as_str()) {
+            told("name", "this name is another destination's".to_owned());
+        }
+        for (at, class) in self.classes.iter().enumerate() {
+            if class.parse::<Class>().is_err() {
+                let known = nearest(class, Class::ALL.iter().map(|class| class.as_str()));
+                let hint =
+                    known.map_or_else(String::new, |known| format!("; did you mean '{known}'?"));
+                told(
+                    &format!("classes[{at}]"),
+                    format!("no class '{class}'{hint}"),
+                );
+            }
+        }
+        if !self.quiet.is_empty() && span(&self.quiet).is_none() {
+            told("quiet", "quiet: write it as 22:00-06:00".to_owned());
+        }
+        if !self.digest.is_empty() && minutes(&self.digest).is_none() {
+            told("digest", "digest: write it as 07:00".to_owned());
+        }
+        self.of_kind(&mut told);
+        let rest = [
+            within("timeout_s", self.timeout_s, 1, 40),
+            within("keep_alive_s", self.keep_alive_s, 60, 43_200),
+        ];
+        for mistake in rest.into_iter().flatten() {
+            told(&mistake.key, mistake.what);
+        }
+        wrong
+    }
+
+    /// What its kind needs.
+    fn of_kind(&self, told: &mut dyn FnMut(&str, String)) {
+        use ChannelKind as Kind;
+        let kind = self.kind;
+        let need = |told: &mut dyn FnMut(&str, String), field: &str, is_there: bool, what: &str| {
+            if !is_there {
+                told("", format!("{kind} needs {field}: {what}"));
+            }
+        };
+        let has_url = !self.url.is_empty();
+        let has_token = !self.token_file.is_empty();
+        match kind {
+            Kind::Webhook => need(told, "url", has_url, "the receiver's address"),
+            Kind::Slack | Kind::Teams => {
+                let what = "the hook's address, or write it into token_file";
+                need(told, "url", has_url || has_token, what);
+            }
+            Kind::Ntfy => {
+                need(told, "url", has_url, "the server, as in https://ntfy.sh");
+                need(told, "topic", !self.topic.is_empty(), "the topic");
+                if self.topic.contains('/') {
+                    told("topic", "topic: one word, not a path".to_owned());
+                }
+            }
+            Kind::Telegram => {
+                need(
+                    told,
+                    "token_file",
+                    has_token,
+                    "the file with the bot's token",
+                );
+                let one = self.to.len() == 1;
+                need(
+                    told,
+                    "to",
+                    one,
+                    "the number of one chat, as in [\"-1001234\"]",
+                );
+            }
+            Kind::Email => {
+                need(told, "from", !self.from.is_empty(), "the sender's address");
+                need(told, "to", !self.to.is_empty(), "at least one address");
+                for address in self.to.iter().chain([&self.from]) {
+                    if !address.is_empty() && !is_address(address) {
+                        told("", format!("'{address}' is no mail address"));
+                    }
+                }
+            }
+            Kind::Mqtt => {
+                let topic = self.base_topic("x");
+                if topic.contains(['+', '#', '\0']) {
+                    told(
+                        "topic",
+                        "topic: + and # are for those who listen".to_owned(),
+                    );
+                }
+                if self.security == Security::StartTls {
+                    told("security", "mqtt knows tls and plain".to_owned());
+                }
+            }
+        }
+        if matches!(kind, Kind::Email | Kind::Mqtt) {
+            if !super::check::has_port(&self.server) {
+                told("server", format!("{kind} needs server as host:port"));
+            }
+            if !self.user.is_empty() && self.security == Security::Plain {
+                let why =
+                    "a password is never sent without TLS: leave user out, or security = \"tls\"";
+                told("security", why.to_owned());
+            }
+            if !self.user.is_empty() && !has_token {
+                told("", "needs token_file: the password of user".to_owned());
+            }
+        } else {
+            let of_url = url("url", &self.url).filter(|_| has_url);
+            let token = matches!(kind, Kind::Webhook | Kind::Ntfy | Kind::Telegram);
+            let bare = bare_token("url", &self.url, &self.token_file).filter(|_| token && has_url);
+            for mistake in of_url.into_iter().chain(bare) {
+                told("url", mistake.what);
+            }
+        }
+        if kind == Kind::Webhook {
+            if let Err(why) = template::check_template(&self.template) {
+                told("template", format!("template: {}", why.with_hint()));
+            }
+        } else if !self.template.is_empty() {
+            told("template", "template: only a webhook has one".to_owned());
+        }
+    }
+}
+
+/// True for what can be a mail address and breaks out of no line of a dialogue.
+fn is_address(text: &str) -> bool {
+    text.rsplit_once('@').is_some_and(|(local, domain)| {
+        let plain = |c: char| c.is_ascii_graphic() && !"<>()[],;:\\\"".contains(c);
+        !local.is_empty() && !domain.is_empty() && text.chars().all(plain) && text.len() <= 254
+    })
+}
+
+/// What is wrong with all of them together.
+pub(super) fn mistakes(channels: &[Notify]) -> Vec<ConfigError> {
+    let mut wrong = Vec::new();
+    for (at, channel) in channels.iter().enumerate() {
+        let key = format!("notify[{at}]");
+        wrong.extend(channel.mistakes(&key));
+        let same = channels.iter().take(at).any(|one| one.name == channel.name);
+        if same && !channel.name.is_empty() {
+            let what = format!("notify '{}': the name is there twice", channel.name);
+            wrong.push(ConfigError::of(format!("{key}.name"), what));
+        }
+    }
+    if channels.len() > CHANNELS_MAX {
+        let what = format!("notify: at most {CHANNELS_MAX} channels");
+        wrong.push(ConfigError::of("notify", what));
+    }
+    wrong
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::config::Config;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn schedule(quiet: &str, digest: &str, local: bool) -> Schedule {
+        Notify {
+            quiet: quiet.to_owned(),
+            digest: digest.to_owned(),
+            local,
+            ..Notify::default()
+        }
+        .schedule()
+    }
+
+    #[test]
+    fn what_is_severe_is_told_at_once_and_the_rest_when_its_time_comes() {
+        let noon = at("2026-03-01 12:00:30");
+        let night = at("2026-03-01 23:30:00");
+        let morning = at("2026-03-02 06:00:00");
+        let (error, critical) = (Severity::Error, Severity::Critical);
+        let none = schedule("", "", true);
+        assert_eq!(none.due(Severity::Info, night, night, 0), Due::Now);
+        let quiet = schedule("22:00-06:00", "", false);
+        for (severity, now, want) in [
+            (critical, night, Due::Now),
+            (error, noon, Due::Now),
+            (error, night, Due::At(morning)),
+            (error, at("2026-03-02 05:59:59"), Due::At(morning)),
+            (error, morning, Due::Now),
+        ] {
+            assert_eq!(quiet.due(severity, now, now, 0), want, "{severity} {now}");
+        }
+        let digest = schedule("", "07:00", false);
+        let seven = at("2026-03-02 07:00:00");
+        for (severity, created, now, want) in [
+            (critical, night, night, Due::Now),
+            (error, night, night, Due::At(seven)),
+            (error, night, at("2026-03-02 06:59:59"), Due::At(seven)),
+            (error, night, seven, Due::Together),
+            (error, seven, seven, Due::At(at("2026-03-03 07:00:00"))),
+            // Written down while the clock was years ahead.
+            (error, at("2031-01-01 00:00:00"), noon, Due::At(seven)),
+        ] {
+            assert_eq!(
+                digest.due(severity, created, now, 0),
+                want,
+                "{created} {now}"
+            );
+        }
+        // Two hours east, seven on the wall is five in UTC.
+        let local = schedule("", "07:00", true);
+        let five = Due::At(at("2026-03-02 05:00:00"));
+        assert_eq!(local.due(error, night, night, 7_200), five);
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_what_to_do() {
+        let good = "[[notify]]\nname = \"shift\"\nkind = \"telegram\"\ntoken_file = \"/t\"\nto = [\"-100\"]\n\
+                    [[notify]]\nname = \"office\"\nkind = \"email\"\nserver = \"mail.plant:587\"\nsecurity = \"starttls\"\n\
+                    from = \"gw@plant.example\"\nto = [\"ann@plant.example\"]\nuser = \"gw\"\ntoken_file = \"/p\"\ndigest = \"07:00\"\n\
+                    [[notify]]\nname = \"bus\"\nkind = \"mqtt\"\nserver = \"127.0.0.1:1883\"\nsecurity = \"plain\"\n\
+                    [[notify]]\nname = \"push\"\nkind = \"ntfy\"\nurl = \"https://ntfy.sh\"\ntopic = \"x\"\nseverity = \"error\"\n\
+                    [[notify]]\nname = \"chat\"\nkind = \"slack\"\nurl = \"https://hooks.example/x\"\nquiet = \"22:00-06:00\"\n";
+        assert_eq!(Config::parse(good).unwrap().notify.len(), 5);
+        let named = "[[notify]]\nname = \"a\"\n";
+        for (text, part) in [
+            ("[[notify]]\nkind = \"slack\"\nurl = \"https://a\"", "name"),
+            (
+                "[[notify]]\nname = \"A b\"\nurl = \"https://a\"",
+                "lower case",
+            ),
+            (
+                "[[notify]]\nname = \"github\"\nurl = \"https://a\"",
+                "another",
+            ),
+            (&format!("{named}kind = \"sms\""), "telegram"),
+            (&format!("{named}kind = \"webhook\""), "url"),
+            (
+                &format!("{named}url = \"http://a\"\ntoken_file = \"/t\""),
+                "TLS",
+            ),
+            (
+                &format!("{named}url = \"https://a\"\ntemplate = '{{'"),
+                "JSON",
+            ),
+            (
+                &format!("{named}url = \"https://a\"\nquiet = \"22-6\""),
+                "22:00-06:00",
+            ),
+            (
+                &format!("{named}url = \"https://a\"\ndigest = \"7\""),
+                "07:00",
+            ),
+            (
+                &format!("{named}url = \"https://a\"\nclasses = [\"disk_ful\"]"),
+                "disk_full",
+            ),
+            (
+                &format!("{named}kind = \"telegram\"\nto = [\"1\"]"),
+                "token",
+            ),
+            (
+                &format!("{named}kind = \"ntfy\"\nurl = \"https://a\""),
+                "topic",
+            ),
+            (
+                &format!(
+                    "{named}kind = \"email\"\nserver = \"m:25\"\nfrom = \"a@b\"\nto = [\"a\\r\\n@b\"]"
+                ),
+                "no mail address",
+            ),
+            (
+                &format!(
+                    "{named}kind = \"mqtt\"\nserver = \"m:1\"\nuser = \"u\"\ntoken_file = \"/p\"\nsecurity = \"plain\""
+                ),
+                "without TLS",
+            ),
+            (
+                &format!("{named}kind = \"mqtt\"\nserver = \"m\""),
+                "host:port",
+            ),
+            (
+                &format!("{named}url = \"https://a\"\n{named}url = \"https://a\""),
+                "twice",
+            ),
+        ] {
+            let error = Config::parse(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! A channel of `[[notify]]` as a destination: chat, push, mail or MQTT, at least once, with a key to tell repeats
+//! apart where the other side can.
+
+mod bus;
+mod line;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::outbox::OutboxError;
+use super::tracker::Tracker;
+use crate::core::config::Notify;
+use crate::core::human::delivery::{Delivery, DeliveryStep, Hold, Note, Payload, backoff};
+use crate::core::human::mqtt::Tally;
+use crate::core::human::notice::Notice;
+use crate::core::model::hint::Hint;
+use crate::core::model::time::Timestamp;
+use crate::host::net::TlsError;
+
+pub use line::{Line, LineError};
+
+const RETRY_BASE: Duration = Duration::from_secs(30);
+const RETRY_MOST: Duration = Duration::from_secs(3_600);
+
+/// The destination.
+#[derive(Debug)]
+pub struct Channel {
+    line: Line,
+    config: Notify,
+    gateway: String,
+}
+
+/// Who speaks.
+#[derive(Clone, Debug)]
+pub struct Teller {
+    /// Name in messages.
+    pub gateway: String,
+    /// Random id, for what must differ between gateways.
+    pub gateway_id: String,
+    /// systemd's `$CREDENTIALS_DIRECTORY`.
+    pub credentials: Option<PathBuf>,
+}
+
+/// Why a channel cannot be used.
+#[derive(Debug)]
+pub enum ChannelError {
+    /// It cannot be opened.
+    Tls(TlsError),
+    /// It was tried.
+    Line(LineError),
+}
+
+impl std::fmt::Display for ChannelError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tls(why) => write!(f, "{why}"),
+            Self::Line(why) => write!(f, "{why}"),
+        }
+    }
+}
+
+impl std::error::Error for ChannelError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Tls(why) => Some(why),
+            Self::Line(why) => Some(why),
+        }
+    }
+}
+
+impl Hint for ChannelError {
+    fn hint(&self) -> std::borrow::Cow<'static, str> {
+        match self {
+            Self::Tls(why) => why.hint(),
+            Self::Line(why) => why.hint(),
+        }
+    }
+}
+
+impl Channel {
+    /// For a process that does not stay: a test or a look.
+    pub fn open(config: &Notify, teller: &Teller) -> Result<Self, ChannelError> {
+        let line = Line::open(config, teller, Arc::default()).map_err(ChannelError::Tls)?;
+        Ok(Self::new(config.clone(), teller, line))
+    }
+
+    pub fn new(config: Notify, teller: &Teller, line: Line) -> Self {
+        Self {
+            line,
+            config,
+            gateway: teller.gateway.clone(),
+        }
+    }
+
+    /// Sends a test now, past the outbox, beside a daemon that may run. What came back, in a few words.
+    pub fn test(&mut self, message: &Notice, now: Timestamp) -> Result<String, ChannelError> {
+        let came = self.line.test(&self.config, message, now);
+        came.map_err(ChannelError::Line)
+    }
+
+    /// Whether it can be reached and lets us in: for `doctor`, nobody is told.
+    pub fn check(&mut self) -> Result<String, ChannelError> {
+        self.line.check(&self.config).map_err(ChannelError::Line)
+    }
+
+    fn step(
+        &mut self,
+        message: &Notice,
+        delivery: &Delivery,
+        begin: &mut dyn FnMut() -> Result<(), OutboxError>,
+        now: Timestamp,
+    ) -> DeliveryStep {
+        let note = delivery.note();
+        if let Err(why) = self.line.ready(&self.config) {
+            let why = why.with_hint();
+            return hold(Hold::Parked { why }, note);
+        }
+        if let Err(why) = begin() {
+            let why = why.to_string();
+            return hold(Hold::Trouble { why }, note);
+        }
+        match self.line.send(&self.config, message, now) {
+            Ok(_) => DeliveryStep::Confirmed {
+                number: None,
+                url: None,
+            },
+            Err(LineError::Offline(why)) => hold(Hold::Offline { why }, note),
+            Err(LineError::Limited(after, why)) => hold(Hold::Limited { after, why }, note),
+            Err(LineError::Denied(why)) => hold(Hold::Parked { why }, note),
+            Err(LineError::Refused(why)) => DeliveryStep::Dead { why },
+            // Who hears it twice knows it by its key, or sees the same twice: better than not at all.
+            Err(LineError::Unclear(why)) => DeliveryStep::Retry {
+                after: backoff(RETRY_BASE, RETRY_MOST, delivery.attempts, 0),
+                note,
+                why,
+            },
+        }
+    }
+}
+
+fn hold(hold: Hold, note: Note) -> DeliveryStep {
+    DeliveryStep::Hold { hold, note }
+}
+
+impl Tracker for Channel {
+    fn destination(&self) -> &str {
+        &self.config.name
+    }
+
+    fn deliver(
+        &mut self,
+        delivery: &Delivery,
+        begin: &mut dyn FnMut() -> Result<(), OutboxError>,
+        now: Timestamp,
+    ) -> DeliveryStep {
+        match Payload::parse(&delivery.payload) {
+            Ok(payload) => {
+                let message = Notice::of(delivery, &payload, &self.gateway);
+                self.step(&message, delivery, begin, now)
+            }
+            Err(why) => DeliveryStep::Dead {
+                why: why.to_string(),
+            },
+        }
+    }
+
+    fn deliver_together(
+        &mut self,
+        deliveries: &[Delivery],
+        begin: &mut dyn FnMut() -> Result<(), OutboxError>,
+        now: Timestamp,
+    ) -> DeliveryStep {
+        let told = deliveries.iter().filter_map(|delivery| {
+            let payload = Payload::parse(&delivery.payload).ok()?;
+            Some(Notice::of(delivery, &payload, &self.gateway))
+        });
+        let told: Vec<Notice> = told.collect();
+        // The same digest has the same key, also after a crash in between.
+        let key = deliveries
+            .first()
+            .map(|first| format!("digest:{}", first.row_key()));
+        let digest = match (told.as_slice(), deliveries, key) {
+            ([one], [first], _) => Some((one.clone(), first)),
+            (all, [first, ..], Some(key)) => {
+                Notice::digest(all, &key, &self.gateway).map(|digest| (digest, first))
+            }
+            _ => None,
+        };
+        match digest {
+            Some((message, first)) => self.step(&message, first, begin, now),
+            None => DeliveryStep::Dead {
+                why: "nothing in it can be read".to_owned(),
+            },
+        }
+    }
+
+    fn keep(&mut self, standing: &mut dyn FnMut() -> Option<Tally>) {
+        self.line.keep(&self.config, standing);
+    }
+
+    fn leave(&mut self) {
+        self.line.leave(&self.config);
+    }
+
+    fn renewed(&mut self) -> bool {
+        self.line.renewed(&self.config)
+    }
+}
+
+impl std::fmt::Display for LineError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Offline(why) => write!(f, "not reached: {why}"),
+            Self::Limited(_, why) => write!(f, "asked to wait: {why}"),
+            Self::Denied(why) => write!(f, "denied: {why}"),
+            Self::Refused(why) => write!(f, "refused: {why}"),
+            Self::Unclear(why) => write!(f, "no clear answer: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for LineError {}
+
+impl Hint for LineError {
+    fn hint(&self) -> std::borrow::Cow<'static, str> {
+        match self {
+            Self::Offline(_) => {
+                "check address, name, uplink and clock; what is queued waits".into()
+            }
+            Self::Limited(..) => "nothing to do: it is sent later".into(),
+            Self::Denied(_) => "check the token or password, and what it may do".into(),
+            Self::Refused(_) => "check address, topic, chat and template".into(),
+            Self::Unclear(_) => "it may have arrived: look there".into(),
+        }
+    }
+}
