@@ -263,7 +263,12 @@ impl<T: Tracker> Courier<T> {
                     outbox.retry(one.id, self.not_before, &why, now)?;
                 }
                 DeliveryStep::Hold { .. } => {}
-                step => self.book(outbox, one, step.clone(), begun, now)?,
+                DeliveryStep::Confirmed { .. }
+                | DeliveryStep::Retry { .. }
+                | DeliveryStep::Unknown { .. }
+                | DeliveryStep::Dead { .. } => {
+                    self.book(outbox, one, step.clone(), begun, now)?;
+                }
             }
         }
         Ok(Next {

@@ -149,6 +149,7 @@ pub fn telegram(message: &Notice, chat: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use crate::core::human::delivery::Operation;
     use crate::core::human::notice::tests::{golden, message};

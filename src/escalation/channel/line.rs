@@ -141,7 +141,7 @@ impl Line {
         message: &Notice,
         now: Timestamp,
     ) -> Result<String, LineError> {
-        let token = self.token(config).map_err(no_token)?;
+        let token = self.token(config).map_err(|why| no_token(&why))?;
         let sent = match &mut self.over {
             Over::Http(transport) => match request(config, message, token.as_ref()) {
                 Ok(request) => post(transport.as_ref(), config.kind, &request, now),
@@ -166,7 +166,7 @@ impl Line {
         message: &Notice,
         now: Timestamp,
     ) -> Result<String, LineError> {
-        let token = self.token(config).map_err(no_token)?;
+        let token = self.token(config).map_err(|why| no_token(&why))?;
         match &self.over {
             Over::Mqtt(bus) => bus.test(config, token.as_ref(), message),
             Over::Http(_) | Over::Mail(_) => self.send(config, message, now),
@@ -175,7 +175,7 @@ impl Line {
 
     /// Whether the other side is there and takes the token, without telling anybody anything.
     pub fn check(&self, config: &Notify) -> Result<String, LineError> {
-        let token = self.token(config).map_err(no_token)?;
+        let token = self.token(config).map_err(|why| no_token(&why))?;
         let transport = match &self.over {
             Over::Http(transport) => transport,
             Over::Mail(mail) => {
@@ -259,7 +259,7 @@ impl Mail {
     }
 }
 
-fn no_token(why: TokenError) -> LineError {
+fn no_token(why: &TokenError) -> LineError {
     LineError::Denied(why.with_hint())
 }
 
