@@ -490,11 +490,10 @@ impl<'a> Dialog<'a> {
             .map_or(String::new(), |_| format!(" SIZE={size}"));
         let reply = self.ask(&format!("MAIL FROM:<{from}>{size}"))?;
         if !reply.is_good() {
-            let refusal = self.refusal(&reply);
-            return Err(match refusal {
-                // Not its size: the sender is the same in every mail, and a human chose it.
-                MailError::Refused(words) if reply.code != 552 => MailError::Denied(words),
-                other => other,
+            // Not its size: the sender is the same in every mail, and a human chose it.
+            return Err(match reply.code {
+                552 | ..500 => self.refusal(&reply),
+                _ => MailError::Denied(self.words.clone()),
             });
         }
         let left_out = self.recipients(to)?;
