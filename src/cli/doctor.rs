@@ -209,6 +209,7 @@ fn check_paused(page: &mut Page, host: &Host, config: &Config, store: StoreFacts
             | Reason::NoneTaken
             | Reason::NotHeld { .. }
             | Reason::Breaks(_)
+            | Reason::Held(_)
             | Reason::NotLasting(_)
             | Reason::GoneUntouched
             | Reason::GoneUnverified

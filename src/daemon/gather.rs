@@ -21,11 +21,12 @@ use crate::core::model::unit::UnitName;
 use crate::core::remedy::decide::{Checked, Deployment, HostFacts, Past, Situation};
 use crate::core::remedy::ending::{self, LastAttempt, Seen};
 use crate::core::remedy::fights;
+use crate::core::remedy::lack::Lack;
 use crate::core::remedy::phases::Offer;
 use crate::core::remedy::spacing;
 use crate::core::remedy::tried::Tried;
 use crate::daemon::loaded_config::LoadedConfig;
-use crate::daemon::{diagnose, habits, healthy, verify};
+use crate::daemon::{diagnose, habits, healthy, returns, verify};
 use crate::detectors::{Detector, last_run};
 use crate::host::Host;
 use crate::services::{self, deployment};
@@ -284,6 +285,7 @@ impl Gather<'_> {
             target,
             gone: None,
             unwanted: None,
+            held: None,
             spent: None,
             slot_free: true,
         };
@@ -299,6 +301,9 @@ impl Gather<'_> {
             (None, Err(why)) => (Some(why), None),
             (Some(why), _) => (Some(why), None),
         };
+        let of_start = |_: &Lack| offer.kind.is_start();
+        let lack = Lack::held(&OpenCondition::of(task, finding)).filter(of_start);
+        let held = lack.filter(|lack| returns::is_there(self.host, lack) == Some(false));
         let unit = action.unit().map(UnitName::as_str);
         let now = self.host.clock.now();
         let limits = &self.loaded.config.budget;
@@ -307,6 +312,7 @@ impl Gather<'_> {
         let checked = Checked {
             gone: gone.map(|why| why.with_hint()),
             unwanted,
+            held: held.map(|lack| lack.hindrance()),
             spent,
             ..with(Ok(proposal))
         };

@@ -15,6 +15,7 @@ use crate::core::remedy::lack::Lack;
 use crate::daemon::runtime::Runtime;
 use crate::host::Host;
 use crate::host::clock::end_after;
+use crate::host::held_files;
 use crate::host::mounts;
 use crate::host::net::{addresses, listeners};
 use crate::store::StoreError;
@@ -173,7 +174,7 @@ fn look_at(host: &Host, lacks: Vec<Lack>) -> Seen {
 }
 
 /// Whether it is there; `None` where nobody can tell.
-fn is_there(host: &Host, lack: &Lack) -> Option<bool> {
+pub(crate) fn is_there(host: &Host, lack: &Lack) -> Option<bool> {
     match lack {
         Lack::Path(path) => host.path(path).try_exists().ok(),
         Lack::Unit(_) => None,
@@ -186,6 +187,8 @@ fn is_there(host: &Host, lack: &Lack) -> Option<bool> {
             )
         }
         Lack::Name(name) => host.resolves(name, end_after(LOOKUP_MOST)),
+        Lack::Port(port) => listeners::is_taken(host, port).ok().map(|taken| !taken),
+        Lack::Lock(path) => held_files::is_held(host, path).ok().map(|held| !held),
         Lack::Room(folder) => mounts::room(host, folder).ok().map(|room| room.is_some()),
     }
 }

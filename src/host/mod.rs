@@ -8,6 +8,7 @@ pub mod boot;
 pub mod clock;
 pub mod exec;
 pub mod files;
+pub mod held_files;
 pub mod known_files;
 pub mod lock;
 pub mod memory;

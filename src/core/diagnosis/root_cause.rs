@@ -73,6 +73,11 @@ impl OpenCondition {
         SharedRoot::of(unit, &self.named(), &self.evidence)
     }
 
+    /// Why its unit is down.
+    pub(crate) fn named_when_down(&self) -> Option<Named> {
+        self.is_down().then(|| self.named())
+    }
+
     /// The path that the line tells of which names its cause.
     pub(crate) fn path(&self) -> Option<String> {
         self.named().path

@@ -144,6 +144,8 @@ pub struct Checked {
     pub gone: Option<String>,
     /// The unit that it would start, where that is not wanted.
     pub unwanted: Option<NotWanted>,
+    /// Who or what keeps a start from helping, as proven now.
+    pub held: Option<String>,
     /// The budget that has no room for it.
     pub spent: Option<Spent>,
     /// No other disruptive action runs.
@@ -473,19 +475,6 @@ fn too_early(
     (lasted < patience).then_some((until, Reason::MayPass))
 }
 
-/// When a task that was tried in vain is tried again by itself: later each round, never given up
-/// silently for ever. One that nothing could be done about waits for a human.
-fn rearm(situation: &Situation<'_>, now: Timestamp) -> Option<Timestamp> {
-    let past = &situation.past;
-    let last = past.tried.iter().rfind(|one| one.acted)?;
-    let first = Duration::from_secs(situation.settings.fix.rearm_s);
-    Some(
-        last.at
-            .plus(gates::rearm_after(first, past.rounds))
-            .max(now),
-    )
-}
-
 /// It is due later, or so many attempts did not hold that a human should have heard of it, as where each held for minutes.
 fn is_too_soon(situation: &Situation<'_>, offers: &Offers, due: Timestamp, now: Timestamp) -> bool {
     let (past, fix) = (&situation.past, &situation.settings.fix);
@@ -527,13 +516,13 @@ fn exhausted(
     now: Timestamp,
 ) -> Step {
     let past = &situation.past;
-    let Some(again) = rearm(situation, now).or(look) else {
+    let fix = &situation.settings.fix;
+    let Some(again) = spacing::rearm(fix, &past.tried, past.rounds, now).or(look) else {
         return tell(situation, reason, None, now);
     };
     if past.told > 0 {
         return wait(again, reason);
     }
-    let fix = &situation.settings.fix;
     match spacing::told_at(fix, &past.tried, situation.task.detected_at, None) {
         Some(at) if now < at => wait(at, Reason::MayStillShow),
         Some(_) | None => tell(situation, reason, Some(again), now),
@@ -544,15 +533,23 @@ fn exhausted(
 /// lack of room: its turn comes.
 fn out_of_budget(situation: &Situation<'_>, spent: &Spent, now: Timestamp) -> Step {
     let reason = Reason::Budget(spent.clone());
-    if situation.past.told > 0 || spent.scope == BudgetScope::FirstStarts {
-        return wait(spent.free_at, reason);
+    match spent.scope {
+        BudgetScope::FirstStarts => wait(spent.free_at, reason),
+        _ => in_time(situation, reason, spent.free_at, now),
     }
-    let after = Duration::from_secs(situation.settings.fix.tell_after_s);
-    let at = situation.task.detected_at.plus(after);
+}
+
+/// It waits until `until`, and is told once meanwhile, when attempts that did not hold would be.
+fn in_time(of: &Situation<'_>, reason: Reason, until: Timestamp, now: Timestamp) -> Step {
+    if of.past.told > 0 {
+        return wait(until, reason);
+    }
+    let after = Duration::from_secs(of.settings.fix.tell_after_s);
+    let at = of.task.detected_at.plus(after);
     if now < at {
-        return wait(at.min(spent.free_at), reason);
+        return wait(at.min(until), reason);
     }
-    tell(situation, reason, Some(spent.free_at), now)
+    tell(of, reason, Some(until), now)
 }
 
 /// Puts it before a human, once it has settled.
@@ -612,6 +609,10 @@ fn act(situation: &Situation<'_>, phase: Phase, offer: Offer, now: Timestamp) ->
     }
     if let Some(unit) = &checked.unwanted {
         return unwanted(situation, unit, now).into();
+    }
+    if let Some(what) = &checked.held {
+        let look = now.plus(gates::later(now.since(situation.task.detected_at)));
+        return in_time(situation, Reason::Held(what.clone()), look, now).into();
     }
     let mode = mode_of(situation, kind, offer.command.as_deref());
     let leave = leave_for(situation.task, &action, now);

@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::core::diagnosis::root_cause::OpenCondition;
 use crate::core::model::cause::Cause;
+use crate::core::reading::ports;
 
 /// Longest host name of a line that is looked up.
 const NAME_MOST: usize = 253;
@@ -37,6 +38,10 @@ pub enum Lack {
     Name(String),
     /// Room on the file system of this folder.
     Room(String),
+    /// This port of this host (`tcp/8080`), free.
+    Port(String),
+    /// This file or device, not held by another process.
+    Lock(String),
 }
 
 impl fmt::Display for Lack {
@@ -48,6 +53,8 @@ impl fmt::Display for Lack {
             Self::Listener(port) => write!(f, "port {port}"),
             Self::Name(name) => write!(f, "name {name}"),
             Self::Room(folder) => write!(f, "room below {folder}"),
+            Self::Port(port) => write!(f, "free port {port}"),
+            Self::Lock(path) => write!(f, "lock {path}"),
         }
     }
 }
@@ -55,6 +62,9 @@ impl fmt::Display for Lack {
 impl Lack {
     /// What ended the unit of this condition, if that can be seen to return.
     pub fn of(condition: &OpenCondition) -> Option<Self> {
+        if let Some(held) = Self::held(condition) {
+            return Some(held);
+        }
         let root = condition.shared_root()?;
         let (cause, object) = (root.cause, root.object.as_str());
         let is = |causes: &[Cause]| causes.contains(&cause);
@@ -84,6 +94,28 @@ impl Lack {
             return Some(Self::Name(name.to_owned()));
         }
         None
+    }
+}
+
+impl Lack {
+    /// What another process holds that the unit of this condition wants, by the line that names the cause: as long as
+    /// it is held no start can help.
+    pub fn held(condition: &OpenCondition) -> Option<Self> {
+        let named = condition.named_when_down()?;
+        let line = named.line.as_deref()?;
+        match named.cause {
+            Cause::PortInUse => ports::of_message(line).map(Self::Port),
+            Cause::LockHeld => named.path.map(Self::Lock),
+            _ => None,
+        }
+    }
+
+    /// Why no start can help while it is not there.
+    pub fn hindrance(&self) -> String {
+        match self {
+            Self::Port(what) | Self::Lock(what) => format!("another process holds {what}"),
+            other => format!("{other} is not there"),
+        }
     }
 }
 
@@ -204,6 +236,16 @@ mod tests {
                 "write /srv/tsdb/wal/17: no space left on device",
                 Some(Lack::Room("/srv/tsdb/wal".to_owned())),
             ),
+            (
+                "bind() to 0.0.0.0:80 failed (98: Address already in use)",
+                Some(Lack::Port("tcp/80".to_owned())),
+            ),
+            ("OSError: [Errno 98] Address already in use", None),
+            (
+                "Cannot acquire directory lock on \"/srv/kv\".  Another process is using it",
+                Some(Lack::Lock("/srv/kv".to_owned())),
+            ),
+            ("database is locked", None),
             ("No space left on device", None),
             ("Temporary failure in name resolution", None),
             (

@@ -8,6 +8,7 @@ use crate::core::model::cause::Cause;
 use crate::core::model::class::ToldBy;
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
+use crate::core::remedy::gates;
 use crate::core::remedy::phases::Offers;
 use crate::core::remedy::tried::{Tried, made};
 
@@ -37,12 +38,13 @@ fn is_doubtful(offers: &Offers) -> bool {
     offers.certain.is_empty()
 }
 
-/// So many starts at most in the first round.
+/// So many starts at most in the first round: of what another holds one, as that may just have ended.
 pub fn starts_most(fix: &Fix, offers: &Offers) -> usize {
     let all = fix.spacing_s.len();
-    match is_doubtful(offers) {
-        true => all.saturating_sub(SELDOM).max(1),
-        false => all,
+    match (is_doubtful(offers), offers.cause) {
+        (true, Some(Cause::LockHeld | Cause::PortInUse)) => 1,
+        (true, _) => all.saturating_sub(SELDOM).max(1),
+        (false, _) => all,
     }
 }
 
@@ -76,6 +78,14 @@ pub fn told_at(
     let failures = tried.iter().filter(|one| one.acted).count();
     (failures >= FAILURES_BEFORE_TOLD || !may_help)
         .then(|| first_seen.plus(Duration::from_secs(fix.tell_after_s)))
+}
+
+/// When a task that was tried in vain is tried again by itself: later each round, never given up
+/// silently for ever. One that nothing could be done about waits for a human.
+pub fn rearm(fix: &Fix, tried: &[Tried], rounds: u32, now: Timestamp) -> Option<Timestamp> {
+    let last = tried.iter().rfind(|one| one.acted)?;
+    let first = Duration::from_secs(fix.rearm_s);
+    Some(last.at.plus(gates::rearm_after(first, rounds)).max(now))
 }
 
 /// The attempts of this round, of all of an episode in the order they began, and how many rounds were before: a

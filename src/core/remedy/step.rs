@@ -159,6 +159,8 @@ pub enum Reason {
     },
     /// The unit that would be started is down on purpose, or nobody wants it up.
     Unwanted(NotWanted),
+    /// Another process holds what the unit wants: which one, or what.
+    Held(String),
     /// Another open task is its root.
     SymptomOf {
         task: TaskId,
@@ -284,6 +286,7 @@ impl Reason {
             | Self::NoneTaken
             | Self::NotHeld { .. }
             | Self::Breaks(_)
+            | Self::Held(_)
             | Self::NotLasting(_)
             | Self::GoneUntouched
             | Self::GoneUnverified
@@ -328,6 +331,7 @@ impl fmt::Display for Reason {
             Self::NoTarget { kind, why } => write!(f, "{kind}: {}", why.with_hint()),
             Self::Precondition { action, why } => write!(f, "{action}: {why}"),
             Self::Unwanted(unit) => unit.fmt(f),
+            Self::Held(what) => write!(f, "{what}: a start cannot help before that ends"),
             Self::SymptomOf {
                 task,
                 class,

@@ -85,6 +85,13 @@ pub struct Holders {
     pub refused: Vec<(u32, io::Error)>,
 }
 
+/// Whether anybody listens on `port` (`tcp/8080`).
+pub fn is_taken(host: &Host, port: &str) -> io::Result<bool> {
+    let wanted = parse_port(port);
+    let is_it = |one: &Listener| wanted == Some((one.protocol, one.port));
+    Ok(listeners(host)?.iter().any(is_it))
+}
+
 /// The processes that hold `port` (`tcp/8080`).
 pub fn holders(host: &Host, port: &str) -> io::Result<Holders> {
     let Some((protocol, number)) = parse_port(port) else {

@@ -202,6 +202,7 @@ impl Scene {
             target: Ok(action(kind, UNIT)),
             gone: None,
             unwanted: None,
+            held: None,
             spent: None,
             slot_free: true,
         });

@@ -174,35 +174,46 @@ fn what_another_holds_is_given_a_moment_and_told_in_time() {
             },
         ),
         (
-            "again after a minute",
-            |s| doubtful(s, &[10]),
-            spaced(50, 1),
-        ),
-        (
-            "told two minutes after it was seen, however few were made",
-            |s| doubtful(s, &[110, 50]),
-            spaced(10, 2),
+            "not again: told two minutes after it was seen",
+            |s| doubtful(s, &[110]),
+            wait(10, Reason::MayStillShow),
         ),
         (
             "two minutes",
-            |s| doubtful(s, &[120, 60]),
-            tell(not_held(2), Some(180)),
+            |s| doubtful(s, &[120]),
+            tell(not_held(1), Some(3480)),
         ),
         (
-            "then after five minutes",
+            "then after an hour",
             |s| {
-                doubtful(s, &[120, 60]);
+                doubtful(s, &[1801]);
                 s.past.told = 1;
             },
-            spaced(180, 2),
+            wait(1799, not_held(1)),
         ),
+    ]);
+}
+
+/// Another process is seen to hold it.
+fn held(scene: &mut Scene, seconds: u64) {
+    doubtful(scene, &[]);
+    scene.first_seen(seconds);
+    scene.checked().held = Some("another process holds tcp/80".to_owned());
+}
+
+#[test]
+fn what_another_is_seen_to_hold_is_not_tried_and_told_in_time() {
+    let reason = || Reason::Held("another process holds tcp/80".to_owned());
+    hold(&[
+        ("looked at again", |s| held(s, 10), wait(30, reason())),
+        ("told", |s| held(s, 120), tell(reason(), Some(120))),
         (
-            "and no more than five in a round",
+            "told once",
             |s| {
-                doubtful(s, &[1801, 1741, 1501, 901, 1]);
+                held(s, 3600);
                 s.past.told = 1;
             },
-            wait(3599, not_held(5)),
+            wait(900, reason()),
         ),
     ]);
 }
