@@ -308,6 +308,8 @@ fn the_last_runs_are_named() {
         include_str!("../../../tests/fixtures/causes_runs.tsv"),
         include_str!("../../../tests/fixtures/causes_reports.tsv"),
         include_str!("../../../tests/fixtures/causes_reports_later.tsv"),
+        include_str!("../../../tests/fixtures/causes_reports_fresh.tsv"),
+        include_str!("../../../tests/fixtures/causes_reports_after.tsv"),
     ] {
         let (right, wrong, all) = score_runs(text);
         assert!(right * 100 >= all * 90 && wrong * 100 <= all * 3);
@@ -396,6 +398,32 @@ fn an_illegal_instruction_soon_after_the_start_is_of_a_program_for_another_proce
         let run = soon.then_some(Fact::ShortRun);
         let ended = failed(log).with(Fact::Exit { code, status }).with(run);
         assert_eq!(cause_of(&ended), cause, "{code} {status} {log}");
+    }
+}
+
+/// What came of a fault, or was quoted with it, is not its cause.
+#[test]
+fn the_reason_is_told_from_what_came_of_it() {
+    let unread = "PANIC:  could not locate a valid checkpoint record\nLOG:  invalid primary checkpoint record\n\
+                  LOG:  could not read from log segment 0001, offset 0: Input/output error";
+    let quoted = "thread '<unnamed>' panicked at 'called `Result::unwrap()` on an `Err` value: Error { repr: Os { \
+                  code: 107, message: \"Transport endpoint is not connected\" } }', /checkout/src/libcore/result.rs:860";
+    let refused = "pymodbus.exceptions.ConnectionException: Modbus Error: [Connection] Failed to connect\n\
+                   ERROR Connection to (10.0.3.50, 1502) failed: [Errno 111] Connection refused";
+    for (log, cause) in [
+        (unread, Cause::MediaError),
+        (quoted, Cause::ProgramError),
+        (refused, Cause::ConnectionRefused),
+        (
+            "panic: dial tcp 10.0.3.5:5432: connect: connection refused",
+            Cause::ConnectionRefused,
+        ),
+        (
+            "panic: lookup db.example.com on 10.0.3.1:53: no such host",
+            Cause::DnsFailed,
+        ),
+    ] {
+        assert_eq!(cause_of(&failed(log)), cause, "{log}");
     }
 }
 

@@ -116,6 +116,9 @@ const NO_NEWS: &[&str] = &[
     "start request repeated",
 ];
 
+/// The level at which PostgreSQL writes what the server itself meets, errors included.
+const DATABASE_LOG: &str = "LOG:  ";
+
 /// How much a line of a run says about why it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
@@ -151,6 +154,7 @@ pub fn weigh(line: &str) -> Weight {
     let said = spoken.message.trim_start();
     let tool = PREPARING.iter().any(|tool| said.starts_with(tool));
     let below = spoken.level.is_some_and(|level| level < Level::Error);
+    let below = below && !is_inner(said) && !(grave && line.contains(DATABASE_LOG));
     let opens = |opening: &&str| {
         let start = said.get(..opening.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(opening))
@@ -165,6 +169,13 @@ pub fn weigh(line: &str) -> Weight {
         (false, false) if grave => Weight::Grave,
         _ => Weight::Plain,
     }
+}
+
+/// What an error was caused by counts as the error does, whatever level it is written at.
+fn is_inner(said: &str) -> bool {
+    const INNER: &str = "caused by";
+    let start = said.trim_start_matches(['-', ' ']).get(..INNER.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(INNER))
 }
 
 #[cfg(test)]
@@ -200,7 +211,15 @@ mod tests {
             ),
             ("upstream: connection refused", Weight::Plain),
             ("Fatal error : unknown driver pps", Weight::Stated),
+            (
+                "2024-05-30 12:12:20 UTC [26] LOG:  could not read segment 1: Input/output error",
+                Weight::Grave,
+            ),
             ("unknown driver pps", Weight::Stated),
+            (
+                "2024-05-30T12:12:20Z [WARN] - caused by: hub error: [401 Unauthorized]",
+                Weight::Grave,
+            ),
             ("", Weight::Plain),
         ] {
             assert_eq!(weigh(line), weight, "{line}");

@@ -69,7 +69,7 @@ causes! {
     LockHeld "lock_held" "Another process holds the lock, or a left-over lock file says so.";
     DataCorrupt "data_corrupt" "Stored data is damaged.";
     DataInvalid "data_invalid" "Input or a data file is not in the expected form, or was written by another version of the program.";
-    LibraryMissing "library_missing" "A library or module that the program needs is not installed, or is made for another version of it.";
+    LibraryMissing "library_missing" "A library or module that the program loads is not installed, or is made for another version of it.";
     DeviceMissing "device_missing" "A device file is not there: unplugged, renamed, or its driver is missing.";
     DeviceUnreachable "device_unreachable" "A field device does not answer.";
     RequestRejected "request_rejected" "The other side understood the request and rejected it.";
@@ -83,7 +83,7 @@ causes! {
     DeviceHung "device_hung" "A device or its driver hangs and does not answer the kernel.";
     BusOff "bus_off" "A CAN controller left the bus after too many errors: cable, termination, bit rate or a station that disturbs it.";
     SandboxDenies "sandbox_denies" "A setting of the unit's own sandbox forbids what the program does.";
-    DependencyMissing "dependency_missing" "Something that this needs to start does not exist here: a device, a unit or a package.";
+    DependencyMissing "dependency_missing" "Something that this needs to start does not exist here: a device, a unit, a package or the run time that it is written for (.NET, Java).";
     DataFileDestroyed "data_file_destroyed" "A data file is empty, cut off or overwritten: nothing in it can be read.";
     LimitsReached "limits_reached" "A limit that is counted is used up: connections tracked, neighbours, watches, processes or file handles of the host.";
     OwnCertificate "own_certificate" "This host's own certificate or key is unusable, or near its end.";
