@@ -301,9 +301,11 @@ impl Gather<'_> {
             (None, Err(why)) => (Some(why), None),
             (Some(why), _) => (Some(why), None),
         };
-        let of_start = |_: &Lack| offer.kind.is_start();
-        let lack = Lack::held(&OpenCondition::of(task, finding)).filter(of_start);
-        let held = lack.filter(|lack| returns::is_there(self.host, lack) == Some(false));
+        let lack = Lack::held(&OpenCondition::of(task, finding));
+        let held = lack.filter(|lack| {
+            offer.kind.is_start() && returns::is_there(self.host, lack) == Some(false)
+        });
+        let held = held.as_ref().and_then(Lack::holdable);
         let unit = action.unit().map(UnitName::as_str);
         let now = self.host.clock.now();
         let limits = &self.loaded.config.budget;
@@ -312,7 +314,7 @@ impl Gather<'_> {
         let checked = Checked {
             gone: gone.map(|why| why.with_hint()),
             unwanted,
-            held: held.map(|lack| lack.hindrance()),
+            held: held.map(|what| format!("another process holds {what}")),
             spent,
             ..with(Ok(proposal))
         };

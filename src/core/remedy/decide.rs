@@ -533,10 +533,10 @@ fn exhausted(
 /// lack of room: its turn comes.
 fn out_of_budget(situation: &Situation<'_>, spent: &Spent, now: Timestamp) -> Step {
     let reason = Reason::Budget(spent.clone());
-    match spent.scope {
-        BudgetScope::FirstStarts => wait(spent.free_at, reason),
-        _ => in_time(situation, reason, spent.free_at, now),
+    if spent.scope == BudgetScope::FirstStarts {
+        return wait(spent.free_at, reason);
     }
+    in_time(situation, reason, spent.free_at, now)
 }
 
 /// It waits until `until`, and is told once meanwhile, when attempts that did not hold would be.

@@ -53,8 +53,7 @@ impl fmt::Display for Lack {
             Self::Listener(port) => write!(f, "port {port}"),
             Self::Name(name) => write!(f, "name {name}"),
             Self::Room(folder) => write!(f, "room below {folder}"),
-            Self::Port(port) => write!(f, "free port {port}"),
-            Self::Lock(path) => write!(f, "lock {path}"),
+            Self::Port(what) | Self::Lock(what) => write!(f, "free {what}"),
         }
     }
 }
@@ -103,18 +102,23 @@ impl Lack {
     pub fn held(condition: &OpenCondition) -> Option<Self> {
         let named = condition.named_when_down()?;
         let line = named.line.as_deref()?;
-        match named.cause {
-            Cause::PortInUse => ports::of_message(line).map(Self::Port),
-            Cause::LockHeld => named.path.map(Self::Lock),
-            _ => None,
-        }
+        let is = |cause| named.cause == cause;
+        let port = is(Cause::PortInUse).then(|| ports::of_message(line));
+        let lock = is(Cause::LockHeld).then_some(named.path.as_deref());
+        let lock = lock.flatten().map(|path| Self::Lock(path.to_owned()));
+        port.flatten().map(Self::Port).or(lock)
     }
 
-    /// Why no start can help while it is not there.
-    pub fn hindrance(&self) -> String {
+    /// The port, file or device that another process may hold.
+    pub fn holdable(&self) -> Option<&str> {
         match self {
-            Self::Port(what) | Self::Lock(what) => format!("another process holds {what}"),
-            other => format!("{other} is not there"),
+            Self::Port(what) | Self::Lock(what) => Some(what),
+            Self::Path(_)
+            | Self::Unit(_)
+            | Self::Address(_)
+            | Self::Listener(_)
+            | Self::Name(_)
+            | Self::Room(_) => None,
         }
     }
 }
