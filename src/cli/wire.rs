@@ -455,6 +455,7 @@ fn teller(gateway: &str) -> Teller {
         gateway: gateway.to_owned(),
         gateway_id: gateway.to_owned(),
         credentials: credentials(),
+        answer_key: None,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::core::config;
 use crate::core::human::mqtt::Tally;
 use crate::core::human::route::Route;
 use crate::core::model::hint::Hint;
+use crate::daemon::answers::AnswerPoller;
 use crate::daemon::feedback::ReplyPoller;
 use crate::daemon::outbox::StoreOutbox;
 use crate::daemon::runtime::Runtime;
@@ -27,6 +28,7 @@ struct Couriers {
     github_storeless: Storeless,
     channels: Vec<(Courier<Channel>, Storeless)>,
     poller: Option<ReplyPoller>,
+    answers: Vec<AnswerPoller>,
 }
 
 /// Thread body: deliver what is due, then wait for a ring or the next due time.
@@ -48,6 +50,7 @@ pub fn run(runtime: &Runtime) {
                     .map(|courier| (courier, Storeless::default()))
                     .collect(),
                 poller: ReplyPoller::new(runtime, &config.escalation),
+                answers: AnswerPoller::all(runtime, &config.channels()),
             };
             serving = Some((told, couriers));
         }
@@ -70,7 +73,12 @@ pub fn run(runtime: &Runtime) {
                 let poller = couriers.poller.as_mut();
                 let replies =
                     poller.map_or(IDLE_WAIT, |poller| poller.tick(runtime, now).since(now));
-                github.min(channels).min(replies)
+                let answers = couriers.answers.iter_mut();
+                let answers = answers.map(|one| one.tick(runtime, now).since(now)).min();
+                github
+                    .min(channels)
+                    .min(replies)
+                    .min(answers.unwrap_or(IDLE_WAIT))
             }
             _ => IDLE_WAIT,
         };

@@ -3,6 +3,7 @@
 //! Threads: supervisor (the caller's), `writer` (owned by the store), `scanner`, one `stream-…` per
 //! source, `worker-1…N`, `courier`, `fleet`. Producers stop first, then those they feed; the writer is last.
 
+mod answers;
 pub mod attempt;
 mod awaited;
 pub mod bell;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::core::config;
+use crate::core::human::answer::AnswerKey;
 use crate::core::model::hint::Hint;
 use crate::daemon::runtime::Runtime;
 use crate::escalation::channel::{Channel, Line, Teller};
@@ -42,7 +43,23 @@ pub(super) fn teller(runtime: &Runtime) -> Teller {
         gateway: runtime.host_name(&runtime.loaded()),
         gateway_id: runtime.store.gateway_id().unwrap_or_default(),
         credentials: credentials(),
+        answer_key: answer_key(runtime),
     }
+}
+
+/// What proves which buttons are ours; made at the first need.
+pub(super) fn answer_key(runtime: &Runtime) -> Option<AnswerKey> {
+    let config = &runtime.loaded().config;
+    if config.notify.iter().all(|one| one.answers_from.is_empty()) {
+        return None;
+    }
+    let store = &runtime.store;
+    let key = store.answer_secret().and_then(|secret| {
+        let restored = store.reader()?.last_restore()?;
+        Ok(AnswerKey::new(&secret, restored, &store.gateway_id()?))
+    });
+    key.map_err(|why| log::error!("answers are not heard: {}", why.with_hint()))
+        .ok()
 }
 
 /// The channels; one that cannot be served is left out and said.

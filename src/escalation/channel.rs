@@ -1,6 +1,7 @@
 //! A channel of `[[notify]]` as a destination: chat, push, mail or MQTT, at least once, with a key to tell repeats
 //! apart where the other side can.
 
+pub mod answers;
 mod bus;
 mod line;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 use super::outbox::OutboxError;
 use super::tracker::Tracker;
 use crate::core::config::Notify;
+use crate::core::human::answer::AnswerKey;
 use crate::core::human::delivery::{Delivery, DeliveryStep, Hold, Note, Payload, backoff};
 use crate::core::human::mqtt::Tally;
 use crate::core::human::notice::Notice;
@@ -40,6 +42,8 @@ pub struct Teller {
     pub gateway_id: String,
     /// systemd's `$CREDENTIALS_DIRECTORY`.
     pub credentials: Option<PathBuf>,
+    /// Proves which buttons are ours; without it there are none.
+    pub answer_key: Option<AnswerKey>,
 }
 
 /// Why a channel cannot be used.

@@ -6,6 +6,7 @@
 
 mod adopt;
 mod adopted;
+mod answers;
 mod attempts;
 mod backup;
 mod ballast;

@@ -105,6 +105,11 @@ impl Store {
             if let (Some(fields), Some(digest)) = (payload.as_object_mut(), &digest) {
                 fields.insert("proposal".to_owned(), json!(digest.as_str()));
             }
+            if let (Some(fields), Some(proposed)) = (payload.as_object_mut(), &escalation.proposed) {
+                let action = &proposed.action;
+                fields.insert("action".to_owned(), json!(action.whole()));
+                fields.insert("action_kind".to_owned(), json!(action.kind.as_str()));
+            }
             for route in routes(tx)? {
                 let destination = route.destination.as_str();
                 let is_new = enqueue::is_new(tx, &route, task_id)?;

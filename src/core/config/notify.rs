@@ -79,6 +79,8 @@ section! {
         token_file: String = String::new(),
         /// email: addresses; telegram: the chat.
         to: Vec<String> = Vec::new(),
+        /// telegram: numbers of the users whose buttons are heard; empty = there are no buttons. One bot a gateway.
+        answers_from: Vec<String> = Vec::new(),
         /// email: the sender.
         from: String = String::new(),
         /// email, mqtt: `host:port`.
@@ -395,6 +397,21 @@ impl Notify {
                 told("url", mistake.what);
             }
         }
+        if !self.answers_from.is_empty() {
+            let is_number =
+                |user: &String| !user.is_empty() && user.bytes().all(|c| c.is_ascii_digit());
+            if kind != Kind::Telegram {
+                told(
+                    "answers_from",
+                    "answers_from: only telegram has buttons".to_owned(),
+                );
+            } else if !self.answers_from.iter().all(is_number) {
+                told(
+                    "answers_from",
+                    "answers_from: numbers of users, as in [\"123456789\"]".to_owned(),
+                );
+            }
+        }
         if kind == Kind::Webhook {
             if let Err(why) = template::check_template(&self.template) {
                 told("template", format!("template: {}", why.with_hint()));
@@ -420,6 +437,18 @@ pub(super) fn mistakes(channels: &[Notify]) -> Vec<ConfigError> {
         let key = format!("notify[{at}]");
         wrong.extend(channel.mistakes(&key));
         let same = channels.iter().take(at).any(|one| one.name == channel.name);
+        let hears = |one: &Notify| !one.answers_from.is_empty();
+        let twins = channels
+            .iter()
+            .take(at)
+            .any(|one| hears(one) && one.token_file == channel.token_file);
+        if hears(channel) && twins {
+            let what = format!(
+                "notify '{}': another channel hears this bot's answers: one bot for each, or a relay of your own in url",
+                channel.name
+            );
+            wrong.push(ConfigError::of(format!("{key}.answers_from"), what));
+        }
         if same && !channel.name.is_empty() {
             let what = format!("notify '{}': the name is there twice", channel.name);
             wrong.push(ConfigError::of(format!("{key}.name"), what));

@@ -2,8 +2,12 @@
 
 use serde_json::{Value, json};
 
+use crate::core::human::answer::{AnswerKey, AnswerKind, may_be_allowed};
+use crate::core::human::delivery::Operation;
 use crate::core::human::notice::{Notice, shortened};
+use crate::core::model::action::ActionKind;
 use crate::core::model::finding::Severity;
+use crate::core::model::proposal::Digest;
 
 /// Slack cuts a header after 150 characters, a section after 3,000
 /// (<https://docs.slack.dev/reference/block-kit/blocks>); bytes are never fewer.
@@ -136,23 +140,109 @@ pub fn ntfy(message: &Notice, topic: &str) -> Value {
     })
 }
 
-/// A bot's message; nothing in it is read as markup.
-pub fn telegram(message: &Notice, chat: &str) -> Value {
-    let is_quiet = message.is_over() || message.severity <= Severity::Info;
-    json!({
+/// A bot's message; nothing in it is read as markup. Each button is its label and what it carries.
+pub fn telegram(notice: &Notice, chat: &str, buttons: &[(&str, String)]) -> Value {
+    let is_quiet = notice.is_over() || notice.severity <= Severity::Info;
+    let mut body = json!({
         "chat_id": chat,
-        "text": message.plain(TELEGRAM),
+        "text": notice.plain(TELEGRAM),
         "link_preview_options": { "is_disabled": true },
         "disable_notification": is_quiet,
-    })
+    });
+    let rows: Vec<Value> = buttons
+        .iter()
+        .map(|(label, data)| json!([{ "text": label, "callback_data": data }]))
+        .collect();
+    if let (Some(fields), false) = (body.as_object_mut(), rows.is_empty()) {
+        let keyboard = json!({ "inline_keyboard": rows });
+        fields.insert("reply_markup".to_owned(), keyboard);
+    }
+    body
+}
+
+/// The buttons below a message that asks something: of a task that is open, in a chat that answers are heard from.
+/// Nothing is allowed whose terms do not all stand in the message.
+pub fn buttons(notice: &Notice, key: &AnswerKey, message: &str) -> Vec<(&'static str, String)> {
+    let asks = matches!(notice.event, Operation::Create | Operation::Reopen);
+    if !asks || notice.task.number() == 0 {
+        return Vec::new();
+    }
+    let kind = notice.action_kind.parse::<ActionKind>().ok();
+    let digest = notice
+        .proposal
+        .as_deref()
+        .and_then(|text| text.parse::<Digest>().ok());
+    let is_whole = !notice.action.is_empty() && notice.plain(TELEGRAM).contains(&notice.action);
+    let allowed = digest.filter(|_| is_whole && kind.is_some_and(may_be_allowed));
+    let all = [
+        (AnswerKind::Approve, allowed.as_ref()),
+        (AnswerKind::Acknowledge, None),
+        (AnswerKind::Snooze, None),
+    ];
+    all.into_iter()
+        .filter(|(verb, digest)| *verb != AnswerKind::Approve || digest.is_some())
+        .filter_map(|(verb, digest)| {
+            Some((verb.label(), key.data(verb, notice.task, digest, message)?))
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
-    use crate::core::human::delivery::Operation;
     use crate::core::human::notice::tests::{golden, message};
+
+    fn key() -> AnswerKey {
+        AnswerKey::new("secret", None, "5f0c77aa5f0c77aa")
+    }
+
+    /// A question whose action may be allowed from a phone.
+    fn asking() -> Notice {
+        Notice {
+            action: "action: path_drop_in\nunit: modbus-bridge.service\nsetting: ExecStart\n\
+                     new: /opt/bridge-3/bin/modbus-bridge\nundo: remove the drop-in\ndigest: acb7b9fb085b"
+                .to_owned(),
+            action_kind: "path_drop_in".to_owned(),
+            ..message()
+        }
+    }
+
+    #[test]
+    fn a_button_allows_only_what_stands_whole_in_the_message() {
+        let labels = |notice: &Notice| -> Vec<&str> {
+            let all = buttons(notice, &key(), "m1");
+            all.iter().map(|(label, _)| *label).collect()
+        };
+        let [allow, mine, later] = ["Allow this once", "I am on it", "Not for 24 h"];
+        assert_eq!(labels(&asking()), [allow, mine, later]);
+        for (_, data) in buttons(&asking(), &key(), "m1") {
+            assert!(data.len() <= 64, "{data}");
+        }
+        for other in [
+            Notice {
+                action: "line: x\n".repeat(1_000),
+                ..asking()
+            },
+            Notice {
+                action: String::new(),
+                ..asking()
+            },
+            Notice {
+                action_kind: "stop_unit".to_owned(),
+                ..asking()
+            },
+            Notice {
+                proposal: None,
+                ..asking()
+            },
+        ] {
+            assert_eq!(labels(&other), [mine, later]);
+        }
+        for event in [Operation::Close, Operation::Comment] {
+            assert!(labels(&Notice { event, ..asking() }).is_empty());
+        }
+    }
 
     /// `docs/example-*.json` are what is sent; set `UPDATE_GOLDEN=1` to write them anew.
     #[test]
@@ -161,7 +251,14 @@ mod tests {
             ("slack", slack(&message())),
             ("teams", teams(&message())),
             ("ntfy", ntfy(&message(), "gateways")),
-            ("telegram", telegram(&message(), "-1001234567890")),
+            (
+                "telegram",
+                telegram(
+                    &asking(),
+                    "-1001234567890",
+                    &buttons(&asking(), &key(), "m1"),
+                ),
+            ),
         ] {
             golden(&format!("example-{name}.json"), &format!("{body:#}\n"));
         }
@@ -181,7 +278,7 @@ mod tests {
         assert!(!teams.contains("[x]("), "{teams}");
         assert!(teams.len() < 28_000, "{}", teams.len());
         for text in [
-            telegram(&evil, "1")["text"].clone(),
+            telegram(&evil, "1", &[])["text"].clone(),
             ntfy(&evil, "t")["message"].clone(),
         ] {
             assert!(text.as_str().is_some_and(|text| text.len() <= 4_000));
@@ -195,7 +292,10 @@ mod tests {
             ..message()
         };
         assert_eq!(ntfy(&over, "t")["priority"], 2);
-        assert_eq!(telegram(&over, "1")["disable_notification"], true);
-        assert_eq!(telegram(&message(), "1")["disable_notification"], false);
+        assert_eq!(telegram(&over, "1", &[])["disable_notification"], true);
+        assert_eq!(
+            telegram(&message(), "1", &[])["disable_notification"],
+            false
+        );
     }
 }

@@ -213,6 +213,10 @@ pub struct Payload {
     pub reason: String,
     /// Digest of the action that the text shows and asks for.
     pub proposal: Option<String>,
+    /// That action with all its terms.
+    pub action: String,
+    /// What kind it is.
+    pub action_kind: String,
     /// The task in single words, for destinations that do not read Markdown.
     pub facts: SortedMap<String, String>,
 }

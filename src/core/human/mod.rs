@@ -1,5 +1,6 @@
 //! What a human gets to read, and how it reaches them: issues, deliveries, answers, figures.
 pub mod alert;
+pub mod answer;
 pub mod chat;
 pub mod delivery;
 pub mod feedback;

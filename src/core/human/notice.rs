@@ -44,6 +44,9 @@ pub struct Notice {
     pub reason: String,
     /// Digest of the action that a human is asked to allow.
     pub proposal: Option<String>,
+    /// That action with all its terms, and its kind.
+    pub action: String,
+    pub action_kind: String,
     /// The whole text, as Markdown.
     pub text: String,
 }
@@ -72,6 +75,8 @@ impl Notice {
             resolution: payload.resolution.clone(),
             reason: line(&payload.reason),
             proposal: payload.proposal.clone(),
+            action: clean(&payload.action),
+            action_kind: line(&payload.action_kind),
             text: clean(payload.comment_text().unwrap_or("")),
         }
     }
@@ -100,6 +105,8 @@ impl Notice {
             resolution: String::new(),
             reason: String::new(),
             proposal: None,
+            action: String::new(),
+            action_kind: String::new(),
         }
     }
 
@@ -137,6 +144,8 @@ impl Notice {
             resolution: String::new(),
             reason: String::new(),
             proposal: None,
+            action: String::new(),
+            action_kind: String::new(),
             text: lines.join("\n"),
             ..worst.clone()
         })
@@ -197,6 +206,7 @@ impl Notice {
                 add("What can help", Guidance::of(cause).helps.to_owned());
             }
             add("Why you are asked", self.reason.clone());
+            add("What would be done", self.action.clone());
         }
         if !self.since.is_empty() && !self.is_over() {
             let second = self.since.split('.').next().unwrap_or("");
@@ -223,9 +233,10 @@ impl Notice {
         let mut text = format!("{} {}\n", self.icon(), self.headline());
         for (name, value) in self.facts() {
             text.push('\n');
-            match value.contains('\n') || name == "What" {
-                true => text.push_str(&value),
-                false => text.push_str(&format!("{name}: {value}")),
+            match name {
+                "What" => text.push_str(&value),
+                name if value.contains('\n') => text.push_str(&format!("{name}:\n{value}")),
+                name => text.push_str(&format!("{name}: {value}")),
             }
         }
         shortened(&text, cap)
@@ -386,7 +397,7 @@ pub mod tests {
         let (delivery, payload) = example();
         let payload = Payload {
             reason: "mode suggest: a human must approve".to_owned(),
-            proposal: Some("acb7b9fb085b".repeat(4)),
+            proposal: Some(format!("{}0000", "acb7b9fb085b".repeat(5))),
             ..payload
         };
         Notice::of(&delivery, &payload, "iac1")

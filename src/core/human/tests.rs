@@ -174,7 +174,7 @@ fn a_hostile_finding_is_dead_in_alerts_webhooks_and_metrics() {
         ("slack", chat::slack(&message).to_string()),
         ("teams", chat::teams(&message).to_string()),
         ("ntfy", chat::ntfy(&message, "t").to_string()),
-        ("telegram", chat::telegram(&message, "1").to_string()),
+        ("telegram", chat::telegram(&message, "1", &[]).to_string()),
         (
             "mail",
             mail::compose(&message, "gw@plant.example", &to, "5f0c", task.last_seen_at)

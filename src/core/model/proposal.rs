@@ -123,6 +123,13 @@ impl Proposal {
         Digest(hex(&hash.finalize()))
     }
 
+    /// The same as one text.
+    pub fn whole(&self) -> String {
+        let lines = self.lines();
+        let lines = lines.iter().map(|(name, value)| format!("{name}: {value}"));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     /// Everything that is allowed with it, a name and a value a line.
     pub fn lines(&self) -> Vec<(&str, String)> {
         let terms = &self.terms;

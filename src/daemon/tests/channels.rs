@@ -91,6 +91,7 @@ impl Gateway {
             gateway: "gw".to_owned(),
             gateway_id: "5f0c".to_owned(),
             credentials: None,
+            answer_key: None,
         };
         let limits = Limits {
             per_hour: 20,

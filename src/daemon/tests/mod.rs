@@ -2,6 +2,7 @@
 //! commands are answered by a script, and time passes only when a test says so.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod answers;
 mod approvals;
 mod by_hand;
 mod cases;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::Teller;
 use super::bus::Bus;
 use crate::core::config::{ChannelKind, Notify, Security, template};
+use crate::core::human::answer::AnswerKey;
 use crate::core::human::mqtt::Tally;
 use crate::core::human::notice::Notice;
 use crate::core::human::reply::{ReplyJudgement, WAIT_MOST};
@@ -61,6 +62,7 @@ struct Mail {
 pub struct Line {
     over: Over,
     credentials: Option<PathBuf>,
+    answer_key: Option<AnswerKey>,
     /// What was read of the token when it was refused last.
     refused: Option<Option<Secret>>,
 }
@@ -92,6 +94,7 @@ impl Line {
         Ok(Self {
             over,
             credentials: teller.credentials.clone(),
+            answer_key: teller.answer_key.clone(),
             refused: None,
         })
     }
@@ -102,6 +105,7 @@ impl Line {
         Self {
             over: Over::Http(transport),
             credentials: teller.credentials.clone(),
+            answer_key: teller.answer_key.clone(),
             refused: None,
         }
     }
@@ -143,10 +147,12 @@ impl Line {
     ) -> Result<String, LineError> {
         let token = self.token(config).map_err(|why| no_token(&why))?;
         let sent = match &mut self.over {
-            Over::Http(transport) => match request(config, message, token.as_ref()) {
-                Ok(request) => post(transport.as_ref(), config.kind, &request, now),
-                Err(why) => Err(why),
-            },
+            Over::Http(transport) => {
+                match request(config, message, token.as_ref(), self.answer_key.as_ref()) {
+                    Ok(request) => post(transport.as_ref(), config.kind, &request, now),
+                    Err(why) => Err(why),
+                }
+            }
             Over::Mail(mail) => {
                 let (from, to) = (config.from.as_str(), config.to.as_slice());
                 let text = mail::compose(message, from, to, &mail.gateway_id, now);
@@ -192,11 +198,7 @@ impl Line {
         // Only the root of a hook is asked: the address itself acts.
         let root: String = hook.split_inclusive('/').take(3).collect();
         let (url, proves) = match config.kind {
-            ChannelKind::Telegram => {
-                let base = if base.is_empty() { TELEGRAM } else { base };
-                let bot = token.as_ref().map_or("", Secret::expose);
-                (format!("{base}/bot{bot}/getMe"), true)
-            }
+            ChannelKind::Telegram => (telegram_url(config, token.as_ref(), "getMe"), true),
             ChannelKind::Ntfy => (format!("{base}/v1/health"), true),
             ChannelKind::Webhook
             | ChannelKind::Slack
@@ -287,11 +289,21 @@ fn post(
     }
 }
 
+/// Where a bot's method is asked.
+pub fn telegram_url(config: &Notify, bot: Option<&Secret>, method: &str) -> String {
+    let base = match config.url.trim_end_matches('/') {
+        "" => TELEGRAM,
+        own => own,
+    };
+    format!("{base}/bot{}/{method}", bot.map_or("", Secret::expose))
+}
+
 /// The request that tells `message`.
 fn request(
     config: &Notify,
     message: &Notice,
     token: Option<&Secret>,
+    key: Option<&AnswerKey>,
 ) -> Result<Request, LineError> {
     let base = config.url.trim_end_matches('/');
     let hook = || match (base, token) {
@@ -303,11 +315,14 @@ fn request(
         ChannelKind::Teams => (hook(), chat::teams(message)),
         ChannelKind::Ntfy => (format!("{base}/"), chat::ntfy(message, &config.topic)),
         ChannelKind::Telegram => {
-            let base = if base.is_empty() { TELEGRAM } else { base };
-            let bot = token.map_or("", Secret::expose);
             let chat = config.to.first().map_or("", String::as_str);
-            let url = format!("{base}/bot{bot}/sendMessage");
-            (url, chat::telegram(message, chat))
+            let url = telegram_url(config, token, "sendMessage");
+            let key = key.filter(|_| !config.answers_from.is_empty());
+            let buttons = key.map(|key| chat::buttons(message, key, &message.key));
+            (
+                url,
+                chat::telegram(message, chat, &buttons.unwrap_or_default()),
+            )
         }
         ChannelKind::Webhook | ChannelKind::Email | ChannelKind::Mqtt => {
             (config.url.clone(), message.document())
@@ -386,7 +401,7 @@ mod tests {
     #[test]
     fn a_token_goes_where_its_kind_wants_it_and_nowhere_else() {
         let token = Secret::new("123:abc");
-        let of = |config: &Notify| request(config, &message(), Some(&token));
+        let of = |config: &Notify| request(config, &message(), Some(&token), None);
         let ntfy = of(&channel(ChannelKind::Ntfy)).ok();
         assert_eq!(
             ntfy.as_ref().and_then(|one| one.token.clone()),
