@@ -1,11 +1,11 @@
-//! Whether somebody mended what a task is about: started its unit, or wanted it down.
+//! Whether somebody mended what a task is about: started its unit, or wanted it down; and which stop was our own.
 
 use std::time::Duration;
 
 use crate::core::model::task::Task;
-use crate::core::model::unit::{UnitName, UnitState};
-use crate::core::reading::starting::asked_for_at;
-use crate::core::reading::unit_state::rest_of;
+use crate::core::model::time::Timestamp;
+use crate::core::model::unit::{Purpose, UnitName, UnitState};
+use crate::core::reading::starting::{asked_for_at, at};
 use crate::core::remedy::ending::LastAttempt;
 use crate::daemon::gather::TaskFacts;
 use crate::daemon::job::Job;
@@ -17,51 +17,75 @@ use crate::store::{Attempt, Reader, StoreError};
 const APART: Duration = Duration::from_secs(1);
 
 /// What somebody did to `unit`, the one that `task` is about, since it was found; a start within an attempt is ours.
+/// Who started it is asked where it `matters`.
 pub fn mended(
     host: &Host,
     reader: &Reader,
     task: &Task,
     unit: &UnitState,
+    matters: bool,
 ) -> Result<Option<String>, StoreError> {
-    if let Some(purpose) = unit
-        .purpose()
-        .filter(|_| rest_of(task.class, None).is_some())
-    {
-        return Ok(Some(format!("{} {purpose}", unit.name)));
+    if let Some(purpose) = unit.purpose() {
+        let is_ours = stop_of_ours(host, reader, unit)?.is_some();
+        return Ok((!is_ours).then(|| format!("{} {purpose}", unit.name)));
     }
     let now = host.clock.now();
-    let asked = asked_for_at(unit, boot::booted_at(host));
+    let asked = asked_for_at(unit, boot::booted_at(host)).filter(|_| matters);
     let Some(at) = asked.filter(|at| *at > task.detected_at && *at <= now) else {
         return Ok(None);
     };
     // The start of another unit may have started this one, too.
-    let within = |one: &Attempt| {
-        let ended = one.ended_at.unwrap_or(now);
-        one.started_at <= at.plus(APART) && at <= ended.plus(APART)
-    };
-    let is_ours = reader.all_attempts()?.iter().any(within);
+    let is_ours = reader
+        .all_attempts()?
+        .iter()
+        .any(|one| is_within(one, at, now));
     Ok((!is_ours).then(|| format!("{} was started by somebody", unit.name)))
 }
 
-/// The unit whose start ends it, where it matters who gave that: a human was told, or something was done about it.
-pub fn unit_of(task: &Task, told: u32, last: Option<&LastAttempt>) -> Option<UnitName> {
-    let matters = (told > 0 || last.is_some()) && task.class.row().start_helps;
-    UnitName::new(task.finding().unit())
-        .ok()
-        .filter(|_| matters)
+fn is_within(one: &Attempt, at: Timestamp, now: Timestamp) -> bool {
+    let ended = one.ended_at.unwrap_or(now);
+    one.started_at <= at.plus(APART) && at <= ended.plus(APART)
+}
+
+/// The attempt that stopped `unit`, where its stop was none of somebody's.
+pub fn stop_of_ours(
+    host: &Host,
+    reader: &Reader,
+    unit: &UnitState,
+) -> Result<Option<Attempt>, StoreError> {
+    if unit.purpose() != Some(&Purpose::Stopped) {
+        return Ok(None);
+    }
+    let went_down = at(unit.inactive_enter_us, boot::booted_at(host));
+    let now = host.clock.now();
+    let stop = reader.last_stop(&unit.name)?;
+    Ok(stop.filter(|one| went_down.is_none_or(|at| is_within(one, at, now))))
+}
+
+/// A unit that is down on purpose, as it is told: whose purpose that was.
+pub fn told_stop(ours: &Attempt) -> String {
+    let task = ours.task_id;
+    format!("was stopped by this program for task {task}: `undo {task}` starts it again")
+}
+
+/// The unit of a task whose end may be somebody's doing.
+pub fn unit_of(task: &Task) -> Option<UnitName> {
+    UnitName::new(task.finding().unit()).ok()
+}
+
+/// It matters who gave a start that ends it: a human was told, or something was done about it.
+pub fn is_start_asked(task: &Task, told: u32, last: Option<&LastAttempt>) -> bool {
+    (told > 0 || last.is_some()) && task.class.row().start_helps
 }
 
 /// The same of a task in a worker's hands, whose unit is read now.
 pub fn of(job: &Job<'_>, facts: &TaskFacts) -> Result<Option<String>, StoreError> {
     let past = &facts.past;
-    let Some(name) = unit_of(job.task, past.told, past.last.as_ref()) else {
+    let unit = unit_of(job.task).map(|name| services::find(&job.loaded.managers, &name));
+    let Some(Ok((_, unit))) = unit else {
         return Ok(None);
     };
-    match services::find(&job.loaded.managers, &name) {
-        Ok((_, unit)) => {
-            let (runtime, reader) = (job.runtime, job.runtime.store.reader()?);
-            mended(&runtime.host, &reader, job.task, &unit)
-        }
-        Err(_) => Ok(None),
-    }
+    let (runtime, reader) = (job.runtime, job.runtime.store.reader()?);
+    let matters = is_start_asked(job.task, past.told, past.last.as_ref());
+    mended(&runtime.host, &reader, job.task, &unit, matters)
 }

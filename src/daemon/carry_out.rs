@@ -90,7 +90,17 @@ pub fn step(
             Some(what) => close(job, Resolution::Human, &what),
             None => attempt::green_late(job),
         },
-        Step::Close { resolution, reason } => close(job, resolution, &reason.to_string()),
+        Step::Close { resolution, reason } => {
+            let with_root = matches!(reason, Reason::OverWithRoot { .. });
+            let by_hand = match with_root {
+                true => None,
+                false => by_hand::of(job, facts)?,
+            };
+            match by_hand {
+                Some(what) => close(job, Resolution::Human, &what),
+                None => close(job, resolution, &reason.to_string()),
+            }
+        }
         Step::Refuse {
             phase,
             kind,

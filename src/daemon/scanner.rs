@@ -29,7 +29,6 @@ use crate::daemon::returns::Lacking;
 use crate::daemon::runtime::Runtime;
 use crate::daemon::{attempt, by_hand, gather, loaded_config, ourselves, stopped};
 use crate::detectors::{Blind, DetectError, Detector, Open, Snapshot, Sweep};
-use crate::host::boot;
 use crate::host::clock::end_after;
 use crate::services;
 use crate::store::{Intake, RunOutcome, StoreError};
@@ -265,8 +264,8 @@ pub fn sweep(
     schedule.notes = notes;
     if let Some(units) = &schedule.units {
         looked_at.gone = schedule.gone.look(runtime, units, &tasks, now)?;
-        let booted_at = boot::booted_at(&runtime.host);
-        let stopped = stopped::among(units, &loaded.config.detect, booted_at);
+        let reader = runtime.store.reader()?;
+        let stopped = stopped::among(units, &loaded.config, &runtime.host, &reader)?;
         *runtime
             .stopped
             .lock()
@@ -475,10 +474,11 @@ fn end(
         true => gather::last_attempt(&reader.attempts(task.id)?),
         false => None,
     };
-    let unit = by_hand::unit_of(task, told, last.as_ref());
+    let unit = by_hand::unit_of(task);
     let unit = unit.and_then(|name| units.iter().find(|unit| unit.name == name.as_str()));
+    let matters = by_hand::is_start_asked(task, told, last.as_ref());
     let by_hand = match unit {
-        Some(unit) => by_hand::mended(&runtime.host, &reader, task, unit)?,
+        Some(unit) => by_hand::mended(&runtime.host, &reader, task, unit, matters)?,
         None => None,
     };
     let finding = task.finding();

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 use crate::core::config::Config;
 use crate::core::model::text::matches_glob;
 use crate::core::model::unit::UnitState;
@@ -10,7 +12,8 @@ use crate::core::reading::unit_state::has_unit_type;
 use crate::core::reading::wanted::Unwanted;
 use crate::core::remedy::silence::Scope;
 use crate::daemon::explain::ExplainError;
-use crate::daemon::{ends, loaded_config};
+use crate::daemon::status::Daemon;
+use crate::daemon::{by_hand, ends, loaded_config};
 use crate::detectors;
 use crate::host::{Host, boot};
 use crate::services::{self, ServiceError};
@@ -44,15 +47,21 @@ pub fn look(
     let (state, why, order) = match of_settings(&unit, config) {
         Some((state, why, order)) => (state, why.to_owned(), order),
         None if is_up => ("runs", "runs, and no fault is seen in it".to_owned(), ""),
-        None => match services::unwanted(manager.as_ref(), &unit, host, config)? {
-            Some(why) => {
-                let (state, order) = word(&why);
-                (state, why.to_string(), order)
-            }
-            None => {
-                let why = format!("is {}, which the next look finds", unit.active_state);
-                ("down", why, "start")
-            }
+        None => match heard_stop(host, config, &unit.name) {
+            Some(heard) => heard,
+            None => match services::unwanted(manager.as_ref(), &unit, host, config)? {
+                Some(why) => {
+                    let (state, order) = word(&why);
+                    match by_hand::stop_of_ours(host, reader, &unit)? {
+                        Some(ours) => (state, by_hand::told_stop(&ours), ""),
+                        None => (state, why.to_string(), order),
+                    }
+                }
+                None => {
+                    let why = format!("is {}, which the next look finds", unit.active_state);
+                    ("down", why, "start")
+                }
+            },
         },
     };
     let since_us = match is_up {
@@ -76,6 +85,23 @@ pub fn look(
     // A copy, so that the rest of the unit is not dropped field by field.
     let unit = name.to_owned();
     Ok(Untold { unit, state, text })
+}
+
+/// Why the daemon leaves it alone: it heard what no journal tells, as a stop of what is down.
+fn heard_stop(
+    host: &Host,
+    config: &Config,
+    unit: &str,
+) -> Option<(&'static str, String, &'static str)> {
+    let daemon = Daemon::ask(host, config);
+    let mut stopped = daemon.stopped().iter();
+    let one = stopped.find(|one| one.get("unit").and_then(Value::as_str) == Some(unit))?;
+    let why = one.get("why")?.as_str()?;
+    Some(match one.get("stopped_for").is_some_and(Value::is_u64) {
+        // `undo` starts it.
+        true => ("stopped", why.to_owned(), ""),
+        false => ("stopped", format!("{why}: it stays as it is"), "start"),
+    })
 }
 
 /// What no look would change.

@@ -376,6 +376,15 @@ impl Reader {
         )
     }
 
+    /// The last stop of `unit` that was ordered here and not taken back.
+    pub(crate) fn last_stop(&self, unit: &str) -> Result<Option<Attempt>, StoreError> {
+        let sql = format!(
+            "SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE unit = ?1 AND action_kind = 'stop_unit'
+             AND (outcome IS NULL OR outcome IN ('acted', 'verified', 'unknown')) ORDER BY started_at DESC LIMIT 1"
+        );
+        Ok(self.list(&sql, &[&unit], attempt_row)?.pop())
+    }
+
     /// Attempts that were booked and have no end.
     pub(crate) fn open_attempts(&self) -> Result<Vec<Attempt>, StoreError> {
         let sql = format!(

@@ -9,6 +9,8 @@ use crate::core::human::stats::{StatsRow, compute};
 use crate::core::model::task::{Outcome, Resolution, Status, Task};
 use crate::core::model::unit::UnitState;
 use crate::daemon::by_hand::mended;
+use crate::daemon::status::Daemon;
+use crate::daemon::untold;
 use crate::host::boot;
 use crate::store::Attempt;
 
@@ -91,6 +93,37 @@ fn what_a_human_was_told_of_and_stopped_is_his_decision() {
 }
 
 #[test]
+fn what_failed_and_was_then_stopped_is_left_alone_although_nobody_was_told() {
+    // Within the grace of a start nothing is done.
+    let mut gateway = Gateway::at(START, &[UPTIME], |config| {
+        config.daemon.startup_grace_s = 3_600;
+    });
+    gateway.units.fail(UNIT, OnStart::Fails);
+    gateway.runs_for(Duration::from_secs(5));
+    let task = gateway.task(UNIT);
+    assert_eq!(task.status, Status::Waiting);
+    // systemd does nothing: it stays failed.
+    gateway.hears_stop(UNIT);
+    gateway.runs_for(Duration::from_secs(30));
+    let task = gateway.task(UNIT);
+    assert_eq!(task.resolution, Some(Resolution::Human));
+    let why = "closed: app.service was stopped by somebody".to_owned();
+    assert!(gateway.events(&task).contains(&why));
+    // `status` and `explain` say the same, though `explain` heard no stop.
+    gateway.tell_status();
+    let config = gateway.runtime.loaded().config.clone();
+    let reader = gateway.runtime.store.reader().unwrap();
+    let host = &gateway.runtime.host;
+    let listed = Daemon::ask(host, &config).stopped()[0]["text"].clone();
+    let said = untold::look(host, &config, &reader, UNIT).unwrap();
+    assert_eq!(said.state, "stopped");
+    for text in [listed.as_str().unwrap(), &said.text] {
+        let begins = "app.service was stopped by somebody";
+        assert!(text.starts_with(begins), "{text}");
+    }
+}
+
+#[test]
 fn what_a_human_mended_after_our_attempts_failed_is_no_repair_of_ours() {
     let mut gateway = told(|_| {}, Duration::from_secs(300));
     assert!(
@@ -121,7 +154,8 @@ fn a_start_within_an_attempt_is_ours() {
             inactive_exit_us: us_before(&gateway, ago),
             ..UnitState::default()
         };
-        mended(&gateway.runtime.host, &reader, &gateway.task(UNIT), &unit).unwrap()
+        let (host, task) = (&gateway.runtime.host, gateway.task(UNIT));
+        mended(host, &reader, &task, &unit, true).unwrap()
     };
     assert_eq!(by(Duration::ZERO), None);
     assert!(by(Duration::from_secs(2)).is_some());

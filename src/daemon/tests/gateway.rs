@@ -209,6 +209,11 @@ impl Gateway {
     /// Somebody stops a unit, and its manager says so.
     pub fn is_stopped(&self, unit: &str) {
         self.units.put(unit, "inactive");
+        self.hears_stop(unit);
+    }
+
+    /// The manager says so, whatever the unit's state.
+    pub fn hears_stop(&self, unit: &str) {
         self.says(Happening::JobRemoved {
             id: JobId::from_number(7),
             unit: unit.to_owned(),

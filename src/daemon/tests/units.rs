@@ -66,6 +66,8 @@ pub struct Unit {
     pub on_start: OnStart,
     /// Microseconds since boot; 0 where the manager does not say.
     pub started_us: u64,
+    /// The same of its end.
+    pub stopped_us: u64,
     /// Number of its last run; 0 where the manager does not say.
     pub run: u64,
     /// What it says at each run.
@@ -143,6 +145,7 @@ impl Units {
             condition_result: true,
             on_start: OnStart::Runs,
             started_us: 0,
+            stopped_us: 5,
             run: 0,
             says: "",
         };
@@ -296,7 +299,7 @@ fn block(text: &mut String, name: &str, unit: Option<&Unit>) {
         let _ = writeln!(text, "DropInPaths={DROP_IN}");
     }
     if unit.active_state != "active" {
-        text.push_str("InactiveEnterTimestampMonotonic=5\n");
+        let _ = writeln!(text, "InactiveEnterTimestampMonotonic={}", unit.stopped_us);
     }
     if unit.active_state == "failed" && unit.result == "exit-code" {
         let _ = write!(

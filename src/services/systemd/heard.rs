@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::core::model::manager_event::{Happening, ManagerEvent};
+use crate::core::model::manager_event::{Happening, JobKind, ManagerEvent};
 use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::{Left, Purpose, UnitEnd, UnitState};
@@ -83,6 +83,13 @@ impl Hearing {
         let mut memory = self.memory();
         for event in events {
             memory.gap |= event.what == Happening::Gap;
+            // Somebody wants it up again, whatever comes of that.
+            if let Happening::JobNew { unit, kind, .. } | Happening::JobRemoved { unit, kind, .. } =
+                &event.what
+                && matches!(kind, JobKind::Start | JobKind::Restart)
+            {
+                memory.ends.remove(unit);
+            }
             if event.seen > memory.until || event.what == Happening::Gap {
                 memory.intents.hear(event);
             }
@@ -169,7 +176,7 @@ impl Memory {
             return left;
         }
         match self.ends.get(&unit.name) {
-            Some((at, known)) if *at == at_us && left == Left::Unknown => return known.clone(),
+            Some((at, known)) if *at == at_us && tells_more(known, &left) => return known.clone(),
             Some(known) if *known == (at_us, left.clone()) => return left,
             Some(_) | None => {}
         }
@@ -182,6 +189,15 @@ impl Memory {
         }
         left
     }
+}
+
+/// Of one end: no journal has the stop of what had failed before, which the bus told.
+const fn tells_more(known: &Left, left: &Left) -> bool {
+    matches!(left, Left::Unknown)
+        || matches!(
+            (known, left),
+            (Left::OnPurpose(Purpose::Stopped), Left::ByItself)
+        )
 }
 
 /// It ran and is down: only services are sent signals by hand.
@@ -206,7 +222,7 @@ fn stamps(unit: &UnitState) -> Left {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::model::manager_event::{JobId, JobKind, JobResult};
+    use crate::core::model::manager_event::{JobId, JobResult, UnitChange};
 
     fn word(seen_ms: i64, kind: JobKind) -> ManagerEvent {
         ManagerEvent {
@@ -289,12 +305,36 @@ mod tests {
         assert_eq!(asked(&heard, true), Left::OnPurpose(Purpose::Stopped));
         heard.recall(&[ManagerEvent {
             seen: Timestamp::from_millis(1),
-            what: Happening::UnitChanged(crate::core::model::manager_event::UnitChange {
-                unit: "a.service".to_owned(),
-                active: Some("failed".to_owned()),
-                ..Default::default()
-            }),
+            what: Happening::UnitChanged(failed()),
         }]);
         assert_eq!(asked(&heard, true), Left::ByItself);
+    }
+
+    fn failed() -> UnitChange {
+        UnitChange {
+            unit: "a.service".to_owned(),
+            active: Some("failed".to_owned()),
+            ..UnitChange::default()
+        }
+    }
+
+    /// The journal tells of the failure alone.
+    #[test]
+    fn a_stop_of_what_had_failed_is_known_after_a_restart_until_it_is_started() {
+        let fails = ManagerEvent {
+            seen: Timestamp::from_millis(1),
+            what: Happening::UnitChanged(failed()),
+        };
+        let heard = Hearing::default();
+        heard.recall(std::slice::from_ref(&fails));
+        assert_eq!(asked(&heard, false), Left::ByItself);
+        heard.hear(&[word(2, JobKind::Stop)]);
+        assert_eq!(asked(&heard, false), Left::OnPurpose(Purpose::Stopped));
+        let later = Hearing::default();
+        later.remember(&heard.ends());
+        later.recall(&[fails]);
+        assert_eq!(asked(&later, false), Left::OnPurpose(Purpose::Stopped));
+        later.hear(&[word(3, JobKind::Start)]);
+        assert_ne!(asked(&later, false), Left::OnPurpose(Purpose::Stopped));
     }
 }
