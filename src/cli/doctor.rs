@@ -204,6 +204,7 @@ fn check_paused(page: &mut Page, host: &Host, config: &Config, store: StoreFacts
             | Reason::InDigest
             | Reason::Spaced { .. }
             | Reason::Starting
+            | Reason::NeverGreen(_)
             | Reason::MayStillShow
             | Reason::NothingSafe
             | Reason::NoneTaken

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::detectors::Detector;
-use crate::store::{Reader, Store, StoreError};
+use crate::store::{DetectorRun, Reader, RunOutcome, Store, StoreError};
 
 /// Written at most this often, and only what changed.
 const EVERY: Duration = Duration::from_secs(600);
@@ -14,11 +14,18 @@ fn key(detector: &dyn Detector) -> String {
     format!("memory_of_{}", detector.name())
 }
 
-/// Gives each detector what an earlier life wrote down.
+/// Gives each detector what an earlier life wrote down: nothing is that of one that looked and had nothing to say.
 pub fn recall(reader: &Reader, detectors: &[Box<dyn Detector>]) -> Result<(), StoreError> {
+    let runs = reader.detector_runs()?;
     for detector in detectors {
-        if let Some(memory) = reader.meta(&key(detector.as_ref()))? {
-            detector.recall(&memory);
+        let has_looked = |run: &&DetectorRun| {
+            run.name == detector.name() && matches!(run.outcome, RunOutcome::Ok)
+        };
+        let memory = reader.meta(&key(detector.as_ref()))?;
+        match memory {
+            Some(memory) => detector.recall(&memory),
+            None if runs.iter().any(|run| has_looked(&run)) => detector.recall(""),
+            None => {}
         }
     }
     Ok(())
@@ -39,7 +46,8 @@ impl Memories {
         detectors: &[Box<dyn Detector>],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        if self.at.is_some_and(|at| now.since(at) < EVERY) {
+        let is_due = self.at.is_none_or(|at| now.since(at) >= EVERY);
+        if !is_due && !detectors.iter().any(|one| one.has_news()) {
             return Ok(());
         }
         if self.flush(store, detectors)? {

@@ -32,7 +32,9 @@ pub fn among(
     let (mut order, mut stopped) = (Vec::new(), Vec::new());
     for unit in units {
         let mut globs = detect.wanted_units.iter();
-        let is_listed = globs.any(|glob| matches_glob(glob, &unit.name));
+        let quiet = config.probe.iter().filter(|probe| probe.unit == unit.name);
+        let quiet: Vec<&str> = quiet.map(|probe| probe.name.as_str()).collect();
+        let is_listed = globs.any(|glob| matches_glob(glob, &unit.name)) || !quiet.is_empty();
         let Some(purpose) = kept_down(unit, &is_up, is_listed) else {
             continue;
         };
@@ -45,7 +47,10 @@ pub fn among(
         let ours = by_hand::stop_of_ours(host, reader, unit)?;
         let stopped_for = ours.as_ref().map(|stop| stop.task_id);
         let why = ours.map_or_else(|| purpose.to_string(), |stop| by_hand::told_stop(&stop));
-        let text = format!("{} {why}{}", unit.name, down_since.unwrap_or_default());
+        let mut text = format!("{} {why}{}", unit.name, down_since.unwrap_or_default());
+        if !quiet.is_empty() {
+            text += &format!("; its probe is quiet: {}", quiet.join(", "));
+        }
         let one = object!({
             "unit": unit.name,
             "why": why,

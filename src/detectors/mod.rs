@@ -9,6 +9,7 @@ pub mod container_memory;
 pub mod containers;
 pub mod disk;
 mod error;
+mod ever_green;
 pub mod journal;
 pub mod journal_early;
 pub mod journal_users;
@@ -241,7 +242,12 @@ pub trait Detector: Send + Sync + fmt::Debug {
     fn memory(&self) -> Option<String> {
         None
     }
-    /// Takes back what an earlier life gave as its `memory`. What cannot be read is not known.
+    /// Its memory is to be written down at once: a power cut must not take that.
+    fn has_news(&self) -> bool {
+        false
+    }
+    /// Takes back what an earlier life gave as its `memory`: nothing, where it looked and gave none. What cannot be read
+    /// is not known.
     fn recall(&self, _memory: &str) {}
 }
 

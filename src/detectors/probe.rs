@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::unistd::User;
@@ -13,11 +13,12 @@ use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::hint::Hint;
 use crate::core::model::port::Port;
-use crate::core::model::sorted::SortedMap;
+use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::{UnitName, UnitState};
 use crate::core::reading::starting::{StartTimes, started_at};
+use crate::detectors::ever_green::Green;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep};
 use crate::host::clock::end_after;
 use crate::host::exec::{Command, Confinement};
@@ -78,11 +79,13 @@ impl Memory {
             return;
         };
         let units = units(look, probe);
-        // What somebody stopped does not start.
         let own = units.first().filter(|unit| unit.name == probe.unit);
-        let is_stopped = own.is_some_and(|own| own.purpose().is_some());
+        // Whoever stopped it knows that it does not answer.
+        if own.is_some_and(|own| own.purpose().is_some()) {
+            self.failures = 0;
+            return;
+        }
         let start = started_at(&units, boot::booted_at(look.host), look.now);
-        let start = start.filter(|_| !is_stopped);
         let period = Duration::from_secs(probe.start_period_s);
         let starting_until = self.starts.bad(start, period, look.now);
         self.failures = match starting_until {
@@ -123,10 +126,11 @@ fn requires(probe: &Probe, units: &[UnitState]) -> String {
 }
 
 /// Counts consecutive failures in memory; what stood open before a restart stays so until a success. How long
-/// starts took is kept over it.
+/// starts took, and which probe was ever green, is kept over it.
 #[derive(Debug, Default)]
 pub struct Probes {
     memory: Mutex<SortedMap<String, Memory>>,
+    green: Mutex<Green>,
 }
 
 impl Detector for Probes {
@@ -172,7 +176,11 @@ impl Detector for Probes {
                     })
             })
             .collect();
-        for (probe, answer) in ask_all(look, &due) {
+        let answers = ask_all(look, &due);
+        let mut green = self.green.lock().unwrap_or_else(PoisonError::into_inner);
+        let good = answers.iter().filter(|(_, answer)| answer.is_none());
+        green.take(look.config, good.map(|(probe, _)| *probe));
+        for (probe, answer) in answers {
             let known = memory.entry(probe.name.clone()).or_default();
             known.take(look, probe, answer);
         }
@@ -184,7 +192,8 @@ impl Detector for Probes {
                 let known = memory.get(&probe.name)?;
                 let enough = known.failures >= probe.failures.max(1) || is_open(probe);
                 let failed = known.last.as_ref().filter(|_| enough)?;
-                Some(finding(probe, failed, look.now))
+                let was_green = green.has(probe);
+                Some(finding(probe, failed, was_green, look.now))
             })
             .collect();
         Ok(Sweep::Present(found))
@@ -197,13 +206,27 @@ impl Detector for Probes {
             (!took.is_empty()).then(|| (name.clone(), took.to_vec()))
         };
         let kept: SortedMap<String, Vec<u64>> = memory.iter().filter_map(took).collect();
-        (!kept.is_empty()).then(|| serde_json::to_string(&kept).ok())?
+        let mut green = self.green.lock().ok()?;
+        let asked = green.written()?;
+        serde_json::to_string(&(asked, kept)).ok()
+    }
+
+    fn has_news(&self) -> bool {
+        self.green.lock().is_ok_and(|green| green.has_news())
     }
 
     fn recall(&self, memory: &str) {
-        let kept = serde_json::from_str::<SortedMap<String, Vec<u64>>>(memory);
-        if let (Ok(kept), Ok(mut memory)) = (kept, self.memory.lock()) {
-            for (name, took) in kept {
+        type Took = SortedMap<String, Vec<u64>>;
+        let (asked, took) = match serde_json::from_str::<(SortedSet<String>, Took)>(memory) {
+            Ok((asked, took)) => (Some(asked), took),
+            // An earlier version wrote less.
+            Err(_) => (None, serde_json::from_str(memory).unwrap_or_default()),
+        };
+        if let Ok(mut green) = self.green.lock() {
+            *green = Green::recalled(asked);
+        }
+        if let Ok(mut memory) = self.memory.lock() {
+            for (name, took) in took {
                 memory.entry(name).or_default().starts = StartTimes::remembered(took);
             }
         }
@@ -232,7 +255,7 @@ fn ask_all<'p>(look: &Snapshot<'_>, due: &[&'p Probe]) -> Vec<(&'p Probe, Option
     answers
 }
 
-fn finding(probe: &Probe, failed: &Failed, now: Timestamp) -> Finding {
+fn finding(probe: &Probe, failed: &Failed, was_green: bool, now: Timestamp) -> Finding {
     let failure = &failed.failure;
     let port = probe
         .tcp
@@ -249,6 +272,7 @@ fn finding(probe: &Probe, failed: &Failed, now: Timestamp) -> Finding {
         now,
     )
     .with(Fact::Probe(&probe.name))
+    .with(Fact::WasGreen(was_green))
     .with(Fact::Unit(&probe.unit))
     .with(Fact::Requires(&failed.requires))
     .with(failed.starting_until.map(Fact::StartingUntil))
@@ -508,6 +532,9 @@ mod tests {
     fn how_long_starts_took_outlives_this_program() {
         let probes = Probes::default();
         assert_eq!(probes.memory(), None);
+        let config = Config::default();
+        let none = std::iter::empty();
+        probes.green.lock().unwrap().take(&config, none);
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
         let mut slow = Memory::default();
         slow.starts
@@ -518,7 +545,13 @@ mod tests {
         let later = Probes::default();
         later.recall("what another version wrote");
         assert_eq!(later.memory(), None);
-        later.recall(&kept);
+        for kept in [kept.as_str(), "{\"web\":[90]}"] {
+            later.recall(kept);
+            let web = later.memory.lock().unwrap()["web"].clone();
+            assert_eq!(web.starts.took_s(), [90], "{kept}");
+        }
+        let none = std::iter::empty();
+        later.green.lock().unwrap().take(&config, none);
         assert_eq!(later.memory(), Some(kept));
     }
 

@@ -185,11 +185,11 @@ LOG
 before_message_2() { logger -t pressd "hydraulic pressure low on line 3: 41 bar"; }
 
 prepare_command() {
-  printf '#!/bin/sh\n[ ! -e /root/stuck ] || { echo "the valve is stuck"; exit 2; }\n' >/usr/local/bin/check-valve
+  printf '#!/bin/sh\n[ ! -e /root/stuck ] || { echo "the valve is stuck"; exit 2; }\n: >/root/was-green\n' >/usr/local/bin/check-valve
   printf '#!/bin/sh\nrm /root/stuck\n' >/usr/local/bin/reset-valve
   chmod 755 /usr/local/bin/check-valve /usr/local/bin/reset-valve
 }
-before_command_2() { until_so "reloaded" reloaded; touch /root/stuck; }
+before_command_2() { until_so "reloaded" reloaded; until_so "green once" test -e /root/was-green; touch /root/stuck; }
 
 prepare_disk() {
   mkdir -p /var/spool/press

@@ -43,7 +43,10 @@ pub fn next_steps(
     }
     let notes = notes.lines().filter(|line| !line.trim().is_empty());
     let notes = notes.map(|line| format!("# {}", line.trim()));
-    notes.chain(steps).collect()
+    let never_green = finding.evidence.was_never_green();
+    let probe = quoted(&finding.subject);
+    let asks = never_green.then(|| format!("autonomous-orchestrator probe test {probe}"));
+    notes.chain(asks).chain(steps).collect()
 }
 
 fn fill(template: &str, finding: &Finding) -> Option<String> {
@@ -115,6 +118,7 @@ fn word(key: Key, finding: &Finding) -> Option<String> {
         | Key::DeletedOpen
         | Key::Probe
         | Key::StartingUntil
+        | Key::WasGreen
         | Key::FailedWith
         | Key::Needs
         | Key::Sandbox

@@ -68,6 +68,8 @@ named! {
         /// Who holds deleted files open on the file system.
         DeletedOpen = "deleted_open",
         Probe = "probe",
+        /// `no` when the probe never answered well since it was configured.
+        WasGreen = "was_green",
         /// Until when what is asked may still be starting.
         StartingUntil = "starting_until",
         /// What else broke at the same time, separated by commas.
@@ -106,6 +108,7 @@ pub enum MovedHow<'a> {
 }
 
 const YES: &str = "yes";
+const NO: &str = "no";
 const TOLD: &str = "bundle: ";
 
 impl fmt::Display for MovedHow<'_> {
@@ -203,6 +206,8 @@ pub enum Fact<'a> {
     DeletedOpen(&'a str),
     /// Name of the operator's probe.
     Probe(&'a str),
+    /// The probe answered well at least once since it was configured.
+    WasGreen(bool),
     /// What the probe asks was started a moment ago, and is given until then.
     StartingUntil(Timestamp),
     /// What else broke at the same time, separated by commas: for a human.
@@ -272,6 +277,7 @@ impl Facts {
             Fact::FullIn(span) => self.put(Key::FullIn, span.as_secs().to_string()),
             Fact::DeletedOpen(holder) => self.put(Key::DeletedOpen, holder),
             Fact::Probe(name) => self.put(Key::Probe, name),
+            Fact::WasGreen(was) => self.put(Key::WasGreen, if was { YES } else { NO }),
             Fact::StartingUntil(at) => self.put(Key::StartingUntil, at.to_string()),
             Fact::FailedWith(others) => self.put(Key::FailedWith, others),
             Fact::Detectors(names) => self.put(Key::Detectors, names),
@@ -321,6 +327,11 @@ impl Facts {
     /// True when the service manager refuses to start the unit again so soon.
     pub fn start_limit(&self) -> bool {
         self.text(Key::StartLimit) == Some(YES)
+    }
+
+    /// True of a probe that never answered well: it proves nothing.
+    pub(crate) fn was_never_green(&self) -> bool {
+        self.text(Key::WasGreen) == Some(NO)
     }
 
     /// Until when what is asked may still be starting.

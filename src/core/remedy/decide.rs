@@ -42,8 +42,8 @@ const BLIND_AFTER: Duration = Duration::from_secs(600);
 const DEPLOYMENT_MOST: Duration = Duration::from_secs(600);
 /// What a human was told of and nothing can be done about is looked at again.
 const TOLD_RECHECK: Duration = Duration::from_secs(86_400);
-/// What was stopped because it fights is looked at again.
-const FIGHT_RECHECK: Duration = Duration::from_secs(3_600);
+/// What fights, and what a probe that was never green says, is looked at again.
+const TOLD_ONCE_RECHECK: Duration = Duration::from_secs(3_600);
 /// Whoever set the kill switch knows; what it has kept from being repaired for this long was forgotten with it.
 const KILL_SWITCH_FORGOTTEN: Duration = Duration::from_secs(3_600);
 /// While another disruptive action holds the host's slot.
@@ -208,7 +208,7 @@ fn afresh(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Decis
         return inhibited(situation, symptom_of(broken), now).into();
     }
     if let Some(other) = &situation.past.breaks {
-        return fights(situation, other, now).into();
+        return told_once(situation, Reason::Breaks(other.clone()), now).into();
     }
     if let Some(step) = deployment(situation, now) {
         return step.into();
@@ -216,6 +216,11 @@ fn afresh(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Decis
     let until = finding.evidence.starting_until();
     if let Some(until) = until.filter(|until| now < *until) {
         return wait(until, Reason::Starting).into();
+    }
+    if finding.evidence.was_never_green() {
+        // It proves nothing about its unit.
+        let reason = Reason::NeverGreen(task.subject.clone());
+        return told_once(situation, reason, now).into();
     }
     // All that it hangs on is green.
     let healing = above.last().copied();
@@ -293,10 +298,9 @@ fn silence_of(
         .map(|open| (open.until, open.text))
 }
 
-/// Its repairs break something else: nothing more is done about it, and a human hears of it once.
-fn fights(situation: &Situation<'_>, other: &str, now: Timestamp) -> Step {
-    let reason = Reason::Breaks(other.to_owned());
-    let look = now.plus(FIGHT_RECHECK);
+/// Nothing is done about it, or nothing more, and a human hears of it once.
+fn told_once(situation: &Situation<'_>, reason: Reason, now: Timestamp) -> Step {
+    let look = now.plus(TOLD_ONCE_RECHECK);
     match situation.past.told {
         0 => tell(situation, reason, Some(look), now),
         _ => wait(look, reason),

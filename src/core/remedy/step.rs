@@ -173,6 +173,8 @@ pub enum Reason {
         class: Class,
         subject: String,
     },
+    /// This probe never answered well.
+    NeverGreen(String),
     /// What the probe asks was started a moment ago.
     Starting,
     /// Something is being installed: what.
@@ -276,6 +278,7 @@ impl Reason {
             Self::Budget(_) => Some(Gate::Budget),
             Self::Slot => Some(Gate::Slot),
             Self::MayPass
+            | Self::NeverGreen(_)
             | Self::Starting
             | Self::OnlyAWarning
             | Self::Habit
@@ -323,6 +326,10 @@ impl fmt::Display for Reason {
                 "each repair breaks {other} within the stability window: stopped, both cannot have their way"
             ),
             Self::Deployment(what) => write!(f, "something is being installed: {what}"),
+            Self::NeverGreen(probe) => write!(
+                f,
+                "this probe was never green: check the probe with `probe test {probe}`; no unit is touched for it"
+            ),
             Self::Starting => f.write_str("it was started a moment ago and may still be starting"),
             Self::Clock => f.write_str(
                 "the clock is before this build's own date; waiting for time synchronisation",

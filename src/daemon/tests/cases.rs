@@ -339,9 +339,9 @@ fn a_boot_that_does_not_end_is_not_waited_for_for_ever() {
     assert!(starts(&gateway).is_empty());
 }
 
-/// A unit that runs, and a probe of it.
+/// A unit that runs, and a probe of it that was green.
 fn probed() -> Gateway {
-    let gateway = Gateway::at(START, &[("/proc/uptime", "100.00 100.00")], |config| {
+    let mut gateway = Gateway::at(START, &[("/proc/uptime", "100.00 100.00")], |config| {
         config.probe.push(Probe {
             name: "web".to_owned(),
             command: vec!["/usr/bin/check".to_owned()],
@@ -353,6 +353,9 @@ fn probed() -> Gateway {
     });
     gateway.program("/usr/bin/check");
     gateway.units.put(UNIT, "active");
+    answers(&gateway, true);
+    gateway.pass();
+    gateway.advance(Duration::from_secs(1));
     gateway
 }
 

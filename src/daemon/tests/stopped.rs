@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::gateway::{Gateway, START, UNIT};
 use super::units::Unit;
-use crate::core::config::Probe;
-use crate::core::model::task::Resolution;
+use crate::core::config::{Mode, Probe};
+use crate::core::model::task::{Resolution, Status};
 use crate::core::remedy::silence::{Scope, Silence};
 use crate::daemon::status::Daemon;
-use crate::daemon::{explain, untold};
-use crate::host::exec::scripted::{fails, says};
+use crate::daemon::untold;
+use crate::host::exec::scripted::{Answer, fails, says};
 
 /// What the status file says is left alone.
 fn left_alone(gateway: &Gateway) -> Vec<String> {
@@ -132,9 +132,10 @@ fn of_a_unit_without_a_task_it_is_said_why() {
     );
 }
 
-#[test]
-fn a_stopped_unit_with_a_probe_gets_one_answer() {
-    let mut gateway = Gateway::at(START, &[("/proc/uptime", "100.00 100.00")], |config| {
+/// A gateway whose probe `web` asks UNIT with a program, which answers as `answer` does.
+fn probed(answer: fn(&[&str]) -> Answer) -> Gateway {
+    let gateway = Gateway::at(START, &[("/proc/uptime", "100.00 100.00")], |config| {
+        config.escalation.github = None;
         config.probe.push(Probe {
             name: "web".to_owned(),
             command: vec!["/usr/bin/check".to_owned()],
@@ -145,39 +146,147 @@ fn a_stopped_unit_with_a_probe_gets_one_answer() {
         });
     });
     gateway.program("/usr/bin/check");
-    for words in ["systemd-run", "/usr/bin/check"] {
-        gateway.script.on(words, |_| fails(2, "no answer"));
-    }
-    gateway.is_stopped(UNIT);
-    // It had been started five seconds before.
-    let started = |unit: &mut Unit| unit.started_us = 95_000_000;
-    gateway.units.change(UNIT, started);
-    gateway.runs_for(Duration::from_secs(20));
-    let config = gateway.runtime.loaded().config.clone();
-    let task = gateway.task("web");
-    let host = &gateway.runtime.host;
-    let told = explain::explain(host, config, task.id, &[]).unwrap().text();
-    let to_do = "what a human can do\n    systemctl start app.service\n\n";
-    assert!(told.contains(to_do), "{told}");
-    assert!(!told.contains("started a moment ago"), "{told}");
-    let why = "app.service was stopped by somebody: it stays as it is\n";
-    for line in ["mode auto]: not now: ", "now: escalated because "] {
-        assert!(told.contains(&format!("{line}{why}")), "{told}");
-    }
-    let next = told.lines().last().unwrap();
-    assert!(
-        next.starts_with("next: nothing until a human acts"),
-        "{told}"
-    );
-    assert_eq!(gateway.starts(), 0);
-    // Whoever stopped it starts it, two seconds before each look.
     gateway.units.put(UNIT, "active");
-    let started = |unit: &mut Unit| unit.started_us = 98_000_000;
-    gateway.units.change(UNIT, started);
+    answers(&gateway, answer);
+    gateway
+}
+
+fn answers(gateway: &Gateway, answer: fn(&[&str]) -> Answer) {
     for words in ["systemd-run", "/usr/bin/check"] {
-        gateway.script.on(words, |_| says(""));
+        gateway.script.on(words, answer);
     }
+}
+
+fn restarts(gateway: &Gateway) -> usize {
+    let asked = gateway.script.asked();
+    let is_restart = |line: &&String| line.starts_with("systemctl restart");
+    asked.iter().filter(is_restart).count()
+}
+
+fn well(_: &[&str]) -> Answer {
+    says("")
+}
+
+fn silent(_: &[&str]) -> Answer {
+    fails(2, "no answer")
+}
+
+#[test]
+fn the_probe_of_a_stopped_unit_is_quiet_and_stands_beside_it() {
+    let mut gateway = probed(well);
+    gateway.runs_for(Duration::from_secs(5));
+    // Nothing but the probe wants it.
+    let alone = |unit: &mut Unit| (unit.file_state, unit.wanted_by) = ("disabled", "");
+    gateway.is_stopped(UNIT);
+    gateway.units.change(UNIT, alone);
+    answers(&gateway, silent);
+    gateway.runs_for(Duration::from_secs(60));
+    assert!(gateway.tasks().is_empty(), "{:?}", gateway.tasks());
+    let told = left_alone(&gateway);
+    let ends = "; its probe is quiet: web";
+    assert!(told.len() == 1 && told[0].ends_with(ends), "{told:?}");
+    // From its next start on it counts again, once that had its time.
+    gateway.units.put(UNIT, "active");
+    gateway.runs_for(Duration::from_secs(90));
+    assert!(restarts(&gateway) > 0);
+    assert!(left_alone(&gateway).is_empty());
+}
+
+#[test]
+fn what_is_stopped_while_its_probe_fails_is_the_human_s() {
+    let mut gateway = probed(well);
+    gateway.runs_for(Duration::from_secs(5));
+    let mut config = gateway.runtime.loaded().config.clone();
+    config.mode.limit = Mode::Suggest;
+    gateway.runtime.take_over(config).unwrap();
+    answers(&gateway, silent);
+    gateway.runs_for(Duration::from_secs(60));
+    assert_eq!(gateway.task("web").status, Status::Escalated);
+    gateway.is_stopped(UNIT);
     gateway.runs_for(Duration::from_secs(30));
-    let resolution = gateway.task("web").resolution;
-    assert_eq!(resolution, Some(Resolution::Human), "it was worth telling");
+    let task = gateway.task("web");
+    assert_eq!(task.resolution, Some(Resolution::Human));
+    let why = "closed: app.service was stopped by somebody".to_owned();
+    assert!(gateway.events(&task).contains(&why));
+}
+
+#[test]
+fn a_probe_that_was_never_green_is_told_and_restarts_nothing() {
+    let mut gateway = probed(silent);
+    gateway.runs_for(Duration::from_secs(600));
+    let task = gateway.task("web");
+    assert_eq!(task.status, Status::Escalated);
+    let told = "escalated: this probe was never green: check the probe with `probe test web`; no unit is touched for it";
+    let events = gateway.events(&task);
+    let times = events.iter().filter(|one| one.starts_with("escalated"));
+    assert_eq!(times.count(), 1, "{events:?}");
+    assert!(events.contains(&told.to_owned()), "{events:?}");
+    assert_eq!(restarts(&gateway), 0);
+    // The same after a restart of this program.
+    let mut gateway = gateway.restarted(|_| {});
+    gateway.runs_for(Duration::from_secs(120));
+    assert_eq!(restarts(&gateway), 0);
+    // It was wrong, and is mended: from now on it proves something.
+    answers(&gateway, well);
+    gateway.runs_for(Duration::from_secs(30));
+    answers(&gateway, silent);
+    let mut gateway = gateway.restarted(|_| {});
+    gateway.runs_for(Duration::from_secs(60));
+    assert!(restarts(&gateway) > 0);
+}
+
+#[test]
+fn what_this_program_stopped_is_called_so() {
+    let mut gateway = probed(well);
+    gateway.write(
+        "/etc/autonomous-orchestrator/runbooks.d/own.toml",
+        "[[runbook]]\nid = \"own\"\nclass = [\"probe_failed\"]\n\
+         [[runbook.step]]\naction = \"stop_unit\"\nphase = 1\n",
+    );
+    let mut config = gateway.runtime.loaded().config.clone();
+    config.mode.medium = Mode::Auto;
+    gateway.runtime.take_over(config).unwrap();
+    gateway.runs_for(Duration::from_secs(5));
+    // The boot of this fixture moves with the clock.
+    gateway.units.change(UNIT, |unit| unit.stopped_us = 0);
+    // It is too busy, and calm once it is stopped.
+    let units = gateway.units.clone();
+    for words in ["systemd-run", "/usr/bin/check"] {
+        let units = units.clone();
+        gateway.script.on(words, move |_| {
+            let runs = |unit: &Unit| unit.active_state == "active";
+            match units.lock().units.get(UNIT).is_some_and(runs) {
+                true => fails(2, "too busy"),
+                false => says(""),
+            }
+        });
+    }
+    gateway.runs_for(Duration::from_secs(2));
+    gateway.hears_stop(UNIT);
+    gateway.runs_for(Duration::from_secs(120));
+    let task = gateway.task("web");
+    let fixed = Some(Resolution::Fixed);
+    assert_eq!(task.resolution, fixed, "{:#?}", gateway.events(&task));
+    let told = "app.service was stopped by this program for task 1: `undo 1` starts it again";
+    let listed = left_alone(&gateway);
+    assert!(
+        listed.len() == 1 && listed[0].starts_with(told),
+        "{listed:?}"
+    );
+    let (state, said) = untold(&gateway, UNIT).unwrap();
+    let said = format!("{UNIT} {said}");
+    assert!(
+        state == "stopped" && said.starts_with(told),
+        "{state}: {said}"
+    );
+    // Whoever stops it later is somebody else.
+    let later = |unit: &mut Unit| unit.stopped_us = 99_000_000;
+    gateway.units.change(UNIT, later);
+    gateway.hears_stop(UNIT);
+    gateway.runs_for(Duration::from_secs(120));
+    let listed = left_alone(&gateway);
+    assert!(
+        listed[0].starts_with("app.service was stopped by somebody"),
+        "{listed:?}"
+    );
 }
