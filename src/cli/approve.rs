@@ -20,12 +20,12 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let until = stored::until(&format!("{seconds}s"), globals.now())?;
     let kind: Option<ActionKind> = typed.parsed("action")?;
     let task = find(&stored::reader(globals, &config)?, id)?;
-    let class = task.class;
+    let finding = task.finding();
     let proposal = task.proposal.ok_or_else(|| {
         CliError::new(ErrorKind::Failed, format!("task {id} proposes no action"))
             .hint(format!("see `explain {id}` for what it waits for"))
     })?;
-    if let Some(key) = trial::setting(&config, class, &proposal) {
+    if let Some(key) = trial::setting(&config, &finding, &proposal) {
         let what = format!(
             "task {id}: the mode of this action is observe: nothing is done with leave either"
         );

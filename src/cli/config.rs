@@ -203,6 +203,7 @@ mod tests {
         config.notify.clear();
         config.maintenance.clear();
         config.mode.class.clear();
+        config.mode.unit.clear();
         config.alertmanager.labels.clear();
         config.escalation.github = None;
         assert_eq!(config, default);

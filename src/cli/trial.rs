@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::cli::shape;
 use crate::core::config::{Config, Mode};
-use crate::core::model::class::Class;
+use crate::core::model::facts::Key;
+use crate::core::model::finding::Finding;
 use crate::core::model::object::object;
 use crate::core::model::proposal::Proposal;
 use crate::core::model::sorted::SortedMap;
@@ -44,7 +45,7 @@ fn counted(tasks: &[Task], config: &Config) -> Vec<Would> {
         let Some(proposal) = &task.proposal else {
             continue;
         };
-        let Some(turned_on_by) = setting(config, task.class, proposal) else {
+        let Some(turned_on_by) = setting(config, &task.finding(), proposal) else {
             continue;
         };
         let would = by_action.entry(&proposal.text).or_insert_with(|| Would {
@@ -60,17 +61,24 @@ fn counted(tasks: &[Task], config: &Config) -> Vec<Would> {
 }
 
 /// The setting that keeps an action from being taken, with leave too.
-pub(super) fn setting(config: &Config, class: Class, proposal: &Proposal) -> Option<String> {
+pub(super) fn setting(config: &Config, finding: &Finding, proposal: &Proposal) -> Option<String> {
     let risk = config.risk_of(proposal.kind, proposal.command.as_deref());
-    if config.mode_for(class, risk) > Mode::Observe {
+    if config.mode_for(finding, risk) > Mode::Observe {
         return None;
     }
-    Some(match config.mode.limit {
-        Mode::Observe => "[mode] limit".to_owned(),
-        Mode::Suggest | Mode::Auto if config.mode.class.contains_key(class.as_str()) => {
-            format!("[mode.class] {class}")
-        }
-        Mode::Suggest | Mode::Auto => format!("[mode] {risk}"),
+    if config.mode.limit == Mode::Observe {
+        return Some("[mode] limit".to_owned());
+    }
+    let class = finding.class;
+    let units = [Some(finding.unit()), finding.fact(Key::HolderUnit)];
+    let mut own = units
+        .into_iter()
+        .flatten()
+        .filter_map(|unit| config.unit_mode(unit));
+    Some(match own.find(|(_, mode)| *mode == Mode::Observe) {
+        Some((unit, _)) => format!("[mode.unit] \"{unit}\""),
+        None if config.mode.class.contains_key(class.as_str()) => format!("[mode.class] {class}"),
+        None => format!("[mode] {risk}"),
     })
 }
 
@@ -101,6 +109,7 @@ impl Would {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::core::model::class::Class;
 
     #[test]
     fn the_setting_that_keeps_an_action_from_being_taken_is_named() {
@@ -110,8 +119,9 @@ mod tests {
             text: "restart web.service".to_owned(),
             terms: Default::default(),
         };
-        let class = Class::ServiceFailed;
-        let told = |text: &str| setting(&Config::parse(text).unwrap(), class, &proposal);
+        let now = Timestamp::from_millis(0);
+        let finding = Task::sample(1, Class::ServiceFailed, "web.service", now).finding();
+        let told = |text: &str| setting(&Config::parse(text).unwrap(), &finding, &proposal);
         for (text, want) in [
             ("", None),
             ("[mode]\nlimit = \"observe\"\n", Some("[mode] limit")),
@@ -119,6 +129,10 @@ mod tests {
             (
                 "[mode.class]\nservice_failed = \"observe\"\n",
                 Some("[mode.class] service_failed"),
+            ),
+            (
+                "[mode.unit]\n\"web.*\" = \"observe\"\n",
+                Some("[mode.unit] \"web.*\""),
             ),
         ] {
             assert_eq!(told(text).as_deref(), want, "{text}");

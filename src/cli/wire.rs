@@ -418,8 +418,13 @@ pub(super) fn unknown_units(host: &Host, config: &Config) -> Vec<(String, String
         let units = window.only.iter().filter(|name| name.contains('.'));
         units.map(move |unit| (format!("maintenance[{at}].only"), unit.clone()))
     });
+    let globs = ['*', '?'];
+    let bounded = config.mode.unit.keys();
+    let bounded = bounded.filter(|unit| !unit.contains(globs));
+    let bounded = bounded.map(|unit| (format!("mode.unit.{unit}"), unit.clone()));
     probed
         .chain(left_alone)
+        .chain(bounded)
         .filter(|(_, unit)| !managers.is_empty() && !unit.is_empty() && is_unknown(&managers, unit))
         .map(|(key, unit)| {
             let service = format!("{unit}.service");

@@ -25,8 +25,9 @@ use crate::core::model::task::{Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::core::reading::unit_state::has_unit_type;
 use crate::core::reading::wanted::{NotWanted, Unwanted};
-use crate::core::remedy::decide::{self, Decision, HostFacts, Question, Situation, decide};
+use crate::core::remedy::decide::{self, Decision, Question, Situation, decide};
 use crate::core::remedy::ending::{self, WindowEnd};
+use crate::core::remedy::host_facts::HostFacts;
 use crate::core::remedy::phases::{Offer, Offers};
 use crate::core::remedy::runbook::Runbook;
 use crate::core::remedy::step::Step;
@@ -246,7 +247,12 @@ fn weigh(
         (proposal.kind, &proposal.command) == (candidate.kind, &candidate.command)
     };
     Ok(Weighed {
-        mode: decide::mode_of(&situation, candidate.kind, candidate.command.as_deref()),
+        mode: decide::mode_of(
+            &situation,
+            &facts.finding,
+            candidate.kind,
+            candidate.command.as_deref(),
+        ),
         refused: held
             .or_else(|| refused(&situation, &facts.finding, gather.host.clock.now()))
             // That a human was asked for it closes the round for it, and nothing else.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::model::time::Timestamp;
-use crate::core::remedy::decide::HostFacts;
 use crate::core::remedy::gates::{self, Closed};
+use crate::core::remedy::host_facts::HostFacts;
 use crate::core::remedy::kill_switch;
 use crate::core::remedy::silence::Silences;
 use crate::host::Host;

@@ -73,6 +73,12 @@ pub fn look(
     if let Some(at) = at(since_us, boot::booted_at(host)) {
         let _ = write!(text, " (since {} UTC)", at.second());
     }
+    if let Some((key, mode)) = config.unit_mode(name) {
+        let _ = write!(
+            text,
+            "\nmode {mode} at most: [mode.unit] \"{key}\" = \"{mode}\""
+        );
+    }
     if let Some(terms) = silenced(host, config, reader, name)? {
         let _ = write!(text, "\n{terms}");
     }

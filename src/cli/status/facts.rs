@@ -9,8 +9,8 @@ use crate::core::config::Config;
 use crate::core::diagnosis::root_cause::cases;
 use crate::core::model::case::Case;
 use crate::core::model::task::Task;
-use crate::core::remedy::decide::HostFacts;
 use crate::core::remedy::gates::Closed;
+use crate::core::remedy::host_facts::HostFacts;
 use crate::core::remedy::step::{Reason, Spent};
 use crate::daemon::gather::conditions;
 use crate::daemon::host_facts::{self, StoreFacts};
@@ -61,11 +61,9 @@ pub(super) fn read_store(
     let rows = reader.escalations(true)?;
     let asks = rows.into_iter().map(|row| {
         let task = reader.task(row.task_id)?;
-        let proposal = task
+        let observed = task
             .as_ref()
-            .and_then(|task| Some((task.class, task.proposal.as_ref()?)));
-        let observed =
-            proposal.and_then(|(class, proposal)| trial::setting(config, class, proposal));
+            .and_then(|task| trial::setting(config, &task.finding(), task.proposal.as_ref()?));
         Ok(Ask {
             row,
             task,

@@ -340,14 +340,17 @@ fn mode_line(config: &Config) -> String {
         ("high", config.mode.high),
     ]
     .map(|(risk, mode)| format!("{risk} {}", mode.min(config.mode.limit)));
-    let own = match config.mode.class.len() {
-        0 => String::new(),
-        count => {
-            let classes = shape::counted(count as u64, "class", "classes");
-            format!(", {classes} with a mode of its own")
+    let mut text = format!("by risk: {}", by_risk.join(", "));
+    for (count, one, more) in [
+        (config.mode.class.len(), "class", "classes"),
+        (config.mode.unit.len(), "unit", "units"),
+    ] {
+        if count > 0 {
+            let own = shape::counted(count as u64, one, more);
+            let _ = write!(text, ", {own} with a mode of its own");
         }
-    };
-    format!("by risk: {}{own}", by_risk.join(", "))
+    }
+    text
 }
 
 fn tasks_line(counts: &Counts) -> (Tone, String) {

@@ -5,6 +5,9 @@ use crate::core::model::sorted::SortedMap;
 use crate::core::config::settings::section;
 use crate::core::model::action::{ActionKind, Risk};
 use crate::core::model::class::Class;
+use crate::core::model::facts::Key;
+use crate::core::model::finding::Finding;
+use crate::core::model::text::matches_glob;
 
 pub(crate) mod check;
 mod error;
@@ -90,7 +93,7 @@ section! {
 }
 
 section! {
-    /// Modes: the stricter of the risk's and the class's entry counts, unless the class has its own.
+    /// Modes: a class's own counts in place of the risk's; then the stricter of that, the unit's own and the limit.
     pub Modes {
         low: Mode = Mode::Auto,
         medium: Mode = Mode::Suggest,
@@ -99,6 +102,8 @@ section! {
         limit: Mode = Mode::Auto,
         /// `[mode.class]`: a class's own mode, in place of its risk's.
         class: SortedMap<String, Mode> = SortedMap::new(),
+        /// `[mode.unit]`: a bound for what is done about a unit, by exact name or glob; never a loosening.
+        unit: SortedMap<String, Mode> = SortedMap::new(),
     }
 }
 
@@ -411,8 +416,24 @@ impl Config {
         .collect()
     }
 
-    /// Mode for an action of `kind` against a finding of `class`.
-    pub(crate) fn mode_for(&self, class: Class, risk: Risk) -> Mode {
+    /// Mode for an action of this risk against `finding`, of which the units count that it is about.
+    pub(crate) fn mode_for(&self, finding: &Finding, risk: Risk) -> Mode {
+        let holder = finding.fact(Key::HolderUnit);
+        let units = [Some(finding.unit()), holder].into_iter().flatten();
+        let own = units.filter_map(|unit| Some(self.unit_mode(unit)?.1)).min();
+        let wanted = self.class_mode(finding.class, risk);
+        wanted.min(own.unwrap_or(Mode::Auto))
+    }
+
+    /// The strictest entry of `[mode.unit]` that `unit` falls under: its key, and the mode.
+    pub(crate) fn unit_mode(&self, unit: &str) -> Option<(&str, Mode)> {
+        let entries = self.mode.unit.iter();
+        let covers = entries.filter(|(glob, _)| matches_glob(glob, unit));
+        let strictest = covers.min_by_key(|(_, mode)| **mode)?;
+        Some((strictest.0, *strictest.1))
+    }
+
+    fn class_mode(&self, class: Class, risk: Risk) -> Mode {
         let by_risk = match risk {
             Risk::Low => self.mode.low,
             Risk::Medium => self.mode.medium,
@@ -445,6 +466,10 @@ impl Config {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::core::config::settings::Setting;
+    use crate::core::model::facts::Fact;
+    use crate::core::model::finding::Severity;
+    use crate::core::model::time::Timestamp;
 
     #[test]
     fn an_empty_file_is_the_default() {
@@ -478,12 +503,49 @@ mod tests {
     fn the_limit_caps_every_mode() {
         let config = Config::parse("[mode]\nlimit = \"observe\"\n").unwrap();
         for class in Class::ALL {
-            assert_eq!(config.mode_for(*class, Risk::Low), Mode::Observe);
+            assert_eq!(config.class_mode(*class, Risk::Low), Mode::Observe);
         }
         let config = Config::default();
         assert_eq!(
-            config.mode_for(Class::DiskFull, Risk::Medium),
+            config.class_mode(Class::DiskFull, Risk::Medium),
             Mode::Suggest
         );
+    }
+
+    #[test]
+    fn of_unit_class_and_risk_the_stricter_counts() {
+        let config = Config::parse(
+            "[mode]\nlow = \"suggest\"\n[mode.class]\nservice_failed = \"auto\"\n\
+             [mode.unit]\n\"web.service\" = \"observe\"\n\"w*.service\" = \"suggest\"\n\"plc.service\" = \"auto\"\n",
+        )
+        .unwrap();
+        assert_eq!(Config::parse(&config.shown().to_toml()).unwrap(), config);
+        let found = |class, unit| {
+            Finding::new(
+                class,
+                unit,
+                Severity::Error,
+                "",
+                "",
+                Timestamp::from_millis(0),
+            )
+        };
+        let (failed, inactive) = (Class::ServiceFailed, Class::ServiceInactive);
+        for (class, unit, want) in [
+            (failed, "a.service", Mode::Auto),
+            (failed, "web.service", Mode::Observe),
+            (failed, "wiki.service", Mode::Suggest),
+            (failed, "plc.service", Mode::Auto),
+            (inactive, "plc.service", Mode::Suggest),
+        ] {
+            let mode = config.mode_for(&found(class, unit), Risk::Low);
+            assert_eq!(mode, want, "{class} {unit}");
+        }
+        // Whose process would be ended is asked, too.
+        let conflict =
+            found(Class::PortConflict, "a.service").with(Fact::HolderUnit("web.service"));
+        assert_eq!(config.mode_for(&conflict, Risk::Low), Mode::Observe);
+        let word = Config::parse("[mode.unit]\n\"web.service\" = \"atuo\"\n").unwrap_err();
+        assert_eq!(word.line, 2, "{word}");
     }
 }

@@ -220,22 +220,29 @@ pub fn line_of_key(text: &str, path: &str) -> usize {
     let root = Spanned::new(span, DeValue::Table(root.into_inner()));
     let mut at = &root;
     let mut line = 0;
-    for step in path.split(['.', '[']) {
+    let mut rest = path;
+    while !rest.is_empty() {
+        let (step, after) = rest.split_once(['.', '[']).unwrap_or((rest, ""));
+        let entry = |name: &str| {
+            let mut entries = at.get_ref().as_table()?.iter();
+            let (key, value) = entries.find(|(key, _)| key.get_ref() == name)?;
+            Some((key.span().start, value))
+        };
         let next = match step.strip_suffix(']').map(str::parse::<usize>) {
             Some(index) => index
                 .ok()
                 .and_then(|index| at.get_ref().as_array()?.get(index))
-                .map(|value| (value.span().start, value)),
-            None => at.get_ref().as_table().and_then(|table| {
-                let mut entries = table.iter();
-                let (key, value) = entries.find(|(key, _)| key.get_ref() == step)?;
-                Some((key.span().start, value))
-            }),
+                .map(|value| (value.span().start, value, after)),
+            // A key in quotes may hold a dot.
+            None => match entry(rest) {
+                Some((offset, value)) => Some((offset, value, "")),
+                None => entry(step).map(|(offset, value)| (offset, value, after)),
+            },
         };
-        let Some((offset, value)) = next else {
+        let Some((offset, value, after)) = next else {
             break;
         };
-        (line, at) = (line_of(text, offset), value);
+        (line, at, rest) = (line_of(text, offset), value, after);
     }
     line
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::core::config::{Config, Maintenance, Mode};
+use crate::core::config::{Config, Mode};
 use crate::core::diagnosis::learning::{self, Fixed};
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::action::ActionKind;
@@ -18,10 +18,11 @@ use crate::core::model::time::Timestamp;
 use crate::core::reading::wanted::NotWanted;
 use crate::core::remedy::ending::{self, LastAttempt, Seen};
 use crate::core::remedy::gates::{self, Closed, GateFacts};
+use crate::core::remedy::host_facts::HostFacts;
 use crate::core::remedy::leave::{Leave, has_leave, leave_for};
 use crate::core::remedy::patience::Told;
 use crate::core::remedy::phases::{self, Offer, Offers, Plan};
-use crate::core::remedy::silence::{Scope, Silences};
+use crate::core::remedy::silence::Scope;
 use crate::core::remedy::spacing;
 use crate::core::remedy::step::{self, BudgetScope, Reason, Spent, Step};
 use crate::core::remedy::target::TargetError;
@@ -95,41 +96,6 @@ pub struct Past {
     pub taken_back: Vec<ActionKind>,
     /// What its repairs break, again and again.
     pub breaks: Option<String>,
-}
-
-/// What the gates ask of the host, read now.
-#[derive(Clone, Debug)]
-pub struct HostFacts {
-    /// Text of the kill-switch file, when it exists.
-    pub kill_switch: Option<String>,
-    pub clock_sane: bool,
-    /// End of the start-up grace, when it is not over.
-    pub grace_until: Option<Timestamp>,
-    /// When the store was restored, while no full clean sweep has passed since.
-    pub restored: Option<Timestamp>,
-    /// Look, record and say what would be done.
-    pub dry_run: bool,
-    /// How far its clock on the wall is ahead of UTC, in seconds.
-    pub ahead_s: i64,
-    /// What humans want left alone.
-    pub silences: Silences,
-}
-
-impl HostFacts {
-    /// What the gates before an action look at, for something of this age.
-    pub fn gates(&self, settings: &Config, age: Duration, now: Timestamp) -> GateFacts {
-        let whole = |window: &&Maintenance| window.only.is_empty();
-        let mut windows = settings.maintenance.iter().filter(whole);
-        let ordered = self.silences.maintenance(now);
-        GateFacts {
-            kill_switch: self.kill_switch.clone(),
-            maintenance: ordered
-                .or_else(|| windows.find_map(|window| window.open_at(now, self.ahead_s))),
-            clock_sane: self.clock_sane,
-            grace_until: self.grace_until,
-            age,
-        }
-    }
 }
 
 /// One offered action, looked at against the host and the budgets.
@@ -265,7 +231,7 @@ fn afresh(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Decis
                 Some(due) if !has_leave(task, now) && is_too_soon(situation, offers, due, now) => {
                     spaced(situation, offers, due.max(now), now).into()
                 }
-                Some(_) | None => act(situation, phase, offer, now),
+                Some(_) | None => act(situation, finding, phase, offer, now),
             }
         }
     }
@@ -498,15 +464,15 @@ fn spaced(situation: &Situation<'_>, offers: &Offers, due: Timestamp, now: Times
     let fix = &situation.settings.fix;
     let since = situation.task.detected_at;
     match spacing::told_at(fix, &past.tried, since, Some(offers)) {
-        Some(at) if at <= now => {
-            let advisors = offers.disagreement.clone();
-            tell(
-                situation,
-                Reason::NotHeld { attempts, advisors },
-                Some(due),
-                now,
-            )
-        }
+        Some(at) if at <= now => tell(
+            situation,
+            Reason::NotHeld {
+                attempts,
+                advisors: offers.disagreement.clone(),
+            },
+            Some(due),
+            now,
+        ),
         Some(at) => wait(due.min(at), Reason::Spaced { attempts }),
         None => wait(due, Reason::Spaced { attempts }),
     }
@@ -584,7 +550,13 @@ fn unsettled(situation: &Situation<'_>, now: Timestamp) -> Option<Step> {
 }
 
 /// The gates before an action, in their order.
-fn act(situation: &Situation<'_>, phase: Phase, offer: Offer, now: Timestamp) -> Decision {
+fn act(
+    situation: &Situation<'_>,
+    finding: &Finding,
+    phase: Phase,
+    offer: Offer,
+    now: Timestamp,
+) -> Decision {
     let kind = offer.kind;
     let fits = |one: &&Checked| one.kind == kind && one.command == offer.command;
     let Some(checked) = situation.checked.as_ref().filter(fits) else {
@@ -618,7 +590,7 @@ fn act(situation: &Situation<'_>, phase: Phase, offer: Offer, now: Timestamp) ->
         let look = now.plus(gates::later(now.since(situation.task.detected_at)));
         return in_time(situation, Reason::Held(what.clone()), look, now).into();
     }
-    let mode = mode_of(situation, kind, offer.command.as_deref());
+    let mode = mode_of(situation, finding, kind, offer.command.as_deref());
     let leave = leave_for(situation.task, &action, now);
     if let Some(reason) = gates::needs_human(mode, leave == Leave::Given) {
         let reason = match leave {
@@ -685,12 +657,16 @@ fn gate_facts(situation: &Situation<'_>, now: Timestamp) -> GateFacts {
     situation.host.gates(situation.settings, age, now)
 }
 
-/// The mode of an action now: its class's or risk's own, and less after a restore, of what a human took back, or in a dry
-/// run.
-pub fn mode_of(situation: &Situation<'_>, kind: ActionKind, declared: Option<&str>) -> Mode {
+/// The mode of an action now: what the configuration says, and less after a restore, of what a human took back, or in a
+/// dry run.
+pub fn mode_of(
+    situation: &Situation<'_>,
+    finding: &Finding,
+    kind: ActionKind,
+    declared: Option<&str>,
+) -> Mode {
     let settings = situation.settings;
-    let risk = settings.risk_of(kind, declared);
-    let mode = settings.mode_for(situation.task.class, risk);
+    let mode = settings.mode_for(finding, settings.risk_of(kind, declared));
     let taken_back = situation.past.taken_back.contains(&kind);
     match (
         situation.host.dry_run,

@@ -3,6 +3,7 @@ pub mod decide;
 pub mod ending;
 pub mod fights;
 pub mod gates;
+pub mod host_facts;
 pub mod kill_switch;
 pub mod lack;
 mod leave;
