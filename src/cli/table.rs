@@ -74,10 +74,10 @@ impl From<&str> for Cell {
     }
 }
 
-/// From this width on the last column stays in its row and is cut; below it has lines of its own.
+/// From this width on the last column stays in those rows that have room for it; below all rows are alike.
 const WIDE: usize = 120;
-/// What is cut shows at least this much of itself, or has lines of its own, in characters.
-const CUT_MIN: usize = 40;
+/// Less room than this for the last column counts as none, in characters.
+const ROOM_MIN: usize = 40;
 /// Narrowest that a column is cut or broken to, in characters.
 const LAST_MIN: usize = 16;
 /// A name in front of a value is at most this wide, with what is between them.
@@ -85,8 +85,8 @@ const NAME_MOST: usize = 24;
 /// Before lines of the last column below their row.
 const INDENT: usize = 4;
 
-/// Rows under a heading. Only the last column is cut or set below its row, and only when a width is given; what then
-/// is still too wide is cut and stands in full below.
+/// Rows under a heading. The last column is set below its row where it does not fit, and only when a width is given; what
+/// then is still too wide is cut and stands in full below.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     head: Vec<&'static str>,
@@ -138,12 +138,18 @@ impl Table {
         let last = widths.last().copied().unwrap_or_default();
         let below = width.filter(|width| {
             let shown = (*width + last).saturating_sub(needed);
-            needed > *width && widths.len() > 1 && (*width < WIDE || shown < CUT_MIN)
+            needed > *width && widths.len() > 1 && (*width < WIDE || shown < ROOM_MIN)
         });
         let mut out = String::new();
         let Some(room) = below else {
-            for line in &lines {
-                draw_line(&mut out, line, &widths, width, colour);
+            let beside = needed.saturating_sub(last);
+            for mut line in lines {
+                let fits = |(text, _): &(String, Tone)| {
+                    width.is_none_or(|width| beside + text.chars().count() <= width)
+                };
+                let last = line.pop_if(|last| widths.len() > 1 && !fits(last));
+                draw_line(&mut out, &line, &widths, width, colour);
+                below_row(&mut out, last.iter(), width.unwrap_or(usize::MAX), colour);
             }
             return out;
         };
@@ -154,13 +160,28 @@ impl Table {
             draw_line(&mut out, &line, &widths, Some(room), colour);
             let cells = line.iter().zip(&widths);
             let cut = cells.filter(|((text, _), wide)| text.chars().count() > **wide);
-            for (text, tone) in cut.map(|(cell, _)| cell).chain(&last) {
-                for part in wrap(text, room.saturating_sub(INDENT)) {
-                    let _ = writeln!(out, "{:INDENT$}{}", "", tone.paint(&part, colour));
-                }
-            }
+            below_row(
+                &mut out,
+                cut.map(|(cell, _)| cell).chain(&last),
+                room,
+                colour,
+            );
         }
         out
+    }
+}
+
+/// Cells in full, on lines of their own.
+fn below_row<'c>(
+    out: &mut String,
+    cells: impl Iterator<Item = &'c (String, Tone)>,
+    room: usize,
+    colour: bool,
+) {
+    for (text, tone) in cells {
+        for part in wrap(text, room.saturating_sub(INDENT)) {
+            let _ = writeln!(out, "{:INDENT$}{}", "", tone.paint(&part, colour));
+        }
     }
 }
 
@@ -203,7 +224,8 @@ fn draw_line(
     out.push('\n');
 }
 
-/// `text` in lines of at most `room` characters, broken between words where possible; nothing of it is lost.
+/// `text` in lines of at most `room` characters, broken between words where possible; nothing of it is lost. A path is
+/// to be copied: it is never broken, however long.
 pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
     let room = room.max(LAST_MIN);
     let mut lines = Vec::new();
@@ -218,7 +240,7 @@ pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
             line.push(' ');
             used += 1;
         }
-        while word.len() > room {
+        while word.len() > room && !word.contains(&'/') {
             lines.push(word.drain(..room).collect());
         }
         used += word.len();
@@ -318,14 +340,32 @@ mod tests {
     }
 
     #[test]
-    fn columns_line_up_and_the_last_is_cut_only_on_a_wide_terminal() {
+    fn columns_line_up_and_what_has_no_room_in_its_row_stands_in_full_below() {
         let mut long = sample();
-        let row = ["13".into(), "c".into(), "x".repeat(200).as_str().into()];
+        let message = ["word"; 30].join(" ");
+        let row = ["13".into(), "c".into(), message.as_str().into()];
         long.row(row);
         let drawn = long.draw(Some(120), false);
-        let cut = format!("13  c          {}…", "x".repeat(104));
-        assert_eq!(drawn.lines().last(), Some(cut.as_str()));
+        let (rows, below) = drawn.split_at(drawn.find("13  c").unwrap_or_default());
+        assert_eq!(rows, sample().draw(None, false));
+        let lines: Vec<&str> = below.lines().collect();
+        assert_eq!(lines.first(), Some(&"13  c"));
+        let words: Vec<&str> = lines.iter().skip(1).map(|line| line.trim()).collect();
+        assert_eq!(words.join(" "), message);
+        assert!(drawn.lines().all(|line| line.chars().count() <= 120));
         assert!(sample().draw(None, false).contains("terminal is wide"));
+    }
+
+    #[test]
+    fn a_path_is_never_broken() {
+        let path = format!("/etc/systemd/system/{}.conf", "d".repeat(80));
+        let mut table = Table::new(&["TASK", "ACTION"]);
+        table.row(["4".into(), format!("drop-in: removes {path}").into()]);
+        for width in [80, 120] {
+            let drawn = table.draw(Some(width), false);
+            assert!(drawn.contains(&path), "{drawn}");
+        }
+        assert_eq!(wrap(&format!("removes {path} now"), 40).len(), 3);
     }
 
     #[test]
