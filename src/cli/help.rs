@@ -10,6 +10,8 @@ use crate::cli::parse::named;
 use crate::cli::typed::Typed;
 
 pub(super) const NAME: &str = env!("CARGO_PKG_NAME");
+/// Empty where the package does not say.
+const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
 
 /// The command `help` of a table.
 pub(super) fn run(
@@ -56,6 +58,10 @@ pub(super) fn overview(table: &[CommandRow]) -> String {
         text,
         "\n`{NAME} help COMMAND` explains one command with an example.\n"
     );
+    // Beside a bare binary there are none.
+    if !REPOSITORY.is_empty() {
+        let _ = writeln!(text, "The documents stand at {REPOSITORY}");
+    }
     text
 }
 

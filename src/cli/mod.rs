@@ -46,6 +46,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use crate::core::model::inert;
+use crate::daemon::status::BUILT_OF;
 use commands::COMMANDS;
 use error::{CliError, Exit};
 use globals::Globals;
@@ -81,8 +82,7 @@ fn answer(asked: &CommandLine) -> Result<Exit, CliError> {
             Ok(Exit::Done)
         }
         CommandLine::Version => {
-            // Who built it says what of; a plain `cargo build` does not.
-            let built_of = option_env!("AO_BUILT_OF").map_or(String::new(), |of| {
+            let built_of = BUILT_OF.map_or(String::new(), |of| {
                 format!(" ({of}, {})", std::env::consts::ARCH)
             });
             let version = env!("CARGO_PKG_VERSION");

@@ -9,6 +9,7 @@ use crate::core::model::gate::Gate;
 use crate::core::model::task::Outcome;
 use crate::core::model::time::Timestamp;
 use crate::daemon::runtime::Runtime;
+use crate::daemon::status::BUILT_OF;
 use crate::host::mounts;
 use crate::store::{Reader, RunOutcome, StoreError};
 
@@ -81,11 +82,14 @@ fn of_host<'a>(
     let room = mounts::usage(&runtime.host, &config.daemon.state_dir);
     let room = room.map_or_else(|_| Vec::new(), |usage| one(usage.available_bytes as f64));
     let peers = peers.map(|(url, up)| (url.to_owned(), yes(up)));
-    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let build = vec![
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("revision", BUILT_OF.unwrap_or_default().to_owned()),
+    ];
     let runs = runtime.store.live_runs()?.into_iter();
     let broken = runs.map(|run| (run.name, yes(run.outcome == RunOutcome::Broken)));
     Ok(vec![
-        ("build_info", "Always 1.", by("version", [(version, 1.0)])),
+        ("build_info", "Always 1.", vec![(build, 1.0)]),
         (
             "start_time_seconds",
             "When the daemon started.",

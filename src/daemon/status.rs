@@ -19,6 +19,19 @@ use crate::store::DetectorRun;
 /// Its name below the runtime directory.
 const FILE: &str = "status.json";
 
+/// The commit that it was built of, where who built it said so: a plain `cargo build` does not.
+pub const BUILT_OF: Option<&str> = option_env!("AO_BUILT_OF");
+
+/// The version of what the status file `said`, in a word, with the commit where that is known.
+pub fn version(said: &Value) -> String {
+    let text = |key| said.get(key).and_then(Value::as_str);
+    let version = text("version").unwrap_or("?");
+    match text("built_of") {
+        Some(commit) => format!("{version} ({commit})"),
+        None => version.to_owned(),
+    }
+}
+
 /// Writes it; a failure is logged once a change and never fatal.
 pub fn write(runtime: &Runtime, state: &str) {
     let loaded = runtime.loaded();
@@ -27,6 +40,7 @@ pub fn write(runtime: &Runtime, state: &str) {
         "state": state,
         "pid": std::process::id(),
         "version": env!("CARGO_PKG_VERSION"),
+        "built_of": BUILT_OF,
         "at": runtime.host.clock.now().to_string(),
         "started_at": runtime.started_at.to_string(),
         "dry_run": runtime.dry_run,

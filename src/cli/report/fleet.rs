@@ -14,6 +14,7 @@ use crate::cli::shape;
 use crate::cli::stats::{percent, repair_time};
 use crate::core::human::stats::{AUTO_FIX_TARGET, MTTR_TARGET};
 use crate::core::model::time::Timestamp;
+use crate::daemon::status::version;
 use crate::host::READ_CAP;
 use crate::host::files::open_followed;
 
@@ -28,6 +29,8 @@ const ASK_LENGTH: usize = 240;
 struct Gateway {
     name: String,
     running: bool,
+    /// Of the daemon; empty: not known.
+    version: String,
     /// When it said so; none: not known.
     at: Option<Timestamp>,
     /// Why no repair is made; none: they are.
@@ -57,6 +60,10 @@ impl Gateway {
                 _ => name.to_owned(),
             },
             running,
+            version: said
+                .get("daemon")
+                .filter(|said| !said.is_null())
+                .map_or_else(String::new, version),
             at: text(said, "at").and_then(|at| at.parse().ok()),
             paused: list("paused").and_then(|all| text(all.first()?, "reason")),
             asks: (list("needs_human").into_iter().flatten())
@@ -200,7 +207,7 @@ fn body(html: &mut Html, gateways: &[Gateway], now: Timestamp) {
 }
 
 fn table(html: &mut Html, gateways: &[&Gateway], now: Timestamp) {
-    html.raw("<div class=\"scroll\"><table><tr><th>Gateway</th><th>State</th><th class=\"n\">Open</th><th class=\"n\">Auto-fix</th><th class=\"n\">MTTR</th><th class=\"n\">Said ago</th></tr>");
+    html.raw("<div class=\"scroll\"><table><tr><th>Gateway</th><th>State</th><th>Version</th><th class=\"n\">Open</th><th class=\"n\">Auto-fix</th><th class=\"n\">MTTR</th><th class=\"n\">Said ago</th></tr>");
     for one in gateways {
         html.raw("<tr><td class=\"name\">")
             .element("b", "", &one.name);
@@ -220,9 +227,8 @@ fn table(html: &mut Html, gateways: &[&Gateway], now: Timestamp) {
         }
         let rate = (one.fixable > 0).then(|| one.fixed as f64 / one.fixable as f64);
         let mttr = (one.mttr_s).and_then(|took| Duration::try_from_secs_f64(took).ok());
-        html.raw("</td><td class=\"n\">")
-            .count(one.open)
-            .raw("</td>");
+        html.raw("</td>").element("td", "soft", &one.version);
+        html.raw("<td class=\"n\">").count(one.open).raw("</td>");
         html.element("td", "n", &percent(rate));
         let late = mttr.is_some_and(|time| time >= MTTR_TARGET);
         html.element("td", if late { "n bad" } else { "n" }, &repair_time(mttr));
@@ -246,6 +252,7 @@ mod tests {
             "host": name,
             "at": shape::time(NOW.minus(Duration::from_secs(hours_ago * 3_600))),
             "running": true,
+            "daemon": { "version": "1.2.3", "built_of": format!("of-{name}") },
             "needs_human": asks.iter().map(|what| json!({ "what": what })).collect::<Vec<_>>(),
             "paused": [],
             "open_tasks": asks.len(),
@@ -292,6 +299,7 @@ mod tests {
             "not what `status --json` prints",
             "Running, nothing to ask: 1<",
             "75.0 %",
+            "<td class=\"soft\">1.2.3 (of-c-stopped)</td>",
         ] {
             at(word);
         }

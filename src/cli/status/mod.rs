@@ -24,7 +24,7 @@ use crate::core::model::inert;
 use crate::core::model::object::object;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::silence::Scope;
-use crate::daemon::status::{Daemon, paused_json};
+use crate::daemon::status::{Daemon, paused_json, version};
 use crate::host::boot::host_name;
 use crate::store::{Counts, DetectorRun, RunOutcome};
 
@@ -312,7 +312,7 @@ fn points<'a>(points: impl Iterator<Item = &'a Point>, room: usize, colour: bool
 fn daemon_line(daemon: &Daemon, now: Timestamp) -> (Tone, String) {
     match daemon.pid() {
         Some(pid) => {
-            let version = daemon.text("version").unwrap_or("?");
+            let version = version(&daemon.said);
             let since = daemon
                 .time("started_at")
                 .map_or_else(String::new, |started| {

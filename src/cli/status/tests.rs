@@ -57,6 +57,22 @@ fn what_somebody_stopped_is_named_and_no_more_than_a_few() {
 }
 
 #[test]
+fn the_build_that_runs_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let globals = Globals {
+        root: Some(dir.path().to_owned()),
+        ..Globals::default()
+    };
+    let said = json!({ "pid": 7, "version": "1.2.3", "built_of": "013b5611ca04" });
+    let text = page(&seen_of(&globals, &said), false);
+    let line = "running, pid 7, version 1.2.3 (013b5611ca04)";
+    assert!(text.contains(line), "{text}");
+    let said = json!({ "pid": 7, "version": "1.2.3", "built_of": null });
+    let text = page(&seen_of(&globals, &said), false);
+    assert!(text.contains("version 1.2.3\n"), "{text}");
+}
+
+#[test]
 fn absent_detectors_are_one_line_beside_other_things() {
     let run = |name: &str, outcome| DetectorRun {
         name: name.to_owned(),
