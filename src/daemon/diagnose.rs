@@ -358,7 +358,6 @@ pub(super) fn offers(
                 why: agreed.why,
                 confidence: agreed.confidence,
             }),
-        disagreement: consensus.reason,
     }
 }
 

@@ -504,7 +504,9 @@ impl Explained {
             ));
         }
         page.gap();
-        page.line(format_args!("what each advisor would do"));
+        page.line(format_args!(
+            "advice, where no certain action is left: what two of three agree on"
+        ));
         for advice in &self.advice {
             let best = advice
                 .actions

@@ -464,15 +464,7 @@ fn spaced(situation: &Situation<'_>, offers: &Offers, due: Timestamp, now: Times
     let fix = &situation.settings.fix;
     let since = situation.task.detected_at;
     match spacing::told_at(fix, &past.tried, since, Some(offers)) {
-        Some(at) if at <= now => tell(
-            situation,
-            Reason::NotHeld {
-                attempts,
-                advisors: offers.disagreement.clone(),
-            },
-            Some(due),
-            now,
-        ),
+        Some(at) if at <= now => tell(situation, Reason::NotHeld { attempts }, Some(due), now),
         Some(at) => wait(due.min(at), Reason::Spaced { attempts }),
         None => wait(due, Reason::Spaced { attempts }),
     }

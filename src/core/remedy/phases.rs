@@ -27,9 +27,8 @@ pub struct Offers {
     pub certain: Vec<Offer>,
     /// Phase 2: what the analyst ranks, with the bundle; what worked here first.
     pub researched: Vec<Offer>,
-    /// Phase 3: the action that two of three advisors agree on, or why there is none.
+    /// Phase 3: the action that two of three advisors agree on.
     pub agreed: Option<Offer>,
-    pub disagreement: String,
 }
 
 /// The next step for a task.
@@ -140,9 +139,6 @@ fn why_escalate(offers: &Offers, tried: &[Tried]) -> Reason {
     match (attempts, nothing) {
         (0, true) => Reason::NothingSafe,
         (0, false) => Reason::NoneTaken,
-        _ => Reason::NotHeld {
-            attempts,
-            advisors: offers.disagreement.clone(),
-        },
+        _ => Reason::NotHeld { attempts },
     }
 }

@@ -206,10 +206,9 @@ pub enum Reason {
     NothingSafe,
     /// Actions were offered; none could be taken.
     NoneTaken,
-    /// So many attempts did not hold; what the advisors said where they disagreed.
+    /// So many attempts did not hold.
     NotHeld {
         attempts: usize,
-        advisors: String,
     },
     /// Each of its repairs breaks something else: what.
     Breaks(String),
@@ -383,16 +382,8 @@ impl fmt::Display for Reason {
             Self::MayStillShow => f.write_str("its cause may still show"),
             Self::NothingSafe => f.write_str("no action is known to be safe for this cause"),
             Self::NoneTaken => f.write_str("no offered action could be taken"),
-            Self::NotHeld { attempts, advisors } => {
-                match attempts {
-                    1 => f.write_str("an attempt did not hold")?,
-                    _ => write!(f, "{attempts} attempts did not hold")?,
-                }
-                match advisors.as_str() {
-                    "" => f.write_str(" and no other action is offered"),
-                    advisors => write!(f, "; {advisors}"),
-                }
-            }
+            Self::NotHeld { attempts: 1 } => f.write_str("an attempt did not hold"),
+            Self::NotHeld { attempts } => write!(f, "{attempts} attempts did not hold"),
             Self::GoneUntouched => f.write_str("gone before anything was done"),
             Self::GoneUnverified => f.write_str("gone after an attempt that could not be verified"),
             Self::GoneWithUnit => {

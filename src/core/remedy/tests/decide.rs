@@ -15,10 +15,7 @@ pub fn symptom() -> Reason {
 }
 
 pub fn not_held(attempts: usize) -> Reason {
-    Reason::NotHeld {
-        attempts,
-        advisors: String::new(),
-    }
+    Reason::NotHeld { attempts }
 }
 
 /// What a human has to allow.
