@@ -1,13 +1,18 @@
 //! `import FILE`: adopts the Python daemon's database.
 
+use std::fs::DirBuilder;
 use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
+use crate::cli::help::NAME;
 use crate::cli::stored;
 use crate::cli::typed::Typed;
 use crate::core::model::object::object;
 use crate::host::files;
+use crate::store::{ImportReport, StoreOptions, importable};
 
 pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     typed.at_most(1)?;
@@ -25,16 +30,10 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     })?;
     let options = stored::options(globals, &config);
     if globals.dry_run {
-        // Where the daemon has never been there is no place for the copy that is read.
-        let is_place = options.path.parent().is_some_and(std::path::Path::is_dir);
-        let report = match is_place {
-            true => Some(crate::store::importable(&source, &options, globals.now())?),
-            false => None,
-        };
-        let what = match &report {
-            Some(report) if report.already => report.to_string(),
-            Some(report) => format!("would be adopted: {}", report.counts()),
-            None => format!("would be adopted into {}", options.path.display()),
+        let report = would_be(&source, options, globals)?;
+        let what = match report.already {
+            true => report.to_string(),
+            false => format!("would be adopted: {}", report.counts()),
         };
         globals.print(&format!("{}: {what}\n", source.display()))?;
         return Ok(Exit::Done);
@@ -53,6 +52,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         globals.print_json(&object!({
             "tasks": report.tasks,
             "open": report.open,
+            "unverified": report.unverified,
             "expired": report.expired,
             "history": report.history,
             "kept_tables": report.kept_tables,
@@ -65,10 +65,32 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
+/// What would be taken in. Where the daemon has never been, the copy that is read stands in a place of its own.
+fn would_be(
+    source: &Path,
+    mut options: StoreOptions,
+    globals: &Globals,
+) -> Result<ImportReport, CliError> {
+    if options.path.parent().is_some_and(Path::is_dir) {
+        return Ok(importable(source, &options, globals.now())?);
+    }
+    let place = std::env::temp_dir().join(format!("{NAME}-{}", std::process::id()));
+    // Never one that is there: it may be anybody's.
+    let made = DirBuilder::new().mode(0o700).create(&place);
+    let hint = "set TMPDIR to a folder with room for a copy of it";
+    made.map_err(|why| {
+        CliError::file(format!("{}: cannot be created", place.display()), why, hint)
+    })?;
+    options.path = place.join("tasks.db");
+    let report = importable(source, &options, globals.now());
+    // What was copied is gone already.
+    let _ = std::fs::remove_dir(&place);
+    Ok(report?)
+}
+
 /// The state directory, readable by its owner alone: evidence can hold what logs held.
-pub(super) fn make_private(directory: &std::path::Path) -> Result<(), CliError> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
+pub(super) fn make_private(directory: &Path) -> Result<(), CliError> {
+    DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)

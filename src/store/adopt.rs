@@ -13,7 +13,9 @@ use sha2::{Digest, Sha256};
 
 use crate::core::model::hex::hex;
 use crate::core::model::time::Timestamp;
+use crate::store::adopted::{self, Fate};
 use crate::store::error::{ImportError, StoreError};
+use crate::store::history;
 use crate::store::holders::other_holder;
 use crate::store::meta::set_meta;
 use crate::store::options::StoreOptions;
@@ -21,7 +23,6 @@ use crate::store::paths::{beside, create_private, publish, suffixed};
 use crate::store::report::ImportReport;
 use crate::store::schema::create_tables;
 use crate::store::tx::Tx;
-use crate::store::{adopted, history};
 
 pub(super) fn fail(path: &Path, why: impl Into<ImportError>) -> StoreError {
     StoreError::Import(path.to_owned(), why.into())
@@ -173,7 +174,7 @@ pub(super) fn counted(
     let mut report = ImportReport::of(retain_days);
     let names = columns(old, "tasks")?;
     rows(old, "tasks", |values| {
-        report.count(adopted::over(&names, values, now), now);
+        report.count(adopted::fate(&names, values, now), now);
         Ok(())
     })?;
     if !columns(old, "task_history")?.is_empty() {
@@ -194,9 +195,13 @@ pub(super) fn copy_rows(
     let mut report = ImportReport::of(retain_days);
     let names = columns(old, "tasks")?;
     let mut ids = adopted::Ids::default();
+    let mut unverified = Vec::new();
     rows(old, "tasks", |values| {
-        let over = adopted::task(tx, &names, values, &mut ids, now)?;
-        report.count(over, now);
+        let (id, fate) = adopted::task(tx, &names, values, &mut ids, now)?;
+        report.count(fate, now);
+        if fate == Fate::Unverified {
+            unverified.push(id);
+        }
         Ok(())
     })?;
     for table in tables(old)? {
@@ -219,6 +224,10 @@ pub(super) fn copy_rows(
                 report.kept_tables.push(table);
             }
         }
+    }
+    for id in unverified {
+        let (task, reason) = (Some(id), adopted::UNVERIFIED);
+        history::append(tx, task, "closed", "unverified", "import", reason, now)?;
     }
     set_meta(tx, &adopted_key(digest), &now.to_string())?;
     let details = format!(

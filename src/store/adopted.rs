@@ -7,11 +7,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::core::identity;
 use crate::core::model::audit;
-use crate::core::model::class::Class;
+use crate::core::model::class::{Class, Clearing};
+use crate::core::model::facts::Key;
 use crate::core::model::finding::Finding;
 use crate::core::model::id::TaskId;
 use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
+use crate::core::model::unit::{UnitName, is_unit_name};
 use crate::core::reading::shape;
 use crate::store::error::StoreError;
 use crate::store::history;
@@ -92,22 +94,68 @@ fn status_of(old: &OldRow) -> (&'static str, Option<&'static str>) {
     }
 }
 
-/// When a task was over; `None` for one that is open.
-pub(super) fn over(names: &[String], values: Vec<Value>, now: Timestamp) -> Option<Timestamp> {
+/// What becomes of an old task here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It goes on: what it is about is looked at, or lines tell of it.
+    Open,
+    /// It was over at that time.
+    Over(Timestamp),
+    /// It was open there, and nothing here can tell whether it still holds: closed with the adoption.
+    Unverified,
+}
+
+/// Why a task is closed as [`Fate::Unverified`].
+pub(super) const UNVERIFIED: &str =
+    "adopted: what it is about is not known, so nothing can tell whether it still holds";
+
+/// The unit or mount point that an old task is about, where its class is about one. The Python daemon had no place for
+/// it: the source may be the log file that told.
+fn subject_of(class: Class, old: &OldRow) -> Option<&str> {
+    let text = |name: &str| old.get(name).map_or("", String::as_str);
+    let source = text("issue_source");
+    let about = class.row().subject;
+    if about == Some(Key::Unit) {
+        let said = text("issue_message").split([' ', ':', ',', '\'', '"']);
+        let mut named = std::iter::once(source).chain(said);
+        return named.find(|word| is_unit_name(word) && UnitName::new(word).is_ok());
+    }
+    let is_place = source.starts_with('/') && !source.contains('.');
+    (about == Some(Key::Mount) && is_place).then_some(source)
+}
+
+/// The subject of one that goes on; `None` where nothing can be looked at.
+fn goes_on(old: &OldRow) -> Option<&str> {
+    let class: Class = old.get("issue_type")?.parse().ok()?;
+    match class.clearing() {
+        // Silence ends it.
+        Clearing::Quiet => Some(subject_of(class, old).unwrap_or_default()),
+        Clearing::Sweep => subject_of(class, old),
+        // Of a boot that is over.
+        Clearing::Reboot => None,
+    }
+}
+
+/// What would become of a task.
+pub(super) fn fate(names: &[String], values: Vec<Value>, now: Timestamp) -> Fate {
     let old = old_row(names, values);
     let at = old.get("closed_at").or_else(|| old.get("fixed_at"));
     let at = at.and_then(|written| written.parse().ok()).unwrap_or(now);
-    (status_of(&old).0 == "closed").then_some(at)
+    match status_of(&old).0 {
+        "closed" => Fate::Over(at),
+        _ if goes_on(&old).is_some() => Fate::Open,
+        _ => Fate::Unverified,
+    }
 }
 
-/// Inserts one task; its id stays where it is free. Says when it was over, unless it is open.
+/// Inserts one task; its id stays where it is free. Says which it is here, and what became of it.
 pub(super) fn task(
     tx: &Tx<'_>,
     names: &[String],
     values: Vec<Value>,
     ids: &mut Ids,
     now: Timestamp,
-) -> Result<Option<Timestamp>, StoreError> {
+) -> Result<(TaskId, Fate), StoreError> {
     let old = old_row(names, values);
     let text = |name: &str| old.get(name).cloned().unwrap_or_default();
     let (mut status, mut resolution) = status_of(&old);
@@ -144,6 +192,11 @@ pub(super) fn task(
     if status != "closed" && exists(tx, "issue_hash = ?1 AND status <> 'closed'", &hash)? {
         (status, resolution) = ("closed", Some("superseded"));
     }
+    let subject = goes_on(&old);
+    let is_unverified = status != "closed" && subject.is_none();
+    if is_unverified {
+        (status, resolution) = ("closed", Some("unverified"));
+    }
     let closed =
         (status == "closed").then(|| closed.or_else(|| fixed.clone()).unwrap_or(now.to_string()));
     let free_id = match old_id {
@@ -151,10 +204,10 @@ pub(super) fn task(
         _ => None,
     };
     tx.prepare_cached(
-        "INSERT INTO tasks (id, issue_hash, legacy_hash, issue_type, issue_source, issue_message, evidence, status,
+        "INSERT INTO tasks (id, issue_hash, legacy_hash, subject, issue_type, issue_source, issue_message, evidence, status,
                             resolution, fix_attempted, fix_successful, fix_message, github_issue_number, detected_at,
                             last_seen_at, github_created_at, fixed_at, closed_at, algorithm, delivery_key)
-         VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15, ?16, 0, ?17)",
+         VALUES (?1, ?2, ?2, ?18, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15, ?16, 0, ?17)",
     )?
     .execute(params![
         free_id,
@@ -174,14 +227,18 @@ pub(super) fn task(
         fixed,
         &closed,
         audit::delivery_key(&gateway_id(tx)?, &hash, 1),
+        subject.unwrap_or_default(),
     ])?;
+    let id = TaskId::from_number(tx.last_insert_rowid());
     if let Some(old_id) = old_id.filter(|_| free_id.is_none()) {
-        ids.insert(
-            TaskId::from_number(old_id),
-            TaskId::from_number(tx.last_insert_rowid()),
-        );
+        ids.insert(TaskId::from_number(old_id), id);
     }
-    Ok(closed.and_then(|at| at.parse().ok()))
+    let fate = match closed.and_then(|at| at.parse().ok()) {
+        _ if is_unverified => Fate::Unverified,
+        Some(at) => Fate::Over(at),
+        None => Fate::Open,
+    };
+    Ok((id, fate))
 }
 
 fn exists(tx: &Tx<'_>, what: &str, value: &dyn rusqlite::ToSql) -> Result<bool, StoreError> {

@@ -157,6 +157,9 @@ fn refused(why: StoreError, options: &StoreOptions) -> ImportError {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::core::model::id::TaskId;
+    use crate::core::model::task::{Resolution, Status};
+    use crate::store::adopted;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -170,10 +173,59 @@ mod tests {
                                       (2, 'b', 'disk', 'closed', NULL, '2024-05-02 10:00:00'),
                                       (3, 'c', 'disk', 'closed', NULL, 'long ago'),
                                       (4, 'd', 'disk', 'fixed', '2026-12-31 10:00:00', NULL),
-                                      (5, 'e', 'disk', 'escalated', '2024-05-01 10:00:00', NULL);
+                                      (5, 'e', 'log_error', 'escalated', '2024-05-01 10:00:00', NULL),
+                                      (6, 'f', 'service_failed', 'fix_failed', NULL, NULL);
              INSERT INTO task_history VALUES (1, 1, 'noted', '2024-05-01 10:00:00'), (2, 5, 'noted', 'x');",
         )
         .unwrap();
+    }
+
+    #[test]
+    fn what_nothing_can_look_at_is_closed_as_unverified_and_the_rest_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("old.db");
+        let old = Connection::open(&source).unwrap();
+        old.execute_batch(
+            "CREATE TABLE tasks (id INTEGER PRIMARY KEY, issue_hash TEXT, issue_type TEXT, issue_source TEXT,
+                                 issue_message TEXT, status TEXT);
+             CREATE TABLE task_history (id INTEGER PRIMARY KEY, task_id INTEGER, action TEXT, timestamp TEXT);
+             INSERT INTO tasks VALUES
+                (1, 'a', 'service_failed', '/var/log/app.log', 'it broke', 'detected'),
+                (2, 'b', 'service_failed', 'web.service', 'it broke', 'fix_failed'),
+                (3, 'c', 'service_failed', 'systemd', 'Unit db.service: failed', 'escalated'),
+                (4, 'd', 'disk_full', '/data', '97 %', 'detected'),
+                (5, 'e', 'disk_full', '/var/log/df.log', '97 %', 'detected'),
+                (6, 'f', 'log_error', '/var/log/app.log', 'oh', 'detected'),
+                (7, 'g', 'kernel_oops', 'dmesg', 'BUG', 'detected'),
+                (8, 'h', 'docker_unwell', 'docker', 'x', 'escalated');
+             INSERT INTO task_history VALUES (1, 1, 'noted', '2024-05-01 10:00:00');",
+        )
+        .unwrap();
+        drop(old);
+        let options = StoreOptions {
+            ballast_bytes: 0,
+            ..StoreOptions::at(dir.path().join("tasks.db"))
+        };
+        let report = import(&source, &options, NOW).unwrap();
+        assert_eq!((report.open, report.unverified), (4, 4), "{report}");
+        let (store, _) = Store::open(&options, NOW).unwrap();
+        let reader = store.reader().unwrap();
+        let of = |id| reader.task(TaskId::from_number(id)).unwrap().unwrap();
+        for (id, subject) in [(2, "web.service"), (3, "db.service"), (4, "/data"), (6, "")] {
+            let task = of(id);
+            assert!(
+                task.status != Status::Closed && task.subject == subject,
+                "{task:?}"
+            );
+        }
+        for id in [1, 5, 7, 8] {
+            assert_eq!(of(id).resolution, Some(Resolution::Unverified), "{id}");
+            let events = reader.history(Some(TaskId::from_number(id)), 9).unwrap();
+            let last = events.iter().max_by_key(|event| event.id).unwrap();
+            let (action, reason) = (last.action.as_str(), last.reason.as_str());
+            assert_eq!((action, reason), ("closed", adopted::UNVERIFIED), "{id}");
+        }
+        assert!(reader.audit_verify().unwrap().is_ok());
     }
 
     #[test]
@@ -190,9 +242,10 @@ mod tests {
             };
             old_database(&source);
             let told = importable(&source, &options, NOW).unwrap();
-            let counted = (told.tasks, told.open, told.expired, told.history);
-            assert_eq!(counted, (5, 1, 2, 2), "{own}");
-            assert!(told.counts().contains("(1 open, 4 closed)"), "{told}");
+            let counted = (told.tasks, told.open, told.unverified, told.expired);
+            assert_eq!(counted, (6, 1, 1, 2), "{own}");
+            assert_eq!(told.history, 2, "{own}");
+            assert!(told.counts().contains("(1 open, 5 closed)"), "{told}");
             let done = import(&source, &options, NOW).unwrap();
             assert_eq!(done.counts(), told.counts(), "{own}");
             let again = importable(&source, &options, NOW).unwrap();

@@ -69,6 +69,7 @@ pub use import::import_into_memory;
 pub use import::{import, importable};
 pub use options::StoreOptions;
 pub use read::Reader;
+pub use report::ImportReport;
 pub use types::{
     Attempt, AuditEvent, Booked, Booking, Counts, Cursor, DetectorRun, EscalationRow, Intake,
     Learned, NewEscalation, OutboxRow, Proposed, RunOutcome, TaskFilter,

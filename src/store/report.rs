@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::core::model::time::Timestamp;
+use crate::store::adopted::Fate;
 
 /// What opening had to do; each message is for the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct ImportReport {
     pub tasks: u64,
     /// Of the tasks, those that go on here.
     pub open: u64,
+    /// Of the tasks, those that were open, and of which nothing here can tell whether they still hold: closed.
+    pub unverified: u64,
     /// Of the tasks, those closed longer ago than closed ones are kept: the daemon summarises and removes them.
     pub expired: u64,
     pub retain_days: u32,
@@ -53,12 +56,15 @@ impl ImportReport {
         }
     }
 
-    /// One more task, which was over at that time.
-    pub(super) fn count(&mut self, over: Option<Timestamp>, now: Timestamp) {
+    /// One more task.
+    pub(super) fn count(&mut self, fate: Fate, now: Timestamp) {
         let kept = Duration::from_secs(u64::from(self.retain_days) * 86_400);
         self.tasks += 1;
-        self.open += u64::from(over.is_none());
-        self.expired += u64::from(over.is_some_and(|at| at < now.minus(kept)));
+        match fate {
+            Fate::Open => self.open += 1,
+            Fate::Unverified => self.unverified += 1,
+            Fate::Over(at) => self.expired += u64::from(at < now.minus(kept)),
+        }
     }
 
     /// What there is, and what will become of it.
@@ -67,6 +73,7 @@ impl ImportReport {
             tasks,
             open,
             expired,
+            unverified,
             history,
             retain_days,
             ..
@@ -75,6 +82,11 @@ impl ImportReport {
         let mut text = format!(
             "{tasks} tasks ({open} open, {closed} closed) and {history} history rows of the Python daemon"
         );
+        if *unverified > 0 {
+            text += &format!(
+                "; {unverified} were open, and what they are about is not known: closed as unverified, kept in the history"
+            );
+        }
         if *expired > 0 {
             text += &format!(
                 "; {expired} were closed more than {retain_days} days ago (store.retain_days): the daemon counts them by day and removes them"

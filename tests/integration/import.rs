@@ -112,7 +112,7 @@ fn from_elsewhere_the_rows_join_those_that_are_there() {
     // An adopted fault that is seen again is that task, under our key from now on.
     let open = TaskFilter {
         open_only: true,
-        class: Some(Class::ServiceFailed),
+        class: Some(Class::LogError),
         ..TaskFilter::default()
     };
     let adopted = reader
@@ -121,7 +121,10 @@ fn from_elsewhere_the_rows_join_those_that_are_there() {
         .into_iter()
         .find(|task| task.id != own)
         .unwrap();
-    let again = finding("app.service", &adopted.message);
+    let again = Finding {
+        class: Class::LogError,
+        ..finding("app.service", &adopted.message)
+    };
     let hash = again.fingerprint().to_string();
     let recorded = store.create_task(again, NOW).unwrap();
     assert_eq!((recorded.task_id, recorded.created), (adopted.id, false));
