@@ -82,10 +82,8 @@ fn of_host<'a>(
     let room = mounts::usage(&runtime.host, &config.daemon.state_dir);
     let room = room.map_or_else(|_| Vec::new(), |usage| one(usage.available_bytes as f64));
     let peers = peers.map(|(url, up)| (url.to_owned(), yes(up)));
-    let build = vec![
-        ("version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("revision", BUILT_OF.unwrap_or_default().to_owned()),
-    ];
+    let mut build = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+    build.extend(BUILT_OF.map(|of| ("revision", of.to_owned())));
     let runs = runtime.store.live_runs()?.into_iter();
     let broken = runs.map(|run| (run.name, yes(run.outcome == RunOutcome::Broken)));
     Ok(vec![
