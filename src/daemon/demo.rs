@@ -21,7 +21,7 @@ use crate::daemon::{self};
 use crate::detectors;
 use crate::host::clock::end_after;
 use crate::host::{Host, net};
-use crate::store::TaskFilter;
+use crate::store::{RunOutcome, TaskFilter};
 
 pub use self::error::DemoError;
 use self::error::stage;
@@ -234,21 +234,28 @@ impl Stage {
         kill(pid, signal).map_err(|why| DemoError::Signal(signal, why))
     }
 
-    /// False when the worker was not seen in time.
+    /// False when what must be seen before was not seen in time.
     fn inject(&self, fault: Fault, runtime: &Runtime) -> Result<bool, DemoError> {
         match fault {
             Fault::Killed => self.signal(Signal::SIGKILL)?,
-            Fault::Hung => self.signal(Signal::SIGSTOP)?,
+            Fault::Hung => {
+                // A probe that was never green proves nothing.
+                let was_asked = || {
+                    let runs = runtime.store.live_runs()?;
+                    let asked = runs.iter().find(|run| run.name == "probe_failed");
+                    Ok(asked.is_some_and(|run| run.outcome == RunOutcome::Ok))
+                };
+                if !in_time(runtime, was_asked)? {
+                    return Ok(false);
+                }
+                self.signal(Signal::SIGSTOP)?;
+            }
             Fault::PortTaken => {
                 get(self.port, WORKER);
                 // Only what was seen in the service while it was well is its own. Noted at the end of a sweep, so that the
                 // next one, a second later, is the first to see what is done now.
-                let end = end_after(REPAIR_DEADLINE);
-                while Self::processes(runtime)? < 2 {
-                    if Instant::now() >= end {
-                        return Ok(false);
-                    }
-                    runtime.halt.pause(Duration::from_millis(50));
+                if !in_time(runtime, || Ok(Self::processes(runtime)? >= 2))? {
+                    return Ok(false);
                 }
                 self.signal(Signal::SIGKILL)?;
             }
@@ -276,6 +283,21 @@ impl Drop for Stage {
         let _ = self.signal(Signal::SIGKILL);
         let _ = std::fs::remove_dir_all(&self.directory);
     }
+}
+
+/// Waits until it is so; false at the deadline.
+fn in_time(
+    runtime: &Runtime,
+    is_so: impl Fn() -> Result<bool, DemoError>,
+) -> Result<bool, DemoError> {
+    let end = end_after(REPAIR_DEADLINE);
+    while !is_so()? {
+        if Instant::now() >= end {
+            return Ok(false);
+        }
+        runtime.halt.pause(Duration::from_millis(50));
+    }
+    Ok(true)
 }
 
 /// Follows the audit trail and prints it as it grows.

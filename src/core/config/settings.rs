@@ -596,7 +596,8 @@ mod tests {
 
     #[test]
     fn a_key_is_found_by_its_path() {
-        let text = "on = true\n\n[inner]\nsize = 1\n[[many]]\nsize = 1\n\n[[many]]\nsize = 2\n";
+        let text = "on = true\n\n[inner]\nsize = 1\n[[many]]\nsize = 1\n\n[[many]]\nsize = 2\n\
+                    [map]\n\"a.service\" = 3\n";
         for (path, line) in [
             ("on", 1),
             ("inner.size", 4),
@@ -604,6 +605,8 @@ mod tests {
             ("many[1].size", 9),
             ("many[1].none", 8),
             ("none", 0),
+            ("map.a.service", 11),
+            ("map.b.service", 10),
         ] {
             assert_eq!(line_of_key(text, path), line, "{path}");
         }

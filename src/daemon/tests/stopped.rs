@@ -65,6 +65,8 @@ fn untold(gateway: &Gateway, name: &str) -> Result<(&'static str, String), Strin
 fn of_a_unit_without_a_task_it_is_said_why() {
     let mut gateway = Gateway::with(|config| {
         config.detect.ignore_units = vec!["left-*.service".to_owned()];
+        let bound = ("well.service".to_owned(), Mode::Observe);
+        config.mode.unit = [bound].into_iter().collect();
     });
     for unit in ["well", "masked", "off", "kept", "left-out"] {
         gateway.units.put(&format!("{unit}.service"), "active");
@@ -87,7 +89,11 @@ fn of_a_unit_without_a_task_it_is_said_why() {
     for (name, state, why) in [
         (UNIT, "stopped", stopped),
         ("app", "stopped", stopped),
-        ("well", "runs", "runs, and no fault is seen in it"),
+        (
+            "well",
+            "runs",
+            "runs, and no fault is seen in it\nmode observe at most: [mode.unit] \"well.service\" = \"observe\"",
+        ),
         (
             "masked",
             "masked",

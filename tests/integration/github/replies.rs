@@ -1,20 +1,23 @@
 //! The real daemon hears what humans do on its issue, over TLS against the stub.
 
+use std::net::TcpListener;
+
 use autonomous_orchestrator::Timestamp;
 use serde_json::{Value, json};
 
 use super::stub::{Stub, TOKEN};
 use crate::cli_tool::Gateway;
 use crate::fleet::daemon::{Daemon, probing};
-use crate::fleet::{free_port, now, until};
+use crate::fleet::{now, until};
 
-/// A gateway whose one service does not answer; `mode` is what may be done about it.
+/// A gateway whose one service answered once and does so no more; `mode` is what may be done about it.
 fn gateway(stub: &Stub, mode: &str, marker: &std::path::Path) -> Gateway {
     let github = stub.github();
     let pid_file = marker.with_file_name("web.pid");
     std::fs::write(&pid_file, "999999\n").unwrap();
-    probing(
-        free_port(),
+    let listens = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gateway = probing(
+        listens.local_addr().unwrap().port(),
         &format!(
             "[mode]\nlow = \"{mode}\"\n[escalation.github]\nrepository = \"plant/gateways\"\ntoken_file = \"{}\"\n\
              api_url = \"{}\"\nca_file = \"{}\"\nreplies_from = [\"ann\"]\nreplies_every_s = 5\n\
@@ -26,7 +29,10 @@ fn gateway(stub: &Stub, mode: &str, marker: &std::path::Path) -> Gateway {
             pid_file.display()
         ),
         "unit = \"web\"\n",
-    )
+    );
+    // What was never green has nothing done for it.
+    assert_eq!(gateway.run(&["run", "--once"]).code, 0);
+    gateway
 }
 
 fn event(id: i64, login: &str, label: &str) -> Value {
