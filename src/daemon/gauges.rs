@@ -101,7 +101,7 @@ fn of_host<'a>(
         (
             "channels",
             "Ways by which a human is told: trackers and Alertmanager.",
-            one(config.channels().len() as f64),
+            one(config.destinations().len() as f64),
         ),
         (
             "kill_switch",
