@@ -12,6 +12,7 @@ use crate::core::config::{Config, Notify};
 use crate::core::model::finding::Severity;
 use crate::core::model::hint::Hint;
 use crate::core::model::object::object;
+use crate::daemon::uplink::DayBytes;
 use crate::host::boot::host_name;
 use crate::store::OutboxRow;
 
@@ -50,18 +51,19 @@ fn hours(notify: &Notify) -> String {
 }
 
 fn list(config: &Config, globals: &Globals) -> Result<Exit, CliError> {
-    let rows: Vec<OutboxRow> = match stored::reader(globals, config) {
-        Ok(reader) => reader.outbox()?,
-        // Before the first start there is none.
-        Err(_) => Vec::new(),
-    };
     let now = globals.host().clock.now();
+    let (rows, today): (Vec<OutboxRow>, DayBytes) = match stored::reader(globals, config) {
+        Ok(reader) => (reader.outbox()?, DayBytes::today(&reader, now)?),
+        // Before the first start there is none.
+        Err(_) => (Vec::new(), DayBytes::default()),
+    };
     let mut table = Table::new(&[
         "CHANNEL",
         "KIND",
         "TOLD",
         "WHEN",
         "WAITING",
+        "BYTES TODAY",
         "LAST DELIVERED",
     ]);
     let mut json = Vec::new();
@@ -79,6 +81,7 @@ fn list(config: &Config, globals: &Globals) -> Result<Exit, CliError> {
             wants.as_str().into(),
             hours.as_str().into(),
             waiting.to_string().into(),
+            today.of(&notify.name).to_string().into(),
             last.map_or_else(
                 || "never".to_owned(),
                 |at| format!("{} ago", shape::age(at, now)),
@@ -91,6 +94,7 @@ fn list(config: &Config, globals: &Globals) -> Result<Exit, CliError> {
             "told": wants,
             "when": hours,
             "waiting": waiting,
+            "bytes_today": today.of(&notify.name),
             "last_delivered": last.map(|at| at.rfc3339()),
         }));
     }

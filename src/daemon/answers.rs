@@ -92,6 +92,11 @@ impl AnswerPoller {
         last.is_ok_and(|at| at.is_some_and(|at| now.since(at) < SOON.saturating_mul(3)))
     }
 
+    /// Whose answers it hears.
+    pub fn destination(&self) -> &str {
+        &self.config.name
+    }
+
     fn mark(&self) -> String {
         format!("answers:{}", self.config.name)
     }

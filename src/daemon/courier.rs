@@ -11,11 +11,12 @@ use crate::daemon::feedback::ReplyPoller;
 use crate::daemon::outbox::StoreOutbox;
 use crate::daemon::runtime::Runtime;
 use crate::daemon::storeless::Storeless;
-use crate::daemon::transports;
+use crate::daemon::{transports, uplink};
 use crate::escalation::channel::Channel;
 use crate::escalation::courier::Courier;
 use crate::escalation::github::{self, GitHub};
 use crate::escalation::tracker::Tracker;
+use crate::host::net::account::charged;
 
 /// Longest wait without a ring: back-offs end, networks come back.
 const IDLE_WAIT: Duration = Duration::from_secs(30);
@@ -54,8 +55,16 @@ pub fn run(runtime: &Runtime) {
             };
             serving = Some((told, couriers));
         }
+        let now = runtime.host.clock.now();
+        let cost = runtime.uplink.book(&runtime.store, now);
+        let ceiling = config.uplink.bytes_per_day;
+        let spent = ceiling > 0 && cost >= ceiling;
+        let held = spent.then(|| uplink::day_ends(now));
         let wait = match &mut serving {
             Some((_, couriers)) if !runtime.dry_run => {
+                if let Some(courier) = &mut couriers.github {
+                    courier.hold_until(held);
+                }
                 let github = tick(
                     runtime,
                     couriers.github.as_mut(),
@@ -64,17 +73,28 @@ pub fn run(runtime: &Runtime) {
                 let channels = couriers.channels.iter_mut();
                 let channels = channels.map(|(courier, storeless)| {
                     courier.at_wall(runtime.host.clock.ahead_s());
+                    courier.hold_until(held);
                     let wait = tick(runtime, Some(courier), storeless);
-                    courier.tracker().keep(&mut || standing(runtime));
+                    let account = runtime.uplink.account(courier.destination());
+                    charged(&account, || {
+                        courier.tracker().keep(&mut || standing(runtime));
+                    });
                     wait
                 });
                 let channels = channels.min().unwrap_or(IDLE_WAIT);
                 let now = runtime.host.clock.now();
-                let poller = couriers.poller.as_mut();
-                let replies =
-                    poller.map_or(IDLE_WAIT, |poller| poller.tick(runtime, now).since(now));
-                let answers = couriers.answers.iter_mut();
-                let answers = answers.map(|one| one.tick(runtime, now).since(now)).min();
+                // Nobody is asked for answers once the ceiling is reached.
+                let poller = couriers.poller.as_mut().filter(|_| !spent);
+                let replies = poller.map_or(IDLE_WAIT, |poller| {
+                    let account = runtime.uplink.account(github::DESTINATION);
+                    charged(&account, || poller.tick(runtime, now)).since(now)
+                });
+                let answers = couriers.answers.iter_mut().filter(|_| !spent);
+                let answers = answers.map(|one| {
+                    let account = runtime.uplink.account(one.destination());
+                    charged(&account, || one.tick(runtime, now)).since(now)
+                });
+                let answers = answers.min();
                 github
                     .min(channels)
                     .min(replies)
@@ -88,6 +108,8 @@ pub fn run(runtime: &Runtime) {
         }
     }
     leave(serving);
+    let now = runtime.host.clock.now();
+    runtime.uplink.close(&runtime.store, now);
 }
 
 /// What is kept open is ended in order.
@@ -129,8 +151,12 @@ fn tick<T: Tracker>(
         store: &runtime.store,
         destination: courier.destination().to_owned(),
     };
-    storeless.tick(runtime, courier, &outbox, now);
-    let wait = courier.tick(&outbox, now).at.since(now).min(IDLE_WAIT);
+    let account = runtime.uplink.account(courier.destination());
+    let next = charged(&account, || {
+        storeless.tick(runtime, courier, &outbox, now);
+        courier.tick(&outbox, now)
+    });
+    let wait = next.at.since(now).min(IDLE_WAIT);
     runtime.beat("courier");
     wait
 }

@@ -16,6 +16,7 @@ use crate::escalation::alertmanager::Alertmanager;
 use crate::escalation::http::Https;
 use crate::escalation::ping::Ping;
 use crate::escalation::textfile;
+use crate::host::net::account::charged;
 use crate::store::StoreError;
 
 /// Longest wait without a ring.
@@ -95,7 +96,8 @@ impl Fleet {
         if let Some(pinger) = &mut self.pinger {
             // A daemon whose threads hang must not sound alive.
             let well = runtime.all_threads_alive(supervisor::STUCK_AFTER);
-            next = next.min(pinger.tick(well, now));
+            let account = runtime.uplink.account("ping");
+            next = next.min(charged(&account, || pinger.tick(well, now)));
             runtime.beat("fleet");
         }
         if let Some(sender) = &mut self.sender {
@@ -105,7 +107,10 @@ impl Fleet {
                 sender.hurry(now);
                 self.known = known;
             }
-            while sender.tick_one(&alerts, now).is_some() && !runtime.stopping() {
+            let account = runtime.uplink.account("alertmanager");
+            while charged(&account, || sender.tick_one(&alerts, now)).is_some()
+                && !runtime.stopping()
+            {
                 runtime.beat("fleet");
             }
             next = sender.next_at().map_or(next, |at| next.min(at));

@@ -55,6 +55,7 @@ mod tests;
 pub mod transports;
 mod underway;
 pub mod untold;
+pub mod uplink;
 pub mod verify;
 pub mod worker;
 

@@ -34,6 +34,7 @@ use crate::daemon::memory;
 use crate::daemon::safe_start::SafeStart;
 use crate::daemon::storm_limit::StormLimit;
 use crate::daemon::underway::Awaited;
+use crate::daemon::uplink::Uplink;
 use crate::detectors::suspects::Suspects;
 use crate::detectors::{self, Detector};
 use crate::host::Host;
@@ -156,6 +157,8 @@ pub struct Runtime {
     safe_start: OnceLock<SafeStart>,
     /// Held by the worker that ends stability windows.
     pub(crate) windows: Mutex<()>,
+    /// What telling costs.
+    pub(crate) uplink: Uplink,
     pub(crate) llm: Desk,
     beats: Mutex<SortedMap<String, Instant>>,
     backup_dir: PathBuf,
@@ -206,6 +209,7 @@ impl Runtime {
             habits: Mutex::default(),
             safe_start: OnceLock::new(),
             windows: Mutex::new(()),
+            uplink: Uplink::default(),
             llm: Desk::default(),
             beats: Mutex::new(SortedMap::new()),
             backup_dir: state.join("backups"),

@@ -83,6 +83,8 @@ pub struct Courier<T> {
     failures: u32,
     limits_met: u32,
     parks: u32,
+    /// Until then only what is critical is told: the uplink's ceiling.
+    held_until: Option<Timestamp>,
     /// Quiet hours and digest.
     schedule: Schedule,
     /// How far this host's clock on the wall is ahead of UTC, in seconds.
@@ -103,6 +105,7 @@ impl<T: Tracker> Courier<T> {
             failures: 0,
             limits_met: 0,
             parks: 0,
+            held_until: None,
             schedule: Schedule::default(),
             ahead_s: 0,
             served_since: None,
@@ -119,6 +122,11 @@ impl<T: Tracker> Courier<T> {
     /// How far this host's clock on the wall is ahead of UTC: for quiet hours and digests.
     pub(crate) fn at_wall(&mut self, ahead_s: i64) {
         self.ahead_s = ahead_s;
+    }
+
+    /// Until when only what is critical may cost the uplink anything.
+    pub(crate) fn hold_until(&mut self, until: Option<Timestamp>) {
+        self.held_until = until;
     }
 
     /// The destination itself.
@@ -175,16 +183,18 @@ impl<T: Tracker> Courier<T> {
             outbox.unknown(delivery.id, now.plus(FIRST_LOOK_AFTER), &why, now)?;
             return Ok(Next { at: now });
         }
+        if let Some(at) = self
+            .held_until
+            .filter(|_| delivery.severity < Severity::Critical)
+        {
+            let why = "waits: the uplink's bytes of today are used up (uplink.bytes_per_day)";
+            return put_off(outbox, &delivery, at, why, now);
+        }
         match self.due(&delivery, now) {
             Due::Now => {}
             Due::At(at) => {
-                let why = delivery.note().with("waits for its hour (quiet, digest)");
-                if delivery.state == State::Unknown {
-                    outbox.unknown(delivery.id, at, &why, now)?;
-                } else {
-                    outbox.retry(delivery.id, at, &why, now)?;
-                }
-                return Ok(Next { at: now });
+                let why = "waits for its hour (quiet, digest)";
+                return put_off(outbox, &delivery, at, why, now);
             }
             Due::Together => return self.together(outbox, &delivery, now),
         }
@@ -475,6 +485,24 @@ impl<T: Tracker> Courier<T> {
             ..note
         }
     }
+}
+
+/// Not before `at`, whatever state it is in.
+fn put_off(
+    outbox: &dyn Outbox,
+    delivery: &Delivery,
+    at: Timestamp,
+    why: &str,
+    now: Timestamp,
+) -> Result<Next, OutboxError> {
+    let why = delivery.note().with(why);
+    // What may have been sent stays so.
+    if delivery.state == State::Unknown {
+        outbox.unknown(delivery.id, at, &why, now)?;
+    } else {
+        outbox.retry(delivery.id, at, &why, now)?;
+    }
+    Ok(Next { at: now })
 }
 
 /// What is confirmed or critical keeps an issue of its own however long it waits.

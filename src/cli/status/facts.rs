@@ -15,6 +15,7 @@ use crate::core::remedy::step::{Reason, Spent};
 use crate::daemon::gather::conditions;
 use crate::daemon::host_facts::{self, StoreFacts};
 use crate::daemon::status::Daemon;
+use crate::daemon::uplink::DayBytes;
 use crate::host::Host;
 use crate::store::{Counts, DetectorRun, EscalationRow, OutboxRow, RunOutcome, StoreError};
 
@@ -43,6 +44,8 @@ pub(super) struct Stored {
     pub(super) trial: Vec<Would>,
     /// The host's budget without room.
     pub(super) spent: Option<Spent>,
+    /// What telling has cost today.
+    pub(super) today: DayBytes,
 }
 
 impl Stored {
@@ -83,6 +86,7 @@ pub(super) fn read_store(
         facts: StoreFacts::of(&reader)?,
         trial: trial::of(&reader, config, globals.now())?,
         spent: reader.host_budget_spent(&config.budget, globals.now())?,
+        today: DayBytes::today(&reader, globals.now())?,
     })
 }
 

@@ -25,6 +25,7 @@ use crate::core::model::object::object;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::silence::Scope;
 use crate::daemon::status::{Daemon, paused_json, version};
+use crate::daemon::uplink::DayBytes;
 use crate::host::boot::host_name;
 use crate::store::{Counts, DetectorRun, RunOutcome};
 
@@ -256,6 +257,9 @@ fn page(seen: &Seen<'_>, in_sum: bool) -> String {
             line("tasks", tone, &said);
             let (tone, said) = outbox_line(store, now);
             line("outbox", tone, &said);
+            if let Some((tone, said)) = uplink_line(&store.today, &seen.config) {
+                line("uplink", tone, &said);
+            }
             let (tone, said) = detector_line(&store.detectors, now);
             line("detectors", tone, &said);
             for would in &store.trial {
@@ -377,6 +381,21 @@ fn tasks_line(counts: &Counts) -> (Tone, String) {
         let _ = write!(text, "; closed: {closed}");
     }
     (tone, text)
+}
+
+/// What telling has cost today, where there is a ceiling.
+fn uplink_line(today: &DayBytes, config: &Config) -> Option<(Tone, String)> {
+    let ceiling = config.uplink.bytes_per_day;
+    let sum = today.sum();
+    let text = format!("{sum} of {ceiling} bytes today");
+    match (ceiling, sum >= ceiling) {
+        (0, _) => None,
+        (_, false) => Some((Tone::Plain, text)),
+        (_, true) => Some((
+            Tone::Warn,
+            format!("{text}: only what is critical is told until the day (UTC) is over"),
+        )),
+    }
 }
 
 fn outbox_line(store: &Stored, now: Timestamp) -> (Tone, String) {

@@ -41,6 +41,8 @@ section! {
         fix: Fix = Fix::default(),
         /// `[escalation]`: to whom, and how often at most.
         escalation: Escalation = Escalation::default(),
+        /// `[uplink]`: what telling may cost.
+        uplink: Uplink = Uplink::default(),
         /// `[alertmanager]`: Prometheus Alertmanager; without peers it is off.
         alertmanager: Alertmanager = Alertmanager::default(),
         /// `[webhook]`: a generic receiver; without an address it is off.
@@ -228,6 +230,15 @@ section! {
         /// Of many gateways that share one repository: each waits its own part of this time before it
         /// opens an issue.
         spread_s: u64 = 0,
+    }
+}
+
+section! {
+    /// A metered uplink.
+    pub Uplink {
+        /// Bytes that all telling may cost in a day (UTC), sent and received; what is critical is told all the same. 0 = no
+        /// ceiling.
+        bytes_per_day: u64 = 0,
     }
 }
 

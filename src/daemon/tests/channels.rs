@@ -276,3 +276,19 @@ fn a_day_is_one_digest_also_after_the_line_was_cut_and_after_a_crash() {
         .filter(|row| !row.ends_with("confirmed") && !row.ends_with("cancelled"));
     assert_eq!(left.count(), 0, "{all:?}");
 }
+
+#[test]
+fn over_the_uplinks_ceiling_only_what_is_critical_is_told_until_the_day_is_over() {
+    let mut gateway = Gateway::new("");
+    let noon = at("2026-03-01 12:00:00");
+    gateway
+        .courier
+        .hold_until(Some(crate::daemon::uplink::day_ends(noon)));
+    gateway.found("slow.service", Severity::Error, noon);
+    gateway.found("fast.service", Severity::Critical, noon);
+    gateway.serve("2026-03-01 12:00:00", "2026-03-01 23:59:59");
+    assert_eq!(gateway.wire.came(), ["🔴 gw: fast.service broke"]);
+    gateway.courier.hold_until(None);
+    gateway.serve("2026-03-01 23:59:59", "2026-03-02 00:01:00");
+    assert_eq!(gateway.wire.came()[1..], ["🟠 gw: slow.service broke"]);
+}

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Instant;
 
+use crate::host::net::account;
 use crate::host::net::until::{Connection, STOP_POLL, STOPS, Until, over, time_left};
 
 /// Why what a thread of its own does was left behind.
@@ -61,9 +62,11 @@ pub fn apart<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Waited> {
     let (sender, receiver) = mpsc::sync_channel(1);
+    let account = account::current();
     std::thread::Builder::new()
         .name(thread.to_owned())
         .spawn(move || {
+            account::inherit(account);
             // Nobody may be waiting any more.
             let _ = sender.send(work());
         })
@@ -114,7 +117,7 @@ pub fn connect(mut addresses: &[SocketAddr], end: Instant) -> io::Result<Connect
             .checked_div(if rest.is_empty() { 1 } else { 2 })
             .unwrap_or(left);
         match TcpStream::connect_timeout(address, share) {
-            Ok(stream) => return Ok(Until::new(stream, end)),
+            Ok(stream) => return Ok(Until::new(stream, end).charged()),
             Err(why) => last = why,
         }
         addresses = rest;

@@ -1,6 +1,7 @@
 //! The network as this program uses it: the only place that looks names up, connects and speaks TLS. Every
 //! wait has an end.
 
+pub mod account;
 pub mod addresses;
 mod dial;
 mod link;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::host::net::account::{self, Account};
+
 /// How often what waits looks whether the daemon is to stop.
 pub(super) const STOP_POLL: Duration = Duration::from_millis(100);
 pub(super) const STOPS: &str = "the daemon stops";
@@ -67,6 +69,7 @@ pub struct Until<S> {
     heeds_stop: bool,
     sent: u64,
     received: u64,
+    account: Option<Arc<Account>>,
 }
 
 impl<S: Socket> Until<S> {
@@ -78,6 +81,20 @@ impl<S: Socket> Until<S> {
             heeds_stop: true,
             sent: 0,
             received: 0,
+            account: None,
+        }
+    }
+
+    /// On the account of the thread that makes it.
+    #[must_use]
+    pub(super) fn charged(mut self) -> Self {
+        self.account = account::current();
+        self
+    }
+
+    fn pay(&self, bytes: u64) {
+        if let Some(account) = &self.account {
+            account.add(bytes);
         }
     }
 
@@ -134,6 +151,7 @@ impl<S: Socket> Read for Until<S> {
                 Err(why) => return Err(why),
                 Ok(read) => {
                     self.received = self.received.saturating_add(count(read));
+                    self.pay(count(read));
                     return Ok(read);
                 }
             }
@@ -150,6 +168,7 @@ impl<S: Socket> Write for Until<S> {
                 Err(why) => return Err(why),
                 Ok(written) => {
                     self.sent = self.sent.saturating_add(count(written));
+                    self.pay(count(written));
                     return Ok(written);
                 }
             }

@@ -1,0 +1,161 @@
+//! What telling costs: bytes a day by destination, and the ceiling that the operator set.
+//!
+//! Counted on the connections themselves, kept in one row of `meta`, written when it grew by [`WRITTEN_EACH`] and once
+//! a quarter of an hour: a process that is killed forgets no more than that.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::model::hint::Hint;
+use crate::core::model::sorted::SortedMap;
+use crate::core::model::time::Timestamp;
+use crate::daemon::days::day_of;
+use crate::host::net::account::Account;
+use crate::store::{Reader, Store, StoreError};
+
+/// Its row.
+const ROW: &str = "uplink_bytes";
+const WRITTEN_EACH: u64 = 64 << 10;
+const WRITTEN_EVERY: Duration = Duration::from_secs(900);
+
+/// Bytes of one day, in UTC.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayBytes {
+    /// Days since 1970.
+    pub day: i64,
+    pub bytes: SortedMap<String, u64>,
+}
+
+impl DayBytes {
+    /// As it was written last; nothing on another day.
+    pub fn today(reader: &Reader, now: Timestamp) -> Result<Self, StoreError> {
+        let row = reader.meta(ROW)?.unwrap_or_default();
+        let spent: Self = serde_json::from_str(&row).unwrap_or_default();
+        let day = day_of(now);
+        Ok(match spent.day == day {
+            true => spent,
+            false => Self {
+                day,
+                ..Self::default()
+            },
+        })
+    }
+
+    pub fn sum(&self) -> u64 {
+        self.bytes.values().sum()
+    }
+
+    pub fn of(&self, destination: &str) -> u64 {
+        self.bytes.get(destination).copied().unwrap_or(0)
+    }
+}
+
+/// When the day of `now` is over.
+pub fn day_ends(now: Timestamp) -> Timestamp {
+    const DAY_MS: i64 = 24 * 3_600_000;
+    Timestamp::from_millis((day_of(now).saturating_add(1)).saturating_mul(DAY_MS))
+}
+
+#[derive(Debug, Default)]
+struct State {
+    spent: Option<DayBytes>,
+    accounts: SortedMap<String, Arc<Account>>,
+    unwritten: u64,
+    written_at: Option<Timestamp>,
+}
+
+/// The accounts of all destinations.
+#[derive(Debug, Default)]
+pub struct Uplink(Mutex<State>);
+
+impl Uplink {
+    /// The account of this destination.
+    pub fn account(&self, destination: &str) -> Arc<Account> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let account = state.accounts.entry(destination.to_owned());
+        Arc::clone(account.or_default())
+    }
+
+    /// Books what came, and answers what today has cost.
+    pub fn book(&self, store: &Store, now: Timestamp) -> u64 {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = &mut *state;
+        let day = day_of(now);
+        let known = state.spent.take().filter(|spent| spent.day == day);
+        let mut spent = known.unwrap_or_else(|| {
+            let reader = store.reader();
+            let today = reader.and_then(|reader| DayBytes::today(&reader, now));
+            today.unwrap_or_else(|_| DayBytes {
+                day,
+                ..DayBytes::default()
+            })
+        });
+        for (destination, account) in &state.accounts {
+            let bytes = account.take();
+            if bytes > 0 {
+                let sum = spent.bytes.entry(destination.clone()).or_default();
+                *sum = sum.saturating_add(bytes);
+                state.unwritten = state.unwritten.saturating_add(bytes);
+            }
+        }
+        let is_old = state
+            .written_at
+            .is_none_or(|at| now.since(at) >= WRITTEN_EVERY || now < at);
+        if state.unwritten >= WRITTEN_EACH || (is_old && state.unwritten > 0) {
+            write(store, &spent);
+            state.unwritten = 0;
+            state.written_at = Some(now);
+        }
+        let sum = spent.sum();
+        state.spent = Some(spent);
+        sum
+    }
+
+    /// The last word before the end.
+    pub fn close(&self, store: &Store, now: Timestamp) {
+        self.book(store, now);
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(spent) = state.spent.take().filter(|_| state.unwritten > 0) {
+            write(store, &spent);
+            state.unwritten = 0;
+        }
+    }
+}
+
+fn write(store: &Store, spent: &DayBytes) {
+    let text = serde_json::to_string(spent).unwrap_or_default();
+    if let Err(why) = store.set_meta(ROW, &text) {
+        log::warn!("what the uplink cost is not recorded: {}", why.with_hint());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::store::StoreOptions;
+
+    #[test]
+    fn a_day_is_counted_over_a_restart_and_begins_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let noon: Timestamp = "2026-03-01 12:00:00".parse().unwrap();
+        let options = StoreOptions::at(dir.path().join("tasks.db"));
+        let (store, _) = Store::open(&options, noon).unwrap();
+        let uplink = Uplink::default();
+        uplink.account("ops").add(1_000);
+        uplink.account("bus").add(30);
+        assert_eq!(uplink.book(&store, noon), 1_030);
+        uplink.account("ops").add(70);
+        uplink.close(&store, noon);
+        let later = Uplink::default();
+        assert_eq!(later.book(&store, noon), 1_100);
+        let reader = store.reader().unwrap();
+        assert_eq!(DayBytes::today(&reader, noon).unwrap().of("ops"), 1_070);
+        let ends = day_ends(noon);
+        assert_eq!(ends.to_string(), "2026-03-02 00:00:00.000");
+        assert_eq!(later.book(&store, ends), 0);
+        assert_eq!(DayBytes::today(&reader, ends).unwrap().sum(), 0);
+    }
+}
