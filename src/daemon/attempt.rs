@@ -14,6 +14,7 @@ use crate::core::remedy::ending::Seen;
 use crate::core::remedy::step::Reason;
 use crate::daemon::healthy;
 use crate::daemon::job::Job;
+use crate::daemon::kill_point;
 use crate::daemon::take_back::{self, TakeBackError};
 use crate::daemon::underway::Underway;
 use crate::daemon::verify;
@@ -31,12 +32,8 @@ const SLOT_RECHECK: Duration = Duration::from_secs(2);
 /// A stop comes first: the attempt stays open, and [`recover`] verifies it before anything else is done.
 const HANDED_OVER: &str = "the daemon stops; verified at the next start";
 
-/// Debug builds end here by SIGKILL when `AO_KILL_AT` names the step: the kill matrix of the tests.
-fn step(_name: &str) {
-    #[cfg(debug_assertions)]
-    if std::env::var("AO_KILL_AT").as_deref() == Ok(_name) {
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
-    }
+fn step(name: &str) {
+    kill_point::reached(format_args!("{name}"));
 }
 
 /// The action that all gates are open for.

@@ -30,6 +30,7 @@ pub mod healthy;
 mod heard;
 pub mod host_facts;
 pub mod job;
+pub mod kill_point;
 pub mod llm;
 pub mod loaded_config;
 pub mod logging;

@@ -1,6 +1,6 @@
 //! The daemon killed (SIGKILL) at each step of each action: after the restart the service is as before or repaired
 //! and verified, the open attempt is looked at before anything else is done, and nothing is done twice that held.
-//! The steps are `AO_KILL_AT` of debug builds (`daemon::attempt::step`).
+//! The steps are `AO_KILL_AT` of debug builds (`daemon::kill_point`).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
