@@ -7,6 +7,7 @@ use crate::core::model::hint::Hint;
 use crate::core::model::id::{IssueNumber, OutboxId};
 use crate::core::model::task::{Resolution, Transition};
 use crate::core::model::time::Timestamp;
+use crate::daemon::kill_point;
 use crate::escalation::outbox::{Outbox, OutboxError};
 use crate::store::{Intake, OutboxRow, Store, StoreError, TaskFilter};
 
@@ -17,6 +18,12 @@ pub struct StoreOutbox<'a> {
     pub store: &'a Store,
     /// Subject of the finding that it cannot be reached.
     pub destination: String,
+}
+
+impl StoreOutbox<'_> {
+    fn step(&self, name: &str) {
+        kill_point::reached(format_args!("{name}/{}", self.destination));
+    }
 }
 
 fn failed(why: StoreError) -> OutboxError {
@@ -67,7 +74,10 @@ impl Outbox for StoreOutbox<'_> {
     }
 
     fn sending(&self, id: OutboxId, now: Timestamp) -> Result<(), OutboxError> {
-        self.store.outbox_sending(id, now).map_err(failed)
+        self.step("before_sending");
+        self.store.outbox_sending(id, now).map_err(failed)?;
+        self.step("sending");
+        Ok(())
     }
 
     fn confirmed(
@@ -77,6 +87,7 @@ impl Outbox for StoreOutbox<'_> {
         url: Option<&str>,
         now: Timestamp,
     ) -> Result<(), OutboxError> {
+        self.step("before_confirmed");
         self.store
             .outbox_confirmed(id, issue_number, url, now)
             .map_err(failed)
@@ -104,6 +115,16 @@ impl Outbox for StoreOutbox<'_> {
         self.store
             .outbox_retry(id, retry_at, why, now)
             .map_err(failed)
+    }
+
+    fn unsent(
+        &self,
+        id: OutboxId,
+        retry_at: Timestamp,
+        why: &str,
+        _now: Timestamp,
+    ) -> Result<(), OutboxError> {
+        self.store.outbox_unsent(id, retry_at, why).map_err(failed)
     }
 
     fn dead(&self, id: OutboxId, why: &str, now: Timestamp) -> Result<(), OutboxError> {

@@ -270,7 +270,7 @@ impl<T: Tracker> Courier<T> {
                 // Booked once for all: the rest of them shares it.
                 DeliveryStep::Hold { hold, .. } if begun => {
                     let why = one.note().with(hold.why());
-                    outbox.retry(one.id, self.not_before, &why, now)?;
+                    outbox.unsent(one.id, now, &why, now)?;
                 }
                 DeliveryStep::Hold { .. } => {}
                 DeliveryStep::Confirmed { .. }
@@ -408,8 +408,9 @@ impl<T: Tracker> Courier<T> {
         };
         let at = self.not_before.plus(row_after);
         if begun {
-            // It was marked as sending, and it is known that nothing was done.
-            outbox.retry(delivery.id, at, &note.with(why), now)
+            // It was marked as sending, and it is known that nothing was done. The whole destination waits, not the row.
+            let at = if row_after.is_zero() { now } else { at };
+            outbox.unsent(delivery.id, at, &note.with(why), now)
         } else if row_after.is_zero() {
             // Untouched: days without a network cost no writes.
             Ok(())

@@ -88,6 +88,16 @@ pub trait Outbox {
         why: &str,
         now: Timestamp,
     ) -> Result<(), OutboxError>;
+    /// Back to what it was before [`Outbox::sending`]: nothing left, so that the attempt is none.
+    fn unsent(
+        &self,
+        id: OutboxId,
+        retry_at: Timestamp,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), OutboxError> {
+        self.retry(id, retry_at, why, now)
+    }
     /// Never to be sent again.
     fn dead(&self, id: OutboxId, why: &str, now: Timestamp) -> Result<(), OutboxError>;
     /// `create` and `reopen` rows that were marked as sending since then, whatever came of them.

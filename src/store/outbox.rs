@@ -276,6 +276,26 @@ impl Store {
         self.outbox_state(id, "pending", retry_at, why, now)
     }
 
+    /// Marked as sending, and nothing left: as if it had not been tried. What is over meanwhile need not be told then.
+    pub fn outbox_unsent(
+        &self,
+        id: OutboxId,
+        retry_at: Timestamp,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let why = why.to_owned();
+        self.write(move |tx| {
+            // One that was unclear before stays that: it may have arrived then.
+            tx.run(
+                "UPDATE outbox SET state = CASE WHEN attempts > 1 THEN 'unknown' ELSE 'pending' END,
+                                   attempts = max(attempts - 1, 0), next_at = ?2, last_error = ?3
+                 WHERE id = ?1",
+                params![id, retry_at.to_string(), why],
+            )?;
+            Ok(())
+        })
+    }
+
     /// Never to be sent again.
     pub fn outbox_dead(&self, id: OutboxId, why: &str, now: Timestamp) -> Result<(), StoreError> {
         self.outbox_state(id, "dead", now, why, now)

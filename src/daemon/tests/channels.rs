@@ -20,16 +20,21 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Takes what is posted, or is out of reach.
 #[derive(Clone, Debug, Default)]
-struct Wire(Arc<Mutex<(bool, Vec<String>)>>);
+pub(super) struct Wire(Arc<Mutex<(bool, Vec<String>)>>);
 
 impl Wire {
-    fn cut(&self, is_cut: bool) {
+    pub(super) fn cut(&self, is_cut: bool) {
         self.0.lock().unwrap().0 = is_cut;
+    }
+
+    /// What came, in order.
+    pub(super) fn bodies(&self) -> Vec<String> {
+        self.0.lock().unwrap().1.clone()
     }
 
     /// Headlines of what came, in order.
     fn came(&self) -> Vec<String> {
-        let bodies = self.0.lock().unwrap().1.clone();
+        let bodies = self.bodies();
         let text = |body: &String| {
             let body: serde_json::Value = serde_json::from_str(body).unwrap();
             body["text"].as_str().unwrap_or_default().to_owned()
@@ -50,6 +55,35 @@ impl Transport for Wire {
             ..Response::default()
         })
     }
+}
+
+/// A finding that no repair is known for.
+pub(super) fn found(store: &Store, unit: &str, severity: Severity, now: Timestamp) -> TaskId {
+    let class = Class::ServiceFailed;
+    let finding = Finding::new(class, unit, severity, "it broke", "units", now);
+    let intake = Intake {
+        findings: vec![finding],
+        cursor: None,
+    };
+    let task = store.intake(intake, now).unwrap().remove(0).task_id;
+    let detected = TaskFilter {
+        open_only: true,
+        status: Some(Status::Detected),
+        ..TaskFilter::default()
+    };
+    if !store.reader().unwrap().tasks(&detected).unwrap().is_empty() {
+        store.claim_next("w", now).unwrap().unwrap();
+        let escalation = NewEscalation {
+            reason: "no repair is allowed".to_owned(),
+            title: format!("gw: {unit} broke"),
+            body: "it broke".to_owned(),
+            severity,
+            retry_at: None,
+            proposed: None,
+        };
+        store.escalate(task, escalation, "w", now).unwrap();
+    }
+    task
 }
 
 struct Gateway {
@@ -112,38 +146,7 @@ impl Gateway {
 
     /// A finding that no repair is known for.
     fn found(&self, unit: &str, severity: Severity, now: Timestamp) -> TaskId {
-        let class = Class::ServiceFailed;
-        let finding = Finding::new(class, unit, severity, "it broke", "units", now);
-        let intake = Intake {
-            findings: vec![finding],
-            cursor: None,
-        };
-        let task = self.store.intake(intake, now).unwrap().remove(0).task_id;
-        let detected = TaskFilter {
-            open_only: true,
-            status: Some(Status::Detected),
-            ..TaskFilter::default()
-        };
-        if !self
-            .store
-            .reader()
-            .unwrap()
-            .tasks(&detected)
-            .unwrap()
-            .is_empty()
-        {
-            self.store.claim_next("w", now).unwrap().unwrap();
-            let escalation = NewEscalation {
-                reason: "no repair is allowed".to_owned(),
-                title: format!("gw: {unit} broke"),
-                body: "it broke".to_owned(),
-                severity,
-                retry_at: None,
-                proposed: None,
-            };
-            self.store.escalate(task, escalation, "w", now).unwrap();
-        }
-        task
+        found(&self.store, unit, severity, now)
     }
 
     fn over(&self, task: TaskId, now: Timestamp) {

@@ -16,6 +16,7 @@ mod gone;
 mod habits;
 mod issues;
 mod life;
+mod offline;
 mod ourselves;
 mod queues;
 mod restore;
