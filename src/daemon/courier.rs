@@ -6,6 +6,7 @@ use crate::core::config;
 use crate::core::human::mqtt::Tally;
 use crate::core::human::route::Route;
 use crate::core::model::hint::Hint;
+use crate::core::model::time::Timestamp;
 use crate::daemon::answers::AnswerPoller;
 use crate::daemon::feedback::ReplyPoller;
 use crate::daemon::outbox::StoreOutbox;
@@ -20,6 +21,10 @@ use crate::host::net::account::charged;
 
 /// Longest wait without a ring: back-offs end, networks come back.
 const IDLE_WAIT: Duration = Duration::from_secs(30);
+
+/// Stack of a channel's thread: the deepest path is JSON, TLS and SQLite, far below this.
+const STACK_BYTES: usize = 512 << 10;
+const NO_THREAD_WAIT: Duration = Duration::from_secs(5);
 
 /// The couriers of one configuration, one per destination.
 #[derive(Default)]
@@ -62,26 +67,7 @@ pub fn run(runtime: &Runtime) {
         let held = spent.then(|| uplink::day_ends(now));
         let wait = match &mut serving {
             Some((_, couriers)) if !runtime.dry_run => {
-                if let Some(courier) = &mut couriers.github {
-                    courier.hold_until(held);
-                }
-                let github = tick(
-                    runtime,
-                    couriers.github.as_mut(),
-                    &mut couriers.github_storeless,
-                );
-                let channels = couriers.channels.iter_mut();
-                let channels = channels.map(|(courier, storeless)| {
-                    courier.at_wall(runtime.host.clock.ahead_s());
-                    courier.hold_until(held);
-                    let wait = tick(runtime, Some(courier), storeless);
-                    let account = runtime.uplink.account(courier.destination());
-                    charged(&account, || {
-                        courier.tracker().keep(&mut || standing(runtime));
-                    });
-                    wait
-                });
-                let channels = channels.min().unwrap_or(IDLE_WAIT);
+                let served = pass(runtime, couriers, held);
                 let now = runtime.host.clock.now();
                 // Nobody is asked for answers once the ceiling is reached.
                 let poller = couriers.poller.as_mut().filter(|_| !spent);
@@ -94,11 +80,7 @@ pub fn run(runtime: &Runtime) {
                     let account = runtime.uplink.account(one.destination());
                     charged(&account, || one.tick(runtime, now)).since(now)
                 });
-                let answers = answers.min();
-                github
-                    .min(channels)
-                    .min(replies)
-                    .min(answers.unwrap_or(IDLE_WAIT))
+                served.min(replies).min(answers.min().unwrap_or(IDLE_WAIT))
             }
             _ => IDLE_WAIT,
         };
@@ -110,6 +92,46 @@ pub fn run(runtime: &Runtime) {
     leave(serving);
     let now = runtime.host.clock.now();
     runtime.uplink.close(&runtime.store, now);
+}
+
+/// Each destination once, all at the same time: many that are away cost the time of one attempt. The time until the
+/// next is due.
+fn pass(runtime: &Runtime, couriers: &mut Couriers, held: Option<Timestamp>) -> Duration {
+    if let Some(courier) = &mut couriers.github {
+        courier.hold_until(held);
+    }
+    std::thread::scope(|scope| {
+        let serve = |(courier, storeless): &mut (Courier<Channel>, Storeless)| {
+            courier.at_wall(runtime.host.clock.ahead_s());
+            courier.hold_until(held);
+            let wait = tick(runtime, Some(courier), storeless);
+            let account = runtime.uplink.account(courier.destination());
+            charged(&account, || courier.tracker().keep(&mut || standing(runtime)));
+            runtime.beat("courier");
+            wait
+        };
+        let begun = couriers.channels.iter_mut().map(|channel| {
+            let thread = std::thread::Builder::new().name("channel".to_owned());
+            let thread = thread.stack_size(STACK_BYTES);
+            thread.spawn_scoped(scope, move || serve(channel))
+        });
+        let begun: Vec<_> = begun.collect();
+        let github = tick(
+            runtime,
+            couriers.github.as_mut(),
+            &mut couriers.github_storeless,
+        );
+        let channels = begun.into_iter().map(|thread| match thread {
+            Ok(thread) => thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(why) => {
+                log::error!("a channel is served later: no thread: {why}");
+                NO_THREAD_WAIT
+            }
+        });
+        channels.fold(github, Duration::min)
+    })
 }
 
 /// What is kept open is ended in order.
@@ -154,6 +176,7 @@ fn tick<T: Tracker>(
     let account = runtime.uplink.account(courier.destination());
     let next = charged(&account, || {
         storeless.tick(runtime, courier, &outbox, now);
+        runtime.beat("courier");
         courier.tick(&outbox, now)
     });
     let wait = next.at.since(now).min(IDLE_WAIT);
