@@ -264,12 +264,12 @@ impl Broker {
         Ok(packet(0x10, &body))
     }
 
-    fn end(&self) -> Instant {
-        end_after(self.timeout.min(STEP_MOST))
+    fn end(&self, most: Instant) -> Instant {
+        end_after(self.timeout.min(STEP_MOST)).min(most)
     }
 
-    /// Connects and is taken.
-    fn open(&self) -> Result<Session, MqttError> {
+    /// Connects and is taken, before `most`.
+    fn open(&self, most: Instant) -> Result<Session, MqttError> {
         if self.password.is_some() && self.tls.is_none() {
             return Err(denied("a password is never sent without TLS"));
         }
@@ -277,7 +277,7 @@ impl Broker {
             return Err(denied("a password needs a user"));
         }
         let hello = self.hello()?;
-        let end = self.end();
+        let end = self.end(most);
         let link = Link::open(&self.stop, self.tls.as_ref(), &self.address, end);
         let mut session = Session {
             link: link.map_err(|why| not_sent(&why))?,
@@ -360,6 +360,8 @@ pub struct Client {
     number: u16,
     /// Of the connections before.
     bytes: (u64, u64),
+    /// When the attempt in hand is over, however many messages it has.
+    most: Option<Instant>,
 }
 
 impl Client {
@@ -373,7 +375,18 @@ impl Client {
             asked_at: None,
             number: 0,
             bytes: (0, 0),
+            most: None,
         }
+    }
+
+    /// All that is done until the next call takes at most `ATTEMPT_MOST` of [`super::http`]: a broker that answers each of
+    /// several messages late holds up nobody for longer.
+    pub fn begin_attempt(&mut self) {
+        self.most = Some(end_after(ATTEMPT_MOST));
+    }
+
+    fn most(&self) -> Instant {
+        self.most.unwrap_or_else(|| end_after(ATTEMPT_MOST))
     }
 
     /// Publishes at least once (QoS 1) and waits for the acknowledgement; connects when needed. `topic` has 1 to 65,535
@@ -407,8 +420,9 @@ impl Client {
         }
         let span = self.broker.timeout.min(STEP_MOST);
         let span = if stops { span.min(LAST_WORD) } else { span };
+        let most = self.most();
         let session = self.connected(now)?;
-        session.link.ends_at(end_after(span));
+        session.link.ends_at(end_after(span).min(most));
         session.link.heed_stop(!stops);
         let said = session.link.say(&message);
         match said.and_then(|()| session.acknowledged(number)) {
@@ -435,12 +449,12 @@ impl Client {
         }
         self.look(now)?;
         self.connected(now)?;
-        let half = self.broker.keep_alive / 2;
+        let (half, most) = (self.broker.keep_alive / 2, self.most());
         let is_due = |at| now.saturating_duration_since(at) >= half;
         if self.said_at.is_some_and(is_due)
             && let Some(session) = &mut self.session
         {
-            session.link.ends_at(self.broker.end());
+            session.link.ends_at(self.broker.end(most));
             session.link.heed_stop(false);
             let asked = session.link.say(&PINGREQ);
             asked.map_err(|why| self.lost(&why))?;
@@ -516,7 +530,7 @@ impl Client {
         let session = match self.session.take() {
             Some(session) => session,
             None => {
-                let session = self.broker.open()?;
+                let session = self.broker.open(self.most())?;
                 self.is_new = true;
                 self.said_at = Some(now);
                 self.asked_at = None;

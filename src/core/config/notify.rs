@@ -261,7 +261,11 @@ impl Notify {
     /// First levels of its topics.
     pub fn base_topic(&self, gateway: &str) -> String {
         match self.topic.trim_matches('/') {
-            "" => format!("autonomous-orchestrator/{gateway}"),
+            // One level, whatever the gateway is called.
+            "" => {
+                let level = gateway.replace(['+', '#', '/', '\0'], "_");
+                format!("autonomous-orchestrator/{level}")
+            }
             topic => topic.to_owned(),
         }
     }

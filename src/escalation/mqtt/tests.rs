@@ -369,3 +369,23 @@ fn a_broker_that_trickles_or_says_nothing_is_left_in_time() {
     drop(client);
     thread.join().unwrap();
 }
+
+#[test]
+fn an_attempt_ends_in_time_however_many_messages_the_broker_does_not_acknowledge() {
+    let (broker, thread) = peer(1, |_, packet| match packet {
+        [0x10, ..] => good(packet),
+        _ => Some(Vec::new()),
+    });
+    let mut client = Client::new(broker);
+    let began = Instant::now();
+    client.begin_attempt();
+    assert!(client.keep(began).unwrap());
+    client.most = Some(began + Duration::from_millis(300));
+    let came = client.publish("a", b"1", true, began);
+    assert!(matches!(came, Err(MqttError::Unknown(_))), "{came:?}");
+    let came = client.publish("a", b"2", true, began);
+    assert!(matches!(came, Err(MqttError::NotSent(_))), "{came:?}");
+    // Far less than what one acknowledgement may take.
+    assert!(began.elapsed() < Duration::from_secs(10));
+    thread.join().unwrap();
+}
