@@ -67,9 +67,9 @@ pub enum MailError {
     NotSent(String),
     /// The server is not ready to take it now; the same again later.
     Later(String),
-    /// Sign-in or relaying was refused: a human has to change something.
+    /// Sign-in, relaying or each of the recipients was refused: a human has to change something.
     Denied(String),
-    /// This mail, or each of its recipients, was refused: the same again is refused again.
+    /// This mail was refused: the same again is refused again.
     Refused(String),
     /// It broke off after the last byte was sent: the mail may have been taken.
     Unknown(String),
@@ -403,7 +403,8 @@ impl<'a> Dialog<'a> {
     fn refusal(&self, reply: &MailReply) -> MailError {
         let words = self.words.clone();
         match reply.code {
-            400..500 => MailError::Later(words),
+            // One that was no good one here, though it means none: it answers without having heard.
+            ..500 => MailError::Later(words),
             _ if reply.is_denial() => MailError::Denied(words),
             _ => MailError::Refused(words),
         }
@@ -508,10 +509,15 @@ impl<'a> Dialog<'a> {
         let reply = self.hear().map_err(unknown)?;
         match reply.code {
             200..300 if left_out.is_empty() => Ok(self.words.clone()),
-            200..300 => Ok(format!("{}; not to {}", self.words, left_out.join(", "))),
+            200..300 => {
+                let left_out = left_out.join(", ");
+                log::warn!("a mail went to the others, and not to {left_out}");
+                Ok(format!("{}; not to {left_out}", self.words))
+            }
             400..500 => Err(MailError::Later(self.words.clone())),
             // Our word was good until now: it is this mail that is not wanted.
-            _ => Err(MailError::Refused(self.words.clone())),
+            500.. => Err(MailError::Refused(self.words.clone())),
+            _ => Err(MailError::Unknown(self.words.clone())),
         }
     }
 
@@ -544,6 +550,10 @@ impl<'a> Dialog<'a> {
             }
         }
         match worst {
+            // A human chose them, and they are the same in every mail.
+            Some(MailError::Refused(words)) if left_out.len() == to.len() => {
+                Err(MailError::Denied(words))
+            }
             Some(worst) if left_out.len() == to.len() => Err(worst),
             _ => Ok(left_out),
         }

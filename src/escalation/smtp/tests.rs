@@ -250,7 +250,7 @@ fn each_refusal_has_its_meaning() {
         ("MAIL", "553 5.1.8 no such sender", denied),
         ("MAIL", "552 5.3.4 too big", refused),
         ("RCPT", "450 4.2.0 greylisted", later),
-        ("RCPT", "550 5.1.1 no such user", refused),
+        ("RCPT", "550 5.1.1 no such user", denied),
         ("RCPT", "550 5.7.1 not you", denied),
         ("RCPT", "550 relay not permitted", denied),
         ("RCPT", "421 4.3.2 shutting down", later),
@@ -258,6 +258,9 @@ fn each_refusal_has_its_meaning() {
         ("DATA", "554 no", refused),
         (".", "452 4.3.1 no room", later),
         (".", "554 5.7.1 looks like spam", refused),
+        // It says so to everything: nothing of the mail was heard, or nobody knows.
+        ("DATA", "250 ok", later),
+        (".", "354 go on", MailError::Unknown),
     ] {
         let (server, thread) = peer("220 hello\r\n", move |line| {
             if line.starts_with(at) {

@@ -174,8 +174,8 @@ fn a_real_server_that_refuses_says_what_is_to_be_done() {
         words.ends_with("; not to nobody-here@mail.test (550 no such user)"),
         "{words}"
     );
-    let refused = Err(MailError::Refused("550 no such user".to_owned()));
-    assert_eq!(to(&["nobody-here@mail.test"]), refused);
+    let nobody = Err(MailError::Denied("550 no such user".to_owned()));
+    assert_eq!(to(&["nobody-here@mail.test"]), nobody);
     let relay = Err(MailError::Denied("550 relay not permitted".to_owned()));
     assert_eq!(to(&["ann@elsewhere.test"]), relay);
     let later = to(&["busy@mail.test"]);
