@@ -111,6 +111,7 @@ impl Channel {
     fn step(
         &mut self,
         message: &Notice,
+        parts: &[Notice],
         delivery: &Delivery,
         begin: &mut dyn FnMut() -> Result<(), OutboxError>,
         now: Timestamp,
@@ -124,7 +125,7 @@ impl Channel {
             let why = why.to_string();
             return hold(Hold::Trouble { why }, note);
         }
-        match self.line.send(&self.config, message, now) {
+        match self.line.send(&self.config, message, parts, now) {
             Ok(_) => DeliveryStep::Confirmed {
                 number: None,
                 url: None,
@@ -134,7 +135,7 @@ impl Channel {
             Err(LineError::Denied(why)) => hold(Hold::Parked { why }, note),
             Err(LineError::Refused(why)) => DeliveryStep::Dead { why },
             // Who hears it twice knows it by its key, or sees the same twice: better than not at all.
-            Err(LineError::Unclear(why)) => DeliveryStep::Retry {
+            Err(LineError::Unclear(why)) => DeliveryStep::Unknown {
                 after: backoff(RETRY_BASE, RETRY_MOST, delivery.attempts, 0),
                 note,
                 why,
@@ -161,7 +162,7 @@ impl Tracker for Channel {
         match Payload::parse(&delivery.payload) {
             Ok(payload) => {
                 let message = Notice::of(delivery, &payload, &self.gateway);
-                self.step(&message, delivery, begin, now)
+                self.step(&message, &[], delivery, begin, now)
             }
             Err(why) => DeliveryStep::Dead {
                 why: why.to_string(),
@@ -179,20 +180,22 @@ impl Tracker for Channel {
             let payload = Payload::parse(&delivery.payload).ok()?;
             Some(Notice::of(delivery, &payload, &self.gateway))
         });
-        let told: Vec<Notice> = told.collect();
+        let mut told: Vec<Notice> = told.collect();
+        // Not all of a long one is shown.
+        told.sort_by_key(|one| std::cmp::Reverse(one.severity));
         // The same digest has the same key, also after a crash in between.
         let key = deliveries
             .first()
             .map(|first| format!("digest:{}", first.row_key()));
         let digest = match (told.as_slice(), deliveries, key) {
-            ([one], [first], _) => Some((one.clone(), first)),
+            ([one], [first], _) => Some((one.clone(), first, Default::default())),
             (all, [first, ..], Some(key)) => {
-                Notice::digest(all, &key, &self.gateway).map(|digest| (digest, first))
+                Notice::digest(all, &key, &self.gateway).map(|digest| (digest, first, all))
             }
             _ => None,
         };
         match digest {
-            Some((message, first)) => self.step(&message, first, begin, now),
+            Some((message, first, parts)) => self.step(&message, parts, first, begin, now),
             None => DeliveryStep::Dead {
                 why: "nothing in it can be read".to_owned(),
             },

@@ -290,7 +290,7 @@ impl Transport for Https {
             }
             permanent &= matches!(response.status, 301 | 308);
             let target = response.header("location").unwrap_or_default();
-            let target = absolute(&url, target).ok_or_else(|| {
+            let target = absolute(&url, target, &request.url).ok_or_else(|| {
                 SendError::NotSent(format!(
                     "answer {} without a usable location",
                     response.status
@@ -351,14 +351,19 @@ fn read_body(body: &mut ureq::Body) -> (String, bool) {
     (String::from_utf8_lossy(&bytes).into_owned(), cut)
 }
 
-/// `location` against the URL that answered with it; only https.
-fn absolute(base: &str, location: &str) -> Option<String> {
+/// `location` against the URL that answered with it; only https, unless what was asked first was in the clear.
+fn absolute(base: &str, location: &str, first: &str) -> Option<String> {
     if location.starts_with('/') && !location.starts_with("//") {
         let uri: Uri = base.parse().ok()?;
-        return Some(format!("https://{}{location}", uri.authority()?));
+        return Some(format!(
+            "{}://{}{location}",
+            uri.scheme_str()?,
+            uri.authority()?
+        ));
     }
     let uri: Uri = location.parse().ok()?;
-    (uri.scheme_str() == Some("https")).then(|| location.to_owned())
+    let plain = first.starts_with("http://") && uri.scheme_str() == Some("http");
+    (plain || uri.scheme_str() == Some("https")).then(|| location.to_owned())
 }
 
 fn host_of(url: &str) -> String {
@@ -395,11 +400,19 @@ mod tests {
     fn locations_are_resolved_and_never_leave_https() {
         let base = "https://api.example:8443/repos/a/b/issues?x=1";
         assert_eq!(
-            absolute(base, "/repositories/7/issues").unwrap(),
+            absolute(base, "/repositories/7/issues", base).unwrap(),
             "https://api.example:8443/repositories/7/issues"
         );
-        assert_eq!(absolute(base, "http://api.example:8443/x"), None);
-        assert_eq!(absolute(base, "//evil/x"), None);
+        assert_eq!(absolute(base, "http://api.example:8443/x", base), None);
+        assert_eq!(absolute(base, "//evil/x", base), None);
+        // Who was asked in the clear may answer in the clear.
+        let plain = "http://hook.plant/x";
+        for (location, wanted) in [
+            ("/y", "http://hook.plant/y"),
+            ("http://hook.plant/z", "http://hook.plant/z"),
+        ] {
+            assert_eq!(absolute(plain, location, plain).unwrap(), wanted);
+        }
         assert!(same_host(base, "https://API.example:8443/y"));
         assert!(!same_host(base, "https://api.example/y"));
     }

@@ -138,11 +138,12 @@ impl Line {
         }
     }
 
-    /// What came back, in a few words.
+    /// `parts` are what a digest tells of. What came back, in a few words.
     pub fn send(
         &mut self,
         config: &Notify,
         message: &Notice,
+        parts: &[Notice],
         now: Timestamp,
     ) -> Result<String, LineError> {
         let token = self.token(config).map_err(|why| no_token(&why))?;
@@ -159,7 +160,7 @@ impl Line {
                 let server = mail.server(config, token.clone());
                 server.send(&mail.tls, from, to, &text).map_err(of_mail)
             }
-            Over::Mqtt(bus) => bus.send(config, token.as_ref(), message, Instant::now()),
+            Over::Mqtt(bus) => bus.send(config, token.as_ref(), message, parts, Instant::now()),
         };
         self.refused = matches!(sent, Err(LineError::Denied(_))).then_some(token);
         sent
@@ -175,7 +176,7 @@ impl Line {
         let token = self.token(config).map_err(|why| no_token(&why))?;
         match &self.over {
             Over::Mqtt(bus) => bus.test(config, token.as_ref(), message),
-            Over::Http(_) | Over::Mail(_) => self.send(config, message, now),
+            Over::Http(_) | Over::Mail(_) => self.send(config, message, &[], now),
         }
     }
 
@@ -281,6 +282,7 @@ fn post(
     request: &Request,
     now: Timestamp,
 ) -> Result<String, LineError> {
+    transport.begin_attempt();
     match transport.send(request) {
         Ok(response) => judged(kind, &response, now),
         Err(SendError::NotSent(why)) => Err(LineError::Offline(why)),
@@ -355,6 +357,13 @@ fn judged(kind: ChannelKind, response: &Response, now: Timestamp) -> Result<Stri
     };
     let why = format!("{kind}: {text}");
     match reply.judgement(now) {
+        ReplyJudgement::Done if is_page(&response.body) => {
+            let why = "it answers with a web page, as a login or a portal does: the message was not taken";
+            Err(LineError::Denied(format!(
+                "{kind}: answer {}: {why}",
+                reply.status
+            )))
+        }
         ReplyJudgement::Done => {
             // A workflow's and a bot's refusal may come with a status of success.
             let is_ok = json.as_ref().and_then(|json| json.get("ok")?.as_bool());
@@ -377,9 +386,22 @@ fn judged(kind: ChannelKind, response: &Response, now: Timestamp) -> Result<Stri
         ReplyJudgement::Refused if kind == ChannelKind::Telegram && text.contains("chat") => {
             Err(LineError::Denied(why))
         }
-        ReplyJudgement::Refused => Err(LineError::Refused(why)),
+        // It is what it says that is not taken. Anything else is said of the address, and would be of every message.
+        ReplyJudgement::Refused if matches!(reply.status, 400 | 409 | 413 | 422) => {
+            Err(LineError::Refused(why))
+        }
+        ReplyJudgement::Refused => Err(LineError::Denied(why)),
+        // A redirection that was not followed.
+        ReplyJudgement::Unclear if reply.status < 400 => Err(LineError::Denied(why)),
         ReplyJudgement::Unclear => Err(LineError::Unclear(why)),
     }
+}
+
+/// True for what a browser would show.
+fn is_page(body: &str) -> bool {
+    let start: String = body.trim_start().chars().take(14).collect();
+    let start = start.to_ascii_lowercase();
+    start.starts_with("<!doctype html") || start.starts_with("<html")
 }
 
 #[cfg(test)]
@@ -473,5 +495,19 @@ mod tests {
             matches!(of(Ntfy, 403, r#"{"code":40301,"error":"forbidden"}"#, &[]), Err(LineError::Denied(why)) if why.contains("forbidden"))
         );
         assert!(matches!(of(Ntfy, 502, "", &[]), Err(LineError::Unclear(_))));
+        // A portal that wants a login first, a page where posting is not allowed, a redirection that is no answer.
+        for (status, body) in [
+            (200, "\n<!DOCTYPE html><title>Sign in</title>"),
+            (200, "<html lang=en>"),
+            (405, ""),
+            (303, ""),
+        ] {
+            let denied = of(ChannelKind::Webhook, status, body, &[]);
+            assert!(
+                matches!(denied, Err(LineError::Denied(_))),
+                "{status} {denied:?}"
+            );
+        }
+        assert!(of(ChannelKind::Webhook, 200, "<p>taken</p>", &[]).is_ok());
     }
 }
