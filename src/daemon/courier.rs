@@ -106,7 +106,9 @@ fn pass(runtime: &Runtime, couriers: &mut Couriers, held: Option<Timestamp>) -> 
             courier.hold_until(held);
             let wait = tick(runtime, Some(courier), storeless);
             let account = runtime.uplink.account(courier.destination());
-            charged(&account, || courier.tracker().keep(&mut || standing(runtime)));
+            charged(&account, || {
+                courier.tracker().keep(&mut || standing(runtime))
+            });
             runtime.beat("courier");
             wait
         };

@@ -65,6 +65,7 @@ impl Person {
             gateway: "gw".to_owned(),
             gateway_id: "5f0c".to_owned(),
             credentials: None,
+            answer_key: None,
         };
         let limits = Limits {
             per_hour: PER_HOUR,

@@ -264,6 +264,7 @@ mod tests {
             gateway: gateway.to_owned(),
             gateway_id: "5f0c77aa5f0c77aa5f0c77aa".to_owned(),
             credentials: None,
+            answer_key: None,
         };
         Bus::new(Tls::new("").unwrap(), &teller, Arc::default())
     }
