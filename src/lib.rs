@@ -52,6 +52,7 @@ pub use escalation::courier::{Courier, Limits};
 pub use escalation::github::check::check as check_github;
 pub use escalation::github::{GitHub, Settings};
 pub use escalation::http::{Https, Request, Response, SendError, Transport, Verb};
+pub use escalation::issues::{IssuePlace, IssueTracker};
 pub use escalation::mqtt::{Broker, Client, MqttError, Will};
 pub use escalation::outbox::{Outbox, OutboxError};
 pub use escalation::smtp::{MailError, Security, Server};

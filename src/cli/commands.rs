@@ -265,7 +265,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         forms: &[array("[test [NAME]]")],
         brief: "the channels of [[notify]]: what each is told, when, and what waits",
         long: "`test` sends a marked test to NAME, or to each, and prints what came back; quiet hours do not count for it.\n\
-               GitHub, Alertmanager and [ping] are looked at by `doctor`. Exit code 1 when one fails.",
+               A tracker, Alertmanager and [ping] are looked at by `doctor`. Exit code 1 when one fails.",
         example: "autonomous-orchestrator notify test shift",
         flags: &[],
         run: notify::run,

@@ -506,18 +506,22 @@ fn check_tracker(page: &mut Page, host: &Host, config: &Config, offline: bool) {
             to_do,
         );
     }
-    let Some(github) = &config.escalation.github else {
-        if !channels.is_empty() {
-            page.ok("told", channels.join(", "));
+    let (token, credential) = match (&config.escalation.github, config.tracker()) {
+        (Some(github), _) => (&github.token_file, "github-token".to_owned()),
+        (None, Some(notify)) => (&notify.token_file, notify.credential()),
+        (None, None) => {
+            if !channels.is_empty() {
+                page.ok("told", channels.join(", "));
+            }
+            return;
         }
-        return;
     };
-    let token = host.path(&github.token_file);
-    let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
-        .is_some_and(|directory| Path::new(&directory).join("github-token").exists());
-    if !token.exists() && !credential {
+    let token = host.path(token);
+    let is_handed_over = std::env::var_os("CREDENTIALS_DIRECTORY")
+        .is_some_and(|directory| Path::new(&directory).join(&credential).exists());
+    if !token.exists() && !is_handed_over {
         let to_do = format!(
-            "write the token alone into {0} and chmod 600 {0}, or hand it over as the systemd credential github-token",
+            "write the token alone into {0} and chmod 600 {0}, or hand it over as the systemd credential {credential}",
             token.display()
         );
         return page.warn(
@@ -539,7 +543,7 @@ fn check_tracker(page: &mut Page, host: &Host, config: &Config, offline: bool) {
     if offline {
         return page.ok("network", "not looked at (--offline)");
     }
-    for (what, good, to_do) in wire::reach_tracker(github, host.clock.now()) {
+    for (what, good, to_do) in wire::reach_tracker(config, host.clock.now()) {
         if good {
             page.ok("tracker", what);
         } else {

@@ -67,7 +67,13 @@ fn list(config: &Config, globals: &Globals) -> Result<Exit, CliError> {
         "LAST DELIVERED",
     ]);
     let mut json = Vec::new();
-    for notify in &config.channels() {
+    for notify in &config
+        .tracker()
+        .cloned()
+        .into_iter()
+        .chain(config.channels())
+        .collect::<Vec<_>>()
+    {
         let mine = || rows.iter().filter(|row| row.destination == notify.name);
         let is_open =
             |row: &&OutboxRow| matches!(row.state.as_str(), "pending" | "sending" | "unknown");
@@ -107,13 +113,23 @@ fn list(config: &Config, globals: &Globals) -> Result<Exit, CliError> {
 }
 
 fn test(config: &Config, name: Option<&str>, globals: &Globals) -> Result<Exit, CliError> {
+    if let Some(tracker) = config.tracker()
+        && name.map_or(config.channels().is_empty(), |name| name == tracker.name)
+    {
+        let what = format!(
+            "'{}' is a tracker: no issue is opened to try it",
+            tracker.name
+        );
+        let hint = "`doctor` looks at its token, project and rights";
+        return Err(CliError::usage(what).hint(hint.to_owned()));
+    }
     let channels = config.channels();
     let known: Vec<&str> = channels.iter().map(|one| one.name.as_str()).collect();
     if let Some(name) = name.filter(|name| !known.contains(name)) {
         let hint = match known.is_empty() {
             true => "none is configured: add a [[notify]]".to_owned(),
             false => format!(
-                "there are {}; GitHub is looked at by `doctor`",
+                "there are {}; a tracker is looked at by `doctor`",
                 known.join(", ")
             ),
         };

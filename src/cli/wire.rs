@@ -3,6 +3,7 @@
 use std::io::stdout;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::bundle::Bundle;
 use crate::cli::error::{CliError, ErrorKind, Exit};
@@ -11,7 +12,7 @@ use crate::cli::globals::Globals;
 use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
 use crate::cli::{shape, stored, tasks};
-use crate::core::config::{ChannelKind, Config, Github, Notify};
+use crate::core::config::{ChannelKind, Config, Notify};
 use crate::core::diagnosis::cause_rules::{self, CauseRules};
 use crate::core::human::notice::Notice;
 use crate::core::model::finding::Severity;
@@ -30,7 +31,9 @@ use crate::daemon::{
 };
 use crate::escalation::channel::{Channel, ChannelError, Teller};
 use crate::escalation::fleet_check;
-use crate::escalation::github::check::{self, Check};
+use crate::escalation::github;
+use crate::escalation::issues::IssuePlace;
+use crate::escalation::issues::check::{self, Check};
 use crate::escalation::textfile;
 use crate::host::Host;
 use crate::host::lock::{self, LockError};
@@ -445,8 +448,17 @@ fn is_unknown(managers: &[Arc<dyn ServiceManager>], unit: &str) -> bool {
 }
 
 /// What the way to the tracker says: text, good or not, and what to do.
-pub(super) fn reach_tracker(config: &Github, now: Timestamp) -> Vec<(String, bool, String)> {
-    told(check::check(config, credentials(), now))
+pub(super) fn reach_tracker(config: &Config, now: Timestamp) -> Vec<(String, bool, String)> {
+    told(match (&config.escalation.github, config.tracker()) {
+        (Some(github), _) => github::check::check(github, credentials(), now),
+        (None, Some(notify)) => IssuePlace::of(notify, credentials(), Duration::ZERO)
+            .map(|place| {
+                let timeout = Duration::from_secs(notify.timeout_s);
+                check::check(&place, timeout, &notify.ca_file, now)
+            })
+            .unwrap_or_default(),
+        (None, None) => Vec::new(),
+    })
 }
 
 /// The same for the fleet's destinations.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::core::config;
 use crate::core::human::mqtt::Tally;
-use crate::core::human::route::Route;
+use crate::core::human::route::{GITHUB, Route};
 use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
 use crate::daemon::answers::AnswerPoller;
@@ -15,7 +15,7 @@ use crate::daemon::storeless::Storeless;
 use crate::daemon::{transports, uplink};
 use crate::escalation::channel::Channel;
 use crate::escalation::courier::Courier;
-use crate::escalation::github::{self, GitHub};
+use crate::escalation::issues::IssueTracker;
 use crate::escalation::tracker::Tracker;
 use crate::host::net::account::charged;
 
@@ -29,9 +29,9 @@ const NO_THREAD_WAIT: Duration = Duration::from_secs(5);
 /// The couriers of one configuration, one per destination.
 #[derive(Default)]
 struct Couriers {
-    github: Option<Courier<GitHub>>,
+    tracker: Option<Courier<IssueTracker>>,
     /// What each is told past the store.
-    github_storeless: Storeless,
+    tracker_storeless: Storeless,
     channels: Vec<(Courier<Channel>, Storeless)>,
     poller: Option<ReplyPoller>,
     answers: Vec<AnswerPoller>,
@@ -49,8 +49,8 @@ pub fn run(runtime: &Runtime) {
             leave(serving.take());
             route(runtime);
             let couriers = Couriers {
-                github: transports::github(runtime, &config.escalation),
-                github_storeless: Storeless::default(),
+                tracker: transports::tracker(runtime, &config),
+                tracker_storeless: Storeless::default(),
                 channels: transports::channels(runtime, &config)
                     .into_iter()
                     .map(|courier| (courier, Storeless::default()))
@@ -72,7 +72,7 @@ pub fn run(runtime: &Runtime) {
                 // Nobody is asked for answers once the ceiling is reached.
                 let poller = couriers.poller.as_mut().filter(|_| !spent);
                 let replies = poller.map_or(IDLE_WAIT, |poller| {
-                    let account = runtime.uplink.account(github::DESTINATION);
+                    let account = runtime.uplink.account(GITHUB);
                     charged(&account, || poller.tick(runtime, now)).since(now)
                 });
                 let answers = couriers.answers.iter_mut().filter(|_| !spent);
@@ -97,7 +97,7 @@ pub fn run(runtime: &Runtime) {
 /// Each destination once, all at the same time: many that are away cost the time of one attempt. The time until the
 /// next is due.
 fn pass(runtime: &Runtime, couriers: &mut Couriers, held: Option<Timestamp>) -> Duration {
-    if let Some(courier) = &mut couriers.github {
+    if let Some(courier) = &mut couriers.tracker {
         courier.hold_until(held);
     }
     std::thread::scope(|scope| {
@@ -118,10 +118,10 @@ fn pass(runtime: &Runtime, couriers: &mut Couriers, held: Option<Timestamp>) -> 
             thread.spawn_scoped(scope, move || serve(channel))
         });
         let begun: Vec<_> = begun.collect();
-        let github = tick(
+        let tracker = tick(
             runtime,
-            couriers.github.as_mut(),
-            &mut couriers.github_storeless,
+            couriers.tracker.as_mut(),
+            &mut couriers.tracker_storeless,
         );
         let channels = begun.into_iter().map(|thread| match thread {
             Ok(thread) => thread
@@ -132,7 +132,7 @@ fn pass(runtime: &Runtime, couriers: &mut Couriers, held: Option<Timestamp>) -> 
                 NO_THREAD_WAIT
             }
         });
-        channels.fold(github, Duration::min)
+        channels.fold(tracker, Duration::min)
     })
 }
 
@@ -157,7 +157,9 @@ struct Told(config::Escalation, Vec<config::Notify>);
 
 impl Told {
     fn of(config: &config::Config) -> Self {
-        Self(config.escalation.clone(), config.channels())
+        let channels = config.channels().into_iter();
+        let all = channels.chain(config.tracker().cloned()).collect();
+        Self(config.escalation.clone(), all)
     }
 }
 
@@ -190,22 +192,12 @@ fn tick<T: Tracker>(
 pub fn route(runtime: &Runtime) {
     let loaded = runtime.loaded();
     let config = &loaded.config;
-    let mut destinations = Vec::new();
-    if config.escalation.github.is_some() {
-        destinations.push(Route::all(github::DESTINATION));
-    }
-    for notify in config.channels() {
-        destinations.push(Route {
-            destination: notify.name,
-            least: notify.severity,
-            classes: notify
-                .classes
-                .iter()
-                .filter_map(|class| class.parse().ok())
-                .collect(),
-        });
-    }
-    let words: Vec<String> = destinations.iter().map(Route::word).collect();
+    let github = config.escalation.github.as_ref();
+    let github = github.map(|_| Route::all(GITHUB));
+    let tracker = github.or_else(|| config.tracker().map(Route::of));
+    let channels = config.channels();
+    let destinations = tracker.into_iter().chain(channels.iter().map(Route::of));
+    let words: Vec<String> = destinations.map(|route| route.word()).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let coalesce = Duration::from_secs(config.escalation.coalesce_s);
     let now = runtime.host.clock.now();

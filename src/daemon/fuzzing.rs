@@ -29,7 +29,7 @@ use crate::core::reading::shape::{self, split_console};
 use crate::core::reading::{journal_entry, ports, unit_file};
 use crate::core::remedy::runbook;
 use crate::detectors::{journal, probe};
-use crate::escalation::github::api::Issue;
+use crate::escalation::issues::api::Issue;
 use crate::escalation::{mqtt, smtp};
 use crate::host::{mounts, procfs};
 use crate::services::{openrc, systemd};

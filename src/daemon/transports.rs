@@ -9,8 +9,9 @@ use crate::core::model::hint::Hint;
 use crate::daemon::runtime::Runtime;
 use crate::escalation::channel::{Channel, Line, Teller};
 use crate::escalation::courier::{Courier, Limits};
-use crate::escalation::github::{GitHub, Settings};
+use crate::escalation::github::Settings;
 use crate::escalation::http::Https;
+use crate::escalation::issues::{IssuePlace, IssueTracker};
 use crate::host::net::TlsError;
 
 /// systemd's `$CREDENTIALS_DIRECTORY`.
@@ -19,21 +20,39 @@ pub(super) fn credentials() -> Option<PathBuf> {
 }
 
 /// `None` keeps everything local.
-pub(super) fn github(runtime: &Runtime, config: &config::Escalation) -> Option<Courier<GitHub>> {
-    let github = config.github.clone()?;
-    let transport = Https::new(Duration::from_secs(github.timeout_s), &github.ca_file)
-        .map_err(|why| not_served("escalation.github", &why))
+pub(super) fn tracker(runtime: &Runtime, config: &config::Config) -> Option<Courier<IssueTracker>> {
+    let reopen = Duration::from_secs(config.escalation.reopen_s);
+    let (place, section, timeout_s, ca_file) = match (&config.escalation.github, config.tracker()) {
+        (Some(github), _) => {
+            let settings = Settings {
+                github: github.clone(),
+                credentials: credentials(),
+                reopen,
+            };
+            let section = "escalation.github".to_owned();
+            (
+                IssuePlace::from(settings),
+                section,
+                github.timeout_s,
+                &github.ca_file,
+            )
+        }
+        (None, Some(notify)) => (
+            IssuePlace::of(notify, credentials(), reopen)?,
+            format!("notify '{}'", notify.name),
+            notify.timeout_s,
+            &notify.ca_file,
+        ),
+        (None, None) => return None,
+    };
+    let transport = Https::new(Duration::from_secs(timeout_s), ca_file)
+        .map_err(|why| not_served(&section, &why))
         .ok()?
         .stopped_by(runtime.stop_flag());
-    let settings = Settings {
-        github,
-        credentials: credentials(),
-        reopen: Duration::from_secs(config.reopen_s),
-    };
     let gateway_id = runtime.store.gateway_id().unwrap_or_default();
     Some(Courier::new(
-        GitHub::new(settings, Box::new(transport)),
-        Limits::new(config, &gateway_id),
+        IssueTracker::on(place, Box::new(transport)),
+        Limits::new(&config.escalation, &gateway_id),
     ))
 }
 

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::github::check::Check;
 use super::http::{Https, Request, SendError, Transport, Verb};
+use super::issues::check::Check;
 use crate::core::config::Config;
 use crate::host::net::TlsError;
 

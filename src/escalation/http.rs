@@ -54,6 +54,8 @@ pub enum Verb {
     Post,
     /// Changes fields to given values; may be repeated.
     Patch,
+    /// The same, as GitLab has it.
+    Put,
 }
 
 /// An answer, whole or cut at `BODY_CAP`.
@@ -211,6 +213,7 @@ impl Https {
             Verb::Get => Method::GET,
             Verb::Post => Method::POST,
             Verb::Patch => Method::PATCH,
+            Verb::Put => Method::PUT,
         };
         let mut builder = ureq::http::Request::builder().method(method).uri(url);
         for (name, value) in &request.headers {

@@ -8,6 +8,7 @@ pub mod courier;
 pub mod fleet_check;
 pub mod github;
 pub mod http;
+pub mod issues;
 pub mod llm;
 pub mod mqtt;
 pub mod outbox;

@@ -15,6 +15,7 @@ use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::{UnitName, is_unit_name};
 use crate::core::reading::shape;
+use crate::store::enqueue::numbers_are_githubs;
 use crate::store::error::StoreError;
 use crate::store::history;
 use crate::store::meta::gateway_id;
@@ -183,6 +184,11 @@ pub(super) fn task(
     if let (Some(issue), None) = (issue, number) {
         evidence.insert("legacy_github_issue_number".to_owned(), issue.clone());
     }
+    // Another tracker knows no issue of that number.
+    let number = match numbers_are_githubs(tx)? {
+        true => number,
+        false => None,
+    };
     let old_id = old.get("id").and_then(|id| id.parse::<i64>().ok());
     let hash = match text("issue_hash") {
         hash if hash.is_empty() => format!("legacy:{}", old_id.unwrap_or_default()),

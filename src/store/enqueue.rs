@@ -6,23 +6,24 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
 use crate::core::human::issue;
-use crate::core::human::route::Route;
+use crate::core::human::route::{GITHUB, Route};
 use crate::core::model::finding::Finding;
 use crate::core::model::id::{IssueNumber, OutboxId, TaskId};
 use crate::core::model::task::{Resolution, Task};
 use crate::core::model::time::Timestamp;
 use crate::store::error::StoreError;
-use crate::store::meta::meta;
+use crate::store::meta::{meta, set_meta};
 use crate::store::restored;
 use crate::store::rows::{TASK_COLUMNS, task_row};
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
 
-/// The destination of issues.
-const GITHUB: &str = "github";
 /// Meta row: the destinations that are configured, each a [`Route`] as a word, separated by blanks. In the database, since every process that
 /// changes a task queues the same rows. Before version 5 another row named those beside GitHub.
 pub(super) const ROUTES: &str = "routes";
+/// Meta row: the tracker that the numbers of issues belong to ([`Route::numbering`]); none = GitHub, as before there
+/// were others.
+const NUMBERING: &str = "issue_numbers_of";
 /// Meta row: seconds between two comments on one issue.
 pub(super) const COALESCE_S: &str = "coalesce_s";
 
@@ -30,6 +31,29 @@ pub(super) const COALESCE_S: &str = "coalesce_s";
 pub(super) fn routes(connection: &Connection) -> Result<Vec<Route>, StoreError> {
     let routes = meta(connection, ROUTES)?.unwrap_or_else(|| GITHUB.to_owned());
     Ok(routes.split_whitespace().map(Route::of_word).collect())
+}
+
+/// The numbers of issues in `tasks` are GitHub's.
+pub(super) fn numbers_are_githubs(connection: &Connection) -> Result<bool, StoreError> {
+    Ok(meta(connection, NUMBERING)?.is_none_or(|known| known == GITHUB))
+}
+
+/// Numbers of issues belong to the tracker that is configured: those of another one are forgotten. True where there
+/// was another one. While there is none they stay, should it come back.
+pub(super) fn renumber(tx: &Tx<'_>, routes: &[Route]) -> Result<bool, StoreError> {
+    let Some(numbering) = routes.iter().find_map(Route::numbering) else {
+        return Ok(false);
+    };
+    let known = meta(tx, NUMBERING)?;
+    if known.as_deref().unwrap_or(GITHUB) == numbering {
+        return Ok(false);
+    }
+    set_meta(tx, NUMBERING, &numbering)?;
+    tx.run(
+        "UPDATE tasks SET github_issue_number = NULL WHERE github_issue_number IS NOT NULL",
+        [],
+    )?;
+    Ok(true)
 }
 
 /// The destination was told of the task, or is to be.
@@ -51,7 +75,7 @@ pub(super) fn takes(
     route: &Route,
     task_id: TaskId,
 ) -> Result<bool, StoreError> {
-    if *route == Route::all(&route.destination) {
+    if route.takes_all() {
         return Ok(true);
     }
     let (severity, class): (String, String) = connection
@@ -65,18 +89,24 @@ pub(super) fn takes(
         .is_none_or(|(severity, class)| route.takes(severity, class)))
 }
 
-/// A destination that is new here is told of each open escalation that it has no row of.
-pub(super) fn tell_of_open(tx: &Tx<'_>, route: &Route, now: Timestamp) -> Result<(), StoreError> {
+/// A destination that is new here is told of each open escalation that it has no row of; a tracker in a new place
+/// (`is_elsewhere`), of each.
+pub(super) fn tell_of_open(
+    tx: &Tx<'_>,
+    route: &Route,
+    is_elsewhere: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let destination = route.destination.as_str();
     let untold: Vec<(TaskId, String, String, bool)> = tx
         .prepare_cached(
             "SELECT tasks.id, title, body, github_issue_number IS NOT NULL
              FROM escalations JOIN tasks ON tasks.id = task_id
              WHERE resolved_at IS NULL AND status <> 'closed'
-               AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.task_id = tasks.id AND destination = ?1)
+               AND (?2 OR NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.task_id = tasks.id AND destination = ?1))
              ORDER BY tasks.id",
         )?
-        .query_map([destination], |row| {
+        .query_map(params![destination, is_elsewhere], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?
         .collect::<Result<_, _>>()?;
@@ -84,7 +114,9 @@ pub(super) fn tell_of_open(tx: &Tx<'_>, route: &Route, now: Timestamp) -> Result
         if !takes(tx, route, task_id)? {
             continue;
         }
-        let operation = match has_issue && destination == GITHUB {
+        // One row opens it; where that is done, in another place, it is not found and opened all the same.
+        let was_told = is_elsewhere && knows(tx, task_id, destination)?;
+        let operation = match was_told || (has_issue && route.is_tracker()) {
             true => "reopen",
             false => "create",
         };
@@ -154,8 +186,14 @@ pub(super) fn enqueue(
 }
 
 /// A problem that came back takes over the issue of its last life; whether that is reopened or followed by a new
-/// one that links it, the courier decides by the time since it was closed. False = there is none.
+/// one that links it, the courier decides by the time since it was closed. False = there is none, or the tracker does
+/// not want to hear of it this time.
 pub(super) fn take_over_issue(tx: &Tx<'_>, task_id: TaskId) -> Result<bool, StoreError> {
+    let tracker = routes(tx)?.into_iter().find(Route::is_tracker);
+    let tracker = tracker.unwrap_or_else(|| Route::all(GITHUB));
+    if !takes(tx, &tracker, task_id)? {
+        return Ok(false);
+    }
     let last_life: Option<(TaskId, IssueNumber)> = tx
         .query_row(
             "SELECT old.id, old.github_issue_number FROM tasks JOIN tasks AS old ON old.id = tasks.previous_id
@@ -175,7 +213,7 @@ pub(super) fn take_over_issue(tx: &Tx<'_>, task_id: TaskId) -> Result<bool, Stor
     tx.run(
         "UPDATE outbox SET state = 'cancelled', last_error = 'the problem came back before it was sent'
          WHERE task_id = ?1 AND destination = ?2 AND state IN ('pending', 'unknown')",
-        params![previous, GITHUB],
+        params![previous, tracker.destination],
     )?;
     Ok(true)
 }
@@ -209,8 +247,7 @@ pub(super) fn is_new(
     route: &Route,
     task_id: TaskId,
 ) -> Result<bool, StoreError> {
-    let chooses = *route != Route::all(&route.destination);
-    Ok(chooses && !knows(connection, task_id, &route.destination)?)
+    Ok(!route.takes_all() && !knows(connection, task_id, &route.destination)?)
 }
 
 fn is_told_at(
@@ -315,18 +352,19 @@ pub(super) fn closed(
         return Ok(());
     }
     for route in routes(tx)? {
-        closed_at(tx, &route.destination, task_id, reason, now)?;
+        closed_at(tx, &route, task_id, reason, now)?;
     }
     Ok(())
 }
 
 fn closed_at(
     tx: &Tx<'_>,
-    destination: &str,
+    route: &Route,
     task_id: TaskId,
     reason: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let destination = route.destination.as_str();
     // Named after the escalation: it was never told of it.
     if !knows(tx, task_id, destination)? {
         return Ok(());
@@ -336,7 +374,7 @@ fn closed_at(
          WHERE task_id = ?1 AND destination = ?2 AND operation IN ('create', 'reopen') AND state = 'pending' AND attempts = 0",
         params![task_id, destination],
     )?;
-    if never_sent > 0 && !stands_open(tx, destination, task_id)? {
+    if never_sent > 0 && !(route.is_tracker() && stands_open(tx, destination, task_id)?) {
         tx.run(
             "UPDATE outbox SET state = 'cancelled', last_error = 'its issue was never sent'
              WHERE task_id = ?1 AND destination = ?2 AND state = 'pending'",
@@ -363,7 +401,7 @@ fn closed_at(
     enqueue(tx, destination, task_id, "close", &payload, now).map(drop)
 }
 
-/// True when the issue that a task took over was left open for it, or may be: the close of the life before was dropped
+/// True when the issue of the tracker that a task took over was left open for it, or may be: the close of the life before was dropped
 /// when the problem came back, and nobody else would say that it is over.
 fn stands_open(tx: &Tx<'_>, destination: &str, task_id: TaskId) -> Result<bool, StoreError> {
     let last: Option<String> = tx
@@ -371,10 +409,10 @@ fn stands_open(tx: &Tx<'_>, destination: &str, task_id: TaskId) -> Result<bool, 
             "SELECT o.operation FROM tasks AS own
              JOIN tasks AS life ON life.github_issue_number = own.github_issue_number
              JOIN outbox AS o ON o.task_id = life.id
-             WHERE own.id = ?1 AND o.destination = ?2 AND o.destination = ?3
+             WHERE own.id = ?1 AND o.destination = ?2
                AND o.state IN ('confirmed', 'sending', 'unknown')
              ORDER BY o.id DESC LIMIT 1",
-            params![task_id, destination, GITHUB],
+            params![task_id, destination],
             |row| row.get(0),
         )
         .optional()?;
@@ -390,6 +428,8 @@ pub(super) fn in_summary(
     Ok(tx.row(
         "SELECT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND destination = ?2
                         AND operation IN ('create', 'reopen') AND state = 'cancelled')
+            AND NOT EXISTS (SELECT 1 FROM outbox WHERE task_id = ?1 AND destination = ?2
+                            AND operation IN ('create', 'reopen') AND state <> 'cancelled')
             AND NOT EXISTS (SELECT 1 FROM tasks WHERE id = ?1 AND github_issue_number IS NOT NULL)",
         params![task_id, destination],
         |row| row.get(0),
@@ -400,4 +440,120 @@ pub(super) fn in_summary(
 fn task(tx: &Tx<'_>, task_id: TaskId) -> Result<Task, StoreError> {
     let sql = format!("SELECT {TASK_COLUMNS} FROM tasks WHERE id = ?1");
     Ok(tx.prepare_cached(&sql)?.query_row([task_id], task_row)?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::model::finding::Severity;
+    use crate::store::tests::{Bench, NOW, bench, one};
+    use crate::store::{NewEscalation, OutboxRow, Store};
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+    const FORGE: &str = "forge:info::tracker-5f0c";
+    const MOVED: &str = "forge:info::tracker-77aa";
+
+    fn route(store: &Store, words: &[&str]) {
+        store.set_routing(words, HOUR, NOW).unwrap();
+    }
+
+    fn escalate(bench: &Bench, message: &str) -> TaskId {
+        let task = one(&bench.store, message).task_id;
+        let told = NewEscalation {
+            reason: "r".to_owned(),
+            title: "t".to_owned(),
+            body: "b".to_owned(),
+            severity: Severity::Error,
+            retry_at: None,
+            proposed: None,
+        };
+        bench.store.escalate(task, told, "t", NOW).unwrap();
+        task
+    }
+
+    fn next(bench: &Bench, destination: &str) -> Option<OutboxRow> {
+        bench.store.outbox_next(destination, NOW).unwrap()
+    }
+
+    /// The next row there is confirmed with this number.
+    fn deliver(bench: &Bench, destination: &str, number: i64) -> OutboxRow {
+        let row = next(bench, destination).unwrap();
+        bench.store.outbox_sending(row.id, NOW).unwrap();
+        let number = IssueNumber::from_number(number);
+        let confirmed = bench
+            .store
+            .outbox_confirmed(row.id, Some(number), None, NOW);
+        confirmed.unwrap();
+        row
+    }
+
+    fn close(bench: &Bench, task: TaskId) {
+        bench
+            .store
+            .close_task(task, Resolution::Fixed, NOW)
+            .unwrap();
+    }
+
+    fn told(row: &OutboxRow) -> (&str, Option<i64>) {
+        let number = row.issue_number.map(|number| number.number());
+        (row.operation.as_str(), number)
+    }
+
+    #[test]
+    fn a_problem_that_comes_back_takes_over_its_issue_at_whichever_tracker() {
+        let bench = bench();
+        route(&bench.store, &[FORGE]);
+        let task = escalate(&bench, "boom");
+        assert_eq!(told(&deliver(&bench, "forge", 7)), ("create", None));
+        close(&bench, task);
+        let again = escalate(&bench, "boom");
+        let row = next(&bench, "forge").unwrap();
+        assert_eq!((told(&row), row.task_id), (("reopen", Some(7)), again));
+        // Never sent: the issue still stands open from the life before.
+        close(&bench, again);
+        let row = next(&bench, "forge").unwrap();
+        assert_eq!((told(&row), row.task_id), (("close", Some(7)), again));
+    }
+
+    #[test]
+    fn another_tracker_is_told_of_what_is_open_once_and_of_no_number_of_the_one_before() {
+        let bench = bench();
+        let (open, over) = (escalate(&bench, "open"), escalate(&bench, "over"));
+        deliver(&bench, "github", 1);
+        deliver(&bench, "github", 2);
+        close(&bench, over);
+        for words in [&[FORGE][..], &[FORGE], &[], &[FORGE]] {
+            route(&bench.store, words);
+        }
+        let row = deliver(&bench, "forge", 9);
+        assert_eq!((told(&row), row.task_id), (("create", None), open));
+        assert!(next(&bench, "forge").is_none());
+        // What is over has no issue there to reopen.
+        let back = escalate(&bench, "over");
+        let row = deliver(&bench, "forge", 10);
+        assert_eq!((told(&row), row.task_id), (("create", None), back));
+        // The same name for another project: told anew, though it has rows.
+        route(&bench.store, &[MOVED]);
+        assert_eq!(told(&deliver(&bench, "forge", 3)), ("reopen", None));
+        assert_eq!(told(&deliver(&bench, "forge", 4)), ("reopen", None));
+        assert!(next(&bench, "forge").is_none());
+        close(&bench, open);
+        assert_eq!(told(&deliver(&bench, "forge", 3)), ("close", Some(3)));
+    }
+
+    #[test]
+    fn a_tracker_that_wants_to_hear_of_it_no_more_closes_its_issue() {
+        let bench = bench();
+        route(&bench.store, &[FORGE]);
+        let task = escalate(&bench, "boom");
+        deliver(&bench, "forge", 7);
+        close(&bench, task);
+        route(&bench.store, &["forge:critical::tracker-5f0c", "ops"]);
+        let again = escalate(&bench, "boom");
+        assert_eq!(told(&deliver(&bench, "forge", 7)), ("close", Some(7)));
+        assert!(next(&bench, "forge").is_none());
+        let row = next(&bench, "ops").unwrap();
+        assert_eq!((told(&row), row.task_id), (("create", None), again));
+    }
 }

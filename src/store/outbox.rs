@@ -30,7 +30,7 @@ const COMMENTED_ROUNDS: u32 = 2;
 
 impl Store {
     /// Where escalations go (each a [`Route`] as a word) and how long changes of one are collected: as configured. One
-    /// that is new is told of what is open.
+    /// that is new is told of what is open; a tracker in a new place knows nothing of the issues of the one before.
     pub fn set_routing(
         &self,
         routes: &[&str],
@@ -48,9 +48,11 @@ impl Store {
         }
         self.write(move |tx| {
             set_meta(tx, ROUTES, &wanted)?;
-            wanted
-                .split_whitespace()
-                .try_for_each(|route| enqueue::tell_of_open(tx, &Route::of_word(route), now))
+            let routes: Vec<Route> = wanted.split_whitespace().map(Route::of_word).collect();
+            let is_elsewhere = enqueue::renumber(tx, &routes)?;
+            routes.iter().try_for_each(|route| {
+                enqueue::tell_of_open(tx, route, is_elsewhere && route.is_tracker(), now)
+            })
         })
     }
 

@@ -40,7 +40,10 @@ impl Config {
         );
         wrong.extend(self.alertmanager.mistakes());
         wrong.extend(self.webhook.mistakes());
-        wrong.extend(super::notify::mistakes(&self.notify));
+        wrong.extend(super::notify::mistakes(
+            &self.notify,
+            self.escalation.github.is_some(),
+        ));
         wrong.extend(self.ping.mistakes());
         wrong.extend(self.metrics.mistakes());
         wrong.extend(self.llm.mistakes());
@@ -190,6 +193,12 @@ impl Probe {
     }
 }
 
+/// True for one part of the path of a repository.
+pub(super) fn is_name(part: &str) -> bool {
+    let of_name = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
+    !matches!(part, "" | "." | "..") && part.bytes().all(of_name)
+}
+
 /// True for `host:port` with a port that can be dialled.
 pub(super) fn has_port(address: &str) -> bool {
     address.rsplit_once(':').is_some_and(|(host, port)| {
@@ -211,12 +220,6 @@ fn can_be_asked(url: &str) -> bool {
 impl Github {
     fn mistakes(&self) -> Vec<ConfigError> {
         const SECTION: &str = "escalation.github";
-        let name_ok = |part: &str| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c))
-        };
         let parts: Vec<&str> = self.repository.split('/').collect();
         // What is missing stands nowhere: its section is shown.
         let missing = |name: &str, why: &str| {
@@ -229,7 +232,7 @@ impl Github {
         let mut wrong = Vec::new();
         if self.repository.is_empty() {
             wrong.push(missing("repository", "write it as owner/name"));
-        } else if !matches!(parts.as_slice(), [owner, name] if name_ok(owner) && name_ok(name)) {
+        } else if !matches!(parts.as_slice(), [owner, name] if is_name(owner) && is_name(name)) {
             let why = format!("'{}': write it as owner/name", self.repository);
             wrong.push(bad("repository", why));
         }

@@ -61,7 +61,7 @@ section! {
         service: Vec<DeclaredService> = Vec::new(),
         /// `[[command]]`: operator-declared remediation commands.
         command: Vec<DeclaredCommand> = Vec::new(),
-        /// `[[notify]]`: chat, mail, push and MQTT.
+        /// `[[notify]]`: chat, mail, push, MQTT and issues.
         notify: Vec<Notify> = Vec::new(),
         /// `[[maintenance]]`: times at which nothing is repaired.
         maintenance: Vec<Maintenance> = Vec::new(),
@@ -404,13 +404,16 @@ impl Config {
         self
     }
 
-    /// `[webhook]` and each `[[notify]]`.
+    /// `[webhook]` and each `[[notify]]` that is no tracker.
     pub(crate) fn channels(&self) -> Vec<Notify> {
         let webhook = (!self.webhook.url.is_empty()).then(|| Notify::from(&self.webhook));
-        webhook
-            .into_iter()
-            .chain(self.notify.iter().cloned())
-            .collect()
+        let channels = self.notify.iter().filter(|one| !one.kind.is_tracker());
+        webhook.into_iter().chain(channels.cloned()).collect()
+    }
+
+    /// The tracker beside GitHub, of which there is none then.
+    pub(crate) fn tracker(&self) -> Option<&Notify> {
+        self.notify.iter().find(|one| one.kind.is_tracker())
     }
 
     /// By name, all ways in which a human hears of what needs one; empty = nobody is told.

@@ -1,4 +1,4 @@
-//! `[[notify]]`: where people are: chat, mail, push and MQTT.
+//! `[[notify]]`: where people are: chat, mail, push, MQTT and issues.
 
 use std::time::Duration;
 
@@ -29,6 +29,17 @@ named! {
         Email = "email",
         /// MQTT 3.1.1, with Home Assistant's discovery.
         Mqtt = "mqtt",
+        /// Issues of Gitea or Forgejo.
+        Gitea = "gitea",
+        /// Issues of GitLab.
+        GitLab = "gitlab",
+    }
+}
+
+impl ChannelKind {
+    /// A problem has one issue there, exactly once.
+    pub const fn is_tracker(self) -> bool {
+        matches!(self, Self::Gitea | Self::GitLab)
     }
 }
 
@@ -60,7 +71,7 @@ macro_rules! word {
 }
 word!(
     ChannelKind,
-    "webhook, slack, teams, ntfy, telegram, email or mqtt"
+    "webhook, slack, teams, ntfy, telegram, email, mqtt, gitea or gitlab"
 );
 word!(Security, "tls, starttls or plain");
 word!(Severity, "info, warning, error or critical");
@@ -72,9 +83,9 @@ section! {
         name: String = String::new(),
         kind: ChannelKind = ChannelKind::Webhook,
         /// webhook, slack, teams: the hook's whole address, which opens it to whoever knows it (or in `token_file`).
-        /// ntfy: the server; telegram: another server of bots.
+        /// ntfy, gitea, gitlab: the server; telegram: another server of bots.
         url: String = String::new(),
-        /// webhook, ntfy: a bearer token; telegram: the bot's; email, mqtt: the password of `user`; slack, teams: the
+        /// webhook, ntfy, gitea, gitlab: a bearer token; telegram: the bot's; email, mqtt: the password of `user`; slack, teams: the
         /// address. Readable by its owner alone; else the systemd credential `notify-NAME`.
         token_file: String = String::new(),
         /// email: addresses; telegram: the chat.
@@ -93,6 +104,16 @@ section! {
         discovery: String = "homeassistant".to_owned(),
         /// mqtt: after one and a half of it without a word the broker takes us for gone.
         keep_alive_s: u64 = 120,
+        /// gitea: `owner/name`; gitlab: the project's path, with all its groups.
+        project: String = String::new(),
+        /// gitea, gitlab: beside the one by which an issue is found again.
+        labels: Vec<String> = vec!["autonomous-orchestrator".to_owned()],
+        /// gitea, gitlab: user names; left out where the token may not assign.
+        assignees: Vec<String> = Vec::new(),
+        /// gitea, gitlab: issues hold data of this host: what everybody can see is refused without this.
+        allow_public: bool = false,
+        /// gitlab: issues are seen by members of the project alone.
+        confidential: bool = false,
         /// webhook: JSON with `${name}` inside its strings; empty = the whole document.
         template: String = String::new(),
         /// PEM file with further trusted roots.
@@ -368,6 +389,36 @@ impl Notify {
                     }
                 }
             }
+            Kind::Gitea | Kind::GitLab => {
+                need(
+                    told,
+                    "url",
+                    has_url,
+                    "the server, as in https://git.plant.example",
+                );
+                need(told, "token_file", has_token, "the file with the token");
+                let parts: Vec<&str> = self.project.split('/').collect();
+                let is_path = parts.iter().all(|part| super::check::is_name(part));
+                let fits = match kind == Kind::Gitea {
+                    true => parts.len() == 2,
+                    false => parts.len() >= 2,
+                };
+                if !is_path || !fits {
+                    told(
+                        "project",
+                        format!("project is '{}': write it as owner/name", self.project),
+                    );
+                }
+                if !self.quiet.is_empty() || !self.digest.is_empty() {
+                    let why = "quiet and digest are for what rings: an issue is opened, commented and closed when it is due";
+                    let field = if self.quiet.is_empty() {
+                        "digest"
+                    } else {
+                        "quiet"
+                    };
+                    told(field, why.to_owned());
+                }
+            }
             Kind::Mqtt => {
                 let topic = self.base_topic("x");
                 if topic.contains(['+', '#', '\0']) {
@@ -395,7 +446,7 @@ impl Notify {
             }
         } else {
             let of_url = url("url", &self.url).filter(|_| has_url);
-            let token = matches!(kind, Kind::Webhook | Kind::Ntfy | Kind::Telegram);
+            let token = !matches!(kind, Kind::Slack | Kind::Teams);
             let bare = bare_token("url", &self.url, &self.token_file).filter(|_| token && has_url);
             for mistake in of_url.into_iter().chain(bare) {
                 told("url", mistake.what);
@@ -423,6 +474,10 @@ impl Notify {
         } else if !self.template.is_empty() {
             told("template", "template: only a webhook has one".to_owned());
         }
+        if self.confidential && kind != Kind::GitLab {
+            let why = "confidential: only gitlab has such issues";
+            told("confidential", why.to_owned());
+        }
     }
 }
 
@@ -434,9 +489,10 @@ fn is_address(text: &str) -> bool {
     })
 }
 
-/// What is wrong with all of them together.
-pub(super) fn mistakes(channels: &[Notify]) -> Vec<ConfigError> {
+/// What is wrong with all of them together; `has_github` = that is a tracker already.
+pub(super) fn mistakes(channels: &[Notify], has_github: bool) -> Vec<ConfigError> {
     let mut wrong = Vec::new();
+    let mut tracker = has_github.then_some("escalation.github");
     for (at, channel) in channels.iter().enumerate() {
         let key = format!("notify[{at}]");
         wrong.extend(channel.mistakes(&key));
@@ -456,6 +512,16 @@ pub(super) fn mistakes(channels: &[Notify]) -> Vec<ConfigError> {
         if same && !channel.name.is_empty() {
             let what = format!("notify '{}': the name is there twice", channel.name);
             wrong.push(ConfigError::of(format!("{key}.name"), what));
+        }
+        if channel.kind.is_tracker() {
+            if let Some(other) = tracker {
+                let what = format!(
+                    "notify '{}': a task has one issue, and {other} opens it already: keep one of the two",
+                    channel.name
+                );
+                wrong.push(ConfigError::of(format!("{key}.kind"), what));
+            }
+            tracker = tracker.or(Some(&channel.name));
         }
     }
     if channels.len() > CHANNELS_MAX {
@@ -535,6 +601,18 @@ mod tests {
                     [[notify]]\nname = \"push\"\nkind = \"ntfy\"\nurl = \"https://ntfy.sh\"\ntopic = \"x\"\nseverity = \"error\"\n\
                     [[notify]]\nname = \"chat\"\nkind = \"slack\"\nurl = \"https://hooks.example/x\"\nquiet = \"22:00-06:00\"\n";
         assert_eq!(Config::parse(good).unwrap().notify.len(), 5);
+        let gitea = "[[notify]]\nname = \"forge\"\nkind = \"gitea\"\nurl = \"https://git.plant\"\nproject = \"plant/gateways\"\ntoken_file = \"/t\"\n";
+        let gitlab = &gitea
+            .replace("gitea", "gitlab")
+            .replace("plant/gateways", "plant/line-2/gateways");
+        for text in [
+            gitea,
+            gitlab,
+            &format!("{gitlab}confidential = true\nallow_public = true\n"),
+        ] {
+            Config::parse(text).unwrap();
+        }
+        let github = "[escalation.github]\nrepository = \"a/b\"\ntoken_file = \"/t\"\n";
         let named = "[[notify]]\nname = \"a\"\n";
         for (text, part) in [
             ("[[notify]]\nkind = \"slack\"\nurl = \"https://a\"", "name"),
@@ -591,6 +669,19 @@ mod tests {
             (
                 &format!("{named}kind = \"mqtt\"\nserver = \"m\""),
                 "host:port",
+            ),
+            (&gitea.replace("https", "http"), "TLS"),
+            (&gitea.replace("plant/gateways", "gateways"), "owner/name"),
+            (&gitea.replace("plant/gateways", "a/b/c"), "owner/name"),
+            (&gitlab.replace("plant/line-2/", "../"), "owner/name"),
+            (&gitea.replace("token_file = \"/t\"", ""), "token"),
+            (&format!("{gitea}quiet = \"22:00-06:00\""), "when it is due"),
+            (&format!("{gitlab}digest = \"07:00\""), "when it is due"),
+            (&format!("{gitea}confidential = true"), "only gitlab"),
+            (&format!("{github}{gitea}"), "escalation.github opens it"),
+            (
+                &format!("{gitea}{}", gitlab.replace("forge", "lab")),
+                "forge opens it",
             ),
             (
                 &format!("{named}url = \"https://a\"\n{named}url = \"https://a\""),

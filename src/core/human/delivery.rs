@@ -37,7 +37,7 @@ const _: () = assert!(FIRST_LOOK_AFTER.as_secs() < SECOND_LOOK_AFTER.as_secs());
 const MARKER: &str = "autonomous-orchestrator";
 
 /// SHA-256 of the fields, each preceded by its length as 8 bytes, little endian.
-fn digest(fields: &[&str]) -> String {
+pub(super) fn digest(fields: &[&str]) -> String {
     let mut hash = Sha256::new();
     for field in fields {
         hash.update((field.len() as u64).to_le_bytes());

@@ -43,7 +43,7 @@ pub enum ReplyJudgement {
     Forbidden,
     /// 404: missing, or hidden from this token.
     Missing,
-    /// 410.
+    /// 410; 423 where Gitea's repository is archived.
     Gone,
     /// 422 and the like: the same request will be refused again.
     Refused,
@@ -69,7 +69,7 @@ impl Reply {
             401 => ReplyJudgement::Forbidden,
             403 | 429 => self.limit(now),
             404 => ReplyJudgement::Missing,
-            410 => ReplyJudgement::Gone,
+            410 | 423 => ReplyJudgement::Gone,
             408 | 425 | 500.. => ReplyJudgement::Unclear,
             400..=499 => ReplyJudgement::Refused,
             _ => ReplyJudgement::Unclear,
@@ -140,6 +140,7 @@ mod tests {
             (410, ReplyJudgement::Gone),
             (413, ReplyJudgement::Refused),
             (422, ReplyJudgement::Refused),
+            (423, ReplyJudgement::Gone),
             (429, ReplyJudgement::Limited(None)),
             (502, ReplyJudgement::Unclear),
             (599, ReplyJudgement::Unclear),

@@ -108,15 +108,7 @@ impl Gateway {
         let start = at("2026-03-01 12:00:00");
         let options = StoreOptions::at(dir.path().join("tasks.db"));
         let (store, _) = Store::open(&options, start).unwrap();
-        let route = Route {
-            destination: notify.name.clone(),
-            least: notify.severity,
-            classes: notify
-                .classes
-                .iter()
-                .filter_map(|class| class.parse().ok())
-                .collect(),
-        };
+        let route = Route::of(&notify);
         let words = ["github".to_owned(), route.word()];
         let words = words.each_ref().map(String::as_str);
         store.set_routing(&words, HOUR, start).unwrap();

@@ -72,7 +72,7 @@ impl Transport for Issues {
                         comments.as_array_mut().unwrap().push(body);
                         (201, json!({}))
                     }
-                    Verb::Get | Verb::Patch => (200, comments.clone()),
+                    Verb::Get | Verb::Patch | Verb::Put => (200, comments.clone()),
                 }
             }
             (verb, path) => {

@@ -85,7 +85,9 @@ impl Line {
             | ChannelKind::Slack
             | ChannelKind::Teams
             | ChannelKind::Ntfy
-            | ChannelKind::Telegram => {
+            | ChannelKind::Telegram
+            | ChannelKind::Gitea
+            | ChannelKind::GitLab => {
                 let timeout = Duration::from_secs(config.timeout_s);
                 let transport = Https::with_plain(timeout, &config.ca_file)?.stopped_by(stop);
                 Over::Http(Box::new(transport))
@@ -205,7 +207,9 @@ impl Line {
             | ChannelKind::Slack
             | ChannelKind::Teams
             | ChannelKind::Email
-            | ChannelKind::Mqtt => (format!("{}/", root.trim_end_matches('/')), false),
+            | ChannelKind::Mqtt
+            | ChannelKind::Gitea
+            | ChannelKind::GitLab => (format!("{}/", root.trim_end_matches('/')), false),
         };
         let request = Request {
             method: Verb::Get,
@@ -326,9 +330,12 @@ fn request(
                 chat::telegram(message, chat, &buttons.unwrap_or_default()),
             )
         }
-        ChannelKind::Webhook | ChannelKind::Email | ChannelKind::Mqtt => {
-            (config.url.clone(), message.document())
-        }
+        // A tracker is no channel, and has no line.
+        ChannelKind::Webhook
+        | ChannelKind::Email
+        | ChannelKind::Mqtt
+        | ChannelKind::Gitea
+        | ChannelKind::GitLab => (config.url.clone(), message.document()),
     };
     if !url.starts_with("https://") && !url.starts_with("http://") {
         let why = "the address is none: write it as https://host/path";

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::Settings;
-use super::api::{Api, Failure};
 use crate::core::human::feedback::IssueEvent;
 use crate::core::human::reply::ReplyJudgement;
 use crate::core::model::hint::Hint;
@@ -11,6 +10,8 @@ use crate::core::model::id::IssueNumber;
 use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
 use crate::escalation::http::Transport;
+use crate::escalation::issues::api::{Api, Failure};
+use crate::escalation::issues::vendor::Vendor;
 use crate::escalation::token;
 
 /// Pages read of one issue in one look.
@@ -43,7 +44,12 @@ pub struct Events {
 impl Events {
     pub fn new(settings: Settings, transport: Box<dyn Transport + Send>) -> Self {
         let github = &settings.github;
-        let api = Api::new(transport, &github.api_url, &github.repository);
+        let api = Api::new(
+            Vendor::GitHub,
+            transport,
+            &github.api_url,
+            &github.repository,
+        );
         Self {
             settings,
             api,

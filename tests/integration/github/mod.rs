@@ -1,8 +1,9 @@
-//! Escalations reach GitHub exactly once.
+//! Escalations reach GitHub exactly once, and Gitea and GitLab.
 //!
 //! `schedules` runs the real courier and tracker against a simulated server in simulated time;
 //! `stub` runs them over real TLS against `tests/e2e/github_stub.py`.
 
+mod forges;
 mod outbox;
 mod replies;
 mod schedules;

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use autonomous_orchestrator::{
-    Courier, GitHub, IssueNumber, Limits, Operation, Outbox, Settings, Severity, State, TaskId,
-    Timestamp, config, delivery_key, is_marked, marker,
+    Courier, GitHub, IssueNumber, IssuePlace, IssueTracker, Limits, Operation, Outbox, Settings,
+    Severity, State, TaskId, Timestamp, config, delivery_key, is_marked, label, marker,
 };
 use serde_json::json;
 
+use super::forges::Dialect;
 use super::outbox::{Killed, Memory, s};
 use super::world::{Random, Wire, World};
 
@@ -25,7 +26,7 @@ const PER_DAY: u32 = 10;
 struct Gateway {
     id: String,
     outbox: Memory,
-    courier: Courier<GitHub>,
+    courier: Courier<IssueTracker>,
     /// Local minus true time, in ms.
     skew: i64,
     next: Timestamp,
@@ -38,15 +39,38 @@ struct Bed {
 
 impl Bed {
     fn new(seed: u64) -> Self {
+        Self::at(Dialect::GitHub, seed)
+    }
+
+    fn at(dialect: Dialect, seed: u64) -> Self {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let token = directory.path().join("token");
         std::fs::write(&token, "t0ken").unwrap();
         std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let mut world = World::new(seed, START);
+        world.dialect = dialect;
         Self {
             directory,
-            world: Arc::new(Mutex::new(World::new(seed, START))),
+            world: Arc::new(Mutex::new(world)),
         }
+    }
+
+    /// The tracker on the terms of Gitea or GitLab, as they are configured.
+    fn forge(&self, kind: &str) -> IssueTracker {
+        let text = format!(
+            "[[notify]]\nname = \"forge\"\nkind = \"{kind}\"\nurl = \"https://sim/\"\nproject = \"o/r\"\n\
+             token_file = \"{}\"\nassignees = [\"operator\"]\nconfidential = {}\n",
+            self.token().display(),
+            kind == "gitlab"
+        );
+        let config = config::Config::parse(&text).unwrap();
+        let place = IssuePlace {
+            // That of the queue in memory.
+            destination: "github".to_owned(),
+            ..IssuePlace::of(&config.notify[0], None, DAY).unwrap()
+        };
+        IssueTracker::on(place, Box::new(Wire(Arc::clone(&self.world))))
     }
 
     fn token(&self) -> PathBuf {
@@ -57,11 +81,23 @@ impl Bed {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn courier(&self, gateway_id: &str) -> Courier<GitHub> {
+    fn courier(&self, gateway_id: &str) -> Courier<IssueTracker> {
         self.courier_spread(gateway_id, Duration::ZERO)
     }
 
-    fn courier_spread(&self, gateway_id: &str, spread: Duration) -> Courier<GitHub> {
+    fn courier_spread(&self, gateway_id: &str, spread: Duration) -> Courier<IssueTracker> {
+        let dialect = self.world().dialect;
+        let limits = Limits {
+            spread,
+            per_hour: PER_HOUR,
+            per_day: PER_DAY,
+            gateway_id: gateway_id.to_owned(),
+        };
+        match dialect {
+            Dialect::GitHub => {}
+            Dialect::Gitea => return Courier::new(self.forge("gitea"), limits),
+            Dialect::GitLab => return Courier::new(self.forge("gitlab"), limits),
+        }
         let settings = Settings {
             github: config::Github {
                 repository: "o/r".to_owned(),
@@ -72,12 +108,6 @@ impl Bed {
             },
             credentials: None,
             reopen: DAY,
-        };
-        let limits = Limits {
-            spread,
-            per_hour: PER_HOUR,
-            per_day: PER_DAY,
-            gateway_id: gateway_id.to_owned(),
         };
         Courier::new(
             GitHub::new(settings, Box::new(Wire(Arc::clone(&self.world)))),
@@ -164,8 +194,8 @@ struct Totals {
     kinds: BTreeMap<&'static str, u32>,
 }
 
-fn run(seed: u64, totals: &mut Totals) {
-    let bed = Bed::new(seed);
+fn run(dialect: Dialect, seed: u64, totals: &mut Totals) {
+    let bed = Bed::at(dialect, seed);
     let mut random = Random(seed ^ 0x5eed);
     {
         let mut world = bed.world();
@@ -292,14 +322,13 @@ fn check(seed: u64, bed: &Bed, gateways: &[Gateway], keys: &[String]) {
     }
 }
 
-#[test]
-fn exactly_one_issue_through_every_schedule() {
+fn every_schedule(dialect: Dialect) {
     let mut totals = Totals::default();
     if let Some(seed) = std::env::var("SEED")
         .ok()
         .and_then(|text| text.parse().ok())
     {
-        run(seed, &mut totals);
+        run(dialect, seed, &mut totals);
         return;
     }
     let wanted = std::env::var("SCHEDULES")
@@ -307,10 +336,10 @@ fn exactly_one_issue_through_every_schedule() {
         .and_then(|text| text.parse().ok())
         .unwrap_or(SCHEDULES);
     for seed in 0..wanted {
-        run(seed, &mut totals);
+        run(dialect, seed, &mut totals);
     }
     println!(
-        "{wanted} schedules, 2 gateways each: {} problems, {} issues, {} requests, {} deaths",
+        "{dialect:?}: {wanted} schedules, 2 gateways each: {} problems, {} issues, {} requests, {} deaths",
         totals.issues, totals.issues, totals.requests, totals.deaths
     );
     for (kind, count) in &totals.kinds {
@@ -318,10 +347,32 @@ fn exactly_one_issue_through_every_schedule() {
     }
 }
 
+#[test]
+fn exactly_one_issue_through_every_schedule() {
+    every_schedule(Dialect::GitHub);
+}
+
+#[test]
+fn exactly_one_issue_through_every_schedule_at_gitea() {
+    every_schedule(Dialect::Gitea);
+}
+
+#[test]
+fn exactly_one_issue_through_every_schedule_at_gitlab() {
+    every_schedule(Dialect::GitLab);
+}
+
+const FORGES: [Dialect; 2] = [Dialect::Gitea, Dialect::GitLab];
+
 /// 72 hours without a network, 12 problems, then catch-up within the caps, the most critical first.
 #[test]
 fn days_offline_end_without_a_storm() {
-    let bed = Bed::new(7);
+    days_offline(Dialect::GitHub);
+    FORGES.into_iter().for_each(days_offline);
+}
+
+fn days_offline(dialect: Dialect) {
+    let bed = Bed::at(dialect, 7);
     let mut gateway = bed.gateway("gateway-a");
     let end = START.plus(3 * DAY);
     bed.world().offline.push((START, end));
@@ -382,8 +433,12 @@ fn days_offline_end_without_a_storm() {
 /// A limit is obeyed to the second, and rows that wait for a human cost one request per hold.
 #[test]
 fn limits_and_parking_are_kept() {
-    for seed in 0..100 {
-        let bed = Bed::new(seed);
+    let forges = FORGES
+        .iter()
+        .flat_map(|forge| (0..100).map(|seed| (*forge, seed)));
+    let all = (0..100).map(|seed| (Dialect::GitHub, seed)).chain(forges);
+    for (dialect, seed) in all {
+        let bed = Bed::at(dialect, seed);
         bed.world().fault_percent = 60;
         let mut random = Random(seed);
         let mut gateway = bed.gateway("gateway-a");
@@ -401,7 +456,12 @@ fn limits_and_parking_are_kept() {
 
 #[test]
 fn a_bad_token_parks_tells_locally_and_a_new_one_resumes() {
-    let bed = Bed::new(3);
+    a_bad_token(Dialect::GitHub);
+    FORGES.into_iter().for_each(a_bad_token);
+}
+
+fn a_bad_token(dialect: Dialect) {
+    let bed = Bed::at(dialect, 3);
     let mut random = Random(3);
     let mut gateway = bed.gateway("gateway-a");
     bed.world().forbidden.push((START, START.plus(s(600)), 401));
@@ -427,6 +487,12 @@ fn a_bad_token_parks_tells_locally_and_a_new_one_resumes() {
     std::fs::write(bed.token(), "new").unwrap();
     bed.tick(&mut gateway, &mut random);
     assert!(gateway.outbox.parked.borrow().is_none());
+    // Gitea's labels come first, one in each attempt.
+    while bed.world().issues.is_empty() && dialect == Dialect::Gitea {
+        assert!(bed.world().labels.len() <= 2);
+        bed.world().advance(gateway.next);
+        bed.tick(&mut gateway, &mut random);
+    }
     assert_eq!(bed.world().issues.len(), 1);
 }
 
@@ -518,7 +584,12 @@ fn many_gateways_spread_over_the_limit_that_they_share() {
 /// A recurrence inside the window reopens; after it, a new issue links the old one.
 #[test]
 fn recurrence_reopens_within_the_window_and_links_after_it() {
-    let bed = Bed::new(5);
+    recurrence(Dialect::GitHub);
+    FORGES.into_iter().for_each(recurrence);
+}
+
+fn recurrence(dialect: Dialect) {
+    let bed = Bed::at(dialect, 5);
     let mut random = Random(5);
     let mut gateway = bed.gateway("gateway-a");
     problem(&gateway, 1, 1, &mut random, START);
@@ -566,4 +637,64 @@ fn recurrence_reopens_within_the_window_and_links_after_it() {
         world.issues[1].body
     );
     assert!(gateway.outbox.next("github", world.now).unwrap().is_none());
+}
+
+/// Labels are made once, in the end there is one for each problem and one for all; a token that may make none opens
+/// the issue without, and finds it again after an answer that was lost.
+#[test]
+fn gitea_makes_labels_once_and_does_without_where_it_may_not() {
+    for may in [true, false] {
+        let bed = Bed::at(Dialect::Gitea, 2);
+        bed.world().drop_labels = !may;
+        let mut gateway = bed.gateway("gateway-a");
+        let mut random = Random(2);
+        let mut keys = Vec::new();
+        for task in 1..=3 {
+            keys.push(problem(&gateway, task, 1, &mut random, START));
+        }
+        while gateway.outbox.open() > 0 {
+            bed.world().advance(gateway.next);
+            // The answer to the first issue is lost, by whom it was made is all that is left.
+            let lost = bed.world().issues.is_empty()
+                && gateway.outbox.rows.borrow()[&first()].sent_at.is_none();
+            bed.world().dies_in = (lost && !may).then_some(4);
+            bed.tick(&mut gateway, &mut random);
+        }
+        check(2, &bed, std::slice::from_ref(&gateway), &keys);
+        let mut labels: Vec<String> = bed.world().labels.iter().map(|one| one.1.clone()).collect();
+        labels.sort();
+        let mut wanted: Vec<String> = keys.iter().map(|key| label(key)).collect();
+        wanted.sort();
+        wanted.push("autonomous-orchestrator".to_owned());
+        assert_eq!(labels, if may { wanted } else { Vec::new() });
+    }
+}
+
+const fn first() -> autonomous_orchestrator::OutboxId {
+    autonomous_orchestrator::OutboxId::from_number(1)
+}
+
+/// What a log says cannot close the issue, even where it seems to end the block that it stands in.
+#[test]
+fn a_log_line_gives_gitlab_no_command() {
+    let bed = Bed::at(Dialect::GitLab, 4);
+    let mut random = Random(4);
+    let mut gateway = bed.gateway("gateway-a");
+    let key = delivery_key("gateway-a", "f", 1);
+    let text = "```text\n```\n/close\n/assign @ann\n/opt/app/run\n```\n";
+    let create = json!({ "title": "/close", "body": text }).to_string();
+    let again = json!({ "body": text }).to_string();
+    for (operation, payload) in [(Operation::Create, &create), (Operation::Comment, &again)] {
+        gateway
+            .outbox
+            .push(1, operation, payload, &key, Severity::Error, START);
+    }
+    while gateway.outbox.open() > 0 {
+        bed.world().advance(gateway.next);
+        bed.tick(&mut gateway, &mut random);
+    }
+    let world = bed.world();
+    assert!(world.issues[0].body.contains("\n\u{200b}/close\n"));
+    assert!(world.issues[0].body.contains("\n/opt/app/run\n"));
+    assert!(world.issues[0].comments[0].contains("\n\u{200b}/close\n"));
 }

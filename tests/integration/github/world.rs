@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use autonomous_orchestrator::{Request, Response, SendError, Timestamp, Transport, Verb};
 use serde_json::{Value, json};
 
+use super::forges::{self, Dialect};
 use super::outbox::{Killed, s};
 
 /// SplitMix64: small, seeded, good enough.
@@ -80,6 +81,11 @@ pub struct World {
     pub quiet_until: Timestamp,
     pub early_requests: u32,
     pub dies_in: Option<u32>,
+    pub dialect: Dialect,
+    /// Labels with their numbers, where the dialect has such.
+    pub labels: Vec<(i64, String)>,
+    /// The page that was given last is not the last one.
+    pub has_next: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -104,6 +110,9 @@ impl World {
             quiet_until: Timestamp::from_millis(0),
             early_requests: 0,
             dies_in: None,
+            dialect: Dialect::GitHub,
+            labels: Vec::new(),
+            has_next: false,
         }
     }
 
@@ -256,8 +265,11 @@ impl World {
         let location = value
             .get("number")
             .filter(|_| status == 201 && fault != "blank done")
+            .filter(|_| self.dialect == Dialect::GitHub)
             .map(|number| ("location", format!("https://sim/repos/o/r/issues/{number}")));
-        let headers: Vec<(&str, String)> = location.into_iter().collect();
+        let next = std::mem::take(&mut self.has_next)
+            .then(|| ("link", "<https://sim/next>; rel=\"next\"".to_owned()));
+        let headers: Vec<(&str, String)> = location.into_iter().chain(next).collect();
         let (text, cut) = match fault {
             "not json" | "not json done" => ("<html>hello".to_owned(), false),
             "cut" | "cut done" => (text.get(..text.len() / 2).unwrap_or("").to_owned(), true),
@@ -288,6 +300,9 @@ impl World {
 
     /// What the server does with a request that reached it.
     fn handle(&mut self, verb: Verb, path: &str, body: &Value) -> (u16, Value) {
+        if self.dialect != Dialect::GitHub {
+            return forges::handle(self, verb, path, body);
+        }
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let query: BTreeMap<&str, &str> = query
             .split('&')

@@ -242,6 +242,50 @@ fn on_its_way(mut gateway: Upgraded) {
     gateway.whole();
 }
 
+/// What the program before calls `github` is a tracker, and goes on as one; another one knows none of its numbers.
+#[test]
+fn a_tracker_of_the_version_before_stays_one_and_another_is_told_anew_once() {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    for version in FROM {
+        let mut gateway = Upgraded::of(version, "");
+        gateway.drain();
+        let rows = |gateway: &Upgraded| gateway.store.reader().unwrap().outbox().unwrap();
+        let before = rows(&gateway).len();
+        let route = |gateway: &Upgraded, word: &str| {
+            gateway
+                .store
+                .set_routing(&[word], HOUR, gateway.now)
+                .unwrap();
+        };
+        route(&gateway, "github");
+        assert_eq!(rows(&gateway).len(), before, "{version}");
+        let over = gateway.task("over.service");
+        assert!(over.github_issue_number.is_some(), "{version}");
+        let open: Vec<String> = gateway.keys.keys().cloned().collect();
+        let open = open.iter().map(|subject| gateway.task(subject));
+        let mut open: Vec<TaskId> = open
+            .filter(|task| task.status != Status::Closed)
+            .map(|task| task.id)
+            .collect();
+        open.sort();
+        for _ in 0..2 {
+            route(&gateway, "forge:info::tracker-5f0c");
+        }
+        let mut told: Vec<TaskId> = rows(&gateway)
+            .iter()
+            .filter(|row| row.destination == "forge")
+            .inspect(|row| assert_eq!(row.operation, "create"))
+            .map(|row| row.task_id)
+            .collect();
+        told.sort();
+        assert_eq!(told, open, "{version}");
+        let all = gateway.store.reader().unwrap();
+        let all = all.tasks(&TaskFilter::default()).unwrap();
+        assert!(all.iter().all(|task| task.github_issue_number.is_none()));
+        gateway.whole();
+    }
+}
+
 #[test]
 fn what_humans_said_and_what_was_learned_is_kept() {
     let gateway = Upgraded::new();

@@ -39,6 +39,28 @@ pub fn fit(text: &str, cap: usize) -> String {
     out + ENDING
 }
 
+/// `text` without what GitLab takes for a command of whoever writes it: a line that is `/word`, or begins so, also in a
+/// code block that a line of the log seems to end. A space of no width in front takes its life.
+pub fn without_commands(text: &str) -> String {
+    let is_command = |line: &str| {
+        let word = line.trim_start().strip_prefix('/').map(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_alphabetic() && c != '_');
+            rest.split_at(end.unwrap_or(rest.len()))
+        });
+        word.is_some_and(|(word, rest)| {
+            !word.is_empty() && rest.chars().next().is_none_or(|c| !c.is_ascii_graphic())
+        })
+    };
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        if is_command(line) {
+            out.push('\u{200b}');
+        }
+        out.push_str(line);
+    }
+    out
+}
+
 /// An issue's title: one line of at most `TITLE_CAP` bytes, whatever it was made of.
 pub fn title_line(text: &str) -> String {
     let line = one_line(text);

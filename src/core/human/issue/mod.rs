@@ -10,7 +10,7 @@ mod title;
 use std::fmt::Write as _;
 
 use self::markup::{cell_code, code, escape, fence, first_line, one_line};
-pub use self::markup::{fit, title_line};
+pub use self::markup::{fit, title_line, without_commands};
 pub use self::storeless::{StorelessFacts, storeless};
 use crate::core::human::feedback::approving_label;
 use crate::core::human::guidance::Guidance;
@@ -24,9 +24,9 @@ use crate::core::model::task::{Outcome, Resolution, Status, Task};
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
 
-/// Longest body sent, in bytes. GitHub ends at 65,536 characters.
+/// Longest body sent, in bytes. GitHub ends at 65,536 characters; GitLab at 1,000,000 and Gitea beyond.
 pub const BODY_CAP: usize = 60_000;
-/// Longest title, in bytes. GitHub ends at 256 characters.
+/// Longest title, in bytes. GitHub ends at 256 characters, GitLab and Gitea at 255.
 pub const TITLE_CAP: usize = 200;
 /// Longest single quotation, in bytes.
 const QUOTE_CAP: usize = 8_000;

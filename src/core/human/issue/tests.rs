@@ -458,3 +458,20 @@ fn the_title_of_what_hangs_on_something_names_that_and_a_long_root_leaves_room_f
         "{long}"
     );
 }
+
+#[test]
+fn a_line_of_a_log_gives_no_command() {
+    for (text, want) in [
+        ("/close", "\u{200b}/close"),
+        ("a\n```\n/assign @ann\n", "a\n```\n\u{200b}/assign @ann\n"),
+        (" /Label ~x\r\n", "\u{200b} /Label ~x\r\n"),
+        ("/set_parent\t#1", "\u{200b}/set_parent\t#1"),
+        ("/clo\rse", "\u{200b}/clo\rse"),
+        ("/opt/app/run --x\n/var/log", "/opt/app/run --x\n/var/log"),
+        ("see /close", "see /close"),
+        ("/ x\n//y\n/", "/ x\n//y\n/"),
+    ] {
+        assert_eq!(without_commands(text), want);
+        assert_eq!(without_commands(want), want);
+    }
+}
