@@ -318,6 +318,48 @@ fn an_open_token_file_fails_the_doctor() {
 }
 
 #[test]
+fn a_tracker_is_looked_at_and_never_tried() {
+    let gateway = Gateway::new();
+    let token = gateway.path("token");
+    let forge = format!(
+        "[[notify]]\nname = \"forge\"\nkind = \"gitea\"\nurl = \"https://127.0.0.1:9\"\nproject = \"plant/gateways\"\n\
+         token_file = \"{}\"\ntimeout_s = 2\n",
+        token.display()
+    );
+    gateway.configure(&forge);
+    let missing = ["warn  token", "systemd credential notify-forge"];
+    expect(&gateway.run(&["doctor"]), 0, &missing);
+    std::fs::write(&token, "secret-value\n").expect("written");
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).expect("chmod");
+    let ran = gateway.run(&["doctor"]);
+    expect(
+        &ran,
+        0,
+        &["warn  tracker", "https://127.0.0.1:9 cannot be reached"],
+    );
+    assert!(!ran.out.contains("secret-value"));
+    for test in [&["notify", "test"][..], &["notify", "test", "forge"]] {
+        let told = [
+            "'forge' is a tracker: no issue is opened to try it",
+            "doctor",
+        ];
+        expect(&gateway.run(test), 2, &told);
+    }
+    expect(
+        &gateway.run(&["notify"]),
+        0,
+        &["forge", "gitea", "everything"],
+    );
+    let github = "[escalation.github]\nrepository = \"a/b\"\ntoken_file = \"/t\"\n";
+    gateway.configure(&format!("{github}{forge}quiet = \"22:00-06:00\"\n"));
+    let told = [
+        "escalation.github opens it already",
+        "quiet and digest are for what rings",
+    ];
+    expect(&gateway.run(&["config", "check"]), 3, &told);
+}
+
+#[test]
 fn an_import_of_something_else_is_refused() {
     let gateway = Gateway::new();
     expect(

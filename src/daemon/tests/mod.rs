@@ -23,5 +23,6 @@ mod restore;
 mod simulation;
 mod stopped;
 mod take_back;
+mod trackers;
 mod units;
 mod weeks;

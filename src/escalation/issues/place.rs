@@ -42,7 +42,13 @@ impl IssuePlace {
         let vendor = match notify.kind {
             ChannelKind::Gitea => Vendor::Gitea,
             ChannelKind::GitLab => Vendor::GitLab,
-            _ => return None,
+            ChannelKind::Webhook
+            | ChannelKind::Slack
+            | ChannelKind::Teams
+            | ChannelKind::Ntfy
+            | ChannelKind::Telegram
+            | ChannelKind::Email
+            | ChannelKind::Mqtt => return None,
         };
         Some(Self {
             vendor,

@@ -698,3 +698,32 @@ fn a_log_line_gives_gitlab_no_command() {
     assert!(world.issues[0].body.contains("\n/opt/app/run\n"));
     assert!(world.issues[0].comments[0].contains("\n\u{200b}/close\n"));
 }
+
+/// A task that was told elsewhere: it has no number here, and gets one issue, whatever happens on the way.
+#[test]
+fn what_comes_back_without_a_number_is_opened_once() {
+    for (dialect, seed) in FORGES
+        .iter()
+        .flat_map(|forge| (0..20).map(|seed| (*forge, seed)))
+    {
+        let bed = Bed::at(dialect, seed);
+        bed.world().fault_percent = 40;
+        let mut random = Random(seed);
+        let mut gateway = bed.gateway("gateway-a");
+        let key = delivery_key("gateway-a", "f", 1);
+        let again = json!({ "title": "again", "body": "it broke" }).to_string();
+        gateway
+            .outbox
+            .push(1, Operation::Reopen, &again, &key, Severity::Error, START);
+        let mut steps = 0;
+        while gateway.outbox.open() > 0 {
+            steps += 1;
+            assert!(steps < 10_000, "seed {seed}: {:?}", open_rows(&gateway));
+            bed.world().advance(gateway.next);
+            bed.tick(&mut gateway, &mut random);
+        }
+        let end = bed.world().now.plus(s(120));
+        bed.world().advance(end);
+        assert_eq!(bed.world().issues.len(), 1, "{dialect:?}, seed {seed}");
+    }
+}
