@@ -30,6 +30,8 @@ const VISIBILITY_VALID: Duration = Duration::from_secs(24 * 3600);
 const LOOK_BACK: Duration = Duration::from_secs(24 * 3600);
 /// Between two writes, as GitHub asks; the others are treated no worse.
 const WRITE_GAP: Duration = Duration::from_secs(1);
+/// Attempts at one issue after which it goes without a label that cannot be made.
+const LABEL_TRIES: u32 = 4;
 const RETRY_BASE: Duration = Duration::from_secs(30);
 const RETRY_MOST: Duration = Duration::from_secs(3_600);
 
@@ -95,6 +97,7 @@ impl IssueTracker {
             )));
         }
         self.checked_at = Some(now);
+        self.api.makes_no_labels = false;
         Ok(())
     }
 
@@ -251,7 +254,8 @@ impl IssueTracker {
     }
 
     /// Gitea takes labels by number, GitLab assignees: they are looked up before the issue is written. A label that
-    /// there is not is made, one in each attempt: `Some` = the issue follows. What cannot be had is left out.
+    /// there is not is made, one in each attempt: `Some` = the issue follows. What cannot be had is left out: it must
+    /// not keep a problem from a human.
     fn number_names(
         &mut self,
         attempt: &mut Attempt<'_>,
@@ -261,8 +265,10 @@ impl IssueTracker {
         let missing = self.api.unnumbered(issue);
         if self.place.vendor == Vendor::GitLab {
             for name in &missing {
-                let found = self.api.find_user(name, now);
-                found.map_err(|failure| self.not_read(failure, now))?;
+                if let Err(failure) = self.api.find_user(name, now) {
+                    self.unless_refused(failure, now)?;
+                    self.api.leave_out(name);
+                }
             }
             return Ok(None);
         }
@@ -273,43 +279,51 @@ impl IssueTracker {
             .into_iter()
             .filter(|name| !is_first || *name != own)
             .collect();
-        let whole = if sought.is_empty() {
-            true
-        } else {
-            let found = self.api.find_labels(&sought, now);
-            found.map_err(|failure| self.not_read(failure, now))?
-        };
+        let whole = sought.is_empty()
+            || match self.api.find_labels(&sought, now) {
+                Ok(whole) => whole,
+                Err(failure) => {
+                    self.unless_refused(failure, now)?;
+                    false
+                }
+            };
         for name in self.api.unnumbered(issue) {
             if !whole && sought.contains(&name) {
                 self.api.leave_out(&name);
                 continue;
             }
             (attempt.begin)().map_err(|why| store_trouble(&why))?;
-            let made = self.api.make_label(&name, now);
-            let (after, why) = match made {
+            let (after, why) = match self.api.make_label(&name, now) {
                 Ok(()) => (WRITE_GAP, "its label is made, the issue follows".to_owned()),
-                Err(Failure::Status(reply)) => match reply.judgement(now) {
-                    ReplyJudgement::Forbidden
-                    | ReplyJudgement::Missing
-                    | ReplyJudgement::Refused => {
+                Err(failure) => match unclear(failure, now) {
+                    // Two labels of one name do no harm: the issue bears one of them.
+                    Ok(why) if attempt.delivery.attempts < LABEL_TRIES => (pause(attempt), why),
+                    Ok(_) => {
+                        self.api.leave_out(&name);
+                        continue;
+                    }
+                    Err(failure) => {
+                        self.unless_refused(failure, now)?;
                         self.api.makes_no_labels = true;
                         return Ok(None);
                     }
-                    ReplyJudgement::Unclear => (pause(attempt), reply.describe()),
-                    ReplyJudgement::Limited(_) | ReplyJudgement::Gone | ReplyJudgement::Done => {
-                        return Err(self.not_read(Failure::Status(reply), now));
-                    }
                 },
-                // Two labels of one name do no harm: the issue bears one of them.
-                Err(Failure::Unknown(why) | Failure::Unreadable(why)) => (pause(attempt), why),
-                Err(failure @ (Failure::NotSent(_) | Failure::Elsewhere(_))) => {
-                    return Err(self.not_read(failure, now));
-                }
             };
             let note = attempt.note.clone();
             return Ok(Some(DeliveryStep::Retry { after, note, why }));
         }
         Ok(None)
+    }
+
+    /// A failure that is about what was asked for alone, and not about the server or the token.
+    fn unless_refused(&self, failure: Failure, now: Timestamp) -> Result<(), Stop> {
+        if let Failure::Status(reply) = &failure
+            && matches!(reply.status, 403 | 404 | 422)
+            && !limited(reply, now)
+        {
+            return Ok(());
+        }
+        Err(self.not_read(failure, now))
     }
 
     fn new_issue(&self, attempt: &Attempt<'_>) -> NewIssue {
@@ -604,6 +618,17 @@ impl Attempt<'_> {
                 url: None,
             })),
         }
+    }
+}
+
+/// Why it is not known what came of a write, or else the failure.
+fn unclear(failure: Failure, now: Timestamp) -> Result<String, Failure> {
+    match failure {
+        Failure::Unknown(why) | Failure::Unreadable(why) => Ok(why),
+        Failure::Status(reply) if reply.judgement(now) == ReplyJudgement::Unclear => {
+            Ok(reply.describe())
+        }
+        Failure::Status(_) | Failure::NotSent(_) | Failure::Elsewhere(_) => Err(failure),
     }
 }
 

@@ -169,7 +169,7 @@ pub struct Api {
     pub token_expires: Option<String>,
     /// Numbers of labels (Gitea) or users (GitLab); `None` = there is none, and none is to be had.
     numbers: Vec<(String, Option<i64>)>,
-    /// The token may make no labels.
+    /// The token may make no labels, as far as is known today.
     pub makes_no_labels: bool,
 }
 

@@ -158,6 +158,9 @@ fn gitea(
                 body,
                 &["name", "color", "description", "exclusive", "is_archived"],
             );
+            if world.labels_broken {
+                return (500, json!({ "message": "NewLabel" }));
+            }
             if !writes {
                 return (
                     403,

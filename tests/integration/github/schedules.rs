@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use autonomous_orchestrator::{
     Courier, GitHub, IssueNumber, IssuePlace, IssueTracker, Limits, Operation, Outbox, Settings,
-    Severity, State, TaskId, Timestamp, config, delivery_key, is_marked, label, marker,
+    Severity, State, TaskId, Timestamp, config, delivery_key, is_marked, marker,
 };
 use serde_json::json;
 
@@ -16,23 +16,23 @@ use super::forges::Dialect;
 use super::outbox::{Killed, Memory, s};
 use super::world::{Random, Wire, World};
 
-const START: Timestamp = Timestamp::from_millis(1_763_878_648_000);
+pub const START: Timestamp = Timestamp::from_millis(1_763_878_648_000);
 const DAY: Duration = Duration::from_secs(86_400);
 const SCHEDULES: u64 = 500;
 const PER_HOUR: u32 = 3;
 const PER_DAY: u32 = 10;
 
 /// One gateway: its outbox, its clock's error, its courier while it lives.
-struct Gateway {
+pub struct Gateway {
     id: String,
-    outbox: Memory,
+    pub outbox: Memory,
     courier: Courier<IssueTracker>,
     /// Local minus true time, in ms.
     skew: i64,
-    next: Timestamp,
+    pub next: Timestamp,
 }
 
-struct Bed {
+pub struct Bed {
     directory: tempfile::TempDir,
     world: Arc<Mutex<World>>,
 }
@@ -42,7 +42,7 @@ impl Bed {
         Self::at(Dialect::GitHub, seed)
     }
 
-    fn at(dialect: Dialect, seed: u64) -> Self {
+    pub fn at(dialect: Dialect, seed: u64) -> Self {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let token = directory.path().join("token");
@@ -77,7 +77,7 @@ impl Bed {
         self.directory.path().join("token")
     }
 
-    fn world(&self) -> std::sync::MutexGuard<'_, World> {
+    pub fn world(&self) -> std::sync::MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -115,7 +115,7 @@ impl Bed {
         )
     }
 
-    fn gateway(&self, id: &str) -> Gateway {
+    pub fn gateway(&self, id: &str) -> Gateway {
         Gateway {
             id: id.to_owned(),
             outbox: Memory::default(),
@@ -126,7 +126,7 @@ impl Bed {
     }
 
     /// One tick of a gateway at true time; a death restarts its courier after a while.
-    fn tick(&self, gateway: &mut Gateway, random: &mut Random) -> bool {
+    pub fn tick(&self, gateway: &mut Gateway, random: &mut Random) -> bool {
         let now = self.world().now;
         let local = Timestamp::from_millis(now.as_millis() + gateway.skew);
         let Gateway {
@@ -157,7 +157,7 @@ impl Bed {
 }
 
 /// The rows that one problem leaves in the outbox: create, sometimes a comment, close.
-fn problem(
+pub fn problem(
     gateway: &Gateway,
     task: i64,
     episode: u64,
@@ -271,7 +271,7 @@ fn run(dialect: Dialect, seed: u64, totals: &mut Totals) {
     }
 }
 
-fn open_rows(gateway: &Gateway) -> (i64, Timestamp, Vec<String>) {
+pub fn open_rows(gateway: &Gateway) -> (i64, Timestamp, Vec<String>) {
     let rows = gateway.outbox.rows.borrow();
     let open = rows
         .values()
@@ -280,7 +280,7 @@ fn open_rows(gateway: &Gateway) -> (i64, Timestamp, Vec<String>) {
     (gateway.skew, gateway.next, text)
 }
 
-fn check(seed: u64, bed: &Bed, gateways: &[Gateway], keys: &[String]) {
+pub fn check(seed: u64, bed: &Bed, gateways: &[Gateway], keys: &[String]) {
     let world = bed.world();
     for key in keys {
         let marker = marker(key);
@@ -362,7 +362,7 @@ fn exactly_one_issue_through_every_schedule_at_gitlab() {
     every_schedule(Dialect::GitLab);
 }
 
-const FORGES: [Dialect; 2] = [Dialect::Gitea, Dialect::GitLab];
+pub const FORGES: [Dialect; 2] = [Dialect::Gitea, Dialect::GitLab];
 
 /// 72 hours without a network, 12 problems, then catch-up within the caps, the most critical first.
 #[test]
@@ -637,93 +637,4 @@ fn recurrence(dialect: Dialect) {
         world.issues[1].body
     );
     assert!(gateway.outbox.next("github", world.now).unwrap().is_none());
-}
-
-/// Labels are made once, in the end there is one for each problem and one for all; a token that may make none opens
-/// the issue without, and finds it again after an answer that was lost.
-#[test]
-fn gitea_makes_labels_once_and_does_without_where_it_may_not() {
-    for may in [true, false] {
-        let bed = Bed::at(Dialect::Gitea, 2);
-        bed.world().drop_labels = !may;
-        let mut gateway = bed.gateway("gateway-a");
-        let mut random = Random(2);
-        let mut keys = Vec::new();
-        for task in 1..=3 {
-            keys.push(problem(&gateway, task, 1, &mut random, START));
-        }
-        while gateway.outbox.open() > 0 {
-            bed.world().advance(gateway.next);
-            // The answer to the first issue is lost, by whom it was made is all that is left.
-            let lost = bed.world().issues.is_empty()
-                && gateway.outbox.rows.borrow()[&first()].sent_at.is_none();
-            bed.world().dies_in = (lost && !may).then_some(4);
-            bed.tick(&mut gateway, &mut random);
-        }
-        check(2, &bed, std::slice::from_ref(&gateway), &keys);
-        let mut labels: Vec<String> = bed.world().labels.iter().map(|one| one.1.clone()).collect();
-        labels.sort();
-        let mut wanted: Vec<String> = keys.iter().map(|key| label(key)).collect();
-        wanted.sort();
-        wanted.push("autonomous-orchestrator".to_owned());
-        assert_eq!(labels, if may { wanted } else { Vec::new() });
-    }
-}
-
-const fn first() -> autonomous_orchestrator::OutboxId {
-    autonomous_orchestrator::OutboxId::from_number(1)
-}
-
-/// What a log says cannot close the issue, even where it seems to end the block that it stands in.
-#[test]
-fn a_log_line_gives_gitlab_no_command() {
-    let bed = Bed::at(Dialect::GitLab, 4);
-    let mut random = Random(4);
-    let mut gateway = bed.gateway("gateway-a");
-    let key = delivery_key("gateway-a", "f", 1);
-    let text = "```text\n```\n/close\n/assign @ann\n/opt/app/run\n```\n";
-    let create = json!({ "title": "/close", "body": text }).to_string();
-    let again = json!({ "body": text }).to_string();
-    for (operation, payload) in [(Operation::Create, &create), (Operation::Comment, &again)] {
-        gateway
-            .outbox
-            .push(1, operation, payload, &key, Severity::Error, START);
-    }
-    while gateway.outbox.open() > 0 {
-        bed.world().advance(gateway.next);
-        bed.tick(&mut gateway, &mut random);
-    }
-    let world = bed.world();
-    assert!(world.issues[0].body.contains("\n\u{200b}/close\n"));
-    assert!(world.issues[0].body.contains("\n/opt/app/run\n"));
-    assert!(world.issues[0].comments[0].contains("\n\u{200b}/close\n"));
-}
-
-/// A task that was told elsewhere: it has no number here, and gets one issue, whatever happens on the way.
-#[test]
-fn what_comes_back_without_a_number_is_opened_once() {
-    for (dialect, seed) in FORGES
-        .iter()
-        .flat_map(|forge| (0..20).map(|seed| (*forge, seed)))
-    {
-        let bed = Bed::at(dialect, seed);
-        bed.world().fault_percent = 40;
-        let mut random = Random(seed);
-        let mut gateway = bed.gateway("gateway-a");
-        let key = delivery_key("gateway-a", "f", 1);
-        let again = json!({ "title": "again", "body": "it broke" }).to_string();
-        gateway
-            .outbox
-            .push(1, Operation::Reopen, &again, &key, Severity::Error, START);
-        let mut steps = 0;
-        while gateway.outbox.open() > 0 {
-            steps += 1;
-            assert!(steps < 10_000, "seed {seed}: {:?}", open_rows(&gateway));
-            bed.world().advance(gateway.next);
-            bed.tick(&mut gateway, &mut random);
-        }
-        let end = bed.world().now.plus(s(120));
-        bed.world().advance(end);
-        assert_eq!(bed.world().issues.len(), 1, "{dialect:?}, seed {seed}");
-    }
 }

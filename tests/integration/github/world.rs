@@ -84,6 +84,8 @@ pub struct World {
     pub dialect: Dialect,
     /// Labels with their numbers, where the dialect has such.
     pub labels: Vec<(i64, String)>,
+    /// None can be made, and the server does not say why.
+    pub labels_broken: bool,
     /// The page that was given last is not the last one.
     pub has_next: bool,
 }
@@ -112,6 +114,7 @@ impl World {
             dies_in: None,
             dialect: Dialect::GitHub,
             labels: Vec::new(),
+            labels_broken: false,
             has_next: false,
         }
     }
