@@ -37,20 +37,19 @@ pub struct AnswerPoller {
 }
 
 impl AnswerPoller {
-    /// One for each channel that hears somebody.
-    pub fn all(runtime: &Runtime, channels: &[Notify]) -> Vec<Self> {
-        let Some(key) = transports::answer_key(runtime) else {
-            return Vec::new();
-        };
-        let heard = channels.iter().filter(|one| !one.answers_from.is_empty());
-        let opened = heard.filter_map(|config| {
-            let stop = runtime.stop_flag();
-            let answers = Answers::open(config, transports::credentials(), stop)
-                .map_err(|why| transports::not_served(&config.name, &why))
-                .ok()?;
-            Some(Self::new(answers, config, key.clone()))
-        });
-        opened.collect()
+    /// `None` where the channel of this name hears nobody.
+    pub fn of(runtime: &Runtime, channel: &str) -> Option<Self> {
+        let channels = runtime.loaded().config.channels();
+        let config = channels.iter().find(|one| one.name == channel)?;
+        if config.answers_from.is_empty() {
+            return None;
+        }
+        let key = transports::answer_key(runtime)?;
+        let stop = runtime.stop_flag();
+        let answers = Answers::open(config, transports::credentials(), stop)
+            .map_err(|why| transports::not_served(&config.name, &why))
+            .ok()?;
+        Some(Self::new(answers, config, key))
     }
 
     pub fn new(answers: Answers, config: &Notify, key: AnswerKey) -> Self {
@@ -90,11 +89,6 @@ impl AnswerPoller {
         self.peeked_at = now;
         let last = runtime.store.last_delivered(&self.config.name);
         last.is_ok_and(|at| at.is_some_and(|at| now.since(at) < SOON.saturating_mul(3)))
-    }
-
-    /// Whose answers it hears.
-    pub fn destination(&self) -> &str {
-        &self.config.name
     }
 
     fn mark(&self) -> String {
@@ -177,7 +171,7 @@ impl AnswerPoller {
                 self.config.name
             );
         }
-        runtime.beat("courier");
+        runtime.beat(&format!("channel {}", self.config.name));
         Ok(())
     }
 

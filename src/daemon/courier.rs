@@ -15,134 +15,112 @@ use crate::daemon::storeless::Storeless;
 use crate::daemon::{transports, uplink};
 use crate::escalation::channel::Channel;
 use crate::escalation::courier::Courier;
-use crate::escalation::issues::IssueTracker;
+use crate::escalation::outbox::{Outbox, OutboxError};
 use crate::escalation::tracker::Tracker;
 use crate::host::net::account::charged;
+use crate::store::Store;
 
 /// Longest wait without a ring: back-offs end, networks come back.
 const IDLE_WAIT: Duration = Duration::from_secs(30);
 
 /// Stack of a channel's thread: the deepest path is JSON, TLS and SQLite, far below this.
 const STACK_BYTES: usize = 512 << 10;
-const NO_THREAD_WAIT: Duration = Duration::from_secs(5);
 
-/// The couriers of one configuration, one per destination.
-#[derive(Default)]
-struct Couriers {
-    tracker: Option<Courier<IssueTracker>>,
-    /// What each is told past the store.
-    tracker_storeless: Storeless,
-    channels: Vec<(Courier<Channel>, Storeless)>,
-    poller: Option<ReplyPoller>,
-    answers: Vec<AnswerPoller>,
-}
-
-/// Thread body: deliver what is due, then wait for a ring or the next due time.
+/// Thread body, with a thread of its own for each channel: what is slow or away holds up nobody else. Each delivers what
+/// is due, then waits for a ring or the next due time.
 pub fn run(runtime: &Runtime) {
-    let mut serving: Option<(Told, Couriers)> = None;
-    let mut rings = 0;
     while !runtime.stopping() {
         let config = runtime.loaded().config.clone();
         let told = Told::of(&config);
-        let current = serving.as_ref().is_some_and(|(one, _)| *one == told);
-        if !current {
-            leave(serving.take());
-            route(runtime);
-            let couriers = Couriers {
-                tracker: transports::tracker(runtime, &config),
-                tracker_storeless: Storeless::default(),
-                channels: transports::channels(runtime, &config)
-                    .into_iter()
-                    .map(|courier| (courier, Storeless::default()))
-                    .collect(),
-                poller: ReplyPoller::new(runtime, &config.escalation),
-                answers: AnswerPoller::all(runtime, &config.channels()),
+        let is_current =
+            || !runtime.stopping() && Told::of(&runtime.loaded().config.clone()) == told;
+        route(runtime);
+        std::thread::scope(|scope| {
+            let channels = match runtime.dry_run {
+                true => Vec::new(),
+                false => transports::channels(runtime, &config),
             };
-            serving = Some((told, couriers));
-        }
-        let now = runtime.host.clock.now();
-        let cost = runtime.uplink.book(&runtime.store, now);
-        let ceiling = config.uplink.bytes_per_day;
-        let spent = ceiling > 0 && cost >= ceiling;
-        let held = spent.then(|| uplink::day_ends(now));
-        let wait = match &mut serving {
-            Some((_, couriers)) if !runtime.dry_run => {
-                let served = pass(runtime, couriers, held);
+            for courier in channels {
+                let thread = std::thread::Builder::new().name("channel".to_owned());
+                let thread = thread.stack_size(STACK_BYTES);
+                let body = || channel(runtime, courier, &is_current);
+                if let Err(why) = thread.spawn_scoped(scope, body) {
+                    // As for every thread: without it the daemon would look alive and tell nobody.
+                    log::error!("cannot start the thread of a channel: {why}");
+                    std::process::exit(1);
+                }
+            }
+            tracker(runtime, &config, &is_current);
+            // Each channel's attempt in hand ends first; they give their own signs of life.
+            runtime.ends("courier");
+        });
+    }
+}
+
+/// The tracker, and the answers that humans gave there.
+fn tracker(runtime: &Runtime, config: &config::Config, is_current: &dyn Fn() -> bool) {
+    let mut courier = transports::tracker(runtime, config);
+    let mut poller = ReplyPoller::new(runtime, &config.escalation);
+    let mut storeless = Storeless::default();
+    let mut rings = 0;
+    while is_current() {
+        let wait = match &mut courier {
+            Some(courier) if !runtime.dry_run => {
+                let held = held(runtime);
+                courier.hold_until(held);
+                let wait = tick(runtime, "courier", courier, &mut storeless);
                 let now = runtime.host.clock.now();
                 // Nobody is asked for answers once the ceiling is reached.
-                let poller = couriers.poller.as_mut().filter(|_| !spent);
+                let poller = poller.as_mut().filter(|_| held.is_none());
                 let replies = poller.map_or(IDLE_WAIT, |poller| {
                     let account = runtime.uplink.account(GITHUB);
                     charged(&account, || poller.tick(runtime, now)).since(now)
                 });
-                let answers = couriers.answers.iter_mut().filter(|_| !spent);
-                let answers = answers.map(|one| {
-                    let account = runtime.uplink.account(one.destination());
-                    charged(&account, || one.tick(runtime, now)).since(now)
-                });
-                served.min(replies).min(answers.min().unwrap_or(IDLE_WAIT))
+                wait.min(replies)
             }
             _ => IDLE_WAIT,
         };
         runtime.beat("courier");
-        if !wait.is_zero() {
-            rings = runtime.courier.wait(rings, wait);
-        }
+        rings = runtime.courier.wait(rings, wait);
     }
-    leave(serving);
     let now = runtime.host.clock.now();
     runtime.uplink.close(&runtime.store, now);
 }
 
-/// Each destination once, all at the same time: many that are away cost the time of one attempt. The time until the
-/// next is due.
-fn pass(runtime: &Runtime, couriers: &mut Couriers, held: Option<Timestamp>) -> Duration {
-    if let Some(courier) = &mut couriers.tracker {
+/// One channel and the answers from there, until it is configured otherwise; what is kept open is ended in order.
+fn channel(runtime: &Runtime, mut courier: Courier<Channel>, is_current: &dyn Fn() -> bool) {
+    let destination = courier.destination().to_owned();
+    let name = format!("channel {destination}");
+    let account = runtime.uplink.account(&destination);
+    let mut answers = AnswerPoller::of(runtime, &destination);
+    let mut storeless = Storeless::default();
+    let mut rings = 0;
+    while is_current() {
+        let held = held(runtime);
+        courier.at_wall(runtime.host.clock.ahead_s());
         courier.hold_until(held);
+        let mut wait = tick(runtime, &name, &mut courier, &mut storeless);
+        charged(&account, || {
+            courier.tracker().keep(&mut || standing(runtime))
+        });
+        if let Some(answers) = answers.as_mut().filter(|_| held.is_none()) {
+            let now = runtime.host.clock.now();
+            let next = charged(&account, || answers.tick(runtime, now));
+            wait = wait.min(next.since(now));
+        }
+        runtime.beat(&name);
+        rings = runtime.courier.wait(rings, wait);
     }
-    std::thread::scope(|scope| {
-        let serve = |(courier, storeless): &mut (Courier<Channel>, Storeless)| {
-            courier.at_wall(runtime.host.clock.ahead_s());
-            courier.hold_until(held);
-            let wait = tick(runtime, Some(courier), storeless);
-            let account = runtime.uplink.account(courier.destination());
-            charged(&account, || {
-                courier.tracker().keep(&mut || standing(runtime))
-            });
-            runtime.beat("courier");
-            wait
-        };
-        let begun = couriers.channels.iter_mut().map(|channel| {
-            let thread = std::thread::Builder::new().name("channel".to_owned());
-            let thread = thread.stack_size(STACK_BYTES);
-            thread.spawn_scoped(scope, move || serve(channel))
-        });
-        let begun: Vec<_> = begun.collect();
-        let tracker = tick(
-            runtime,
-            couriers.tracker.as_mut(),
-            &mut couriers.tracker_storeless,
-        );
-        let channels = begun.into_iter().map(|thread| match thread {
-            Ok(thread) => thread
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(why) => {
-                log::error!("a channel is served later: no thread: {why}");
-                NO_THREAD_WAIT
-            }
-        });
-        channels.fold(tracker, Duration::min)
-    })
+    charged(&account, || courier.tracker().leave());
+    runtime.ends(&name);
 }
 
-/// What is kept open is ended in order.
-fn leave(serving: Option<(Told, Couriers)>) {
-    if let Some((_, couriers)) = serving {
-        for (mut courier, _) in couriers.channels {
-            courier.tracker().leave();
-        }
-    }
+/// Until when only what is critical is told: the uplink's ceiling is reached.
+fn held(runtime: &Runtime) -> Option<Timestamp> {
+    let now = runtime.host.clock.now();
+    let cost = runtime.uplink.book(&runtime.store, now);
+    let ceiling = runtime.loaded().config.uplink.bytes_per_day;
+    (ceiling > 0 && cost >= ceiling).then(|| uplink::day_ends(now))
 }
 
 /// How the gateway stands; `None` while the store does not say.
@@ -157,21 +135,17 @@ struct Told(config::Escalation, Vec<config::Notify>);
 
 impl Told {
     fn of(config: &config::Config) -> Self {
-        let channels = config.channels().into_iter();
-        let all = channels.chain(config.tracker().cloned()).collect();
-        Self(config.escalation.clone(), all)
+        Self(config.escalation.clone(), config.channels())
     }
 }
 
 /// One attempt at one destination; the time until the next is due.
 fn tick<T: Tracker>(
     runtime: &Runtime,
-    courier: Option<&mut Courier<T>>,
+    thread: &str,
+    courier: &mut Courier<T>,
     storeless: &mut Storeless,
 ) -> Duration {
-    let Some(courier) = courier else {
-        return IDLE_WAIT;
-    };
     let now = runtime.host.clock.now();
     let outbox = StoreOutbox {
         store: &runtime.store,
@@ -180,11 +154,11 @@ fn tick<T: Tracker>(
     let account = runtime.uplink.account(courier.destination());
     let next = charged(&account, || {
         storeless.tick(runtime, courier, &outbox, now);
-        runtime.beat("courier");
+        runtime.beat(thread);
         courier.tick(&outbox, now)
     });
     let wait = next.at.since(now).min(IDLE_WAIT);
-    runtime.beat("courier");
+    runtime.beat(thread);
     wait
 }
 
@@ -196,12 +170,55 @@ pub fn route(runtime: &Runtime) {
     let github = github.map(|_| Route::all(GITHUB));
     let tracker = github.or_else(|| config.tracker().map(Route::of));
     let channels = config.channels();
-    let destinations = tracker.into_iter().chain(channels.iter().map(Route::of));
-    let words: Vec<String> = destinations.map(|route| route.word()).collect();
+    let channels = channels.iter().map(Route::of);
+    let destinations: Vec<Route> = tracker.into_iter().chain(channels).collect();
+    let words: Vec<String> = destinations.iter().map(Route::word).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let coalesce = Duration::from_secs(config.escalation.coalesce_s);
     let now = runtime.host.clock.now();
     if let Err(why) = runtime.store.set_routing(&words, coalesce, now) {
         log::error!("destinations are not recorded: {}", why.with_hint());
+    }
+    let told: Vec<&str> = destinations
+        .iter()
+        .map(|one| one.destination.as_str())
+        .collect();
+    if let Err(why) = forget_others(&runtime.store, &told, now) {
+        log::error!("what is told no more is not closed: {}", why.with_hint());
+    }
+}
+
+/// Nobody serves a destination that is not configured any more: that it cannot be reached is over.
+fn forget_others(store: &Store, told: &[&str], now: Timestamp) -> Result<(), OutboxError> {
+    for destination in StoreOutbox::parked_ones(store)? {
+        if !told.contains(&destination.as_str()) {
+            StoreOutbox { store, destination }.unparked(now)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::store::StoreOptions;
+
+    #[test]
+    fn what_is_not_configured_any_more_is_not_down_any_more() {
+        let now: Timestamp = "2026-03-01 12:00:00".parse().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions::at(dir.path().join("tasks.db"));
+        let (store, _) = Store::open(&options, now).unwrap();
+        for destination in ["gone", "stays"] {
+            let destination = destination.to_owned();
+            let outbox = StoreOutbox {
+                store: &store,
+                destination,
+            };
+            outbox.parked("wrong password", now).unwrap();
+        }
+        forget_others(&store, &["stays"], now).unwrap();
+        assert_eq!(StoreOutbox::parked_ones(&store).unwrap(), ["stays"]);
     }
 }

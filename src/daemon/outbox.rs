@@ -21,6 +21,20 @@ pub struct StoreOutbox<'a> {
 }
 
 impl StoreOutbox<'_> {
+    /// Destinations of which a finding says that they cannot be reached.
+    pub fn parked_ones(store: &Store) -> Result<Vec<String>, OutboxError> {
+        let filter = TaskFilter {
+            open_only: true,
+            class: Some(Class::SelfEscalationDown),
+            ..TaskFilter::default()
+        };
+        let open = store
+            .reader()
+            .and_then(|reader| reader.tasks(&filter))
+            .map_err(failed)?;
+        Ok(open.into_iter().map(|task| task.subject).collect())
+    }
+
     fn step(&self, name: &str) {
         kill_point::reached(format_args!("{name}/{}", self.destination));
     }
