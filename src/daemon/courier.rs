@@ -135,7 +135,9 @@ struct Told(config::Escalation, Vec<config::Notify>);
 
 impl Told {
     fn of(config: &config::Config) -> Self {
-        Self(config.escalation.clone(), config.channels())
+        let channels = config.channels().into_iter();
+        let all = channels.chain(config.tracker().cloned()).collect();
+        Self(config.escalation.clone(), all)
     }
 }
 
