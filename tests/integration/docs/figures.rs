@@ -212,3 +212,26 @@ fn times_that_the_judge_shortens_are_told() -> Result {
     assert!(left.is_empty(), "{CATALOGUE} does not tell: {left:?}");
     Ok(())
 }
+
+/// What `scripts/bench-channels.sh` wrote down: every kind of channel, nothing lost, no secret found.
+#[test]
+fn each_kind_of_channel_was_tried() -> Result {
+    let file = "docs/NOTIFY.md";
+    let kinds: BTreeSet<String> = table(file, "| kind | what it needs |")?
+        .iter()
+        .filter_map(|row| row.first()?.split('`').nth(1).map(str::to_owned))
+        .collect();
+    let rows = table(file, "| channel | peer | told once |")?;
+    let mut tried = BTreeSet::new();
+    for row in &rows {
+        assert_eq!(cell(row, 2)?, "1", "{file}: told once: {row:?}");
+        assert_eq!(cell(row, 6)?, "0", "{file}: secrets found: {row:?}");
+        let name = cell(row, 0)?;
+        if name != "alertmanager" {
+            assert_eq!(cell(row, 4)?, "1, 1, 2, 2", "{file}: kills: {row:?}");
+            tried.insert(name.to_owned());
+        }
+    }
+    assert_eq!(kinds, tried, "{file}");
+    Ok(())
+}
