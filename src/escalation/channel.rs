@@ -3,6 +3,7 @@
 
 pub mod answers;
 mod bus;
+mod error;
 mod line;
 
 use std::path::PathBuf;
@@ -18,9 +19,9 @@ use crate::core::human::mqtt::Tally;
 use crate::core::human::notice::Notice;
 use crate::core::model::hint::Hint;
 use crate::core::model::time::Timestamp;
-use crate::host::net::TlsError;
 
-pub use line::{Line, LineError};
+pub use error::{ChannelError, LineError};
+pub use line::Line;
 
 const RETRY_BASE: Duration = Duration::from_secs(30);
 const RETRY_MOST: Duration = Duration::from_secs(3_600);
@@ -44,42 +45,6 @@ pub struct Teller {
     pub credentials: Option<PathBuf>,
     /// Proves which buttons are ours; without it there are none.
     pub answer_key: Option<AnswerKey>,
-}
-
-/// Why a channel cannot be used.
-#[derive(Debug)]
-pub enum ChannelError {
-    /// It cannot be opened.
-    Tls(TlsError),
-    /// It was tried.
-    Line(LineError),
-}
-
-impl std::fmt::Display for ChannelError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tls(why) => write!(f, "{why}"),
-            Self::Line(why) => write!(f, "{why}"),
-        }
-    }
-}
-
-impl std::error::Error for ChannelError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Tls(why) => Some(why),
-            Self::Line(why) => Some(why),
-        }
-    }
-}
-
-impl Hint for ChannelError {
-    fn hint(&self) -> std::borrow::Cow<'static, str> {
-        match self {
-            Self::Tls(why) => why.hint(),
-            Self::Line(why) => why.hint(),
-        }
-    }
 }
 
 impl Channel {
@@ -212,33 +177,5 @@ impl Tracker for Channel {
 
     fn renewed(&mut self) -> bool {
         self.line.renewed(&self.config)
-    }
-}
-
-impl std::fmt::Display for LineError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Offline(why) => write!(f, "not reached: {why}"),
-            Self::Limited(_, why) => write!(f, "asked to wait: {why}"),
-            Self::Denied(why) => write!(f, "denied: {why}"),
-            Self::Refused(why) => write!(f, "refused: {why}"),
-            Self::Unclear(why) => write!(f, "no clear answer: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for LineError {}
-
-impl Hint for LineError {
-    fn hint(&self) -> std::borrow::Cow<'static, str> {
-        match self {
-            Self::Offline(_) => {
-                "check address, name, uplink and clock; what is queued waits".into()
-            }
-            Self::Limited(..) => "nothing to do: it is sent later".into(),
-            Self::Denied(_) => "check the token or password, and what it may do".into(),
-            Self::Refused(_) => "check address, topic, chat and template".into(),
-            Self::Unclear(_) => "it may have arrived: look there".into(),
-        }
     }
 }

@@ -9,6 +9,7 @@ use crate::core::model::facts::Key;
 use crate::core::model::finding::Finding;
 use crate::core::model::text::matches_glob;
 
+mod address;
 pub(crate) mod check;
 mod error;
 mod fleet;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::core::config::address::{has_port, is_name};
 use crate::core::config::fleet::{bare_token, url, within};
 use crate::core::config::settings::{self, Reading, Setting, Shown, Written, section};
 use crate::core::config::{ConfigError, Webhook, template};
@@ -398,7 +399,7 @@ impl Notify {
                 );
                 need(told, "token_file", has_token, "the file with the token");
                 let parts: Vec<&str> = self.project.split('/').collect();
-                let is_path = parts.iter().all(|part| super::check::is_name(part));
+                let is_path = parts.iter().all(|part| is_name(part));
                 let fits = match kind == Kind::Gitea {
                     true => parts.len() == 2,
                     false => parts.len() >= 2,
@@ -433,7 +434,7 @@ impl Notify {
             }
         }
         if matches!(kind, Kind::Email | Kind::Mqtt) {
-            if !super::check::has_port(&self.server) {
+            if !has_port(&self.server) {
                 told("server", format!("{kind} needs server as host:port"));
             }
             if !self.user.is_empty() && self.security == Security::Plain {

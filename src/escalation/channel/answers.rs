@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::LineError;
+use super::error::LineError;
 use super::line::telegram_url;
 use crate::core::config::Notify;
 use crate::core::human::answer::{Press, presses};

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::Teller;
-use super::line::LineError;
+use super::error::LineError;
 use crate::core::config::{Notify, Security};
 use crate::core::human::delivery::{backoff, spread};
 use crate::core::human::mqtt::{OFFLINE, ONLINE, Publication, Tally, Topics};

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::Teller;
 use super::bus::Bus;
+use super::error::LineError;
 use crate::core::config::{ChannelKind, Notify, Security, template};
 use crate::core::human::answer::AnswerKey;
 use crate::core::human::mqtt::Tally;
@@ -24,21 +25,6 @@ use crate::host::net::{Tls, TlsError};
 
 /// Where Telegram's bots are asked.
 const TELEGRAM: &str = "https://api.telegram.org";
-
-/// Why a message did not go, or may not have gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LineError {
-    /// Nothing was sent.
-    Offline(String),
-    /// Asked to wait, so long where it says so.
-    Limited(Option<Duration>, String),
-    /// A human has to change something.
-    Denied(String),
-    /// This message will never be taken.
-    Refused(String),
-    /// It may have arrived.
-    Unclear(String),
-}
 
 /// How the other side is reached.
 #[derive(Debug)]
