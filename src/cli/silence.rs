@@ -177,12 +177,23 @@ fn end(typed: &Typed, globals: &Globals, scope: &Scope) -> Result<Exit, CliError
     let actor = stored::actor(typed)?;
     let config = globals.readable_config()?;
     let now = globals.now();
-    let ended = match globals.dry_run {
-        true => in_force(globals, &config)?
-            .at(now)
-            .any(|one| one.scope == *scope),
-        false => stored::store(globals, &config, now)?.end_silence(scope, &actor, now)?,
+    // `web` and `web.service` are one unit, whichever of them was typed before.
+    let other = match scope {
+        Scope::Subject(name) => Some(Scope::Subject(match name.strip_suffix(".service") {
+            Some(short) => short.to_owned(),
+            None => format!("{name}.service"),
+        })),
+        Scope::Host | Scope::Class(_) | Scope::Task(_) => None,
     };
+    let mut ended = false;
+    for scope in [Some(scope), other.as_ref()].into_iter().flatten() {
+        ended |= match globals.dry_run {
+            true => in_force(globals, &config)?
+                .at(now)
+                .any(|one| one.scope == *scope),
+            false => stored::store(globals, &config, now)?.end_silence(scope, &actor, now)?,
+        };
+    }
     if !ended {
         let what = format!("{scope} is not silenced");
         return Err(CliError::new(ErrorKind::Failed, what).hint("see `silence list`"));

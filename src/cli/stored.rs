@@ -136,12 +136,13 @@ const SNOOZE_MAX: Duration = Duration::from_secs(90 * 86_400);
 pub(super) fn until(text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
     let bad = |why: &str| {
         CliError::usage(format!("'{text}': {why}"))
-            .hint("write 30m, 8h, 2d or 'YYYY-MM-DD HH:MM:SS' in UTC, at most 90 days ahead")
+            .hint("write 30m, 8h, 2d or 'YYYY-MM-DD HH:MM' in UTC, at most 90 days ahead")
     };
     let at = match span(text) {
         Some(span) => now.plus(span),
         None => text
             .parse()
+            .or_else(|_| format!("{text}:00").parse())
             .map_err(|_| bad("is neither a span nor a time"))?,
     };
     if at <= now {
@@ -178,10 +179,12 @@ mod tests {
             until("8h", now).unwrap().to_string(),
             "2026-01-01 08:00:00.000"
         );
-        assert_eq!(
-            until("2026-01-02 00:00:00", now).unwrap().to_string(),
-            "2026-01-02 00:00:00.000"
-        );
+        for midnight in ["2026-01-02 00:00:00", "2026-01-02 00:00"] {
+            assert_eq!(
+                until(midnight, now).unwrap().to_string(),
+                "2026-01-02 00:00:00.000"
+            );
+        }
         for bad in [
             "",
             "h",

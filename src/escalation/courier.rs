@@ -85,6 +85,8 @@ pub struct Courier<T> {
     parks: u32,
     /// Until then only what is critical is told: the uplink's ceiling.
     held_until: Option<Timestamp>,
+    /// What is critical is held back by no cap: its receiver is the operator's own.
+    critical_passes: bool,
     /// Quiet hours and digest.
     schedule: Schedule,
     /// How far this host's clock on the wall is ahead of UTC, in seconds.
@@ -106,16 +108,18 @@ impl<T: Tracker> Courier<T> {
             limits_met: 0,
             parks: 0,
             held_until: None,
+            critical_passes: false,
             schedule: Schedule::default(),
             ahead_s: 0,
             served_since: None,
         }
     }
 
-    /// What is not urgent waits for its hour.
+    /// As a channel: what is not urgent waits for its hour, what is critical for no cap.
     #[must_use]
     pub(crate) fn by(mut self, schedule: Schedule) -> Self {
         self.schedule = schedule;
+        self.critical_passes = true;
         self
     }
 
@@ -439,7 +443,8 @@ impl<T: Tracker> Courier<T> {
         now: Timestamp,
     ) -> Result<Option<(Timestamp, &'static str)>, OutboxError> {
         let opens = matches!(delivery.operation, Operation::Create | Operation::Reopen);
-        if !opens || delivery.attempts > 0 {
+        let passes = self.critical_passes && delivery.severity >= Severity::Critical;
+        if !opens || delivery.attempts > 0 || passes {
             return Ok(None);
         }
         // What takes down many gateways at once would meet the limit that they share.

@@ -35,6 +35,7 @@ impl Config {
         wrong.extend(self.declared());
         let probes = self.probe.iter().enumerate();
         wrong.extend(probes.flat_map(|(at, probe)| probe.mistakes(&format!("probe[{at}]"))));
+        wrong.extend(self.twins());
         let windows = self.maintenance.iter().enumerate();
         wrong.extend(
             windows.filter_map(|(at, window)| window.mistake(format!("maintenance[{at}]"))),
@@ -82,6 +83,21 @@ impl Config {
             }
         }
         wrong
+    }
+
+    /// Two probes of one name would share what is known of them: one would be blind.
+    fn twins(&self) -> Vec<ConfigError> {
+        let probes = self.probe.iter().enumerate();
+        let twins = probes.filter(|(at, probe)| {
+            let mut before = self.probe.iter().take(*at);
+            !probe.name.is_empty() && before.any(|one| one.name == probe.name)
+        });
+        twins
+            .map(|(at, probe)| {
+                let what = format!("probe '{}': another probe has this name", probe.name);
+                ConfigError::of(format!("probe[{at}].name"), what)
+            })
+            .collect()
     }
 
     /// A service has no directory of its own that a relative path could mean.
@@ -260,6 +276,13 @@ mod tests {
         ];
         let want: Vec<_> = want.map(|(line, key)| (line, key.to_owned())).into();
         assert_eq!(told(text), want);
+    }
+
+    #[test]
+    fn two_probes_of_one_name_are_refused() {
+        let probe = |name: &str| format!("[[probe]]\nname = \"{name}\"\ntcp = \"h:1\"\n");
+        let text = format!("{}{}{}", probe("a"), probe("b"), probe("a"));
+        assert_eq!(told(&text), [(8, "probe[2].name".to_owned())]);
     }
 
     #[test]

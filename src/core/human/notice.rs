@@ -58,6 +58,8 @@ impl Notice {
         let line = |text: &str| inert::line(&clean(text)).into_owned();
         let raw = |name: &str| payload.facts.get(name).map_or("", String::as_str);
         let fact = |name: &str| line(raw(name));
+        let (subject, message) = (fact("subject"), clean(raw("message")));
+        let title = entitled(line(&payload.title), gateway, &subject, &message);
         Self {
             key: delivery.row_key(),
             problem: delivery.delivery_key.clone(),
@@ -65,10 +67,10 @@ impl Notice {
             gateway: gateway.to_owned(),
             severity: delivery.severity,
             class: fact("class"),
-            subject: fact("subject"),
-            title: line(&payload.title),
+            subject,
+            title,
             cause: fact("cause"),
-            message: clean(raw("message")),
+            message,
             since: fact("since"),
             task: delivery.task_id,
             issue: delivery.issue_number,
@@ -168,15 +170,7 @@ impl Notice {
 
     /// One line that says where, what and how bad. Never empty.
     pub fn headline(&self) -> String {
-        let title = match self.title.as_str() {
-            "" => {
-                let first = self.message.lines().next().unwrap_or("");
-                let parts = [self.gateway.as_str(), self.subject.as_str(), first];
-                let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-                parts.join(": ")
-            }
-            title => title.to_owned(),
-        };
+        let title = self.title.clone();
         match self.event {
             Operation::Create => title,
             Operation::Comment if self.class == "digest" => title,
@@ -263,6 +257,17 @@ impl Notice {
             "text": self.text,
         })
     }
+}
+
+/// Only what opens a problem brings a title.
+fn entitled(title: String, gateway: &str, subject: &str, message: &str) -> String {
+    if !title.is_empty() {
+        return title;
+    }
+    let first = message.lines().next().unwrap_or("");
+    let parts = [gateway, subject, first].into_iter();
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    parts.join(": ")
 }
 
 fn counted(number: usize) -> String {
@@ -448,7 +453,7 @@ pub mod tests {
     fn an_end_is_told_in_plain_words() {
         let over = Notice {
             event: Operation::Close,
-            title: String::new(),
+            title: entitled(String::new(), "iac1", &message().subject, &message().message),
             text: "<!-- x:y -->\nFixed: the detector that found it is green, 2026 UTC: **a**\\_b \\[c\\]\n".to_owned(),
             ..message()
         };

@@ -273,6 +273,25 @@ fn a_day_is_one_digest_also_after_the_line_was_cut_and_after_a_crash() {
 }
 
 #[test]
+fn no_cap_holds_back_what_is_critical() {
+    let mut gateway = Gateway::new("");
+    let noon = at("2026-03-01 12:00:00");
+    for n in 0..25 {
+        gateway.found(&format!("u{n}.service"), Severity::Error, noon);
+    }
+    gateway.serve("2026-03-01 12:00:00", "2026-03-01 12:30:00");
+    assert!(gateway.wire.came().len() < 25, "the caps hold");
+    let later = at("2026-03-01 12:30:00");
+    gateway.found("worst.service", Severity::Critical, later);
+    gateway.serve("2026-03-01 12:30:00", "2026-03-01 12:31:00");
+    let came = gateway.wire.came();
+    assert_eq!(
+        came.last().map(String::as_str),
+        Some("🔴 gw: worst.service broke")
+    );
+}
+
+#[test]
 fn over_the_uplinks_ceiling_only_what_is_critical_is_told_until_the_day_is_over() {
     let mut gateway = Gateway::new("");
     let noon = at("2026-03-01 12:00:00");
