@@ -47,7 +47,7 @@ pub struct Broker {
     pub will: Option<Will>,
     /// After one and a half of it without a word from us the broker takes us for gone. Told in whole seconds, 1 to 65,535.
     pub keep_alive: Duration,
-    /// For connecting and for an acknowledgement, each; at most half of `ATTEMPT_MOST` of [`super::http`].
+    /// For connecting and for an acknowledgement, each; at most half of `ATTEMPT_MOST` of `escalation::http`.
     pub timeout: Duration,
     /// Set when the daemon is to stop: whatever is under way is given up.
     pub stop: Arc<AtomicBool>,
@@ -379,7 +379,7 @@ impl Client {
         }
     }
 
-    /// All that is done until the next call takes at most `ATTEMPT_MOST` of [`super::http`]: a broker that answers each of
+    /// All that is done until the next call takes at most `ATTEMPT_MOST` of `escalation::http`: a broker that answers each of
     /// several messages late holds up nobody for longer.
     pub fn begin_attempt(&mut self) {
         self.most = Some(end_after(ATTEMPT_MOST));

@@ -43,7 +43,7 @@ pub struct Server {
     pub password: Option<Secret>,
     /// Our own name. One that is none is replaced by an address literal.
     pub hello: String,
-    /// For each step; the whole dialog takes at most `ATTEMPT_MOST` of [`super::http`].
+    /// For each step; the whole dialog takes at most `ATTEMPT_MOST` of `escalation::http`.
     pub timeout: Duration,
     /// Set when the daemon is to stop: whatever is under way is given up.
     pub stop: Arc<AtomicBool>,

@@ -29,7 +29,7 @@ const IN_CASE: &str = "in_case";
 const COMMENTED_ROUNDS: u32 = 2;
 
 impl Store {
-    /// Where escalations go (each a [`Route`] as a word) and how long changes of one are collected: as configured. One
+    /// Where escalations go (each a `Route` as a word) and how long changes of one are collected: as configured. One
     /// that is new is told of what is open; a tracker in a new place knows nothing of the issues of the one before.
     pub fn set_routing(
         &self,
@@ -196,7 +196,7 @@ impl Store {
         })
     }
 
-    /// What is due there and not sent, the oldest first: for a digest of at most [`DIGEST_MOST`].
+    /// What is due there and not sent, the oldest first: for a digest of at most `DIGEST_MOST`.
     pub fn outbox_waiting(
         &self,
         destination: &str,

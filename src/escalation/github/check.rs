@@ -9,7 +9,7 @@ use crate::core::model::time::Timestamp;
 use crate::escalation::issues::IssuePlace;
 use crate::escalation::issues::check::{self, Check};
 
-/// As [`check::check`] says of every tracker.
+/// As `issues::check` says of every tracker.
 pub fn check(config: &config::Github, credentials: Option<PathBuf>, now: Timestamp) -> Vec<Check> {
     let place: IssuePlace = Settings {
         github: config.clone(),
