@@ -6,7 +6,7 @@ use serde_json::json;
 use super::forges::Dialect;
 use super::outbox::s;
 use super::schedules::{Bed, FORGES, START, check, open_rows, problem};
-use super::world::Random;
+use super::world::{Issue, Random};
 
 /// Labels are made once, in the end there is one for each problem and one for all; a token that may make none opens
 /// the issue without, and finds it again after an answer that was lost.
@@ -56,6 +56,38 @@ fn gitea_does_without_labels_that_cannot_be_made() {
     assert!(world.issues[0].labels.is_empty());
     let waited = world.issues[0].created_at.since(START);
     assert!(waited < s(1_200), "{waited:?}");
+}
+
+/// A label that there is not yet filters nothing at Gitea: what else stands there, however much, is not read for it.
+#[test]
+fn gitea_with_many_issues_of_others_is_told_at_once() {
+    let bed = Bed::at(Dialect::Gitea, 8);
+    for number in 1..=200 {
+        bed.world().issues.push(Issue {
+            number,
+            title: "of somebody".to_owned(),
+            body: String::new(),
+            labels: Vec::new(),
+            state: "open".to_owned(),
+            created_at: START,
+            closed_at: None,
+            comments: Vec::new(),
+        });
+    }
+    let mut gateway = bed.gateway("gateway-a");
+    let key = delivery_key("gateway-a", "f", 1);
+    let payload = json!({ "title": "t", "body": "it broke" }).to_string();
+    let (create, error) = (Operation::Create, Severity::Error);
+    gateway.outbox.push(1, create, &payload, &key, error, START);
+    let mut random = Random(8);
+    while gateway.outbox.open() > 0 {
+        assert!(bed.world().requests <= 12, "it reads what others wrote");
+        bed.world().advance(gateway.next);
+        bed.tick(&mut gateway, &mut random);
+    }
+    let world = bed.world();
+    assert_eq!(world.issues.len(), 201);
+    assert!(world.now.since(START) < s(10));
 }
 
 const fn first() -> OutboxId {
