@@ -207,7 +207,7 @@ fn body(html: &mut Html, gateways: &[Gateway], now: Timestamp) {
 }
 
 fn table(html: &mut Html, gateways: &[&Gateway], now: Timestamp) {
-    html.raw("<div class=\"scroll\"><table><tr><th>Gateway</th><th>State</th><th>Version</th><th class=\"n\">Open</th><th class=\"n\">Auto-fix</th><th class=\"n\">MTTR</th><th class=\"n\">Said ago</th></tr>");
+    html.raw("<div class=\"scroll\"><table><tr><th>Gateway</th><th>State</th><th class=\"n\">Open</th><th class=\"n\">Auto-fix</th><th class=\"n\">MTTR</th><th class=\"n\">Said ago</th></tr>");
     for one in gateways {
         html.raw("<tr><td class=\"name\">")
             .element("b", "", &one.name);
@@ -220,6 +220,10 @@ fn table(html: &mut Html, gateways: &[&Gateway], now: Timestamp) {
             html.raw("<br>")
                 .element("span", "soft", &format!("and {more} more"));
         }
+        // No column of its own: on a phone there is no room for one.
+        if !one.version.is_empty() {
+            html.raw("<br>").element("span", "soft", &one.version);
+        }
         let (class, state) = one.state(now);
         html.raw("</td><td>").element("span", class, state);
         if let Some(why) = &one.paused {
@@ -227,8 +231,9 @@ fn table(html: &mut Html, gateways: &[&Gateway], now: Timestamp) {
         }
         let rate = (one.fixable > 0).then(|| one.fixed as f64 / one.fixable as f64);
         let mttr = (one.mttr_s).and_then(|took| Duration::try_from_secs_f64(took).ok());
-        html.raw("</td>").element("td", "soft", &one.version);
-        html.raw("<td class=\"n\">").count(one.open).raw("</td>");
+        html.raw("</td><td class=\"n\">")
+            .count(one.open)
+            .raw("</td>");
         html.element("td", "n", &percent(rate));
         let late = mttr.is_some_and(|time| time >= MTTR_TARGET);
         html.element("td", if late { "n bad" } else { "n" }, &repair_time(mttr));
