@@ -304,7 +304,7 @@ mod tests {
             "not what `status --json` prints",
             "Running, nothing to ask: 1<",
             "75.0 %",
-            "<td class=\"soft\">1.2.3 (of-c-stopped)</td>",
+            "<span class=\"soft\">1.2.3 (of-c-stopped)</span>",
         ] {
             at(word);
         }
