@@ -32,8 +32,7 @@ pub fn run(runtime: &Runtime) {
     while !runtime.stopping() {
         let config = runtime.loaded().config.clone();
         let told = Told::of(&config);
-        let is_current =
-            || !runtime.stopping() && Told::of(&runtime.loaded().config.clone()) == told;
+        let is_current = || !runtime.stopping() && Told::of(&runtime.loaded().config) == told;
         route(runtime);
         std::thread::scope(|scope| {
             let channels = match runtime.dry_run {
