@@ -9,7 +9,7 @@ use crate::core::model::healthy::HealthyUnits;
 use crate::core::model::hint::Hint;
 use crate::core::model::id::AttemptId;
 use crate::core::model::proposal::Proposal;
-use crate::core::model::task::{Outcome, Phase, Transition, WaitsFor};
+use crate::core::model::task::{Outcome, Phase, Resolution, Transition, WaitsFor};
 use crate::core::remedy::ending::Seen;
 use crate::core::remedy::step::Reason;
 use crate::daemon::healthy;
@@ -18,8 +18,9 @@ use crate::daemon::kill_point;
 use crate::daemon::take_back::{self, TakeBackError};
 use crate::daemon::underway::Underway;
 use crate::daemon::verify;
-use crate::daemon::{awaited, gather};
-use crate::store::{Attempt, Booked, Booking, StoreError};
+use crate::daemon::{awaited, by_hand, gather, underway};
+use crate::services;
+use crate::store::{Attempt, Booked, Booking, Noted, StoreError};
 
 /// First pause between two looks after an action; doubles up to [`LOOK_PAUSE_MAX`].
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
@@ -30,6 +31,7 @@ const BLIND_RECHECK: Duration = Duration::from_secs(30);
 const SLOT_RECHECK: Duration = Duration::from_secs(2);
 
 /// A stop comes first: the attempt stays open, and [`recover`] verifies it before anything else is done.
+const AFTER_ALL: &str = "green later, though the same was said after it as after the one before, which failed: not counted as its work";
 const HANDED_OVER: &str = "the daemon stops; verified at the next start";
 
 fn step(name: &str) {
@@ -118,7 +120,9 @@ fn not_done(job: &Job<'_>, booked: &Underway, why: &ActionError) -> Result<(), S
     }
     log::warn!("task {id}: {message}");
     if let Some(answer) = why.answer() {
-        runtime.store.note_answer(booked.id, answer)?;
+        runtime
+            .store
+            .note_attempt(booked.id, Noted::Answer, answer)?;
     }
     let outcome = match why {
         ActionError::Failed(_) => Outcome::Failed,
@@ -154,7 +158,7 @@ fn prove(job: &Job<'_>, mut booked: Underway) -> Result<(), StoreError> {
             return Ok(());
         }
         match &seen {
-            Seen::Present(finding) => match awaited::hand_over(job, booked, finding) {
+            Seen::Present(finding) => match awaited::hand_over(job, booked, finding)? {
                 None => return Ok(()),
                 Some(back) => booked = back,
             },
@@ -175,13 +179,31 @@ fn prove(job: &Job<'_>, mut booked: Underway) -> Result<(), StoreError> {
 pub fn ended(job: &Job<'_>, booked: &Underway, seen: Seen) -> Result<(), StoreError> {
     let action = &booked.action;
     let (outcome, message) = match seen {
-        Seen::Clear => return green(job, booked.id, action),
+        Seen::Clear => match not_ours(job, booked)? {
+            None => return green(job, booked.id, action),
+            Some(Credit::ToHuman(what)) => {
+                let closed = Transition::Close {
+                    resolution: Resolution::Human,
+                    message: what.clone(),
+                };
+                let store = &job.runtime.store;
+                let (id, now) = (booked.id, job.now());
+                store.end_attempt(id, Outcome::Unknown, &what, closed, job.worker, now)?;
+                job.runtime.courier.ring();
+                return Ok(());
+            }
+            Some(Credit::ToNobody) => {
+                let message = format!("{action}: {AFTER_ALL}");
+                (Outcome::Unknown, message)
+            }
+        },
         Seen::CouldNotLook(why) => return unverified(job, booked, why),
         Seen::Over(why) => {
             let message = format!("{action}: the fault is over without it: {why}");
             (Outcome::Unknown, message)
         }
         Seen::Present(finding) => {
+            underway::note_left(job, booked.id, &finding)?;
             let message = format!("{action}: still there afterwards: {}", finding.message);
             (Outcome::Failed, message)
         }
@@ -191,6 +213,30 @@ pub fn ended(job: &Job<'_>, booked: &Underway, seen: Seen) -> Result<(), StoreEr
         }
     };
     failed(job, booked, outcome, &message)
+}
+
+/// Whose a green is that came after an attempt and was not its.
+enum Credit {
+    ToHuman(String),
+    ToNobody,
+}
+
+/// Whether a green after a start that took its time was somebody else's.
+fn not_ours(job: &Job<'_>, booked: &Underway) -> Result<Option<Credit>, StoreError> {
+    let attempts = job.runtime.store.reader()?.attempts(job.task.id)?;
+    let Some(own) = attempts.iter().find(|one| one.id == booked.id) else {
+        return Ok(None);
+    };
+    if own.noted(Noted::Started).is_some()
+        && let Some(unit) = &booked.starts
+        && let Ok((_, unit)) = services::find(&job.loaded.managers, unit)
+    {
+        let (host, reader) = (&job.runtime.host, job.runtime.store.reader()?);
+        if let Some(what) = by_hand::mended(host, &reader, job.task, &unit, true)? {
+            return Ok(Some(Credit::ToHuman(what)));
+        }
+    }
+    Ok(gather::is_in_vain(&attempts, own).then_some(Credit::ToNobody))
 }
 
 fn green(job: &Job<'_>, id: AttemptId, action: &str) -> Result<(), StoreError> {
@@ -387,7 +433,7 @@ pub fn recover(job: &Job<'_>, attempt: &Attempt) -> Result<(), StoreError> {
             };
             (Outcome::Unknown, message, later)
         }
-        Seen::Present(_) | Seen::Over(_) | Seen::Stands => {
+        seen @ (Seen::Present(_) | Seen::Over(_) | Seen::Stands) => {
             let (undone, phase) = take_back_stored(job, attempt);
             let undone = undone.unwrap_or_else(|| "nothing to undo".to_owned());
             let message = format!(
@@ -398,6 +444,9 @@ pub fn recover(job: &Job<'_>, attempt: &Attempt) -> Result<(), StoreError> {
                 phase,
                 message: message.clone(),
             };
+            if let Seen::Present(finding) = &seen {
+                underway::note_left(job, attempt.id, finding)?;
+            }
             (Outcome::Unknown, message, red)
         }
     };

@@ -7,13 +7,14 @@ use std::time::Duration;
 use crate::core::model::finding::Finding;
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
-use crate::core::model::unit::UnitName;
+use crate::core::model::unit::{UnitName, UnitState};
 use crate::core::remedy::ending::Seen;
 use crate::daemon::job::Job;
 use crate::daemon::runtime::Runtime;
+use crate::daemon::underway;
 use crate::daemon::underway::{Awaited, Underway};
 use crate::services;
-use crate::store::StoreError;
+use crate::store::{Noted, StoreError};
 
 /// A worker stands by for so long: most starts are over by then.
 const HELD: Duration = Duration::from_secs(5);
@@ -24,10 +25,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(1_800);
 
 /// Its manager starts it now. What waits to be restarted has failed.
-fn is_starting(job: &Job<'_>, unit: &UnitName) -> bool {
-    services::find(&job.loaded.managers, unit).is_ok_and(|(_, state)| {
-        state.active_state == "activating" && state.sub_state != "auto-restart"
-    })
+fn is_starting(state: &UnitState) -> bool {
+    state.active_state == "activating" && state.sub_state != "auto-restart"
+}
+
+fn state_of(job: &Job<'_>, unit: &UnitName) -> Option<UnitState> {
+    let found = services::find(&job.loaded.managers, unit);
+    found.ok().map(|(_, state)| state)
 }
 
 /// Its manager has started it, and what asks it gives it until then to answer.
@@ -37,18 +41,30 @@ fn answers_by(finding: &Finding, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// Hands the attempt over if its unit is still starting; gives it back otherwise.
-pub fn hand_over(job: &Job<'_>, booked: Underway, finding: &Finding) -> Option<Underway> {
+pub fn hand_over(
+    job: &Job<'_>,
+    booked: Underway,
+    finding: &Finding,
+) -> Result<Option<Underway>, StoreError> {
     let now = job.now();
     if now.since(booked.at) < HELD {
-        return Some(booked);
+        return Ok(Some(booked));
     }
     let Some(unit) = booked.starts.clone() else {
-        return Some(booked);
+        return Ok(Some(booked));
     };
-    let starts_by = is_starting(job, &unit).then(|| booked.at.plus(LONGEST));
+    let state = state_of(job, &unit);
+    let starts = state.as_ref().is_some_and(is_starting);
+    let starts_by = starts.then(|| booked.at.plus(LONGEST));
     let Some(until) = starts_by.max(answers_by(finding, now)) else {
-        return Some(booked);
+        return Ok(Some(booked));
     };
+    let since = state.map(|unit| unit.inactive_exit_us);
+    if let Some(since) = since.filter(|us| *us > 0) {
+        let store = &job.runtime.store;
+        store.note_attempt(booked.id, Noted::Started, &since.to_string())?;
+    }
+    let left = note_left(job, &booked, finding, starts)?;
     log::info!("task {}: {unit} takes its time to start", job.task.id);
     let until = until.min(booked.at.plus(LONGEST));
     let awaited = Awaited {
@@ -56,11 +72,26 @@ pub fn hand_over(job: &Job<'_>, booked: Underway, finding: &Finding) -> Option<U
         worker: job.worker.to_owned(),
         unit,
         booked,
+        left,
         until,
         next: now.plus(PAUSE),
     };
     keep(job.runtime, awaited);
-    None
+    Ok(None)
+}
+
+/// Keeps what is said of it once it is up.
+fn note_left(
+    job: &Job<'_>,
+    booked: &Underway,
+    finding: &Finding,
+    starts: bool,
+) -> Result<bool, StoreError> {
+    if starts {
+        return Ok(false);
+    }
+    underway::note_left(job, booked.id, finding)?;
+    Ok(true)
 }
 
 fn keep(runtime: &Runtime, awaited: Awaited) {
@@ -92,7 +123,7 @@ pub struct Over {
 
 /// Looks at one that is due; `None` where none is, or where it still starts.
 pub fn over(runtime: &Runtime, now: Timestamp) -> Result<Option<Over>, StoreError> {
-    let Some(awaited) = take(runtime, now) else {
+    let Some(mut awaited) = take(runtime, now) else {
         return Ok(None);
     };
     let Some(task) = runtime.store.reader()?.task(awaited.task)? else {
@@ -102,7 +133,11 @@ pub fn over(runtime: &Runtime, now: Timestamp) -> Result<Option<Over>, StoreErro
     let seen = job.look();
     let lasts = match &seen {
         Seen::Present(finding) => {
-            is_starting(&job, &awaited.unit) || answers_by(finding, now).is_some()
+            let starts = state_of(&job, &awaited.unit).is_some_and(|unit| is_starting(&unit));
+            if !awaited.left {
+                awaited.left = note_left(&job, &awaited.booked, finding, starts)?;
+            }
+            starts || answers_by(finding, now).is_some()
         }
         Seen::CouldNotLook(_) => true,
         Seen::Clear | Seen::Over(_) | Seen::Stands => false,

@@ -11,7 +11,7 @@ use crate::daemon::gather::TaskFacts;
 use crate::daemon::job::Job;
 use crate::host::{Host, boot};
 use crate::services;
-use crate::store::{Attempt, Reader, StoreError};
+use crate::store::{Attempt, Noted, Reader, StoreError};
 
 /// The host tells its uptime in hundredths of a second, and the two clocks are not read at once.
 const APART: Duration = Duration::from_secs(1);
@@ -38,13 +38,21 @@ pub fn mended(
     let is_ours = reader
         .all_attempts()?
         .iter()
-        .any(|one| is_within(one, at, now));
+        .any(|one| is_within(one, at, now) && !is_after_own(one, task, unit));
     Ok((!is_ours).then(|| format!("{} was started by somebody", unit.name)))
 }
 
 fn is_within(one: &Attempt, at: Timestamp, now: Timestamp) -> bool {
     let ended = one.ended_at.unwrap_or(now);
     one.started_at <= at.plus(APART) && at <= ended.plus(APART)
+}
+
+/// The last start of `unit` came after the one that an awaited attempt of its own made.
+fn is_after_own(one: &Attempt, task: &Task, unit: &UnitState) -> bool {
+    let own = one.noted(Noted::Started).filter(|_| one.task_id == task.id);
+    let own: Option<u64> = own.and_then(|us| us.parse().ok());
+    let apart = u64::try_from(APART.as_micros()).unwrap_or(u64::MAX);
+    own.is_some_and(|own| unit.inactive_exit_us > own.saturating_add(apart))
 }
 
 /// The attempt that stopped `unit`, where its stop was none of somebody's.

@@ -25,13 +25,13 @@ use crate::core::remedy::host_facts::HostFacts;
 use crate::core::remedy::lack::Lack;
 use crate::core::remedy::phases::Offer;
 use crate::core::remedy::spacing;
-use crate::core::remedy::tried::Tried;
+use crate::core::remedy::tried::{Tried, alike};
 use crate::daemon::loaded_config::LoadedConfig;
 use crate::daemon::{diagnose, habits, healthy, returns, verify};
 use crate::detectors::{Detector, last_run};
 use crate::host::Host;
 use crate::services::{self, deployment};
-use crate::store::{Attempt, Reader, StoreError, TaskFilter};
+use crate::store::{Attempt, Noted, Reader, StoreError, TaskFilter};
 
 /// Errors of the unit's own log that go with its evidence.
 const SAID_MOST: u32 = 8;
@@ -165,7 +165,7 @@ impl Gather<'_> {
         // What we refused ourselves was never asked of the manager.
         let asked = |one: &&Attempt| anew.is_none() && one.outcome != Some(Outcome::Refused);
         let last = attempts.last().filter(asked);
-        let answer = last.and_then(Attempt::answer);
+        let answer = last.and_then(|last| last.noted(Noted::Answer));
         let answer = answer.as_deref().and_then(|words| words.lines().next());
         let said = self.reader.tasks(&TaskFilter {
             open_only: true,
@@ -253,7 +253,7 @@ impl Gather<'_> {
             told: self.reader.times_told(task.id)?,
             stands: self.reader.what_stands(task.id)?,
             fixed_before,
-            last: last_attempt(attempts),
+            last: last_attempt(task.class, attempts),
             taken_back: self.reader.taken_back(task)?,
             breaks,
         })
@@ -347,15 +347,39 @@ fn with_sides(read: Option<Facts>, finding: &Finding, task: &Task) -> Option<Fac
 }
 
 /// The last of `attempts` that touched anything and is over.
-pub fn last_attempt(attempts: &[Attempt]) -> Option<LastAttempt> {
+pub fn last_attempt(class: Class, attempts: &[Attempt]) -> Option<LastAttempt> {
     let acted = |one: &&Attempt| one.outcome != Some(Outcome::Refused);
     let last = attempts.iter().rfind(acted)?;
     let undo: Result<Undo, _> = serde_json::from_str(&last.undo);
+    let kind = last.action_kind.as_ref().ok().copied()?;
+    // Where it is known when it started, it was given the whole time that a probe gives it.
+    let told = |what| last.noted(what).is_some();
+    let awaited = class == Class::ProbeFailed && told(Noted::Started) && told(Noted::Left);
     Some(LastAttempt {
-        kind: last.action_kind.as_ref().ok().copied()?,
+        kind,
         outcome: last.outcome?,
         taken_back: !undo.is_ok_and(|undo| undo == Undo::None),
+        in_vain: awaited || is_in_vain(attempts, last),
         ended_at: last.ended_at.unwrap_or(last.started_at),
+    })
+}
+
+/// After it the same was said as after one like it that failed.
+pub fn is_in_vain(attempts: &[Attempt], of: &Attempt) -> bool {
+    let (Some(left), Ok(kind)) = (of.noted(Noted::Left), &of.action_kind) else {
+        return false;
+    };
+    let failed = |one: &&Attempt| {
+        let like = one
+            .action_kind
+            .as_ref()
+            .is_ok_and(|other| alike(*other, *kind));
+        one.id != of.id && like && one.outcome == Some(Outcome::Failed)
+    };
+    let mut before = attempts.iter().filter(failed);
+    before.any(|one| {
+        one.noted(Noted::Left)
+            .is_some_and(|said| ending::says_the_same(&said, &left))
     })
 }
 

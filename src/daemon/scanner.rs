@@ -471,7 +471,7 @@ fn end(
     let reader = runtime.store.reader()?;
     let told = reader.times_told(task.id)?;
     let last = match task.fix_attempted {
-        true => gather::last_attempt(&reader.attempts(task.id)?),
+        true => gather::last_attempt(task.class, &reader.attempts(task.id)?),
         false => None,
     };
     let unit = by_hand::unit_of(task);
@@ -496,7 +496,7 @@ fn end(
     if let (Over::Green(since), Some(last)) = (over, last)
         && !with_root
         && task.status != Status::Detected
-        && last.ended_it(task.class, stability(runtime), since, told > 0)
+        && last.ended_it(task.class, stability(runtime), since)
     {
         return attempt::green_late(&Job::new(runtime, task, ACTOR));
     }

@@ -1,10 +1,14 @@
 //! An attempt between its booking and its end.
 
 use crate::actions::Undo;
+use crate::core::model::class::ToldBy;
+use crate::core::model::finding::Finding;
 use crate::core::model::id::{AttemptId, TaskId};
 use crate::core::model::task::Phase;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitName;
+use crate::daemon::job::Job;
+use crate::store::{Noted, StoreError};
 
 /// An attempt that was booked, until its end is written down.
 #[derive(Debug)]
@@ -27,6 +31,17 @@ pub struct Awaited {
     pub worker: String,
     pub unit: UnitName,
     pub booked: Underway,
+    /// What is said of it since it is up was kept.
+    pub left: bool,
     pub until: Timestamp,
     pub next: Timestamp,
+}
+
+/// Keeps what is still said of the condition after an attempt. Of a unit's own state its manager tells.
+pub fn note_left(job: &Job<'_>, id: AttemptId, finding: &Finding) -> Result<(), StoreError> {
+    if job.task.class.row().told_by == ToldBy::UnitState {
+        return Ok(());
+    }
+    let store = &job.runtime.store;
+    store.note_attempt(id, Noted::Left, &finding.message)
 }

@@ -20,7 +20,7 @@ use crate::store::read::Reader;
 use crate::store::rows::time;
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
-use crate::store::types::{ANSWER, Attempt, Booked, Booking, Learned};
+use crate::store::types::{Attempt, Booked, Booking, Learned, Noted};
 use crate::store::{history, tasks};
 
 impl Store {
@@ -128,14 +128,26 @@ impl Store {
         })
     }
 
-    /// Keeps what the service manager answered to an order that it refused.
-    pub fn note_answer(&self, attempt_id: AttemptId, answer: &str) -> Result<(), StoreError> {
-        let evidence = SortedMap::from([(ANSWER, answer.to_owned())]);
-        let evidence = serde_json::to_string(&evidence).unwrap_or_default();
+    /// Adds to what is known of an attempt; what its action told stays.
+    pub fn note_attempt(
+        &self,
+        attempt_id: AttemptId,
+        what: Noted,
+        text: &str,
+    ) -> Result<(), StoreError> {
+        let text = text.to_owned();
         self.write(move |tx| {
+            let evidence: String = tx
+                .prepare_cached("SELECT evidence FROM attempts WHERE id = ?1")?
+                .query_row([attempt_id], |row| row.get(0))?;
+            // What cannot be read is told no more.
+            let mut all: SortedMap<String, String> =
+                serde_json::from_str(&evidence).unwrap_or_default();
+            all.insert(what.name().to_owned(), text.clone());
+            let all = serde_json::to_string(&all).unwrap_or_default();
             tx.run(
                 "UPDATE attempts SET evidence = ?2 WHERE id = ?1",
-                params![attempt_id, evidence],
+                params![attempt_id, all],
             )?;
             Ok(())
         })

@@ -72,5 +72,5 @@ pub use read::Reader;
 pub use report::ImportReport;
 pub use types::{
     Attempt, AuditEvent, Booked, Booking, Counts, Cursor, DetectorRun, EscalationRow, Intake,
-    Learned, NewEscalation, OutboxRow, Proposed, RunOutcome, TaskFilter,
+    Learned, NewEscalation, Noted, OutboxRow, Proposed, RunOutcome, TaskFilter,
 };

@@ -110,14 +110,31 @@ pub struct Attempt {
     pub ended_at: Option<Timestamp>,
 }
 
-/// Name, in an attempt's evidence, of what the service manager answered.
-pub(super) const ANSWER: &str = "answer";
+/// What is noted in an attempt's evidence besides what its action tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noted {
+    /// What the service manager answered to an order that it refused.
+    Answer,
+    /// What was still said of the condition after it.
+    Left,
+    /// When it had started its unit, in microseconds since the boot, as the manager tells.
+    Started,
+}
+
+impl Noted {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Left => "left",
+            Self::Started => "started",
+        }
+    }
+}
 
 impl Attempt {
-    /// What the service manager answered to an order that it refused.
-    pub fn answer(&self) -> Option<String> {
+    pub fn noted(&self, what: Noted) -> Option<String> {
         let mut evidence: SortedMap<String, String> = serde_json::from_str(&self.evidence).ok()?;
-        evidence.remove(ANSWER)
+        evidence.remove(what.name())
     }
 
     /// Its action interrupts something that runs, as far as this version knows it.

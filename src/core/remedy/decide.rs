@@ -312,7 +312,7 @@ fn gone(situation: &Situation<'_>, finding: &Finding, now: Timestamp) -> Step {
     let (resolution, reason) = ending::how(&own, situation.open, by_itself);
     let stability = Duration::from_secs(situation.settings.fix.stability_s);
     let class = situation.task.class;
-    let of_attempt = |last: LastAttempt| last.ended_it(class, stability, now, past.told > 0);
+    let of_attempt = |last: LastAttempt| last.ended_it(class, stability, now);
     let of_root = matches!(reason, Reason::OverWithRoot { .. });
     if situation.seen == Seen::Clear && !of_root && past.last.is_some_and(of_attempt) {
         return Step::Green;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::core::diagnosis::learning::{Fixed, RETURNS_MOST, RETURNS_WITHIN};
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
+use crate::core::identity;
 use crate::core::model::action::ActionKind;
 use crate::core::model::class::{Class, Clearing, ToldBy};
 use crate::core::model::finding::{Finding, Severity};
@@ -155,32 +156,36 @@ pub struct LastAttempt {
     pub outcome: Outcome,
     /// Whatever it changed may have been put back when it did not hold.
     pub taken_back: bool,
+    /// What it was about was still said when its time was over, or was said as after one like it that failed.
+    pub in_vain: bool,
     pub ended_at: Timestamp,
 }
 
 impl LastAttempt {
-    /// The detector of `class` is green since `green`: was it this attempt that ended the condition? Whoever looked.
-    /// Who was `told` of it may have: then only what is green soon after the attempt is the attempt's.
-    pub fn ended_it(
-        &self,
-        class: Class,
-        stability: Duration,
-        green: Timestamp,
-        told: bool,
-    ) -> bool {
+    /// The detector of `class` is green since `green`: was it this attempt that ended the condition? Whoever looked,
+    /// only what is green soon after an attempt is the attempt's, and no repetition of one that failed.
+    pub fn ended_it(&self, class: Class, stability: Duration, green: Timestamp) -> bool {
         let soon = green.since(self.ended_at) <= stability;
         match self.outcome {
             // Not seen again since.
             Outcome::Verified => true,
             Outcome::Refused | Outcome::Undone => false,
-            _ if self.taken_back => false,
+            _ if self.taken_back || self.in_vain => false,
             // A unit's own state says for sure that a start failed; all else may see what it brings up late.
             Outcome::Failed if self.kind.is_start() => {
-                class.row().told_by != ToldBy::UnitState && (soon || !told)
+                class.row().told_by != ToldBy::UnitState && soon
             }
             Outcome::Failed | Outcome::Unknown | Outcome::Acted => soon,
         }
     }
+}
+
+/// Two answers that differ in nothing but numbers, times and the like.
+pub fn says_the_same(one: &str, other: &str) -> bool {
+    let (mut template, mut of_other) = (String::new(), String::new());
+    identity::template_into(one, &mut template);
+    identity::template_into(other, &mut of_other);
+    template == of_other
 }
 
 /// Why a condition is over that nobody repaired.

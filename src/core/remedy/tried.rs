@@ -18,7 +18,7 @@ pub struct Tried {
 }
 
 /// Starts are one thing, however they are made; anything else is only like itself.
-pub(super) fn alike(one: ActionKind, other: ActionKind) -> bool {
+pub fn alike(one: ActionKind, other: ActionKind) -> bool {
     one == other || (one.is_start() && other.is_start())
 }
 

@@ -392,10 +392,27 @@ fn a_service_that_runs_before_it_listens_is_given_its_time_after_a_restart() {
     assert!(!events.iter().any(failed), "{events:#?}");
 }
 
-#[test]
-fn a_restart_that_shows_after_it_was_given_up_is_what_helped() {
+/// The probe fails with `first`, from 16 s on, in the time of the second restart, with `second`, and is well after `span`.
+/// Outcomes of the attempts, what was learned of restarts, and how it ended.
+fn given_up(
+    first: &'static str,
+    second: &'static str,
+    span: Duration,
+) -> (Vec<Outcome>, (u32, u32), Option<Resolution>) {
     let mut gateway = probed();
-    answers(&gateway, false);
+    let (clock, change) = (
+        Arc::clone(&gateway.runtime.host.clock),
+        gateway.now().plus(Duration::from_secs(16)),
+    );
+    for words in ["systemd-run", "/usr/bin/check"] {
+        let clock = Arc::clone(&clock);
+        gateway
+            .script
+            .on(words, move |_| match clock.now() < change {
+                true => fails(2, first),
+                false => fails(2, second),
+            });
+    }
     gateway.pass();
     let task = gateway.task("web");
     let reader = || gateway.runtime.store.reader().unwrap();
@@ -404,22 +421,117 @@ fn a_restart_that_shows_after_it_was_given_up_is_what_helped() {
         let outcomes = attempts.into_iter().filter_map(|one| one.outcome);
         outcomes.collect::<Vec<_>>()
     };
-    let learned = || {
-        let restart = reader().learned(Class::ProbeFailed, "web", "restart_unit");
-        let restart = restart.unwrap();
-        (restart.wins, restart.losses)
-    };
     assert_eq!(outcomes(), [Outcome::Failed; 2]);
-    assert_eq!(learned(), (0, 2));
     answers(&gateway, true);
     // Due before sweeps have seen for long enough that it is over.
-    gateway.advance(2 * MINUTE);
+    gateway.advance(span);
     while gateway.work() {}
-    assert_eq!(outcomes(), [Outcome::Failed, Outcome::Verified]);
-    assert_eq!(learned(), (1, 1));
-    assert_eq!(gateway.task("web").status, Status::Fixed);
     gateway.runs_for(3 * MINUTE);
-    assert_eq!(gateway.task("web").resolution, Some(Resolution::Fixed));
+    let restart =
+        gateway
+            .runtime
+            .store
+            .reader()
+            .unwrap()
+            .learned(Class::ProbeFailed, "web", "restart_unit");
+    let restart = restart.unwrap();
+    let learned = (restart.wins, restart.losses);
+    let attempts = gateway
+        .runtime
+        .store
+        .reader()
+        .unwrap()
+        .attempts(task.id)
+        .unwrap();
+    let outcomes = attempts.into_iter().filter_map(|one| one.outcome).collect();
+    (outcomes, learned, gateway.task("web").resolution)
+}
+
+#[test]
+fn a_restart_that_shows_soon_after_it_was_given_up_is_what_helped() {
+    let ended = given_up("no answer", "status 503", MINUTE);
+    let outcomes = vec![Outcome::Failed, Outcome::Verified];
+    assert_eq!(ended, (outcomes, (1, 1), Some(Resolution::Fixed)));
+    let later = given_up("no answer", "status 503", 2 * MINUTE);
+    assert_eq!(
+        later,
+        (
+            vec![Outcome::Failed; 2],
+            (0, 2),
+            Some(Resolution::SelfCleared)
+        )
+    );
+}
+
+#[test]
+fn a_restart_that_says_the_same_as_the_one_before_is_not_what_helped() {
+    let ended = given_up("no answer", "no answer", MINUTE);
+    assert_eq!(
+        ended,
+        (
+            vec![Outcome::Failed; 2],
+            (0, 2),
+            Some(Resolution::SelfCleared)
+        )
+    );
+}
+
+/// Restarted once in vain, then again: what happens in the start period of the second one decides whose the green is.
+fn in_its_start_period(happens: impl FnOnce(&Gateway)) -> (Vec<Outcome>, Option<Resolution>) {
+    let mut gateway = probed();
+    answers(&gateway, false);
+    let starts = |gateway: &Gateway, us| {
+        let since = OnStart::RunsSince(us);
+        gateway.units.change(UNIT, |unit| unit.on_start = since);
+    };
+    starts(&gateway, 101_000_000);
+    gateway.runs_for(Duration::from_secs(50));
+    let task = gateway.task("web");
+    let attempts = |gateway: &Gateway| {
+        gateway
+            .runtime
+            .store
+            .reader()
+            .unwrap()
+            .attempts(task.id)
+            .unwrap()
+    };
+    let mut seconds = 50_u64;
+    while attempts(&gateway).len() < 2 {
+        seconds += 1;
+        assert!(seconds < 300, "no second restart");
+        gateway.write("/proc/uptime", &format!("{}.00 100.00", 100 + seconds));
+        starts(&gateway, (100 + seconds) * 1_000_000);
+        gateway.runs_for(Duration::from_secs(1));
+    }
+    for _ in 0..10 {
+        seconds += 1;
+        gateway.write("/proc/uptime", &format!("{}.00 100.00", 100 + seconds));
+        gateway.runs_for(Duration::from_secs(1));
+    }
+    happens(&gateway);
+    gateway.runs_for(3 * MINUTE);
+    let outcomes = attempts(&gateway).into_iter().filter_map(|one| one.outcome);
+    (outcomes.collect(), gateway.task("web").resolution)
+}
+
+#[test]
+fn a_green_within_the_time_of_a_restart_that_failed_before_with_the_same_answer_is_nobody_s() {
+    let ended = in_its_start_period(|gateway| answers(gateway, true));
+    let outcomes = vec![Outcome::Failed, Outcome::Unknown];
+    assert_eq!(ended, (outcomes, Some(Resolution::Unverified)));
+}
+
+#[test]
+fn a_start_by_somebody_within_the_time_of_ours_is_his() {
+    let ended = in_its_start_period(|gateway| {
+        gateway
+            .units
+            .change(UNIT, |unit| unit.started_us += 5_000_000);
+        answers(gateway, true);
+    });
+    let outcomes = vec![Outcome::Failed, Outcome::Unknown];
+    assert_eq!(ended, (outcomes, Some(Resolution::Human)));
 }
 
 #[test]

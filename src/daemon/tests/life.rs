@@ -8,7 +8,7 @@ use crate::core::config::{Config, DeclaredCommand, Maintenance, Mode};
 use crate::core::model::class::Class;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::task::{Resolution, Status};
-use crate::store::{Attempt, Intake};
+use crate::store::{Intake, Noted};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -640,7 +640,10 @@ fn what_the_manager_answers_to_a_start_is_kept_as_it_said_it() {
     failing(&mut gateway, OnStart::Refused, MINUTE);
     let reader = gateway.runtime.store.reader().unwrap();
     let attempts = reader.attempts(gateway.task(UNIT).id).unwrap();
-    let answers: Vec<_> = attempts.iter().filter_map(Attempt::answer).collect();
+    let answers: Vec<_> = attempts
+        .iter()
+        .filter_map(|one| one.noted(Noted::Answer))
+        .collect();
     assert!(!answers.is_empty() && answers.len() == attempts.len());
     assert!(
         answers.iter().all(|one| one == "Job for unit failed."),

@@ -56,7 +56,7 @@ pub fn log_line(scene: &mut Scene) {
 pub fn restarted(scene: &mut Scene, seen: Seen) {
     *scene = Scene::of(Class::ProbeFailed, "web");
     scene.past.tried = vec![tried(Phase::QuickFix, ActionKind::RestartUnit)];
-    scene.past.last = Some(attempt(Outcome::Failed, 3_600));
+    scene.past.last = Some(attempt(Outcome::Failed, 60));
     scene.seen = seen;
 }
 
@@ -168,6 +168,25 @@ fn a_condition_that_is_gone_is_closed() {
             "after a restart, which its probe saw late",
             |s| restarted(s, Seen::Clear),
             Step::Green,
+        ),
+        (
+            "after a restart, too late to be its work",
+            |s| {
+                restarted(s, Seen::Clear);
+                s.past.last = Some(attempt(Outcome::Failed, 61));
+            },
+            close(Resolution::SelfCleared, Reason::EndedByItself),
+        ),
+        (
+            "after a restart that was in vain",
+            |s| {
+                restarted(s, Seen::Clear);
+                s.past.last = s.past.last.map(|last| LastAttempt {
+                    in_vain: true,
+                    ..last
+                });
+            },
+            close(Resolution::SelfCleared, Reason::EndedByItself),
         ),
         (
             "after a restart that nobody could verify",

@@ -2,7 +2,8 @@ use super::*;
 use crate::core::model::id::TaskId;
 use crate::core::model::task::Resolution;
 use crate::core::remedy::ending::{
-    Condition, Patience, WindowEnd, by_itself, how, is_at_work, is_over, of_window, window,
+    Condition, Patience, WindowEnd, by_itself, how, is_at_work, is_over, of_window, says_the_same,
+    window,
 };
 
 const WINDOW: Duration = Duration::from_secs(60);
@@ -260,7 +261,7 @@ fn what_came_back_must_hold_longer_than_it_did() {
 
 #[test]
 fn a_green_of_the_detector_is_the_last_attempts_where_it_may_have_ended_the_condition() {
-    use crate::core::model::class::Class::{DiskFull, ProbeFailed, ServiceFailed};
+    use crate::core::model::class::Class::{DiskFull, ServiceFailed, ServiceHung};
     use ActionKind::{FreeDisk, RestartUnit};
     use Outcome::{Failed, Refused, Undone, Unknown, Verified};
     for (name, class, kind, outcome, seconds, its) in [
@@ -282,7 +283,8 @@ fn a_green_of_the_detector_is_the_last_attempts_where_it_may_have_ended_the_cond
             1,
             false,
         ),
-        ("seen late", ProbeFailed, RestartUnit, Failed, 7_200, true),
+        ("seen late", ServiceHung, RestartUnit, Failed, 60, true),
+        ("too late", ServiceHung, RestartUnit, Failed, 61, false),
         ("soon after", DiskFull, FreeDisk, Failed, 60, true),
         ("another's", DiskFull, FreeDisk, Failed, 61, false),
         ("refused", DiskFull, FreeDisk, Refused, 1, false),
@@ -292,17 +294,40 @@ fn a_green_of_the_detector_is_the_last_attempts_where_it_may_have_ended_the_cond
             kind,
             ..attempt(outcome, seconds)
         };
-        assert_eq!(last.ended_it(class, WINDOW, NOW, false), its, "{name}");
-        let soon = seconds <= WINDOW.as_secs() || outcome == Verified;
-        let told = last.ended_it(class, WINDOW, NOW, true);
-        assert_eq!(told, its && soon, "{name}, and a human was told");
-        let taken_back = LastAttempt {
-            taken_back: true,
-            ..last
-        };
-        let its = taken_back.ended_it(class, WINDOW, NOW, false);
-        assert_eq!(its, outcome == Verified, "{name}, taken back");
+        assert_eq!(last.ended_it(class, WINDOW, NOW), its, "{name}");
+        for (how, last) in [
+            (
+                "taken back",
+                LastAttempt {
+                    taken_back: true,
+                    ..last
+                },
+            ),
+            (
+                "in vain",
+                LastAttempt {
+                    in_vain: true,
+                    ..last
+                },
+            ),
+        ] {
+            let its = last.ended_it(class, WINDOW, NOW);
+            assert_eq!(its, outcome == Verified, "{name}, {how}");
+        }
     }
+}
+
+#[test]
+fn what_differs_in_numbers_alone_is_the_same_answer() {
+    let said = "GET http://127.0.0.1:8080/health: status 404";
+    for (other, same) in [
+        (said, true),
+        ("GET http://127.0.0.1:8080/health: no answer", false),
+    ] {
+        assert_eq!(says_the_same(said, other), same, "{other}");
+    }
+    let took = |ms| format!("tcp 127.0.0.1:80: refused after {ms} ms");
+    assert!(says_the_same(&took(31), &took(7)));
 }
 
 #[test]

@@ -116,6 +116,7 @@ fn attempt(outcome: Outcome, seconds: u64) -> LastAttempt {
         kind: ActionKind::RestartUnit,
         outcome,
         taken_back: false,
+        in_vain: false,
         ended_at: ago(seconds),
     }
 }
