@@ -132,18 +132,19 @@ pub(super) fn actor(typed: &Typed) -> Result<String, CliError> {
 /// Longest snooze: after it nobody remembers why.
 const SNOOZE_MAX: Duration = Duration::from_secs(90 * 86_400);
 
-/// `30m`, `8h`, `2d`, or a time in UTC; always ahead of `now`.
+/// `30m`, `8h`, `2d`, or a time in UTC, of which the day may be left out; always ahead of `now`.
 pub(super) fn until(text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
     let bad = |why: &str| {
         CliError::usage(format!("'{text}': {why}"))
-            .hint("write 30m, 8h, 2d or 'YYYY-MM-DD HH:MM' in UTC, at most 90 days ahead")
+            .hint("write 30m, 8h, 2d, 'HH:MM' or 'YYYY-MM-DD HH:MM' in UTC, at most 90 days ahead")
     };
     let at = match span(text) {
         Some(span) => now.plus(span),
         None => text
             .parse()
             .or_else(|_| format!("{text}:00").parse())
-            .map_err(|_| bad("is neither a span nor a time"))?,
+            .or_else(|_| of_day(text, now).ok_or(()))
+            .map_err(|()| bad("is neither a span nor a time"))?,
     };
     if at <= now {
         return Err(bad("is not in the future"));
@@ -152,6 +153,16 @@ pub(super) fn until(text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
         return Err(bad("is too far ahead"));
     }
     Ok(at)
+}
+
+/// The next moment that the clock shows `HH:MM`, in UTC.
+fn of_day(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let on = |day: Timestamp| {
+        let day = day.second();
+        format!("{} {text}:00", day.split(' ').next()?).parse().ok()
+    };
+    let today = on(now).filter(|at| *at > now);
+    today.or_else(|| on(now.plus(Duration::from_secs(86_400))))
 }
 
 fn span(text: &str) -> Option<Duration> {
@@ -185,7 +196,17 @@ mod tests {
                 "2026-01-02 00:00:00.000"
             );
         }
+        let noon: Timestamp = "2026-01-01 12:00:00".parse().unwrap();
+        for (time, at) in [
+            ("22:30", "2026-01-01 22:30:00.000"),
+            ("12:00", "2026-01-02 12:00:00.000"),
+            ("06:00", "2026-01-02 06:00:00.000"),
+        ] {
+            assert_eq!(until(time, noon).unwrap().to_string(), at);
+        }
         for bad in [
+            "25:00",
+            "6:0",
             "",
             "h",
             "0m",

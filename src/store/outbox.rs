@@ -15,7 +15,8 @@ use crate::store::enqueue::{self, COALESCE_S, ROUTES, enqueue, routes, take_over
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::meta::set_meta;
-use crate::store::rows::{OUTBOX_COLUMNS, outbox_row};
+use crate::store::read::Reader;
+use crate::store::rows::{OUTBOX_COLUMNS, TASK_COLUMNS, outbox_row, task_row};
 use crate::store::sql::Prepared;
 use crate::store::tx::Tx;
 use crate::store::types::{NewEscalation, OutboxRow};
@@ -27,6 +28,31 @@ const DIGEST_MOST: u32 = 200;
 const IN_CASE: &str = "in_case";
 /// Rounds of trying again that are told as a comment.
 const COMMENTED_ROUNDS: u32 = 2;
+
+/// A condition that keeps back what would tell of a task that a human wants left alone: not what answers him, nor that it
+/// is over. Empty where there is none; what a silence held is due when it ends.
+fn held_by_silence(reader: &Reader, now: Timestamp) -> Result<String, StoreError> {
+    let silences = reader.silences()?;
+    if silences.at(now).next().is_none() {
+        return Ok(String::new());
+    }
+    let sql = format!(
+        "SELECT {TASK_COLUMNS} FROM tasks WHERE id IN
+         (SELECT task_id FROM outbox WHERE state IN ('pending', 'unknown') AND operation IN ('create', 'reopen'))"
+    );
+    let waiting = reader.list(&sql, &[], task_row)?;
+    let covered = waiting
+        .iter()
+        .filter(|task| silences.of(task, &task.finding(), now).is_some());
+    let ids: Vec<String> = covered.map(|task| task.id.to_string()).collect();
+    Ok(match ids.is_empty() {
+        true => String::new(),
+        false => format!(
+            " AND NOT (task_id IN ({}) AND operation IN ('create', 'reopen'))",
+            ids.join(", ")
+        ),
+    })
+}
 
 impl Store {
     /// Where escalations go (each a `Route` as a word) and how long changes of one are collected: as configured. One
@@ -166,7 +192,7 @@ impl Store {
         })
     }
 
-    /// The next delivery that is due. The rows of a task and of its earlier lives, which share an issue, go in order: none
+    /// The next delivery that is due, of nothing that a silence covers. The rows of a task and of its earlier lives, which share an issue, go in order: none
     /// before those ahead of it are confirmed or given up; what the host confirms before what a line said, the most severe task first. A row put off beyond any possible wait was booked
     /// under a wrong clock: it is due.
     pub fn outbox_next(
@@ -174,10 +200,12 @@ impl Store {
         destination: &str,
         now: Timestamp,
     ) -> Result<Option<OutboxRow>, StoreError> {
-        self.reader()?.with(|connection| {
+        let reader = self.reader()?;
+        let held = held_by_silence(&reader, now)?;
+        reader.with(|connection| {
             let sql = format!(
                 "SELECT {OUTBOX_COLUMNS} FROM outbox AS o
-                 WHERE destination = ?1 AND state IN ('pending', 'sending', 'unknown') AND (next_at <= ?2 OR next_at > ?3)
+                 WHERE destination = ?1 AND state IN ('pending', 'sending', 'unknown') AND (next_at <= ?2 OR next_at > ?3){held}
                    AND NOT EXISTS (SELECT 1 FROM outbox AS ahead
                                    WHERE ahead.task_id IN (SELECT life.id FROM tasks AS own
                                                            JOIN tasks AS life ON life.issue_hash = own.issue_hash
@@ -196,18 +224,20 @@ impl Store {
         })
     }
 
-    /// What is due there and not sent, the oldest first: for a digest of at most `DIGEST_MOST`.
+    /// What is due there and not sent, of nothing that a silence covers, the oldest first: for a digest of at most `DIGEST_MOST`.
     pub fn outbox_waiting(
         &self,
         destination: &str,
         now: Timestamp,
     ) -> Result<Vec<OutboxRow>, StoreError> {
+        let reader = self.reader()?;
+        let held = held_by_silence(&reader, now)?;
         let sql = format!(
             "SELECT {OUTBOX_COLUMNS} FROM outbox
-             WHERE destination = ?1 AND state IN ('pending', 'unknown') AND (next_at <= ?2 OR next_at > ?3)
+             WHERE destination = ?1 AND state IN ('pending', 'unknown') AND (next_at <= ?2 OR next_at > ?3){held}
              ORDER BY id LIMIT {DIGEST_MOST}"
         );
-        self.reader()?.list(
+        reader.list(
             &sql,
             &[
                 &destination,

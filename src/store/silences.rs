@@ -94,7 +94,7 @@ mod tests {
 
     use super::*;
     use crate::core::model::task::Transition;
-    use crate::store::tests::{NOW, bench, one};
+    use crate::store::tests::{NOW, bench, escalation, one};
 
     #[test]
     fn a_silence_is_over_by_itself_is_audited_and_wakes_what_waited() {
@@ -128,5 +128,38 @@ mod tests {
         }
         let scope = Scope::Task(task);
         assert!(!bench.store.end_silence(&scope, "anna", end).unwrap());
+    }
+
+    #[test]
+    fn what_waits_to_be_told_waits_for_the_end_of_a_silence() {
+        let bench = bench();
+        let words = ["github:info::tracker-0001", "night:info::channel-0002"];
+        let hour = Duration::from_secs(3_600);
+        bench.store.set_routing(&words, hour, NOW).unwrap();
+        let [silenced, other] = ["boom", "bang"].map(|message| {
+            let task = one(&bench.store, message).task_id;
+            bench.store.escalate(task, escalation(), "t", NOW).unwrap();
+            task
+        });
+        let waiting = |at| {
+            let rows = bench.store.outbox_waiting("night", at).unwrap();
+            let next = bench.store.outbox_next("github", at).unwrap();
+            let tasks: Vec<_> = rows.iter().map(|row| row.task_id).collect();
+            (tasks, next.map(|row| row.task_id))
+        };
+        assert_eq!(waiting(NOW), (vec![silenced, other], Some(silenced)));
+        let silence = Silence {
+            scope: Scope::Task(silenced),
+            // Longer than any delivery is put off.
+            until: NOW.plus(hour * 48),
+            by: "anna".to_owned(),
+            reason: String::new(),
+        };
+        assert!(bench.store.silence(silence, NOW).unwrap());
+        let later = NOW.plus(hour * 47);
+        assert_eq!(waiting(later), (vec![other], Some(other)));
+        let scope = Scope::Task(silenced);
+        assert!(bench.store.end_silence(&scope, "anna", later).unwrap());
+        assert_eq!(waiting(later), (vec![silenced, other], Some(silenced)));
     }
 }

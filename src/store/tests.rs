@@ -311,7 +311,7 @@ fn green() -> Transition {
     }
 }
 
-fn escalation() -> NewEscalation {
+pub(super) fn escalation() -> NewEscalation {
     NewEscalation {
         reason: "r".to_owned(),
         title: "t".to_owned(),
