@@ -61,7 +61,10 @@ pub(super) fn delivery(row: &EscalationRow, outbox: &[OutboxRow]) -> String {
 fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let config = globals.readable_config()?;
     let reader = stored::reader(globals, &config)?;
-    let rows = reader.escalations(!typed.has("all"))?;
+    let rows = match typed.has("all") {
+        true => reader.escalations(false)?,
+        false => reader.asking()?,
+    };
     let outbox = reader.outbox()?;
     let now = globals.now();
     let mut table = Table::new(&["TASK", "SEVERITY", "AGE", "ISSUE", "TITLE"]);

@@ -44,9 +44,8 @@ pub(super) fn rows(reader: &Reader) -> Result<Vec<StatsRow>, CliError> {
     Ok(tasks
         .iter()
         .map(|task| {
-            // An adopted task has an issue and no row: when it was told is not known.
-            let adopted = task.github_issue_number.map(|_| task.detected_at);
-            let told_at = told.get(&task.id).copied().or(adopted);
+            // What an adopted database told is none of ours.
+            let told_at = told.get(&task.id).copied();
             StatsRow::new(task, told_at, attempted.contains(&task.id))
         })
         .collect())

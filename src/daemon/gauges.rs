@@ -170,7 +170,7 @@ fn of_store<'a>(reader: &Reader, now: Timestamp) -> Result<Vec<Gauge<'a>>, Store
         (
             "escalations_open",
             "Problems that wait for a human.",
-            one(reader.escalations(true)?.len() as f64),
+            one(reader.asking()?.len() as f64),
         ),
         (
             "outbox_waiting",

@@ -50,9 +50,7 @@ impl Reader {
         );
         self.list(&sql, &[&since.to_string()], |row| {
             let task = task_row(row)?;
-            // An adopted task has an issue and no row: when it was told is not known.
-            let adopted = task.github_issue_number.map(|_| task.detected_at);
-            let told_at = parsed(row.get("told_at")?).or(adopted);
+            let told_at = parsed(row.get("told_at")?);
             Ok(StatsRow::new(&task, told_at, row.get("attempted")?))
         })
     }

@@ -394,25 +394,36 @@ impl Reader {
     }
 
     pub fn escalations(&self, open_only: bool) -> Result<Vec<EscalationRow>, StoreError> {
-        self.list(
+        self.told_where("NOT ?1 OR resolved_at IS NULL", open_only)
+    }
+
+    /// What waits for a human, the newest first, at most 1,000: what was repaired after all, and is watched now, asks for
+    /// nothing.
+    pub fn asking(&self) -> Result<Vec<EscalationRow>, StoreError> {
+        let is_open = "?1 AND resolved_at IS NULL
+             AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.id = task_id AND status = 'fixed')";
+        self.told_where(is_open, true)
+    }
+
+    fn told_where(&self, condition: &str, value: bool) -> Result<Vec<EscalationRow>, StoreError> {
+        let sql = format!(
             "SELECT id, task_id, reason, title, body, severity, created_at, resolved_at,
                     (SELECT github_issue_number FROM tasks WHERE tasks.id = task_id)
-             FROM escalations WHERE NOT ?1 OR resolved_at IS NULL ORDER BY id DESC LIMIT 1000",
-            &[&open_only],
-            |row| {
-                Ok(EscalationRow {
-                    id: row.get(0)?,
-                    task_id: row.get(1)?,
-                    reason: row.get(2)?,
-                    title: row.get(3)?,
-                    body: row.get(4)?,
-                    severity: row.get(5)?,
-                    created_at: time(row, 6)?,
-                    resolved_at: maybe_time(row, 7)?,
-                    issue_number: row.get(8)?,
-                })
-            },
-        )
+             FROM escalations WHERE {condition} ORDER BY id DESC LIMIT 1000"
+        );
+        self.list(&sql, &[&value], |row| {
+            Ok(EscalationRow {
+                id: row.get(0)?,
+                task_id: row.get(1)?,
+                reason: row.get(2)?,
+                title: row.get(3)?,
+                body: row.get(4)?,
+                severity: row.get(5)?,
+                created_at: time(row, 6)?,
+                resolved_at: maybe_time(row, 7)?,
+                issue_number: row.get(8)?,
+            })
+        })
     }
 
     /// How many tasks waited for a human in the database that was adopted, and were not put before one here.

@@ -78,13 +78,13 @@ impl ImportReport {
             retain_days,
             ..
         } = self;
-        let closed = tasks - open;
+        let closed = tasks.saturating_sub(*open).saturating_sub(*unverified);
         let mut text = format!(
-            "{tasks} tasks ({open} open, {closed} closed) and {history} history rows of the Python daemon"
+            "{tasks} tasks of the Python daemon with {history} rows of history: {closed} closed there, {open} open here"
         );
         if *unverified > 0 {
             text += &format!(
-                "; {unverified} were open, and what they are about is not known: closed as unverified, kept in the history"
+                ", {unverified} open there and closed here as unverified (nothing here can look at what they are about)"
             );
         }
         if *expired > 0 {

@@ -97,7 +97,7 @@ fn facts(globals: &Globals) -> Result<ReportFacts, CliError> {
         open: reader.counts()?.open,
         adopted: reader.adopted_waiting()?,
         host_charged: (charged(HOUR)?, charged(DAY)?),
-        escalations: reader.escalations(true)?,
+        escalations: reader.asking()?,
         outbox: reader.outbox()?,
         detectors: match daemon.detectors() {
             Some(live) => live,

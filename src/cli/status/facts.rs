@@ -61,7 +61,7 @@ pub(super) fn read_store(
     daemon: &Daemon,
 ) -> Result<Stored, CliError> {
     let reader = stored::reader(globals, config)?;
-    let rows = reader.escalations(true)?;
+    let rows = reader.asking()?;
     let asks = rows.into_iter().map(|row| {
         let task = reader.task(row.task_id)?;
         let observed = task

@@ -7,7 +7,6 @@ use crate::cli::table::Tone;
 use crate::cli::{escalations, shape};
 use crate::core::config::Config;
 use crate::core::model::sorted::SortedSet;
-use crate::core::model::task::Status;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::silence::Silences;
 use crate::core::remedy::step::Spent;
@@ -131,12 +130,7 @@ fn fold(alike: &[&Ask], silences: &Silences, now: Timestamp) -> Option<Point> {
 /// What needs a human.
 pub(super) fn asks(store: &Stored, now: Timestamp) -> Vec<Point> {
     let silences = &store.facts.silences;
-    // What was repaired after all, and is watched now, asks for nothing.
-    let waits = |ask: &&Ask| {
-        let task = ask.task.as_ref();
-        task.is_none_or(|task| task.status != Status::Fixed)
-    };
-    let asks: Vec<&Ask> = store.asks.iter().filter(waits).collect();
+    let asks: Vec<&Ask> = store.asks.iter().collect();
     let mut points = Vec::new();
     let mut folded = SortedSet::new();
     for ask in &asks {
