@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
-use crate::cli::stored;
 use crate::cli::table::{Cell, Table, Tone};
 use crate::cli::typed::Typed;
+use crate::cli::{shape, stored};
 use crate::core::human::stats::{
     AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figures, MTTR_TARGET, Stats, StatsRow, Week, compute,
 };
@@ -78,11 +78,30 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         text.push('\n');
         text.push_str(&table.draw(width, colour));
         let mut table = group_table("WEEK");
-        for (week, figures) in &newest {
-            table.row(group_row(week.to_string(), figures));
+        // Weeks without a task in a row are one row.
+        for span in newest.chunk_by(|one, other| one.1.tasks == 0 && other.1.tasks == 0) {
+            let (Some((last, figures)), Some((first, _))) = (span.first(), span.last()) else {
+                continue;
+            };
+            let name = match first == last {
+                true => last.to_string(),
+                false => format!("{first} to {last}"),
+            };
+            table.row(group_row(name, figures));
         }
         text.push_str("\nBy week, the newest first:\n\n");
         text.push_str(&table.draw(width, colour));
+        let shown = newest.last().map(|(week, _)| *week);
+        let older = stats.by_week.keys();
+        let older = older
+            .filter(|week| shown.is_none_or(|shown| **week < shown))
+            .count();
+        if older > 0 {
+            let weeks = shape::counted(older as u64, "older week", "older weeks");
+            text.push_str(&format!(
+                "\n{weeks} with tasks: `stats --weeks N` shows more.\n"
+            ));
+        }
     }
     globals.print(&text)?;
     Ok(Exit::Done)
@@ -172,15 +191,7 @@ fn summary_lines(all: &Figures) -> Vec<(&'static str, Cell, String, String)> {
 
 fn group_table(first: &'static str) -> Table {
     Table::new(&[
-        first,
-        "TASKS",
-        "FIXED",
-        "FIXABLE",
-        "AUTO-FIX",
-        "ESCALATED",
-        "FALSE",
-        "MTTR",
-        "P95",
+        first, "TASKS", "FIXED", "ALLOWED", "AUTO-FIX", "TOLD", "FALSE", "MTTR", "P95",
     ])
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::core::config::{Config, Mode};
-use crate::core::diagnosis::advisors::Advice;
+use crate::core::diagnosis::advisors::{Advice, Advisor};
 use crate::core::diagnosis::consensus::{self, Consensus};
 use crate::core::diagnosis::naming::Named;
 use crate::core::human::guidance::Guidance;
@@ -503,24 +503,27 @@ impl Explained {
                 one.candidate.runbook_id, one.mode
             ));
         }
-        page.gap();
-        page.line(format_args!(
-            "advice, where no certain action is left: what two of three agree on"
-        ));
-        for advice in &self.advice {
-            let best = advice
-                .actions
-                .first()
-                .map_or("no action", |(kind, _)| kind.as_str());
+        let is_certain = |one: &Weighed| one.candidate.certain && one.refused.is_none();
+        if !self.weighed.iter().any(is_certain) {
+            page.gap();
             page.line(format_args!(
-                "  {:<10} {} ({:.0} %) -> {best}: {}",
-                advice.advisor,
-                advice.cause.as_str(),
-                advice.confidence * 100.0,
-                advice.evidence
+                "advice, as no certain action is left: done where two of the sources agree"
             ));
+            for advice in &self.advice {
+                let best = advice
+                    .actions
+                    .first()
+                    .map_or("no action", |(kind, _)| kind.as_str());
+                page.line(format_args!(
+                    "  {:<16} {} ({:.0} %) -> {best}: {}",
+                    source(advice.advisor),
+                    advice.cause.as_str(),
+                    advice.confidence * 100.0,
+                    advice.evidence
+                ));
+            }
+            page.line(format_args!("  so: {}", self.vote.reason));
         }
-        page.line(format_args!("  together: {}", self.vote.reason));
         for snippet in &self.snippets {
             page.line(format_args!(
                 "  cited: {} ({})",
@@ -612,5 +615,15 @@ impl Explained {
                 "message": attempt.message,
             })).collect::<Vec<_>>(),
         })
+    }
+}
+
+/// What an advisor goes by, for humans.
+fn source(advisor: Advisor) -> &'static str {
+    match advisor {
+        Advisor::Operator => "what worked here",
+        Advisor::Historian => "what changed",
+        Advisor::Analyst => "rules and books",
+        Advisor::Model => "language model",
     }
 }

@@ -245,7 +245,11 @@ mod tests {
             let counted = (told.tasks, told.open, told.unverified, told.expired);
             assert_eq!(counted, (6, 1, 1, 2), "{own}");
             assert_eq!(told.history, 2, "{own}");
-            assert!(told.counts().contains("4 closed there, 1 open here, 1 open there"), "{told}");
+            assert!(
+                told.counts()
+                    .contains("4 closed there, 1 open here, 1 open there"),
+                "{told}"
+            );
             let done = import(&source, &options, NOW).unwrap();
             assert_eq!(done.counts(), told.counts(), "{own}");
             let again = importable(&source, &options, NOW).unwrap();

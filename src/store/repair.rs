@@ -199,7 +199,12 @@ pub(super) fn is_good(path: &Path) -> bool {
         let version = schema::version(&connection)?;
         Ok(answer == "ok" && (1..=schema::VERSION).contains(&version))
     };
-    check().unwrap_or(false)
+    let good = check().unwrap_or(false);
+    // Whoever only reads leaves these behind; the copy is whole without them.
+    for companion in ["-shm", "-wal"] {
+        let _ = fs::remove_file(suffixed(path, companion));
+    }
+    good
 }
 
 /// Before a migration: a copy for the program of before, should it have to be put back. It is settled as

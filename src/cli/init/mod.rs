@@ -73,7 +73,7 @@ fn write(typed: &Typed, globals: &Globals, text: &str) -> Result<(), CliError> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    write_atomic(path, text.as_bytes(), 0o644).map_err(failed)?;
+    write_atomic(path, text.as_bytes(), 0o600).map_err(failed)?;
     tell("written: `config check`, then start or reload the service")
 }
 

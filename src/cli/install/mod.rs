@@ -139,7 +139,8 @@ pub(super) fn install(
     }
     job.step(&tree.directory(Path::new(STATE_DIR), 0o700)?)?;
     let config = Path::new(CONFIG_DIR).join("config.toml");
-    job.step(&tree.write_new(&config, &EXAMPLE.text(), 0o644)?)?;
+    // It may come to hold the address of a hook, which is a secret.
+    job.step(&tree.write_new(&config, &EXAMPLE.text(), 0o600)?)?;
     for (path, text, mode) in init.files() {
         job.step(&tree.write(Path::new(path), &text.text(), *mode)?)?;
     }

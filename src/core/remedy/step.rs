@@ -107,9 +107,13 @@ impl fmt::Display for Step {
                 until,
                 reason,
                 gate: Some(gate),
-            } => write!(f, "wait until {} UTC: {gate}: {reason}", until.second()),
+            } => write!(
+                f,
+                "looked at again at {} UTC: {gate}: {reason}",
+                until.second()
+            ),
             Self::Wait { until, reason, .. } => {
-                write!(f, "wait until {} UTC: {reason}", until.second())
+                write!(f, "looked at again at {} UTC: {reason}", until.second())
             }
             Self::Act { phase, action, why } => {
                 write!(f, "{action} (phase {}; {why})", phase.number())

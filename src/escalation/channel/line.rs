@@ -206,7 +206,10 @@ impl Line {
         };
         match transport.send(&request) {
             Ok(response) if proves => judged(config.kind, &response, Timestamp::from_millis(0)),
-            Ok(response) => Ok(format!("{root} answers {}", response.status)),
+            Ok(response) => Ok(format!(
+                "{root} is reached ({}); `notify test` tells whether it takes a message",
+                response.status
+            )),
             Err(SendError::NotSent(why)) => Err(LineError::Offline(why)),
             Err(SendError::Unknown(why)) => Err(LineError::Unclear(why)),
             // It is there.

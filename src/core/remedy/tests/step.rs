@@ -205,14 +205,14 @@ fn each_step_has_its_name_gate_and_words() {
             "wait",
             Some(Gate::Slot),
             Some(Reason::Slot),
-            "wait until 2027-01-15 08:00:01 UTC: slot: another disruptive action is running",
+            "looked at again at 2027-01-15 08:00:01 UTC: slot: another disruptive action is running",
         ),
         (
             wait(1, Reason::MayStillShow),
             "wait",
             None,
             Some(Reason::MayStillShow),
-            "wait until 2027-01-15 08:00:01 UTC: its cause may still show",
+            "looked at again at 2027-01-15 08:00:01 UTC: its cause may still show",
         ),
         (
             start(),
