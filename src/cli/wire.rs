@@ -1,5 +1,6 @@
 //! The narrow bridge to the parts that do the work: nothing else of the command line knows the daemon.
 
+use std::io::ErrorKind::PermissionDenied;
 use std::io::stdout;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use crate::escalation::github;
 use crate::escalation::issues::IssuePlace;
 use crate::escalation::issues::check::{self, Check};
 use crate::escalation::textfile;
+use crate::escalation::token::{self, TokenError};
 use crate::host::Host;
 use crate::host::lock::{self, LockError};
 use crate::host::trusted::{self, Owners};
@@ -489,6 +491,38 @@ pub(super) fn test_channel(
 /// Whether this channel can be reached and lets us in; nobody is told.
 pub(super) fn check_channel(notify: &Notify, gateway: &str) -> Result<String, ChannelError> {
     Channel::open(notify, &teller(gateway))?.check()
+}
+
+/// Where the unit's credentials are (systemd.exec(5), `LoadCredential=`).
+const CREDENTIALS: &str = "/run/credentials/autonomous-orchestrator.service";
+
+/// The destinations whose token cannot be used, and why; what this user may not look at is left out.
+pub(super) fn tokens_unusable(host: &Host, config: &Config) -> Vec<(String, String)> {
+    let github = config.escalation.github.as_ref();
+    let github = github.map(|github| {
+        (
+            "github",
+            github.token_file.as_str(),
+            "github-token".to_owned(),
+        )
+    });
+    let channels = config.channels();
+    let named = channels
+        .iter()
+        .map(|one| (one.name.as_str(), one.token_file.as_str(), one.credential()));
+    let handed_over = credentials().unwrap_or_else(|| host.path(CREDENTIALS));
+    let all = github
+        .into_iter()
+        .chain(named)
+        .filter(|(_, file, _)| !file.is_empty());
+    all.filter_map(|(name, file, credential)| {
+        match token::read_named(&host.path(file), Some(&handed_over), &credential) {
+            Ok(_) => None,
+            Err(TokenError::Unreadable { why, .. }) if why.kind() == PermissionDenied => None,
+            Err(why) => Some((name.to_owned(), why.to_string())),
+        }
+    })
+    .collect()
 }
 
 /// Why metrics do not reach the collector of this directory, if they do not, and what to do.

@@ -33,6 +33,11 @@ const PARK_BASE: Duration = Duration::from_secs(900);
 const PARK_MOST: Duration = Duration::from_secs(6 * 3_600);
 /// Limits without a time in a row before a human is told locally.
 const LIMITS_BEFORE_PARK: u32 = 6;
+/// While offline something critical is tried this often.
+const URGENT_EACH: Duration = Duration::from_secs(60);
+/// What has waited so long is late: people hear of so many of them in one message.
+const LATE_AFTER: Duration = HOUR;
+const LATE_LEAST: usize = 4;
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -75,6 +80,8 @@ pub struct Courier<T> {
     tracker: T,
     limits: Limits,
     not_before: Timestamp,
+    /// The last attempt that reached nobody, while that holds.
+    offline_at: Option<Timestamp>,
     /// Set while a human has to act.
     parked: Option<String>,
     /// The local finding may stem from before the start: cleared with the first success.
@@ -102,6 +109,7 @@ impl<T: Tracker> Courier<T> {
             tracker,
             limits,
             not_before: Timestamp::from_millis(i64::MIN),
+            offline_at: None,
             parked: None,
             finding_may_stand: true,
             failures: 0,
@@ -153,6 +161,8 @@ impl<T: Tracker> Courier<T> {
             if self.parked.is_some() && self.tracker.renewed() {
                 log::info!("{}: new token: trying again", self.tracker.destination());
                 self.not_before = now;
+            } else if self.is_urgent(outbox, now) {
+                self.not_before = now;
             } else {
                 return Next {
                     at: self.not_before.min(now.plus(HELD_POLL)),
@@ -173,6 +183,17 @@ impl<T: Tracker> Courier<T> {
                 }
             }
         }
+    }
+
+    /// Something critical waits, and nothing more than the way out is in doubt.
+    fn is_urgent(&self, outbox: &dyn Outbox, now: Timestamp) -> bool {
+        let waited = |at: Timestamp| now.since(at) >= URGENT_EACH || now < at;
+        let critical =
+            |one: Option<Delivery>| one.is_some_and(|one| one.severity >= Severity::Critical);
+        self.offline_at.is_some_and(waited)
+            && outbox
+                .next(self.tracker.destination(), now)
+                .is_ok_and(critical)
     }
 
     fn attempt(&mut self, outbox: &dyn Outbox, now: Timestamp) -> Result<Next, OutboxError> {
@@ -200,7 +221,15 @@ impl<T: Tracker> Courier<T> {
                 let why = "waits for its hour (quiet, digest)";
                 return put_off(outbox, &delivery, at, why, now);
             }
-            Due::Together => return self.together(outbox, &delivery, now),
+            Due::Together => {
+                let mut all = outbox.waiting(self.tracker.destination(), now)?;
+                all.retain(|one| self.due(one, now) == Due::Together);
+                return self.together(outbox, &delivery, all, now);
+            }
+        }
+        let late = self.late(outbox, &delivery, now)?;
+        if late.len() >= LATE_LEAST {
+            return self.together(outbox, &delivery, late, now);
         }
         if let Some((free_at, what)) = self.capped(outbox, &delivery, now)? {
             let note = self.held(&delivery, now);
@@ -240,15 +269,33 @@ impl<T: Tracker> Courier<T> {
             .due(delivery.severity, delivery.created_at, now, self.ahead_s)
     }
 
-    /// One message of all that waits for the digest, among them `first`.
+    /// What could not be told in time, as after days without a network, or after a day whose bytes were used up, where it
+    /// may come together. Nothing critical is among it.
+    fn late(
+        &self,
+        outbox: &dyn Outbox,
+        first: &Delivery,
+        now: Timestamp,
+    ) -> Result<Vec<Delivery>, OutboxError> {
+        let is_late = |one: &Delivery| {
+            one.severity < Severity::Critical && now.since(one.created_at) >= LATE_AFTER
+        };
+        if !self.schedule.gathers() || !is_late(first) {
+            return Ok(Vec::new());
+        }
+        let mut all = outbox.waiting(self.tracker.destination(), now)?;
+        all.retain(|one| is_late(one) && self.due(one, now) == Due::Now);
+        Ok(all)
+    }
+
+    /// One message of all of these, among them `first`.
     fn together(
         &mut self,
         outbox: &dyn Outbox,
         first: &Delivery,
+        mut all: Vec<Delivery>,
         now: Timestamp,
     ) -> Result<Next, OutboxError> {
-        let mut all = outbox.waiting(self.tracker.destination(), now)?;
-        all.retain(|one| self.due(one, now) == Due::Together);
         if !all.iter().any(|one| one.id == first.id) {
             all.insert(0, first.clone());
         }
@@ -343,6 +390,7 @@ impl<T: Tracker> Courier<T> {
             self.finding_may_stand = false;
         }
         self.parked = None;
+        self.offline_at = None;
         self.served_since = self.served_since.or(Some(now));
         self.failures = 0;
         self.limits_met = 0;
@@ -374,6 +422,7 @@ impl<T: Tracker> Courier<T> {
         let why = hold.why();
         self.served_since = None;
         let mut row_after = Duration::ZERO;
+        self.offline_at = matches!(hold, Hold::Offline { .. }).then_some(now);
         match hold {
             Hold::Offline { .. } => {
                 self.rest(now);

@@ -369,7 +369,8 @@ impl Store {
         counted: Counted<'_>,
         since: Timestamp,
     ) -> Result<u32, StoreError> {
-        const SENT: &str = "SELECT count(*) FROM outbox AS o WHERE destination = ?1 AND operation IN ('create', 'reopen')
+        // What was sent at one moment is one message.
+        const SENT: &str = "SELECT count(DISTINCT sent_at) FROM outbox AS o WHERE destination = ?1 AND operation IN ('create', 'reopen')
              AND state IN ('sending', 'confirmed', 'unknown') AND sent_at > ?2";
         let of = match counted {
             Counted::All => "",

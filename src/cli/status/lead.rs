@@ -183,6 +183,12 @@ pub(super) fn unloadable(mistake: &str) -> Point {
     Point::new(Gravity::Warning, "config check", what)
 }
 
+/// Nothing can be told there.
+pub(super) fn mute(destination: &str, why: &str) -> Point {
+    let what = format!("nobody is told by {destination}: {why}");
+    Point::new(Gravity::Warning, "doctor", what)
+}
+
 /// What stands in the way of repairs, of being told, and of knowing.
 pub(super) fn obstacles(
     config: &Config,

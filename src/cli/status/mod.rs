@@ -17,7 +17,7 @@ use crate::cli::status::lead::Point;
 use crate::cli::table::{Tone, shorten, wrap};
 use crate::cli::trial::Would;
 use crate::cli::typed::Typed;
-use crate::cli::{shape, stats, stored};
+use crate::cli::{shape, stats, stored, wire};
 use crate::core::config::Config;
 use crate::core::human::stats::compute;
 use crate::core::model::inert;
@@ -63,6 +63,8 @@ impl<'a> Seen<'a> {
         let mut asks = lead::own(&self.daemon, now);
         asks.extend(store.into_iter().flat_map(|store| lead::asks(store, now)));
         let mut obstacles = lead::obstacles(&self.config, &self.repairs, store, now);
+        let unusable = wire::tokens_unusable(&self.globals.host(), &self.config);
+        obstacles.extend(unusable.iter().map(|(name, why)| lead::mute(name, why)));
         let read = self.globals.read_config(read_capped).unwrap_or_default();
         let mistaken = self.globals.mistaken(&read.1);
         obstacles.extend(mistaken.map(|why| lead::unloadable(&why)));

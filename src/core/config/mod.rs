@@ -16,6 +16,7 @@ mod fleet;
 mod maintenance;
 mod mode;
 mod notify;
+mod schedule;
 pub mod settings;
 pub mod template;
 
@@ -23,7 +24,8 @@ pub use error::ConfigError;
 pub use fleet::{Alertmanager, Llm, Metrics, Ping, Webhook};
 pub use maintenance::{Maintenance, OpenWindow};
 pub use mode::Mode;
-pub use notify::{ChannelKind, Due, Notify, Schedule, Security};
+pub use notify::{ChannelKind, Notify, Security};
+pub use schedule::{Due, Schedule};
 
 section! {
     /// The whole file.

@@ -300,9 +300,46 @@ fn over_the_uplinks_ceiling_only_what_is_critical_is_told_until_the_day_is_over(
         .hold_until(Some(crate::daemon::uplink::day_ends(noon)));
     gateway.found("slow.service", Severity::Error, noon);
     gateway.found("fast.service", Severity::Critical, noon);
+    for n in 0..4 {
+        gateway.found(&format!("u{n}.service"), Severity::Warning, noon);
+    }
     gateway.serve("2026-03-01 12:00:00", "2026-03-01 23:59:59");
     assert_eq!(gateway.wire.came(), ["🔴 gw: fast.service broke"]);
     gateway.courier.hold_until(None);
     gateway.serve("2026-03-01 23:59:59", "2026-03-02 00:01:00");
-    assert_eq!(gateway.wire.came()[1..], ["🟠 gw: slow.service broke"]);
+    assert_eq!(gateway.wire.came()[1..], ["🟠 gw: digest of 5 messages"]);
+}
+
+#[test]
+fn few_that_are_late_come_one_by_one() {
+    let mut gateway = Gateway::new("");
+    let noon = at("2026-03-01 12:00:00");
+    gateway.wire.cut(true);
+    for n in 0..3 {
+        gateway.found(&format!("u{n}.service"), Severity::Error, noon);
+    }
+    gateway.serve("2026-03-01 12:00:00", "2026-03-01 18:00:00");
+    gateway.wire.cut(false);
+    gateway.serve("2026-03-01 18:00:00", "2026-03-01 18:30:00");
+    assert_eq!(gateway.wire.came().len(), 3);
+}
+
+#[test]
+fn after_hours_without_a_way_out_what_is_critical_is_told_within_a_minute() {
+    let mut gateway = Gateway::new("");
+    let noon = at("2026-03-01 12:00:00");
+    gateway.wire.cut(true);
+    gateway.found("slow.service", Severity::Error, noon);
+    gateway.serve("2026-03-01 12:00:00", "2026-03-01 20:00:00");
+    // The pause has grown; what waited before is no worse.
+    let evening = at("2026-03-01 20:00:00");
+    gateway.found("fast.service", Severity::Critical, evening);
+    gateway.serve("2026-03-01 20:00:00", "2026-03-01 20:20:00");
+    gateway.wire.cut(false);
+    gateway.serve("2026-03-01 20:20:00", "2026-03-01 20:21:01");
+    let came = gateway.wire.came();
+    assert_eq!(
+        came.first().map(String::as_str),
+        Some("🔴 gw: fast.service broke")
+    );
 }

@@ -223,6 +223,8 @@ fn after_three_days_offline_each_hears_little_the_worst_first_and_nothing_that_i
         let wanted = match name.as_str() {
             // The worst, what had waited for the digest, and what began after this morning's.
             "office" => 3,
+            // The worst, and all that is late.
+            "ops" | "night" => 2,
             _ => told.count(),
         };
         assert_eq!(heard.len(), wanted, "{name}");
@@ -231,12 +233,8 @@ fn after_three_days_offline_each_hears_little_the_worst_first_and_nothing_that_i
                 .iter()
                 .any(|fault| text.contains(&fault.unit) && fault.severity == Severity::Error)
         };
-        if name == "ops" {
-            let severe: Vec<bool> = heard.iter().skip(1).map(|(_, text)| errors(text)).collect();
-            assert!(
-                severe.is_sorted_by(|one, next| one >= next),
-                "errors before warnings: {severe:?}"
-            );
+        if name == "scada" {
+            assert!(heard.iter().skip(1).all(|(_, text)| errors(text)));
         }
     }
     let waiting = store.reader().unwrap().outbox().unwrap();

@@ -305,6 +305,10 @@ fn request(
         ("", Some(hook)) => hook.expose().to_owned(),
         (url, _) => url.to_owned(),
     };
+    if base.is_empty() && token.is_some_and(|hook| hook.expose().starts_with("http://")) {
+        let why = "the hook is a secret, and http:// would send it in the clear: write https://";
+        return Err(LineError::Denied(why.to_owned()));
+    }
     let (url, body) = match config.kind {
         ChannelKind::Slack => (hook(), chat::slack(message)),
         ChannelKind::Teams => (hook(), chat::teams(message)),
@@ -438,6 +442,14 @@ mod tests {
             ..channel(ChannelKind::Slack)
         };
         assert!(of(&hook).is_err(), "a token that is no address");
+        for (address, taken) in [
+            ("http://hooks.example/s3", false),
+            ("https://hooks.example/s3", true),
+        ] {
+            let secret = Secret::new(address);
+            let request = request(&hook, &message(), Some(&secret), None);
+            assert_eq!(request.is_ok(), taken, "{address}");
+        }
         for one in [ntfy, bot].into_iter().flatten() {
             assert!(!one.body.unwrap_or_default().contains("123:abc"));
         }
