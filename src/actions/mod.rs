@@ -6,6 +6,7 @@ mod error;
 mod free_disk;
 mod path_drop_in;
 mod remount_rw;
+mod restart_container;
 mod restart_interface;
 mod run_declared;
 mod sync_clock;
@@ -26,6 +27,7 @@ use self::free_disk::FreeDisk;
 pub use self::path_drop_in::MARK as DROP_IN_MARK;
 use self::path_drop_in::PathDropIn;
 use self::remount_rw::RemountRw;
+use self::restart_container::RestartContainer;
 use self::restart_interface::RestartInterface;
 use self::run_declared::RunDeclared;
 use self::sync_clock::SyncClock;
@@ -165,6 +167,7 @@ pub fn resolve(kind: ActionKind, basis: &Basis<'_>) -> Result<Box<dyn Action>, T
         ActionKind::RemountRw => boxed(RemountRw::of(basis)),
         ActionKind::SyncClock => Ok(Box::new(SyncClock)),
         ActionKind::RestartInterface => boxed(RestartInterface::of(basis)),
+        ActionKind::RestartContainer => boxed(RestartContainer::of(basis)),
         ActionKind::RunDeclared => boxed(RunDeclared::of(basis)),
     }
 }

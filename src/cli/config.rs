@@ -204,6 +204,7 @@ mod tests {
         config.maintenance.clear();
         config.mode.class.clear();
         config.mode.unit.clear();
+        config.mode.action.clear();
         config.alertmanager.labels.clear();
         config.escalation.github = None;
         assert_eq!(config, default);

@@ -62,9 +62,14 @@ fn counted(tasks: &[Task], config: &Config) -> Vec<Would> {
 
 /// The setting that keeps an action from being taken, with leave too.
 pub(super) fn setting(config: &Config, finding: &Finding, proposal: &Proposal) -> Option<String> {
-    let risk = config.risk_of(proposal.kind, proposal.command.as_deref());
-    if config.mode_for(finding, risk) > Mode::Observe {
+    let kind = proposal.kind;
+    let risk = config.risk_against(finding, kind, proposal.command.as_deref());
+    let bound = config.action_mode(kind);
+    if config.mode_for(finding, risk).min(bound) > Mode::Observe {
         return None;
+    }
+    if bound == Mode::Observe {
+        return Some(format!("[mode.action] {kind}"));
     }
     if config.mode.limit == Mode::Observe {
         return Some("[mode] limit".to_owned());

@@ -1,51 +1,57 @@
-//! Containers, asked over the engine's own socket (Docker, Podman): exited, unhealthy, in a restart loop, near
-//! its memory limit.
+//! Containers, asked over the engine's own socket (Docker, Podman): exited, unhealthy, in a restart loop, out of memory or
+//! near its limit. Only what looks bad in the list is asked about further, within bounds.
 
-use std::io::{self, Read, Write};
-use std::time::Duration;
-
-use serde::Deserialize;
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use crate::core::config::Config;
+use crate::core::diagnosis::cause_rules::{CauseRules, Context, Place};
 use crate::core::model::class::Class;
+use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
-use crate::detectors::error::EngineError;
+use crate::core::model::sorted::SortedMap;
+use crate::core::model::time::Timestamp;
+use crate::core::model::unit::UnitName;
+use crate::core::reading::container::ENGINES;
+use crate::core::reading::container_state::{
+    EndedBy, Event, Inspected, Known, Listed, PROJECT, SETTLES, Trouble, Watched, ended_by,
+    trouble, update_until,
+};
+use crate::core::reading::last_run::bounded;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep, container_memory};
 use crate::host::clock::end_after;
-use crate::host::net;
+use crate::services;
+use crate::services::engine::{Engine, EngineError};
 
-const SOCKETS: &[&str] = &[
-    "/run/docker.sock",
-    "/var/run/docker.sock",
-    "/run/podman/podman.sock",
-];
 const INTERVAL: Duration = Duration::from_secs(10);
+/// For all that one look asks of one engine.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Most of an answer that is read, bytes: some hundred containers.
-const ANSWER_CAP: u64 = 4 << 20;
-/// HTTP/1.0: the answer ends with the connection, never chunked.
-const REQUEST: &[u8] = b"GET /containers/json?all=true HTTP/1.0\r\nHost: localhost\r\n\r\n";
+/// Most containers of one engine that are described in one look; the list tells of the others.
+const INSPECTED_MOST: usize = 32;
+/// The order that ended a container is looked for so long before its end, and longer where its program is given longer.
+const ORDERED_BEFORE: Duration = Duration::from_secs(70);
+/// Who ended it may be told this much later.
+const TOLD_LATE: Duration = Duration::from_secs(60);
+/// Creations and pulls are looked for so far back.
+const UPDATES_BACK: Duration = Duration::from_secs(600);
+/// Another supervisor is given so long to put its own container right.
+const OWNER_GIVEN: Duration = Duration::from_secs(300);
 
-/// Exit codes of a container that was stopped: by SIGKILL and SIGTERM.
-const STOPPED: &[i32] = &[0, 137, 143];
-
-#[derive(Debug, Deserialize)]
-struct Container {
-    #[serde(rename = "Id", default)]
-    id: String,
-    #[serde(rename = "Names", default)]
-    names: Option<Vec<String>>,
-    #[serde(rename = "State", default)]
-    state: String,
-    /// Docker: `Exited (1) 3 minutes ago`, `Up 5 minutes (unhealthy)`.
-    #[serde(rename = "Status", default)]
-    status: String,
-    #[serde(rename = "Image", default)]
-    image: String,
+#[derive(Debug, Default)]
+pub struct Containers {
+    /// By id; what is not listed any more is forgotten.
+    seen: Mutex<SortedMap<String, Seen>>,
 }
 
-#[derive(Debug)]
-pub struct Containers;
+/// What is remembered of one container.
+#[derive(Debug, Default)]
+struct Seen {
+    watched: Watched,
+    /// The last lines of a run, by the run.
+    said: Option<(String, String)>,
+    /// Since when something is wrong.
+    bad_since: Option<Timestamp>,
+}
 
 impl Detector for Containers {
     fn name(&self) -> &'static str {
@@ -61,145 +67,357 @@ impl Detector for Containers {
     }
 
     fn examine(&self, look: &Snapshot<'_>) -> Result<Sweep, DetectError> {
-        let there = SOCKETS
-            .iter()
-            .map(|socket| look.host.path(socket))
-            .find(|socket| socket.exists());
-        let Some(socket) = there else {
+        let engines = Engine::present(look.host);
+        if engines.is_empty() {
             return Ok(Sweep::Absent("no container engine's socket".to_owned()));
-        };
-        let body = match net::local(&socket, end_after(TIMEOUT)).and_then(ask) {
-            Ok(body) => body,
-            // A socket unit starts the engine on demand: nothing answers, nothing is broken.
-            Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => {
-                return Ok(Sweep::Absent(
-                    "the container engine does not run".to_owned(),
-                ));
+        }
+        let mut seen = self.seen.lock().map_err(|_| DetectError::Poisoned)?;
+        let (mut found, mut ids) = (Vec::new(), Vec::new());
+        let mut answers = false;
+        for engine in &engines {
+            let round = match Round::begin(engine, look) {
+                Ok(round) => round,
+                Err(why) if why.is_off() => continue,
+                Err(why) => return Err(failed(engine, why)),
+            };
+            answers = true;
+            for container in &round.all {
+                let known = seen.entry(container.id().to_owned()).or_default();
+                found.extend(round.examine(container, known));
+                ids.push(container.id().to_owned());
             }
-            Err(why) => return Err(DetectError::Engine(socket, EngineError::Io(why))),
+        }
+        if !answers {
+            let why = "the container engine does not run".to_owned();
+            return Ok(Sweep::Absent(why));
+        }
+        seen.retain(|id, _| ids.contains(id));
+        Ok(Sweep::Present(found))
+    }
+}
+
+fn failed(engine: &Engine, why: EngineError) -> DetectError {
+    DetectError::Engine(engine.socket().to_owned(), why)
+}
+
+/// One look at one engine.
+struct Round<'a> {
+    engine: &'a Engine,
+    look: &'a Snapshot<'a>,
+    all: Vec<Listed>,
+    is_podman: bool,
+    /// Ids of those that fail their health check.
+    unhealthy: Vec<String>,
+    end: Instant,
+    /// So many were described.
+    inspected: std::cell::Cell<usize>,
+    /// What came and went lately; asked for once.
+    updates: OnceLock<Vec<Event>>,
+    /// The label by which an autoheal container of this engine chooses; asked for once.
+    heals: OnceLock<Option<String>>,
+}
+
+impl<'a> Round<'a> {
+    fn begin(engine: &'a Engine, look: &'a Snapshot<'a>) -> Result<Self, EngineError> {
+        let end = end_after(TIMEOUT);
+        let containers = engine.containers(end)?;
+        // An engine that does not know the filter has said it in its list.
+        let unhealthy = match containers.is_podman {
+            true => engine.unhealthy(end).unwrap_or_default(),
+            false => Vec::new(),
         };
-        let containers = parse(&body).map_err(|why| DetectError::Engine(socket, why))?;
-        let found = containers.iter().filter_map(|one| examine(one, look));
-        Ok(Sweep::Present(found.collect()))
+        Ok(Self {
+            engine,
+            look,
+            all: containers.all,
+            is_podman: containers.is_podman,
+            unhealthy,
+            end,
+            inspected: std::cell::Cell::new(0),
+            updates: OnceLock::new(),
+            heals: OnceLock::new(),
+        })
     }
-}
 
-fn ask(mut stream: impl Read + Write) -> io::Result<String> {
-    stream.write_all(REQUEST)?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_CAP).read_to_end(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
-}
-
-fn parse(answer: &str) -> Result<Vec<Container>, EngineError> {
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or(EngineError::NotHttp)?;
-    let status = head.lines().next().unwrap_or("");
-    if status.split(' ').nth(1) != Some("200") {
-        return Err(EngineError::Status(status.to_owned()));
+    fn is_unhealthy(&self, container: &Listed) -> bool {
+        container.says_unhealthy() || self.unhealthy.iter().any(|id| id == container.id())
     }
-    serde_json::from_str(body.trim()).map_err(EngineError::Json)
-}
 
-/// One container: what the engine says of it, and where that is nothing its memory.
-fn examine(container: &Container, look: &Snapshot<'_>) -> Option<Finding> {
-    let class = Class::ContainerUnhealthy;
-    let name = container.names.as_ref()?.first()?.trim_start_matches('/');
-    let near = || {
+    /// Its description; `None` beyond the bound of this look.
+    fn describe(&self, container: &Listed) -> Option<Result<Inspected, EngineError>> {
+        let before = self.inspected.get();
+        if before >= INSPECTED_MOST {
+            return None;
+        }
+        self.inspected.set(before.saturating_add(1));
+        Some(self.engine.inspect(container.id(), self.end))
+    }
+
+    fn examine(&self, container: &Listed, seen: &mut Seen) -> Option<Finding> {
+        let (look, name) = (self.look, container.name());
+        let class = Class::ContainerUnhealthy;
+        if name.is_empty() {
+            return None;
+        }
         let open = look.open.contains(class, name);
-        let near = container_memory::near_limit(look.host, &container.id, open);
-        look.told_of(class, name, &format!("memory of {name}"), near)?
-    };
-    let (severity, what) = judge(container, &near)?;
-    let message = format!("container {what}, image {}", container.image);
-    let finding = Finding::new(class, name, severity, &message, "containers", look.now);
-    Some(finding)
-}
-
-/// How bad a container in trouble is, and what it does. `near`: percent of its memory limit when near it.
-fn judge(container: &Container, near: &dyn Fn() -> Option<u64>) -> Option<(Severity, String)> {
-    Some(match container.state.as_str() {
-        "restarting" => (Severity::Error, "restarts again and again".to_owned()),
-        "dead" => (Severity::Error, "is dead".to_owned()),
-        "running" if container.status.contains("(unhealthy)") => {
-            (Severity::Error, "fails its health check".to_owned())
+        let unhealthy = self.is_unhealthy(container);
+        let runs_well = container.runs() && !unhealthy;
+        if runs_well {
+            seen.watched.is_well(look.now);
         }
-        "running" => (
-            Severity::Warning,
-            format!("uses {} % of its memory limit", near()?),
-        ),
-        "exited" => {
-            let code = exit_code(&container.status)?;
-            if STOPPED.contains(&code) {
-                return None;
+        let wants = match container.state() {
+            "exited" => container.exit_code() != Some(0),
+            "running" => unhealthy || open || container.is_young() || seen.watched.wants_count(),
+            "restarting" | "dead" => true,
+            _ => false,
+        };
+        let inspected = match wants.then(|| self.describe(container)).flatten() {
+            Some(Ok(inspected)) => Some(inspected),
+            Some(Err(why)) if why.is_gone() => return None,
+            Some(Err(why)) => {
+                look.could_not_look(&[class], Some(name), failed(self.engine, why));
+                None
             }
-            (Severity::Error, format!("exited with status={code}"))
+            None => None,
+        };
+        let counted = inspected.as_ref();
+        let loops = counted.is_some_and(|one| seen.watched.counts(one, look.now));
+        let ended_by = match (container.state(), counted) {
+            ("exited", Some(inspected)) => self.ended_by(container, inspected, seen, open)?,
+            _ => EndedBy::Unknown,
+        };
+        let known = Known {
+            inspected: counted,
+            unhealthy,
+            loops,
+            ended_by,
+            open,
+        };
+        let Some(trouble) = trouble(container, &known, look.now) else {
+            seen.bad_since = None;
+            return self.near_limit(container, open).filter(|_| runs_well);
+        };
+        let what = trouble.words();
+        let message = format!("container {what}, image {}", container.image());
+        let source = "containers";
+        let finding = Finding::new(class, name, Severity::Error, &message, source, look.now);
+        match &inspected {
+            Some(inspected) => self.with_facts(finding, (container, inspected), &trouble, seen),
+            None => Some(finding),
         }
-        _ => return None,
-    })
+    }
+
+    /// Who ended it; `None` while that may still be told.
+    fn ended_by(
+        &self,
+        container: &Listed,
+        inspected: &Inspected,
+        seen: &mut Seen,
+        open: bool,
+    ) -> Option<EndedBy> {
+        let now = self.look.now;
+        let Some(at) = inspected.finished_at() else {
+            return Some(EndedBy::Unknown);
+        };
+        let age = now.since(at);
+        let known = seen.watched.ended.filter(|(of, _)| *of == at);
+        if let Some((_, by)) = known
+            && (by != EndedBy::Unknown || age > TOLD_LATE)
+        {
+            return Some(by);
+        }
+        if self.is_podman && age < SETTLES && !open {
+            return None;
+        }
+        let grace = inspected
+            .stop_timeout()
+            .saturating_add(Duration::from_secs(10));
+        let since = at.minus(ORDERED_BEFORE.max(grace));
+        let when = (self.is_podman, now);
+        let events = self
+            .engine
+            .events(Some(container.id()), since, when, self.end);
+        let by = match events {
+            Ok(events) => ended_by(&events, inspected.exit_code(), self.is_podman),
+            Err(why) => {
+                log::debug!("events of container {}: {why}", container.name());
+                EndedBy::Unknown
+            }
+        };
+        seen.watched.ended = Some((at, by));
+        Some(by)
+    }
+
+    /// The finding with all that is known of the container; `None` where it is its unit's own fault.
+    fn with_facts(
+        &self,
+        finding: Finding,
+        (container, inspected): (&Listed, &Inspected),
+        trouble: &Trouble,
+        seen: &mut Seen,
+    ) -> Option<Finding> {
+        let now = self.look.now;
+        let unit = self.unit_of(container, inspected);
+        let owner = self.owner(container, trouble);
+        let exited = container.state() == "exited";
+        // The end of its unit is a finding of its own; what another supervisor let end it replaces.
+        let units_own = unit.as_ref().is_some_and(|(_, is_active)| !is_active);
+        if exited && (units_own || owner.is_some()) {
+            return None;
+        }
+        let since = *seen.bad_since.get_or_insert(now);
+        let left_alone = match (&owner, trouble) {
+            (Some(owner), _) => Some(format!("{owner} looks after it")),
+            _ if !trouble.may_restart() => Some("its engine restarts it already".to_owned()),
+            _ if unit.is_none() && inspected.is_removed_at_end() => {
+                Some("it is removed when it ends: whoever ran it makes another one".to_owned())
+            }
+            (None, Trouble::Exited(_)) if is_unsure(seen) => {
+                Some("it is not known who ended it".to_owned())
+            }
+            _ => None,
+        };
+        let needed = container.needs(&self.all, inspected.network_of());
+        let is_dead = |one: &&&Listed| one.is_dead() || self.is_unhealthy(one);
+        let dead = needed.iter().find(is_dead).map(|one| one.name());
+        let names: Vec<&str> = needed.iter().map(|one| one.name()).collect();
+        let doubt = seen.watched.doubt(inspected, dead);
+        let given = owner.is_some().then(|| since.plus(OWNER_GIVEN));
+        let starting = match trouble {
+            Trouble::Starting(by) => Some(*by),
+            _ if now.since(since) > UPDATES_BACK => None,
+            _ => self.update_of(container, inspected),
+        };
+        let starting = starting.max(given).filter(|until| now < *until);
+        let code = i32::try_from(inspected.exit_code()).unwrap_or(1);
+        let code = (container.state() != "running" && code != 0).then_some(code);
+        let log = self.log(container, inspected, seen);
+        let proven = doubt.as_deref().map_or(Ok(()), Err);
+        let unit = unit.as_ref().map(|(unit, _)| Fact::Unit(unit.as_str()));
+        let finding = match &left_alone {
+            Some(why) => finding.with(Fact::LeftAlone(why)),
+            None => finding
+                .with(Fact::Container(container.id()))
+                .with(Fact::Proven(proven)),
+        };
+        let oom = matches!(trouble, Trouble::OutOfMemory).then_some(Fact::Result("oom-kill"));
+        Some(
+            finding
+                .with(unit)
+                .with(oom)
+                .with(code.map(|status| Fact::Exit {
+                    code: "exited",
+                    status,
+                }))
+                .with(Fact::Project(container.label(PROJECT)))
+                .with(Fact::Requires(&names.join(" ")))
+                .with(starting.map(Fact::StartingUntil))
+                .with(Fact::Run(inspected.run()))
+                .with(Fact::Log(&log)),
+        )
+    }
+
+    /// What it said at the end of this run, read once a run: the engine's own words and its check's first.
+    fn log(&self, container: &Listed, inspected: &Inspected, seen: &mut Seen) -> String {
+        if let Some((run, log)) = &seen.said
+            && run == inspected.run()
+        {
+            return log.clone();
+        }
+        let lines = self
+            .engine
+            .last_lines(container.id(), inspected.has_terminal(), self.end)
+            .unwrap_or_default();
+        let check = match inspected.health() {
+            "unhealthy" => inspected.check_said(),
+            _ => "",
+        };
+        let all = [inspected.error(), check, &lines].join("\n");
+        let place = Place {
+            context: Context::UnitLog,
+            class: Class::ContainerUnhealthy,
+        };
+        let log = bounded(&all, |line| {
+            CauseRules::builtin().name(place, line).is_some()
+        });
+        seen.said = Some((inspected.run().to_owned(), log.clone()));
+        log
+    }
+
+    /// Until when something is being made new around it.
+    fn update_of(&self, container: &Listed, inspected: &Inspected) -> Option<Timestamp> {
+        let now = self.look.now;
+        let events = self.updates.get_or_init(|| {
+            let when = (self.is_podman, now);
+            let since = now.minus(UPDATES_BACK);
+            self.engine
+                .events(None, since, when, self.end)
+                .unwrap_or_default()
+        });
+        update_until(events, container, inspected.created_at(), now)
+    }
+
+    /// The unit that runs it, by its labels or the control group of its process, and whether that is active.
+    fn unit_of(&self, container: &Listed, inspected: &Inspected) -> Option<(String, bool)> {
+        let by_group = || {
+            let pid = Some(inspected.pid()).filter(|pid| *pid > 0)?;
+            let unit = self.look.unit_of(pid)?;
+            let runs_others = ENGINES.contains(&unit.as_str()) || !unit.ends_with(".service");
+            (!runs_others).then_some(unit)
+        };
+        let named = Some(container.unit().to_owned()).filter(|unit| !unit.is_empty());
+        let unit = UnitName::new(&named.or_else(by_group)?).ok()?;
+        let (_, state) = services::find(self.look.managers, &unit).ok()?;
+        (state.load_state != "not-found").then(|| (unit.to_string(), state.is_active()))
+    }
+
+    /// Who else looks after it.
+    fn owner(&self, container: &Listed, trouble: &Trouble) -> Option<String> {
+        if let Some(owner) = container.owner() {
+            return Some(owner.to_owned());
+        }
+        if !matches!(trouble, Trouble::Unhealthy | Trouble::Starting(_)) {
+            return None;
+        }
+        let label = self.heals.get_or_init(|| self.autoheal()).as_deref()?;
+        let heals = label == "all" || container.label(label).eq_ignore_ascii_case("true");
+        heals.then(|| "autoheal".to_owned())
+    }
+
+    fn autoheal(&self) -> Option<String> {
+        let healer = self.all.iter().find(|one| one.is_autoheal())?;
+        let described = self.describe(healer)?.ok()?;
+        let label = described.variable("AUTOHEAL_CONTAINER_LABEL");
+        Some(label.unwrap_or("autoheal").to_owned())
+    }
+
+    /// Where the engine says nothing of it: its memory against its limit.
+    fn near_limit(&self, container: &Listed, open: bool) -> Option<Finding> {
+        let (class, name) = (Class::ContainerUnhealthy, container.name());
+        let near = container_memory::near_limit(self.look.host, container.id(), open);
+        let source = format!("memory of {name}");
+        let percent = self.look.told_of(class, name, &source, near)??;
+        let image = container.image();
+        let message = format!("container uses {percent} % of its memory limit, image {image}");
+        let (severity, now) = (Severity::Warning, self.look.now);
+        Some(Finding::new(
+            class,
+            name,
+            severity,
+            &message,
+            "containers",
+            now,
+        ))
+    }
 }
 
-fn exit_code(status: &str) -> Option<i32> {
-    let (_, rest) = status.split_once('(')?;
-    rest.split_once(')')?.0.parse().ok()
+/// Nothing tells who ended it.
+fn is_unsure(seen: &Seen) -> bool {
+    seen.watched
+        .ended
+        .is_none_or(|(_, by)| by == EndedBy::Unknown)
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::core::model::time::Timestamp;
-    use crate::detectors::Open;
-    use crate::host::Host;
-    use crate::host::clock::Clock;
-
-    #[test]
-    fn only_unwanted_states_are_faults() {
-        let answer = "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n[{\"Names\":[\"/a\"],\"State\":\"running\",\"Status\":\"Up 5 minutes (unhealthy)\",\"Image\":\"x\"},{\"Names\":[\"/b\"],\"State\":\"exited\",\"Status\":\"Exited (1) 3 minutes ago\",\"Image\":\"x\"},{\"Names\":[\"/c\"],\"State\":\"exited\",\"Status\":\"Exited (143) 3 days ago\",\"Image\":\"x\"},{\"Names\":null,\"State\":\"exited\",\"Status\":\"Exited (1)\"},{\"Names\":[\"/d\"],\"State\":\"running\",\"Status\":\"Up 2 hours (healthy)\"},{\"Names\":[\"/e\"],\"State\":\"restarting\"}]";
-        let found: Vec<_> = parse(answer)
-            .unwrap()
-            .iter()
-            .filter_map(|one| judge(one, &|| Some(97)).map(|_| one.names.clone()))
-            .flatten()
-            .flatten()
-            .collect();
-        assert_eq!(found, ["/a", "/b", "/d", "/e"]);
-    }
-
-    #[test]
-    fn memory_that_cannot_be_read_is_no_answer_where_the_container_stands_open() {
-        let dir = tempfile::tempdir().unwrap();
-        let used = "sys/fs/cgroup/system.slice/docker-abc.scope/memory.current";
-        std::fs::create_dir_all(dir.path().join(used)).unwrap();
-        let host = Host::at(dir.path(), Clock::manual(Timestamp::default()));
-        let config = Config::default();
-        let looked = |status: &str, open: &[&str]| {
-            let condition = |name: &&str| (Class::ContainerUnhealthy, (*name).to_owned());
-            let open = Open::new(open.iter().map(condition));
-            let look = Snapshot::new(&host, &config, &[], &open);
-            let container = Container {
-                id: "abc".to_owned(),
-                names: Some(vec!["/web".to_owned()]),
-                state: "running".to_owned(),
-                status: status.to_owned(),
-                image: "x".to_owned(),
-            };
-            let found = examine(&container, &look).is_some();
-            (found, look.take_blind().why.map(|why| why.to_string()))
-        };
-        assert_eq!(looked("Up 2 hours", &["other"]), (false, None));
-        assert_eq!(looked("Up (unhealthy)", &["web"]), (true, None));
-        let (found, why) = looked("Up 2 hours", &["web"]);
-        assert!(!found && why.unwrap().starts_with("memory of web: "));
-    }
-
-    #[test]
-    fn a_bad_answer_is_an_error() {
-        for bad in [
-            "",
-            "HTTP/1.0 500 x\r\n\r\n",
-            "HTTP/1.0 200 OK\r\n\r\nnot json",
-        ] {
-            assert!(parse(bad).is_err(), "{bad}");
-        }
-    }
-}
+#[path = "containers_tests.rs"]
+mod tests;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::core::model::hint::Hint;
 use crate::host::exec::ExecError;
 use crate::services::ServiceError;
+use crate::services::engine::EngineError;
 
 /// The detector itself failed.
 #[derive(Debug)]
@@ -91,37 +92,6 @@ impl Hint for DetectError {
     }
 }
 
-/// What is wrong with a container engine's answer.
-#[derive(Debug)]
-pub enum EngineError {
-    Io(io::Error),
-    NotHttp,
-    /// Its status line, when that is not 200.
-    Status(String),
-    Json(serde_json::Error),
-}
-
-impl fmt::Display for EngineError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(why) => why.fmt(f),
-            Self::NotHttp => f.write_str("the answer is not HTTP"),
-            Self::Status(line) => write!(f, "answered {line}"),
-            Self::Json(why) => why.fmt(f),
-        }
-    }
-}
-
-impl Error for EngineError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Io(why) => Some(why),
-            Self::Json(why) => Some(why),
-            Self::NotHttp | Self::Status(_) => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,8 +106,8 @@ mod tests {
                 "systemd: refused: busy",
             ),
             (
-                DetectError::Engine(socket, EngineError::Status("HTTP/1.0 500 x".to_owned())),
-                "/run/docker.sock: answered HTTP/1.0 500 x",
+                DetectError::Engine(socket, EngineError::Status("500 x".to_owned())),
+                "/run/docker.sock: answered 500 x",
             ),
             (
                 DetectError::Source("/etc/fstab".to_owned(), denied()),

@@ -288,7 +288,7 @@ pub fn all() -> Vec<Box<dyn Detector>> {
         Box::new(service_inactive::ServiceInactive::default()),
         Box::new(service_flapping::ServiceFlapping::default()),
         Box::new(config_drift::ConfigDrift::default()),
-        Box::new(containers::Containers),
+        Box::new(containers::Containers::default()),
         Box::new(probe::Probes::default()),
         Box::new(service_hung::ServiceHung::default()),
         Box::new(stale_process::StaleProcess::default()),

@@ -6,6 +6,7 @@
 pub mod census;
 mod declared;
 pub mod deployment;
+pub mod engine;
 pub(crate) mod openrc;
 pub mod outside;
 pub mod standing;

@@ -30,6 +30,7 @@ fn rich() -> (Finding, Config) {
             command: "x",
             exe: "/bin/x",
         }))
+        .with(Fact::Container(&"0a".repeat(32)))
         .with(Fact::Leftover(Proof::Ran));
     let mut config = Config::default();
     config.detect.interfaces = vec!["eth0".to_owned()];

@@ -350,6 +350,7 @@ fn mode_line(config: &Config) -> String {
     for (count, one, more) in [
         (config.mode.class.len(), "class", "classes"),
         (config.mode.unit.len(), "unit", "units"),
+        (config.mode.action.len(), "action", "actions"),
     ] {
         if count > 0 {
             let own = shape::counted(count as u64, one, more);

@@ -2,7 +2,7 @@
 
 use crate::core::config::address::{can_be_asked, has_port, is_name};
 use crate::core::config::{Config, ConfigError, DELAY_MOST_S, Github, Probe, WORKERS_MAX};
-use crate::core::model::action::Risk;
+use crate::core::model::action::{ActionKind, Risk};
 use crate::core::model::class::Class;
 use crate::core::model::text::nearest;
 
@@ -134,6 +134,15 @@ impl Config {
                 )
             })
             .collect();
+        let actions = self.mode.action.keys();
+        let unknown = actions.filter(|kind| kind.parse::<ActionKind>().is_err());
+        wrong.extend(unknown.map(|kind| ConfigError {
+            suggestion: nearest(kind, ActionKind::ALL.iter().map(|kind| kind.as_str())),
+            ..ConfigError::of(
+                format!("mode.action.{kind}"),
+                format!("mode.action.{kind}: no such action"),
+            )
+        }));
         let disabled = self.detect.disabled.iter().enumerate();
         wrong.extend(
             disabled

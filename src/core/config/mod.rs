@@ -109,6 +109,8 @@ section! {
         class: SortedMap<String, Mode> = SortedMap::new(),
         /// `[mode.unit]`: a bound for what is done about a unit, by exact name or glob; never a loosening.
         unit: SortedMap<String, Mode> = SortedMap::new(),
+        /// `[mode.action]`: a bound for one kind of action; what came with a later release is suggested until it has one.
+        action: SortedMap<String, Mode> = SortedMap::new(),
     }
 }
 
@@ -433,6 +435,16 @@ impl Config {
         .collect()
     }
 
+    /// The most that is done without asking by an action of this kind, whatever its risk.
+    pub(crate) fn action_mode(&self, kind: ActionKind) -> Mode {
+        let first = match kind.waits_for_a_mode() {
+            true => Mode::Suggest,
+            false => Mode::Auto,
+        };
+        let own = self.mode.action.get(kind.as_str());
+        own.copied().unwrap_or(first)
+    }
+
     /// Mode for an action of this risk against `finding`, of which the units count that it is about.
     pub(crate) fn mode_for(&self, finding: &Finding, risk: Risk) -> Mode {
         let holder = finding.fact(Key::HolderUnit);
@@ -463,6 +475,19 @@ impl Config {
             .copied()
             .unwrap_or(by_risk);
         wanted.min(self.mode.limit)
+    }
+
+    /// Risk of an action against `finding`: low where that is proven to work, of an action that goes by it.
+    pub(crate) fn risk_against(
+        &self,
+        finding: &Finding,
+        kind: ActionKind,
+        declared_name: Option<&str>,
+    ) -> Risk {
+        match kind.leans_on_proof() && finding.evidence.is_proven() {
+            true => Risk::Low,
+            false => self.risk_of(kind, declared_name),
+        }
     }
 
     /// Risk of an action; an operator's command carries the risk declared for it.

@@ -119,13 +119,14 @@ fn by_facts(finding: &Finding) -> Option<Named> {
                 "setting names a path that does not exist",
             ),
         }),
-        ToldBy::Words | ToldBy::UnitState | ToldBy::Process => None,
+        ToldBy::Words | ToldBy::UnitState | ToldBy::ContainerState | ToldBy::Process => None,
     }
 }
 
 /// Statuses that systemd itself gives before the program runs (`systemd.exec(5)`): each has one meaning.
 fn by_setup_status(finding: &Finding, rules: &CauseRules) -> Option<Named> {
-    if !tells_unit_state(finding) || finding.fact(Key::ExitCode) != Some("exited") {
+    let of_unit = finding.class.row().told_by == ToldBy::UnitState;
+    if !of_unit || finding.fact(Key::ExitCode) != Some("exited") {
         return None;
     }
     let status = finding.evidence.exit_status()?;
@@ -296,7 +297,7 @@ fn by_line(
     let class = finding.class;
     // What its unit is called says nothing about why it ended.
     let unnamed = line.replace(&finding.subject, "unit");
-    let words = match finding.class.row().told_by == ToldBy::UnitState {
+    let words = match tells_unit_state(finding) {
         true => unnamed.as_str(),
         false => line,
     };
@@ -430,9 +431,9 @@ fn by_class(finding: &Finding) -> Option<Named> {
     ))
 }
 
-/// Its evidence says how a unit ended.
+/// Its evidence says how a unit or a container ended.
 fn tells_unit_state(finding: &Finding) -> bool {
-    finding.class.row().told_by == ToldBy::UnitState
+    finding.class.row().told_by.tells_an_end()
 }
 
 #[cfg(test)]

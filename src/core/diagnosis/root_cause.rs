@@ -69,8 +69,12 @@ impl OpenCondition {
     /// What it fails of, where other units may fail of the same.
     pub(crate) fn shared_root(&self) -> Option<SharedRoot> {
         let is_start = self.is_down() || self.class == Class::InvalidUnitPath;
-        let unit = self.unit().filter(|_| is_start)?;
-        SharedRoot::of(unit, &self.named(), &self.evidence)
+        let who = self.who().filter(|_| is_start)?;
+        let shared = SharedRoot::of(who, &self.named(), &self.evidence)?;
+        match self.is_container() {
+            true => shared.of_project(self.evidence.text(Key::Project)),
+            false => Some(shared),
+        }
     }
 
     /// Why its unit is down.
@@ -101,9 +105,19 @@ impl OpenCondition {
         }
     }
 
-    /// True when its unit does not run as it should.
+    /// True when its unit or container does not run as it should.
     fn is_down(&self) -> bool {
-        self.class.row().told_by == ToldBy::UnitState
+        self.class.row().told_by.tells_an_end()
+    }
+
+    fn is_container(&self) -> bool {
+        self.class.row().told_by == ToldBy::ContainerState
+    }
+
+    /// The unit or the container that it is about, if any.
+    fn who(&self) -> Option<&str> {
+        let container = self.is_container().then_some(self.subject.as_str());
+        container.or_else(|| self.unit())
     }
 
     /// True of a line, and of a unit that is down, that say of another side that it does not answer.
@@ -125,7 +139,8 @@ impl OpenCondition {
     fn needs(&self, other: &Self) -> bool {
         let required = |unit| self.evidence.requires(unit);
         let is_probe = self.class == Class::ProbeFailed;
-        let by_unit = other.is_down() && other.unit().is_some_and(required);
+        let of_a_kind = self.is_container() == other.is_container();
+        let by_unit = of_a_kind && other.is_down() && other.who().is_some_and(required);
         let by_probe = other.class == Class::ProbeFailed && required(&other.subject);
         by_unit && (self.is_down() || is_probe || self.tells_of_another_side())
             || is_probe && by_probe
@@ -243,7 +258,7 @@ impl<'a> Sharing<'a> {
         let shared = own.shared_root()?;
         let others = self.0.iter().filter(|(other, theirs)| {
             other.turn() < own.turn()
-                && other.unit() != own.unit()
+                && other.who() != own.who()
                 && shared.is_also(theirs, own.since, other.since)
         });
         let first = others.min_by_key(|(other, _)| other.turn());

@@ -65,6 +65,15 @@ impl SharedRoot {
         Some(Self { cause, object })
     }
 
+    /// The same for a container: paths and peers are its project's own; what the host has one of is everybody's.
+    pub(crate) fn of_project(self, project: Option<&str>) -> Option<Self> {
+        if is_of_host(self.cause) {
+            return Some(self);
+        }
+        let object = format!("{} of project {}", self.object, project?);
+        Some(Self { object, ..self })
+    }
+
     /// One thing, for conditions first seen at these times.
     pub fn is_also(&self, other: &Self, seen: Timestamp, other_seen: Timestamp) -> bool {
         let apart = seen.since(other_seen).max(other_seen.since(seen));

@@ -92,6 +92,13 @@ fn word(key: Key, finding: &Finding) -> Option<String> {
             let is_name = !name.starts_with(['-', '.', '/']) && !name.contains("..");
             (is_name && is_shown_as_it_is(name)).then(|| quoted(name))
         }
+        // Its name says more than its id.
+        Key::Container => {
+            let name = finding.subject.as_str();
+            let is_name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+            let fits = !name.starts_with('-') && name.chars().all(is_name);
+            fits.then(|| quoted(name))
+        }
         // Filled in above, or nothing that a command takes.
         Key::Port
         | Key::Result
@@ -126,6 +133,8 @@ fn word(key: Key, finding: &Finding) -> Option<String> {
         | Key::Log
         | Key::Detectors
         | Key::OnlyWords
+        | Key::Project
+        | Key::Proven
         | Key::Run => None,
     }
 }

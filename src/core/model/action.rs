@@ -21,6 +21,8 @@ enum LeansOn {
     Move,
     /// A command that the operator declared.
     Command,
+    /// How the container did before.
+    Container,
 }
 
 /// What is decided about an action without a look at the host.
@@ -102,6 +104,11 @@ table! {
             risk: Risk::High, disruptive: true, starts: false, leans_on: LeansOn::Nothing,
             words: &["ip link set", "ifdown", "ifup", "networkctl"],
         }
+        /// Stops and starts a container, through its engine or through the unit that runs it.
+        RestartContainer = "restart_container" {
+            risk: Risk::Medium, disruptive: true, starts: true, leans_on: LeansOn::Container,
+            words: &["docker restart", "podman restart", "docker compose restart", "restart the container"],
+        }
         /// Runs a command that the operator declared.
         RunDeclared = "run_declared" {
             risk: Risk::High, disruptive: true, starts: false, leans_on: LeansOn::Command,
@@ -134,6 +141,17 @@ impl ActionKind {
     /// True when it follows a path to its new place, and is as sure as that place.
     pub(crate) const fn follows_a_move(self) -> bool {
         matches!(self.spec().leans_on, LeansOn::Move)
+    }
+
+    /// True when it is of low risk to what is proven to work, and only to that.
+    pub(crate) const fn leans_on_proof(self) -> bool {
+        matches!(self.spec().leans_on, LeansOn::Container)
+    }
+
+    /// True of a kind that a release brought to hosts which ran without it: it is suggested until the operator gives it
+    /// a mode of its own.
+    pub(crate) const fn waits_for_a_mode(self) -> bool {
+        matches!(self, Self::RestartContainer)
     }
 
     /// True when a command that the operator declared goes with it.

@@ -41,12 +41,21 @@ pub enum ToldBy {
     Words,
     /// How its unit, or the unit's main process, ended.
     UnitState,
+    /// How its container ended.
+    ContainerState,
     /// What its process is: a zombie, or left over.
     Process,
     /// Who holds what it needs.
     Holder,
     /// The setting of the unit file that is wrong.
     Setting,
+}
+
+impl ToldBy {
+    /// True of what ran and ended, or does not do what it should: a unit, a container.
+    pub fn tells_an_end(self) -> bool {
+        matches!(self, Self::UnitState | Self::ContainerState)
+    }
 }
 
 /// How long it waits before a human hears of it when nothing can repair it: it may end by itself.
@@ -127,6 +136,13 @@ const DEVICE_STEPS: &[&str] = &[
 const LOG_STEPS: &[&str] = &[
     "journalctl -u {unit} -n 50 --no-pager",
     "journalctl -p warning -n 50 --no-pager",
+];
+/// Of a container; the engine's command is `docker` or `podman`.
+const CONTAINER_STEPS: &[&str] = &[
+    "docker ps -a; podman ps -a",
+    "docker logs --tail 50 {container}   # or: podman logs",
+    "docker inspect -f '{{json .State}}' {container}",
+    "docker restart {container}   # once the cause is gone",
 ];
 const KERNEL_STEPS: &[&str] = &["journalctl -k -n 200 --no-pager", "uname -a"];
 const OWN_STEPS: &[&str] = &["autonomous-orchestrator doctor"];
@@ -341,11 +357,11 @@ table! {
         /// A container exited, is unhealthy, restarts again and again, or nears its memory limit.
         ContainerUnhealthy = "container_unhealthy" {
             clearing: Clearing::Sweep, words: "container is unhealthy", only_kernel: false,
-            subject: None, moves_with: MovesWith::Nothing,
-            told_by: ToldBy::Words, cause: Some((Cause::HealthCheckFailed, 0.6)),
+            subject: Some(Key::Container), moves_with: MovesWith::Nothing,
+            told_by: ToldBy::ContainerState, cause: Some((Cause::HealthCheckFailed, 0.6)),
             rank: Some(5), root_with: None, explains: &[],
             start_helps: false, waits: Waits::Never,
-            steps: LOG_STEPS,
+            steps: CONTAINER_STEPS,
         }
         /// A unit file changed and the service manager still uses the old one.
         ConfigDrift = "config_drift" {

@@ -86,6 +86,12 @@ named! {
         ShortRun = "short_run",
         /// Lines of the unit's last run, newest first.
         Log = "log",
+        /// The container's id, as its engine gives it; absent where a restart is nobody's to try.
+        Container = "container",
+        /// The Compose project that the container is of.
+        Project = "project",
+        /// `yes` when the container ran well for long in this run and needs nothing that is down; else what speaks against it.
+        Proven = "proven",
         /// `yes` when a line states no level and no errno: its words alone tell of a fault.
         OnlyWords = "only_words",
     }
@@ -224,6 +230,12 @@ pub enum Fact<'a> {
     ShortRun,
     /// Lines of the unit's last run, newest first, separated by newlines.
     Log(&'a str),
+    /// The container's id, as its engine gives it.
+    Container(&'a str),
+    /// The Compose project that the container is of.
+    Project(&'a str),
+    /// The container ran well for long in this run; else what speaks against it.
+    Proven(Result<(), &'a str>),
     /// A line states no level and no errno: its words alone tell of a fault.
     OnlyWords,
 }
@@ -286,6 +298,9 @@ impl Facts {
             Fact::Run(run) => self.put(Key::Run, run),
             Fact::ShortRun => self.put(Key::ShortRun, YES),
             Fact::Log(lines) => self.put(Key::Log, lines),
+            Fact::Container(id) => self.put(Key::Container, id),
+            Fact::Project(name) => self.put(Key::Project, name),
+            Fact::Proven(proven) => self.put(Key::Proven, proven.err().unwrap_or(YES)),
             Fact::OnlyWords => self.put(Key::OnlyWords, YES),
         }
     }
@@ -322,6 +337,11 @@ impl Facts {
     /// True when a line states no level and no errno: its words alone tell.
     pub fn only_words(&self) -> bool {
         self.text(Key::OnlyWords) == Some(YES)
+    }
+
+    /// True of a container that is known to have worked in this run.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.text(Key::Proven) == Some(YES)
     }
 
     /// True when the service manager refuses to start the unit again so soon.

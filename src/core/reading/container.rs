@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::core::reading::writer::Writer;
 
 /// Services that write the lines of their containers.
-const ENGINES: [&str; 6] = [
+pub const ENGINES: [&str; 6] = [
     "docker.service",
     "snap.docker.dockerd.service",
     "containerd.service",

@@ -5,6 +5,7 @@
 
 pub mod accept_queue;
 pub mod container;
+pub mod container_state;
 pub mod crash_loop;
 pub mod errno;
 pub mod innocence;

@@ -658,7 +658,10 @@ pub fn mode_of(
     declared: Option<&str>,
 ) -> Mode {
     let settings = situation.settings;
-    let mode = settings.mode_for(finding, settings.risk_of(kind, declared));
+    let risk = settings.risk_against(finding, kind, declared);
+    let mode = settings
+        .mode_for(finding, risk)
+        .min(settings.action_mode(kind));
     let taken_back = situation.past.taken_back.contains(&kind);
     match (
         situation.host.dry_run,

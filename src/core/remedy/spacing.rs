@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::core::config::Fix;
 use crate::core::model::action::ActionKind;
 use crate::core::model::cause::Cause;
-use crate::core::model::class::ToldBy;
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
 use crate::core::remedy::gates;
@@ -62,7 +61,7 @@ pub fn first(fix: &Fix, task: &Task, offers: &Offers) -> Option<Timestamp> {
                 | Cause::NetworkUnreachable
         );
     let pause = Duration::from_secs(fix.spacing_s.get(1).copied().unwrap_or(0));
-    let of_unit = task.class.row().told_by == ToldBy::UnitState;
+    let of_unit = task.class.row().told_by.tells_an_end();
     (of_unit && is_elsewhere).then(|| task.detected_at.plus(pause))
 }
 

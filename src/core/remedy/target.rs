@@ -34,6 +34,8 @@ pub enum TargetError {
     NotDeclared(String),
     /// The operator did not list this interface.
     NotListed(String),
+    /// No container's id.
+    Container(String),
 }
 
 impl fmt::Display for TargetError {
@@ -53,6 +55,7 @@ impl fmt::Display for TargetError {
             Self::InitProcess(pid) => write!(f, "process {pid} is never ended"),
             Self::NoCommand => f.write_str("a declared command needs its name"),
             Self::NotDeclared(name) => write!(f, "no [[command]] named '{name}' is declared"),
+            Self::Container(id) => write!(f, "{id:?} is no container's id"),
             Self::NotListed(name) => {
                 write!(f, "interface {name:?} is not listed in detect.interfaces")
             }
@@ -73,7 +76,8 @@ impl Error for TargetError {
             | Self::InitProcess(_)
             | Self::NoCommand
             | Self::NotDeclared(_)
-            | Self::NotListed(_) => None,
+            | Self::NotListed(_)
+            | Self::Container(_) => None,
         }
     }
 }
@@ -86,6 +90,7 @@ impl Hint for TargetError {
             Self::NotDeclared(_) => "declare it, or correct the runbook step",
             Self::NotListed(_) => "list it there if it may be restarted",
             Self::Unit(_)
+            | Self::Container(_)
             | Self::Path(..)
             | Self::Quoted(..)
             | Self::Setting(_)
@@ -100,6 +105,15 @@ impl Hint for TargetError {
 /// The finding's unit: its evidence, or its subject where that is a unit's name.
 pub fn unit(finding: &Finding) -> Result<UnitName, TargetError> {
     UnitName::new(finding.unit()).map_err(TargetError::Unit)
+}
+
+/// The container's id: 64 hexadecimal digits, as engines write it in full.
+pub fn container(finding: &Finding) -> Result<String, TargetError> {
+    let id = fact(finding, Key::Container)?;
+    match id.len() == 64 && id.bytes().all(|c| c.is_ascii_hexdigit()) {
+        true => Ok(id.to_owned()),
+        false => Err(TargetError::Container(id.to_owned())),
+    }
 }
 
 pub fn fact(finding: &Finding, key: Key) -> Result<&str, TargetError> {

@@ -2,11 +2,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
 
 use crate::host::net::account::{self, Account};
 
@@ -20,9 +23,14 @@ pub type Connection = Until<TcpStream>;
 /// A connection within this machine.
 pub type Local = UnixStream;
 
-/// Connects to a socket of this machine.
+/// Connects to a socket of this machine. Where nobody takes connections any more and no more may wait, it fails at once.
 pub fn local(path: &Path, end: Instant) -> io::Result<Until<Local>> {
-    Ok(Until::new(UnixStream::connect(path)?, end))
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    socket::connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(Until::new(stream, end))
 }
 
 pub(super) fn time_left(end: Instant) -> Duration {

@@ -79,6 +79,12 @@ fn all(text: &str, number: u64) -> Vec<Fact<'_>> {
         Fact::Run(text),
         Fact::ShortRun,
         Fact::Log(text),
+        Fact::Container(text),
+        Fact::Project(text),
+        Fact::Proven(match number % 3 {
+            0 => Ok(()),
+            _ => Err(text),
+        }),
         Fact::OnlyWords,
     ]
 }
@@ -131,6 +137,10 @@ fn is_read_back(facts: &Facts, fact: Fact<'_>) -> bool {
         Fact::Run(text) => facts.text(Key::Run) == Some(text),
         Fact::ShortRun => facts.text(Key::ShortRun) == Some(YES),
         Fact::Log(text) => facts.log().eq(text.lines()),
+        Fact::Container(id) => facts.text(Key::Container) == Some(id),
+        Fact::Project(text) => facts.text(Key::Project) == Some(text),
+        Fact::Proven(Ok(())) => facts.is_proven(),
+        Fact::Proven(Err(why)) => facts.text(Key::Proven) == Some(why),
         Fact::OnlyWords => facts.only_words(),
     }
 }
