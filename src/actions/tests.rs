@@ -1,6 +1,7 @@
 //! Actions against a host of files and a service manager of data.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod containers;
 mod harm;
 mod on_host;
 mod targets;

@@ -300,11 +300,14 @@ impl<'a> Round<'a> {
                 .with(Fact::Container(container.id()))
                 .with(Fact::Proven(proven)),
         };
+        let loops = matches!(trouble, Trouble::Loops);
+        let restarts = u32::try_from(inspected.restarts()).unwrap_or(u32::MAX);
         let oom = matches!(trouble, Trouble::OutOfMemory).then_some(Fact::Result("oom-kill"));
         Some(
             finding
                 .with(unit)
                 .with(oom)
+                .with(loops.then_some(Fact::Restarts(restarts)))
                 .with(code.map(|status| Fact::Exit {
                     code: "exited",
                     status,

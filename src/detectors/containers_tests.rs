@@ -1,8 +1,6 @@
-#![allow(clippy::unwrap_used)]
-use std::io::{Read, Write};
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,48 +10,12 @@ use crate::core::model::facts::Key;
 use crate::detectors::Open;
 use crate::host::Host;
 use crate::host::clock::Clock;
+use crate::services::engine::played::Played;
 
 const ID: &str = "8dfafdbc3a408dfafdbc3a408dfafdbc3a408dfafdbc3a408dfafdbc3a408dfa";
 
 const LOGS: &str =
-    "/containers/8dfafdbc3a408dfafdbc3a408dfafdbc3a408dfafdbc3a408dfafdbc3a408dfa/logs";
-
-/// An engine's answers by the beginning of the path that is asked for; `404` for anything else.
-type Answers = Arc<Mutex<Vec<(String, String)>>>;
-
-/// Serves `answers` on the engine's socket below `root`, as long as the test runs.
-fn serve(root: &Path, socket: &str, answers: &Answers) -> Arc<Mutex<Vec<String>>> {
-    let path = root.join(socket);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let listener = UnixListener::bind(path).unwrap();
-    let (answers, asked) = (Arc::clone(answers), Arc::default());
-    let log: Arc<Mutex<Vec<String>>> = Arc::clone(&asked);
-    std::thread::spawn(move || {
-        for mut peer in listener.incoming().map_while(Result::ok) {
-            let mut request = [0_u8; 4096];
-            let read = peer.read(&mut request).unwrap_or(0);
-            let request = String::from_utf8_lossy(&request[..read]).into_owned();
-            let path = request.split(' ').nth(1).unwrap_or("").to_owned();
-            let body = answers
-                .lock()
-                .unwrap()
-                .iter()
-                .find(|(start, _)| path.starts_with(start.as_str()))
-                .map(|(_, body)| body.clone());
-            log.lock().unwrap().push(path);
-            let answer = match body {
-                Some(body) => {
-                    format!("HTTP/1.0 200 OK\r\nServer: Docker/20.10.24 (linux)\r\n\r\n{body}")
-                }
-                None => {
-                    "HTTP/1.0 404 Not Found\r\n\r\n{\"message\":\"no such container\"}".to_owned()
-                }
-            };
-            let _ = peer.write_all(answer.as_bytes());
-        }
-    });
-    asked
-}
+    "GET /containers/8dfafdbc3a408dfafdbc3a408dfafdbc3a408dfafdbc3a408dfafdbc3a408dfa/logs";
 
 fn now() -> Timestamp {
     Timestamp::from_millis(1_796_000_000_000)
@@ -86,23 +48,16 @@ fn event(action: &str, second: u64) -> String {
 /// An engine with one container, and one detector that looks at it.
 struct Bed {
     dir: tempfile::TempDir,
-    answers: Answers,
-    asked: Arc<Mutex<Vec<String>>>,
+    engine: Played,
     detector: Containers,
 }
 
 impl Bed {
     fn new(answers: &[(&str, String)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let all = answers
-            .iter()
-            .map(|(path, body)| ((*path).to_owned(), body.clone()));
-        let answers: Answers = Arc::new(Mutex::new(all.collect()));
-        let asked = serve(dir.path(), "run/docker.sock", &answers);
         Self {
+            engine: Played::at(dir.path(), answers),
             dir,
-            answers,
-            asked,
             detector: Containers::default(),
         }
     }
@@ -129,7 +84,7 @@ fn exited(code: i32, host: &Value) -> String {
 fn what_exited_by_itself_is_found_with_its_cause_and_may_be_restarted() {
     let bed = Bed::new(&[
         (
-            "/containers/json",
+            "GET /containers/json",
             one(
                 "exited",
                 "Exited (1) 20 seconds ago",
@@ -137,14 +92,14 @@ fn what_exited_by_itself_is_found_with_its_cause_and_may_be_restarted() {
             ),
         ),
         (
-            "/events",
+            "GET /events",
             [event("start", 80_000), event("die", 20)].join("\n"),
         ),
         (
             LOGS,
             "booting\nconnect db:5432: connection refused\n".to_owned(),
         ),
-        ("/containers/8dfafdbc", exited(1, &json!({}))),
+        ("GET /containers/8dfafdbc", exited(1, &json!({}))),
     ]);
     let found = bed.sees(false, now()).unwrap();
     assert_eq!(
@@ -169,14 +124,7 @@ fn what_exited_by_itself_is_found_with_its_cause_and_may_be_restarted() {
     let named = crate::core::diagnosis::naming::name_cause(&found, CauseRules::builtin());
     assert_eq!(named.cause.as_str(), "connection_refused");
     // Who ended it, and what it said, is asked for once.
-    let count = |what: &str| {
-        bed.asked
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|path| path.contains(what))
-            .count()
-    };
+    let count = |what: &str| bed.engine.asked(what).len();
     let before = (count("container%22"), count("/logs?"));
     assert!(bed.sees(true, now()).is_some());
     assert_eq!((count("container%22"), count("/logs?")), before);
@@ -187,11 +135,11 @@ fn what_a_human_stopped_is_left_alone_and_so_is_what_another_supervisor_owns() {
     let sees = |labels: &Value, host: &Value, events: &[String], code: i32| {
         let bed = Bed::new(&[
             (
-                "/containers/json",
+                "GET /containers/json",
                 one("exited", "Exited (1) 20 seconds ago", labels),
             ),
-            ("/events", events.join("\n")),
-            ("/containers/8dfafdbc", exited(code, host)),
+            ("GET /events", events.join("\n")),
+            ("GET /containers/8dfafdbc", exited(code, host)),
         ]);
         bed.sees(false, now())
     };
@@ -235,17 +183,17 @@ fn a_container_that_ran_well_for_ten_minutes_is_proven() {
     };
     let up = |status: &str| one("running", status, &json!({}));
     let bed = Bed::new(&[
-        ("/containers/json", up("Up 22 hours (healthy)")),
+        ("GET /containers/json", up("Up 22 hours (healthy)")),
         (LOGS, String::new()),
-        ("/containers/8dfafdbc", running("healthy")),
+        ("GET /containers/8dfafdbc", running("healthy")),
     ]);
     for second in (0..700).step_by(10) {
         assert!(bed.sees(false, ago(700 - second)).is_none());
     }
     let become_ill = |health: &str, status: &str| {
-        let mut answers = bed.answers.lock().unwrap();
-        answers[0].1 = up(status);
-        answers[2].1 = running(health);
+        bed.engine.answers("GET /containers/json", &up(status));
+        bed.engine
+            .answers("GET /containers/8dfafdbc", &running(health));
     };
     become_ill("unhealthy", "Up 22 hours (unhealthy)");
     let found = bed.sees(false, now()).unwrap();
@@ -272,10 +220,10 @@ fn what_autoheal_looks_after_is_given_time_and_told_then() {
     ]);
     let healer = json!({"Name": "/autoheal", "Config": {"Env": ["AUTOHEAL_CONTAINER_LABEL=all"]}, "State": {}});
     let bed = Bed::new(&[
-        ("/containers/json", all.to_string()),
-        ("/containers/aa/", healer.to_string()),
+        ("GET /containers/json", all.to_string()),
+        ("GET /containers/aa/", healer.to_string()),
         (
-            "/containers/8dfafdbc",
+            "GET /containers/8dfafdbc",
             described(
                 &json!({"Status": "running", "Health": {"Status": "unhealthy"}}),
                 &json!({}),
@@ -295,11 +243,11 @@ fn what_autoheal_looks_after_is_given_time_and_told_then() {
 fn memory_that_cannot_be_read_is_no_answer_where_the_container_stands_open() {
     let bed = Bed::new(&[
         (
-            "/containers/json",
+            "GET /containers/json",
             one("running", "Up 2 hours", &json!({})).replace(ID, "abc"),
         ),
         (
-            "/containers/abc",
+            "GET /containers/abc",
             described(&json!({"Status": "running"}), &json!({})),
         ),
     ]);
@@ -321,8 +269,11 @@ fn memory_that_cannot_be_read_is_no_answer_where_the_container_stands_open() {
 #[test]
 fn a_container_that_cannot_be_described_stays_as_it_is() {
     let bed = Bed::new(&[
-        ("/containers/json", one("running", "Up 2 hours", &json!({}))),
-        ("/containers/8dfafdbc", "not json".to_owned()),
+        (
+            "GET /containers/json",
+            one("running", "Up 2 hours", &json!({})),
+        ),
+        ("GET /containers/8dfafdbc", "not json".to_owned()),
     ]);
     let host = Host::at(bed.dir.path(), Clock::manual(now()));
     let config = Config::default();
@@ -349,13 +300,96 @@ fn without_an_engine_there_is_nothing_to_judge_and_a_bad_answer_is_an_error() {
     drop(UnixListener::bind(dir.path().join("run/docker.sock")).unwrap());
     assert!(matches!(examine(dir.path()), Ok(Sweep::Absent(_))));
     for bad in ["not json", ""] {
-        let bed = Bed::new(&[("/containers/json", bad.to_owned())]);
+        let bed = Bed::new(&[("GET /containers/json", bad.to_owned())]);
         assert!(examine(bed.dir.path()).is_err(), "{bad}");
     }
     let bed = Bed::new(&[]);
     let why = examine(bed.dir.path()).unwrap_err().to_string();
     assert!(
-        why.ends_with("answered 404 Not Found: no such container"),
+        why.ends_with("answered 404 Not Found: as it is played"),
         "{why}"
     );
+}
+
+#[test]
+fn podman_as_recorded_is_read() {
+    let read = |name: &str| {
+        std::fs::read_to_string(Path::new("tests/fixtures/containers").join(name)).unwrap()
+    };
+    let all = Listed::all(&read("podman_list.json")).unwrap();
+    let id = |name: &str| {
+        all.iter()
+            .find(|one| one.name() == name)
+            .unwrap()
+            .id()
+            .to_owned()
+    };
+    let (exits, stopped, sick) = (id("exits"), id("stopped"), id("sick"));
+    let dir = tempfile::tempdir().unwrap();
+    let events = read("podman_events.jsonl");
+    let of = |id: &str| {
+        let lines: Vec<&str> = events.lines().filter(|line| line.contains(id)).collect();
+        lines.join("\n")
+    };
+    let unhealthy = json!([{"Id": sick}]).to_string();
+    let logs = read("podman_logs.bin");
+    let inspect = |id: &str| format!("GET /containers/{id}/json");
+    let engine = Played::at(dir.path(), &[]).is_podman();
+    for (asked, answer) in [
+        ("GET /containers/json?all=true", read("podman_list.json")),
+        ("GET /containers/json?filters", unhealthy),
+        (&inspect(&exits), read("podman_exited.json")),
+        // Of the same form; what it ended with is all that counts of it.
+        (
+            &inspect(&stopped),
+            read("podman_exited.json").replace("\"ExitCode\":1,", "\"ExitCode\":137,"),
+        ),
+        (&inspect(&sick), read("podman_unhealthy.json")),
+        (&format!("GET /containers/{exits}/logs"), logs),
+        ("GET /events", of("nobody")),
+        (&filtered(&exits), of(&exits)),
+        (&filtered(&stopped), of(&stopped)),
+    ] {
+        engine.answers(asked, &answer);
+    }
+    let ended = Inspected::read(&read("podman_exited.json"))
+        .unwrap()
+        .finished_at()
+        .unwrap();
+    let host = Host::at(
+        dir.path(),
+        Clock::manual(ended.plus(Duration::from_secs(5))),
+    );
+    let (config, open) = (Config::default(), Open::default());
+    let look = Snapshot::new(&host, &config, &[], &open);
+    let Sweep::Present(found) = Containers::default().examine(&look).unwrap() else {
+        panic!("an engine is there");
+    };
+    let told: Vec<_> = found
+        .iter()
+        .map(|one| (one.subject.as_str(), one.message.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (
+                "sick",
+                "container fails its health check, image localhost/box:1"
+            ),
+            (
+                "exits",
+                "container exited with status=1, image localhost/box:1"
+            ),
+        ]
+    );
+    let line = "dial tcp db:5432: connect: connection refused";
+    assert_eq!(found[1].evidence.log().next(), Some(line));
+}
+
+/// How the events of one container are asked for; since when goes by the end of what was recorded.
+fn filtered(id: &str) -> String {
+    let ended = std::fs::read_to_string("tests/fixtures/containers/podman_exited.json").unwrap();
+    let ended = Inspected::read(&ended).unwrap().finished_at().unwrap();
+    let since = ended.minus(ORDERED_BEFORE).as_millis() / 1_000;
+    format!("GET /events?since={since}&stream=false&filters=%7B%22container%22%3A%5B%22{id}")
 }

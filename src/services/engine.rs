@@ -16,6 +16,9 @@ use crate::host::Host;
 use crate::host::clock::end_after;
 use crate::host::net;
 
+#[cfg(test)]
+pub mod played;
+
 /// Where engines listen. Two names of one socket are one engine.
 const SOCKETS: [&str; 3] = [
     "/run/docker.sock",
@@ -256,5 +259,115 @@ fn checked(id: &str) -> Result<&str, EngineError> {
     match fits {
         true => Ok(id),
         false => Err(EngineError::Id(cut(id, 64).to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::fd::AsRawFd;
+
+    use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
+
+    use super::played::Played;
+    use super::*;
+    use crate::host::clock::Clock;
+
+    fn host(dir: &tempfile::TempDir) -> Host {
+        Host::at(dir.path(), Clock::manual(Timestamp::default()))
+    }
+
+    fn engine(dir: &tempfile::TempDir) -> Engine {
+        Engine::present(&host(dir)).remove(0)
+    }
+
+    fn soon() -> Instant {
+        end_after(Duration::from_secs(10))
+    }
+
+    #[test]
+    fn two_names_of_one_socket_are_one_engine() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Engine::present(&host(&dir)).is_empty());
+        let _played = Played::at(dir.path(), &[]);
+        std::fs::create_dir_all(dir.path().join("var")).unwrap();
+        std::os::unix::fs::symlink("../run", dir.path().join("var/run")).unwrap();
+        assert_eq!(Engine::present(&host(&dir)).len(), 1);
+    }
+
+    #[test]
+    fn docker_is_asked_until_now_and_podman_without_a_stream() {
+        let asked = |is_podman| {
+            let dir = tempfile::tempdir().unwrap();
+            let played = Played::at(dir.path(), &[("GET /events", String::new())]);
+            let when = (is_podman, Timestamp::from_millis(90_500));
+            let since = Timestamp::from_millis(30_000);
+            let events = engine(&dir).events(Some("0a"), since, when, soon());
+            assert_eq!(events.unwrap(), []);
+            played.asked("").remove(0)
+        };
+        let filters = "filters=%7B%22container%22%3A%5B%220a%22%5D%7D";
+        assert_eq!(
+            asked(false),
+            format!("GET /events?since=30&until=90&{filters}")
+        );
+        assert_eq!(
+            asked(true),
+            format!("GET /events?since=30&stream=false&{filters}")
+        );
+    }
+
+    #[test]
+    fn nothing_but_an_id_is_put_into_a_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let played = Played::at(dir.path(), &[]);
+        for id in ["", "../x", "0a?force=1", "web", &"a".repeat(65)] {
+            let engine = engine(&dir);
+            assert!(
+                matches!(engine.inspect(id, soon()), Err(EngineError::Id(_))),
+                "{id}"
+            );
+            assert!(
+                matches!(engine.restart(id, STOP_MOST), Err(EngineError::Id(_))),
+                "{id}"
+            );
+        }
+        assert_eq!(played.asked(""), [""; 0]);
+    }
+
+    #[test]
+    fn an_engine_that_hangs_or_takes_no_more_connections_costs_no_more_than_its_time() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("run")).unwrap();
+        // Nobody takes a connection, and few may wait.
+        let path = UnixAddr::new(&dir.path().join("run/docker.sock")).unwrap();
+        let none = SockFlag::empty();
+        let listener = socket::socket(AddressFamily::Unix, SockType::Stream, none, None).unwrap();
+        socket::bind(listener.as_raw_fd(), &path).unwrap();
+        socket::listen(&listener, socket::Backlog::new(2).unwrap()).unwrap();
+        let engine = engine(&dir);
+        let mut whys = Vec::new();
+        let end = end_after(Duration::from_millis(50));
+        let mut waiting = Vec::new();
+        for _ in 0..8 {
+            match net::local(engine.socket(), end) {
+                Ok(one) => waiting.push(one),
+                Err(why) => whys.push(why.kind()),
+            }
+        }
+        let why = engine.containers(end).map(|_| ()).unwrap_err();
+        assert!(matches!(why, EngineError::Io(_)), "{why}");
+        assert!(!whys.is_empty());
+        assert!(whys.iter().all(|why| *why == io::ErrorKind::WouldBlock));
+    }
+
+    #[test]
+    fn more_events_than_are_read_tell_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let many = "{\"Type\":\"container\",\"Action\":\"die\"}\n".repeat(40_000);
+        let _played = Played::at(dir.path(), &[("GET /events", many)]);
+        let when = (false, Timestamp::default());
+        let events = engine(&dir).events(None, Timestamp::default(), when, soon());
+        assert_eq!(events.unwrap(), []);
     }
 }

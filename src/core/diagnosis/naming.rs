@@ -420,8 +420,10 @@ fn by_result(finding: &Finding) -> Option<Named> {
 /// What the class alone says.
 fn by_class(finding: &Finding) -> Option<Named> {
     let row = finding.class.row();
+    let loops = row.told_by == ToldBy::ContainerState && finding.fact(Key::Restarts).is_some();
     let (cause, confidence) = match finding.fact(Key::Zombies) {
         Some(_) => (Cause::ZombieParent, 0.9),
+        None if loops => (Cause::KeepsRestarting, 0.6),
         None => row.cause?,
     };
     Some(Named::new(

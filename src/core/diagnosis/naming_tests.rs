@@ -6,7 +6,7 @@
 )]
 use super::*;
 use crate::core::model::class::Class;
-use crate::core::model::facts::Fact;
+use crate::core::model::facts::{Fact, Facts};
 use crate::core::model::finding::Severity;
 use crate::core::model::time::Timestamp;
 
@@ -438,5 +438,61 @@ fn a_status_that_says_what_it_means_counts_where_no_line_does() {
         let code = "exited";
         let ended = failed("goodbye").with(Fact::Exit { code, status });
         assert_eq!(cause_of(&ended), cause, "{status}");
+    }
+}
+
+/// A container ends as a unit does, but for what systemd itself says of its own.
+#[test]
+fn why_a_container_is_down_is_named_by_the_same_rules() {
+    let class = Class::ContainerUnhealthy;
+    let down = |facts: &[(&str, &str)]| Finding {
+        evidence: Facts::stored(facts),
+        ..Finding::new(
+            class,
+            "web",
+            Severity::Error,
+            "container is down",
+            "containers",
+            Timestamp::default(),
+        )
+    };
+    let ended = |status| [("exit_code", "exited"), ("exit_status", status)];
+    let refused = ("log", "dial tcp db:5432: connect: connection refused");
+    for (name, facts, cause) in [
+        (
+            "oom",
+            vec![
+                ("result", "oom-kill"),
+                ("exit_status", "137"),
+                ("exit_code", "exited"),
+            ],
+            Cause::OutOfMemory,
+        ),
+        (
+            "its words",
+            [&ended("1")[..], &[refused]].concat(),
+            Cause::ConnectionRefused,
+        ),
+        ("killed", ended("137").to_vec(), Cause::ProcessKilled),
+        ("crashed", ended("139").to_vec(), Cause::ProcessCrashed),
+        ("not found in it", ended("127").to_vec(), Cause::ExecMissing),
+        (
+            "no setup status of systemd",
+            ended("200").to_vec(),
+            Cause::ProcessExited,
+        ),
+        ("ill", vec![], Cause::HealthCheckFailed),
+        (
+            "loop without a word",
+            vec![("n_restarts", "7")],
+            Cause::KeepsRestarting,
+        ),
+        (
+            "loop that says why",
+            vec![("n_restarts", "7"), refused],
+            Cause::ConnectionRefused,
+        ),
+    ] {
+        assert_eq!(cause_of(&down(&facts)), cause, "{name}");
     }
 }

@@ -576,3 +576,60 @@ fn what_is_open_falls_into_cases_and_each_member_waits_for_the_topmost_broken() 
         }
     }
 }
+
+/// A container of a project that ended with this line, which needs these.
+fn container(task: i64, name: &str, project: &str, needs: &str, line: &str) -> OpenCondition {
+    let mut one = condition(task, Class::ContainerUnhealthy, "");
+    one.subject = name.to_owned();
+    one.evidence = Facts::stored(&[
+        ("exit_code", "exited"),
+        ("exit_status", "1"),
+        ("log", line),
+        ("project", project),
+        ("requires", needs),
+    ]);
+    one
+}
+
+#[test]
+fn containers_of_one_project_with_one_root_are_one_case() {
+    let refused = "dial tcp db:5432: connect: connection refused";
+    let broken = "/etc/db.conf:3: invalid configuration: unknown key speed";
+    let roots = |open: &[OpenCondition]| {
+        let of = |case: &Case| {
+            let members = case.members.iter().map(|one| one.task.number());
+            (case.root.task.number(), members.collect::<Vec<_>>())
+        };
+        cases(open).iter().map(of).collect::<Vec<_>>()
+    };
+    // By what they need, by what they say alike, by neither.
+    let db = container(3, "site-db", "site", "", broken);
+    let web = container(1, "site-web", "site", "site-db", refused);
+    let api = container(2, "site-api", "site", "site-db", refused);
+    assert_eq!(
+        roots(&[web.clone(), api.clone(), db.clone()]),
+        [(3, vec![1, 2])]
+    );
+    let alone = |task, project| container(task, &format!("web-{task}"), project, "", refused);
+    assert_eq!(roots(&[alone(1, "site"), alone(2, "site")]), [(1, vec![2])]);
+    assert_eq!(roots(&[alone(1, "site"), alone(2, "other")]), []);
+    assert_eq!(roots(&[alone(1, ""), alone(2, "")]), []);
+    // What the host has one of is everybody's.
+    let line = "lookup broker.example.com: Temporary failure in name resolution";
+    let dns = |task, project| container(task, &format!("web-{task}"), project, "", line);
+    assert_eq!(roots(&[dns(1, "site"), dns(2, "other")]), [(1, vec![2])]);
+    // A unit of that name is no container.
+    let unit = condition(4, Class::ServiceFailed, "site-db");
+    assert_eq!(roots(&[web, unit]), []);
+}
+
+#[test]
+fn an_unhealthy_container_hangs_on_the_unit_that_runs_it() {
+    let failed = condition(2, Class::ServiceFailed, "web.service");
+    let mut ill = container(1, "web", "", "", "");
+    ill.evidence.set("unit", "web.service");
+    assert_eq!(
+        root_of(&ill, Cause::Unknown, std::slice::from_ref(&failed)),
+        Some(&failed)
+    );
+}

@@ -70,7 +70,8 @@ impl SharedRoot {
         if is_of_host(self.cause) {
             return Some(self);
         }
-        let object = format!("{} of project {}", self.object, project?);
+        let project = project.filter(|project| !project.is_empty())?;
+        let object = format!("{} of project {project}", self.object);
         Some(Self { object, ..self })
     }
 

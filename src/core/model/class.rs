@@ -141,7 +141,7 @@ const LOG_STEPS: &[&str] = &[
 const CONTAINER_STEPS: &[&str] = &[
     "docker ps -a; podman ps -a",
     "docker logs --tail 50 {container}   # or: podman logs",
-    "docker inspect -f '{{json .State}}' {container}",
+    "docker inspect {container}",
     "docker restart {container}   # once the cause is gone",
 ];
 const KERNEL_STEPS: &[&str] = &["journalctl -k -n 200 --no-pager", "uname -a"];

@@ -379,12 +379,20 @@ pub fn update_until(
     now: Timestamp,
 ) -> Option<Timestamp> {
     let own = created.unwrap_or_default().plus(OF_CREATION);
+    // Podman tells of a pull with each creation, whatever it found at home.
+    let creates = |pull: &Event| {
+        let within = |at: Timestamp| at >= pull.at && at.since(pull.at) < OF_CREATION;
+        events
+            .iter()
+            .any(|event| event.action == "create" && within(event.at))
+    };
     let last = events.iter().rfind(|event| {
         let other = event.id != container.id();
         let is_update = match (event.kind.as_str(), event.action.as_str()) {
             ("image", "pull") => {
                 let image = container.image();
-                image == event.name || image.ends_with(&format!("/{}", event.name))
+                let is_own = image == event.name || image.ends_with(&format!("/{}", event.name));
+                is_own && !creates(event)
             }
             ("container", "create" | "rename" | "destroy" | "remove") => {
                 // Compose puts the old id before the name of what it replaces.

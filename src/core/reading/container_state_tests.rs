@@ -450,6 +450,14 @@ fn an_update_is_waited_for_and_the_own_creation_is_none() {
             Some(at(220)),
         ),
         (of("container", "create", "ff", "db", 100), None),
+        (
+            [
+                of("image", "pull", "", "acme/web:2", 100),
+                of("container", "create", "ff", "db", 101),
+            ]
+            .join("\n"),
+            None,
+        ),
         ("no event".to_owned(), None),
     ] {
         let events = Event::all(&line);

@@ -475,3 +475,63 @@ fn what_was_started_a_moment_ago_is_not_restarted() {
         ),
     ]);
 }
+
+#[test]
+fn a_restart_of_a_container_is_suggested_until_it_has_a_mode_and_of_low_risk_only_where_it_is_proven()
+ {
+    use crate::core::model::facts::Fact;
+    let kind = ActionKind::RestartContainer;
+    let mode = |settings: &str, why: Option<&str>| {
+        let mut scene = Scene::of(Class::ContainerUnhealthy, "web");
+        scene.settings = Config::parse(settings).unwrap();
+        scene.finding = scene.finding.with(Fact::Proven(why.map_or(Ok(()), Err)));
+        scene.offer(kind);
+        match scene.step() {
+            Step::Act { .. } => Mode::Auto,
+            Step::Tell {
+                reason: Reason::Mode(mode),
+                ..
+            } => mode,
+            other => panic!("{settings} {why:?}: {other:?}"),
+        }
+    };
+    let own = "[mode.action]\nrestart_container = \"auto\"\n";
+    let all = format!("[mode]\nmedium = \"auto\"\n{own}");
+    let class = "[mode.class]\ncontainer_unhealthy = \"auto\"\n";
+    let ill = Some("it ran well for 20 s in this run, less than 600");
+    for (settings, why, want) in [
+        // As it is after an upgrade, whatever was said of risks and classes before.
+        ("", None, Mode::Suggest),
+        ("", ill, Mode::Suggest),
+        ("[mode]\nmedium = \"auto\"\n", None, Mode::Suggest),
+        (class, None, Mode::Suggest),
+        // With a mode of its own.
+        (own, None, Mode::Auto),
+        (own, ill, Mode::Suggest),
+        (&all, ill, Mode::Auto),
+        (&format!("{own}{class}"), ill, Mode::Auto),
+        (
+            "[mode.action]\nrestart_container = \"observe\"\n",
+            None,
+            Mode::Observe,
+        ),
+        // It loosens nothing.
+        (
+            &format!("[mode]\nlimit = \"observe\"\n{own}"),
+            None,
+            Mode::Observe,
+        ),
+        (
+            &format!("{own}[mode.unit]\nweb = \"observe\"\n"),
+            None,
+            Mode::Observe,
+        ),
+    ] {
+        assert_eq!(mode(settings, why), want, "{settings} {why:?}");
+    }
+    let mistake = Config::parse("[mode.action]\nrestart_contianer = \"auto\"\n").unwrap_err();
+    assert!(
+        mistake.to_string().contains("restart_container"),
+        "{mistake}"
+    );
+}

@@ -1,0 +1,338 @@
+#!/usr/bin/env python3
+"""Real containers under a real Podman, watched and repaired by the real daemon. Prints one row a case; exit status 1 when
+a row says something else than it should.
+
+Run by containers.sh, in a mount namespace with a /run of its own. What this machine cannot do is said in the last column:
+no systemd as process 1 (health checks are run by this script, as Podman's timer would; the unit is a declared one)."""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+LIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]
+ENGINE = """[containers]
+default_ulimits = ["nofile=1024:4096", "nproc=1024:4096"]
+[engine]
+events_logger = "file"
+"""
+CONFIG = """[daemon]
+managers = ["declared"]
+state_dir = "{work}/state"
+runtime_dir = "{work}/daemon"
+startup_grace_s = 0
+host_name = "box1"
+[mode]
+medium = "{medium}"
+[mode.action]
+restart_container = "auto"
+[detect]
+journal = false
+kernel_log = false
+disabled = ["clock_unsynced", "config_drift", "disk", "memory_pressure", "network_down", "port_conflict", "readonly_fs", "service_failed", "service_flapping", "service_inactive", "service_hung", "stale_process", "thermal", "invalid_unit_path", "storage_wear"]
+[budget]
+host_per_hour = 200
+host_per_day = 200
+[fix]
+stability_s = 20
+tell_after_s = 30
+[[service]]
+name = "pump"
+start = ["{work}/podman", "start", "pump"]
+stop = ["{work}/podman", "stop", "-t", "2", "pump"]
+pid_file = "{work}/pump.pid"
+"""
+# Healthy as long as /tmp/ok is there, which each start makes.
+HEALTHY = "touch /tmp/ok; trap 'exit 0' TERM; while true; do sleep 0.3; done"
+CHECK = ["--health-cmd", "test -e /tmp/ok", "--health-interval", "disable", "--health-retries", "2"]
+# Fails once, then runs.
+ONCE = "trap 'exit 0' TERM; [ -e /ran ] || {{ touch /ran; sleep {after}; {how}; }}; while true; do sleep 0.3; done"
+COMPOSE = "com.docker.compose."
+
+
+class Bed:
+    def __init__(self, binary, medium):
+        self.binary, self.medium = binary, medium
+        self.work = tempfile.mkdtemp(prefix="containers-", dir="/var/lib")
+        self.env = dict(os.environ, CONTAINERS_CONF=f"{self.work}/containers.conf", STORAGE_DRIVER="vfs")
+        self.children = []
+        self.checked, self.stop = set(), threading.Event()
+
+    def path(self, name):
+        return os.path.join(self.work, name)
+
+    def write(self, name, text, mode=0o644):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(self.path(name), mode)
+
+    def podman(self, *args, check=True):
+        out = subprocess.run([self.path("podman"), *args], env=self.env, capture_output=True, text=True, check=False)
+        if check and out.returncode != 0:
+            raise RuntimeError(f"podman {' '.join(args)}: {out.stderr.strip()}")
+        return out.stdout.strip()
+
+    def run(self, name, script, *options):
+        self.podman("run", "-d", "--name", name, "--network=none", *LIMITS, *options, "box:1", "/bin/sh", "-c", script)
+
+    def begin(self):
+        self.write("containers.conf", ENGINE)
+        order = f"podman --runtime runc --cgroup-manager=cgroupfs --root {self.work}/root --runroot {self.work}/run"
+        self.write("podman", "#!/bin/sh\n" + f"export CONTAINERS_CONF={self.work}/containers.conf STORAGE_DRIVER=vfs\n"
+                   + f'exec {order} --tmpdir {self.work}/tmp "$@"\n', 0o755)  # fmt: skip
+        os.makedirs(self.path("img/bin"))
+        os.makedirs(self.path("img/tmp"))
+        shutil.copy("/bin/busybox", self.path("img/bin/busybox"))
+        for applet in "sh sleep cat test touch rm echo true".split():
+            os.symlink("busybox", self.path(f"img/bin/{applet}"))
+        subprocess.run(["tar", "-C", self.path("img"), "-cf", self.path("img.tar"), "."], check=True)
+        self.podman("import", self.path("img.tar"), "box:1")
+        os.makedirs("/run/podman")
+        log = open(self.path("podman.log"), "w", encoding="utf-8")
+        self.children.append(subprocess.Popen(
+            [self.path("podman"), "system", "service", "--time=0", "unix:///run/podman/podman.sock"], env=self.env,
+            stdout=log, stderr=log))  # fmt: skip
+        until("Podman's socket", lambda: connects("/run/podman/podman.sock"))
+        threading.Thread(target=self.checks, daemon=True).start()
+
+    def checks(self):
+        """Podman's timers, where there is no systemd."""
+        while not self.stop.wait(1):
+            for name in sorted(self.checked):
+                self.podman("healthcheck", "run", name, check=False)
+
+    def watch(self):
+        self.write("config.toml", CONFIG.format(work=self.work, medium=self.medium))
+        log = open(self.path("daemon.log"), "w", encoding="utf-8")
+        order = [self.binary, "run", "--config", self.path("config.toml")]
+        self.children.append(subprocess.Popen(order, env=self.env, stdout=log, stderr=log))
+        until("the daemon", lambda: "ready" in self.log())
+
+    def log(self):
+        with open(self.path("daemon.log"), encoding="utf-8") as file:
+            return file.read()
+
+    def ask(self, question, *values):
+        with sqlite3.connect(f"file:{self.work}/state/tasks.db?mode=ro", uri=True, timeout=30) as base:
+            base.row_factory = sqlite3.Row
+            return [dict(row) for row in base.execute(question, values)]
+
+    def end(self):
+        self.stop.set()
+        for child in reversed(self.children):
+            child.send_signal(signal.SIGTERM)
+            try:
+                child.wait(20)
+            except subprocess.TimeoutExpired:
+                child.kill()
+        self.podman("rm", "-af", "-t", "0", check=False)
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+def connects(path):
+    try:
+        with socket.socket(socket.AF_UNIX) as one:
+            one.connect(path)
+            return True
+    except OSError:
+        return False
+
+
+def until(what, test, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if test():
+            return
+        time.sleep(0.1)
+    raise SystemExit(f"FAILED not in {seconds} s: {what}")
+
+
+class Case:
+    """What is done to one container, and what should come of it: (tasks, attempts that were verified, told)."""
+
+    def __init__(self, name, what, make, break_it, want, note="real"):
+        self.name, self.what, self.make, self.break_it, self.want, self.note = name, what, make, break_it, want, note
+        self.at = 0.0
+
+
+def kill_outside(bed, name):
+    pid = int(bed.podman("inspect", name, "-f", "{{.State.Pid}}"))
+    os.kill(pid, signal.SIGKILL)
+
+
+def recreate(bed):
+    """As an update goes: stopped, taken away, made anew from the image that was pulled."""
+    bed.podman("stop", "-t", "1", "updated")
+    bed.podman("rm", "updated")
+    bed.run("updated", HEALTHY)
+
+
+def compose(service, needs=""):
+    labels = {"project": "site", "service": service, "depends_on": needs}
+    return [word for key, value in labels.items() for word in ("--label", f"{COMPOSE}{key}={value}")]
+
+
+def nothing(_bed):
+    pass
+
+
+def cases():
+    def healthy(name, *options):
+        def make(bed):
+            bed.run(name, HEALTHY, *CHECK, *options)
+            bed.checked.add(name)
+        return make  # fmt: skip
+
+    def plain(name, script, *options):
+        return lambda bed: bed.run(name, script, *options)
+
+    def ill(name):
+        return lambda bed: bed.podman("exec", name, "/bin/rm", "/tmp/ok")
+
+    said = "echo 'dial tcp 10.0.0.7:502: connect: connection refused' >&2; exit 1"
+    client = "echo 'dial tcp db:5432: connect: connection refused' >&2; exit 1"
+    server = "echo '/etc/db.conf:3: invalid configuration: unknown key speed' >&2; exit 1"
+    hog = "x=aaaaaaaa; while true; do x=$x$x; done"
+    return [
+        Case("unhealthy", "fails its health check", healthy("unhealthy"), ill("unhealthy"), (1, 1, 0),
+             "real; checks run by the bed"),
+        Case("exits", "exited with 1", plain("exits", ONCE.format(after=6, how=said)), nothing, (1, 1, 0)),
+        Case("shot", "killed from outside (137)", plain("shot", HEALTHY), lambda bed: kill_outside(bed, "shot"), (1, 1, 0)),
+        Case("loops", "restart loop (policy always)", nothing,
+             plain("loops", "echo 'fatal: no route' >&2; sleep 0.5; exit 3", "--restart", "always"), (1, 0, 1)),
+        Case("hungry", "memory limit reached", plain("hungry", ONCE.format(after=6, how=hog), "--memory", "24m"), nothing,
+             (1, 1, 0), None),
+        Case("stopped", "stopped by a human", plain("stopped", HEALTHY),
+             lambda bed: bed.podman("stop", "-t", "1", "stopped"), (0, 0, 0)),
+        Case("stubborn", "stopped by a human, ignores TERM (137)", plain("stubborn", "while true; do sleep 1; done"),
+             lambda bed: bed.podman("stop", "-t", "1", "stubborn"), (0, 0, 0)),
+        Case("hushed", "killed by a human through the engine", plain("hushed", HEALTHY),
+             lambda bed: bed.podman("kill", "hushed"), (0, 0, 0)),
+        Case("job", "job that ended with 0", plain("job", "sleep 4; exit 0"), nothing, (0, 0, 0)),
+        Case("updated", "update under way: stopped, removed, made anew", plain("updated", HEALTHY), recreate, (0, 0, 0)),
+        Case("owned", "Kubernetes' own, unhealthy", healthy("owned", "--label", "io.kubernetes.pod.name=x"), ill("owned"),
+             (1, 0, 0)),
+        Case("pump", "unhealthy, run by a unit", None, ill("pump"), (1, 1, 0),
+             "unit emulated: a declared service; Podman 4.3 has no Quadlet"),
+        Case("db", "project of three: the root, its configuration is broken",
+             plain("db", f"sleep 8; {server}", *compose("db")), nothing, (1, 0, 1)),
+        Case("web", "project of three: needs db",
+             plain("web", f"sleep 8; {client}", *compose("web", "db:service_started:false")), nothing, (1, 0, 0)),
+        Case("api", "project of three: needs db",
+             plain("api", f"sleep 8; {client}", *compose("api", "db:service_started:false")), nothing, (1, 0, 0)),
+    ]  # fmt: skip
+
+
+def make_pump(bed):
+    """By its unit: the container is made here, its process is the unit's own."""
+    label = ["--label", "autonomous-orchestrator.unit=pump", "--conmon-pidfile", bed.path("pump.pid")]
+    bed.run("pump", HEALTHY, *CHECK, *label)
+    bed.checked.add("pump")
+
+
+def row(bed, case):
+    tasks = bed.ask("SELECT * FROM tasks WHERE issue_type = 'container_unhealthy' AND subject = ? ORDER BY id", case.name)
+    attempts = bed.ask("SELECT * FROM attempts WHERE subject = ? AND outcome <> 'refused' ORDER BY id", case.name)
+    ids = [task["id"] for task in tasks]
+    told = [one for one in bed.ask("SELECT task_id FROM escalations") if one["task_id"] in ids]
+    found = bed.ask("SELECT (julianday(detected_at) - 2440587.5) * 86400.0 AS at FROM tasks WHERE id = ?", ids[0])[0]["at"] if ids else None
+    note = case.note
+    if case.name == "hungry":
+        killed = json.loads(bed.podman("inspect", case.name, "-f", "{{json .State.OOMKilled}}") or "false")
+        note = "real; the engine says so" if killed else "real kill by the kernel; this engine on cgroup v1 does not say OOMKilled"
+    verified = [one for one in attempts if one["outcome"] == "verified"]
+    return {
+        "got": (len(tasks), len(verified), len(told)),
+        "found": "-" if found is None else f"{found - case.at:.1f}",
+        "cause": tasks[0]["cause"] or "unknown" if tasks else "-",
+        "action": attempts[-1]["action_text"] if attempts else (tasks[-1]["waiting_reason"] or "-" if tasks else "-"),
+        "verified": f"{len(verified)} of {len(attempts)}",
+        "told": str(len(told)),
+        "note": note,
+        "say": tasks[0]["issue_message"] if tasks else "",
+    }
+
+
+def table(bed, seconds):
+    all_cases = cases()
+    for case in all_cases:
+        (case.make or make_pump)(bed)
+    bed.watch()
+    time.sleep(1)
+    for case in all_cases:
+        case.at = time.time()
+        case.break_it(bed)
+    for case in all_cases:
+        if case.break_it is nothing:
+            # They end by themselves: by the engine's own word.
+            ended = lambda name=case.name: bed.podman("inspect", name, "-f", "{{.State.FinishedAt.Unix}}")  # noqa: E731
+            until(f"the end of {case.name}", lambda: int(ended()) > 0)
+            case.at = float(ended())
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and any(row(bed, case)["got"] != case.want for case in all_cases):
+        time.sleep(2)
+    # What must not happen may happen late: one more stability window.
+    time.sleep(25)
+    print("| case | found after s | cause | action, or why none | verified | told | how |")
+    print("|---|---|---|---|---|---|---|")
+    wrong = []
+    for case in all_cases:
+        one = row(bed, case)
+        print(f"| {case.what} | {one['found']} | {one['cause']} | {one['action']} | {one['verified']} | {one['told']} | {one['note']} |")
+        if one["got"] != case.want:
+            wrong.append(f"{case.name}: tasks, verified, told are {one['got']}, not {case.want}: {one['say']}")
+    return wrong
+
+
+def proven(bed):
+    """Ten healthy minutes make a restart one of low risk: with the defaults but for `[mode.action]`, that one alone is done."""
+    for name in ("old", "young"):
+        if name == "young":
+            time.sleep(615)
+        bed.run(name, HEALTHY, *CHECK)
+        bed.checked.add(name)
+        if name == "old":
+            bed.watch()
+    time.sleep(12)
+    wrong = []
+    for name in ("old", "young"):
+        bed.podman("exec", name, "/bin/rm", "/tmp/ok")
+    case = {name: Case(name, name, None, None, None) for name in ("old", "young")}
+    until("the restart of what was proven", lambda: row(bed, case["old"])["got"][1] == 1, 90)
+    until("the word about the other", lambda: row(bed, case["young"])["got"] == (1, 0, 1), 90)
+    for name, what in (("old", "healthy for ten minutes"), ("young", "healthy for seconds")):
+        one = row(bed, case[name])
+        print(f"| {what}, medium = suggest | {one['cause']} | {one['action']} | {one['verified']} | {one['told']} |")
+    return wrong
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("binary")
+    parser.add_argument("--proven", action="store_true", help="the ten healthy minutes alone: takes eleven")
+    parser.add_argument("--seconds", type=int, default=150)
+    args = parser.parse_args()
+    bed = Bed(os.path.abspath(args.binary), "suggest" if args.proven else "auto")
+    wrong = ["it did not come to an end"]
+    try:
+        bed.begin()
+        wrong = proven(bed) if args.proven else table(bed, args.seconds)
+    finally:
+        if wrong:
+            print("\n".join(f"FAILED {one}" for one in wrong))
+            if os.path.exists(bed.path("daemon.log")):
+                print(bed.log()[-6000:], file=sys.stderr)
+        bed.end()
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
