@@ -5,6 +5,7 @@
 #
 # Sections in order: format scripts static clippy test import badinput arm64
 # complete story cookbook pictures e2e issues hostile install footprint; with --long also
+#   containers    a real Podman: containers that fail in each way, and those that are to be left alone
 #   bus           systemd over its own socket, the system bus and systemctl, a kill each
 #   crash         1,000 kills and 200 power cuts of the store, 10 GB of findings in a day
 #   powercut      60 power cuts of an emulated machine whose disk forgets
@@ -37,7 +38,7 @@ set -euo pipefail
 cd "$ROOT"
 
 DEFAULT=(format scripts static clippy test import badinput arm64 complete story cookbook pictures e2e issues hostile install footprint)
-LONG=(bus crash powercut breaks mutants simulation completelong latency classes catalogue hostilelong kills deploy soak fuzz)
+LONG=(containers bus crash powercut breaks mutants simulation completelong latency classes catalogue hostilelong kills deploy soak fuzz)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
 SKIP=77
@@ -214,6 +215,16 @@ section_issues() {
   binary=$(native_binary)
   for file in exactly_once.py github_stub.py github_schema.json; do files+=("tests/e2e/$file:/root/e2e/$file"); done
   BED_TIMEOUT=900 scripts/bed.sh run systemd tests/e2e/exactly_once.sh "$binary:/usr/local/bin/$NAME" "${files[@]}"
+}
+
+# A real engine and its containers, in a mount namespace; then what ten healthy minutes change.
+section_containers() {
+  local binary
+  need_bed
+  apt_need podman:podman runc:runc conmon:conmon /usr/share/doc/busybox-static:busybox-static python3:python3
+  binary=$(native_binary)
+  tests/e2e/containers.sh "$binary"
+  [ -z "${CONTAINERS_PROVEN:-}" ] || tests/e2e/containers.sh "$binary" --proven
 }
 
 # A killed service runs again whichever way systemd is asked.

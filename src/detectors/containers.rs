@@ -283,11 +283,13 @@ impl<'a> Round<'a> {
         let names: Vec<&str> = needed.iter().map(|one| one.name()).collect();
         let doubt = seen.watched.doubt(inspected, dead);
         let given = owner.is_some().then(|| since.plus(OWNER_GIVEN));
-        let starting = match trouble {
-            Trouble::Starting(by) => Some(*by),
-            _ if now.since(since) > UPDATES_BACK => None,
-            _ => self.update_of(container, inspected),
+        let is_new = now.since(since) <= UPDATES_BACK;
+        let update = || {
+            is_new
+                .then(|| self.update_of(container, inspected))
+                .flatten()
         };
+        let starting = trouble.healthy_by().or_else(update);
         let starting = starting.max(given).filter(|until| now < *until);
         let code = i32::try_from(inspected.exit_code()).unwrap_or(1);
         let code = (container.state() != "running" && code != 0).then_some(code);

@@ -334,7 +334,7 @@ fn podman_as_recorded_is_read() {
     let unhealthy = json!([{"Id": sick}]).to_string();
     let logs = read("podman_logs.bin");
     let inspect = |id: &str| format!("GET /containers/{id}/json");
-    let engine = Played::at(dir.path(), &[]).is_podman();
+    let engine = Played::at(dir.path(), &[]).speaks_as_podman();
     for (asked, answer) in [
         ("GET /containers/json?all=true", read("podman_list.json")),
         ("GET /containers/json?filters", unhealthy),

@@ -432,6 +432,16 @@ impl Trouble {
         }
     }
 
+    /// Until when it may still become healthy.
+    pub const fn healthy_by(&self) -> Option<Timestamp> {
+        match self {
+            Self::Starting(by) => Some(*by),
+            Self::Loops | Self::Dead | Self::Unhealthy | Self::OutOfMemory | Self::Exited(_) => {
+                None
+            }
+        }
+    }
+
     /// A restart is what helps, where nothing is to be put right first.
     pub const fn may_restart(&self) -> bool {
         matches!(

@@ -30,7 +30,8 @@ impl Played {
             for mut peer in listener.incoming().map_while(Result::ok) {
                 let mut request = [0_u8; 4096];
                 let read = peer.read(&mut request).unwrap_or(0);
-                let request = String::from_utf8_lossy(&request[..read]).into_owned();
+                let request =
+                    String::from_utf8_lossy(request.get(..read).unwrap_or(&[])).into_owned();
                 let asked = request.split(" HTTP/").next().unwrap_or("").to_owned();
                 let _ = peer.write_all(serving.answer(&asked).as_bytes());
                 serving.asked.lock().unwrap().push(asked);
@@ -40,7 +41,7 @@ impl Played {
     }
 
     /// As Podman names itself.
-    pub fn is_podman(self) -> Self {
+    pub fn speaks_as_podman(self) -> Self {
         *self.server.lock().unwrap() = "Libpod/4.3.1 (linux)".to_owned();
         self
     }

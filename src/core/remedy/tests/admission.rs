@@ -492,7 +492,11 @@ fn a_restart_of_a_container_is_suggested_until_it_has_a_mode_and_of_low_risk_onl
                 reason: Reason::Mode(mode),
                 ..
             } => mode,
-            other => panic!("{settings} {why:?}: {other:?}"),
+            other @ (Step::Wait { .. }
+            | Step::Tell { .. }
+            | Step::Green
+            | Step::Close { .. }
+            | Step::Refuse { .. }) => panic!("{settings} {why:?}: {other:?}"),
         }
     };
     let own = "[mode.action]\nrestart_container = \"auto\"\n";
