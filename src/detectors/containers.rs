@@ -14,8 +14,8 @@ use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitName;
 use crate::core::reading::container::ENGINES;
 use crate::core::reading::container_state::{
-    EndedBy, Event, Inspected, Known, Listed, PROJECT, SETTLES, Trouble, Watched, ended_by,
-    trouble, update_until,
+    ContainerFault, ContainerView, EndedBy, EngineEvent, Inspected, Listed, PROJECT, SETTLES,
+    Watched, ended_by, trouble, update_until,
 };
 use crate::core::reading::last_run::bounded;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep, container_memory};
@@ -112,7 +112,7 @@ struct Round<'a> {
     /// So many were described.
     inspected: std::cell::Cell<usize>,
     /// What came and went lately; asked for once.
-    updates: OnceLock<Vec<Event>>,
+    updates: OnceLock<Vec<EngineEvent>>,
     /// The label by which an autoheal container of this engine chooses; asked for once.
     heals: OnceLock<Option<String>>,
 }
@@ -186,7 +186,7 @@ impl<'a> Round<'a> {
             ("exited", Some(inspected)) => self.ended_by(container, inspected, seen, open)?,
             _ => EndedBy::Unknown,
         };
-        let known = Known {
+        let known = ContainerView {
             inspected: counted,
             unhealthy,
             loops,
@@ -253,7 +253,7 @@ impl<'a> Round<'a> {
         &self,
         finding: Finding,
         (container, inspected): (&Listed, &Inspected),
-        trouble: &Trouble,
+        trouble: &ContainerFault,
         seen: &mut Seen,
     ) -> Option<Finding> {
         let now = self.look.now;
@@ -272,7 +272,7 @@ impl<'a> Round<'a> {
             _ if unit.is_none() && inspected.is_removed_at_end() => {
                 Some("it is removed when it ends: whoever ran it makes another one".to_owned())
             }
-            (None, Trouble::Exited(_)) if is_unsure(seen) => {
+            (None, ContainerFault::Exited(_)) if is_unsure(seen) => {
                 Some("it is not known who ended it".to_owned())
             }
             _ => None,
@@ -302,9 +302,10 @@ impl<'a> Round<'a> {
                 .with(Fact::Container(container.id()))
                 .with(Fact::Proven(proven)),
         };
-        let loops = matches!(trouble, Trouble::Loops);
+        let loops = matches!(trouble, ContainerFault::Loops);
         let restarts = u32::try_from(inspected.restarts()).unwrap_or(u32::MAX);
-        let oom = matches!(trouble, Trouble::OutOfMemory).then_some(Fact::Result("oom-kill"));
+        let oom =
+            matches!(trouble, ContainerFault::OutOfMemory).then_some(Fact::Result("oom-kill"));
         Some(
             finding
                 .with(unit)
@@ -377,11 +378,14 @@ impl<'a> Round<'a> {
     }
 
     /// Who else looks after it.
-    fn owner(&self, container: &Listed, trouble: &Trouble) -> Option<String> {
+    fn owner(&self, container: &Listed, trouble: &ContainerFault) -> Option<String> {
         if let Some(owner) = container.owner() {
             return Some(owner.to_owned());
         }
-        if !matches!(trouble, Trouble::Unhealthy | Trouble::Starting(_)) {
+        if !matches!(
+            trouble,
+            ContainerFault::Unhealthy | ContainerFault::Starting(_)
+        ) {
             return None;
         }
         let label = self.heals.get_or_init(|| self.autoheal()).as_deref()?;

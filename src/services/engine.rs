@@ -11,12 +11,13 @@ use serde_json::Value;
 
 use crate::core::model::text::cut;
 use crate::core::model::time::Timestamp;
-use crate::core::reading::container_state::{Event, Inspected, Listed, log_lines};
+use crate::core::reading::container_state::{EngineEvent, Inspected, Listed, log_lines};
 use crate::host::Host;
 use crate::host::clock::end_after;
 use crate::host::net;
 
 #[cfg(test)]
+#[path = "engine/tests/played.rs"]
 pub mod played;
 
 /// Where engines listen. Two names of one socket are one engine.
@@ -107,7 +108,7 @@ pub struct Engine {
 
 /// What an engine has.
 #[derive(Debug)]
-pub struct Containers {
+pub struct Inventory {
     pub all: Vec<Listed>,
     pub is_podman: bool,
 }
@@ -178,9 +179,9 @@ impl Engine {
     }
 
     /// All its containers.
-    pub fn containers(&self, end: Instant) -> Result<Containers, EngineError> {
+    pub fn containers(&self, end: Instant) -> Result<Inventory, EngineError> {
         let answer = self.get("/containers/json?all=true", ANSWER_CAP, end)?;
-        Ok(Containers {
+        Ok(Inventory {
             all: Listed::all(&answer.text()).map_err(EngineError::Json)?,
             is_podman: answer.head.contains("Libpod"),
         })
@@ -222,7 +223,7 @@ impl Engine {
         since: Timestamp,
         (is_podman, now): (bool, Timestamp),
         end: Instant,
-    ) -> Result<Vec<Event>, EngineError> {
+    ) -> Result<Vec<EngineEvent>, EngineError> {
         let seconds = |at: Timestamp| at.as_millis().div_euclid(1_000);
         let filters = match id {
             Some(id) => format!("%7B%22container%22%3A%5B%22{}%22%5D%7D", checked(id)?),
@@ -237,7 +238,7 @@ impl Engine {
         let answer = self.get(&path, EVENTS_CAP, end)?;
         match answer.body.len().saturating_add(answer.head.len()) >= EVENTS_CAP.saturating_sub(8) {
             true => Ok(Vec::new()),
-            false => Ok(Event::all(&answer.text())),
+            false => Ok(EngineEvent::all(&answer.text())),
         }
     }
 

@@ -303,7 +303,7 @@ impl Inspected {
 
 /// One event of `GET /events`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct EngineEvent {
     pub kind: String,
     pub action: String,
     pub id: String,
@@ -312,7 +312,7 @@ pub struct Event {
     pub at: Timestamp,
 }
 
-impl Event {
+impl EngineEvent {
     /// One object a line; what is none is skipped.
     pub fn all(body: &str) -> Vec<Self> {
         let mut all: Vec<Self> = body
@@ -354,11 +354,11 @@ pub enum EndedBy {
 
 /// Who ended the container of these events, by those since its last start. Podman loses the word `stop` at times; an end
 /// that was ordered is cleaned up after twice, by whoever ordered it and by what watches the container.
-pub fn ended_by(events: &[Event], exit_code: i64, is_podman: bool) -> EndedBy {
+pub fn ended_by(events: &[EngineEvent], exit_code: i64, is_podman: bool) -> EndedBy {
     let started = events.iter().rposition(|event| event.action == "start");
     let since = events.get(started.unwrap_or(0)..).unwrap_or(&[]);
     let count = |action: &str| since.iter().filter(|event| event.action == action).count();
-    if since.iter().any(Event::stops) {
+    if since.iter().any(EngineEvent::stops) {
         return EndedBy::Order;
     }
     match (count("die"), is_podman, count("cleanup")) {
@@ -373,14 +373,14 @@ pub fn ended_by(events: &[Event], exit_code: i64, is_podman: bool) -> EndedBy {
 /// Until when something is being made new around `container`: its image is pulled, or one of its name is created, renamed
 /// or removed.
 pub fn update_until(
-    events: &[Event],
+    events: &[EngineEvent],
     container: &Listed,
     created: Option<Timestamp>,
     now: Timestamp,
 ) -> Option<Timestamp> {
     let own = created.unwrap_or_default().plus(OF_CREATION);
     // Podman tells of a pull with each creation, whatever it found at home.
-    let creates = |pull: &Event| {
+    let creates = |pull: &EngineEvent| {
         let within = |at: Timestamp| at >= pull.at && at.since(pull.at) < OF_CREATION;
         events
             .iter()
@@ -409,7 +409,7 @@ pub fn update_until(
 
 /// What is wrong with a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum ContainerFault {
     Loops,
     Dead,
     Unhealthy,
@@ -419,7 +419,7 @@ pub enum Trouble {
     Exited(i64),
 }
 
-impl Trouble {
+impl ContainerFault {
     /// As the message of its finding says it.
     pub fn words(&self) -> String {
         match self {
@@ -453,7 +453,7 @@ impl Trouble {
 
 /// What is known of one container beside the list.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
+pub struct ContainerView<'a> {
     pub inspected: Option<&'a Inspected>,
     pub unhealthy: bool,
     pub loops: bool,
@@ -465,30 +465,34 @@ pub struct Known<'a> {
 
 /// What is wrong with `container`, if anything is. What a human stopped, and a job that ended with 0, is in order; what is
 /// not known counts as stopped.
-pub fn trouble(container: &Listed, known: &Known<'_>, now: Timestamp) -> Option<Trouble> {
+pub fn trouble(
+    container: &Listed,
+    known: &ContainerView<'_>,
+    now: Timestamp,
+) -> Option<ContainerFault> {
     match container.state() {
-        "dead" => Some(Trouble::Dead),
-        "restarting" if known.loops || known.inspected.is_none() => Some(Trouble::Loops),
-        "running" if known.loops => Some(Trouble::Loops),
-        "running" if known.unhealthy => Some(Trouble::Unhealthy),
+        "dead" => Some(ContainerFault::Dead),
+        "restarting" if known.loops || known.inspected.is_none() => Some(ContainerFault::Loops),
+        "running" if known.loops => Some(ContainerFault::Loops),
+        "running" if known.unhealthy => Some(ContainerFault::Unhealthy),
         "running" if known.open => {
             let inspected = known.inspected?;
             let by = inspected.healthy_by().filter(|by| now < *by)?;
-            (inspected.health() == "starting").then_some(Trouble::Starting(by))
+            (inspected.health() == "starting").then_some(ContainerFault::Starting(by))
         }
         "exited" => ended(container, known),
         _ => None,
     }
 }
 
-fn ended(container: &Listed, known: &Known<'_>) -> Option<Trouble> {
+fn ended(container: &Listed, known: &ContainerView<'_>) -> Option<ContainerFault> {
     let told = known.inspected.map(Inspected::exit_code);
     let code = told.or_else(|| container.exit_code())?;
     if code == 0 {
         return None;
     }
     if known.inspected.is_some_and(Inspected::oom_killed) {
-        return Some(Trouble::OutOfMemory);
+        return Some(ContainerFault::OutOfMemory);
     }
     // What its engine keeps up stays down only when it was stopped, or could not be started.
     let kept_down = known
@@ -499,7 +503,7 @@ fn ended(container: &Listed, known: &Known<'_>) -> Option<Trouble> {
         EndedBy::Order => false,
         EndedBy::Unknown => known.open || !OF_STOP.contains(&code) && !kept_down,
     };
-    is_fault.then_some(Trouble::Exited(code))
+    is_fault.then_some(ContainerFault::Exited(code))
 }
 
 /// What is remembered of one container from sweep to sweep.

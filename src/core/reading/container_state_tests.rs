@@ -50,7 +50,7 @@ fn event(action: &str, second: u64, attributes: &Value) -> String {
 }
 
 /// `start die kill:15 stop cleanup …`, a second apart.
-fn events(words: &str) -> Vec<Event> {
+fn events(words: &str) -> Vec<EngineEvent> {
     let lines: Vec<String> = words
         .split(' ')
         .zip(1..)
@@ -59,7 +59,7 @@ fn events(words: &str) -> Vec<Event> {
             None => event(word, second, &json!({})),
         })
         .collect();
-    Event::all(&lines.join("\n"))
+    EngineEvent::all(&lines.join("\n"))
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn what_is_wrong_and_what_is_in_order() {
             Some(&plain),
             Itself,
             false,
-            Some(Trouble::Exited(1)),
+            Some(ContainerFault::Exited(1)),
         ),
         (
             "failed, by whom is not known",
@@ -123,7 +123,7 @@ fn what_is_wrong_and_what_is_in_order() {
             Some(&plain),
             Unknown,
             false,
-            Some(Trouble::Exited(1)),
+            Some(ContainerFault::Exited(1)),
         ),
         (
             "killed from outside",
@@ -131,7 +131,7 @@ fn what_is_wrong_and_what_is_in_order() {
             Some(&e137),
             Itself,
             false,
-            Some(Trouble::Exited(137)),
+            Some(ContainerFault::Exited(137)),
         ),
         (
             "stopped by a human",
@@ -171,7 +171,7 @@ fn what_is_wrong_and_what_is_in_order() {
             Some(&e137),
             Unknown,
             true,
-            Some(Trouble::Exited(137)),
+            Some(ContainerFault::Exited(137)),
         ),
         (
             "a fault that a human ended",
@@ -189,7 +189,7 @@ fn what_is_wrong_and_what_is_in_order() {
             Some(&oom),
             Unknown,
             false,
-            Some(Trouble::OutOfMemory),
+            Some(ContainerFault::OutOfMemory),
         ),
         (
             "kept up, so it was stopped",
@@ -205,7 +205,7 @@ fn what_is_wrong_and_what_is_in_order() {
             Some(&failed),
             Unknown,
             false,
-            Some(Trouble::Exited(128)),
+            Some(ContainerFault::Exited(128)),
         ),
         (
             "by the list alone",
@@ -213,11 +213,18 @@ fn what_is_wrong_and_what_is_in_order() {
             None,
             Unknown,
             false,
-            Some(Trouble::Exited(1)),
+            Some(ContainerFault::Exited(1)),
         ),
         ("made, never started", "created", None, Unknown, false, None),
         ("held", "paused", None, Unknown, true, None),
-        ("dead", "dead", None, Unknown, false, Some(Trouble::Dead)),
+        (
+            "dead",
+            "dead",
+            None,
+            Unknown,
+            false,
+            Some(ContainerFault::Dead),
+        ),
         (
             "restarts once",
             "restarting",
@@ -232,10 +239,10 @@ fn what_is_wrong_and_what_is_in_order() {
             None,
             Unknown,
             false,
-            Some(Trouble::Loops),
+            Some(ContainerFault::Loops),
         ),
     ] {
-        let known = Known {
+        let known = ContainerView {
             inspected: one,
             unhealthy: false,
             loops: false,
@@ -253,7 +260,7 @@ fn a_check_that_began_anew_is_no_health_yet() {
         "State": {"Status": "running", "StartedAt": at(0).rfc3339(), "Health": {"Status": "starting"}},
         "Config": {"Healthcheck": {"Interval": 10_000_000_000_u64, "Retries": 2, "StartPeriod": 30_000_000_000_u64}},
     }));
-    let known = |open, unhealthy| Known {
+    let known = |open, unhealthy| ContainerView {
         inspected: Some(&starting),
         unhealthy,
         loops: false,
@@ -263,10 +270,13 @@ fn a_check_that_began_anew_is_no_health_yet() {
     let up = container("running", "Up 5 seconds");
     let judged = |open, unhealthy, second| trouble(&up, &known(open, unhealthy), at(second));
     assert_eq!(judged(false, false, 20), None);
-    assert_eq!(judged(true, false, 20), Some(Trouble::Starting(at(50))));
+    assert_eq!(
+        judged(true, false, 20),
+        Some(ContainerFault::Starting(at(50)))
+    );
     // A check that never comes to an end is no fault of the container's.
     assert_eq!(judged(true, false, 51), None);
-    assert_eq!(judged(false, true, 20), Some(Trouble::Unhealthy));
+    assert_eq!(judged(false, true, 20), Some(ContainerFault::Unhealthy));
 }
 
 #[test]
@@ -460,7 +470,7 @@ fn an_update_is_waited_for_and_the_own_creation_is_none() {
         ),
         ("no event".to_owned(), None),
     ] {
-        let events = Event::all(&line);
+        let events = EngineEvent::all(&line);
         let until = update_until(&events, &web, Some(at(0)), at(130));
         assert_eq!(until, want, "{line}");
         assert_eq!(update_until(&events, &web, Some(at(0)), at(400)), None);
@@ -513,6 +523,6 @@ fn hostile_answers_are_read_without_harm() {
                 "{text}"
             );
         }
-        assert!(Event::all(text).len() < 2);
+        assert!(EngineEvent::all(text).len() < 2);
     }
 }

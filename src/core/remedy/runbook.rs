@@ -587,27 +587,6 @@ mod tests {
             ),
             (Class::OomKill, "x", &[], Cause::OutOfMemory, &[]),
             (
-                Class::ContainerUnhealthy,
-                "web",
-                &[("container", "0a")],
-                Cause::HealthCheckFailed,
-                &["restart_container"],
-            ),
-            (
-                Class::ContainerUnhealthy,
-                "web",
-                &[("container", "0a")],
-                Cause::ConfigInvalid,
-                &[],
-            ),
-            (
-                Class::ContainerUnhealthy,
-                "web",
-                &[("left_alone", "x")],
-                Cause::HealthCheckFailed,
-                &[],
-            ),
-            (
                 Class::ReadonlyFs,
                 "/data",
                 &[],

@@ -539,3 +539,24 @@ fn a_restart_of_a_container_is_suggested_until_it_has_a_mode_and_of_low_risk_onl
         "{mistake}"
     );
 }
+
+#[test]
+fn a_container_is_restarted_where_that_may_help_and_somebody_else_does_not() {
+    use crate::core::model::cause::Cause;
+    use crate::core::remedy::runbook::{builtin, select};
+    let offered = |fact: (&str, &str), cause| {
+        let mut finding = finding(Class::ContainerUnhealthy, "web");
+        finding.evidence = Facts::stored(&[fact]);
+        let offered = select(&builtin(), &finding, cause);
+        offered.iter().map(|one| one.kind).collect::<Vec<_>>()
+    };
+    let (ours, others) = (
+        ("container", "0a"),
+        ("left_alone", "autoheal looks after it"),
+    );
+    let restart = [ActionKind::RestartContainer];
+    assert_eq!(offered(ours, Cause::HealthCheckFailed), restart);
+    assert_eq!(offered(ours, Cause::OutOfMemory), restart);
+    assert_eq!(offered(ours, Cause::ConfigInvalid), []);
+    assert_eq!(offered(others, Cause::HealthCheckFailed), []);
+}
