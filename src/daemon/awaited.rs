@@ -29,8 +29,8 @@ fn is_starting(state: &UnitState) -> bool {
     state.active_state == "activating" && state.sub_state != "auto-restart"
 }
 
-fn state_of(job: &Job<'_>, unit: &UnitName) -> Option<UnitState> {
-    let found = services::find(&job.loaded.managers, unit);
+fn state_of(job: &Job<'_>, unit: Option<&UnitName>) -> Option<UnitState> {
+    let found = services::find(&job.loaded.managers, unit?);
     found.ok().map(|(_, state)| state)
 }
 
@@ -40,7 +40,7 @@ fn answers_by(finding: &Finding, now: Timestamp) -> Option<Timestamp> {
     until.filter(|until| now < *until)
 }
 
-/// Hands the attempt over if its unit is still starting; gives it back otherwise.
+/// Hands the attempt over if what it started is still starting; gives it back otherwise.
 pub fn hand_over(
     job: &Job<'_>,
     booked: Underway,
@@ -50,10 +50,8 @@ pub fn hand_over(
     if now.since(booked.at) < HELD {
         return Ok(Some(booked));
     }
-    let Some(unit) = booked.starts.clone() else {
-        return Ok(Some(booked));
-    };
-    let state = state_of(job, &unit);
+    let unit = booked.starts.clone();
+    let state = state_of(job, unit.as_ref());
     let starts = state.as_ref().is_some_and(is_starting);
     let starts_by = starts.then(|| booked.at.plus(LONGEST));
     let Some(until) = starts_by.max(answers_by(finding, now)) else {
@@ -65,7 +63,10 @@ pub fn hand_over(
         store.note_attempt(booked.id, Noted::Started, &since.to_string())?;
     }
     let left = note_left(job, &booked, finding, starts)?;
-    log::info!("task {}: {unit} takes its time to start", job.task.id);
+    let what = unit
+        .as_ref()
+        .map_or(job.task.subject.as_str(), UnitName::as_str);
+    log::info!("task {}: {what} takes its time to start", job.task.id);
     let until = until.min(booked.at.plus(LONGEST));
     let awaited = Awaited {
         task: job.task.id,
@@ -133,7 +134,8 @@ pub fn over(runtime: &Runtime, now: Timestamp) -> Result<Option<Over>, StoreErro
     let seen = job.look();
     let lasts = match &seen {
         Seen::Present(finding) => {
-            let starts = state_of(&job, &awaited.unit).is_some_and(|unit| is_starting(&unit));
+            let state = state_of(&job, awaited.unit.as_ref());
+            let starts = state.is_some_and(|unit| is_starting(&unit));
             if !awaited.left {
                 awaited.left = note_left(&job, &awaited.booked, finding, starts)?;
             }

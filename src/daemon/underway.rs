@@ -29,7 +29,8 @@ pub struct Underway {
 pub struct Awaited {
     pub task: TaskId,
     pub worker: String,
-    pub unit: UnitName,
+    /// None of what is no unit's: whatever asks it says how long it is given.
+    pub unit: Option<UnitName>,
     pub booked: Underway,
     /// What is said of it since it is up was kept.
     pub left: bool,

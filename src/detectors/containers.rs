@@ -360,7 +360,8 @@ impl<'a> Round<'a> {
                 .events(None, since, when, self.end)
                 .unwrap_or_default()
         });
-        update_until(events, container, inspected.created_at(), now)
+        let own = (inspected.image(), inspected.created_at());
+        update_until(events, container, own, now)
     }
 
     /// The unit that runs it, by its labels or the control group of its process, and whether that is active.

@@ -52,6 +52,7 @@ pid_file = "{work}/pump.pid"
 """
 # Healthy as long as /tmp/ok is there, which each start makes.
 HEALTHY = "touch /tmp/ok; trap 'exit 0' TERM; while true; do sleep 0.3; done"
+SLOW = "[ -e /ran ] && { rm -f /tmp/ok; sleep 8; }; touch /ran; " + HEALTHY
 CHECK = ["--health-cmd", "test -e /tmp/ok", "--health-interval", "disable", "--health-retries", "2"]
 # Fails once, then runs.
 ONCE = "trap 'exit 0' TERM; [ -e /ran ] || {{ touch /ran; sleep {after}; {how}; }}; while true; do sleep 0.3; done"
@@ -204,6 +205,9 @@ def cases():
     return [
         Case("unhealthy", "fails its health check", healthy("unhealthy"), ill("unhealthy"), (1, 1, 0),
              "real; checks run by the bed"),
+        Case("slow", "unhealthy, takes 8 s to be healthy after a start",
+             lambda bed: (bed.run("slow", SLOW, *CHECK, "--health-start-period", "20s"), bed.checked.add("slow")),
+             ill("slow"), (1, 1, 0), "real; checks run by the bed; found after its start period of 20 s"),
         Case("exits", "exited with 1", plain("exits", ONCE.format(after=6, how=said)), nothing, (1, 1, 0)),
         Case("shot", "killed from outside (137)", plain("shot", HEALTHY), lambda bed: kill_outside(bed, "shot"), (1, 1, 0)),
         Case("loops", "restart loop (policy always)", nothing,

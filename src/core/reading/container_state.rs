@@ -179,7 +179,11 @@ pub struct Inspected(Value);
 
 impl Inspected {
     pub fn read(body: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(body.trim()).map(Self)
+        let one: Value = serde_json::from_str(body.trim())?;
+        match one.get("State").is_some_and(Value::is_object) {
+            true => Ok(Self(one)),
+            false => Err(serde::de::Error::custom("a container without a state")),
+        }
     }
 
     fn time(&self, path: &str) -> Option<Timestamp> {
@@ -237,6 +241,11 @@ impl Inspected {
         let last = log.and_then(Value::as_array).and_then(|log| log.last());
         let said = last.map_or("", |last| text(last, "/Output"));
         cut(said.trim(), WORDS_CAP)
+    }
+
+    /// As it was ordered: the list tells an id where the name has moved on to another image.
+    pub fn image(&self) -> &str {
+        text(&self.0, "/Config/Image")
     }
 
     pub fn restarts(&self) -> u64 {
@@ -375,9 +384,13 @@ pub fn ended_by(events: &[EngineEvent], exit_code: i64, is_podman: bool) -> Ende
 pub fn update_until(
     events: &[EngineEvent],
     container: &Listed,
-    created: Option<Timestamp>,
+    (image, created): (&str, Option<Timestamp>),
     now: Timestamp,
 ) -> Option<Timestamp> {
+    let untagged = match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => image,
+    };
     let own = created.unwrap_or_default().plus(OF_CREATION);
     // Podman tells of a pull with each creation, whatever it found at home.
     let creates = |pull: &EngineEvent| {
@@ -389,10 +402,10 @@ pub fn update_until(
     let last = events.iter().rfind(|event| {
         let other = event.id != container.id();
         let is_update = match (event.kind.as_str(), event.action.as_str()) {
+            // Podman gives a name with its tag, Docker one without it beside an id with it.
             ("image", "pull") => {
-                let image = container.image();
-                let is_own = image == event.name || image.ends_with(&format!("/{}", event.name));
-                is_own && !creates(event)
+                let own = |of: &str| [image, untagged].into_iter().any(|own| is_image(own, of));
+                (own(&event.id) || own(&event.name)) && !creates(event)
             }
             ("container", "create" | "rename" | "destroy" | "remove") => {
                 // Compose puts the old id before the name of what it replaces.
@@ -405,6 +418,11 @@ pub fn update_until(
     })?;
     let until = last.at.plus(UPDATE);
     (now < until).then_some(until)
+}
+
+/// True where both name one image, the one perhaps with its registry.
+fn is_image(own: &str, other: &str) -> bool {
+    !other.is_empty() && (own == other || own.ends_with(&format!("/{other}")))
 }
 
 /// What is wrong with a container.
