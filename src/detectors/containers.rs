@@ -11,7 +11,7 @@ use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::sorted::SortedMap;
 use crate::core::model::time::Timestamp;
-use crate::core::model::unit::UnitName;
+use crate::core::model::unit::{UnitName, UnitState};
 use crate::core::reading::container::ENGINES;
 use crate::core::reading::container_state::{
     ContainerFault, ContainerView, EndedBy, EngineEvent, Inspected, Listed, PROJECT, SETTLES,
@@ -19,6 +19,7 @@ use crate::core::reading::container_state::{
 };
 use crate::core::reading::last_run::bounded;
 use crate::detectors::{DetectError, Detector, Snapshot, Sweep, container_memory};
+use crate::host::READ_CAP;
 use crate::host::clock::end_after;
 use crate::services;
 use crate::services::engine::{Engine, EngineError};
@@ -372,10 +373,28 @@ impl<'a> Round<'a> {
             let runs_others = ENGINES.contains(&unit.as_str()) || !unit.ends_with(".service");
             (!runs_others).then_some(unit)
         };
-        let named = Some(container.unit().to_owned()).filter(|unit| !unit.is_empty());
-        let unit = UnitName::new(&named.or_else(by_group)?).ok()?;
-        let (_, state) = services::find(self.look.managers, &unit).ok()?;
-        (state.load_state != "not-found").then(|| (unit.to_string(), state.is_active()))
+        let find = |name: &str| {
+            let unit = UnitName::new(name).ok()?;
+            let (_, state) = services::find(self.look.managers, &unit).ok()?;
+            (state.load_state != "not-found").then_some(state)
+        };
+        let named = Some(container.unit()).filter(|unit| !unit.is_empty());
+        let named = named.and_then(find);
+        let named = named.filter(|unit| self.speaks_of(unit, container));
+        let state = named.or_else(|| find(&by_group()?))?;
+        Some((state.name.clone(), state.is_active()))
+    }
+
+    /// The file of the unit names the container or its project. A label alone proves nothing: an image brings labels too,
+    /// and whoever made it would choose what is restarted here.
+    fn speaks_of(&self, unit: &UnitState, container: &Listed) -> bool {
+        let files = [&unit.fragment_path].into_iter().chain(&unit.drop_in_paths);
+        let of_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let own = [container.name(), container.label(PROJECT), container.id()];
+        let is_own = |word: &str| !word.is_empty() && own.contains(&word);
+        files
+            .filter_map(|file| self.look.host.read(file, READ_CAP).ok())
+            .any(|text| text.split(|c| !of_name(c)).any(is_own))
     }
 
     /// Who else looks after it.

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,8 +9,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::core::model::facts::Key;
 use crate::detectors::Open;
+use crate::detectors::tests::One;
 use crate::host::Host;
 use crate::host::clock::Clock;
+use crate::services::ServiceManager;
 use crate::services::engine::played::Played;
 
 const ID: &str = "8dfafdbc3a408dfafdbc3a408dfafdbc3a408dfafdbc3a408dfafdbc3a408dfa";
@@ -63,11 +66,20 @@ impl Bed {
     }
 
     fn sees(&self, open: bool, at: Timestamp) -> Option<Finding> {
+        self.sees_beside(&[], open, at)
+    }
+
+    fn sees_beside(
+        &self,
+        managers: &[Arc<dyn ServiceManager>],
+        open: bool,
+        at: Timestamp,
+    ) -> Option<Finding> {
         let host = Host::at(self.dir.path(), Clock::manual(at));
         let config = Config::default();
         let condition = (Class::ContainerUnhealthy, "web".to_owned());
         let open = Open::new(open.then_some(condition));
-        let look = Snapshot::new(&host, &config, &[], &open);
+        let look = Snapshot::new(&host, &config, managers, &open);
         let Sweep::Present(found) = self.detector.examine(&look).unwrap() else {
             return None;
         };
@@ -78,6 +90,46 @@ impl Bed {
 fn exited(code: i32, host: &Value) -> String {
     let state = json!({"Status": "exited", "ExitCode": code, "FinishedAt": ago(20).rfc3339()});
     described(&state, host)
+}
+
+#[test]
+fn a_label_names_a_unit_only_where_that_speaks_of_the_container() {
+    for (file, want) in [
+        (
+            "[Service]\nExecStart=/usr/bin/podman run --name=web acme/web:2\n",
+            Some("site.service"),
+        ),
+        ("[Service]\nExecStart=/usr/sbin/sshd -D\n", None),
+        ("[Service]\nExecStart=/usr/bin/webhook\n", None),
+    ] {
+        let labels = json!({"PODMAN_SYSTEMD_UNIT": "site.service"});
+        let bed = Bed::new(&[
+            (
+                "GET /containers/json",
+                one("exited", "Exited (1) 20 seconds ago", &labels),
+            ),
+            (
+                "GET /events",
+                [event("start", 80_000), event("die", 20)].join("\n"),
+            ),
+            (LOGS, String::new()),
+            ("GET /containers/8dfafdbc", exited(1, &json!({}))),
+        ]);
+        let path = "/etc/systemd/system/site.service";
+        let on_disk = bed.dir.path().join(path.trim_start_matches('/'));
+        std::fs::create_dir_all(on_disk.parent().unwrap()).unwrap();
+        std::fs::write(on_disk, file).unwrap();
+        let unit = UnitState {
+            name: "site.service".to_owned(),
+            load_state: "loaded".to_owned(),
+            active_state: "active".to_owned(),
+            fragment_path: path.to_owned(),
+            ..UnitState::default()
+        };
+        let manager: Arc<dyn ServiceManager> = Arc::new(One::with_none(unit));
+        let found = bed.sees_beside(&[manager], false, now()).unwrap();
+        assert_eq!(found.fact(Key::Unit), want, "{file}");
+    }
 }
 
 #[test]
