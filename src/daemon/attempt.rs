@@ -31,7 +31,8 @@ const BLIND_RECHECK: Duration = Duration::from_secs(30);
 const SLOT_RECHECK: Duration = Duration::from_secs(2);
 
 /// A stop comes first: the attempt stays open, and [`recover`] verifies it before anything else is done.
-const AFTER_ALL: &str = "green later, though the same was said after it as after the one before, which failed: not counted as its work";
+const AFTER_ALL: &str =
+    "green later, though the same was said after it as before: not counted as its work";
 const HANDED_OVER: &str = "the daemon stops; verified at the next start";
 
 fn step(name: &str) {
@@ -120,9 +121,8 @@ fn not_done(job: &Job<'_>, booked: &Underway, why: &ActionError) -> Result<(), S
     }
     log::warn!("task {id}: {message}");
     if let Some(answer) = why.answer() {
-        runtime
-            .store
-            .note_attempt(booked.id, Noted::Answer, answer)?;
+        let noted = [(Noted::Answer, answer.to_owned())];
+        runtime.store.note_attempt(booked.id, &noted)?;
     }
     let outcome = match why {
         ActionError::Failed(_) => Outcome::Failed,
@@ -151,6 +151,7 @@ fn prove(job: &Job<'_>, mut booked: Underway) -> Result<(), StoreError> {
     let deadline = time_to_show(job, booked.phase);
     let started = job.now();
     let mut pause = LOOK_PAUSE;
+    let mut was_red = false;
     loop {
         let seen = job.look();
         if seen != Seen::Clear && runtime.stopping() {
@@ -158,10 +159,16 @@ fn prove(job: &Job<'_>, mut booked: Underway) -> Result<(), StoreError> {
             return Ok(());
         }
         match &seen {
-            Seen::Present(finding) => match awaited::hand_over(job, booked, finding)? {
-                None => return Ok(()),
-                Some(back) => booked = back,
-            },
+            Seen::Present(finding) => {
+                if !was_red {
+                    was_red = true;
+                    underway::note_red(job, &booked, finding)?;
+                }
+                match awaited::hand_over(job, booked, finding)? {
+                    None => return Ok(()),
+                    Some(back) => booked = back,
+                }
+            }
             Seen::CouldNotLook(_) => {}
             Seen::Clear | Seen::Over(_) | Seen::Stands => return ended(job, &booked, seen),
         }

@@ -14,7 +14,7 @@ use crate::daemon::runtime::Runtime;
 use crate::daemon::underway;
 use crate::daemon::underway::{Awaited, Underway};
 use crate::services;
-use crate::store::{Noted, StoreError};
+use crate::store::StoreError;
 
 /// A worker stands by for so long: most starts are over by then.
 const HELD: Duration = Duration::from_secs(5);
@@ -57,11 +57,6 @@ pub fn hand_over(
     let Some(until) = starts_by.max(answers_by(finding, now)) else {
         return Ok(Some(booked));
     };
-    let since = state.map(|unit| unit.inactive_exit_us);
-    if let Some(since) = since.filter(|us| *us > 0) {
-        let store = &job.runtime.store;
-        store.note_attempt(booked.id, Noted::Started, &since.to_string())?;
-    }
     let left = note_left(job, &booked, finding, starts)?;
     let what = unit
         .as_ref()

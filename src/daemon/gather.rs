@@ -364,8 +364,11 @@ pub fn last_attempt(class: Class, attempts: &[Attempt]) -> Option<LastAttempt> {
     })
 }
 
-/// After it the same was said as after one like it that failed.
+/// After it the same was answered as before it, or said as after one like it that failed.
 pub fn is_in_vain(attempts: &[Attempt], of: &Attempt) -> bool {
+    if of.noted(Noted::Unmoved).is_some() {
+        return true;
+    }
     let (Some(left), Ok(kind)) = (of.noted(Noted::Left), &of.action_kind) else {
         return false;
     };

@@ -2,12 +2,14 @@
 
 use crate::actions::Undo;
 use crate::core::model::class::ToldBy;
+use crate::core::model::facts::Key;
 use crate::core::model::finding::Finding;
 use crate::core::model::id::{AttemptId, TaskId};
 use crate::core::model::task::Phase;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitName;
 use crate::daemon::job::Job;
+use crate::services;
 use crate::store::{Noted, StoreError};
 
 /// An attempt that was booked, until its end is written down.
@@ -44,5 +46,21 @@ pub fn note_left(job: &Job<'_>, id: AttemptId, finding: &Finding) -> Result<(), 
         return Ok(());
     }
     let store = &job.runtime.store;
-    store.note_attempt(id, Noted::Left, &finding.message)
+    store.note_attempt(id, &[(Noted::Left, finding.message.clone())])
+}
+
+/// Keeps, of the first look after an attempt that saw no end, what tells later whose the end was: when our start was, and
+/// whether what is asked answers as it did before.
+pub fn note_red(job: &Job<'_>, booked: &Underway, finding: &Finding) -> Result<(), StoreError> {
+    let mut noted = Vec::new();
+    let unit = booked.starts.as_ref();
+    let unit = unit.and_then(|unit| services::find(&job.loaded.managers, unit).ok());
+    if let Some((_, state)) = unit.filter(|(_, state)| state.inactive_exit_us > 0) {
+        noted.push((Noted::Started, state.inactive_exit_us.to_string()));
+    }
+    let before = job.task.evidence.text(Key::Answered);
+    if before.is_some() && before == finding.fact(Key::Answered) {
+        noted.push((Noted::Unmoved, finding.message.clone()));
+    }
+    job.runtime.store.note_attempt(booked.id, &noted)
 }

@@ -40,6 +40,8 @@ const ADDRESS_BYTES: u64 = 4 << 30;
 struct Failure {
     severity: Severity,
     what: String,
+    /// The status of an HTTP answer that is a wrong one.
+    answered: Option<u16>,
 }
 
 impl Failure {
@@ -47,6 +49,7 @@ impl Failure {
         Self {
             severity: Severity::Error,
             what: what.to_string(),
+            answered: None,
         }
     }
 }
@@ -276,6 +279,7 @@ fn finding(probe: &Probe, failed: &Failed, was_green: bool, now: Timestamp) -> F
     .with(Fact::Unit(&probe.unit))
     .with(Fact::Requires(&failed.requires))
     .with(failed.starting_until.map(Fact::StartingUntil))
+    .with(failure.answered.map(Fact::Answered))
     .with(port.map(Fact::Port))
 }
 
@@ -350,7 +354,12 @@ fn http(probe: &Probe, timeout: Duration) -> Result<(), Failure> {
     if good {
         Ok(())
     } else {
-        Err(fail(&format_args!("status {status}")))
+        // 502 to 504 say that there is nobody to answer (RFC 9110, section 15.6).
+        let answered = Some(status).filter(|status| !(502..=504).contains(status));
+        Err(Failure {
+            answered,
+            ..fail(&format_args!("status {status}"))
+        })
     }
 }
 
@@ -443,6 +452,7 @@ fn command(
             out.status,
             cut(&what, OUTPUT_CAP)
         ),
+        answered: None,
     })
 }
 

@@ -132,10 +132,12 @@ impl Store {
     pub fn note_attempt(
         &self,
         attempt_id: AttemptId,
-        what: Noted,
-        text: &str,
+        what: &[(Noted, String)],
     ) -> Result<(), StoreError> {
-        let text = text.to_owned();
+        if what.is_empty() {
+            return Ok(());
+        }
+        let what = what.to_vec();
         self.write(move |tx| {
             let evidence: String = tx
                 .prepare_cached("SELECT evidence FROM attempts WHERE id = ?1")?
@@ -143,7 +145,9 @@ impl Store {
             // What cannot be read is told no more.
             let mut all: SortedMap<String, String> =
                 serde_json::from_str(&evidence).unwrap_or_default();
-            all.insert(what.name().to_owned(), text.clone());
+            for (one, text) in &what {
+                all.insert(one.name().to_owned(), text.clone());
+            }
             let all = serde_json::to_string(&all).unwrap_or_default();
             tx.run(
                 "UPDATE attempts SET evidence = ?2 WHERE id = ?1",

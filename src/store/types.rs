@@ -117,6 +117,8 @@ pub enum Noted {
     Answer,
     /// What was still said of the condition after it.
     Left,
+    /// The answer after it was the very one before it.
+    Unmoved,
     /// When it had started its unit, in microseconds since the boot, as the manager tells.
     Started,
 }
@@ -126,6 +128,7 @@ impl Noted {
         match self {
             Self::Answer => "answer",
             Self::Left => "left",
+            Self::Unmoved => "unmoved",
             Self::Started => "started",
         }
     }

@@ -135,6 +135,7 @@ fn word(key: Key, finding: &Finding) -> Option<String> {
         | Key::OnlyWords
         | Key::Project
         | Key::Proven
+        | Key::Answered
         | Key::Run => None,
     }
 }

@@ -92,6 +92,8 @@ named! {
         Project = "project",
         /// `yes` when the container ran well for long in this run and needs nothing that is down; else what speaks against it.
         Proven = "proven",
+        /// Status of an HTTP answer that is a wrong one.
+        Answered = "answered",
         /// `yes` when a line states no level and no errno: its words alone tell of a fault.
         OnlyWords = "only_words",
     }
@@ -236,6 +238,8 @@ pub enum Fact<'a> {
     Project(&'a str),
     /// The container ran well for long in this run; else what speaks against it.
     Proven(Result<(), &'a str>),
+    /// Status of an HTTP answer that is a wrong one.
+    Answered(u16),
     /// A line states no level and no errno: its words alone tell of a fault.
     OnlyWords,
 }
@@ -300,6 +304,7 @@ impl Facts {
             Fact::Log(lines) => self.put(Key::Log, lines),
             Fact::Container(id) => self.put(Key::Container, id),
             Fact::Project(name) => self.put(Key::Project, name),
+            Fact::Answered(status) => self.put(Key::Answered, &status.to_string()),
             Fact::Proven(proven) => self.put(Key::Proven, proven.err().unwrap_or(YES)),
             Fact::OnlyWords => self.put(Key::OnlyWords, YES),
         }

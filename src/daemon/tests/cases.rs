@@ -1,5 +1,7 @@
 //! A unit that is down because another one is, through the whole engine.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
@@ -532,6 +534,66 @@ fn a_start_by_somebody_within_the_time_of_ours_is_his() {
     });
     let outcomes = vec![Outcome::Failed, Outcome::Unknown];
     assert_eq!(ended, (outcomes, Some(Resolution::Human)));
+}
+
+/// A page that is answered with `status` until somebody mends it by hand, three seconds after the restart of its unit.
+fn mended_by_hand(status: u16) -> (Vec<Outcome>, Option<Resolution>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut gateway = Gateway::at(START, &[("/proc/uptime", "100.00 100.00")], |config| {
+        config.probe.push(Probe {
+            name: "web".to_owned(),
+            http: format!("http://{address}/"),
+            unit: UNIT.to_owned(),
+            failures: 1,
+            interval_s: 1,
+            ..Probe::default()
+        });
+    });
+    let (clock, broken_from) = (
+        Arc::clone(&gateway.runtime.host.clock),
+        gateway.now().plus(Duration::from_secs(1)),
+    );
+    std::thread::spawn(move || {
+        let mended_at = broken_from.plus(Duration::from_secs(3));
+        for mut peer in listener.incoming().map_while(Result::ok) {
+            let _ = peer.read(&mut [0_u8; 512]);
+            let now = clock.now();
+            let status = if now >= broken_from && now < mended_at {
+                status
+            } else {
+                200
+            };
+            let _ = write!(
+                peer,
+                "HTTP/1.1 {status} x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+        }
+    });
+    gateway.units.put(UNIT, "active");
+    gateway.pass();
+    gateway.runs_for(3 * MINUTE);
+    let task = gateway.task("web");
+    let attempts = gateway
+        .runtime
+        .store
+        .reader()
+        .unwrap()
+        .attempts(task.id)
+        .unwrap();
+    (
+        attempts.into_iter().filter_map(|one| one.outcome).collect(),
+        task.resolution,
+    )
+}
+
+#[test]
+fn an_answer_that_a_restart_did_not_change_is_not_mended_by_it() {
+    let nobody_s = (vec![Outcome::Unknown], Some(Resolution::Unverified));
+    assert_eq!(mended_by_hand(404), nobody_s);
+    // Nobody answered, and then somebody did.
+    let ours = (vec![Outcome::Verified], Some(Resolution::Fixed));
+    assert_eq!(mended_by_hand(503), ours);
 }
 
 #[test]

@@ -81,6 +81,7 @@ fn all(text: &str, number: u64) -> Vec<Fact<'_>> {
         Fact::Log(text),
         Fact::Container(text),
         Fact::Project(text),
+        Fact::Answered(404),
         Fact::Proven(match number % 3 {
             0 => Ok(()),
             _ => Err(text),
@@ -139,6 +140,7 @@ fn is_read_back(facts: &Facts, fact: Fact<'_>) -> bool {
         Fact::Log(text) => facts.log().eq(text.lines()),
         Fact::Container(id) => facts.text(Key::Container) == Some(id),
         Fact::Project(text) => facts.text(Key::Project) == Some(text),
+        Fact::Answered(status) => facts.text(Key::Answered) == Some(&status.to_string()),
         Fact::Proven(Ok(())) => facts.is_proven(),
         Fact::Proven(Err(why)) => facts.text(Key::Proven) == Some(why),
         Fact::OnlyWords => facts.only_words(),
