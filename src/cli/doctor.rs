@@ -214,6 +214,8 @@ fn check_paused(page: &mut Page, host: &Host, config: &Config, store: StoreFacts
             | Reason::NotLasting(_)
             | Reason::GoneUntouched
             | Reason::GoneUnverified
+            | Reason::NoMoreLines
+            | Reason::NeverSeenHere
             | Reason::GoneWithUnit
             | Reason::OverWithRoot { .. }
             | Reason::EndedByItself

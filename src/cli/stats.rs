@@ -17,7 +17,7 @@ use crate::core::model::object::object;
 use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::core::model::task::Outcome;
 use crate::core::model::time::{Timestamp, brief};
-use crate::store::{Reader, TaskFilter};
+use crate::store::{Attempt, Reader, TaskFilter};
 
 /// Most tasks that are read; retention keeps far fewer on a gateway.
 const MOST: u32 = 200_000;
@@ -34,19 +34,22 @@ pub(super) fn rows(reader: &Reader) -> Result<Vec<StatsRow>, CliError> {
         let at = told.entry(row.task_id).or_insert(row.created_at);
         *at = row.created_at.min(*at);
     }
-    let attempted: SortedSet<TaskId> = reader
-        .all_attempts()?
-        .iter()
-        .filter(|attempt| attempt.outcome != Some(Outcome::Refused))
-        .map(|attempt| attempt.task_id)
-        .collect();
+    let attempts = reader.all_attempts()?;
+    let tasks_of = |wanted: &dyn Fn(&Attempt) -> bool| -> SortedSet<TaskId> {
+        let of = attempts.iter().filter(|one| wanted(one));
+        of.map(|one| one.task_id).collect()
+    };
+    let attempted = tasks_of(&|one| one.outcome != Some(Outcome::Refused));
+    let taken_back = tasks_of(&|one| one.outcome == Some(Outcome::Undone));
     let tasks = reader.tasks(&filter)?;
     Ok(tasks
         .iter()
         .map(|task| {
             // What an adopted database told is none of ours.
             let told_at = told.get(&task.id).copied();
-            StatsRow::new(task, told_at, attempted.contains(&task.id))
+            let (id, of) = (task.id, [&attempted, &taken_back]);
+            let [attempted, taken_back] = of.map(|all| all.contains(&id));
+            StatsRow::new(task, told_at, attempted, taken_back)
         })
         .collect())
 }

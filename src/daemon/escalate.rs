@@ -150,6 +150,7 @@ fn compose(
         proposed: proposed.map(|one| issue::Asked {
             action: &one.action,
             by_name: one.by_name,
+            held_back: one.held_back,
         }),
         replies: loaded
             .config

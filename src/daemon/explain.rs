@@ -30,7 +30,7 @@ use crate::core::remedy::ending::{self, WindowEnd};
 use crate::core::remedy::host_facts::HostFacts;
 use crate::core::remedy::phases::{Offer, Offers};
 use crate::core::remedy::runbook::Runbook;
-use crate::core::remedy::step::Step;
+use crate::core::remedy::step::{Reason, Step};
 use crate::core::remedy::target::TargetError;
 use crate::daemon::diagnose::{self, Reasoned};
 use crate::daemon::ends;
@@ -353,6 +353,11 @@ impl Next {
                 }
                 WindowEnd::Tell(reason) => format!("put it before a human: {reason}"),
             },
+            Self::Step(Step::Tell {
+                reason: Reason::Mode(Mode::Observe),
+                ..
+            }) if waits_for_leave(task) => "nothing: mode observe, with leave either; `status` names the setting that lets it be approved"
+                .to_owned(),
             Self::Step(Step::Tell { .. }) if waits_for_leave(task) => {
                 let digest = task
                     .proposal

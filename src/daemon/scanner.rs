@@ -485,7 +485,9 @@ fn end(
     let own = OpenCondition::of(task, &finding);
     let by_itself = match over {
         Over::WithUnit => Reason::GoneWithUnit,
-        Over::Green(_) | Over::Quiet => ending::by_itself(last.as_ref()),
+        Over::Quiet if task.is_adopted() => Reason::NeverSeenHere,
+        Over::Quiet => Reason::NoMoreLines,
+        Over::Green(_) => ending::by_itself(last.as_ref()),
     };
     let (resolution, why) = ending::how(&own, open, by_itself);
     let with_root = matches!(why, Reason::OverWithRoot { .. });

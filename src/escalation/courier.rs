@@ -38,6 +38,8 @@ const URGENT_EACH: Duration = Duration::from_secs(60);
 /// What has waited so long is late: people hear of so many of them in one message.
 const LATE_AFTER: Duration = HOUR;
 const LATE_LEAST: usize = 4;
+/// What a cap holds back comes together at the next of these moments: where the hour's messages are used up, and the day's.
+const TOGETHER_EACH: [Duration; 2] = [Duration::from_secs(600), HOUR];
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -231,7 +233,25 @@ impl<T: Tracker> Courier<T> {
         if late.len() >= LATE_LEAST {
             return self.together(outbox, &delivery, late, now);
         }
-        if let Some((free_at, what)) = self.capped(outbox, &delivery, now)? {
+        if let Some(Cap {
+            free_at,
+            what,
+            together_each,
+        }) = self.capped(outbox, &delivery, now)?
+        {
+            let gathers = self.schedule.gathers() && delivery.severity < Severity::Critical;
+            let together_each = together_each.filter(|_| gathers);
+            if together_each.is_some() && delivery.note().capped.is_some() {
+                let mut all = outbox.waiting(self.tracker.destination(), now)?;
+                all.retain(|one| {
+                    one.severity < Severity::Critical && self.due(one, now) == Due::Now
+                });
+                return self.together(outbox, &delivery, all, now);
+            }
+            let free_at = match together_each {
+                Some(each) => free_at.min(next_of(each, now)),
+                None => free_at,
+            };
             let note = self.held(&delivery, now);
             if may_fold(&delivery, &note) {
                 let why = "the caps held it back for a day: counted in the summary";
@@ -490,7 +510,7 @@ impl<T: Tracker> Courier<T> {
         outbox: &dyn Outbox,
         delivery: &Delivery,
         now: Timestamp,
-    ) -> Result<Option<(Timestamp, &'static str)>, OutboxError> {
+    ) -> Result<Option<Cap>, OutboxError> {
         let opens = matches!(delivery.operation, Operation::Create | Operation::Reopen);
         let passes = self.critical_passes && delivery.severity >= Severity::Critical;
         if !opens || delivery.attempts > 0 || passes {
@@ -500,19 +520,25 @@ impl<T: Tracker> Courier<T> {
         let share = spread(&self.limits.gateway_id, "first");
         let turn = self.limits.spread.saturating_mul(share) / 1_000;
         let turn = delivery.created_at.plus(turn);
-        let mut held = (turn > now && delivery.created_at <= now)
-            .then_some((turn, "this gateway's turn has not come (spread_s)"));
+        let mut held = (turn > now && delivery.created_at <= now).then_some(Cap {
+            free_at: turn,
+            what: "this gateway's turn has not come (spread_s)",
+            together_each: None,
+        });
         let said_by = delivery.said_by.as_deref();
-        for (most, window, cap) in [
+        let [of_hour, of_day] = TOGETHER_EACH;
+        for (most, window, what, each) in [
             (
                 self.limits.per_hour,
                 HOUR,
-                "the cap on new issues is reached (per_hour)",
+                "the cap on new messages is reached (per_hour)",
+                of_hour,
             ),
             (
                 self.limits.per_day,
                 DAY,
-                "the cap on new issues is reached (per_day)",
+                "the cap on new messages is reached (per_day)",
+                of_day,
             ),
         ] {
             for (counted, most) in bounds(most, delivery.severity, said_by) {
@@ -520,8 +546,12 @@ impl<T: Tracker> Courier<T> {
                     |since| outbox.created_since(self.tracker.destination(), counted, since);
                 let at = slot(&created, most, window, now)?;
                 // The later time; of two that are the same, what was found first.
-                if at > held.map(|(at, _)| at) {
-                    held = at.map(|at| (at, cap));
+                if at > held.as_ref().map(|cap| cap.free_at) {
+                    held = at.map(|free_at| Cap {
+                        free_at,
+                        what,
+                        together_each: Some(each),
+                    });
                 }
             }
         }
@@ -540,6 +570,21 @@ impl<T: Tracker> Courier<T> {
             ..note
         }
     }
+}
+
+/// What keeps a new message from being sent.
+struct Cap {
+    free_at: Timestamp,
+    what: &'static str,
+    /// How often those who read messages hear of what it holds back.
+    together_each: Option<Duration>,
+}
+
+/// The next moment whose time of day is a multiple of `each`.
+fn next_of(each: Duration, now: Timestamp) -> Timestamp {
+    let each = i64::try_from(each.as_millis()).unwrap_or(i64::MAX).max(1);
+    let passed = now.as_millis().div_euclid(each);
+    Timestamp::from_millis(passed.saturating_add(1).saturating_mul(each))
 }
 
 /// Not before `at`, whatever state it is in.

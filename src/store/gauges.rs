@@ -43,7 +43,8 @@ impl Reader {
     pub fn settled_since(&self, since: Timestamp) -> Result<Vec<StatsRow>, StoreError> {
         let sql = format!(
             "SELECT {TASK_COLUMNS}, (SELECT min(created_at) FROM escalations WHERE task_id = tasks.id) AS told_at,
-                 EXISTS (SELECT 1 FROM attempts WHERE task_id = tasks.id AND outcome IS NOT 'refused') AS attempted
+                 EXISTS (SELECT 1 FROM attempts WHERE task_id = tasks.id AND outcome IS NOT 'refused') AS attempted,
+                 EXISTS (SELECT 1 FROM attempts WHERE task_id = tasks.id AND outcome = 'undone') AS undone
              FROM tasks WHERE id IN
                  (SELECT id FROM tasks WHERE status = 'closed' AND closed_at > ?1
                   UNION SELECT task_id FROM escalations WHERE created_at > ?1 ORDER BY 1 DESC LIMIT {SETTLED_MAX})"
@@ -51,7 +52,12 @@ impl Reader {
         self.list(&sql, &[&since.to_string()], |row| {
             let task = task_row(row)?;
             let told_at = parsed(row.get("told_at")?);
-            Ok(StatsRow::new(&task, told_at, row.get("attempted")?))
+            Ok(StatsRow::new(
+                &task,
+                told_at,
+                row.get("attempted")?,
+                row.get("undone")?,
+            ))
         })
     }
 

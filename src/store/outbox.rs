@@ -97,7 +97,9 @@ impl Store {
                 reason: escalation.reason.clone(),
                 retry_at: escalation.retry_at,
             };
-            let digest = escalation.proposed.as_ref().map(|one| one.action.digest());
+            // What mode `observe` holds back cannot be allowed: nothing names it as such.
+            let asked = escalation.proposed.as_ref().filter(|one| !one.held_back);
+            let digest = asked.map(|one| one.action.digest());
             let shown = shown(tx, task_id)?;
             if let Some(proposed) = &escalation.proposed {
                 tasks::propose(tx, task_id, proposed, &actor, &escalation.reason, now)?;

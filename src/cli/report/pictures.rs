@@ -90,7 +90,12 @@ fn facts() -> ReportFacts {
         .iter()
         .map(|task| {
             let told = task.resolution != Some(Resolution::Fixed);
-            StatsRow::new(task, told.then_some(task.detected_at), task.fix_attempted)
+            StatsRow::new(
+                task,
+                told.then_some(task.detected_at),
+                task.fix_attempted,
+                false,
+            )
         })
         .collect();
     let escalation = |id, task_id, title: &str, severity: &str, at| EscalationRow {

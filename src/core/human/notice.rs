@@ -6,6 +6,7 @@ use crate::core::human::delivery::{Delivery, Operation, Payload};
 use crate::core::human::guidance::Guidance;
 use crate::core::human::redact::Redactor;
 use crate::core::model::cause::Cause;
+use crate::core::model::class::{Class, Clearing};
 use crate::core::model::finding::Severity;
 use crate::core::model::id::{IssueNumber, TaskId};
 use crate::core::model::inert;
@@ -176,7 +177,7 @@ impl Notice {
             Operation::Comment if self.class == "digest" => title,
             Operation::Comment => format!("news of {title}"),
             Operation::Reopen => format!("again: {title}"),
-            Operation::Close => format!("{}: {title}", ended(&self.resolution)),
+            Operation::Close => format!("{}: {title}", ended(&self.resolution, &self.class)),
         }
     }
 
@@ -342,8 +343,13 @@ fn unmarked(markdown: &str) -> String {
 }
 
 /// How a resolution reads in one word.
-fn ended(resolution: &str) -> &'static str {
+fn ended(resolution: &str, class: &str) -> &'static str {
+    let by_look = class
+        .parse::<Class>()
+        .is_ok_and(|class| class.clearing() == Clearing::Sweep);
     match resolution.parse::<Resolution>() {
+        // That no line came is no proof.
+        Ok(Resolution::SelfCleared) if !by_look => "not heard of any more",
         Ok(Resolution::Fixed) => "repaired",
         Ok(Resolution::SelfCleared) => "over by itself",
         Ok(Resolution::Human) => "closed by a human",

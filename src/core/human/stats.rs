@@ -9,6 +9,7 @@ use crate::core::model::class::{Class, Clearing};
 use crate::core::model::sorted::SortedMap;
 use crate::core::model::task::{Resolution, Status, Task};
 use crate::core::model::time::Timestamp;
+use crate::core::remedy::patience::is_ended_by_hand;
 
 /// Share of settled tasks with an allowed action that end verified stable.
 pub const AUTO_FIX_TARGET: f64 = 0.70;
@@ -19,9 +20,6 @@ pub const MTTR_TARGET: Duration = Duration::from_secs(5 * 60);
 
 /// Nobody reads a message, looks and repairs sooner than this.
 const NOBODY_ACTS: Duration = Duration::from_secs(120);
-
-/// Adopted tasks have this fact.
-const LEGACY: &str = "legacy_status";
 
 /// What counts of one task.
 #[derive(Clone, Debug)]
@@ -36,6 +34,10 @@ pub struct StatsRow {
     pub action_allowed: bool,
     /// Closed, or a human was told: what became of it is known, however long it is put off now.
     pub settled: bool,
+    /// A human took its last action back.
+    pub taken_back: bool,
+    /// Its cause ends by nobody's waiting.
+    pub ends_by_hand: bool,
     pub resolution: Option<Resolution>,
 }
 
@@ -45,10 +47,11 @@ fn is_settled(status: Status, told: bool) -> bool {
 }
 
 impl StatsRow {
-    /// `told_at` and `attempted`, by us and not refused, come from the rows beside the task.
-    pub fn new(task: &Task, told_at: Option<Timestamp>, attempted: bool) -> Self {
+    /// `told_at`, `attempted` (by us and not refused) and `taken_back` come from the rows beside the task.
+    pub fn new(task: &Task, told_at: Option<Timestamp>, attempted: bool, taken_back: bool) -> Self {
         // What an adopted task says of attempts is the word of another program.
-        let adopted = task.evidence.iter().any(|(name, _)| name == LEGACY);
+        let adopted = task.is_adopted();
+        let cause = task.cause.as_deref().and_then(|cause| cause.parse().ok());
         Self {
             class: task.class,
             detected_at: task.detected_at,
@@ -57,6 +60,8 @@ impl StatsRow {
             told_at,
             action_allowed: attempted || (task.fix_attempted && !adopted),
             settled: is_settled(task.status, told_at.is_some()),
+            taken_back,
+            ends_by_hand: cause.is_some_and(is_ended_by_hand),
             resolution: task.resolution,
         }
     }
@@ -64,7 +69,8 @@ impl StatsRow {
     /// Repaired by an action of ours and seen well by its detector for the whole window: that no line came is no proof.
     fn fixed(&self) -> bool {
         let is_seen = self.class.clearing() == Clearing::Sweep;
-        is_seen && self.action_allowed && self.resolution == Some(Resolution::Fixed)
+        let holds = is_seen && !self.taken_back;
+        holds && self.action_allowed && self.resolution == Some(Resolution::Fixed)
     }
 
     /// It reached a human and there was nothing to do: no fault, as a human says, or gone untouched before anybody
@@ -77,7 +83,7 @@ impl StatsRow {
         match self.resolution {
             Some(Resolution::NotAFault) => true,
             Some(Resolution::SelfCleared) => {
-                !self.action_allowed && self.closed_at.is_some_and(too_soon)
+                !self.action_allowed && !self.ends_by_hand && self.closed_at.is_some_and(too_soon)
             }
             _ => false,
         }
@@ -213,6 +219,8 @@ mod tests {
             told_at: None,
             action_allowed: true,
             settled: true,
+            taken_back: false,
+            ends_by_hand: false,
             resolution,
         }
     }
@@ -247,12 +255,20 @@ mod tests {
             row(None, Some(Resolution::Unverified)),
             told(5, Resolution::Unverified),
             open,
+            StatsRow {
+                ends_by_hand: true,
+                ..untouched(told(5, Resolution::SelfCleared))
+            },
+            StatsRow {
+                taken_back: true,
+                ..row(Some(1), Some(Resolution::Fixed))
+            },
         ]);
-        assert_eq!(stats.all.tasks, 7);
+        assert_eq!(stats.all.tasks, 9);
         // The open one, those nobody may repair and those nobody could look at are not in the denominator.
-        assert_eq!((stats.all.fixed, stats.all.fixable), (1, 2));
-        assert_eq!((stats.all.needless, stats.all.escalated), (2, 3));
-        assert_eq!(stats.all.auto_fix_rate(), Some(0.5));
+        assert_eq!((stats.all.fixed, stats.all.fixable), (1, 3));
+        assert_eq!((stats.all.needless, stats.all.escalated), (2, 4));
+        assert_eq!(stats.all.auto_fix_rate(), Some(1.0 / 3.0));
     }
 
     #[test]
@@ -266,7 +282,7 @@ mod tests {
         task.status = Status::Closed;
         task.resolution = Some(Resolution::Fixed);
         task.fix_attempted = true;
-        let allowed = |task: &Task, by_us| StatsRow::new(task, None, by_us).action_allowed;
+        let allowed = |task: &Task, by_us| StatsRow::new(task, None, by_us, false).action_allowed;
         assert!(allowed(&task, false));
         task.evidence = serde_json::from_str("{\"legacy_status\":\"fixed\"}").unwrap();
         assert!(!allowed(&task, false));

@@ -62,6 +62,7 @@ fn hostile() -> (Task, Rendered) {
         proposed: Some(Asked {
             action: &action,
             by_name: true,
+            held_back: false,
         }),
         replies: true,
         audit_head: HOSTILE,

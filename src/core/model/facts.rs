@@ -304,7 +304,7 @@ impl Facts {
             Fact::Log(lines) => self.put(Key::Log, lines),
             Fact::Container(id) => self.put(Key::Container, id),
             Fact::Project(name) => self.put(Key::Project, name),
-            Fact::Answered(status) => self.put(Key::Answered, &status.to_string()),
+            Fact::Answered(status) => self.put(Key::Answered, status.to_string()),
             Fact::Proven(proven) => self.put(Key::Proven, proven.err().unwrap_or(YES)),
             Fact::OnlyWords => self.put(Key::OnlyWords, YES),
         }

@@ -198,7 +198,15 @@ pub struct Task {
     pub said_by: Option<String>,
 }
 
+/// Adopted tasks have this fact.
+const LEGACY: &str = "legacy_status";
+
 impl Task {
+    /// It comes from the database of another program, which alone has seen it.
+    pub fn is_adopted(&self) -> bool {
+        self.evidence.iter().any(|(name, _)| name == LEGACY)
+    }
+
     /// The stored finding, as its detector reported it.
     pub(crate) fn finding(&self) -> Finding {
         Finding {

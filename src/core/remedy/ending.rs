@@ -211,7 +211,11 @@ pub fn how(
                 subject: root.subject.clone(),
             },
         ),
-        _ if matches!(by_itself, Reason::GoneUnverified | Reason::GoneWithUnit) => {
+        _ if matches!(
+            by_itself,
+            Reason::GoneUnverified | Reason::GoneWithUnit | Reason::NeverSeenHere
+        ) =>
+        {
             (Resolution::Unverified, by_itself)
         }
         _ => (Resolution::SelfCleared, by_itself),

@@ -78,6 +78,11 @@ const LASTING: &[Cause] = &[
     Cause::DataFileDestroyed,
 ];
 
+/// True of what does not end by itself: when it is over somebody has mended it.
+pub fn is_ended_by_hand(cause: Cause) -> bool {
+    cause == Cause::ExecMissing || LASTING.contains(&cause)
+}
+
 /// The first row that fits counts. Each way to wait has a last row for all of it.
 const RULES: &[Rule] = &[
     Rule {

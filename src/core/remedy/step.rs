@@ -222,6 +222,10 @@ pub enum Reason {
     GoneUntouched,
     /// The detector no longer sees it after an attempt that could not be verified.
     GoneUnverified,
+    /// Only lines tell of it, and no further one came.
+    NoMoreLines,
+    /// Another program wrote it down, and nothing here has seen it since.
+    NeverSeenHere,
     /// Its unit is gone for good, and nothing wants it any more.
     GoneWithUnit,
     /// It ended together with the repair of its root.
@@ -296,6 +300,8 @@ impl Reason {
             | Self::NotLasting(_)
             | Self::GoneUntouched
             | Self::GoneUnverified
+            | Self::NoMoreLines
+            | Self::NeverSeenHere
             | Self::GoneWithUnit
             | Self::OverWithRoot { .. }
             | Self::EndedByItself
@@ -390,6 +396,12 @@ impl fmt::Display for Reason {
             Self::NotHeld { attempts } => write!(f, "{attempts} attempts did not hold"),
             Self::GoneUntouched => f.write_str("gone before anything was done"),
             Self::GoneUnverified => f.write_str("gone after an attempt that could not be verified"),
+            Self::NoMoreLines => {
+                f.write_str("no further line of it came; whether it is over no line can tell")
+            }
+            Self::NeverSeenHere => {
+                f.write_str("adopted from another program, and nothing here has seen it")
+            }
             Self::GoneWithUnit => {
                 f.write_str("its unit is gone for a day, and nothing wants it any more")
             }

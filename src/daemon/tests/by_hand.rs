@@ -51,7 +51,10 @@ fn attempts(gateway: &Gateway) -> Vec<Attempt> {
 /// Whether its escalation counts as needless, where it was told as soon as it was found.
 fn is_needless(task: &Task) -> bool {
     let told_at = task.closed_at.map(|at| at.minus(Duration::from_secs(30)));
-    compute(&[StatsRow::new(task, told_at, false)]).all.needless > 0
+    compute(&[StatsRow::new(task, told_at, false, false)])
+        .all
+        .needless
+        > 0
 }
 
 #[test]

@@ -598,7 +598,7 @@ const LIVES: &[Life] = &[
         ends: (Status::Closed, Some(Resolution::SelfCleared)),
         events: &[
             "waiting: nothing to repair here: put before a human only if it goes on",
-            "closed: the condition ended by itself",
+            "closed: no further line of it came",
         ],
         starts: 0,
         issues: &[],

@@ -85,6 +85,8 @@ pub struct Asked<'a> {
     pub action: &'a Proposal,
     /// The issue has shown another action before: a label must name this one's digest.
     pub by_name: bool,
+    /// Mode `observe`: nothing is done, with leave either.
+    pub held_back: bool,
 }
 
 impl Asked<'_> {
@@ -298,6 +300,14 @@ fn asked_for(out: &mut String, facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> 
         let (name, value) = pair.split_once('=').unwrap_or((name, ""));
         let _ = writeln!(lines, "{name:<16} {}", cut(value, CELL_CAP));
     }
+    if asked.held_back {
+        let _ = writeln!(
+            out,
+            "\n### What would be done\n\n{}\nThe mode is `observe`: nothing is done, with leave either. `status` names the setting that lets it be approved.",
+            fence(&lines, QUOTE_CAP)
+        );
+        return;
+    }
     let _ = writeln!(
         out,
         "\n### What is proposed\n\n{}\nThis and nothing else is allowed, for one attempt, by:\n\n```sh\nautonomous-orchestrator approve {} --digest {}\n```",
@@ -426,7 +436,7 @@ fn fixed_how(out: &mut String, facts: &IssueFacts<'_>) {
              | `orchestrator:snooze` | leave it alone for a day |\n\
              | `orchestrator:retry` | try again now |\n",
         );
-        if let Some(asked) = &facts.proposed {
+        if let Some(asked) = facts.proposed.as_ref().filter(|one| !one.held_back) {
             let _ = writeln!(
                 out,
                 "| `{}` | take the action that is proposed above, where the gateway's mode is `suggest` |",

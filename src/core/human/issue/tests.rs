@@ -144,6 +144,7 @@ pub(crate) fn example() -> (Task, Rendered) {
     facts.proposed = Some(Asked {
         action: &action,
         by_name: false,
+        held_back: false,
     });
     let rendered = render(&facts);
     (task, rendered)
@@ -164,12 +165,19 @@ fn the_example_in_docs_is_what_is_rendered() {
 #[test]
 fn what_is_proposed_is_shown_whole_and_named_where_it_is_not_the_first() {
     let (task, action) = (task(), proposal());
-    let shown = |by_name| {
+    let asked = |by_name, held_back| {
         let mut facts = facts(&task, &[], &[], &[]);
-        let action = &action;
-        facts.proposed = Some(Asked { action, by_name });
+        facts.proposed = Some(Asked {
+            action: &action,
+            by_name,
+            held_back,
+        });
         render(&facts).body
     };
+    let shown = |by_name| asked(by_name, false);
+    let held_back = asked(false, true);
+    assert!(held_back.contains("### What would be done"), "{held_back}");
+    assert!(!held_back.contains("approve 17") && !held_back.contains("orchestrator:approve"));
     let (digest, first) = (action.digest(), shown(false));
     for (name, value) in action.lines() {
         let value = value.split(" --token").next().unwrap();

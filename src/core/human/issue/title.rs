@@ -5,6 +5,7 @@ use crate::core::model::sorted::SortedSet;
 use super::markup::{first_line, title_line};
 use super::{IssueFacts, TITLE_CAP};
 use crate::core::model::case::Member;
+use crate::core::model::cause::Cause;
 use crate::core::model::class::{Class, ToldBy};
 use crate::core::model::text::cut;
 
@@ -34,9 +35,12 @@ pub(super) fn title(facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> String) -> 
 
 /// What it is about and its cause, or else the words of its class.
 fn said(facts: &IssueFacts<'_>, clean: &impl Fn(&str) -> String) -> String {
-    let what = match first_line(facts.cause) {
-        "" => facts.task.class.row().words.to_owned(),
-        cause => clean(cause),
+    let what = match (first_line(facts.cause), first_line(&facts.task.message)) {
+        ("", "") => facts.task.class.row().words.to_owned(),
+        // What was said tells more than that nobody knows why.
+        (cause, said) if !said.is_empty() && cause == Cause::Unknown.describe() => clean(said),
+        ("", _) => facts.task.class.row().words.to_owned(),
+        (cause, _) => clean(cause),
     };
     match facts.task.subject.as_str() {
         "" => what,
