@@ -217,14 +217,14 @@ section_issues() {
   BED_TIMEOUT=900 scripts/bed.sh run systemd tests/e2e/exactly_once.sh "$binary:/usr/local/bin/$NAME" "${files[@]}"
 }
 
-# A real engine and its containers, in a mount namespace; then what ten healthy minutes change.
+# A real engine and its containers on a real systemd; CONTAINERS_PROVEN=1: what ten healthy minutes change, too.
 section_containers() {
   local binary
   need_bed
   apt_need podman:podman runc:runc conmon:conmon /usr/share/doc/busybox-static:busybox-static python3:python3
   binary=$(native_binary)
   tests/e2e/containers.sh "$binary"
-  [ -z "${CONTAINERS_PROVEN:-}" ] || tests/e2e/containers.sh "$binary" --proven
+  [ -z "${CONTAINERS_PROVEN:-}" ] || tests/e2e/containers.sh "$binary" proven
 }
 
 # A killed service runs again whichever way systemd is asked.

@@ -1,6 +1,7 @@
 //! Verification: the detector that found a condition looks again.
 
-use crate::core::model::class::{Clearing, MovesWith};
+use crate::core::model::class::{Clearing, MovesWith, ToldBy};
+use crate::core::model::facts::Key;
 use crate::core::model::finding::Finding;
 use crate::core::model::hint::Hint;
 use crate::core::model::task::Task;
@@ -38,6 +39,15 @@ fn unseen(look: &Snapshot<'_>, task: &Task, blind: Option<DetectError>) -> Seen 
         return Seen::CouldNotLook(why.with_hint());
     }
     let units = look.units().unwrap_or_default();
+    // A container that is gone with the unit that runs it is not well.
+    let runs_it = task
+        .evidence
+        .text(Key::Unit)
+        .filter(|_| task.class.row().told_by == ToldBy::ContainerState);
+    let is_down = |unit: &UnitState| Some(unit.name.as_str()) == runs_it && !unit.is_active();
+    if units.iter().any(is_down) {
+        return Seen::Present(task.finding());
+    }
     let unit = units.iter().find(|unit| unit.name == task.subject);
     match rest_of(task.class, unit) {
         None | Some(Rest::Reached) => Seen::Clear,

@@ -167,10 +167,10 @@ impl<'a> Round<'a> {
             seen.watched.is_well(look.now);
         }
         let wants = match container.state() {
-            "exited" => container.exit_code() != Some(0),
+            "exited" => container.exit_code() != Some(0) || seen.watched.wants_count(),
             "running" => unhealthy || open || container.is_young() || seen.watched.wants_count(),
             "restarting" | "dead" => true,
-            _ => false,
+            _ => seen.watched.wants_count(),
         };
         let inspected = match wants.then(|| self.describe(container)).flatten() {
             Some(Ok(inspected)) => Some(inspected),
@@ -184,7 +184,9 @@ impl<'a> Round<'a> {
         let counted = inspected.as_ref();
         let loops = counted.is_some_and(|one| seen.watched.counts(one, look.now));
         let ended_by = match (container.state(), counted) {
-            ("exited", Some(inspected)) => self.ended_by(container, inspected, seen, open)?,
+            ("exited", Some(inspected)) => {
+                self.ended_by(inspected, seen, open || loops, container)?
+            }
             _ => EndedBy::Unknown,
         };
         let known = ContainerView {
@@ -211,10 +213,10 @@ impl<'a> Round<'a> {
     /// Who ended it; `None` while that may still be told.
     fn ended_by(
         &self,
-        container: &Listed,
         inspected: &Inspected,
         seen: &mut Seen,
-        open: bool,
+        is_known: bool,
+        container: &Listed,
     ) -> Option<EndedBy> {
         let now = self.look.now;
         let Some(at) = inspected.finished_at() else {
@@ -227,7 +229,7 @@ impl<'a> Round<'a> {
         {
             return Some(by);
         }
-        if self.is_podman && age < SETTLES && !open {
+        if self.is_podman && age < SETTLES && !is_known {
             return None;
         }
         let grace = inspected

@@ -56,6 +56,17 @@ pub fn name_in(description: &str) -> Option<String> {
     is_name(name).then(|| name.to_owned())
 }
 
+/// A unit that Podman makes for each health check of a container, by its id: that it fails says that the container is
+/// unhealthy, which is a finding of its own.
+pub fn is_check(unit: &str) -> bool {
+    let stem = unit
+        .strip_suffix(".service")
+        .or_else(|| unit.strip_suffix(".timer"));
+    let stem = stem.unwrap_or("");
+    // Since Podman 5 with a part of chance behind it.
+    is_id(stem.split_once('-').map_or(stem, |(id, _)| id))
+}
+
 fn is_name(name: &str) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
     !name.is_empty() && name.len() <= NAME_CAP && name.bytes().all(legal) && !is_id(name)
@@ -88,6 +99,21 @@ mod tests {
             (docker, "docker.service", ""),
         ] {
             assert_eq!(carried(writer, unit, name), None, "{unit} {name}");
+        }
+    }
+
+    #[test]
+    fn a_check_of_podmans_is_known_by_the_id_in_its_name() {
+        for (unit, want) in [
+            (format!("{SOME_ID}.service"), true),
+            (format!("{SOME_ID}.timer"), true),
+            (format!("{SOME_ID}-7f3a.service"), true),
+            (format!("libpod-{SOME_ID}.scope"), false),
+            (format!("web-{SOME_ID}.service"), false),
+            ("web.service".to_owned(), false),
+            (SOME_ID.to_owned(), false),
+        ] {
+            assert_eq!(is_check(&unit), want, "{unit}");
         }
     }
 

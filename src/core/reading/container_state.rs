@@ -498,9 +498,18 @@ pub fn trouble(
             let by = inspected.healthy_by().filter(|by| now < *by)?;
             (inspected.health() == "starting").then_some(ContainerFault::Starting(by))
         }
+        // Between two runs of a loop; Podman has no word of its own for that.
+        "paused" | "removing" => None,
+        _ if known.loops && is_between(known, now) => Some(ContainerFault::Loops),
         "exited" => ended(container, known),
         _ => None,
     }
+}
+
+/// It ended a moment ago, by nobody's order.
+fn is_between(known: &ContainerView<'_>, now: Timestamp) -> bool {
+    let ended = known.inspected.and_then(Inspected::finished_at);
+    known.ended_by != EndedBy::Order && ended.is_some_and(|at| now.since(at) < GAP)
 }
 
 fn ended(container: &Listed, known: &ContainerView<'_>) -> Option<ContainerFault> {

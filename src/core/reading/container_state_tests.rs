@@ -255,6 +255,54 @@ fn what_is_wrong_and_what_is_in_order() {
 }
 
 #[test]
+fn a_loop_goes_on_between_its_runs_until_somebody_stops_it() {
+    use EndedBy::{Itself, Order, Unknown};
+    let ended = inspected(
+        &json!({"State": {"ExitCode": 3}, "HostConfig": {"RestartPolicy": {"Name": "always"}}}),
+    );
+    let judged = |state: &str, ended_by, loops, second| {
+        let view = ContainerView {
+            inspected: Some(&ended),
+            unhealthy: false,
+            loops,
+            ended_by,
+            open: true,
+        };
+        let fault = trouble(
+            &container(state, "Exited (3) 1 second ago"),
+            &view,
+            at(second),
+        );
+        fault.map(|fault| fault.words())
+    };
+    let again = Some("restarts again and again".to_owned());
+    // It ended at second 100.
+    for (state, by, loops, second, want) in [
+        ("exited", Itself, true, 101, again.clone()),
+        ("exited", Unknown, true, 101, again.clone()),
+        ("initialized", Unknown, true, 101, again.clone()),
+        ("restarting", Unknown, true, 101, again.clone()),
+        ("running", Unknown, true, 101, again),
+        ("exited", Order, true, 101, None),
+        ("paused", Unknown, true, 101, None),
+        ("created", Unknown, false, 101, None),
+        (
+            "exited",
+            Itself,
+            true,
+            200,
+            Some("exited with status=3".to_owned()),
+        ),
+    ] {
+        assert_eq!(
+            judged(state, by, loops, second),
+            want,
+            "{state} {by:?} {loops} {second}"
+        );
+    }
+}
+
+#[test]
 fn a_check_that_began_anew_is_no_health_yet() {
     let starting = inspected(&json!({
         "State": {"Status": "running", "StartedAt": at(0).rfc3339(), "Health": {"Status": "starting"}},

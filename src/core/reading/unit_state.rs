@@ -6,6 +6,7 @@ use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::text::matches_glob;
 use crate::core::model::time::Timestamp;
 use crate::core::model::unit::{Left, Purpose, UnitState};
+use crate::core::reading::container::is_check;
 
 /// Exit statuses that systemd itself gives before the program runs (`systemd.exec(5)`): each names a cause.
 const EXIT_NAMES: &[(i32, &str)] = &[
@@ -167,10 +168,11 @@ fn is_plainly_down(unit: &UnitState) -> bool {
     unit.load_state == "loaded" && unit.active_state == "inactive"
 }
 
-/// True when the unit must be left alone: not there, masked, or excluded by the operator. One that failed is there
+/// True when the unit must be left alone: a container's check, not there, masked, or excluded by the operator. One that failed is there
 /// although its file is gone, and nothing starts it again.
 pub fn is_excluded(unit: &UnitState, ignored: &[String]) -> bool {
-    unit.load_state == "masked"
+    is_check(&unit.name)
+        || unit.load_state == "masked"
         || (unit.load_state == "not-found" && !unit.is_failed())
         || matches!(unit.unit_file_state.as_str(), "masked" | "masked-runtime")
         || ignored.iter().any(|glob| matches_glob(glob, &unit.name))

@@ -160,6 +160,11 @@ const HEADS: &[(&str, &str, &str)] = &[
     ),
     (
         "docs/DETECTION.md",
+        "case | found after s | cause | action, or why none | verified | told | how",
+        "tests/e2e/containers.py",
+    ),
+    (
+        "docs/DETECTION.md",
         "events | median ms | p99 ms | most ms",
         "tests/e2e/latency.py",
     ),
