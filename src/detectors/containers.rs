@@ -82,7 +82,10 @@ impl Detector for Containers {
                 Err(why) => return Err(failed(engine, why)),
             };
             answers = true;
-            for container in &round.all {
+            // What is bad first: not all may be described.
+            let (well, bad): (Vec<&Listed>, Vec<&Listed>) =
+                round.all.iter().partition(|one| round.runs_well(one));
+            for container in bad.into_iter().chain(well) {
                 let known = seen.entry(container.id().to_owned()).or_default();
                 found.extend(round.examine(container, known));
                 ids.push(container.id().to_owned());
@@ -144,6 +147,10 @@ impl<'a> Round<'a> {
         container.says_unhealthy() || self.unhealthy.iter().any(|id| id == container.id())
     }
 
+    fn runs_well(&self, container: &Listed) -> bool {
+        container.runs() && !self.is_unhealthy(container)
+    }
+
     /// Its description; `None` beyond the bound of this look.
     fn describe(&self, container: &Listed) -> Option<Result<Inspected, EngineError>> {
         let before = self.inspected.get();
@@ -162,7 +169,7 @@ impl<'a> Round<'a> {
         }
         let open = look.open.contains(class, name);
         let unhealthy = self.is_unhealthy(container);
-        let runs_well = container.runs() && !unhealthy;
+        let runs_well = self.runs_well(container);
         if runs_well {
             seen.watched.is_well(look.now);
         }

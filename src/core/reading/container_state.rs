@@ -515,7 +515,7 @@ fn is_between(known: &ContainerView<'_>, now: Timestamp) -> bool {
 fn ended(container: &Listed, known: &ContainerView<'_>) -> Option<ContainerFault> {
     let told = known.inspected.map(Inspected::exit_code);
     let code = told.or_else(|| container.exit_code())?;
-    if code == 0 {
+    if code == 0 || known.ended_by == EndedBy::Order {
         return None;
     }
     if known.inspected.is_some_and(Inspected::oom_killed) {

@@ -192,6 +192,14 @@ fn what_is_wrong_and_what_is_in_order() {
             Some(ContainerFault::OutOfMemory),
         ),
         (
+            "stopped, after one of its processes ran out of memory",
+            "exited",
+            Some(&oom),
+            Order,
+            false,
+            None,
+        ),
+        (
             "kept up, so it was stopped",
             "exited",
             Some(&kept),

@@ -7,6 +7,7 @@ mod approvals;
 mod by_hand;
 mod cases;
 mod channels;
+mod containers;
 mod days;
 mod ends;
 mod gates;

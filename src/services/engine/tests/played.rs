@@ -12,6 +12,8 @@ pub struct Played {
     answers: Arc<Mutex<Vec<(String, String)>>>,
     asked: Arc<Mutex<Vec<String>>>,
     server: Arc<Mutex<String>>,
+    /// What is answered from the first order on.
+    ordered: Arc<Mutex<Vec<(String, String)>>>,
 }
 
 impl Played {
@@ -33,7 +35,13 @@ impl Played {
                 let request =
                     String::from_utf8_lossy(request.get(..read).unwrap_or(&[])).into_owned();
                 let asked = request.split(" HTTP/").next().unwrap_or("").to_owned();
-                let _ = peer.write_all(serving.answer(&asked).as_bytes());
+                let answer = serving.answer(&asked);
+                if asked.starts_with("POST") {
+                    for (start, body) in std::mem::take(&mut *serving.ordered.lock().unwrap()) {
+                        serving.answers(&start, &body);
+                    }
+                }
+                let _ = peer.write_all(answer.as_bytes());
                 serving.asked.lock().unwrap().push(asked);
             }
         });
@@ -54,6 +62,12 @@ impl Played {
         all.push((start.to_owned(), body.to_owned()));
         // The longest beginning first.
         all.sort_by_key(|(start, _)| std::cmp::Reverse(start.len()));
+    }
+
+    /// The same from the first order on.
+    pub fn answers_once_ordered(&self, start: &str, body: &str) {
+        let mut ordered = self.ordered.lock().unwrap();
+        ordered.push((start.to_owned(), body.to_owned()));
     }
 
     fn answer(&self, asked: &str) -> String {
