@@ -20,6 +20,9 @@ use crate::core::model::id::IssueEventId;
 use crate::core::model::inert;
 use crate::core::model::text::matches_glob;
 use crate::core::model::time::Timestamp;
+use crate::core::reading::container_state::{
+    EngineEvent, Inspected, Listed, Watched, ended_by, log_lines, update_until,
+};
 use crate::core::reading::kernel::{KernelLine, KernelReader};
 use crate::core::reading::level::Level;
 use crate::core::reading::lines::LineSplitter;
@@ -45,6 +48,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("unit_file", unit_files),
     ("unit_state", unit_states),
     ("bus", systemd::read_bus),
+    ("container", containers),
     ("config", config),
     ("rules", rules),
     ("cause_rules", cause_rules),
@@ -80,6 +84,22 @@ fn journal_line(data: &[u8]) {
     if let Some(entry) = journal::Entry::parse(data) {
         journal_entry::JournalJudge::new(1).judge(&entry.line(), builtin(), NOW);
     }
+}
+
+fn containers(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let events = EngineEvent::all(&text);
+    let _ = (ended_by(&events, 1, true), ended_by(&events, 1, false));
+    for one in Listed::all(&text).unwrap_or_default() {
+        let _ = (one.owner(), one.unit(), one.exit_code(), one.is_dead());
+        let _ = update_until(&events, &one, (one.image(), None), NOW);
+    }
+    if let Ok(one) = Inspected::read(&text) {
+        let mut watched = Watched::default();
+        watched.is_well(NOW);
+        let _ = (watched.counts(&one, NOW), watched.doubt(&one, None));
+    }
+    let _ = (log_lines(data, false), log_lines(data, true));
 }
 
 fn log_line(data: &[u8]) {
