@@ -19,6 +19,7 @@
 #   hostilelong   storms of lines, approvals raced, whom root could be made to end, a store full of tasks, on a real systemd
 #   kills         the daemon killed at each step of each kind of action, on a real systemd
 #   deploy        an emulated arm64 machine
+#   uplink        each stage of the way out broken, its repair undone by itself, on a real systemd
 #   soak          half an hour under load
 #   fuzz          every reader of foreign bytes, a fixed count of inputs each
 # Only the named ones run when any is named.
@@ -38,7 +39,7 @@ set -euo pipefail
 cd "$ROOT"
 
 DEFAULT=(format scripts static clippy test import badinput arm64 complete story cookbook pictures e2e issues hostile install footprint)
-LONG=(containers bus crash powercut breaks mutants simulation completelong latency classes catalogue hostilelong kills deploy soak fuzz)
+LONG=(containers bus crash powercut breaks mutants simulation completelong latency classes catalogue hostilelong kills deploy uplink soak fuzz)
 TARGETS=(x86_64-unknown-linux-musl aarch64-unknown-linux-musl)
 # What a section exits with to say "cannot run here".
 SKIP=77
@@ -356,6 +357,14 @@ section_deploy() {
   need_root
   binary_for aarch64-unknown-linux-musl >/dev/null
   tests/e2e/deploy-arm64.sh
+}
+
+section_uplink() {
+  need_bed
+  local binary
+  binary=$(native_binary)
+  tests/e2e/uplink.sh "$binary" table
+  tests/e2e/uplink.sh "$binary" undo "${UPLINK_SEEDS:-6}" "${UPLINK_SEED:-1}"
 }
 
 section_soak() {

@@ -6,6 +6,7 @@ mod error;
 mod free_disk;
 mod path_drop_in;
 mod remount_rw;
+mod renew_uplink;
 mod restart_container;
 mod restart_interface;
 mod run_declared;
@@ -27,6 +28,7 @@ use self::free_disk::FreeDisk;
 pub use self::path_drop_in::MARK as DROP_IN_MARK;
 use self::path_drop_in::PathDropIn;
 use self::remount_rw::RemountRw;
+use self::renew_uplink::RenewUplink;
 use self::restart_container::RestartContainer;
 use self::restart_interface::RestartInterface;
 use self::run_declared::RunDeclared;
@@ -77,6 +79,11 @@ pub enum Undo {
     RemountReadOnly {
         mount: String,
     },
+    /// Give the interface the addresses and routes again that it had: lines for `ip -batch`.
+    PutBack {
+        interface: String,
+        lines: String,
+    },
 }
 
 impl fmt::Display for Undo {
@@ -87,6 +94,9 @@ impl fmt::Display for Undo {
             Self::RestoreFile { path, .. } => write!(f, "puts {path} back as it was"),
             Self::StartUnit { unit } => write!(f, "starts {unit}"),
             Self::RemountReadOnly { mount } => write!(f, "makes {mount} read-only"),
+            Self::PutBack { interface, .. } => {
+                write!(f, "gives {interface} its addresses and routes back")
+            }
         }
     }
 }
@@ -166,6 +176,7 @@ pub fn resolve(kind: ActionKind, basis: &Basis<'_>) -> Result<Box<dyn Action>, T
         ActionKind::FreeDisk => boxed(FreeDisk::of(basis)),
         ActionKind::RemountRw => boxed(RemountRw::of(basis)),
         ActionKind::SyncClock => Ok(Box::new(SyncClock)),
+        ActionKind::RenewUplink => boxed(RenewUplink::of(basis)),
         ActionKind::RestartInterface => boxed(RestartInterface::of(basis)),
         ActionKind::RestartContainer => boxed(RestartContainer::of(basis)),
         ActionKind::RunDeclared => boxed(RunDeclared::of(basis)),
@@ -257,5 +268,6 @@ pub fn undo(context: &ActionContext<'_>, undo: &Undo) -> Result<String, ActionEr
             Ok(format!("{unit} started again"))
         }
         Undo::RemountReadOnly { mount } => remount_rw::back(context, mount),
+        Undo::PutBack { interface, lines } => renew_uplink::put_back(context, interface, lines),
     }
 }

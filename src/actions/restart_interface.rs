@@ -9,6 +9,7 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::proposal::Terms;
 use crate::core::model::unit::UnitName;
 use crate::core::remedy::target::TargetError;
+use crate::host::net::logins;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -67,9 +68,27 @@ impl Action for RestartInterface {
             .host
             .read(format!("/sys/class/net/{interface}/operstate"), 64)
             .map_err(|why| ActionError::gone(Why::from(why).at(interface)))?;
-        match state.trim() {
-            "up" => Err(ActionError::gone(format!("{interface} is up again"))),
-            _ => Ok(()),
+        if state.trim() == "up" {
+            return Err(ActionError::gone(format!("{interface} is up again")));
+        }
+        let carrier = format!("/sys/class/net/{interface}/carrier");
+        if context
+            .host
+            .read(carrier, 8)
+            .is_ok_and(|text| text.trim() == "0")
+        {
+            let why = format!("{interface} has no carrier: no restart plugs a cable in");
+            return Err(ActionError::refused(why));
+        }
+        match logins::over(context.host, interface) {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                let why = format!(
+                    "somebody is logged in over {interface}, or it is not known that nobody is"
+                );
+                Err(ActionError::refused(why))
+            }
+            Err(why) => Err(ActionError::refused(Why::from(why).at("who is logged in"))),
         }
     }
 

@@ -159,6 +159,7 @@ fn tick<T: Tracker>(
         courier.tick(&outbox, now)
     });
     let wait = next.at.since(now).min(IDLE_WAIT);
+    runtime.uplink.tried(courier.destination(), courier.fails());
     runtime.beat(thread);
     wait
 }

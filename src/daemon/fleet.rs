@@ -98,6 +98,7 @@ impl Fleet {
             let well = runtime.all_threads_alive(supervisor::STUCK_AFTER);
             let account = runtime.uplink.account("ping");
             next = next.min(charged(&account, || pinger.tick(well, now)));
+            runtime.uplink.tried("ping", pinger.fails());
             runtime.beat("fleet");
         }
         if let Some(sender) = &mut self.sender {

@@ -220,7 +220,7 @@ fn is_well(unit: &UnitState) -> bool {
 pub fn known_to(class: Class, reader: &Reader) -> Result<HealthyUnits, StoreError> {
     let leans = match class.row().told_by {
         ToldBy::Holder | ToldBy::Process | ToldBy::Setting => true,
-        ToldBy::Words | ToldBy::UnitState | ToldBy::ContainerState => false,
+        ToldBy::Words | ToldBy::UnitState | ToldBy::ContainerState | ToldBy::Stage => false,
     };
     known_if(leans, reader)
 }

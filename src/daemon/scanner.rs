@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::core::config::Config;
 use crate::core::diagnosis::root_cause::{self, OpenCondition};
 use crate::core::model::class::{Class, Clearing, MovesWith};
+use crate::core::model::facts::Key;
 use crate::core::model::finding::Finding;
 use crate::core::model::gate::Gate;
 use crate::core::model::hint::Hint;
@@ -239,7 +240,8 @@ pub fn sweep(
         .remembering(known)
         .knowing(schedule.units.take())
         .suspecting(runtime.suspects())
-        .hearing(runtime.silent(now));
+        .hearing(runtime.silent(now))
+        .on(runtime.uplink.errand(&runtime.store, &loaded.config, now));
     let (mut found, mut refused) = (Vec::new(), Vec::new());
     let mut looked_at = LookedAt::default();
     for detector in due {
@@ -398,6 +400,11 @@ fn record(
             Some(task) => {
                 present.insert(task.id);
                 schedule.gone_since.remove(&task.id);
+                // Of a way out another stage may be the first that is broken by now.
+                let stage = finding.fact(Key::StageSays);
+                if stage.is_some() && stage != task.evidence.text(Key::StageSays) {
+                    runtime.store.keep_evidence(task.id, &finding.evidence)?;
+                }
                 if task.status == Status::Fixed {
                     attempt::regressed(&Job::new(runtime, task, "stability"), &finding)?;
                 }

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::config::Config;
 use crate::core::model::hint::Hint;
-use crate::core::model::sorted::SortedMap;
+use crate::core::model::sorted::{SortedMap, SortedSet};
 use crate::core::model::time::Timestamp;
 use crate::daemon::days::day_of;
+use crate::detectors::Errand;
 use crate::host::net::account::Account;
 use crate::store::{Reader, Store, StoreError};
 
@@ -62,6 +64,8 @@ pub fn day_ends(now: Timestamp) -> Timestamp {
 struct State {
     spent: Option<DayBytes>,
     accounts: SortedMap<String, Arc<Account>>,
+    /// Destinations that take nothing now.
+    failing: SortedSet<String>,
     unwritten: u64,
     written_at: Option<Timestamp>,
 }
@@ -111,6 +115,32 @@ impl Uplink {
         let sum = spent.sum();
         state.spent = Some(spent);
         sum
+    }
+
+    /// Whether a destination could be told when it was tried last.
+    pub fn tried(&self, destination: &str, fails: bool) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match fails {
+            true => drop(state.failing.insert(destination.to_owned())),
+            false => drop(state.failing.remove(destination)),
+        }
+    }
+
+    /// What a walk beyond the gateway costs is counted as what is told.
+    pub(crate) fn errand(&self, store: &Store, config: &Config, now: Timestamp) -> Errand {
+        let ceiling = config.uplink.bytes_per_day;
+        let may_spend = ceiling == 0 || self.book(store, now) < ceiling;
+        let account = self.account("uplink-doctor");
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is not configured any more fails for ever.
+        let told = config.destinations();
+        let mut failing = state.failing.iter();
+        let trouble = failing.any(|one| one == "ping" || told.contains(&one.as_str()));
+        Errand {
+            account,
+            trouble,
+            may_spend,
+        }
     }
 
     /// The last word before the end.

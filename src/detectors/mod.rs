@@ -31,6 +31,7 @@ pub mod stream;
 pub mod suspects;
 pub mod thermal;
 pub mod unit_path;
+pub mod uplink;
 pub mod wear;
 
 use std::borrow::Cow;
@@ -49,6 +50,7 @@ use crate::core::model::time::Timestamp;
 use crate::core::model::unit::UnitState;
 use crate::core::reading::voice::SilentUnit;
 use crate::detectors::suspects::Suspects;
+use crate::host::net::account::Account;
 use crate::host::{Host, is_gone};
 use crate::services::{ServiceError, ServiceManager};
 
@@ -86,6 +88,16 @@ pub(crate) struct Blind {
     pub why: Option<DetectError>,
 }
 
+/// A walk beyond the gateway: why it is wanted, and who pays for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Errand {
+    pub account: Arc<Account>,
+    /// Something is not delivered.
+    pub trouble: bool,
+    /// The uplink's bytes of today are not used up.
+    pub may_spend: bool,
+}
+
 /// One look at the host, shared by all detectors of a sweep: each source is read at most once.
 #[derive(Debug)]
 pub struct Snapshot<'a> {
@@ -99,6 +111,8 @@ pub struct Snapshot<'a> {
     pub(crate) silent: Vec<SilentUnit>,
     /// What each unit was like while it was well.
     pub(crate) healthy: Cow<'a, HealthyUnits>,
+    /// What the uplink's doctor may do; `None` where nobody says.
+    pub(crate) errand: Option<Errand>,
     blind: RefCell<Blind>,
     units: OnceLock<Result<Vec<UnitState>, Unasked>>,
 }
@@ -120,6 +134,7 @@ impl<'a> Snapshot<'a> {
             suspects: Suspects::default(),
             silent: Vec::new(),
             healthy: Cow::Owned(HealthyUnits::default()),
+            errand: None,
             blind: RefCell::default(),
             units: OnceLock::new(),
         }
@@ -144,6 +159,13 @@ impl<'a> Snapshot<'a> {
     #[must_use]
     pub(crate) fn hearing(mut self, silent: Vec<SilentUnit>) -> Self {
         self.silent = silent;
+        self
+    }
+
+    /// A look whose walk beyond the gateway is paid for.
+    #[must_use]
+    pub(crate) fn on(mut self, errand: Errand) -> Self {
+        self.errand = Some(errand);
         self
     }
 
@@ -292,6 +314,7 @@ pub fn all() -> Vec<Box<dyn Detector>> {
         Box::new(probe::Probes::default()),
         Box::new(service_hung::ServiceHung::default()),
         Box::new(stale_process::StaleProcess::default()),
+        Box::new(uplink::Uplink::default()),
         Box::new(network::Network),
         Box::new(thermal::Thermal),
         Box::new(clock_sync::ClockSync),

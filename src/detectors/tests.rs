@@ -200,6 +200,53 @@ fn mounts() -> Vec<Row> {
     ]
 }
 
+fn uplink() -> Vec<Row> {
+    const ROUTES: &str = "proc/net/route";
+    const OPEN: Option<(Class, &str)> = Some((Class::UplinkDown, "uplink"));
+    const WAY: &str = "head\nwan0 00000000 010200C0 0003 0 0 0 00000000 0 0 0\n";
+    const ON: (&str, Option<&str>) = ("sys/class/net/wan0/flags", Some("0x1003"));
+    const UP: (&str, Option<&str>) = ("sys/class/net/wan0/operstate", Some("up"));
+    let new = uplink::Uplink::default;
+    vec![
+        row("no network", new(), &[], None, Answer::Absent),
+        row(
+            "never had a route",
+            new(),
+            &[(ROUTES, Some("head\n"))],
+            None,
+            Answer::Absent,
+        ),
+        row(
+            "refuses",
+            new(),
+            &[(ROUTES, None)],
+            OPEN,
+            Answer::CouldNotLook("/proc/net/route"),
+        ),
+        row(
+            "whole",
+            new(),
+            &[(ROUTES, Some(WAY)), ON, UP],
+            OPEN,
+            Answer::Found(0),
+        ),
+        row(
+            "broken, and open",
+            new(),
+            &[(ROUTES, Some(WAY)), UP],
+            OPEN,
+            Answer::Found(1),
+        ),
+        row(
+            "broken at one look alone",
+            new(),
+            &[(ROUTES, Some(WAY)), UP],
+            None,
+            Answer::Found(0),
+        ),
+    ]
+}
+
 fn network() -> Vec<Row> {
     const STATE: &str = "sys/class/net/wan0/operstate";
     let ports = port_conflict::PortConflict::default;
@@ -467,6 +514,7 @@ fn a_source_that_cannot_be_read_is_neither_healthy_nor_failed() {
     let tables = [
         thermal(),
         mounts(),
+        uplink(),
         network(),
         services(),
         processes(),

@@ -125,6 +125,11 @@ impl<T: Tracker> Courier<T> {
         }
     }
 
+    /// It could not be reached, or takes nothing, when it was tried last.
+    pub(crate) fn fails(&self) -> bool {
+        self.failures > 0
+    }
+
     /// As a channel: what is not urgent waits for its hour, what is critical for no cap.
     #[must_use]
     pub(crate) fn by(mut self, schedule: Schedule) -> Self {

@@ -26,6 +26,11 @@ impl Ping {
         }
     }
 
+    /// The last one did not get through.
+    pub fn fails(&self) -> bool {
+        self.failed
+    }
+
     /// Pings when it is due and `well`: a daemon whose threads hang must not sound alive. Returns when to come back.
     pub fn tick(&mut self, well: bool, now: Timestamp) -> Timestamp {
         if now < self.next_at {

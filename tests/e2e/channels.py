@@ -38,7 +38,7 @@ HEAD = ("| channel | peer | told once | all peers away, 4 new problems | killed:
         + " | repeats of 4 kills, known by | secrets found | bytes of one message |")  # fmt: skip
 DOCUMENT = os.path.join(ROOT, "docs", "NOTIFY.md")
 DETECTORS = ["clock_unsynced", "config_drift", "container_unhealthy", "disk", "memory_pressure", "network_down", "port_conflict",
-             "readonly_fs", "service_failed", "service_flapping", "service_inactive", "stale_process", "thermal",
+             "readonly_fs", "service_failed", "service_flapping", "service_inactive", "stale_process", "thermal", "uplink",
              "invalid_unit_path", "storage_wear"]  # fmt: skip
 PATIENCE_S = 300
 PLC = re.compile(r"plc-[a-z0-9]+(?:-[a-z0-9]+)*")

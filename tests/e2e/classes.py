@@ -42,6 +42,8 @@ flap_restarts = 4
 flap_window_s = 30
 interfaces = ["ct0"]
 kernel_log = false
+[uplink]
+interfaces = ["ct2"]
 [[log_file]]
 path = "/var/log/ct-app.log"
 [[log_file]]
@@ -344,6 +346,7 @@ def rows():
         Row("thermal", "thermal_zone (hot)", "thermal_zone0", lambda: over("/sys/class/thermal", {"thermal_zone0/temp": "99000\n", "thermal_zone0/type": "cpu-thermal\n"}),
             lambda: put("/sys/class/thermal/thermal_zone0/temp", "51000\n")),
         Row("clock_unsynced", "", "", nothing, nothing, "needs 10 min of a time daemon; unit test"),
+        Row("uplink_down", LIVE, "uplink", nothing, lambda: (sh("ip", "link", "add", "ct2", "type", "veth", "peer", "name", "ct3"), sh("ip", "link", "set", "ct2", "up"), sh("ip", "link", "set", "ct3", "up"), sh("ip", "addr", "add", "10.99.0.1/30", "dev", "ct2"), sh("ip", "route", "add", "default", "dev", "ct2"))),
         Row("network_down", LIVE, "ct0", nothing, lambda: (sh("ip", "link", "add", "ct0", "type", "veth", "peer", "name", "ct1"), sh("ip", "link", "set", "ct0", "up"), sh("ip", "link", "set", "ct1", "up"))),
         Row("stale_process", LIVE, "", zombie, end_zombie),
         Row("log_error", "app.log", "", lambda: put("/var/log/ct-app.log", fixture("app.log"), "a"), nothing),

@@ -100,7 +100,7 @@ def config(directory):
     path = os.path.join(directory, "config.toml")
     detectors = ["clock_unsynced", "config_drift", "container_unhealthy", "disk", "memory_pressure", "network_down",
                  "port_conflict", "probe_failed", "readonly_fs", "service_failed", "service_flapping", "service_hung",
-                 "service_inactive", "stale_process", "thermal", "invalid_unit_path", "storage_wear"]
+                 "service_inactive", "stale_process", "thermal", "uplink", "invalid_unit_path", "storage_wear"]
     with open(path, "w", encoding="ascii") as out:
         out.write(f"""[daemon]
 state_dir = "{directory}/state"

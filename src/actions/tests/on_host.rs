@@ -416,6 +416,13 @@ fn only_a_listed_interface_that_is_down_is_restarted() {
         bench.context(|context| action.precondition(context))
     };
     assert!(check("eth0").is_ok());
+    bench.put("sys/class/net/eth0/carrier", "0\n");
+    assert!(is_refused(&check("eth0")), "no carrier");
+    bench.put("sys/class/net/eth0/carrier", "1\n");
+    let login = "head\n0: 020200C0:0016 0102000A:A004 01 0:0 0:0 0 0 0 1 1\n";
+    bench.put("proc/net/tcp", login);
+    bench.put("proc/net/route", "head\n");
+    assert!(is_refused(&check("eth0")), "a login");
     for name in ["eth1", "eth2", "", "-all", "../eth0"] {
         assert!(is_refused(&check(name)), "{name:?}");
     }

@@ -24,6 +24,7 @@ fn rich() -> (Finding, Config) {
             how: MovedHow::SameFile,
         })
         .with(Fact::Mount("/data"))
+        .with(Fact::Device("eth0"))
         .with(Fact::Holder(Holder {
             pid: 77,
             start_ticks: 1,

@@ -7,7 +7,7 @@ use crate::core::model::class::Class;
 use crate::core::model::text::nearest;
 
 /// Detectors that can be switched off, by name.
-pub const DETECTORS: [&str; 17] = [
+pub const DETECTORS: [&str; 18] = [
     "readonly_fs",
     "disk",
     "memory_pressure",
@@ -21,6 +21,7 @@ pub const DETECTORS: [&str; 17] = [
     "probe_failed",
     "service_hung",
     "stale_process",
+    "uplink",
     "network_down",
     "thermal",
     "clock_unsynced",
@@ -64,6 +65,12 @@ impl Config {
                 wrong.push(ConfigError::of(key, what));
             }
         }
+        let peers = self.uplink.peers.iter().enumerate();
+        wrong.extend(peers.filter(|(_, peer)| !has_port(peer)).map(|(at, peer)| {
+            let key = format!("uplink.peers[{at}]");
+            let what = format!("{key} is '{peer}': write it as host:port");
+            ConfigError::of(key, what)
+        }));
         let workers = self.daemon.workers;
         if !(1..=WORKERS_MAX).contains(&workers) {
             let what = format!("daemon.workers is {workers}: it must be 1 to {WORKERS_MAX}");

@@ -11,6 +11,7 @@ use crate::core::model::text::matches_glob;
 
 mod address;
 pub(crate) mod check;
+mod destinations;
 mod error;
 mod fleet;
 mod maintenance;
@@ -20,6 +21,7 @@ mod schedule;
 pub mod settings;
 pub mod template;
 
+pub use destinations::Destination;
 pub use error::ConfigError;
 pub use fleet::{Alertmanager, Llm, Metrics, Ping, Webhook};
 pub use maintenance::{Maintenance, OpenWindow};
@@ -44,7 +46,7 @@ section! {
         fix: Fix = Fix::default(),
         /// `[escalation]`: to whom, and how often at most.
         escalation: Escalation = Escalation::default(),
-        /// `[uplink]`: what telling may cost.
+        /// `[uplink]`: what telling may cost, and the way out.
         uplink: Uplink = Uplink::default(),
         /// `[alertmanager]`: Prometheus Alertmanager; without peers it is off.
         alertmanager: Alertmanager = Alertmanager::default(),
@@ -239,11 +241,17 @@ section! {
 }
 
 section! {
-    /// A metered uplink.
+    /// A metered uplink, and how its doctor looks at it.
     pub Uplink {
         /// Bytes that all telling may cost in a day (UTC), sent and received; what is critical is told all the same. 0 = no
         /// ceiling.
         bytes_per_day: u64 = 0,
+        /// Interfaces that lead out; empty = those that had a default route.
+        interfaces: Vec<String> = Vec::new(),
+        /// `host:port`, connected to beside the configured destinations when something is wrong; nothing is said there.
+        peers: Vec<String> = Vec::new(),
+        /// Seconds between two walks to the resolvers and destinations while nothing is wrong; 0 = none.
+        walk_every_s: u64 = 0,
     }
 }
 
@@ -467,6 +475,11 @@ impl Config {
             Risk::Low => self.mode.low,
             Risk::Medium => self.mode.medium,
             Risk::High => self.mode.high,
+        };
+        // What an upgrade brought acts by itself only once the operator has set a mode for it.
+        let by_risk = match class {
+            Class::UplinkDown => by_risk.min(Mode::Suggest),
+            _ => by_risk,
         };
         let wanted = self
             .mode

@@ -14,3 +14,4 @@ pub mod root_cause;
 pub mod sandbox;
 pub mod shared_root;
 pub mod stem;
+mod way_out;

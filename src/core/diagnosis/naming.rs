@@ -119,6 +119,10 @@ fn by_facts(finding: &Finding) -> Option<Named> {
                 "setting names a path that does not exist",
             ),
         }),
+        ToldBy::Stage => {
+            let cause = fact(Key::StageCause)?.parse().ok()?;
+            Some(Named::new(cause, 0.9, fact(Key::StageSays).unwrap_or("")))
+        }
         ToldBy::Words | ToldBy::UnitState | ToldBy::ContainerState | ToldBy::Process => None,
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::core::diagnosis::cause_rules::CauseRules;
 use crate::core::diagnosis::naming::{Named, name_cause};
 use crate::core::diagnosis::shared_root::{self, SharedRoot};
+use crate::core::diagnosis::way_out;
 use crate::core::model::case::{Case, Member};
 use crate::core::model::cause::Cause;
 use crate::core::model::class::{Class, ToldBy};
@@ -164,9 +165,15 @@ impl OpenCondition {
     }
 }
 
-/// True when an open condition of class `root` is what `cause` names in a symptom.
-fn explains(root: Class, cause: Cause) -> bool {
-    root.row().explains.contains(&cause)
+/// True when `root` is what `cause` names in `symptom`.
+fn explains(root: &OpenCondition, symptom: &OpenCondition, cause: Cause) -> bool {
+    match root.class {
+        Class::UplinkDown => {
+            let (class, subject) = (symptom.class, symptom.subject.as_str());
+            way_out::explains(&root.evidence, (class, subject), cause, || symptom.line())
+        }
+        class => class.row().explains.contains(&cause),
+    }
 }
 
 /// How near `other` stands to the root, if it can explain others about its unit: of the processes that are left
@@ -197,10 +204,10 @@ fn root_of<'a>(
     };
     open.iter()
         .filter(|other| other.task_id != symptom.task_id)
-        .filter(|other| explains(other.class, cause) || about(other) || symptom.needs(other))
+        .filter(|other| explains(other, symptom, cause) || about(other) || symptom.needs(other))
         .min_by_key(|other| {
             let green = other.status == Status::Fixed;
-            let elsewhere = !explains(other.class, cause);
+            let elsewhere = !explains(other, symptom, cause);
             let rank = other.class.row().rank.unwrap_or(u8::MAX);
             (green, elsewhere, rank, other.task_id)
         })

@@ -162,6 +162,12 @@ const fn about(cause: Cause) -> Option<About> {
         | Cause::ZombieParent
         | Cause::StaleProcess
         | Cause::StoppedUnexpectedly
+        | Cause::InterfaceOff
+        | Cause::NoAddress
+        | Cause::NoRoute
+        | Cause::GatewaySilent
+        | Cause::CaptivePortal
+        | Cause::PeerSilent
         | Cause::KeepsRestarting
         | Cause::LockHeld
         | Cause::RequestRejected
@@ -245,7 +251,7 @@ pub fn local_port(line: &str) -> Option<u16> {
 }
 
 /// `host:port` of whom a line tells.
-fn peer(line: &str) -> Option<String> {
+pub(super) fn peer(line: &str) -> Option<String> {
     let words = || line.split(|c: char| c.is_whitespace() || "\"'(),;=<>".contains(c));
     let host_of = |host: &str| match LOCAL.contains(&host) {
         true => "localhost".to_owned(),

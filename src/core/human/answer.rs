@@ -58,7 +58,10 @@ pub fn may_be_allowed(kind: ActionKind) -> bool {
     kind.risk() <= Risk::Medium
         && !matches!(
             kind,
-            ActionKind::StopUnit | ActionKind::RestartInterface | ActionKind::RunDeclared
+            ActionKind::StopUnit
+                | ActionKind::RestartInterface
+                | ActionKind::RenewUplink
+                | ActionKind::RunDeclared
         )
 }
 
@@ -478,6 +481,7 @@ mod tests {
             let never = [
                 ActionKind::StopUnit,
                 ActionKind::RestartInterface,
+                ActionKind::RenewUplink,
                 ActionKind::RunDeclared,
             ];
             let want = kind.risk() <= Risk::Medium && !never.contains(kind);

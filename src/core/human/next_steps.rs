@@ -136,6 +136,10 @@ fn word(key: Key, finding: &Finding) -> Option<String> {
         | Key::Project
         | Key::Proven
         | Key::Answered
+        | Key::Stage
+        | Key::StageCause
+        | Key::StageSays
+        | Key::Networks
         | Key::Run => None,
     }
 }

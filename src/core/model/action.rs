@@ -109,6 +109,11 @@ table! {
             risk: Risk::Medium, disruptive: true, starts: true, leans_on: LeansOn::Container,
             words: &["docker restart", "podman restart", "docker compose restart", "restart the container"],
         }
+        /// Has the network manager of the uplink's interface set it up anew, with an undo armed before.
+        RenewUplink = "renew_uplink" {
+            risk: Risk::Medium, disruptive: true, starts: false, leans_on: LeansOn::Nothing,
+            words: &["nmcli", "networkctl", "ifdown", "ifup", "renew the lease"],
+        }
         /// Runs a command that the operator declared.
         RunDeclared = "run_declared" {
             risk: Risk::High, disruptive: true, starts: false, leans_on: LeansOn::Command,

@@ -56,6 +56,12 @@ causes! {
     DnsFailed "dns_failed" "A host name cannot be resolved.";
     NetworkUnreachable "network_unreachable" "There is no route to the network or host.";
     LinkDown "link_down" "A network interface has no link.";
+    InterfaceOff "interface_off" "A network interface is switched off.";
+    NoAddress "no_address" "A network interface has no address: no lease was given, or it was lost.";
+    NoRoute "no_route" "The default route is gone, or leads elsewhere than while the uplink worked.";
+    GatewaySilent "gateway_silent" "The gateway does not answer on its link: it is down, or this is not its network.";
+    CaptivePortal "captive_portal" "Something in between answers for the destinations: a log-in page, a proxy or a resolver that leads elsewhere.";
+    PeerSilent "peer_silent" "No destination answers, though the gateway and the resolver do: the fault lies beyond this site, or at the destination.";
     ConnectionRefused "connection_refused" "The other side is up but nothing listens there.";
     ConnectionTimeout "connection_timeout" "The other side did not answer in time.";
     AuthFailed "auth_failed" "Credentials or rights were refused.";

@@ -49,6 +49,8 @@ pub enum ToldBy {
     Holder,
     /// The setting of the unit file that is wrong.
     Setting,
+    /// The first broken stage of the way out.
+    Stage,
 }
 
 impl ToldBy {
@@ -320,9 +322,19 @@ table! {
             clearing: Clearing::Sweep, words: "network interface is down", only_kernel: false,
             subject: Some(Key::Device), moves_with: MovesWith::Nothing,
             told_by: ToldBy::Words, cause: Some((Cause::LinkDown, 0.85)),
-            rank: None, root_with: None, explains: &[],
+            rank: Some(6), root_with: None, explains: &[],
             start_helps: false, waits: Waits::Never,
             steps: &["ip -s link show {device}", "ip route"],
+        }
+        /// No way leads out: the first broken stage, from the box outwards, is its cause.
+        UplinkDown = "uplink_down" {
+            clearing: Clearing::Sweep, words: "uplink is down", only_kernel: false,
+            subject: None, moves_with: MovesWith::Nothing,
+            told_by: ToldBy::Stage, cause: Some((Cause::NetworkUnreachable, 0.5)),
+            rank: None, root_with: None,
+            explains: &[Cause::DnsFailed, Cause::NetworkUnreachable, Cause::ConnectionTimeout],
+            start_helps: false, waits: Waits::FlapWindow,
+            steps: &["ip -br link; ip -br addr; ip route", "ip neigh", "cat /etc/resolv.conf", "timedatectl"],
         }
         /// A zombie, a program that was removed, or a process that outlived its service.
         StaleProcess = "stale_process" {
@@ -458,7 +470,7 @@ table! {
             clearing: Clearing::Sweep, words: "escalations cannot be delivered", only_kernel: false,
             subject: None, moves_with: MovesWith::Nothing,
             told_by: ToldBy::Words, cause: Some((Cause::SelfImpaired, 0.7)),
-            rank: None, root_with: None, explains: &[],
+            rank: Some(6), root_with: None, explains: &[],
             start_helps: false, waits: Waits::Never,
             steps: OWN_STEPS,
         }

@@ -94,6 +94,14 @@ named! {
         Proven = "proven",
         /// Status of an HTTP answer that is a wrong one.
         Answered = "answered",
+        /// The first broken stage of the way out.
+        Stage = "stage",
+        /// The cause that the stage names.
+        StageCause = "stage_cause",
+        /// What is wrong there, for a human.
+        StageSays = "stage_says",
+        /// Networks that this host is in itself, as `10.0.0.0/24`, separated by blanks.
+        Networks = "networks",
         /// `yes` when a line states no level and no errno: its words alone tell of a fault.
         OnlyWords = "only_words",
     }
@@ -242,6 +250,17 @@ pub enum Fact<'a> {
     Answered(u16),
     /// A line states no level and no errno: its words alone tell of a fault.
     OnlyWords,
+    /// The first broken stage of the way out, by their stored names.
+    Broken {
+        /// Of the way out.
+        stage: &'a str,
+        /// That the stage names.
+        cause: &'a str,
+        /// For a human.
+        says: &'a str,
+    },
+    /// Networks that this host is in itself, as `10.0.0.0/24`, separated by blanks.
+    Networks(&'a str),
 }
 
 /// Facts by name. Rows of other versions, and adopted ones, may hold names that are no `Key`: those are
@@ -307,6 +326,12 @@ impl Facts {
             Fact::Answered(status) => self.put(Key::Answered, status.to_string()),
             Fact::Proven(proven) => self.put(Key::Proven, proven.err().unwrap_or(YES)),
             Fact::OnlyWords => self.put(Key::OnlyWords, YES),
+            Fact::Broken { stage, cause, says } => {
+                self.put(Key::Stage, stage);
+                self.put(Key::StageCause, cause);
+                self.put(Key::StageSays, says);
+            }
+            Fact::Networks(networks) => self.put(Key::Networks, networks),
         }
     }
 

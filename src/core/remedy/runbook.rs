@@ -608,6 +608,7 @@ mod tests {
                 &["terminate_process"],
             ),
             (Class::StaleProcess, "x", &holder, Cause::ZombieParent, &[]),
+            (Class::UplinkDown, "uplink", &[], Cause::PeerSilent, &[]),
             (Class::LogError, "", &[], Cause::ConnectionRefused, &[]),
             (Class::KernelOops, "kernel", &[], Cause::KernelFault, &[]),
             (Class::SelfStore, "store", &[], Cause::SelfImpaired, &[]),

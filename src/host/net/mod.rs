@@ -6,8 +6,11 @@ pub mod addresses;
 mod dial;
 mod link;
 pub mod listeners;
+pub mod logins;
 mod tls;
 mod until;
+pub mod walk;
+pub mod ways;
 
 pub use dial::{Waited, apart, connect, dial, resolve};
 pub use link::Link;

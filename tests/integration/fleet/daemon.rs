@@ -16,7 +16,7 @@ host_name = "iac1"
 [detect]
 journal = false
 kernel_log = false
-disabled = ["clock_unsynced", "config_drift", "container_unhealthy", "disk", "memory_pressure", "network_down", "port_conflict", "readonly_fs", "service_failed", "service_flapping", "service_inactive", "stale_process", "thermal", "invalid_unit_path", "storage_wear"]
+disabled = ["clock_unsynced", "config_drift", "container_unhealthy", "disk", "memory_pressure", "network_down", "port_conflict", "readonly_fs", "service_failed", "service_flapping", "service_inactive", "stale_process", "uplink", "thermal", "invalid_unit_path", "storage_wear"]
 "#;
 
 /// Takes and writes down every request.

@@ -22,6 +22,12 @@ impl Facts {
 fn all(text: &str, number: u64) -> Vec<Fact<'_>> {
     let small = u32::try_from(number & 0xffff_ffff).unwrap_or(0);
     vec![
+        Fact::Broken {
+            stage: text,
+            cause: text,
+            says: text,
+        },
+        Fact::Networks(text),
         Fact::Unit(text),
         Fact::Result(text),
         Fact::Exit {
@@ -144,6 +150,12 @@ fn is_read_back(facts: &Facts, fact: Fact<'_>) -> bool {
         Fact::Proven(Ok(())) => facts.is_proven(),
         Fact::Proven(Err(why)) => facts.text(Key::Proven) == Some(why),
         Fact::OnlyWords => facts.only_words(),
+        Fact::Broken { stage, cause, says } => {
+            facts.text(Key::Stage) == Some(stage)
+                && facts.text(Key::StageCause) == Some(cause)
+                && facts.text(Key::StageSays) == Some(says)
+        }
+        Fact::Networks(text) => facts.text(Key::Networks) == Some(text),
     }
 }
 
