@@ -12,7 +12,7 @@ use crate::core::model::action::ActionKind;
 use crate::core::model::facts::Key;
 use crate::core::model::proposal::Terms;
 use crate::core::model::unit::UnitName;
-use crate::core::reading::ip_record::Record;
+use crate::core::reading::ip_record::InterfaceRecord;
 use crate::core::reading::journal_entry::OWN_NAME;
 use crate::core::reading::uplink::{Reach, Way};
 use crate::core::remedy::target::{self, TargetError};
@@ -102,7 +102,7 @@ impl RenewUplink {
         (!state.trim().is_empty()).then_some(Adapter::Ifupdown)
     }
 
-    fn record(&self, context: &ActionContext<'_>) -> Result<Record, ActionError> {
+    fn record(&self, context: &ActionContext<'_>) -> Result<InterfaceRecord, ActionError> {
         let interface = self.interface.as_str();
         let ask = |args: &[&str]| {
             let out = context
@@ -114,7 +114,7 @@ impl RenewUplink {
                 false => Err(ActionError::refused(format!("ip: {}", out.reason()))),
             }
         };
-        Ok(Record::of(
+        Ok(InterfaceRecord::of(
             interface,
             &ask(&["-o", "address", "show", "dev", interface])?,
             &ask(&["route", "show", "dev", interface])?,
@@ -255,7 +255,7 @@ impl RenewUplink {
     fn await_better(
         &self,
         context: &ActionContext<'_>,
-        before: &Record,
+        before: &InterfaceRecord,
     ) -> Result<String, ActionError> {
         let clock = &context.host.clock;
         let started = clock.now();

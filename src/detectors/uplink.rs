@@ -10,7 +10,7 @@ use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
 use crate::core::reading::uplink::{
-    Answer, Beyond, Broken, Known, Reach, Stage, Way, first_broken,
+    Beyond, Broken, KnownWay, PeerAnswer, Reach, Stage, Way, first_broken,
 };
 use crate::detectors::{DetectError, Detector, Errand, Snapshot, Sweep};
 use crate::host::net::account::charged;
@@ -48,13 +48,13 @@ struct Walked {
 
 #[derive(Debug, Default)]
 struct Memory {
-    known: Vec<Known>,
+    known: Vec<KnownWay>,
     /// What was broken at the last look: the stage, the interface, and of which walk.
     suspect: Option<(Stage, String, Option<Timestamp>)>,
     /// Since when it has been broken without an end.
     since: Option<Timestamp>,
     /// The ways as they are, since when they stand so.
-    stands: Option<(Vec<Known>, Timestamp)>,
+    stands: Option<(Vec<KnownWay>, Timestamp)>,
     provoked_at: Option<Timestamp>,
     walked_at: Option<Timestamp>,
     /// Only a walk after this counts: before, a nearer stage was broken.
@@ -115,7 +115,7 @@ impl Detector for Uplink {
         }
         let is_up = beyond.is_some_and(|beyond| {
             let mut peers = beyond.peers.iter();
-            peers.any(|(.., answer)| *answer == Answer::Up)
+            peers.any(|(.., answer)| *answer == PeerAnswer::Up)
         });
         let up_at = walked_at.filter(|_| is_up);
         memory.learn(&ways, broken.is_none(), up_at, look.now);
@@ -135,7 +135,7 @@ impl Detector for Uplink {
 
     fn memory(&self) -> Option<String> {
         let memory = self.memory.lock().ok()?;
-        let text = |one: &Known| format!("{} {} {}", one.device, one.hardware, one.gateway);
+        let text = |one: &KnownWay| format!("{} {} {}", one.device, one.hardware, one.gateway);
         let lines: Vec<String> = memory.known.iter().map(text).collect();
         (!lines.is_empty()).then(|| lines.join("\n"))
     }
@@ -143,7 +143,7 @@ impl Detector for Uplink {
     fn recall(&self, text: &str) {
         let one = |line: &str| {
             let mut parts = line.split(' ').map(str::to_owned);
-            Some(Known {
+            Some(KnownWay {
                 device: parts.next().filter(|name| !name.is_empty())?,
                 hardware: parts.next()?,
                 gateway: parts.next()?,
@@ -240,14 +240,14 @@ impl Memory {
     /// it has stood for long.
     fn learn(&mut self, ways: &[Way], is_whole: bool, up_at: Option<Timestamp>, now: Timestamp) {
         let one = |way: &Way| {
-            Some(Known {
+            Some(KnownWay {
                 device: way.interface.name.clone(),
                 hardware: way.interface.hardware.clone(),
                 gateway: way.gateway.clone()?,
             })
         };
         let sound = ways.iter().filter(|way| way.broken(&[]).is_none());
-        let mut now_known: Vec<Known> = sound.filter_map(one).collect();
+        let mut now_known: Vec<KnownWay> = sound.filter_map(one).collect();
         now_known.dedup_by(|one, before| one.device == before.device);
         if !is_whole || now_known.is_empty() {
             self.stands = None;
@@ -292,7 +292,7 @@ impl Memory {
             Some(one) if one.stage != Stage::Route && !one.stage.is_beyond() => false,
             Some(_) => {
                 let lasted = self.since.map(|since| now.since(since)).unwrap_or_default();
-                passed((lasted / 10).clamp(WALK_FIRST, WALK_MOST))
+                passed(Duration::from_secs(lasted.as_secs() / 10).clamp(WALK_FIRST, WALK_MOST))
             }
             None if trouble => {
                 let pause = self.pause.max(IDLE_FIRST);

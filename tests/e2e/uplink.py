@@ -341,7 +341,7 @@ def one(fault):
         action = outcome = "none"
         if fault.repaired:
             wait("repair", lambda: rows("SELECT 1 FROM attempts WHERE outcome IS NOT NULL AND task_id > ?", before), 120)
-        tried = rows("SELECT action_text, outcome FROM attempts WHERE task_id > ? AND action_text LIKE '%interface%'", before)
+        tried = rows("SELECT action_text, outcome FROM attempts WHERE task_id > ? AND action_text LIKE 'set up interface%'", before)
         proposed = rows("SELECT 1 FROM tasks WHERE id > ? AND issue_type = 'uplink_down' AND proposed_text IS NOT NULL", before)
         if tried:
             action, outcome = tried[-1][0].replace("set up interface", "renew"), tried[-1][1]

@@ -477,9 +477,10 @@ impl Config {
             Risk::High => self.mode.high,
         };
         // What an upgrade brought acts by itself only once the operator has set a mode for it.
-        let by_risk = match class {
-            Class::UplinkDown => by_risk.min(Mode::Suggest),
-            _ => by_risk,
+        let by_risk = if class == Class::UplinkDown {
+            by_risk.min(Mode::Suggest)
+        } else {
+            by_risk
         };
         let wanted = self
             .mode

@@ -167,13 +167,11 @@ impl OpenCondition {
 
 /// True when `root` is what `cause` names in `symptom`.
 fn explains(root: &OpenCondition, symptom: &OpenCondition, cause: Cause) -> bool {
-    match root.class {
-        Class::UplinkDown => {
-            let (class, subject) = (symptom.class, symptom.subject.as_str());
-            way_out::explains(&root.evidence, (class, subject), cause, || symptom.line())
-        }
-        class => class.row().explains.contains(&cause),
+    if root.class != Class::UplinkDown {
+        return root.class.row().explains.contains(&cause);
     }
+    let (class, subject) = (symptom.class, symptom.subject.as_str());
+    way_out::explains(&root.evidence, (class, subject), cause, || symptom.line())
 }
 
 /// How near `other` stands to the root, if it can explain others about its unit: of the processes that are left

@@ -17,23 +17,30 @@ pub(super) fn explains(
     let Some(stage) = root.text(Key::Stage).and_then(|text| text.parse().ok()) else {
         return false;
     };
-    match class {
-        Class::NetworkDown => root.text(Key::Device) == Some(subject),
-        Class::SelfEscalationDown => true,
-        _ => is_behind(stage, cause) && !line().is_some_and(|line| is_near(root, &line)),
+    if class == Class::NetworkDown {
+        return root.text(Key::Device) == Some(subject);
     }
+    class == Class::SelfEscalationDown
+        || is_behind(stage, cause) && !line().is_some_and(|line| is_near(root, &line))
 }
 
 /// What fails with `cause` lies behind `stage`.
 fn is_behind(stage: Stage, cause: Cause) -> bool {
-    match cause {
-        Cause::DnsFailed => stage <= Stage::Resolver,
-        Cause::NetworkUnreachable => stage <= Stage::Gateway,
-        Cause::ConnectionTimeout => stage != Stage::Clock,
-        Cause::CertificateExpired | Cause::PeerCertificate => stage == Stage::Clock,
-        Cause::CertificateUntrusted => stage >= Stage::Clock,
-        _ => false,
-    }
+    let behind: &[Cause] = match stage {
+        Stage::Link | Stage::Address | Stage::Route | Stage::Gateway => &[
+            Cause::DnsFailed,
+            Cause::NetworkUnreachable,
+            Cause::ConnectionTimeout,
+        ],
+        Stage::Resolver => &[Cause::DnsFailed, Cause::ConnectionTimeout],
+        Stage::Clock => &[
+            Cause::CertificateExpired,
+            Cause::CertificateUntrusted,
+            Cause::PeerCertificate,
+        ],
+        Stage::Peer => &[Cause::ConnectionTimeout, Cause::CertificateUntrusted],
+    };
+    behind.contains(&cause)
 }
 
 /// It tells of somebody whom this host reaches without a gateway. A name is taken for far away, as what names nobody is.

@@ -3,7 +3,7 @@
 
 /// Addresses and routes of one interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record {
+pub struct InterfaceRecord {
     lines: Vec<Line>,
 }
 
@@ -17,7 +17,7 @@ struct Line {
     is_by_hand: bool,
 }
 
-impl Record {
+impl InterfaceRecord {
     /// Reads the output of `ip -o address show dev NAME` and of `ip [-6] route show dev NAME`.
     pub fn of(device: &str, addresses: &str, routes: &str, routes6: &str) -> Self {
         let addresses = addresses.lines().filter_map(|line| address(device, line));
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn what_was_there_is_put_back_and_what_comes_by_itself_is_not() {
-        let record = Record::of("eth0", ADDRESSES, ROUTES, ROUTES6);
+        let record = InterfaceRecord::of("eth0", ADDRESSES, ROUTES, ROUTES6);
         let want = "link set dev eth0 up\naddress flush dev eth0 scope global\n\
                     address replace 10.0.0.5/24 dev eth0 brd 10.0.0.255 scope global valid_lft 3000 preferred_lft 3000\n\
                     address replace 192.168.7.1/30 dev eth0 scope global\n\
@@ -168,9 +168,9 @@ mod tests {
 
     #[test]
     fn what_was_set_by_hand_and_is_lost_is_known() {
-        let before = Record::of("eth0", ADDRESSES, ROUTES, ROUTES6);
+        let before = InterfaceRecord::of("eth0", ADDRESSES, ROUTES, ROUTES6);
         assert_eq!(before.lost(&before), "");
-        let after = Record::of(
+        let after = InterfaceRecord::of(
             "eth0",
             "",
             "default via 10.0.0.1\n\tnexthop x\nunreachable 10.0.0.0/8\n",
@@ -185,8 +185,8 @@ mod tests {
              route replace ::/0 dev eth0 via fe80::9 metric 1024\n"
         );
         assert_eq!(
-            Record::of("eth0", "garbage\n2: eth0 inet", "\n", "x"),
-            Record::of("eth0", "", "", "x")
+            InterfaceRecord::of("eth0", "garbage\n2: eth0 inet", "\n", "x"),
+            InterfaceRecord::of("eth0", "", "", "x")
         );
     }
 }

@@ -65,7 +65,7 @@ pub struct Way {
 
 /// The way out as it was when all of it worked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownWay {
     pub device: String,
     pub hardware: String,
     pub gateway: String,
@@ -83,7 +83,7 @@ pub enum Resolved {
 
 /// How a declared destination answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum PeerAnswer {
     Up,
     NoAddress,
     Refused,
@@ -102,7 +102,7 @@ pub struct Beyond {
     /// Each by its address; empty where no destination has a name.
     pub resolvers: Vec<(String, Resolved)>,
     /// Each as `host:port`, and whether TLS is spoken there.
-    pub peers: Vec<(String, bool, Answer)>,
+    pub peers: Vec<(String, bool, PeerAnswer)>,
     /// The clock stands before the program was made.
     pub clock_is_early: bool,
     /// The kernel says that nobody synchronised it.
@@ -134,7 +134,7 @@ impl Broken {
 
 impl Way {
     /// The first broken stage of this way, up to its gateway.
-    pub fn broken(&self, known: &[Known]) -> Option<Broken> {
+    pub fn broken(&self, known: &[KnownWay]) -> Option<Broken> {
         let name = self.interface.name.as_str();
         let broken = |stage, cause, says| Some(Broken::at(stage, cause, name, says));
         if let Some((cause, says)) = self.interface.broken() {
@@ -159,7 +159,7 @@ impl Way {
     }
 
     /// It is not the way that worked.
-    fn leads_elsewhere(&self, known: &[Known]) -> Option<String> {
+    fn leads_elsewhere(&self, known: &[KnownWay]) -> Option<String> {
         let gateway = self.gateway.as_deref()?;
         let own = known
             .iter()
@@ -196,7 +196,7 @@ impl Interface {
 
 /// The first broken stage of all. One way that works is enough; of several that do not, the one that gets furthest
 /// speaks. What lies beyond counts only where somebody looked.
-pub fn first_broken(ways: &[Way], known: &[Known], beyond: Option<&Beyond>) -> Option<Broken> {
+pub fn first_broken(ways: &[Way], known: &[KnownWay], beyond: Option<&Beyond>) -> Option<Broken> {
     let broken: Vec<Option<Broken>> = ways.iter().map(|way| way.broken(known)).collect();
     let furthest = || {
         let broken = broken.iter().flatten();
@@ -234,7 +234,11 @@ pub fn first_broken(ways: &[Way], known: &[Known], beyond: Option<&Beyond>) -> O
 
 impl Beyond {
     fn broken(&self) -> Option<Broken> {
-        if self.peers.iter().any(|(.., answer)| *answer == Answer::Up) {
+        if self
+            .peers
+            .iter()
+            .any(|(.., answer)| *answer == PeerAnswer::Up)
+        {
             return None;
         }
         let answers = |(_, reply): &&(String, Resolved)| *reply == Resolved::Answers;
@@ -252,13 +256,13 @@ impl Beyond {
         if let Some(says) = self.clock() {
             return Some(Broken::at(Stage::Clock, Cause::ClockWrong, "", says));
         }
-        let all = |wanted: Answer| {
+        let all = |wanted: PeerAnswer| {
             let mut peers = self.peers.iter().filter(|(_, tls, _)| *tls).peekable();
             peers.peek().is_some() && peers.all(|(.., answer)| *answer == wanted)
         };
         let cause = match () {
-            () if all(Answer::NotTrusted) => Cause::CaptivePortal,
-            () if all(Answer::Expired) => Cause::PeerCertificate,
+            () if all(PeerAnswer::NotTrusted) => Cause::CaptivePortal,
+            () if all(PeerAnswer::Expired) => Cause::PeerCertificate,
             () => Cause::PeerSilent,
         };
         let told = self.peers.iter();
@@ -270,8 +274,8 @@ impl Beyond {
     /// Why the clock is to blame: nothing else makes a certificate begin in the future, or those of several end at once.
     fn clock(&self) -> Option<String> {
         let sealed = || self.peers.iter().filter(|(_, tls, _)| *tls);
-        let said = |wanted: Answer| sealed().filter(|(.., answer)| *answer == wanted).count();
-        let (early, late) = (said(Answer::NotYetValid), said(Answer::Expired));
+        let said = |wanted: PeerAnswer| sealed().filter(|(.., answer)| *answer == wanted).count();
+        let (early, late) = (said(PeerAnswer::NotYetValid), said(PeerAnswer::Expired));
         if self.clock_is_early && sealed().next().is_some() {
             return Some("the clock stands before the program was made".to_owned());
         }
@@ -288,7 +292,7 @@ fn joined(parts: impl Iterator<Item = String>) -> String {
     parts.join(", ")
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for PeerAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Up => "answers",

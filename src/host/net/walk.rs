@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustls::CertificateError;
 
 use crate::core::config::Destination;
-use crate::core::reading::uplink::{Answer, Beyond, Resolved};
+use crate::core::reading::uplink::{Beyond, PeerAnswer, Resolved};
 use crate::host::Host;
 use crate::host::clock::end_after;
 use crate::host::net::account;
@@ -40,7 +40,7 @@ pub fn walk(host: &Host, destinations: &[Destination], networks: &[String]) -> B
         let Some(answer) = ask(one, networks) else {
             continue;
         };
-        let is_up = answer == Answer::Up;
+        let is_up = answer == PeerAnswer::Up;
         beyond.peers.push((one.address.clone(), one.tls, answer));
         if is_up {
             return beyond;
@@ -61,11 +61,11 @@ pub fn walk(host: &Host, destinations: &[Destination], networks: &[String]) -> B
 }
 
 /// None for one that lies in a network of the host's own.
-fn ask(destination: &Destination, networks: &[String]) -> Option<Answer> {
+fn ask(destination: &Destination, networks: &[String]) -> Option<PeerAnswer> {
     let end = end_after(PEER_TIME);
     let addresses = resolve(&destination.address, end).unwrap_or_default();
     if addresses.is_empty() {
-        return Some(Answer::NoAddress);
+        return Some(PeerAnswer::NoAddress);
     }
     let far = |address: &&SocketAddr| !is_near(address.ip(), networks);
     let addresses: Vec<SocketAddr> = addresses.iter().filter(far).copied().collect();
@@ -87,7 +87,7 @@ fn is_near(address: IpAddr, networks: &[String]) -> bool {
     address.is_loopback() || networks.iter().any(|network| near(network) == Some(true))
 }
 
-fn answer(destination: &Destination, addresses: &[SocketAddr], end: Instant) -> Answer {
+fn answer(destination: &Destination, addresses: &[SocketAddr], end: Instant) -> PeerAnswer {
     let stream = match connect(addresses, end) {
         Ok(stream) => stream,
         Err(why) => return answer_of(&why),
@@ -98,31 +98,35 @@ fn answer(destination: &Destination, addresses: &[SocketAddr], end: Instant) -> 
         .then(|| Tls::new(&destination.ca_file).ok())
         .flatten()
     else {
-        return Answer::Up;
+        return PeerAnswer::Up;
     };
     match tls.wrap(name_of(&destination.address), stream) {
-        Ok(_) => Answer::Up,
+        Ok(_) => PeerAnswer::Up,
         Err(why) => answer_of(&why),
     }
 }
 
-fn answer_of(why: &io::Error) -> Answer {
+fn answer_of(why: &io::Error) -> PeerAnswer {
     let source = why.get_ref().and_then(|source| source.downcast_ref());
     if let Some(rustls::Error::InvalidCertificate(wrong)) = source {
-        return match wrong {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Answer::Expired,
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                Answer::NotYetValid
-            }
-            _ => Answer::NotTrusted,
+        use CertificateError as Wrong;
+        let is_late = matches!(wrong, Wrong::Expired | Wrong::ExpiredContext { .. });
+        let is_early = matches!(wrong, Wrong::NotValidYet | Wrong::NotValidYetContext { .. });
+        return match (is_late, is_early) {
+            (true, _) => PeerAnswer::Expired,
+            (false, true) => PeerAnswer::NotYetValid,
+            (false, false) => PeerAnswer::NotTrusted,
         };
     }
-    match why.kind() {
-        ErrorKind::ConnectionRefused => Answer::Refused,
-        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => Answer::Unreachable,
-        ErrorKind::TimedOut => Answer::Silent,
-        _ if source.is_some() => Answer::Other("speaks no TLS that is known here".to_owned()),
-        _ => Answer::Other("breaks the connection off".to_owned()),
+    let is = |kinds: &[ErrorKind]| kinds.contains(&why.kind());
+    match () {
+        () if is(&[ErrorKind::ConnectionRefused]) => PeerAnswer::Refused,
+        () if is(&[ErrorKind::NetworkUnreachable, ErrorKind::HostUnreachable]) => {
+            PeerAnswer::Unreachable
+        }
+        () if is(&[ErrorKind::TimedOut]) => PeerAnswer::Silent,
+        () if source.is_some() => PeerAnswer::Other("speaks no TLS that is known here".to_owned()),
+        () => PeerAnswer::Other("breaks the connection off".to_owned()),
     }
 }
 
@@ -294,7 +298,7 @@ mod tests {
         let reached =
             |address: &String, one: &Destination| answer(one, &[address.parse().unwrap()], end());
         let [first, second, _] = &all;
-        assert_eq!(reached(&refused, first), Answer::Refused);
-        assert_eq!(reached(&up, second), Answer::Up);
+        assert_eq!(reached(&refused, first), PeerAnswer::Refused);
+        assert_eq!(reached(&up, second), PeerAnswer::Up);
     }
 }

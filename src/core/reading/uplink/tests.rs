@@ -23,8 +23,8 @@ fn way(device: &str, change: impl FnOnce(&mut Way)) -> Way {
 
 fn good(_: &mut Way) {}
 
-fn known() -> Vec<Known> {
-    vec![Known {
+fn known() -> Vec<KnownWay> {
+    vec![KnownWay {
         device: "eth0".to_owned(),
         hardware: "02:00:00:00:00:01".to_owned(),
         gateway: "10.0.0.1".to_owned(),
@@ -111,7 +111,7 @@ fn one_way_that_works_is_enough_and_else_the_furthest_speaks() {
     assert_eq!(judge(&[]), "");
 }
 
-fn peers(answers: &[(&str, bool, Answer)]) -> Beyond {
+fn peers(answers: &[(&str, bool, PeerAnswer)]) -> Beyond {
     let peers = answers.iter();
     Beyond {
         peers: peers
@@ -121,7 +121,7 @@ fn peers(answers: &[(&str, bool, Answer)]) -> Beyond {
     }
 }
 
-fn resolvers(replies: &[(&str, Resolved)], answer: Answer) -> Beyond {
+fn resolvers(replies: &[(&str, Resolved)], answer: PeerAnswer) -> Beyond {
     let replies = replies.iter();
     Beyond {
         resolvers: replies
@@ -148,52 +148,58 @@ fn beyond_the_gateway_names_come_before_time_and_time_before_destinations() {
     for (beyond, want) in [
         (Beyond::default(), ""),
         (
-            peers(&[(hub, true, Answer::Up), (log, true, Answer::Silent)]),
+            peers(&[(hub, true, PeerAnswer::Up), (log, true, PeerAnswer::Silent)]),
             "",
         ),
         (
-            resolvers(&[silent.clone(), fails.clone()], Answer::NoAddress),
+            resolvers(&[silent.clone(), fails.clone()], PeerAnswer::NoAddress),
             "resolver dns_failed : no resolver answers: 10.0.0.2 is silent, 127.0.0.53 fails (code 2)",
         ),
-        (resolvers(&[silent.clone()], Answer::Up), ""),
+        (resolvers(std::slice::from_ref(&silent), PeerAnswer::Up), ""),
         (
-            resolvers(&[silent, answers], Answer::Silent),
+            resolvers(&[silent, answers], PeerAnswer::Silent),
             "peer peer_silent : no destination answers: hub.plant:443 is silent",
         ),
         (
-            peers(&[(hub, true, Answer::NotYetValid)]),
+            peers(&[(hub, true, PeerAnswer::NotYetValid)]),
             "clock clock_wrong : the clock is behind: certificates are not yet valid",
         ),
         (
-            early(peers(&[(hub, true, Answer::Silent)])),
+            early(peers(&[(hub, true, PeerAnswer::Silent)])),
             "clock clock_wrong : the clock stands before the program was made",
         ),
         (
-            early(peers(&[(hub, false, Answer::Silent)])),
+            early(peers(&[(hub, false, PeerAnswer::Silent)])),
             "peer peer_silent : no destination answers: hub.plant:443 is silent",
         ),
         (
-            peers(&[(hub, true, Answer::Expired)]),
+            peers(&[(hub, true, PeerAnswer::Expired)]),
             "peer peer_certificate : no destination answers: hub.plant:443 shows a certificate that has expired",
         ),
         (
-            unsynced(peers(&[(hub, true, Answer::Expired)])),
-            "clock clock_wrong : the clock is ahead: certificates have expired",
-        ),
-        (
-            peers(&[(hub, true, Answer::Expired), (log, true, Answer::Expired)]),
+            unsynced(peers(&[(hub, true, PeerAnswer::Expired)])),
             "clock clock_wrong : the clock is ahead: certificates have expired",
         ),
         (
             peers(&[
-                (hub, true, Answer::NotTrusted),
-                ("plc:502", false, Answer::Refused),
+                (hub, true, PeerAnswer::Expired),
+                (log, true, PeerAnswer::Expired),
+            ]),
+            "clock clock_wrong : the clock is ahead: certificates have expired",
+        ),
+        (
+            peers(&[
+                (hub, true, PeerAnswer::NotTrusted),
+                ("plc:502", false, PeerAnswer::Refused),
             ]),
             "peer captive_portal : no destination answers: hub.plant:443 shows a certificate that is not its own, \
              plc:502 refuses the connection",
         ),
         (
-            peers(&[(hub, true, Answer::NotTrusted), (log, true, Answer::Silent)]),
+            peers(&[
+                (hub, true, PeerAnswer::NotTrusted),
+                (log, true, PeerAnswer::Silent),
+            ]),
             "peer peer_silent : no destination answers: hub.plant:443 shows a certificate that is not its own, \
              log.plant:443 is silent",
         ),
@@ -205,14 +211,14 @@ fn beyond_the_gateway_names_come_before_time_and_time_before_destinations() {
 
 #[test]
 fn a_way_that_changed_is_the_nearer_stage_where_nothing_beyond_answers() {
-    let silent = peers(&[("hub.plant:443", true, Answer::Silent)]);
+    let silent = peers(&[("hub.plant:443", true, PeerAnswer::Silent)]);
     let over_lan = |way: &mut Way| (way.gateway, way.reach) = (Some(String::new()), Reach::Unknown);
     let judge = |ways: &[Way], beyond: &Beyond| told(first_broken(ways, &known(), Some(beyond)));
     assert_eq!(
         judge(&[way("lan0", over_lan)], &silent),
         "route no_route lan0: the default route leads over lan0; while it worked it was 10.0.0.1 on eth0"
     );
-    let up = peers(&[("hub.plant:443", true, Answer::Up)]);
+    let up = peers(&[("hub.plant:443", true, PeerAnswer::Up)]);
     assert_eq!(judge(&[way("lan0", over_lan)], &up), "");
     // An IPv6 router that nobody can ask does not hide the way that is known to be broken.
     let v6 = |way: &mut Way| (way.is_v6, way.reach) = (true, Reach::Unknown);
