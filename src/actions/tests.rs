@@ -206,8 +206,51 @@ fn what_can_be_taken_back_is_told_as_not_done_yet() {
         (file(Some("/b")), "puts /a back as it was"),
         (Undo::StartUnit { unit }, "starts a.service"),
         (Undo::RemountReadOnly { mount }, "makes /data read-only"),
+        (
+            Undo::PutBack {
+                interface: "eth0".to_owned(),
+                lines: "link set dev eth0 up\n".to_owned(),
+            },
+            "gives eth0 its addresses and routes back",
+        ),
     ] {
         assert_eq!(undo.to_string(), want);
+        assert_eq!(Undo::read(&undo.written()).unwrap(), undo);
+    }
+}
+
+/// As versions before wrote them, whose writing was derived.
+#[test]
+fn a_stored_way_back_is_read_and_what_is_none_is_told() {
+    for (text, want) in [
+        (r#"{"undo":"none"}"#, "nothing to take back"),
+        (
+            r#"{"undo":"restore_file","path":"/a","backup":null}"#,
+            "removes /a",
+        ),
+        (
+            r#"{"undo":"restore_file","path":"/a","backup":"/b"}"#,
+            "puts /a back as it was",
+        ),
+        (
+            r#"{"undo":"start_unit","unit":"a.service"}"#,
+            "starts a.service",
+        ),
+        (
+            r#"{"undo":"remount_read_only","mount":"/data"}"#,
+            "makes /data read-only",
+        ),
+    ] {
+        assert_eq!(Undo::read(text).unwrap().to_string(), want);
+    }
+    for text in [
+        "",
+        "{}",
+        "[]",
+        r#"{"undo":"fly"}"#,
+        r#"{"undo":"start_unit"}"#,
+    ] {
+        assert!(Undo::read(text).is_err(), "{text}");
     }
 }
 
@@ -324,8 +367,7 @@ fn a_stopped_unit_can_be_started_again_by_its_undo() {
         let undo_data = action.undo_record(context).unwrap();
         take(context, &action).unwrap();
         // As it is stored and read back.
-        let text = serde_json::to_string(&undo_data).unwrap();
-        undo(context, &serde_json::from_str(&text).unwrap()).unwrap();
+        undo(context, &Undo::read(&undo_data.written()).unwrap()).unwrap();
     });
     assert_eq!(bench.book.told(), ["Stop a.service", "Start a.service"]);
 }

@@ -72,7 +72,7 @@ pub fn take(job: &Job<'_>, chosen: &Chosen<'_>) -> Result<(), StoreError> {
         subject: task.subject.clone(),
         unit: action.unit().map(|unit| unit.as_str().to_owned()),
         phase: phase.number(),
-        undo: serde_json::to_string(&undo).unwrap_or_default(),
+        undo: undo.written(),
         actor: job.worker.to_owned(),
     };
     let budget = &job.loaded.config.budget;

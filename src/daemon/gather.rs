@@ -350,7 +350,7 @@ fn with_sides(read: Option<Facts>, finding: &Finding, task: &Task) -> Option<Fac
 pub fn last_attempt(class: Class, attempts: &[Attempt]) -> Option<LastAttempt> {
     let acted = |one: &&Attempt| one.outcome != Some(Outcome::Refused);
     let last = attempts.iter().rfind(acted)?;
-    let undo: Result<Undo, _> = serde_json::from_str(&last.undo);
+    let undo = Undo::read(&last.undo);
     let kind = last.action_kind.as_ref().ok().copied()?;
     // Where it is known when it started, it was given the whole time that a probe gives it.
     let told = |what| last.noted(what).is_some();

@@ -58,7 +58,7 @@ pub fn effects(reader: &Reader) -> Result<Vec<Effect>, StoreError> {
 
 /// The undo record that was stored before an attempt.
 pub fn record(attempt: &Attempt) -> Result<Undo, serde_json::Error> {
-    serde_json::from_str(&attempt.undo)
+    Undo::read(&attempt.undo)
 }
 
 /// Why nothing was taken back, or not all of it.

@@ -106,11 +106,12 @@ impl Detector for Uplink {
         let walk = walk.filter(|walk| walk.at >= memory.walk_counts_from);
         let beyond = walk.as_ref().map(|walk| &walk.beyond);
         let broken = first_broken(&ways, &memory.known, beyond);
-        let is_degraded = ways.iter().any(|way| way.broken(&memory.known).is_some());
+        let is_cut = |way: &&Way| way.broken(&memory.known).is_some();
+        let cut = ways.iter().filter(is_cut).count();
         let walked_at = walk.as_ref().map(|walk| walk.at);
         let agreed = memory.agrees(broken.as_ref(), walked_at, look.now);
         // What was found beyond says nothing once a nearer stage is repaired.
-        if ways.iter().all(|way| way.broken(&memory.known).is_some()) {
+        if cut == ways.len() {
             memory.walk_counts_from = look.now;
         }
         let is_up = beyond.is_some_and(|beyond| {
@@ -123,7 +124,7 @@ impl Detector for Uplink {
             memory.errand = Some(errand.clone());
         }
         if let Some(errand) = memory.errand.clone().filter(|errand| errand.may_spend) {
-            let trouble = errand.trouble || is_degraded || look.open.any(Class::ProbeFailed);
+            let trouble = errand.trouble || cut > 0 || look.open.any(Class::ProbeFailed);
             if memory.is_due(look, broken.as_ref(), trouble) {
                 self.walk(look, &mut memory, networks.clone(), errand);
             }
@@ -332,6 +333,7 @@ mod tests {
     use crate::host::clock::Clock;
 
     const HEAD: &str = "head\n";
+    const OWN: &str = "|-- 192.0.2.2\n  /32 host LOCAL\n";
     const NET: &str = "eth0 000200C0 00000000 0001 0 0 0 00FFFFFF 0 0 0\n";
 
     fn default(device: &str, gateway: &str) -> String {
@@ -358,7 +360,7 @@ mod tests {
                 doctor: Uplink::default(),
             };
             all.interface("eth0", "1");
-            all.put("proc/net/fib_trie", "|-- 192.0.2.2\n  /32 host LOCAL\n");
+            all.put("proc/net/fib_trie", OWN);
             all.put(
                 "proc/net/arp",
                 "head\n192.0.2.1 0x1 0x2 02:00:00:00:00:05 * eth0\n",
@@ -416,6 +418,7 @@ mod tests {
             "what had a default route is remembered"
         );
         host.interface("eth0", "1");
+        host.put("proc/net/fib_trie", "");
         let lost = Some("address: eth0 has no address".to_owned());
         assert_eq!(
             host.look(true),
@@ -423,6 +426,7 @@ mod tests {
             "while it is open each stage speaks at once"
         );
         assert_eq!(host.look(false), lost);
+        host.put("proc/net/fib_trie", OWN);
         host.put("proc/net/route", &default("eth0", "010200C0"));
         assert_eq!(host.look(true), None);
     }

@@ -115,7 +115,8 @@ while True:
     question = query[12:end + 5]
     head = query[:2] + b"\x81\x80\x00\x01" + (b"\x00\x01" if kind == 1 else b"\x00\x00") + b"\x00\x00\x00\x00"
     record = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x01\x00\x04" + socket.inet_aton(trap if mode == "captive" else hub)
-    one.sendto(head + question + (record if kind == 1 else b""), peer)
+    try: one.sendto(head + question + (record if kind == 1 else b""), peer)
+    except OSError: pass  # the cable is out
 '''
 
 
@@ -164,9 +165,10 @@ class World:
         sh("sh", "-c", f"umount /etc/resolv.conf 2>/dev/null; rm -f /etc/resolv.conf; echo 'nameserver {DNS}' > /etc/resolv.conf")
         sh("systemctl", "start", "systemd-networkd")
 
-    def lease(self, seconds):
+    def lease(self, seconds, network="192.0.2"):
         self.no_lease()
-        text = open(f"{BASE}/udhcpd.conf", encoding="utf-8").read().replace("LEASE", str(seconds))
+        put(f"{BASE}/leases", "")
+        text = open(f"{BASE}/udhcpd.conf", encoding="utf-8").read().replace("LEASE", str(seconds)).replace("192.0.2", network)
         put(f"{BASE}/udhcpd-now.conf", text)
         self.dhcp = subprocess.Popen(["ip", "netns", "exec", "isp", "busybox", "udhcpd", "-f", f"{BASE}/udhcpd-now.conf"],
                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -179,7 +181,6 @@ class World:
 
 
 NETWORK = "[Match]\nName=wan0\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n[DHCPv4]\nUseDNS=no\n"
-WRONG = "[Match]\nName=wan0\n[Network]\nAddress=10.9.9.9/24\nGateway=10.9.9.1\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
 
 
 def reaches():
@@ -266,9 +267,8 @@ def faults(world):
 
     def flushed():
         ip("addr", "add", "172.20.0.1/32", "dev", "wan0")
-        ip("route", "add", "172.21.0.0/16", "via", "192.0.2.1", "dev", "wan0")
-        ip("addr", "del", sh("sh", "-c", "ip -o -4 addr show dev wan0 | awk '/192.0.2/{print $4}'").strip(), "dev", "wan0")
         ip("route", "add", "172.21.0.0/16", "dev", "wan0")
+        ip("addr", "del", sh("sh", "-c", "ip -o -4 addr show dev wan0 | awk '/192.0.2/{print $4}'").strip(), "dev", "wan0")
 
     def renamed(old, new):
         ip("link", "set", old, "down")
@@ -297,7 +297,7 @@ def faults(world):
     return [
         Fault("cable out", "link", lambda: ip("link", "set", "isp0", "down", ns="isp"), lambda: ip("link", "set", "isp0", "up", ns="isp")),
         Fault("lease lost, no DHCP server", "address", lambda: lost(True), lambda: lost(False)),
-        Fault("address taken away, mode auto", "address", flushed, lambda: None, mode="auto", repaired=True),
+        Fault("address taken away, mode auto", "route", flushed, lambda: None, mode="auto", repaired=True),
         Fault("wrong route", "route", lambda: wrong_route(True), lambda: wrong_route(False)),
         Fault("gateway silent", "gateway", lambda: gateway(False), lambda: gateway(True)),
         Fault("dead resolver", "resolver", lambda: put(f"{BASE}/dns", "dead\n"), lambda: put(f"{BASE}/dns", "ok\n")),
@@ -342,7 +342,7 @@ def one(fault):
         if fault.repaired:
             wait("repair", lambda: rows("SELECT 1 FROM attempts WHERE outcome IS NOT NULL AND task_id > ?", before), 120)
         tried = rows("SELECT action_text, outcome FROM attempts WHERE task_id > ? AND action_text LIKE 'set up interface%'", before)
-        proposed = rows("SELECT 1 FROM tasks WHERE id > ? AND issue_type = 'uplink_down' AND proposed_text IS NOT NULL", before)
+        proposed = rows("SELECT 1 FROM tasks WHERE id > ? AND issue_type = 'uplink_down' AND proposed_action IS NOT NULL", before)
         if tried:
             action, outcome = tried[-1][0].replace("set up interface", "renew"), tried[-1][1]
         elif proposed:
@@ -391,44 +391,41 @@ def shape():
     return sorted(addresses), [line for line in routes if "linkdown" not in line]
 
 
-def undo(seeds, first):
-    """The repair itself cuts the box off: the interface's file was changed for the worse before it."""
+def undo(world, seeds, first):
+    """The repair itself cuts the box off: the router is gone, and whoever gives leases by now gives those of another network."""
     bad = 0
     for seed in range(first, first + seeds):
         dice = random.Random(seed)
-        kills = dice.random() < 0.6
-        moment = dice.uniform(0.0, 3.0)
+        kills, moment = dice.random() < 0.6, dice.uniform(0.0, 3.0)
         ip("route", "replace", "172.21.0.0/16", "via", "192.0.2.1", "dev", "wan0")
-        before, had = last_task(), shape()
-        daemon = start("auto")
+        had, daemon = shape(), start("auto")
+        wrong = lambda: [address for address in shape()[0] if address.startswith("10.9.9.")]
         time.sleep(12)
-        put("/etc/systemd/network/wan0.network", WRONG)
-        sh("networkctl", "reload", check=False)
-        # `reload` may already take the file over: what was there is put back first.
-        sh("sh", "-c", f"ip addr replace {had[0][0]} dev wan0; ip route replace default via 192.0.2.1 dev wan0")
-        had = shape()
+        world.lease(3600, "10.9.9")
         ip("addr", "del", "192.0.2.1/24", "dev", "isp0", ns="isp")
+        ip("addr", "add", "10.9.9.250/24", "dev", "isp0", ns="isp")
         began = time.monotonic()
         what = "without a kill"
         try:
-            wait("the wrong address", lambda: "10.9.9.9/24" in shape()[0], 150)
+            wait("the wrong address", wrong, 200)
             changed = time.monotonic()
             if kills:
                 time.sleep(moment)
                 daemon.send_signal(signal.SIGKILL)
                 daemon.wait(10)
                 what = f"kill -9 {moment:.1f} s after the change, never started again"
-            took, _ = wait("the way back", lambda: set(had[0]) <= set(shape()[0]) and set(had[1]) <= set(shape()[1]) and "10.9.9.9/24" not in shape()[0], 150)
+            wait("the way back", lambda: set(had[0]) <= set(shape()[0]) and set(had[1]) <= set(shape()[1]) and not wrong(), 150)
             print(f"ROW\tseed {seed}\t{what}\tchanged after {changed - began:.0f} s\tundone by itself {time.monotonic() - changed:.0f} s later\tyes", flush=True)
         except RuntimeError as why:
             bad += 1
             print(f"ROW\tseed {seed}\t{what}\t{why}\t{shape()} had {had}\tNO", flush=True)
+            print(sh("journalctl", "-u", "systemd-networkd", "-u", f"{NAME}-undo-wan0.service", "--no-pager", "-n", "30"), flush=True)
         if daemon.poll() is None:
             stop(daemon)
-        put("/etc/systemd/network/wan0.network", NETWORK)
-        ip("addr", "replace", "192.0.2.1/24", "dev", "isp0", ns="isp")
         sh("systemctl", "stop", f"{NAME}-undo-wan0.timer", check=False)
-        sh("networkctl", "reload", check=False)
+        world.lease(3600)
+        ip("addr", "replace", "192.0.2.1/24", "dev", "isp0", ns="isp")
+        ip("addr", "del", "10.9.9.250/24", "dev", "isp0", ns="isp")
         sh("networkctl", "reconfigure", "wan0")
         wait("reachable again", reaches, 60)
         time.sleep(2)
@@ -447,7 +444,7 @@ def main():
     try:
         world.lease(20 if sys.argv[1] == "table" else 3600)
         wait("the box is reachable", reaches, 60)
-        bad = table(world) if sys.argv[1] == "table" else undo(int(sys.argv[2]), int(sys.argv[3]))
+        bad = table(world) if sys.argv[1] == "table" else undo(world, int(sys.argv[2]), int(sys.argv[3]))
     finally:
         if bad:
             with open(f"{BASE}/daemon.log", encoding="utf-8", errors="replace") as source:

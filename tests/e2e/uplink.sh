@@ -14,5 +14,5 @@ trap 'rm -rf "$WORK"' EXIT
 printf '#!/bin/bash\nexec python3 /root/e2e/uplink.py %q %q %q\n' "$PART" "$SEEDS" "$FIRST" >"$WORK/inside.sh"
 echo "uplink: $PART, seeds $FIRST to $((FIRST + SEEDS - 1))"
 BED_ENV="UPLINK_ONLY=${UPLINK_ONLY:-}" BED_TIMEOUT=2400 "$HERE/../../scripts/bed.sh" run systemd "$WORK/inside.sh" \
-  "$BINARY:/usr/local/bin/$NAME" "$HERE/uplink.py:/root/e2e/uplink.py" | tee "$WORK/out" | sed 's/^ROW\t//'
+  "$BINARY:/usr/local/bin/$NAME" "$HERE/uplink.py:/root/e2e/uplink.py" | tee "$WORK/out" | sed -u 's/^ROW\t//'
 ! grep -q 'BROKE\|	NO$' "$WORK/out"

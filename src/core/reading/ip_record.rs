@@ -20,12 +20,16 @@ struct Line {
 impl InterfaceRecord {
     /// Reads the output of `ip -o address show dev NAME` and of `ip [-6] route show dev NAME`.
     pub fn of(device: &str, addresses: &str, routes: &str, routes6: &str) -> Self {
-        let addresses = addresses.lines().filter_map(|line| address(device, line));
-        let routes = routes.lines().filter_map(|line| route(device, line, false));
-        let routes6 = routes6.lines().filter_map(|line| route(device, line, true));
-        Self {
-            lines: addresses.chain(routes).chain(routes6).collect(),
+        let mut lines = Vec::new();
+        for line in addresses.lines() {
+            lines.extend(address(device, line));
         }
+        for (routes, is_v6) in [(routes, false), (routes6, true)] {
+            for line in routes.lines() {
+                lines.extend(route(device, line, is_v6));
+            }
+        }
+        Self { lines }
     }
 
     /// Puts the interface back: what came since is gone.

@@ -197,99 +197,98 @@ impl Interface {
 /// The first broken stage of all. One way that works is enough; of several that do not, the one that gets furthest
 /// speaks. What lies beyond counts only where somebody looked.
 pub fn first_broken(ways: &[Way], known: &[KnownWay], beyond: Option<&Beyond>) -> Option<Broken> {
-    let broken: Vec<Option<Broken>> = ways.iter().map(|way| way.broken(known)).collect();
-    let furthest = || {
-        let broken = broken.iter().flatten();
-        // The first of those that get as far: `max_by_key` would take the last.
-        broken.rev().max_by_key(|one| one.stage).cloned()
-    };
-    if ways.is_empty() {
-        return None;
+    let mut near: Option<Broken> = None;
+    let mut working = Vec::new();
+    for way in ways {
+        match way.broken(known) {
+            None => working.push(way),
+            Some(one) if near.as_ref().is_none_or(|near| near.stage < one.stage) => {
+                near = Some(one);
+            }
+            Some(_) => {}
+        }
     }
-    if broken.iter().all(Option::is_some) {
-        return furthest();
+    if working.is_empty() {
+        return near;
     }
     let far = beyond?.broken()?;
-    let works = || {
-        ways.iter()
-            .zip(&broken)
-            .filter(|(_, broken)| broken.is_none())
-    };
     // Nobody can tell whether an IPv6 router answers: the way that is known to be broken is the nearer stage.
-    if works().all(|(way, _)| way.is_v6)
-        && let Some(near) = furthest()
-    {
-        return Some(near);
+    if near.is_some() && working.iter().all(|way| way.is_v6) {
+        return near;
     }
-    let silent = far.stage == Stage::Resolver || far.cause == Cause::PeerSilent;
-    let elsewhere = works().find_map(|(way, _)| Some((way, way.leads_elsewhere(known)?)));
-    match elsewhere.filter(|_| silent) {
-        Some((way, says)) => {
-            let device = way.interface.name.as_str();
-            Some(Broken::at(Stage::Route, Cause::NoRoute, device, says))
+    if far.stage == Stage::Resolver || far.cause == Cause::PeerSilent {
+        for way in working {
+            if let Some(says) = way.leads_elsewhere(known) {
+                let device = way.interface.name.as_str();
+                return Some(Broken::at(Stage::Route, Cause::NoRoute, device, says));
+            }
         }
-        None => Some(far),
     }
+    Some(far)
 }
 
 impl Beyond {
     fn broken(&self) -> Option<Broken> {
-        if self
-            .peers
-            .iter()
-            .any(|(.., answer)| *answer == PeerAnswer::Up)
-        {
-            return None;
+        let (mut sealed, mut untrusted, mut early, mut late) = (0_u32, 0_u32, 0_u32, 0_u32);
+        let mut says = String::new();
+        for (name, tls, answer) in &self.peers {
+            if *answer == PeerAnswer::Up {
+                return None;
+            }
+            for (count, counts) in [
+                (&mut sealed, *tls),
+                (&mut untrusted, *answer == PeerAnswer::NotTrusted),
+                (&mut early, *answer == PeerAnswer::NotYetValid),
+                (&mut late, *answer == PeerAnswer::Expired),
+            ] {
+                *count = count.saturating_add(u32::from(counts));
+            }
+            tell(&mut says, "no destination answers: ", name, answer);
         }
-        let answers = |(_, reply): &&(String, Resolved)| *reply == Resolved::Answers;
-        if !self.resolvers.is_empty() && !self.resolvers.iter().any(|one| answers(&one)) {
-            let told = self.resolvers.iter().map(|(address, reply)| match reply {
-                Resolved::Fails(code) => format!("{address} fails (code {code})"),
-                Resolved::Silent | Resolved::Answers => format!("{address} is silent"),
-            });
-            let says = format!("no resolver answers: {}", joined(told));
-            return Some(Broken::at(Stage::Resolver, Cause::DnsFailed, "", says));
+        let mut silent = String::new();
+        for (address, reply) in &self.resolvers {
+            if *reply == Resolved::Answers {
+                silent.clear();
+                break;
+            }
+            tell(&mut silent, "no resolver answers: ", address, reply);
         }
-        if self.peers.is_empty() {
-            return None;
-        }
-        if let Some(says) = self.clock() {
-            return Some(Broken::at(Stage::Clock, Cause::ClockWrong, "", says));
-        }
-        let all = |wanted: PeerAnswer| {
-            let mut peers = self.peers.iter().filter(|(_, tls, _)| *tls).peekable();
-            peers.peek().is_some() && peers.all(|(.., answer)| *answer == wanted)
+        // Nothing else makes a certificate begin in the future, or those of several end at once.
+        let clock = match () {
+            () if self.clock_is_early && sealed > 0 => {
+                "the clock stands before the program was made"
+            }
+            () if early > 0 => "the clock is behind: certificates are not yet valid",
+            () if late > 0 && late == sealed && (late > 1 || self.is_unsynced) => {
+                "the clock is ahead: certificates have expired"
+            }
+            () => "",
         };
-        let cause = match () {
-            () if all(PeerAnswer::NotTrusted) => Cause::CaptivePortal,
-            () if all(PeerAnswer::Expired) => Cause::PeerCertificate,
-            () => Cause::PeerSilent,
+        let (stage, cause, says) = match () {
+            () if !silent.is_empty() => (Stage::Resolver, Cause::DnsFailed, silent),
+            () if says.is_empty() => return None,
+            () if !clock.is_empty() => (Stage::Clock, Cause::ClockWrong, clock.to_owned()),
+            () if sealed > 0 && untrusted == sealed => (Stage::Peer, Cause::CaptivePortal, says),
+            () if sealed > 0 && late == sealed => (Stage::Peer, Cause::PeerCertificate, says),
+            () => (Stage::Peer, Cause::PeerSilent, says),
         };
-        let told = self.peers.iter();
-        let told = joined(told.map(|(name, _, answer)| format!("{name} {answer}")));
-        let says = format!("no destination answers: {told}");
-        Some(Broken::at(Stage::Peer, cause, "", says))
-    }
-
-    /// Why the clock is to blame: nothing else makes a certificate begin in the future, or those of several end at once.
-    fn clock(&self) -> Option<String> {
-        let sealed = || self.peers.iter().filter(|(_, tls, _)| *tls);
-        let said = |wanted: PeerAnswer| sealed().filter(|(.., answer)| *answer == wanted).count();
-        let (early, late) = (said(PeerAnswer::NotYetValid), said(PeerAnswer::Expired));
-        if self.clock_is_early && sealed().next().is_some() {
-            return Some("the clock stands before the program was made".to_owned());
-        }
-        if early > 0 {
-            return Some("the clock is behind: certificates are not yet valid".to_owned());
-        }
-        let is_ahead = late > 0 && late == sealed().count() && (late > 1 || self.is_unsynced);
-        is_ahead.then(|| "the clock is ahead: certificates have expired".to_owned())
+        Some(Broken::at(stage, cause, "", says))
     }
 }
 
-fn joined(parts: impl Iterator<Item = String>) -> String {
-    let parts: Vec<String> = parts.collect();
-    parts.join(", ")
+fn tell(says: &mut String, begin: &str, name: &str, what: &dyn fmt::Display) {
+    let apart = if says.is_empty() { begin } else { ", " };
+    *says += &format!("{apart}{name} {what}");
+}
+
+impl fmt::Display for Resolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answers => f.write_str("answers"),
+            Self::Fails(code) => write!(f, "fails (code {code})"),
+            Self::Silent => f.write_str("is silent"),
+        }
+    }
 }
 
 impl fmt::Display for PeerAnswer {

@@ -37,24 +37,26 @@ pub fn over(host: &Host, device: &str) -> io::Result<bool> {
 }
 
 /// Port 22, and each that a daemon of ours listens on.
-fn ports(host: &Host) -> io::Result<SortedSet<u16>> {
-    let mut ports: SortedSet<u16> = [SSH].into_iter().collect();
+fn ports(host: &Host) -> io::Result<Vec<u16>> {
+    let mut ports = vec![SSH];
     let all = listeners::listeners(host)?;
     for one in all.iter().filter(|one| one.protocol == "tcp") {
-        let (pids, _) = listeners::holding(host, &[one.inode].into_iter().collect())?;
+        let mut inode = SortedSet::new();
+        inode.insert(one.inode);
+        let (pids, _) = listeners::holding(host, &inode)?;
         let comm = |pid: &u32| {
             host.read(format!("/proc/{pid}/comm"), 64)
                 .unwrap_or_default()
         };
         if pids.iter().any(|pid| DAEMONS.contains(&comm(pid).trim())) {
-            ports.insert(one.port);
+            ports.push(one.port);
         }
     }
     Ok(ports)
 }
 
 /// The local addresses of established connections to one of `ports`.
-fn established(table: &str, ports: &SortedSet<u16>) -> Vec<IpAddr> {
+fn established(table: &str, ports: &[u16]) -> Vec<IpAddr> {
     let rows = table.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_ascii_whitespace();
         let (address, port) = fields.nth(1)?.split_once(':')?;
@@ -97,7 +99,7 @@ mod tests {
                      3: 0000000000000000FFFF0000020200C0:0016 x:1 01 0:0 0:0 0 0 0 4 1\n\
                      4: 000080FE000000000000000001000000:0016 x:1 01 0:0 0:0 0 0 0 5 1\n\
                      garbage\n";
-        let ports = [SSH].into_iter().collect();
+        let ports = [SSH];
         let ends: Vec<String> = established(table, &ports)
             .iter()
             .map(ToString::to_string)

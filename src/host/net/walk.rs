@@ -1,7 +1,5 @@
 //! The walk beyond the gateway: declared destinations, and the resolvers where none of them answers. Nobody else is asked.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -9,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustls::CertificateError;
 
 use crate::core::config::Destination;
+use crate::core::model::time::Timestamp;
 use crate::core::reading::uplink::{Beyond, PeerAnswer, Resolved};
 use crate::host::Host;
 use crate::host::clock::end_after;
@@ -54,7 +53,12 @@ pub fn walk(host: &Host, destinations: &[Destination], networks: &[String]) -> B
             .unwrap_or_default();
         let asked = resolvers(&all).into_iter();
         beyond.resolvers = asked
-            .map(|address| (address.to_string(), ask_resolver(address, name)))
+            .map(|address| {
+                (
+                    address.to_string(),
+                    ask_resolver(address, name, host.clock.now()),
+                )
+            })
             .collect();
     }
     beyond
@@ -156,8 +160,9 @@ fn resolvers(text: &str) -> Vec<IpAddr> {
     all
 }
 
-fn ask_resolver(address: IpAddr, name: &str) -> Resolved {
-    let number = u16::try_from(RandomState::new().build_hasher().finish() & 0xffff).unwrap_or(1);
+fn ask_resolver(address: IpAddr, name: &str, at: Timestamp) -> Resolved {
+    // Nobody else's answer gets through a connected socket: it only tells a late one from the next.
+    let number = u16::try_from(at.as_millis() & 0xffff).unwrap_or(1);
     let Some(query) = query(number, name) else {
         return Resolved::Answers;
     };

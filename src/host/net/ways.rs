@@ -55,64 +55,97 @@ pub fn ways(host: &Host, wanted: &[String]) -> io::Result<Ways> {
     let routes6 = optional(host, "/proc/net/ipv6_route")?;
     let arp = optional(host, "/proc/net/arp")?;
     let own = addresses::own(host).unwrap_or_default();
-    let connected: Vec<&Row<'_>> = rows.iter().filter(|row| row.is_connected()).collect();
-    let has_v4 = |device: &str| {
-        let of_device = connected.iter().filter(|row| row.device == device);
-        let own = &own;
-        of_device
-            .flat_map(|row| own.iter().map(move |address| (row, address)))
-            .any(|(row, address)| matches!(address, IpAddr::V4(v4) if row.holds(*v4)))
-    };
-    let mut defaults: Vec<&Row<'_>> = rows.iter().filter(|row| row.is_default()).collect();
-    defaults.sort_by_key(|row| row.metric);
-    let mut all = Vec::new();
-    for row in defaults {
-        let has = has_v4(row.device);
-        let interface = interface(host, row.device, has)?;
-        let has_gateway = row.flags & RTF_GATEWAY != 0;
-        let gateway = match has_gateway {
-            true => address(row.gateway).to_string(),
-            false => String::new(),
+    // Who has an address; one that no network of the table holds (10.0.0.5/32) may be any interface's.
+    let (mut holders, mut is_anywhere) = (Vec::new(), false);
+    for address in own.iter() {
+        let IpAddr::V4(address) = address else {
+            continue;
         };
-        let reach = match has_gateway && asks(host, row.device)? {
-            true => reach(&arp, &gateway, row.device),
-            false => Reach::Unknown,
-        };
-        all.push(Way {
-            interface,
-            gateway: Some(gateway),
-            is_v6: false,
-            reach,
-        });
+        if address.is_loopback() || address.is_link_local() {
+            continue;
+        }
+        let before = holders.len();
+        for row in &rows {
+            if row.is_connected() && row.holds(*address) {
+                holders.push(row.device);
+            }
+        }
+        is_anywhere |= holders.len() == before;
     }
-    for (device, gateway) in default6(&routes6) {
-        let has = has_v6(&inet6, device);
-        all.push(Way {
-            interface: interface(host, device, has)?,
-            gateway: Some(gateway),
-            is_v6: true,
-            reach: Reach::Unknown,
-        });
+    let has = |device: &str, is_v6: bool| {
+        let has = match is_v6 {
+            true => has_v6(&inet6, device),
+            false => holders.contains(&device),
+        };
+        (has || is_v6 || !is_anywhere).then_some(has)
+    };
+    let mut all = Vec::new();
+    for row in by_metric(rows.iter().filter(|row| row.is_default()), |row| row.metric) {
+        let (mut gateway, mut reach_of) = (String::new(), Reach::Unknown);
+        if row.flags & RTF_GATEWAY != 0 {
+            gateway = address(row.gateway).to_string();
+            if asks(host, row.device)? {
+                reach_of = reach(&arp, &gateway, row.device);
+            }
+        }
+        let has = has(row.device, false);
+        all.push(way(host, row.device, Some(gateway), reach_of, has)?);
+    }
+    for (_, device, next) in default6(&routes6) {
+        let gateway = match u128::from_str_radix(next, 16) {
+            Ok(0) | Err(_) => String::new(),
+            Ok(number) => Ipv6Addr::from(number).to_string(),
+        };
+        let has = has(device, true);
+        let mut way = way(host, device, Some(gateway), Reach::Unknown, has)?;
+        way.is_v6 = true;
+        all.push(way);
     }
     if all.is_empty() {
         for name in wanted {
-            let has = has_v4(name) || has_v6(&inet6, name);
-            all.push(Way {
-                interface: interface(host, name, has)?,
-                gateway: None,
-                is_v6: false,
-                reach: Reach::Unknown,
-            });
+            let has = match has(name, true) {
+                Some(false) => has(name, false),
+                known => known,
+            };
+            all.push(way(host, name, None, Reach::Unknown, has)?);
         }
     }
     all.truncate(WAYS_MOST);
-    let networks = connected.iter().filter(|row| row.mask != 0);
+    let mut networks = Vec::new();
+    for row in rows.iter().filter(|row| row.is_connected()) {
+        networks.push(format!("{}/{}", address(row.to), row.mask.count_ones()));
+    }
     Ok(Ways {
         ways: all,
-        networks: networks
-            .map(|row| format!("{}/{}", address(row.to), row.mask.count_ones()))
-            .collect(),
+        networks,
     })
+}
+
+fn way(
+    host: &Host,
+    device: &str,
+    gateway: Option<String>,
+    reach: Reach,
+    has_address: Option<bool>,
+) -> io::Result<Way> {
+    Ok(Way {
+        interface: interface(host, device, has_address)?,
+        gateway,
+        is_v6: false,
+        reach,
+    })
+}
+
+/// Of a handful no sort is needed.
+fn by_metric<T>(all: impl Iterator<Item = T>, metric: impl Fn(&T) -> u32) -> Vec<T> {
+    let mut ordered: Vec<T> = Vec::new();
+    for one in all {
+        let above = ordered
+            .iter()
+            .position(|other| metric(other) > metric(&one));
+        ordered.insert(above.unwrap_or(ordered.len()), one);
+    }
+    ordered
 }
 
 /// True when `own`, an address of this host, is that of another Ethernet interface than `device`.
@@ -191,7 +224,7 @@ fn asks(host: &Host, name: &str) -> io::Result<bool> {
     Ok(is_ethernet && flags(host, name)? & IFF_NOARP == 0)
 }
 
-fn interface(host: &Host, name: &str, has_address: bool) -> io::Result<Interface> {
+fn interface(host: &Host, name: &str, has_address: Option<bool>) -> io::Result<Interface> {
     let state = attribute(host, name, "operstate")?;
     let is_plain = !name.is_empty() && !name.contains(['/', '\0']) && !name.starts_with('.');
     let is_ethernet = attribute(host, name, "type")? == "1";
@@ -206,7 +239,7 @@ fn interface(host: &Host, name: &str, has_address: bool) -> io::Result<Interface
         },
         hardware: attribute(host, name, "address")?,
         // A link with one other end needs no address of a network.
-        has_address: (has_address || is_ethernet).then_some(has_address),
+        has_address: has_address.filter(|has| *has || is_ethernet),
         state,
     })
 }
@@ -269,33 +302,21 @@ fn reach(arp: &str, gateway: &str, device: &str) -> Reach {
     }
 }
 
-/// Device and gateway of each IPv6 default route, by metric: `destination, length, source, length, next hop, metric,
+/// Metric, device and next hop of each IPv6 default route: `destination, length, source, length, next hop, metric,
 /// references, use, flags, device`, all in hexadecimal.
-fn default6(table: &str) -> Vec<(&str, String)> {
-    let mut routes: Vec<(u32, &str, String)> = table
-        .lines()
-        .filter_map(|line| {
-            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-            let &[to, length, _, _, next, metric, _, _, flags, device] = fields.as_slice() else {
-                return None;
-            };
-            let flags = u32::from_str_radix(flags, 16).ok()?;
-            let is_up = flags & RTF_UP != 0 && flags & RTF_REJECT == 0 && device != "lo";
-            let is_default = length == "00" && to.bytes().all(|digit| digit == b'0');
-            let next = Ipv6Addr::from(u128::from_str_radix(next, 16).ok()?);
-            let gateway = match next.is_unspecified() {
-                true => String::new(),
-                false => next.to_string(),
-            };
-            let metric = u32::from_str_radix(metric, 16).ok()?;
-            (is_up && is_default).then_some((metric, device, gateway))
-        })
-        .collect();
-    routes.sort();
-    let named = routes.into_iter();
-    named
-        .map(|(_, device, gateway)| (device, gateway))
-        .collect()
+fn default6(table: &str) -> Vec<(u32, &str, &str)> {
+    let routes = table.lines().filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        let to = fields.next()?;
+        let is_whole = fields.next()? == "00" && to.bytes().all(|digit| digit == b'0');
+        let next = fields.nth(2)?;
+        let metric = u32::from_str_radix(fields.next()?, 16).ok()?;
+        let flags = u32::from_str_radix(fields.nth(2)?, 16).ok()?;
+        let device = fields.next()?;
+        let is_up = flags & RTF_UP != 0 && flags & RTF_REJECT == 0 && device != "lo";
+        (is_whole && is_up).then_some((metric, device, next))
+    });
+    by_metric(routes, |(metric, ..)| *metric)
 }
 
 /// `address, index, prefix length, scope, flags, device`; scope 00 is global.
@@ -363,10 +384,27 @@ mod tests {
         assert_eq!(named(&host, ""), None);
     }
 
+    /// As cloud providers give them: the address is its own network, and the gateway lies outside of it.
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn an_address_that_no_network_holds_is_unknown_and_not_missing() {
+        let table = format!("{HEAD}eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n");
+        let mut files = vec![("proc/net/route", table.as_str())];
+        files.extend(ETH0);
+        let (_dir, host) = host(&files);
+        let found = ways(&host, &[]).unwrap();
+        let has: Vec<_> = found
+            .ways
+            .iter()
+            .map(|way| way.interface.has_address)
+            .collect();
+        assert_eq!(has, [None]);
+    }
+
     #[test]
     fn without_a_default_route_the_wanted_interfaces_are_looked_at() {
         let mut files = vec![("proc/net/route", HEAD)];
-        files.extend(ETH0);
+        files.extend(ETH0.iter().filter(|(name, _)| !name.ends_with("fib_trie")));
         let (_dir, host) = host(&files);
         assert_eq!(ways(&host, &[]).unwrap(), Ways::default());
         let wanted = ["eth0".to_owned(), "gone0".to_owned(), "../eth0".to_owned()];
