@@ -5,6 +5,7 @@ mod containers;
 mod harm;
 mod on_host;
 mod targets;
+mod uplink;
 
 use std::fs;
 use std::path::Path;

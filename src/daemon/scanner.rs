@@ -404,6 +404,7 @@ fn record(
                 let stage = finding.fact(Key::StageSays);
                 if stage.is_some() && stage != task.evidence.text(Key::StageSays) {
                     runtime.store.keep_evidence(task.id, &finding.evidence)?;
+                    runtime.store.look_anew(&[task.id], now)?;
                 }
                 if task.status == Status::Fixed {
                     attempt::regressed(&Job::new(runtime, task, "stability"), &finding)?;

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::core::config::Config;
 use crate::core::model::hint::Hint;
@@ -23,7 +23,7 @@ const WRITTEN_EACH: u64 = 64 << 10;
 const WRITTEN_EVERY: Duration = Duration::from_secs(900);
 
 /// Bytes of one day, in UTC.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DayBytes {
     /// Days since 1970.
     pub day: i64,
@@ -34,7 +34,7 @@ impl DayBytes {
     /// As it was written last; nothing on another day.
     pub fn today(reader: &Reader, now: Timestamp) -> Result<Self, StoreError> {
         let row = reader.meta(ROW)?.unwrap_or_default();
-        let spent: Self = serde_json::from_str(&row).unwrap_or_default();
+        let spent = Self::read(&row).unwrap_or_default();
         let day = day_of(now);
         Ok(match spent.day == day {
             true => spent,
@@ -43,6 +43,17 @@ impl DayBytes {
                 ..Self::default()
             },
         })
+    }
+
+    /// By hand: derived it took 2 KB of the binary.
+    fn read(row: &str) -> Option<Self> {
+        let row: Value = serde_json::from_str(row).ok()?;
+        let mut bytes = SortedMap::new();
+        for (destination, count) in row.get("bytes")?.as_object()? {
+            bytes.insert(destination.clone(), count.as_u64()?);
+        }
+        let day = row.get("day")?.as_i64()?;
+        Some(Self { day, bytes })
     }
 
     pub fn sum(&self) -> u64 {
@@ -155,7 +166,12 @@ impl Uplink {
 }
 
 fn write(store: &Store, spent: &DayBytes) {
-    let text = serde_json::to_string(spent).unwrap_or_default();
+    let bytes: serde_json::Map<String, Value> = spent
+        .bytes
+        .iter()
+        .map(|(destination, count)| (destination.clone(), Value::from(*count)))
+        .collect();
+    let text = json!({ "day": spent.day, "bytes": bytes }).to_string();
     if let Err(why) = store.set_meta(ROW, &text) {
         log::warn!("what the uplink cost is not recorded: {}", why.with_hint());
     }

@@ -1,6 +1,7 @@
 //! The way out of this host: which stage of it is broken first. What lies beyond the gateway is asked in a thread of its
 //! own, only when something is wrong, and the sweep never waits for it.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,9 +10,7 @@ use crate::core::model::class::Class;
 use crate::core::model::facts::Fact;
 use crate::core::model::finding::{Finding, Severity};
 use crate::core::model::time::Timestamp;
-use crate::core::reading::uplink::{
-    Beyond, Broken, KnownWay, PeerAnswer, Reach, Stage, Way, first_broken,
-};
+use crate::core::reading::uplink::{Beyond, Broken, KnownWay, Reach, Stage, Way, first_broken};
 use crate::detectors::{DetectError, Detector, Errand, Snapshot, Sweep};
 use crate::host::net::account::charged;
 use crate::host::net::walk::walk;
@@ -33,20 +32,19 @@ const SUBJECT: &str = "uplink";
 const MESSAGE: &str = "no way leads out of this host";
 
 /// A walk that is over.
-#[derive(Clone, Debug)]
 struct Walk {
     at: Timestamp,
     beyond: Beyond,
 }
 
 /// What a walk's thread and the sweep share.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Walked {
     is_under_way: bool,
     last: Option<Walk>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Memory {
     known: Vec<KnownWay>,
     /// What was broken at the last look: the stage, the interface, and of which walk.
@@ -64,10 +62,17 @@ struct Memory {
 }
 
 /// Remembers, over a restart too, which ways worked.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Uplink {
     memory: Mutex<Memory>,
     walked: Arc<Mutex<Walked>>,
+}
+
+/// Derived, it took 3 KB of the binary.
+impl fmt::Debug for Uplink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Uplink")
+    }
 }
 
 impl Detector for Uplink {
@@ -101,23 +106,21 @@ impl Detector for Uplink {
             return Ok(Sweep::Absent(why.to_owned()));
         }
         let is_open = look.open.any(Class::UplinkDown);
-        memory.provoke(look, &ways);
-        let walk = self.walked().last.clone();
+        let walked = self.walked();
+        let walk = walked.last.as_ref();
         let walk = walk.filter(|walk| walk.at >= memory.walk_counts_from);
-        let beyond = walk.as_ref().map(|walk| &walk.beyond);
+        let beyond = walk.map(|walk| &walk.beyond);
         let broken = first_broken(&ways, &memory.known, beyond);
+        let (walked_at, is_up) = (walk.map(|walk| walk.at), beyond.is_some_and(Beyond::is_up));
+        drop(walked);
+        memory.provoke(look, &ways, broken.is_some());
         let is_cut = |way: &&Way| way.broken(&memory.known).is_some();
         let cut = ways.iter().filter(is_cut).count();
-        let walked_at = walk.as_ref().map(|walk| walk.at);
         let agreed = memory.agrees(broken.as_ref(), walked_at, look.now);
         // What was found beyond says nothing once a nearer stage is repaired.
         if cut == ways.len() {
             memory.walk_counts_from = look.now;
         }
-        let is_up = beyond.is_some_and(|beyond| {
-            let mut peers = beyond.peers.iter();
-            peers.any(|(.., answer)| *answer == PeerAnswer::Up)
-        });
         let up_at = walked_at.filter(|_| is_up);
         memory.learn(&ways, broken.is_none(), up_at, look.now);
         if let Some(errand) = &look.errand {
@@ -193,19 +196,18 @@ impl Uplink {
 }
 
 impl Memory {
-    /// Makes the gateways show whether they answer: one that does seldom, another at each look.
-    fn provoke(&mut self, look: &Snapshot<'_>, ways: &[Way]) {
+    /// Makes the gateways show whether they answer: seldom while all is well, at each look once something is not.
+    fn provoke(&mut self, look: &Snapshot<'_>, ways: &[Way], is_wrong: bool) {
         let is_due = |at: Timestamp| look.now < at || look.now.since(at) >= PROVOKE_EVERY;
-        let all = self.provoked_at.is_none_or(is_due);
+        let all = is_wrong || self.provoked_at.is_none_or(is_due);
         if all {
             self.provoked_at = Some(look.now);
         }
-        let asked = ways.iter().filter(|way| all || way.reach != Reach::Answers);
-        for gateway in asked
-            .filter(|way| !way.is_v6)
-            .filter_map(|way| way.gateway.as_deref())
-        {
-            if look.host.is_running() && !gateway.is_empty() {
+        for way in ways {
+            if let Some(gateway) = &way.gateway
+                && (all || way.reach != Reach::Answers)
+                && look.host.is_running()
+            {
                 ways::provoke(gateway);
             }
         }

@@ -237,9 +237,9 @@ def last_task():
 
 
 class Fault:
-    def __init__(self, name, stage, inject, end, how="real", mode="suggest", waits=100, repaired=False):
+    def __init__(self, name, stage, inject, end, how="real", mode="suggest", waits=100, repaired=False, lease=20):
         self.name, self.stage, self.inject, self.end = name, stage, inject, end
-        self.how, self.mode, self.waits, self.repaired = how, mode, waits, repaired
+        self.how, self.mode, self.waits, self.repaired, self.lease = how, mode, waits, repaired, lease
 
 
 def faults(world):
@@ -297,7 +297,7 @@ def faults(world):
     return [
         Fault("cable out", "link", lambda: ip("link", "set", "isp0", "down", ns="isp"), lambda: ip("link", "set", "isp0", "up", ns="isp")),
         Fault("lease lost, no DHCP server", "address", lambda: lost(True), lambda: lost(False)),
-        Fault("address taken away, mode auto", "route", flushed, lambda: None, mode="auto", repaired=True),
+        Fault("address taken away, mode auto", "route", flushed, lambda: None, mode="auto", repaired=True, lease=3600),
         Fault("wrong route", "route", lambda: wrong_route(True), lambda: wrong_route(False)),
         Fault("gateway silent", "gateway", lambda: gateway(False), lambda: gateway(True)),
         Fault("dead resolver", "resolver", lambda: put(f"{BASE}/dns", "dead\n"), lambda: put(f"{BASE}/dns", "ok\n")),
@@ -317,7 +317,11 @@ def told():
         return ""
 
 
-def one(fault):
+def one(world, fault):
+    if fault.lease != 20:
+        world.lease(fault.lease)
+        sh("networkctl", "reconfigure", "wan0")
+        wait("reachable", reaches, 60)
     before, told_before = last_task(), len(told())
     daemon = start(fault.mode)
     try:
@@ -340,7 +344,7 @@ def one(fault):
         put(f"{BASE}/app.log", "2026-01-01 00:00:00 ERROR cannot resolve host broker.example.com\n", "a")
         action = outcome = "none"
         if fault.repaired:
-            wait("repair", lambda: rows("SELECT 1 FROM attempts WHERE outcome IS NOT NULL AND task_id > ?", before), 120)
+            wait("repair", lambda: rows("SELECT 1 FROM attempts WHERE outcome IN ('verified', 'failed', 'undone', 'refused') AND task_id > ?", before), 120)
         tried = rows("SELECT action_text, outcome FROM attempts WHERE task_id > ? AND action_text LIKE 'set up interface%'", before)
         proposed = rows("SELECT 1 FROM tasks WHERE id > ? AND issue_type = 'uplink_down' AND proposed_action IS NOT NULL", before)
         if tried:
@@ -353,6 +357,9 @@ def one(fault):
             ip("addr", "del", "172.20.0.1/32", "dev", "wan0", check=False)
             ip("route", "del", "172.21.0.0/16", check=False)
         fault.end()
+        if fault.lease != 20:
+            world.lease(20)
+            sh("networkctl", "reconfigure", "wan0")
         closed = ""
         if row:
             took, _ = wait(f"{fault.name}: the end", lambda: all(status in ("closed",) for _, status, *_ in uplinks(before)), 120)
@@ -376,7 +383,7 @@ def table(world):
         if ONLY and ONLY not in fault.name:
             continue
         try:
-            bad += not one(fault)
+            bad += not one(world, fault)
         except (RuntimeError, subprocess.SubprocessError) as why:
             bad += 1
             print(f"ROW\t{fault.name}\tBROKE: {why}", flush=True)
@@ -401,9 +408,9 @@ def undo(world, seeds, first):
         had, daemon = shape(), start("auto")
         wrong = lambda: [address for address in shape()[0] if address.startswith("10.9.9.")]
         time.sleep(12)
-        world.lease(3600, "10.9.9")
         ip("addr", "del", "192.0.2.1/24", "dev", "isp0", ns="isp")
         ip("addr", "add", "10.9.9.250/24", "dev", "isp0", ns="isp")
+        world.lease(3600, "10.9.9")
         began = time.monotonic()
         what = "without a kill"
         try:
@@ -423,9 +430,9 @@ def undo(world, seeds, first):
         if daemon.poll() is None:
             stop(daemon)
         sh("systemctl", "stop", f"{NAME}-undo-wan0.timer", check=False)
-        world.lease(3600)
-        ip("addr", "replace", "192.0.2.1/24", "dev", "isp0", ns="isp")
         ip("addr", "del", "10.9.9.250/24", "dev", "isp0", ns="isp")
+        ip("addr", "replace", "192.0.2.1/24", "dev", "isp0", ns="isp")
+        world.lease(3600)
         sh("networkctl", "reconfigure", "wan0")
         wait("reachable again", reaches, 60)
         time.sleep(2)

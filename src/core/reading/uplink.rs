@@ -212,9 +212,9 @@ pub fn first_broken(ways: &[Way], known: &[KnownWay], beyond: Option<&Beyond>) -
         return near;
     }
     let far = beyond?.broken()?;
-    // Nobody can tell whether an IPv6 router answers: the way that is known to be broken is the nearer stage.
-    if near.is_some() && working.iter().all(|way| way.is_v6) {
-        return near;
+    // The kernel takes the first way also where a later one would lead out.
+    if let Some(first) = ways.first().and_then(|way| way.broken(known)) {
+        return Some(first);
     }
     if far.stage == Stage::Resolver || far.cause == Cause::PeerSilent {
         for way in working {
@@ -228,13 +228,19 @@ pub fn first_broken(ways: &[Way], known: &[KnownWay], beyond: Option<&Beyond>) -
 }
 
 impl Beyond {
+    /// Somebody answered.
+    pub fn is_up(&self) -> bool {
+        let mut peers = self.peers.iter();
+        peers.any(|(.., answer)| *answer == PeerAnswer::Up)
+    }
+
     fn broken(&self) -> Option<Broken> {
         let (mut sealed, mut untrusted, mut early, mut late) = (0_u32, 0_u32, 0_u32, 0_u32);
         let mut says = String::new();
+        if self.is_up() {
+            return None;
+        }
         for (name, tls, answer) in &self.peers {
-            if *answer == PeerAnswer::Up {
-                return None;
-            }
             for (count, counts) in [
                 (&mut sealed, *tls),
                 (&mut untrusted, *answer == PeerAnswer::NotTrusted),

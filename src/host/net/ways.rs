@@ -265,6 +265,7 @@ impl Row<'_> {
 }
 
 /// `Iface Destination Gateway Flags RefCnt Use Metric Mask …`, addresses as the hexadecimal of their bytes in memory.
+#[inline(never)]
 fn row(line: &str) -> Option<Row<'_>> {
     let mut fields = line.split_ascii_whitespace();
     let device = fields.next()?;

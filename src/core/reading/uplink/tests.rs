@@ -226,6 +226,12 @@ fn a_way_that_changed_is_the_nearer_stage_where_nothing_beyond_answers() {
     let both = [way("eth0", cut), way("eth0", v6)];
     assert!(judge(&both, &silent).starts_with("gateway gateway_silent eth0"));
     assert_eq!(judge(&both, &up), "");
+    // The kernel takes the first way, whatever the second is like.
+    let wrong =
+        |way: &mut Way| (way.gateway, way.reach) = (Some("10.7.0.9".to_owned()), Reach::Silent);
+    let both = [way("lan0", wrong), way("eth0", good)];
+    assert!(judge(&both, &silent).starts_with("route no_route lan0"));
+    assert_eq!(judge(&both, &up), "");
     // Nothing is known of an earlier way: what lies beyond it speaks.
     let new = first_broken(&[way("lan0", over_lan)], &[], Some(&silent)).unwrap();
     assert_eq!(new.stage, Stage::Peer);
