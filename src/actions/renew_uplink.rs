@@ -137,9 +137,15 @@ impl Adapter {
         }
     }
 
-    fn orders<'a>(&'a self, interface: &'a str, is_on: bool) -> Vec<Vec<&'a str>> {
+    /// Gives its orders, one after the other, to `run`.
+    fn set_up(
+        &self,
+        interface: &str,
+        is_on: bool,
+        run: &dyn Fn(&[&str]) -> Result<(), ActionError>,
+    ) -> Result<(), ActionError> {
         match self {
-            Self::NetworkManager(connection) => vec![vec![
+            Self::NetworkManager(connection) => run(&[
                 "nmcli",
                 "--wait",
                 "15",
@@ -149,16 +155,17 @@ impl Adapter {
                 connection,
                 "ifname",
                 interface,
-            ]],
+            ]),
             Self::Networkd => {
-                let on = (!is_on).then(|| vec!["networkctl", "up", interface]);
-                let renew = vec!["networkctl", "reconfigure", interface];
-                on.into_iter().chain([renew]).collect()
+                if !is_on {
+                    run(&["networkctl", "up", interface])?;
+                }
+                run(&["networkctl", "reconfigure", interface])
             }
-            Self::Ifupdown => vec![
-                vec!["ifdown", "--force", interface],
-                vec!["ifup", "--force", interface],
-            ],
+            Self::Ifupdown => {
+                run(&["ifdown", "--force", interface])?;
+                run(&["ifup", "--force", interface])
+            }
         }
     }
 }
@@ -240,13 +247,17 @@ impl Action for RenewUplink {
             .ok_or_else(|| ActionError::gone(format!("nobody sets {interface} up any more")))?;
         let (before, is_on) = (self.record(context)?, self.way(context)?.interface.is_on);
         arm(context, interface, &before.whole(interface, is_on))?;
-        for order in adapter.orders(interface, is_on) {
-            let out = actions::outside(context, &order, DEADLINE).map_err(ActionError::failed)?;
-            if !out.success() {
-                let why = format!("{}: {}", order.join(" "), out.reason());
-                return Err(ActionError::failed(why));
+        adapter.set_up(interface, is_on, &|order| {
+            let out = actions::outside(context, order, DEADLINE).map_err(ActionError::failed)?;
+            match out.success() {
+                true => Ok(()),
+                false => Err(ActionError::failed(format!(
+                    "{}: {}",
+                    order.join(" "),
+                    out.reason()
+                ))),
             }
-        }
+        })?;
         let by_hand = self.await_better(context, &before)?;
         disarm(context, interface);
         let what = format!("{interface} set up anew by {}", adapter.name());

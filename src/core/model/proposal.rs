@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::core::model::action::ActionKind;
@@ -29,7 +31,7 @@ pub struct FileIdentity {
 }
 
 /// All that a human allows with an action beside its kind, and how it would be taken back.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Terms {
     /// Names and values, in one order.
     parameters: Vec<(String, String)>,
@@ -75,10 +77,10 @@ impl Terms {
 }
 
 /// One action on one target.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Proposal {
     /// What is done.
-    #[serde(serialize_with = "name", deserialize_with = "named")]
+    #[serde(serialize_with = "name")]
     pub kind: ActionKind,
     /// Name of the operator's command, for `run_declared`.
     pub command: Option<String>,
@@ -92,9 +94,22 @@ fn name<S: Serializer>(kind: &ActionKind, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(kind.as_str())
 }
 
-fn named<'de, D: Deserializer<'de>>(from: D) -> Result<ActionKind, D::Error> {
-    let name = String::deserialize(from)?;
-    name.parse().map_err(serde::de::Error::custom)
+/// By hand, as it is stored: derived it took 6 KB of the binary.
+impl<'de> Deserialize<'de> for Proposal {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let whole = Value::deserialize(from)?;
+        let lacks =
+            || D::Error::custom("a part of the proposal is missing, or is not as it should be");
+        let read = Self::read(&whole).ok_or_else(lacks)?;
+        let kind = read.0.parse().map_err(D::Error::custom)?;
+        let (_, command, text, terms) = read;
+        Ok(Self {
+            kind,
+            command,
+            text,
+            terms,
+        })
+    }
 }
 
 impl fmt::Display for Proposal {
@@ -103,7 +118,26 @@ impl fmt::Display for Proposal {
     }
 }
 
+/// The name of its kind, its command, what it does and its terms.
+type Parts<'a> = (&'a str, Option<String>, String, Terms);
+
 impl Proposal {
+    fn read(whole: &Value) -> Option<Parts<'_>> {
+        let text = |of: &Value| of.as_str().map(str::to_owned);
+        let terms = whole.get("terms")?;
+        let mut parameters = Vec::new();
+        for pair in terms.get("parameters")?.as_array()? {
+            parameters.push((text(pair.get(0)?)?, text(pair.get(1)?)?));
+        }
+        let terms = Terms {
+            parameters,
+            undo: text(terms.get("undo")?)?,
+        };
+        let command = whole.get("command").and_then(text);
+        let kind = whole.get("kind")?.as_str()?;
+        Some((kind, command, text(whole.get("text")?)?, terms))
+    }
+
     /// SHA-256 over its length-prefixed fields: two different actions never have the same bytes.
     pub fn digest(&self) -> Digest {
         let mut hash = Sha256::new();

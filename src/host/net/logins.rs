@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::core::model::sorted::SortedSet;
 use crate::host::net::listeners;
 use crate::host::net::ways;
 use crate::host::{Host, is_gone};
@@ -39,16 +38,13 @@ pub fn over(host: &Host, device: &str) -> io::Result<bool> {
 /// Port 22, and each that a daemon of ours listens on.
 fn ports(host: &Host) -> io::Result<Vec<u16>> {
     let mut ports = vec![SSH];
-    let all = listeners::listeners(host)?;
-    for one in all.iter().filter(|one| one.protocol == "tcp") {
-        let mut inode = SortedSet::new();
-        inode.insert(one.inode);
-        let (pids, _) = listeners::holding(host, &inode)?;
-        let comm = |pid: &u32| {
-            host.read(format!("/proc/{pid}/comm"), 64)
-                .unwrap_or_default()
-        };
-        if pids.iter().any(|pid| DAEMONS.contains(&comm(pid).trim())) {
+    for one in listeners::listeners(host)? {
+        let port = format!("{}/{}", one.protocol, one.port);
+        let holders = listeners::holders(host, &port)?.seen;
+        if holders
+            .iter()
+            .any(|holder| DAEMONS.contains(&holder.comm.as_str()))
+        {
             ports.push(one.port);
         }
     }
