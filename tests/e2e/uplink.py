@@ -434,8 +434,8 @@ def undo(world, seeds, first):
         ip("addr", "replace", "192.0.2.1/24", "dev", "isp0", ns="isp")
         world.lease(3600)
         sh("networkctl", "reconfigure", "wan0")
-        wait("reachable again", reaches, 60)
-        time.sleep(2)
+        time.sleep(3)
+        wait("reachable again", lambda: reaches() and any("proto dhcp" in line for line in shape()[1]), 60)
     return bad
 
 

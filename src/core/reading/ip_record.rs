@@ -73,7 +73,7 @@ fn address(device: &str, line: &str) -> Option<Line> {
                 }
                 what.push_str(&format!(" scope {scope}"));
             }
-            "peer" | "brd" => what.push_str(&format!(" {word} {}", words.next()?)),
+            "peer" | "brd" | "metric" => what.push_str(&format!(" {word} {}", words.next()?)),
             "dynamic" => is_dynamic = true,
             "noprefixroute" => what.push_str(" noprefixroute"),
             // The kernel makes these itself.
@@ -158,7 +158,7 @@ mod tests {
     fn what_was_there_is_put_back_and_what_comes_by_itself_is_not() {
         let record = InterfaceRecord::of("eth0", ADDRESSES, ROUTES, ROUTES6);
         let want = "link set dev eth0 up\naddress flush dev eth0 scope global\n\
-                    address replace 10.0.0.5/24 dev eth0 brd 10.0.0.255 scope global valid_lft 3000 preferred_lft 3000\n\
+                    address replace 10.0.0.5/24 dev eth0 metric 1024 brd 10.0.0.255 scope global valid_lft 3000 preferred_lft 3000\n\
                     address replace 192.168.7.1/30 dev eth0 scope global\n\
                     address replace 2001:db8::7/64 dev eth0 scope global\n\
                     route replace default dev eth0 via 10.0.0.1 proto dhcp src 10.0.0.5 metric 1024\n\
