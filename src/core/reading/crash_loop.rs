@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::core::config::Detect;
 use crate::core::model::time::Timestamp;
@@ -44,7 +46,7 @@ impl Pace {
 }
 
 /// Crashes of one unit, each not too long after the one before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CrashLoop {
     first_ms: i64,
     last_ms: i64,
@@ -52,6 +54,25 @@ pub struct CrashLoop {
     apart_ms: i64,
     apart: u32,
     crashes: u32,
+}
+
+/// By hand: derived it took 2 KB of the binary.
+impl<'de> Deserialize<'de> for CrashLoop {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let whole = Value::deserialize(from)?;
+        let part = |name: &str| {
+            let number = whole.get(name).and_then(Value::as_i64);
+            number.ok_or_else(|| D::Error::custom("a part of a crash loop is missing"))
+        };
+        let count = |name: &str| Ok(u32::try_from(part(name)?).unwrap_or(u32::MAX));
+        Ok(Self {
+            first_ms: part("first_ms")?,
+            last_ms: part("last_ms")?,
+            apart_ms: part("apart_ms")?,
+            apart: count("apart")?,
+            crashes: count("crashes")?,
+        })
+    }
 }
 
 impl CrashLoop {

@@ -93,7 +93,7 @@ pub enum PeerAnswer {
     NotTrusted,
     NotYetValid,
     Expired,
-    Other(String),
+    Other(&'static str),
 }
 
 /// What a walk beyond the gateway found.

@@ -129,8 +129,8 @@ fn answer_of(why: &io::Error) -> PeerAnswer {
             PeerAnswer::Unreachable
         }
         () if is(&[ErrorKind::TimedOut]) => PeerAnswer::Silent,
-        () if source.is_some() => PeerAnswer::Other("speaks no TLS that is known here".to_owned()),
-        () => PeerAnswer::Other("breaks the connection off".to_owned()),
+        () if source.is_some() => PeerAnswer::Other("speaks no TLS that is known here"),
+        () => PeerAnswer::Other("breaks the connection off"),
     }
 }
 
