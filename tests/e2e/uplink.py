@@ -37,8 +37,11 @@ journal = false
 kernel_log = false
 [fix]
 stability_s = 5
+[mode]
+medium = "auto"
+[mode.action]
+renew_uplink = "MODE"
 [mode.class]
-uplink_down = "MODE"
 network_down = "observe"
 [webhook]
 url = "https://hub.test/told"

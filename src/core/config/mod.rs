@@ -476,12 +476,6 @@ impl Config {
             Risk::Medium => self.mode.medium,
             Risk::High => self.mode.high,
         };
-        // What an upgrade brought acts by itself only once the operator has set a mode for it.
-        let by_risk = if class == Class::UplinkDown {
-            by_risk.min(Mode::Suggest)
-        } else {
-            by_risk
-        };
         let wanted = self
             .mode
             .class

@@ -156,7 +156,7 @@ impl ActionKind {
     /// True of a kind that a release brought to hosts which ran without it: it is suggested until the operator gives it
     /// a mode of its own.
     pub(crate) const fn waits_for_a_mode(self) -> bool {
-        matches!(self, Self::RestartContainer)
+        matches!(self, Self::RestartContainer | Self::RenewUplink)
     }
 
     /// True when a command that the operator declared goes with it.
