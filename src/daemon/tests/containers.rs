@@ -112,6 +112,12 @@ fn an_approval_is_of_one_container_and_not_of_the_next_one_of_its_name() {
 fn a_container_that_went_with_its_failed_unit_is_not_well() {
     let (mut gateway, engine) = down(restarts);
     gateway.units.put(UNIT, "active");
+    let file = format!("/etc/systemd/system/{UNIT}");
+    gateway.write(
+        &file,
+        "[Service]\nExecStart=/usr/bin/podman run --name web acme/web:2\n",
+    );
+    gateway.units.change(UNIT, |unit| unit.fragment = file);
     let labels = json!({"PODMAN_SYSTEMD_UNIT": UNIT});
     let ill = json!([{"Id": id(), "Names": ["/web"], "Image": "acme/web:2", "State": "running", "Status": "Up 3 hours (unhealthy)", "Labels": labels}]);
     engine.answers(LIST, &ill.to_string());
