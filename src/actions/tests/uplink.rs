@@ -11,6 +11,9 @@ const NET: &str = "eth0 000200C0 00000000 0001 0 0 0 00FFFFFF 0 0 0\n";
 const WAY: &str = "eth0 00000000 010200C0 0003 0 0 0 00000000 0 0 0\n";
 const ARP: &str = "head\n192.0.2.1 0x1 0x2 02:00:00:00:00:05 * eth0\n";
 
+/// What is otherwise on the host, or what a command says otherwise.
+type Change = dyn Fn(&Bench, &Scripted);
+
 fn renew() -> RenewUplink {
     RenewUplink {
         interface: "eth0".to_owned(),
@@ -121,13 +124,13 @@ fn what_helps_not_stays_armed_until_it_is_taken_back() {
 
 #[test]
 fn it_is_refused_where_it_would_cut_somebody_off_or_cannot_help() {
-    let may = |change: &dyn Fn(&Bench, &Scripted)| {
+    let may = |change: &Change| {
         let (bench, script) = bench();
         change(&bench, &script);
         bench.context(|context| renew().precondition(context))
     };
     assert!(may(&|_, _| {}).is_ok());
-    let refusals: [(&str, &dyn Fn(&Bench, &Scripted)); 6] = [
+    let refusals: [(&str, &Change); 6] = [
         ("no carrier", &|bench, _| {
             bench.put("sys/class/net/eth0/carrier", "0")
         }),
