@@ -61,15 +61,18 @@ pub(super) fn delivery(row: &EscalationRow, outbox: &[OutboxRow]) -> String {
 fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let config = globals.readable_config()?;
     let reader = stored::reader(globals, &config)?;
+    let now = globals.now();
+    let asks = reader.asks(now)?;
     let rows = match typed.has("all") {
         true => reader.escalations(false)?,
-        false => reader.asking()?,
+        false => asks.all.iter().map(|one| one.row.clone()).collect(),
     };
     let outbox = reader.outbox()?;
-    let now = globals.now();
-    let mut table = Table::new(&["TASK", "SEVERITY", "AGE", "ISSUE", "TITLE"]);
+    let mut table = Table::new(&["TASK", "SEVERITY", "TOLD", "ISSUE", "TITLE"]);
     for row in &rows {
-        let tone = if row.resolved_at.is_some() {
+        let asked = asks.all.iter().find(|one| one.row.id == row.id);
+        let aside = asked.and_then(|one| one.aside.as_ref());
+        let tone = if row.resolved_at.is_some() || aside.is_some() {
             Tone::Dim
         } else if row.severity == "warning" {
             Tone::Warn
@@ -79,9 +82,12 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         table.row([
             row.task_id.to_string().into(),
             Cell::new(row.severity.as_str(), tone),
-            shape::age(row.created_at, now).into(),
+            format!("{} ago", shape::age(row.created_at, now)).into(),
             delivery(row, &outbox).into(),
-            row.title.as_str().into(),
+            match aside {
+                Some(why) => format!("{why}; {}", row.title).into(),
+                None => row.title.as_str().into(),
+            },
         ]);
     }
     let mut json: Vec<Value> = rows
@@ -99,7 +105,7 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         table.row([
             task.id.to_string().into(),
             shape::severity_cell(task.severity),
-            shape::age(task.detected_at, now).into(),
+            "-".into(),
             number
                 .map_or_else(|| "adopted".to_owned(), |number| format!("#{number}"))
                 .into(),
@@ -112,7 +118,7 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
         json.push(shape::adopted(&task, ADOPTED));
     }
     globals.listing(&Value::Array(json), &table, "Nothing needs a human.")?;
-    if reader.adopted_waiting()? > tasks::LIST_MOST.into() {
+    if asks.adopted > tasks::LIST_MOST.into() {
         tasks::tell_cut(tasks::LIST_MOST, "`tasks --status escalated --limit N`");
     }
     Ok(Exit::Done)

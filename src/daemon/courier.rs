@@ -124,8 +124,12 @@ fn held(runtime: &Runtime) -> Option<Timestamp> {
 
 /// How the gateway stands; `None` while the store does not say.
 fn standing(runtime: &Runtime) -> Option<Tally> {
-    let (open, needs_human) = runtime.store.reader().ok()?.open_and_escalated().ok()?;
-    Some(Tally { open, needs_human })
+    let reader = runtime.store.reader().ok()?;
+    let asks = reader.asks(runtime.host.clock.now()).ok()?;
+    Some(Tally {
+        open: reader.open().ok()?,
+        needs_human: asks.count(),
+    })
 }
 
 /// What decides which destinations there are, and how they are spoken to.

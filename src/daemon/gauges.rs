@@ -169,8 +169,8 @@ fn of_store<'a>(reader: &Reader, now: Timestamp) -> Result<Vec<Gauge<'a>>, Store
         ),
         (
             "escalations_open",
-            "Problems that wait for a human.",
-            one(reader.asking()?.len() as f64),
+            "Problems that need a human; none that is left alone or that somebody is on.",
+            one(reader.asks(now)?.count() as f64),
         ),
         (
             "outbox_waiting",

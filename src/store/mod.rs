@@ -7,6 +7,7 @@
 mod adopt;
 mod adopted;
 mod answers;
+mod asks;
 mod attempts;
 mod backup;
 mod ballast;
@@ -59,6 +60,7 @@ mod tx;
 mod types;
 mod writer;
 
+pub use asks::{Asks, Unresolved};
 pub use error::StoreError;
 #[cfg(fuzzing)]
 pub(crate) use foreign::old_database;

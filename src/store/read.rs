@@ -399,7 +399,7 @@ impl Reader {
 
     /// What waits for a human, the newest first, at most 1,000: what was repaired after all, and is watched now, asks for
     /// nothing.
-    pub fn asking(&self) -> Result<Vec<EscalationRow>, StoreError> {
+    pub(super) fn asking(&self) -> Result<Vec<EscalationRow>, StoreError> {
         let is_open = "?1 AND resolved_at IS NULL
              AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.id = task_id AND status = 'fixed')";
         self.told_where(is_open, true)
@@ -426,15 +426,6 @@ impl Reader {
         })
     }
 
-    /// How many tasks waited for a human in the database that was adopted, and were not put before one here.
-    pub fn adopted_waiting(&self) -> Result<u64, StoreError> {
-        self.with(|connection| {
-            let sql = "SELECT count(*) FROM tasks INDEXED BY tasks_open WHERE status <> 'closed'
-                AND status = 'escalated' AND id NOT IN (SELECT task_id FROM escalations)";
-            Ok(connection.query_row(sql, [], |row| row.get(0))?)
-        })
-    }
-
     /// Repairs after `since` that were charged to the budget of this host.
     pub fn host_charged(&self, since: Timestamp) -> Result<u32, StoreError> {
         self.with(|connection| {
@@ -458,12 +449,12 @@ impl Reader {
         self.list(&sql, &[], outbox_row)
     }
 
-    /// How many tasks are open, and how many of them wait for a human.
-    pub fn open_and_escalated(&self) -> Result<(u64, u64), StoreError> {
+    /// How many tasks are open.
+    pub fn open(&self) -> Result<u64, StoreError> {
         self.with(|connection| {
-            let sql = "SELECT count(*), count(*) FILTER (WHERE status = 'escalated') FROM tasks WHERE status <> 'closed'";
+            let sql = "SELECT count(*) FROM tasks WHERE status <> 'closed'";
             let mut statement = connection.prepare_cached(sql)?;
-            Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
+            Ok(statement.query_row([], |row| row.get(0))?)
         })
     }
 

@@ -13,7 +13,8 @@ pub(super) const TASK_COLUMNS: &str = "id, issue_hash, issue_type, subject, seve
     status, phase, resolution, cause, confidence, seen_count, episode, previous_id, action, fix_attempted,
     fix_successful, fix_message, github_issue_number, waiting_reason, next_attempt_at, stable_until, acknowledged_by,
     approved_action, approved_until, detected_at, last_seen_at, first_green_at, fixed_at, github_created_at, closed_at,
-    said_by, proposal, proposed_digest, approved_digest, asked_at";
+    said_by, proposal, proposed_digest, approved_digest, asked_at, status = 'waiting' AND (waiting_gate IS 'snooze'
+    OR waiting_gate IS NULL AND coalesce(waiting_reason, '') LIKE 'snoozed by %')";
 
 pub(super) const OUTBOX_COLUMNS: &str = "id, task_id, destination, operation, state, attempts, payload, delivery_key,
     (SELECT github_issue_number FROM tasks WHERE tasks.id = task_id), severity_rank, created_at, next_at, sent_at,
@@ -73,6 +74,7 @@ pub(super) fn task_row(row: &Row<'_>) -> rusqlite::Result<Task> {
         proposal: proposal(row.get(34)?, row.get(35)?),
         approved_digest: parsed(row.get(36)?),
         asked_at: maybe_time(row, 37)?,
+        snoozed: row.get(38)?,
     })
 }
 

@@ -290,6 +290,52 @@ fn a_silence_and_a_maintenance_are_shown_audited_and_ended() {
     assert_eq!(gateway.run(&["watch"]).code, 2, "no terminal");
 }
 
+/// Figure and word of `status --check`, figure of `status`, and of the report's tile.
+fn figures(gateway: &Gateway) -> (String, String, String) {
+    let check = gateway.run(&["status", "--check"]).out;
+    let figure = check.split("needs_human=").nth(1).expect("a figure");
+    let figure = figure.split(' ').next().unwrap_or_default().to_owned();
+    let page = gateway.run(&["status"]).out;
+    let first = page.lines().next().unwrap_or_default().to_owned();
+    let file = gateway.path("figures.html");
+    let ran = gateway.run(&["report", file.to_str().expect("UTF-8")]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let html = std::fs::read_to_string(file).expect("written");
+    let tile = html.split("</b><span>need a human").next();
+    let tile = tile.and_then(|before| before.rsplit('>').next());
+    (figure, first, tile.unwrap_or_default().to_owned())
+}
+
+#[test]
+fn every_page_counts_the_same_and_what_is_left_alone_nowhere() {
+    for (aside, line) in [
+        (&["silence", "web.service", "2h"][..], "left alone until "),
+        (&["tasks", "snooze", "1", "2h"], "left alone until "),
+        (&["tasks", "ack", "1", "--by", "ann"], "ann is on it; error"),
+    ] {
+        let gateway = filled();
+        let of =
+            |figure: &str, first: &str| (figure.to_owned(), first.to_owned(), figure.to_owned());
+        let asked = "The daemon needs a human, and 1 thing needs a human:";
+        assert_eq!(figures(&gateway), of("1", asked));
+        assert!(gateway.run(&["status"]).out.contains("error, told "));
+        assert_eq!(gateway.run(aside).code, 0, "{aside:?}");
+        assert_eq!(figures(&gateway), of("0", "The daemon needs a human:"));
+        let page = gateway.run(&["status"]).out;
+        assert!(page.contains(&format!("`  {line}")), "{page}");
+        let check = gateway.run(&["status", "--check"]).out;
+        let alone = "CRITICAL: the daemon is not running (`doctor`)";
+        assert!(
+            check.contains(alone) && !check.contains("web.service"),
+            "{check}"
+        );
+        let json = gateway.run(&["status", "--json"]).json();
+        let lengths = ["daemon_troubles", "needs_human", "aside"]
+            .map(|key| json[key].as_array().map(Vec::len));
+        assert_eq!(lengths, [Some(1), Some(0), Some(1)]);
+    }
+}
+
 #[test]
 fn a_dry_run_changes_nothing() {
     let gateway = filled();
@@ -386,7 +432,7 @@ fn status_works_before_the_first_start() {
     let gateway = Gateway::new();
     let page = gateway.run(&["status"]);
     assert_eq!(page.code, 1, "nobody answers: {}", page.err);
-    let first = "1 thing needs a human; what else is not known, as the store was not read:\n  \
+    let first = "The daemon needs a human; what else is not known, as the store was not read:\n  \
                  `doctor`  the daemon is not running\n";
     assert!(page.out.starts_with(first), "{}", page.out);
     std::fs::write(gateway.path("disable"), "maintenance until noon\n").expect("written");

@@ -6,7 +6,7 @@ use crate::core::model::habit::Habit;
 use crate::core::model::task::Task;
 use crate::core::model::time::Timestamp;
 use crate::daemon::days::Days;
-use crate::store::{Attempt, AuditBreak, AuditReport, DetectorRun, EscalationRow, OutboxRow};
+use crate::store::{Asks, Attempt, AuditBreak, AuditReport, DetectorRun, OutboxRow};
 
 /// Everything the page shows.
 #[derive(Debug)]
@@ -26,11 +26,9 @@ pub(super) struct ReportFacts {
     /// Newest first.
     pub(super) tasks: Vec<Task>,
     pub(super) open: u64,
-    /// Tasks of an adopted database that waited for a human there and were not put before one here.
-    pub(super) adopted: u64,
     /// What the budget of this host paid for, in the last hour and the last day.
     pub(super) host_charged: (u32, u32),
-    pub(super) escalations: Vec<EscalationRow>,
+    pub(super) asks: Asks,
     pub(super) outbox: Vec<OutboxRow>,
     pub(super) detectors: Vec<DetectorRun>,
     pub(super) attempts: Vec<Attempt>,

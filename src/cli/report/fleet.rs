@@ -66,7 +66,8 @@ impl Gateway {
                 .map_or_else(String::new, version),
             at: text(said, "at").and_then(|at| at.parse().ok()),
             paused: list("paused").and_then(|all| text(all.first()?, "reason")),
-            asks: (list("needs_human").into_iter().flatten())
+            asks: (["daemon_troubles", "needs_human"].into_iter())
+                .flat_map(|key| list(key).into_iter().flatten())
                 .filter_map(|ask| text(ask, "what"))
                 .collect(),
             open: said

@@ -95,9 +95,8 @@ fn facts(globals: &Globals) -> Result<ReportFacts, CliError> {
         days: Days::of(&reader)?,
         tasks: reader.tasks(&filter)?,
         open: reader.counts()?.open,
-        adopted: reader.adopted_waiting()?,
         host_charged: (charged(HOUR)?, charged(DAY)?),
-        escalations: reader.asking()?,
+        asks: reader.asks(now)?,
         outbox: reader.outbox()?,
         detectors: match daemon.detectors() {
             Some(live) => live,

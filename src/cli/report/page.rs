@@ -12,7 +12,7 @@ use crate::core::human::stats::{AUTO_FIX_TARGET, FALSE_ESCALATION_TARGET, Figure
 use crate::core::model::id::TaskId;
 use crate::core::model::sorted::SortedMap;
 use crate::core::model::task::{Outcome, Status};
-use crate::store::RunOutcome;
+use crate::store::{RunOutcome, Unresolved};
 
 const WEEKS_SHOWN: usize = 12;
 const OPEN_SHOWN: usize = 50;
@@ -94,7 +94,7 @@ pub(super) fn judged(met: Option<bool>) -> &'static str {
 
 fn tiles(html: &mut Html, facts: &ReportFacts) {
     let all = &facts.stats.all;
-    let waiting = facts.escalations.len() as u64 + facts.adopted;
+    let waiting = facts.asks.count();
     let calm = facts.daemon_pid.is_some() && facts.paused.is_empty();
     html.raw("<div class=\"tiles\">");
     tile(
@@ -158,21 +158,26 @@ fn tag(html: &mut Html, class: &'static str, text: &str) {
 
 fn escalations(html: &mut Html, facts: &ReportFacts) {
     html.raw("<section><h2>Needs a human</h2>");
-    if facts.adopted > 0 {
-        let tasks = shape::counted(facts.adopted, "task", "tasks");
+    if facts.asks.adopted > 0 {
+        let tasks = shape::counted(facts.asks.adopted, "task", "tasks");
         let what = format!("{tasks} {}.", escalations::WAITED_THERE);
         html.element("p", "", &what);
-    } else if facts.escalations.is_empty() {
+    } else if facts.asks.count() == 0 {
         html.raw("<p class=\"soft\">Nothing.</p>");
     }
     let host = format!("{}: ", facts.host);
-    for row in &facts.escalations {
+    let (aside, needing): (Vec<_>, Vec<_>) =
+        (facts.asks.all.iter()).partition(|one| one.aside.is_some());
+    for Unresolved { row, aside, .. } in needing.into_iter().chain(aside) {
         // The page is of one host, and says which at its top.
         let title = row.title.strip_prefix(&host).unwrap_or(&row.title);
         html.raw("<article>").element("h3", "", title).raw("<p>");
-        tag(html, severity_class(&row.severity), &row.severity);
+        match aside {
+            Some(why) => tag(html, "soft", why),
+            None => tag(html, severity_class(&row.severity), &row.severity),
+        }
         html.text(&format!(
-            "task {} · for {} · delivery: {}",
+            "task {} · told {} ago · delivery: {}",
             row.task_id,
             shape::age(row.created_at, facts.now),
             delivery(row, &facts.outbox)
@@ -438,7 +443,7 @@ mod tests {
     use crate::core::model::id::EscalationId;
     use crate::core::model::time::Timestamp;
     use crate::daemon::days::Days;
-    use crate::store::{AuditReport, DetectorRun, EscalationRow};
+    use crate::store::{Asks, AuditReport, DetectorRun, EscalationRow};
 
     const HOSTILE: &str =
         "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\" onload=\"x\u{0}";
@@ -456,19 +461,25 @@ mod tests {
             trial: vec![HOSTILE.to_owned()],
             tasks: Vec::new(),
             open: 1,
-            adopted: 0,
             host_charged: (1, 2),
-            escalations: vec![EscalationRow {
-                id: EscalationId::from_number(1),
-                task_id: TaskId::from_number(1),
-                reason: HOSTILE.to_owned(),
-                title: HOSTILE.to_owned(),
-                body: HOSTILE.to_owned(),
-                severity: HOSTILE.to_owned(),
-                created_at: now,
-                resolved_at: None,
-                issue_number: None,
-            }],
+            asks: Asks {
+                adopted: 0,
+                all: vec![Unresolved {
+                    task: None,
+                    aside: None,
+                    row: EscalationRow {
+                        id: EscalationId::from_number(1),
+                        task_id: TaskId::from_number(1),
+                        reason: HOSTILE.to_owned(),
+                        title: HOSTILE.to_owned(),
+                        body: HOSTILE.to_owned(),
+                        severity: HOSTILE.to_owned(),
+                        created_at: now,
+                        resolved_at: None,
+                        issue_number: None,
+                    },
+                }],
+            },
             outbox: Vec::new(),
             detectors: vec![DetectorRun {
                 name: HOSTILE.to_owned(),
@@ -520,8 +531,8 @@ mod tests {
     fn the_text_of_an_issue_is_plain_and_its_heading_leaves_out_the_host() {
         let mut facts = facts();
         facts.host = "line-7".to_owned();
-        facts.adopted = 3;
-        for row in &mut facts.escalations {
+        facts.asks.adopted = 3;
+        for Unresolved { row, .. } in &mut facts.asks.all {
             row.title = "line-7: web.service: It is gone.".to_owned();
             row.body = "<!-- mark -->\n### What happened\n\na&#95;b failed\n".to_owned();
         }
@@ -529,6 +540,12 @@ mod tests {
         assert!(page.contains("<h3>web.service: It is gone.</h3>"), "{page}");
         assert!(page.contains("a_b failed</pre>"), "{page}");
         assert!(page.contains("<b class=\"bad\">4</b>"), "{page}");
+        for one in &mut facts.asks.all {
+            one.aside = Some("bert is on it".to_owned());
+        }
+        let aside = super::page(&facts);
+        assert!(aside.contains("<b class=\"bad\">3</b>"), "{aside}");
+        assert!(aside.contains(">bert is on it</span>"), "{aside}");
         for mark in ["###", "&lt;!--", "&amp;#95;"] {
             assert!(!page.contains(mark), "{mark}");
         }

@@ -17,7 +17,7 @@ use crate::core::model::id::{EscalationId, TaskId};
 use crate::core::model::task::{Resolution, Status, Task};
 use crate::core::model::time::Timestamp;
 use crate::daemon::days::Days;
-use crate::store::{AuditReport, DetectorRun, EscalationRow, RunOutcome};
+use crate::store::{Asks, AuditReport, DetectorRun, EscalationRow, RunOutcome, Unresolved};
 
 /// Where the pages are written; unset: nowhere.
 const FOLDER: &str = "AO_PICTURES";
@@ -46,6 +46,19 @@ fn task(id: i64, at: Timestamp, class: Class, subject: &str, end: Option<Resolut
         fixed_at: fixed.then_some(green),
         closed_at: end.map(|_| green),
         ..Task::sample(id, class, subject, at)
+    }
+}
+
+/// All of them need a human.
+fn asks(rows: Vec<EscalationRow>) -> Asks {
+    let asked = |row| Unresolved {
+        row,
+        task: None,
+        aside: None,
+    };
+    Asks {
+        all: rows.into_iter().map(asked).collect(),
+        adopted: 0,
     }
 }
 
@@ -130,9 +143,8 @@ fn facts() -> ReportFacts {
         trial: Vec::new(),
         days: Days::all_up_to(NOW),
         open: 2,
-        adopted: 0,
         host_charged: (2, 9),
-        escalations: vec![
+        asks: asks(vec![
             escalation(
                 2,
                 90,
@@ -147,7 +159,7 @@ fn facts() -> ReportFacts {
                 "error",
                 before(2, 1),
             ),
-        ],
+        ]),
         outbox: Vec::new(),
         detectors: vec![
             run("units", RunOutcome::Ok, "", 21_904),

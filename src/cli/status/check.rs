@@ -52,9 +52,6 @@ fn figures(store: &Stored) -> String {
     let broken = store.broken().count();
     format!(
         " | open_tasks={} needs_human={} undelivered={} given_up={} broken_detectors={broken}",
-        store.counts.open,
-        store.asks.len() as u64 + store.adopted,
-        store.counts.outbox_waiting,
-        store.counts.outbox_dead,
+        store.counts.open, store.needs_human, store.counts.outbox_waiting, store.counts.outbox_dead,
     )
 }

@@ -8,7 +8,6 @@ use crate::cli::{shape, stored};
 use crate::core::config::Config;
 use crate::core::diagnosis::root_cause::cases;
 use crate::core::model::case::Case;
-use crate::core::model::task::Task;
 use crate::core::remedy::gates::Closed;
 use crate::core::remedy::host_facts::HostFacts;
 use crate::core::remedy::step::{Reason, Spent};
@@ -17,13 +16,12 @@ use crate::daemon::host_facts::{self, StoreFacts};
 use crate::daemon::status::Daemon;
 use crate::daemon::uplink::DayBytes;
 use crate::host::Host;
-use crate::store::{Counts, DetectorRun, EscalationRow, OutboxRow, RunOutcome, StoreError};
+use crate::store::{Counts, DetectorRun, OutboxRow, RunOutcome, Unresolved};
 
-/// What a human is asked: the escalation, and its task as it stands.
+/// What a human is asked.
 #[derive(Debug)]
 pub(super) struct Ask {
-    pub(super) row: EscalationRow,
-    pub(super) task: Option<Task>,
+    pub(super) of: Unresolved,
     /// The setting by which the mode only observes: the action that it proposes cannot be allowed.
     pub(super) observed: Option<String>,
 }
@@ -33,6 +31,8 @@ pub(super) struct Ask {
 pub(super) struct Stored {
     pub(super) counts: Counts,
     pub(super) asks: Vec<Ask>,
+    /// How many tasks need a human.
+    pub(super) needs_human: u64,
     /// Tasks of an adopted database that waited for a human there and were not put before one here.
     pub(super) adopted: u64,
     pub(super) outbox: Vec<OutboxRow>,
@@ -61,22 +61,19 @@ pub(super) fn read_store(
     daemon: &Daemon,
 ) -> Result<Stored, CliError> {
     let reader = stored::reader(globals, config)?;
-    let rows = reader.asking()?;
-    let asks = rows.into_iter().map(|row| {
-        let task = reader.task(row.task_id)?;
-        let observed = task
-            .as_ref()
-            .and_then(|task| trial::setting(config, &task.finding(), task.proposal.as_ref()?));
-        Ok(Ask {
-            row,
-            task,
-            observed,
-        })
-    });
+    let asks = reader.asks(globals.now())?;
+    let needs_human = asks.count();
+    let ask = |of: Unresolved| {
+        let task = of.task.as_ref();
+        let observed =
+            task.and_then(|task| trial::setting(config, &task.finding(), task.proposal.as_ref()?));
+        Ask { of, observed }
+    };
     Ok(Stored {
         counts: reader.counts()?,
-        asks: asks.collect::<Result<_, StoreError>>()?,
-        adopted: reader.adopted_waiting()?,
+        needs_human,
+        adopted: asks.adopted,
+        asks: asks.all.into_iter().map(ask).collect(),
         outbox: reader.outbox()?,
         detectors: match daemon.detectors() {
             Some(live) => live,

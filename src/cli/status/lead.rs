@@ -6,12 +6,10 @@ use crate::cli::status::facts::{Ask, Repairs, Stored};
 use crate::cli::table::Tone;
 use crate::cli::{escalations, shape};
 use crate::core::config::Config;
-use crate::core::model::sorted::SortedSet;
 use crate::core::model::time::Timestamp;
-use crate::core::remedy::silence::Silences;
 use crate::core::remedy::step::Spent;
 use crate::daemon::status::Daemon;
-use crate::store::OutboxRow;
+use crate::store::{OutboxRow, Unresolved};
 
 /// The daemon writes its status every ten seconds.
 const SILENT_AFTER: Duration = Duration::from_secs(60);
@@ -61,8 +59,8 @@ impl Point {
 impl Ask {
     /// The command that answers it.
     fn command(&self) -> String {
-        let id = self.row.task_id;
-        let task = self.task.as_ref();
+        let id = self.of.row.task_id;
+        let task = self.of.task.as_ref();
         let waits = task.is_some_and(|task| {
             task.proposal.is_some()
                 && task.approved_action.is_none()
@@ -75,17 +73,14 @@ impl Ask {
         }
     }
 
-    fn point(&self, silences: &Silences, now: Timestamp) -> Point {
-        let age = shape::age(self.row.created_at, now);
-        let task = self.task.as_ref();
-        let mut what = format!("{} for {age}", self.row.severity);
-        if let Some(number) = self.row.issue_number {
+    fn point(&self, now: Timestamp) -> Point {
+        let Unresolved { row, task, aside } = &self.of;
+        let (age, task) = (shape::age(row.created_at, now), task.as_ref());
+        let mut what = format!("{}, told {age} ago", row.severity);
+        if let Some(number) = row.issue_number {
             what = format!("{what}, #{number}");
         }
-        if let Some(name) = task.and_then(|task| task.acknowledged_by.as_deref()) {
-            what = format!("{what}, {name} is on it");
-        }
-        what = format!("{what}: {}", self.row.title);
+        what = format!("{what}: {}", row.title);
         let proposal = task.and_then(|task| task.proposal.as_ref());
         if let Some(proposal) = proposal {
             let state = match task.is_some_and(|task| task.approved_action.is_some()) {
@@ -100,11 +95,10 @@ impl Ask {
         } else if let Some(reason) = task.and_then(|task| task.waiting_reason.as_deref()) {
             what = format!("{what} ({reason})");
         }
-        let silence = task.and_then(|task| silences.of(task, &task.finding(), now));
-        if let Some(silence) = silence {
-            what = format!("silenced {}; {what}", silence.terms());
+        if let Some(aside) = aside {
+            what = format!("{aside}; {what}");
         }
-        let level = match (silence, self.row.severity.as_str()) {
+        let level = match (aside, row.severity.as_str()) {
             (Some(_), _) => Gravity::Note,
             (None, "warning" | "info") => Gravity::Warning,
             (None, _) => Gravity::Critical,
@@ -114,38 +108,27 @@ impl Ask {
 }
 
 /// Many of one title as one.
-fn fold(alike: &[&Ask], silences: &Silences, now: Timestamp) -> Option<Point> {
-    let points = alike.iter().map(|ask| ask.point(silences, now));
+fn fold(alike: &[&Ask], now: Timestamp) -> Option<Point> {
+    let points = alike.iter().map(|ask| ask.point(now));
     let level = points.map(|point| point.level).max()?;
-    let oldest = alike.iter().min_by_key(|ask| ask.row.created_at)?;
-    let age = shape::age(oldest.row.created_at, now);
+    let Unresolved { row, aside, .. } = &alike.iter().min_by_key(|ask| ask.of.row.created_at)?.of;
+    let aside = aside
+        .as_ref()
+        .map_or_else(String::new, |why| format!("{why}; "));
     let what = format!(
-        "{} times, the first for {age}: {}",
+        "{aside}{} times, the first told {} ago: {}",
         alike.len(),
-        oldest.row.title
+        shape::age(row.created_at, now),
+        row.title
     );
     Some(Point::new(level, "escalations", what))
 }
 
-/// What needs a human.
-pub(super) fn asks(store: &Stored, now: Timestamp) -> Vec<Point> {
-    let silences = &store.facts.silences;
-    let asks: Vec<&Ask> = store.asks.iter().collect();
-    let mut points = Vec::new();
-    let mut folded = SortedSet::new();
-    for ask in &asks {
-        let title = ask.row.title.as_str();
-        let alike: Vec<&Ask> = asks
-            .iter()
-            .copied()
-            .filter(|one| one.row.title == title)
-            .collect();
-        if alike.len() <= ALIKE_MOST {
-            points.push(ask.point(silences, now));
-        } else if folded.insert(title) {
-            points.extend(fold(&alike, silences, now));
-        }
-    }
+/// What needs a human, then what is left alone and what somebody is on.
+pub(super) fn asks(store: &Stored, now: Timestamp) -> (Vec<Point>, Vec<Point>) {
+    let (aside, asks): (Vec<&Ask>, Vec<&Ask>) =
+        (store.asks.iter()).partition(|ask| ask.of.aside.is_some());
+    let (mut points, aside) = (folded(&asks, now), folded(&aside, now));
     if store.adopted > 0 {
         let tasks = shape::counted(store.adopted, "task", "tasks");
         let what = format!("{tasks} {}", escalations::WAITED_THERE);
@@ -154,6 +137,26 @@ pub(super) fn asks(store: &Stored, now: Timestamp) -> Vec<Point> {
             "tasks --status escalated",
             what,
         ));
+    }
+    (points, aside)
+}
+
+fn folded(asks: &[&Ask], now: Timestamp) -> Vec<Point> {
+    let mut points = Vec::new();
+    for ask in asks {
+        let alike: Vec<&Ask> = asks
+            .iter()
+            .copied()
+            .filter(|one| one.of.row.title == ask.of.row.title && one.of.aside == ask.of.aside)
+            .collect();
+        if alike.len() <= ALIKE_MOST {
+            points.push(ask.point(now));
+        } else if alike
+            .first()
+            .is_some_and(|first| std::ptr::eq(*first, *ask))
+        {
+            points.extend(fold(&alike, now));
+        }
     }
     points
 }
@@ -267,7 +270,7 @@ fn deliveries(rows: &[OutboxRow], config: &Config, now: Timestamp) -> Vec<Point>
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
     use crate::core::model::action::ActionKind;
     use crate::core::model::class::Class;
@@ -353,27 +356,31 @@ mod tests {
 
     #[test]
     fn an_ask_names_the_command_that_answers_it() {
-        let ask = Ask {
-            row: EscalationRow {
-                id: EscalationId::from_number(1),
-                task_id: TaskId::from_number(13),
-                reason: String::new(),
-                title: "web.service failed".to_owned(),
-                body: String::new(),
-                severity: "error".to_owned(),
-                created_at: NOW.minus(Duration::from_secs(300)),
-                resolved_at: None,
-                issue_number: Some(IssueNumber::from_number(7)),
+        let ask = |task: Option<Task>, observed: Option<String>, aside: Option<&str>| Ask {
+            of: Unresolved {
+                row: EscalationRow {
+                    id: EscalationId::from_number(1),
+                    task_id: TaskId::from_number(13),
+                    reason: String::new(),
+                    title: "web.service failed".to_owned(),
+                    body: String::new(),
+                    severity: "error".to_owned(),
+                    created_at: NOW.minus(Duration::from_secs(300)),
+                    resolved_at: None,
+                    issue_number: Some(IssueNumber::from_number(7)),
+                },
+                task,
+                aside: aside.map(str::to_owned),
             },
-            task: None,
-            observed: None,
+            observed,
         };
-        let point = ask.point(&Silences::default(), NOW);
+        let plain = ask(None, None, None);
+        let point = plain.point(NOW);
         assert_eq!(point.command, "escalations show 13");
-        assert_eq!(point.what, "error for 5 m, #7: web.service failed");
+        assert_eq!(point.what, "error, told 5 m ago, #7: web.service failed");
         assert_eq!(point.level, Gravity::Critical);
-        let observed = Ask {
-            task: Some(Task {
+        let observed = ask(
+            Some(Task {
                 proposal: Some(Proposal {
                     kind: ActionKind::RestartUnit,
                     command: None,
@@ -382,17 +389,38 @@ mod tests {
                 }),
                 ..Task::sample(13, Class::ServiceFailed, "web.service", NOW)
             }),
-            observed: Some("[mode] limit".to_owned()),
-            row: ask.row.clone(),
-        };
-        let point = observed.point(&Silences::default(), NOW);
+            Some("[mode] limit".to_owned()),
+            None,
+        );
+        let point = observed.point(NOW);
         assert_eq!(point.command, "explain 13");
         let way_out =
             "(proposed: restart web.service; `[mode] limit = \"suggest\"` lets it be approved)";
         assert!(point.what.ends_with(way_out), "{}", point.what);
-        let many = fold(&[&ask, &ask, &ask, &ask], &Silences::default(), NOW).unwrap();
+        let many = fold(&[&plain; 4], NOW).unwrap();
         assert_eq!(many.command, "escalations");
-        assert_eq!(many.what, "4 times, the first for 5 m: web.service failed");
+        assert_eq!(
+            many.what,
+            "4 times, the first told 5 m ago: web.service failed"
+        );
         assert_eq!(many.level, Gravity::Critical);
+        let aside = ask(None, None, Some("bert is on it"));
+        let point = aside.point(NOW);
+        let what = "bert is on it; error, told 5 m ago, #7: web.service failed";
+        assert_eq!((point.what.as_str(), point.level), (what, Gravity::Note));
+        let of = |asides: &[bool]| -> Vec<Ask> {
+            let one = |is_aside: &bool| ask(None, None, is_aside.then_some("bert is on it"));
+            asides.iter().map(one).collect()
+        };
+        let few = of(&[true, false, false, true, false]);
+        assert_eq!(folded(&Vec::from_iter(&few), NOW).len(), 5);
+        let many = of(&[true, true, false, true, true]);
+        let many = folded(&Vec::from_iter(&many), NOW);
+        let told = "bert is on it; 4 times, the first told 5 m ago: web.service failed";
+        let [first, second] = many.as_slice() else {
+            panic!("{many:?}")
+        };
+        assert_eq!((first.what.as_str(), first.level), (told, Gravity::Note));
+        assert_eq!(second.level, Gravity::Critical);
     }
 }

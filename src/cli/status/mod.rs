@@ -57,18 +57,41 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// What a human should know first: asks, then what stands in the way.
-    fn points(&self) -> (Vec<Point>, Vec<Point>) {
+    /// What a human should know first.
+    fn points(&self) -> Points {
         let (now, store) = (self.globals.now(), self.store.as_ref().ok());
-        let mut asks = lead::own(&self.daemon, now);
-        asks.extend(store.into_iter().flat_map(|store| lead::asks(store, now)));
+        let (asks, aside) = store.map_or_else(Default::default, |store| lead::asks(store, now));
         let mut obstacles = lead::obstacles(&self.config, &self.repairs, store, now);
         let unusable = wire::tokens_unusable(&self.globals.host(), &self.config);
         obstacles.extend(unusable.iter().map(|(name, why)| lead::mute(name, why)));
         let read = self.globals.read_config(read_capped).unwrap_or_default();
         let mistaken = self.globals.mistaken(&read.1);
         obstacles.extend(mistaken.map(|why| lead::unloadable(&why)));
-        (asks, obstacles)
+        Points {
+            own: lead::own(&self.daemon, now),
+            asks,
+            obstacles,
+            aside,
+        }
+    }
+}
+
+/// What a human should know, in this order.
+struct Points {
+    /// What is wrong with the daemon itself.
+    own: Vec<Point>,
+    /// What was put before a human and needs one.
+    asks: Vec<Point>,
+    /// What stands in the way.
+    obstacles: Vec<Point>,
+    /// What was put before a human, and is left alone or in somebody's hands.
+    aside: Vec<Point>,
+}
+
+impl Points {
+    fn all(self) -> Vec<Point> {
+        let parts = [self.own, self.asks, self.obstacles, self.aside];
+        parts.into_iter().flatten().collect()
     }
 }
 
@@ -90,9 +113,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     };
     let seen = Seen::of(globals, config);
     if is_check {
-        let (mut points, obstacles) = seen.points();
-        points.extend(obstacles);
-        let (line, exit) = check::answer(&points, seen.store.as_ref());
+        let (line, exit) = check::answer(&seen.points().all(), seen.store.as_ref());
         globals.print(&line)?;
         return Ok(exit);
     }
@@ -117,15 +138,17 @@ fn to_json(seen: &Seen<'_>) -> Value {
         repairs,
         ..
     } = seen;
-    let (asks, obstacles) = seen.points();
+    let points = seen.points();
     let point = |point: &Point| object!({ "command": point.command, "what": point.what });
     let mut value = object!({
         "host": host_name(&seen.globals.host(), &config.daemon.host_name),
         "at": shape::time(seen.globals.now()),
         "running": daemon.running,
         "daemon": daemon.said,
-        "needs_human": asks.iter().map(point).collect::<Vec<_>>(),
-        "obstacles": obstacles.iter().map(point).collect::<Vec<_>>(),
+        "daemon_troubles": points.own.iter().map(point).collect::<Vec<_>>(),
+        "needs_human": points.asks.iter().map(point).collect::<Vec<_>>(),
+        "obstacles": points.obstacles.iter().map(point).collect::<Vec<_>>(),
+        "aside": points.aside.iter().map(point).collect::<Vec<_>>(),
         "told": config.destinations(),
         "kill_switch": repairs.facts.kill_switch,
         "paused": paused_json(&repairs.paused),
@@ -176,7 +199,7 @@ fn to_json(seen: &Seen<'_>) -> Value {
         store
             .asks
             .iter()
-            .map(|ask| shape::escalation(&ask.row))
+            .map(|ask| shape::escalation(&ask.of.row))
             .collect(),
     );
     map.insert(
@@ -199,10 +222,10 @@ fn figures(seen: &Seen<'_>) -> Result<Value, CliError> {
 fn page(seen: &Seen<'_>, in_sum: bool) -> String {
     let (colour, now) = (seen.globals.colour(), seen.globals.now());
     let room = seen.globals.width().unwrap_or(usize::MAX);
-    let (asks, obstacles) = seen.points();
-    let known = seen.store.is_ok();
-    let mut text = first_words(&asks, known, colour);
-    text.push_str(&points(asks.iter().chain(&obstacles), room, colour));
+    let told = seen.points();
+    let needing = seen.store.as_ref().ok().map(|store| store.needs_human);
+    let mut text = first_words(!told.own.is_empty(), needing, colour);
+    text.push_str(&points(&told.all(), room, colour));
     let mut line = |name: &str, tone: Tone, value: &str| {
         let mut name = name;
         for part in wrap(&inert::line(value), room.saturating_sub(13)) {
@@ -274,28 +297,36 @@ fn page(seen: &Seen<'_>, in_sum: bool) -> String {
     text
 }
 
-/// Whether a human is needed. What is open stands in the store alone.
-fn first_words(asks: &[Point], known: bool, colour: bool) -> String {
-    let (tone, words) = match asks {
-        [] if known => (Tone::Good, "Nothing needs a human.".to_owned()),
-        [] => (
+/// Whether a human is needed, by the daemon itself or by so many tasks. Those stand in the store alone.
+fn first_words(own: bool, tasks: Option<u64>, colour: bool) -> String {
+    let unread = "the store was not read";
+    let (tone, words) = match (own, tasks) {
+        (false, Some(0)) => (Tone::Good, "Nothing needs a human.".to_owned()),
+        (false, None) => (
             Tone::Warn,
-            "Whether something needs a human is not known: the store was not read.".to_owned(),
+            format!("Whether something needs a human is not known: {unread}."),
         ),
-        asks => {
-            let needs = shape::counted(asks.len() as u64, "thing needs", "things need");
-            let more = match known {
-                true => "",
-                false => "; what else is not known, as the store was not read",
+        (own, tasks) => {
+            let own = if own { "The daemon needs a human" } else { "" };
+            let more = match (own, tasks) {
+                (_, None) => format!("; what else is not known, as {unread}"),
+                (_, Some(0)) => String::new(),
+                (_, Some(n)) => {
+                    let verb = if own.is_empty() { "" } else { ", and " };
+                    format!(
+                        "{verb}{} a human",
+                        shape::counted(n, "thing needs", "things need")
+                    )
+                }
             };
-            (Tone::Strong, format!("{needs} a human{more}:"))
+            (Tone::Strong, format!("{own}{more}:"))
         }
     };
     format!("{}\n", tone.paint(&words, colour))
 }
 
 /// What a human should know first, each with the command that answers it.
-fn points<'a>(points: impl Iterator<Item = &'a Point>, room: usize, colour: bool) -> String {
+fn points(points: &[Point], room: usize, colour: bool) -> String {
     let mut text = String::new();
     for point in points {
         let command = match point.command.as_str() {

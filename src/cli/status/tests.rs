@@ -115,7 +115,7 @@ fn a_configuration_that_does_not_load_is_a_warning_with_its_place() {
     };
     let warned = |text: &str| {
         write(dir.path(), "config.toml", text);
-        let (_, obstacles) = seen_of(&globals, &json!({ "pid": 7 })).points();
+        let obstacles = seen_of(&globals, &json!({ "pid": 7 })).points().obstacles;
         let of_config = |point: &Point| point.command == "config check";
         obstacles.into_iter().find(of_config)
     };
@@ -124,4 +124,31 @@ fn a_configuration_that_does_not_load_is_a_warning_with_its_place() {
     assert_eq!(point.level, lead::Gravity::Warning);
     let place = format!("{}:2: unknown key 'disk_hihg_percent'", config.display());
     assert!(point.what.starts_with(&place), "{}", point.what);
+}
+
+#[test]
+fn the_first_line_has_the_figure_of_the_check_and_the_daemon_beside_it() {
+    for (own, tasks, want) in [
+        (false, Some(0), "Nothing needs a human."),
+        (false, Some(1), "1 thing needs a human:"),
+        (false, Some(5), "5 things need a human:"),
+        (true, Some(0), "The daemon needs a human:"),
+        (
+            true,
+            Some(3),
+            "The daemon needs a human, and 3 things need a human:",
+        ),
+        (
+            false,
+            None,
+            "Whether something needs a human is not known: the store was not read.",
+        ),
+        (
+            true,
+            None,
+            "The daemon needs a human; what else is not known, as the store was not read:",
+        ),
+    ] {
+        assert_eq!(first_words(own, tasks, false), format!("{want}\n"));
+    }
 }

@@ -196,6 +196,8 @@ pub struct Task {
     pub closed_at: Option<Timestamp>,
     /// Whose line it stands on, where nothing but a line told of it.
     pub said_by: Option<String>,
+    /// A human put it off, until `next_attempt_at`.
+    pub snoozed: bool,
 }
 
 /// Adopted tasks have this fact.
@@ -448,6 +450,7 @@ impl Task {
             github_created_at: None,
             closed_at: None,
             said_by: None,
+            snoozed: false,
         }
     }
 }

@@ -150,6 +150,21 @@ impl Silences {
             .max_by_key(|one| one.until)
     }
 
+    /// What a human does about a task or wants of it, so that it alarms nobody now: on it, silenced, or snoozed.
+    pub fn aside(&self, task: &Task, now: Timestamp) -> Option<String> {
+        if let Some(name) = &task.acknowledged_by {
+            return Some(format!("{name} is on it"));
+        }
+        if let Some(one) = self.of(task, &task.finding(), now) {
+            return Some(format!("left alone {}", one.terms()));
+        }
+        let until = task
+            .next_attempt_at
+            .filter(|at| task.snoozed && now < *at)?;
+        let why = task.waiting_reason.as_deref().unwrap_or_default();
+        Some(format!("left alone until {} UTC, {why}", until.second()))
+    }
+
     /// That of the whole host, as a window that is open.
     pub fn maintenance(&self, now: Timestamp) -> Option<OpenWindow> {
         let one = self.at(now).find(|one| one.scope == Scope::Host)?;
@@ -230,6 +245,38 @@ mod tests {
         assert_eq!(told.first().map(String::as_str), Some(until));
         assert_eq!(told.len(), 2);
         assert!(read.maintenance(NOW).is_some());
+    }
+
+    #[test]
+    fn a_task_is_aside_while_a_human_is_on_it_or_wants_it_left_alone() {
+        let plain = Task::sample(2, Class::ServiceFailed, "web.service", NOW);
+        let mut silences = Silences::default();
+        assert_eq!(silences.aside(&plain, NOW), None);
+        let snoozed = Task {
+            snoozed: true,
+            waiting_reason: Some("snoozed by anna".to_owned()),
+            next_attempt_at: Some(NOW.plus(Duration::from_secs(60))),
+            ..plain.clone()
+        };
+        let put_off = "left alone until 2027-01-18 12:01:00 UTC, snoozed by anna";
+        assert_eq!(silences.aside(&snoozed, NOW).as_deref(), Some(put_off));
+        let over = NOW.plus(Duration::from_secs(60));
+        assert_eq!(silences.aside(&snoozed, over), None);
+        let waits = Task {
+            snoozed: false,
+            ..snoozed.clone()
+        };
+        assert_eq!(silences.aside(&waits, NOW), None, "for something else");
+        assert!(silences.add(silence("web", 90)));
+        let silenced = "left alone until 2027-01-18 12:01:30 UTC by anna: new\tcable\n";
+        assert_eq!(silences.aside(&plain, NOW).as_deref(), Some(silenced));
+        assert_eq!(silences.aside(&snoozed, over).as_deref(), Some(silenced));
+        let acknowledged = Task {
+            acknowledged_by: Some("bert".to_owned()),
+            ..snoozed
+        };
+        let told = silences.aside(&acknowledged, NOW);
+        assert_eq!(told.as_deref(), Some("bert is on it"));
     }
 
     #[test]

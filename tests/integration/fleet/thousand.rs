@@ -105,6 +105,7 @@ fn task(gateway: usize, fault: usize) -> Task {
         github_created_at: None,
         closed_at: None,
         said_by: None,
+        snoozed: false,
     }
 }
 
