@@ -73,6 +73,10 @@ pub enum Undo {
     RestoreFile {
         path: String,
         backup: Option<String>,
+        /// Its text; not known of a record of an earlier version. What else stands there by then is somebody's work,
+        /// of which a copy is kept.
+        #[serde(default)]
+        written: Option<String>,
     },
     /// Start the unit again that the action stops.
     StartUnit {
@@ -143,7 +147,9 @@ impl fmt::Display for Undo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None => f.write_str(IRREVERSIBLE),
-            Self::RestoreFile { path, backup: None } => write!(f, "removes {path}"),
+            Self::RestoreFile {
+                path, backup: None, ..
+            } => write!(f, "removes {path}"),
             Self::RestoreFile { path, .. } => write!(f, "puts {path} back as it was"),
             Self::StartUnit { unit } => write!(f, "starts {unit}"),
             Self::RemountReadOnly { mount } => write!(f, "makes {mount} read-only"),
@@ -312,9 +318,11 @@ fn replaced(
 pub fn undo(context: &ActionContext<'_>, undo: &Undo) -> Result<String, ActionError> {
     match undo {
         Undo::None => Ok("nothing to undo".to_owned()),
-        Undo::RestoreFile { path, backup } => {
-            path_drop_in::restore(context, path, backup.as_deref())
-        }
+        Undo::RestoreFile {
+            path,
+            backup,
+            written,
+        } => path_drop_in::restore(context, path, backup.as_deref(), written.as_deref()),
         Undo::StartUnit { unit } => {
             let unit = UnitName::new(unit).map_err(ActionError::refused)?;
             units::order_unit(context, Order::Start, &unit)?;

@@ -19,7 +19,7 @@ use crate::core::reading::unit_file::Need;
 use crate::core::remedy::target::{self, TargetError};
 use crate::host::READ_CAP;
 use crate::host::files::{self, Medium};
-use crate::host::trusted::{self, Folder, Owners, Proven};
+use crate::host::trusted::{self, Folder, Owners};
 use crate::services;
 use crate::services::standing::Standing;
 
@@ -139,18 +139,29 @@ impl Action for PathDropIn {
     }
 
     fn undo_record(&self, context: &ActionContext<'_>) -> Result<Undo, ActionError> {
-        let path = drop_in(self, &state(context, &self.unit)?.drop_in_paths);
+        let state = state(context, &self.unit)?;
+        let texts = services::unit_files(context.host, &state);
+        let written = Some(text(self, &lines(self, &texts)?));
+        let path = drop_in(self, &state.drop_in_paths);
         folder(context, &path)?;
         let owners = Owners::of(context.host);
-        let backup = match trusted::open(context.host, &path, &owners) {
-            Ok(existing) => Some(
-                keep(context, &path, &existing)
-                    .map_err(|why| ActionError::refused(why.at(&format!("no backup of {path}"))))?,
-            ),
-            Err(why) if why.is_absent() => None,
-            Err(why) => return Err(ActionError::refused(why)),
-        };
-        Ok(Undo::RestoreFile { path, backup })
+        let backup =
+            match trusted::open(context.host, &path, &owners) {
+                Ok(existing) => {
+                    let bytes = existing.bytes(READ_CAP).map_err(Why::from);
+                    let copy = bytes.and_then(|bytes| keep(context, &path, "", &bytes));
+                    Some(copy.map_err(|why| {
+                        ActionError::refused(why.at(&format!("no backup of {path}")))
+                    })?)
+                }
+                Err(why) if why.is_absent() => None,
+                Err(why) => return Err(ActionError::refused(why)),
+            };
+        Ok(Undo::RestoreFile {
+            path,
+            backup,
+            written,
+        })
     }
 
     fn act(&self, context: &ActionContext<'_>) -> Result<Done, ActionError> {
@@ -252,15 +263,18 @@ fn plain(context: &ActionContext<'_>, path: &str) -> Result<(), ActionError> {
     Ok(())
 }
 
-/// Copies a drop-in of ours into the backups; the copy's path.
-fn keep(context: &ActionContext<'_>, path: &str, existing: &Proven) -> Result<String, Why> {
+/// Writes what stands at `path` into the backups, under a name with this `end`; the copy's path.
+fn keep(context: &ActionContext<'_>, path: &str, end: &str, bytes: &[u8]) -> Result<String, Why> {
     let now = context.host.clock.now().to_string();
     let stamp: String = now.chars().filter(char::is_ascii_digit).collect();
-    let name = format!("{}.{stamp}", path.trim_start_matches('/').replace('/', "_"));
+    let name = format!(
+        "{}.{stamp}{end}",
+        path.trim_start_matches('/').replace('/', "_")
+    );
     fs::create_dir_all(context.backup_dir)?;
     let backups = context.host.named(context.backup_dir)?;
     let folder = trusted::folder(context.host, &backups, &Owners::of(context.host))?;
-    folder.write(&name, &existing.bytes(READ_CAP)?, 0o600, Medium::Flushed)?;
+    folder.write(&name, bytes, 0o600, Medium::Flushed)?;
     Ok(context.backup_dir.join(name).display().to_string())
 }
 
@@ -365,11 +379,13 @@ fn still_names(unit: &UnitState, target: &PathDropIn) -> bool {
     }
 }
 
-/// Puts the file back as it was, and lets systemd read it.
+/// Puts the file back as it was, and lets systemd read it. Of what stands there and is not what was `written` a copy is
+/// kept.
 pub fn restore(
     context: &ActionContext<'_>,
     path: &str,
     backup: Option<&str>,
+    written: Option<&str>,
 ) -> Result<String, ActionError> {
     let own = path.strip_prefix(DROP_IN_BASE).is_some_and(|rest| {
         let parts: Vec<&str> = rest.split('/').collect();
@@ -385,27 +401,49 @@ pub fn restore(
         return Ok(format!("{path} is gone already"));
     };
     let failed = |why: io::Error| ActionError::failed(Why::from(why).at(path));
-    match backup {
+    let earlier = match backup {
         Some(backup) => {
             let copy = context.host.named(Path::new(backup)).map_err(failed)?;
             let copy = trusted::open(context.host, &copy, &Owners::of(context.host));
-            let bytes = copy
-                .map_err(ActionError::refused)?
-                .bytes(READ_CAP)
-                .map_err(failed)?;
-            folder
-                .write(name_of(path), &bytes, MODE, Medium::Flushed)
-                .map_err(failed)?;
+            let copy = copy.map_err(ActionError::refused)?;
+            Some(copy.bytes(READ_CAP).map_err(failed)?)
         }
-        None => folder.remove(name_of(path)).map_err(failed)?,
+        None => None,
+    };
+    // Whoever wrote it: it is copied, for root alone to read, and counts for nothing.
+    let kept = match trusted::open(context.host, path, &Owners::anybody(context.host)) {
+        Ok(now) => {
+            let now = now.bytes(READ_CAP).map_err(failed)?;
+            let is_known = written.is_some_and(|text| text.as_bytes() == now)
+                || earlier.as_ref().is_some_and(|bytes| *bytes == now);
+            match is_known {
+                true => None,
+                false => Some(keep(context, path, ".taken_back", &now).map_err(|why| {
+                    ActionError::refused(why.at(&format!("no copy of {path} as it is now")))
+                })?),
+            }
+        }
+        Err(why) if why.is_absent() => None,
+        Err(why) => return Err(ActionError::refused(why)),
+    };
+    match earlier {
+        Some(bytes) => folder.write(name_of(path), &bytes, MODE, Medium::Flushed),
+        None => folder.remove(name_of(path)),
     }
+    .map_err(failed)?;
     // Removed only when nothing else lies in it.
     let _ = fs::remove_dir(context.host.path(folder_of(path)));
     daemon_reload::reload(context)?;
-    Ok(match backup {
+    let mut done = match backup {
         Some(_) => format!("{path} is as it was"),
         None => format!("{path} is removed"),
-    })
+    };
+    if let Some(copy) = kept {
+        done.push_str(&format!(
+            "; it was not as this program wrote it: a copy is kept at {copy}"
+        ));
+    }
+    Ok(done)
 }
 
 #[cfg(test)]

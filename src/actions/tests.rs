@@ -200,6 +200,7 @@ fn what_can_be_taken_back_is_told_as_not_done_yet() {
     let file = |backup: Option<&str>| Undo::RestoreFile {
         path: "/a".to_owned(),
         backup: backup.map(str::to_owned),
+        written: None,
     };
     let (unit, mount) = ("a.service".to_owned(), "/data".to_owned());
     for (undo, want) in [
@@ -480,6 +481,51 @@ fn an_earlier_drop_in_of_ours_comes_back() {
 }
 
 #[test]
+fn what_somebody_wrote_into_a_drop_in_of_ours_is_kept_when_it_is_taken_back() {
+    let path = "etc/systemd/system/a.service.d/50-autonomous-orchestrator-execstart.conf";
+    for earlier in [None, Some("# earlier\n")] {
+        let (bench, action) = moved(true);
+        executable(&bench);
+        if let Some(text) = earlier {
+            bench.put(path, text);
+        }
+        let record = bench.context(|context| {
+            let record = action.undo_record(context).unwrap();
+            take(context, &action).unwrap();
+            record
+        });
+        let ours = fs::read_to_string(bench.dir.path().join(path)).unwrap();
+        let take_back = |record: &Undo| {
+            let said = bench.context(|context| undo(context, record)).unwrap();
+            assert_eq!(drop_ins(bench.dir.path()), Vec::from_iter(earlier));
+            said.split_once("a copy is kept at ")
+                .map(|(_, copy)| fs::read_to_string(copy).unwrap())
+        };
+        assert_eq!(take_back(&record), None, "it was as we wrote it");
+        assert_eq!(take_back(&record), None, "it was taken back already");
+        let edited = format!("{ours}Environment=MINE=1\n");
+        bench.put(path, &edited);
+        assert_eq!(take_back(&record), Some(edited));
+        // As a version before stored it: what was written is not known.
+        let Undo::RestoreFile {
+            path: at, backup, ..
+        } = &record
+        else {
+            panic!("{record:?}");
+        };
+        let stored = match backup {
+            Some(backup) => {
+                format!("{{\"undo\":\"restore_file\",\"path\":\"{at}\",\"backup\":\"{backup}\"}}")
+            }
+            None => format!("{{\"undo\":\"restore_file\",\"path\":\"{at}\",\"backup\":null}}"),
+        };
+        let old: Undo = serde_json::from_str(&stored).unwrap();
+        bench.put(path, &ours);
+        assert_eq!(take_back(&old), Some(ours));
+    }
+}
+
+#[test]
 fn a_target_that_others_could_have_written_is_refused_by_name_and_mode() {
     use std::os::unix::fs::PermissionsExt;
     let (bench, action) = moved(true);
@@ -563,6 +609,7 @@ fn undo_touches_no_file_but_ours() {
         let record = Undo::RestoreFile {
             path: path.to_owned(),
             backup: None,
+            written: None,
         };
         let done = bench.context(|context| undo(context, &record));
         assert!(matches!(done, Err(ActionError::Refused(_))), "{path}");
