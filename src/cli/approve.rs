@@ -17,7 +17,7 @@ pub(super) fn run(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     let actor = stored::actor(typed)?;
     let minutes: Option<u64> = typed.parsed("for")?;
     let seconds = minutes.map_or(config.fix.approval_s, |minutes| minutes.saturating_mul(60));
-    let until = stored::until(&format!("{seconds}s"), globals.now())?;
+    let until = stored::until(&format!("{seconds}s"), &globals.host().clock)?;
     let kind: Option<ActionKind> = typed.parsed("action")?;
     let task = find(&stored::reader(globals, &config)?, id)?;
     let finding = task.finding();

@@ -69,7 +69,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         long: "Without a word: the open tasks, the newest first. `show` prints everything known about one.\n\
                `close` ends it (as human; --as not_a_fault when it never was a fault, which counts as a false\n\
                escalation). `ack` stops repairs until it is closed or approved. `snooze` leaves it alone until\n\
-               a time: 30m, 8h, 2d, or YYYY-MM-DD HH:MM:SS in UTC.",
+               a time: 30m, 8h, 2d, HH:MM by this host's clock, or YYYY-MM-DD HH:MM in UTC.",
         example: "autonomous-orchestrator tasks --class service_failed\nautonomous-orchestrator tasks snooze 12 8h",
         flags: &[
             switch("all", "closed ones too"),
@@ -188,8 +188,8 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         ],
         brief: "leave a unit, a class or a task alone for a while",
         long: "WHAT is a unit (or another subject: a mount, an interface), a class, or a task's number. What it covers\n\
-               is seen and recorded, and neither repaired nor told until TIME (30m, 2h, 1d, or YYYY-MM-DD HH:MM:SS in\n\
-               UTC); then all goes on by itself. A class never covers what is critical.",
+               is seen and recorded, and neither repaired nor told until TIME (30m, 2h, 1d, HH:MM by this host's\n\
+               clock, or YYYY-MM-DD HH:MM in UTC); then all goes on by itself. A class never covers what is critical.",
         example: "autonomous-orchestrator silence web.service 2h new cable\nautonomous-orchestrator silence end web.service",
         flags: &[option("by", "NAME", "who does it (default: the user)")],
         run: silence::run,
@@ -199,7 +199,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         forms: &[object("TIME [REASON]"), text("end")],
         brief: "repair nothing on this host for a while",
         long: "As a [[maintenance]] window of the configuration, from now on: all is seen, recorded and told, and nothing\n\
-               is repaired until TIME. It ends by itself.",
+               is repaired until TIME (as in `silence`). It ends by itself.",
         example: "autonomous-orchestrator maintenance 2h new cables",
         flags: &[option("by", "NAME", "who does it (default: the user)")],
         run: silence::maintenance,

@@ -75,7 +75,7 @@ fn ordered(typed: &Typed, globals: &Globals, scope: Scope, at: usize) -> Result<
     let reason = words.join(" ");
     Ok(Silence {
         scope,
-        until: stored::until(&text, globals.now())?,
+        until: stored::until(&text, &globals.host().clock)?,
         by: stored::actor(typed)?,
         reason: inert::line(cut(&reason, REASON_CAP)).into_owned(),
     })

@@ -11,6 +11,7 @@ use crate::core::config::Config;
 use crate::core::model::hint::Hint;
 use crate::core::model::inert;
 use crate::core::model::time::Timestamp;
+use crate::host::clock::Clock;
 use crate::store::{Reader, Store, StoreError, StoreOptions};
 
 /// Where the store is and its bounds, as the daemon has them.
@@ -132,18 +133,28 @@ pub(super) fn actor(typed: &Typed) -> Result<String, CliError> {
 /// Longest snooze: after it nobody remembers why.
 const SNOOZE_MAX: Duration = Duration::from_secs(90 * 86_400);
 
-/// `30m`, `8h`, `2d`, or a time in UTC, of which the day may be left out; always ahead of `now`.
-pub(super) fn until(text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
+/// `30m`, `8h`, `2d`, a time in UTC with its day, or one of this host's clock on the wall without; always ahead of the
+/// clock's now.
+pub(super) fn until(text: &str, clock: &Clock) -> Result<Timestamp, CliError> {
+    until_at(text, clock.now(), &|at| clock.ahead_at_s(at))
+}
+
+/// The same at `now`, with how far the clock on the wall is ahead of UTC at a time, in seconds.
+fn until_at(
+    text: &str,
+    now: Timestamp,
+    ahead_s: &dyn Fn(Timestamp) -> i64,
+) -> Result<Timestamp, CliError> {
     let bad = |why: &str| {
         CliError::usage(format!("'{text}': {why}"))
-            .hint("write 30m, 8h, 2d, 'HH:MM' or 'YYYY-MM-DD HH:MM' in UTC, at most 90 days ahead")
+            .hint("write 30m, 8h, 2d, 'HH:MM' (this host's clock) or 'YYYY-MM-DD HH:MM' (UTC), at most 90 days ahead")
     };
     let at = match span(text) {
         Some(span) => now.plus(span),
         None => text
             .parse()
             .or_else(|_| format!("{text}:00").parse())
-            .or_else(|_| of_day(text, now).ok_or(()))
+            .or_else(|_| of_day(text, now, ahead_s).ok_or(()))
             .map_err(|()| bad("is neither a span nor a time"))?,
     };
     if at <= now {
@@ -155,14 +166,17 @@ pub(super) fn until(text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
     Ok(at)
 }
 
-/// The next moment that the clock shows `HH:MM`, in UTC.
-fn of_day(text: &str, now: Timestamp) -> Option<Timestamp> {
-    let on = |day: Timestamp| {
-        let day = day.second();
-        format!("{} {text}:00", day.split(' ').next()?).parse().ok()
+/// The next moment that the clock on the wall shows `HH:MM`.
+fn of_day(text: &str, now: Timestamp, ahead_s: &dyn Fn(Timestamp) -> i64) -> Option<Timestamp> {
+    let moved = |at: Timestamp, by_s: i64| Timestamp::from_millis(at.as_millis() + by_s * 1_000);
+    let on = |days: i64| {
+        let day = moved(now, ahead_s(now) + days * 86_400).second();
+        let shown: Timestamp = format!("{} {text}:00", day.get(..10)?).parse().ok()?;
+        // The wall's hour may be moved before then.
+        let about = moved(shown, -ahead_s(now));
+        Some(moved(shown, -ahead_s(about)))
     };
-    let today = on(now).filter(|at| *at > now);
-    today.or_else(|| on(now.plus(Duration::from_secs(86_400))))
+    [0, 1].into_iter().filter_map(on).find(|at| *at > now)
 }
 
 fn span(text: &str) -> Option<Duration> {
@@ -186,6 +200,7 @@ mod tests {
     #[test]
     fn spans_and_times_are_read() {
         let now: Timestamp = "2026-01-01 00:00:00".parse().unwrap();
+        let until = |text: &str, now| until_at(text, now, &|_| 0);
         assert_eq!(
             until("8h", now).unwrap().to_string(),
             "2026-01-01 08:00:00.000"
@@ -219,5 +234,78 @@ mod tests {
         ] {
             assert!(until(bad, now).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_hour_without_its_day_is_of_the_clock_on_the_wall() {
+        // Berlin: an hour ahead, two from the last Sunday of March at 01:00 UTC on.
+        let summer: Timestamp = "2026-03-29 01:00:00".parse().unwrap();
+        let berlin = |at: Timestamp| if at < summer { 3_600 } else { 7_200 };
+        let new_york = |_: Timestamp| -18_000;
+        type Ahead<'a> = &'a dyn Fn(Timestamp) -> i64;
+        let rows: [(Ahead<'_>, &str, &str, &str); 8] = [
+            (
+                &berlin,
+                "2026-01-01 20:00:00",
+                "06:00",
+                "2026-01-02 05:00:00",
+            ),
+            (
+                &berlin,
+                "2026-01-01 04:59:00",
+                "06:00",
+                "2026-01-01 05:00:00",
+            ),
+            (
+                &berlin,
+                "2026-01-01 05:00:00",
+                "06:00",
+                "2026-01-02 05:00:00",
+            ),
+            // There the day is another one than in UTC.
+            (
+                &berlin,
+                "2026-01-01 23:30:00",
+                "06:00",
+                "2026-01-02 05:00:00",
+            ),
+            (
+                &berlin,
+                "2026-01-01 22:30:00",
+                "00:15",
+                "2026-01-01 23:15:00",
+            ),
+            (
+                &berlin,
+                "2026-03-28 21:00:00",
+                "06:00",
+                "2026-03-29 04:00:00",
+            ),
+            (
+                &new_york,
+                "2026-01-01 03:00:00",
+                "22:30",
+                "2026-01-01 03:30:00",
+            ),
+            (
+                &new_york,
+                "2026-01-01 12:00:00",
+                "06:00",
+                "2026-01-02 11:00:00",
+            ),
+        ];
+        for (ahead_s, now, text, want) in rows {
+            let at = until_at(text, now.parse().unwrap(), ahead_s).unwrap();
+            assert_eq!(at.second(), want, "{text} at {now}");
+        }
+        let utc = until_at(
+            "2026-01-02 06:00",
+            summer.minus(Duration::from_secs(80 * 86_400)),
+            &berlin,
+        );
+        assert!(utc.is_err(), "behind us");
+        let now = "2026-01-01 20:00:00".parse().unwrap();
+        let at = until_at("2026-01-02 06:00", now, &berlin).unwrap();
+        assert_eq!(at.second(), "2026-01-02 06:00:00", "with its day: UTC");
     }
 }

@@ -372,7 +372,7 @@ pub(super) fn snooze(typed: &Typed, globals: &Globals) -> Result<Exit, CliError>
         .word(3)
         .map_or_else(|| word.to_owned(), |hour| format!("{word} {hour}"));
     typed.at_most(4)?;
-    let until = stored::until(&text, globals.now())?;
+    let until = stored::until(&text, &globals.host().clock)?;
     let actor = stored::actor(typed)?;
     change(
         globals,

@@ -91,8 +91,13 @@ impl Clock {
 
     /// How far the clock on the wall is ahead of UTC now, in seconds; a manual clock's wall is in UTC.
     pub fn ahead_s(&self) -> i64 {
+        self.ahead_at_s(self.now())
+    }
+
+    /// How far it is ahead at another time, in seconds: the summer has another hour.
+    pub fn ahead_at_s(&self, at: Timestamp) -> i64 {
         match self {
-            Self::System { .. } => zone(self.now()).map_or(0, |(ahead, _)| ahead),
+            Self::System { .. } => zone(at).map_or(0, |(ahead, _)| ahead),
             Self::Manual(_) => 0,
         }
     }
