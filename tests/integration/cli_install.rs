@@ -158,3 +158,21 @@ fn a_host_without_an_init_is_told_what_to_do() {
     let ran = at(prefix.path(), &["install", "--init", "upstart"]);
     assert_eq!(ran.code, 2);
 }
+
+#[test]
+fn a_configuration_that_does_not_load_stops_an_install_before_anything_is_touched() {
+    let prefix = host("systemd");
+    let bad = prefix.path().join("bad.toml");
+    std::fs::write(&bad, "[detect]\ndisk_hihg_percent = 91\n").expect("written");
+    let bad = bad.to_str().expect("UTF-8");
+    for start in [&["--start"][..], &[]] {
+        let mut args = vec!["install", "--dry-run", "--init", "systemd", "-c", bad];
+        args.extend(start);
+        let ran = run(&args);
+        assert_eq!(ran.code, 3, "{args:?}: {}", ran.out);
+        assert!(ran.err.contains("disk_hihg_percent"), "{}", ran.err);
+        assert!(!ran.out.contains(NAME), "no step is said: {}", ran.out);
+    }
+    let staged = at(prefix.path(), &["install", "-c", bad]);
+    assert_eq!(staged.code, 0, "nothing starts there: {}", staged.err);
+}

@@ -128,9 +128,12 @@ pub(super) fn install(
     let (tree, init) = (&job.tree, job.init);
     job.say(&format!("init: {}", init.as_str()))?;
     init.refuse_masked(tree)?;
-    if typed.has("start") {
-        // One that would not start takes no place of one that runs: nothing is touched.
-        globals.load_config()?;
+    if !job.staged {
+        // One that would not start takes no place of one that runs, now or at its next start: nothing is touched.
+        match globals.load_config() {
+            Err(why) if globals.dry_run && why.kind() == ErrorKind::Permission => {}
+            config => drop(config?),
+        }
     }
     job.step(&tree.copy_self(Path::new(BINARY))?)?;
     job.step(&tree.directory(Path::new(CONFIG_DIR), 0o755)?)?;
