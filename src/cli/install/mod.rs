@@ -234,14 +234,29 @@ fn left(tree: &Tree) -> Vec<String> {
         .collect();
     let config = tree.path(&Path::new(CONFIG_DIR).join("config.toml"));
     let config = std::fs::read_to_string(config).unwrap_or_default();
-    let metrics = Config::read(&config).0.metrics.textfile;
-    let metrics = format!("{metrics}/{}", textfile::NAME);
+    let (config, _) = Config::read(&config);
+    let metrics = format!("{}/{}", config.metrics.textfile, textfile::NAME);
     if tree.has(&metrics) {
         said.push(format!(
             "stays: {metrics}: the last figures, in the collector's directory"
         ));
     }
+    if let Some(stays) = own_state(tree, &config.daemon.state_dir) {
+        said.push(stays);
+    }
     said
+}
+
+/// A state directory that is none of those which `install` made.
+fn own_state(tree: &Tree, dir: &str) -> Option<String> {
+    let is_own = !Path::new(dir).starts_with(STATE_DIR) && tree.has(dir);
+    is_own.then(|| {
+        let at = tree.path(Path::new(dir));
+        format!(
+            "stays: {0}: tasks, history and backups (daemon.state_dir); where nothing else lies in it, this removes it: rm -r '{0}'",
+            at.display()
+        )
+    })
 }
 
 #[cfg(test)]
@@ -318,8 +333,9 @@ mod tests {
             ("/etc/systemd/system/app.service.d/own.conf", ""),
             (
                 "/etc/autonomous-orchestrator/config.toml",
-                "[metrics]\ntextfile = \"/var/lib/node_exporter\"\n",
+                "[daemon]\nstate_dir = \"/srv/state\"\n[metrics]\ntextfile = \"/var/lib/node_exporter\"\n",
             ),
+            ("/srv/state/tasks.db", ""),
             ("/var/lib/node_exporter/autonomous_orchestrator.prom", ""),
         ] {
             tree.write(Path::new(path), text, 0o644).unwrap();
@@ -328,10 +344,23 @@ mod tests {
         let starts = [
             "stays: /etc/systemd/system/app.service.d/50-",
             "stays: /var",
+            "stays: ",
         ];
         assert_eq!(said.len(), starts.len(), "{said:?}");
         for (line, start) in said.iter().zip(starts) {
             assert!(line.starts_with(start), "{line}");
+        }
+        let state = tree.path(Path::new("/srv/state"));
+        let order = format!(": rm -r '{}'", state.display());
+        let last = said.last().unwrap();
+        assert!(last.ends_with(&order), "{last}");
+        for usual in [
+            STATE_DIR,
+            "/var/lib/autonomous-orchestrator/deep",
+            "/srv/none",
+        ] {
+            std::fs::create_dir_all(tree.path(Path::new(STATE_DIR)).join("deep")).unwrap();
+            assert_eq!(own_state(&tree, usual), None, "{usual}");
         }
     }
 }
