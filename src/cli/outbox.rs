@@ -1,6 +1,6 @@
 //! `outbox`: deliveries that wait or failed, and what a human can do about them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::globals::Globals;
@@ -31,6 +31,11 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
     if !typed.has("all") {
         rows.retain(|row| !matches!(row.state.as_str(), "confirmed" | "cancelled"));
     }
+    let silenced = reader.silenced_deliveries(globals.now())?;
+    let held = |row: &OutboxRow| {
+        let of_task = silenced.iter().find(|(id, _)| *id == row.task_id);
+        of_task.filter(|_| row.yields_to_silence())
+    };
     let mut table = Table::new(&[
         "ID",
         "TASK",
@@ -48,10 +53,11 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
             "cancelled" => Tone::Dim,
             _ => Tone::Warn,
         };
-        let next = if is_open(row) {
-            shape::second(row.next_at)
-        } else {
-            "-".to_owned()
+        let held = held(row);
+        let next = match held {
+            Some((_, until)) => format!("silenced until {}", shape::second(*until)),
+            None if is_open(row) => shape::second(row.next_at),
+            None => "-".to_owned(),
         };
         table.row([
             row.id.to_string().into(),
@@ -61,10 +67,19 @@ fn list(typed: &Typed, globals: &Globals) -> Result<Exit, CliError> {
             Cell::new(row.state.as_str(), tone),
             row.attempts.to_string().into(),
             next.into(),
-            told(row).into(),
+            // Another reason to wait counts again when the silence is over.
+            held.map_or_else(|| told(row), |_| "").into(),
         ]);
     }
-    let json = Value::Array(rows.iter().map(shape::delivery).collect());
+    let json = rows.iter().map(|row| {
+        let mut value = shape::delivery(row);
+        if let Value::Object(map) = &mut value {
+            let until = held(row).map(|(_, until)| shape::time(*until));
+            map.insert("silenced_until".to_owned(), json!(until));
+        }
+        value
+    });
+    let json = Value::Array(json.collect());
     globals.listing(&json, &table, "Nothing waits to be delivered.")?;
     Ok(Exit::Done)
 }

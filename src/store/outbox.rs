@@ -32,19 +32,8 @@ const COMMENTED_ROUNDS: u32 = 2;
 /// A condition that keeps back what would tell of a task that a human wants left alone: not what answers him, nor that it
 /// is over. Empty where there is none; what a silence held is due when it ends.
 fn held_by_silence(reader: &Reader, now: Timestamp) -> Result<String, StoreError> {
-    let silences = reader.silences()?;
-    if silences.at(now).next().is_none() {
-        return Ok(String::new());
-    }
-    let sql = format!(
-        "SELECT {TASK_COLUMNS} FROM tasks WHERE id IN
-         (SELECT task_id FROM outbox WHERE state IN ('pending', 'unknown') AND operation IN ('create', 'reopen'))"
-    );
-    let waiting = reader.list(&sql, &[], task_row)?;
-    let covered = waiting
-        .iter()
-        .filter(|task| silences.of(task, &task.finding(), now).is_some());
-    let ids: Vec<String> = covered.map(|task| task.id.to_string()).collect();
+    let silenced = reader.silenced_deliveries(now)?.into_iter();
+    let ids: Vec<String> = silenced.map(|(id, _)| id.to_string()).collect();
     Ok(match ids.is_empty() {
         true => String::new(),
         false => format!(
@@ -52,6 +41,37 @@ fn held_by_silence(reader: &Reader, now: Timestamp) -> Result<String, StoreError
             ids.join(", ")
         ),
     })
+}
+
+impl OutboxRow {
+    /// A silence of its task holds it back.
+    pub fn yields_to_silence(&self) -> bool {
+        matches!(self.state.as_str(), "pending" | "unknown")
+            && matches!(self.operation.as_str(), "create" | "reopen")
+    }
+}
+
+impl Reader {
+    /// Tasks of which a silence holds back what would tell of them, and until when.
+    pub fn silenced_deliveries(
+        &self,
+        now: Timestamp,
+    ) -> Result<Vec<(TaskId, Timestamp)>, StoreError> {
+        let silences = self.silences()?;
+        if silences.at(now).next().is_none() {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT {TASK_COLUMNS} FROM tasks WHERE id IN
+             (SELECT task_id FROM outbox WHERE state IN ('pending', 'unknown') AND operation IN ('create', 'reopen'))"
+        );
+        let waiting = self.list(&sql, &[], task_row)?.into_iter();
+        let covered = waiting.filter_map(|task| {
+            let silence = silences.of(&task, &task.finding(), now)?;
+            Some((task.id, silence.until))
+        });
+        Ok(covered.collect())
+    }
 }
 
 impl Store {

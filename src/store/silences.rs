@@ -158,6 +158,11 @@ mod tests {
         assert!(bench.store.silence(silence, NOW).unwrap());
         let later = NOW.plus(hour * 47);
         assert_eq!(waiting(later), (vec![other], Some(other)));
+        let reader = bench.store.reader().unwrap();
+        let held = reader.silenced_deliveries(later).unwrap();
+        assert_eq!(held, [(silenced, NOW.plus(hour * 48))]);
+        let over = NOW.plus(hour * 48);
+        assert!(reader.silenced_deliveries(over).unwrap().is_empty());
         let scope = Scope::Task(silenced);
         assert!(bench.store.end_silence(&scope, "anna", later).unwrap());
         assert_eq!(waiting(later), (vec![silenced, other], Some(silenced)));

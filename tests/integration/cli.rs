@@ -337,6 +337,23 @@ fn every_page_counts_the_same_and_what_is_left_alone_nowhere() {
 }
 
 #[test]
+fn a_delivery_that_a_silence_holds_says_so_in_place_of_its_hour() {
+    let gateway = filled();
+    let next = |gateway: &Gateway| {
+        let json = gateway.run(&["outbox", "--json"]).json();
+        (
+            json[0]["silenced_until"].is_string(),
+            gateway.run(&["outbox"]).out,
+        )
+    };
+    let (held, text) = next(&gateway);
+    assert!(!held && !text.contains("silenced until"), "{text}");
+    assert_eq!(gateway.run(&["silence", "web.service", "2h"]).code, 0);
+    let (held, text) = next(&gateway);
+    assert!(held && text.contains("silenced until 2"), "{text}");
+}
+
+#[test]
 fn a_dry_run_changes_nothing() {
     let gateway = filled();
     let before = gateway.run(&["history", "--json"]).out;
