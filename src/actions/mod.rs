@@ -75,7 +75,6 @@ pub enum Undo {
         backup: Option<String>,
         /// Its text; not known of a record of an earlier version. What else stands there by then is somebody's work,
         /// of which a copy is kept.
-        #[serde(default)]
         written: Option<String>,
     },
     /// Start the unit again that the action stops.
@@ -98,8 +97,12 @@ impl Undo {
     pub fn written(&self) -> String {
         let object = match self {
             Self::None => json!({ "undo": "none" }),
-            Self::RestoreFile { path, backup } => {
-                json!({ "undo": "restore_file", "path": path, "backup": backup })
+            Self::RestoreFile {
+                path,
+                backup,
+                written,
+            } => {
+                json!({ "undo": "restore_file", "path": path, "backup": backup, "written": written })
             }
             Self::StartUnit { unit } => json!({ "undo": "start_unit", "unit": unit }),
             Self::RemountReadOnly { mount } => {
@@ -124,6 +127,7 @@ impl Undo {
             "restore_file" => Self::RestoreFile {
                 path: part("path")?,
                 backup: part("backup").ok(),
+                written: part("written").ok(),
             },
             "start_unit" => Self::StartUnit {
                 unit: part("unit")?,

@@ -519,7 +519,7 @@ fn what_somebody_wrote_into_a_drop_in_of_ours_is_kept_when_it_is_taken_back() {
             }
             None => format!("{{\"undo\":\"restore_file\",\"path\":\"{at}\",\"backup\":null}}"),
         };
-        let old: Undo = serde_json::from_str(&stored).unwrap();
+        let old: Undo = Undo::read(&stored).unwrap();
         bench.put(path, &ours);
         assert_eq!(take_back(&old), Some(ours));
     }
