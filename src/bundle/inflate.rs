@@ -1,19 +1,64 @@
 //! Debian ships its man pages compressed: the content of a gzip file (RFC 1952) of one member, bounded and
-//! checked.
+//! checked. The library inflates; head and checksum are read here, as its own are 21 KB of the binary.
 
 use std::io::Read;
 
-use flate2::read::GzDecoder;
+use flate2::read::DeflateDecoder;
+
+/// Bits of the flags (RFC 1952, section 2.3.1); the upper three must be zero.
+const HEAD_CRC: u8 = 2;
+const EXTRA: u8 = 4;
+const NAME: u8 = 8;
+const COMMENT: u8 = 16;
+const RESERVED: u8 = 0xe0;
+/// The polynomial of the checksum, bits reversed (section 8).
+const POLYNOMIAL: u32 = 0xedb8_8320;
 
 /// The content of a gzip file, or `None` when it is damaged (its CRC tells) or larger than `cap` bytes.
 pub(super) fn gunzip(bytes: &[u8], cap: usize) -> Option<Vec<u8>> {
+    let packed = without_head(bytes)?;
     let most = u64::try_from(cap).ok()?;
     let mut out = Vec::new();
-    GzDecoder::new(bytes)
-        .take(most.saturating_add(1))
-        .read_to_end(&mut out)
-        .ok()?;
-    (out.len() <= cap).then_some(out)
+    let mut inflating = DeflateDecoder::new(packed).take(most.saturating_add(1));
+    inflating.read_to_end(&mut out).ok()?;
+    let read = usize::try_from(inflating.into_inner().total_in()).ok()?;
+    let (sum, rest) = packed.get(read..)?.split_first_chunk::<4>()?;
+    let (size, _) = rest.split_first_chunk::<4>()?;
+    let is_whole = u32::from_le_bytes(*sum) == crc32(&out)
+        && usize::try_from(u32::from_le_bytes(*size)) == Ok(out.len());
+    (is_whole && out.len() <= cap).then_some(out)
+}
+
+/// What follows the head of the member.
+fn without_head(bytes: &[u8]) -> Option<&[u8]> {
+    let ([0x1f, 0x8b, 8, flags, ..], mut rest) = bytes.split_first_chunk::<10>()? else {
+        return None;
+    };
+    if flags & RESERVED != 0 {
+        return None;
+    }
+    if flags & EXTRA != 0 {
+        let (size, after) = rest.split_first_chunk::<2>()?;
+        rest = after.get(usize::from(u16::from_le_bytes(*size))..)?;
+    }
+    for text in [NAME, COMMENT] {
+        if flags & text != 0 {
+            let end = rest.iter().position(|byte| *byte == 0)?;
+            rest = rest.get(end.saturating_add(1)..)?;
+        }
+    }
+    match flags & HEAD_CRC {
+        0 => Some(rest),
+        _ => rest.get(2..),
+    }
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |sum: u32| (sum >> 1) ^ (POLYNOMIAL & (sum & 1).wrapping_neg());
+    let sum = bytes.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| step(sum))
+    });
+    !sum
 }
 
 #[cfg(test)]

@@ -13,10 +13,9 @@ use crate::daemon::outbox::StoreOutbox;
 use crate::daemon::runtime::Runtime;
 use crate::daemon::storeless::Storeless;
 use crate::daemon::{transports, uplink};
-use crate::escalation::channel::Channel;
 use crate::escalation::courier::Courier;
 use crate::escalation::outbox::{Outbox, OutboxError};
-use crate::escalation::tracker::Tracker;
+use crate::escalation::tracker::{AnyTracker, Tracker};
 use crate::host::net::account::charged;
 use crate::store::Store;
 
@@ -87,7 +86,7 @@ fn tracker(runtime: &Runtime, config: &config::Config, is_current: &dyn Fn() -> 
 }
 
 /// One channel and the answers from there, until it is configured otherwise; what is kept open is ended in order.
-fn channel(runtime: &Runtime, mut courier: Courier<Channel>, is_current: &dyn Fn() -> bool) {
+fn channel(runtime: &Runtime, mut courier: Courier<AnyTracker>, is_current: &dyn Fn() -> bool) {
     let destination = courier.destination().to_owned();
     let name = format!("channel {destination}");
     let account = runtime.uplink.account(&destination);
@@ -145,10 +144,10 @@ impl Told {
 }
 
 /// One attempt at one destination; the time until the next is due.
-fn tick<T: Tracker>(
+fn tick(
     runtime: &Runtime,
     thread: &str,
-    courier: &mut Courier<T>,
+    courier: &mut Courier<AnyTracker>,
     storeless: &mut Storeless,
 ) -> Duration {
     let now = runtime.host.clock.now();

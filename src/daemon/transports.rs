@@ -12,6 +12,7 @@ use crate::escalation::courier::{Courier, Limits};
 use crate::escalation::github::Settings;
 use crate::escalation::http::Https;
 use crate::escalation::issues::{IssuePlace, IssueTracker};
+use crate::escalation::tracker::AnyTracker;
 use crate::host::net::TlsError;
 
 /// systemd's `$CREDENTIALS_DIRECTORY`.
@@ -20,7 +21,7 @@ pub(super) fn credentials() -> Option<PathBuf> {
 }
 
 /// `None` keeps everything local.
-pub(super) fn tracker(runtime: &Runtime, config: &config::Config) -> Option<Courier<IssueTracker>> {
+pub(super) fn tracker(runtime: &Runtime, config: &config::Config) -> Option<Courier<AnyTracker>> {
     let reopen = Duration::from_secs(config.escalation.reopen_s);
     let (place, section, timeout_s, ca_file) = match (&config.escalation.github, config.tracker()) {
         (Some(github), _) => {
@@ -50,8 +51,9 @@ pub(super) fn tracker(runtime: &Runtime, config: &config::Config) -> Option<Cour
         .ok()?
         .stopped_by(runtime.stop_flag());
     let gateway_id = runtime.store.gateway_id().unwrap_or_default();
+    let tracker: AnyTracker = Box::new(IssueTracker::on(place, Box::new(transport)));
     Some(Courier::new(
-        IssueTracker::on(place, Box::new(transport)),
+        tracker,
         Limits::new(&config.escalation, &gateway_id),
     ))
 }
@@ -82,7 +84,7 @@ pub(super) fn answer_key(runtime: &Runtime) -> Option<AnswerKey> {
 }
 
 /// The channels; one that cannot be served is left out and said.
-pub(super) fn channels(runtime: &Runtime, config: &config::Config) -> Vec<Courier<Channel>> {
+pub(super) fn channels(runtime: &Runtime, config: &config::Config) -> Vec<Courier<AnyTracker>> {
     let teller = teller(runtime);
     let served = config.channels().into_iter().filter_map(|notify| {
         let line = Line::open(&notify, &teller, runtime.stop_flag())
@@ -95,6 +97,7 @@ pub(super) fn channels(runtime: &Runtime, config: &config::Config) -> Vec<Courie
         };
         let schedule = notify.schedule();
         let channel = Channel::new(notify, &teller, line);
+        let channel: AnyTracker = Box::new(channel);
         Some(Courier::new(channel, limits).by(schedule))
     });
     served.collect()

@@ -45,3 +45,42 @@ pub trait Tracker: fmt::Debug {
     /// True when what a human had to change has changed since the last attempt (a new token).
     fn renewed(&mut self) -> bool;
 }
+
+/// Whichever it is: the courier is compiled once for all of them.
+pub type AnyTracker = Box<dyn Tracker + Send>;
+
+impl Tracker for AnyTracker {
+    fn destination(&self) -> &str {
+        (**self).destination()
+    }
+
+    fn deliver(
+        &mut self,
+        delivery: &Delivery,
+        begin: &mut dyn FnMut() -> Result<(), OutboxError>,
+        now: Timestamp,
+    ) -> DeliveryStep {
+        (**self).deliver(delivery, begin, now)
+    }
+
+    fn deliver_together(
+        &mut self,
+        deliveries: &[Delivery],
+        begin: &mut dyn FnMut() -> Result<(), OutboxError>,
+        now: Timestamp,
+    ) -> DeliveryStep {
+        (**self).deliver_together(deliveries, begin, now)
+    }
+
+    fn keep(&mut self, standing: &mut dyn FnMut() -> Option<Tally>) {
+        (**self).keep(standing);
+    }
+
+    fn leave(&mut self) {
+        (**self).leave();
+    }
+
+    fn renewed(&mut self) -> bool {
+        (**self).renewed()
+    }
+}
