@@ -175,3 +175,54 @@ fn a_login_over_another_interface_is_no_reason() {
     let may = bench.context(|context| renew().precondition(context));
     assert!(may.is_ok(), "{may:?}");
 }
+
+#[test]
+fn each_manager_is_given_its_own_orders() {
+    const CONNECTION: &str = "5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e03";
+    let by = |change: &Change| {
+        let (bench, script) = bench();
+        script.on("networkctl --no-legend", |_| absent("networkctl"));
+        change(&bench, &script);
+        let route = bench.dir.path().join("proc/net/route");
+        for last in ["nmcli --wait", "ifup"] {
+            let route = route.clone();
+            script.on(last, move |_| {
+                std::fs::write(&route, format!("{HEAD}{WAY}{NET}")).unwrap();
+                says("")
+            });
+        }
+        script.on("ifdown", |_| says(""));
+        let done = bench.context(|context| take(context, &renew()));
+        let asked = script.asked();
+        let orders = ["nmcli --wait", "ifdown", "ifup"];
+        let is_order = |line: &&String| orders.iter().any(|order| line.starts_with(order));
+        let given: Vec<String> = asked.iter().filter(is_order).cloned().collect();
+        (
+            done.map(|done| done.message).map_err(|why| why.to_string()),
+            given,
+        )
+    };
+    let (told, given) = by(&|_, script| {
+        script.on("nmcli -g", |_| {
+            says("100 (connected)\n5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e03\n")
+        });
+    });
+    assert_eq!(told.as_deref(), Ok("eth0 set up anew by NetworkManager"));
+    assert_eq!(
+        given,
+        [format!(
+            "nmcli --wait 15 connection up uuid {CONNECTION} ifname eth0"
+        )]
+    );
+    let (told, given) = by(&|_, script| {
+        script.on("ifquery --state eth0", |_| says("eth0=eth0\n"));
+    });
+    assert_eq!(told.as_deref(), Ok("eth0 set up anew by ifupdown"));
+    assert_eq!(given, ["ifdown --force eth0", "ifup --force eth0"]);
+    // Neither has set it up.
+    let (told, given) = by(&|_, script| {
+        script.on("nmcli -g", |_| says("10 (unmanaged)\n\n"));
+        script.on("ifquery --state eth0", |_| says(""));
+    });
+    assert!(told.is_err() && given.is_empty(), "{told:?} {given:?}");
+}
