@@ -430,10 +430,10 @@ fn is_named(tx: &Tx<'_>, root: TaskId, member: TaskId) -> Result<bool, StoreErro
 
 /// Digest of the action that the task's issue showed last.
 fn shown(tx: &Tx<'_>, task_id: TaskId) -> Result<Option<Digest>, StoreError> {
-    let digest: Option<String> = tx.row(
-        "SELECT proposed_digest FROM tasks WHERE id = ?1",
-        [task_id],
-        |row| row.get(0),
-    )?;
+    // What mode `observe` held back was never named.
+    let sql = "SELECT (SELECT proposed_digest FROM outbox
+                       WHERE task_id = ?1 AND instr(payload, '\"proposal\":\"' || proposed_digest || '\"') > 0 LIMIT 1)
+               FROM tasks WHERE id = ?1";
+    let digest: Option<String> = tx.row(sql, [task_id], |row| row.get(0))?;
     Ok(digest.and_then(|digest| digest.parse().ok()))
 }

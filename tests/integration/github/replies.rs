@@ -175,9 +175,10 @@ fn an_approval_never_widens_what_the_configuration_allows() {
         task(&gateway)["github_issue_number"] == 1
     });
     say(&stub, &[event(1, "ann", "orchestrator:approve")]);
-    until("it was heard", || done(&gateway, "approved") == 1);
-    until("it came to a human again", || {
-        done(&gateway, "escalated") >= 2
+    // Its issue names nothing that could be allowed.
+    until("it counts for nothing", || {
+        done(&gateway, "reply_ignored") == 1
     });
+    assert_eq!(done(&gateway, "approved"), 0);
     assert!(!marker.exists(), "mode observe: nothing is touched");
 }
