@@ -181,6 +181,7 @@ secret_addresses() {
     check "$command: no secret address" not sh -c "timeout 60 $NAME $command 2>&1 | grep T0PSECRET"
   done
   check "the log has no secret address" not sh -c "journalctl -u $NAME --no-pager | grep T0PSECRET"
+  chmod 644 $ETC/config.toml
   check "a readable configuration with one is warned of" sh -c "$NAME config check | grep -q 'warning: .*webhook or a ping'"
   chmod 600 $ETC/config.toml
   check "a private one is not" not sh -c "$NAME config check | grep -q 'webhook or a ping'"
