@@ -394,12 +394,12 @@ impl<'a> Round<'a> {
         Some((state.name.clone(), state.is_active()))
     }
 
-    /// The file of the unit names the container or its project. A label alone proves nothing: an image brings labels too,
-    /// and whoever made it would choose what is restarted here.
+    /// The file of the unit names the container. A label alone proves nothing, nor do two: an image brings labels too, and
+    /// whoever made it would choose what is restarted here.
     fn speaks_of(&self, unit: &UnitState, container: &Listed) -> bool {
         let files = [&unit.fragment_path].into_iter().chain(&unit.drop_in_paths);
         let of_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        let own = [container.name(), container.label(PROJECT), container.id()];
+        let own = [container.name(), container.id()];
         let is_own = |word: &str| !word.is_empty() && own.contains(&word);
         files
             .filter_map(|file| self.look.host.read(file, READ_CAP).ok())

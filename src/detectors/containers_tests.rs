@@ -102,7 +102,8 @@ fn a_label_names_a_unit_only_where_that_speaks_of_the_container() {
         ("[Service]\nExecStart=/usr/sbin/sshd -D\n", None),
         ("[Service]\nExecStart=/usr/bin/webhook\n", None),
     ] {
-        let labels = json!({"PODMAN_SYSTEMD_UNIT": "site.service"});
+        // All labels may come from the image.
+        let labels = json!({"PODMAN_SYSTEMD_UNIT": "site.service", PROJECT: "sshd"});
         let bed = Bed::new(&[
             (
                 "GET /containers/json",
